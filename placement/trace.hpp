@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace gembench {
+
+/// Expert loads over steps: what a router decided. A plain value; row-major, last index fastest.
+struct Trace {
+  int steps = 0;
+  int layers = 0;
+  int experts = 0;
+  int topk = 0;
+  /// [step][layer][expert]: tokens routed to the expert. Every layer of a step sums to
+  /// tokens_in_step(step) * topk, and no expert gets more than tokens_in_step(step).
+  std::vector<std::int32_t> tokens;
+  /// [step][token][layer][k]: the experts of every token in rank order, distinct within a token.
+  /// Empty when only counts are known. When present every step has the same number of tokens.
+  std::vector<std::uint16_t> topk_ids;
+  /// Where it came from: a file's name, or a generator with its parameters. Free text for people.
+  std::string source;
+
+  [[nodiscard]] bool has_ids() const { return !topk_ids.empty(); }
+  [[nodiscard]] std::span<const std::int32_t> loads(int step, int layer) const;
+  [[nodiscard]] std::span<std::int32_t> loads(int step, int layer);
+  /// [layer][k] of one token; only when has_ids().
+  [[nodiscard]] std::span<const std::uint16_t> ids(int step, int token) const;
+  /// Tokens of the batch in this step (the sum of layer 0 over top-k).
+  [[nodiscard]] int tokens_in_step(int step) const;
+  [[nodiscard]] int max_tokens_in_step() const;
+};
+
+/// Refuses (usage error, naming step and layer) a trace whose sizes disagree with its arrays, with
+/// negative counts, an expert above the step's tokens, layers that sum differently, or ids out of
+/// range, repeated in a token, or at odds with the counts.
+void validate(const Trace& trace);
+
+/// Steps [first, first + count) as a trace of their own. Throws std::out_of_range.
+[[nodiscard]] Trace slice(const Trace& trace, int first, int count);
+
+/// The first `layers` layers of a trace. Throws std::out_of_range.
+[[nodiscard]] Trace first_layers(const Trace& trace, int layers);
+
+/// Adds up `ids` of every step into `trace.tokens` (which it sizes).
+void count_tokens(Trace& trace, int tokens_per_step);
+
+}  // namespace gembench

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "placement/placement.hpp"
+#include "placement/profile.hpp"
+
+/// The content of results.h5 as values. results/SCHEMA.md is the contract; this mirrors it.
+namespace gembench {
+
+inline constexpr std::string_view kRunSchema = "gembench-results";
+inline constexpr std::string_view kRunSchemaVersion = "1.0.0";
+
+/// Times per (placement, step, layer, rank). Seconds; NaN = not measured.
+enum class TimeField : std::size_t {
+  start_time,     ///< t0 since the run's epoch on the rank's own clock; stored as float64
+  start_wait,     ///< waiting at the start barrier before t0
+  route_time,     ///< t1 - t0
+  dispatch_time,  ///< t2 - t1
+  expert_time,    ///< t3 - t2
+  barrier_wait,   ///< t4 - t3
+  combine_time,   ///< t5 - t4
+  layer_time,     ///< t5 - t0
+  count
+};
+/// Counts per (placement, step, layer, rank). -1 = not measured.
+enum class CountField : std::size_t {
+  tokens,          ///< (token, expert) pairs computed on the rank
+  active_experts,  ///< experts of the rank with at least one token
+  bytes_sent,      ///< payload bytes sent to other ranks in dispatch
+  metadata_bytes,  ///< routing metadata sent to other ranks in dispatch
+  count
+};
+inline constexpr std::size_t kTimeFields = static_cast<std::size_t>(TimeField::count);
+inline constexpr std::size_t kCountFields = static_cast<std::size_t>(CountField::count);
+
+/// How much the file holds along each dimension.
+struct RunShape {
+  int placements = 0;
+  int steps = 0;  ///< measured steps; warm-up is not stored
+  int layers = 0;
+  int ranks = 0;
+  int experts = 0;
+  int slots = 0;
+};
+
+/// Everything known before the first measured step.
+struct RunInfo {
+  RunShape shape;
+  std::vector<Placement> placements;         ///< names are Placement::strategy, labels below
+  std::vector<std::string> labels;           ///< [placement] unique, e.g. "linear", "linear#2"
+  std::vector<double> predicted_layer_time;  ///< [placement][step][layer] s, to the barrier
+  std::vector<std::int32_t> expert_tokens;   ///< [step][layer][expert] of the measured steps
+  Profile profile;
+  std::vector<double> slowdown;  ///< [rank] emulated; 1 = none
+  std::string clock;             ///< "wall" or "cpu-time"
+  std::string config;            ///< JSON, all options as used
+  std::string command_line;
+  std::uint64_t seed = 0;
+  std::map<std::string, std::string> facts;  ///< root attributes besides: program, device, ..
+  /// /environment: per-rank strings by name ("host", "cpus", "device_name"), each of size ranks.
+  std::map<std::string, std::vector<std::string>> rank_facts;
+};
+
+/// Consecutive measured steps of one placement: what is gathered and written at once.
+struct Block {
+  int placement = 0;
+  int first_step = 0;
+  int steps = 0;
+  int block = 0;  ///< index of the block of steps that all placements run side by side
+  std::array<std::vector<double>, kTimeFields> time;          ///< [step][layer][rank]
+  std::array<std::vector<std::int64_t>, kCountFields> count;  ///< [step][layer][rank]
+  std::vector<double> step_time;                              ///< [step][rank] s
+  std::vector<std::int64_t> order;                            ///< [step] global execution index
+};
+
+/// One switch from placement to placement: weights that really moved.
+struct MoveRecord {
+  int to_placement = 0;
+  std::int64_t experts_moved = 0;
+  std::int64_t bytes = 0;  ///< between ranks, all layers
+  double seconds = 0;      ///< wall clock, slowest rank
+};
+
+/// The verdict of --check.
+struct CheckRecord {
+  std::string mode;  ///< "none", "last", "all"
+  std::int64_t checked_tokens = 0;
+  double worst_error = 0;  ///< relative; see SCHEMA.md
+  double tolerance = 0;
+  bool passed = true;
+  std::string message;  ///< what failed first: layer, token, error; empty when passed
+};
+
+/// What is known only at the end.
+struct RunEnd {
+  std::vector<std::int64_t> bytes_pair;  ///< [placement][layer][src][dst] dispatch payload, bytes
+  std::vector<MoveRecord> moves;
+  CheckRecord check;
+};
+
+}  // namespace gembench

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "results/run_file.hpp"
+
+namespace gembench {
+
+/// Reads results.h5 (a finished file or a `.partial`). Sizes are checked against the file before
+/// anything is allocated; a foreign, truncated or inconsistent file, or another major schema
+/// version, is a usage error in one sentence.
+class RunReader {
+ public:
+  explicit RunReader(std::filesystem::path path);
+  ~RunReader();
+  RunReader(const RunReader&) = delete;
+  RunReader& operator=(const RunReader&) = delete;
+
+  [[nodiscard]] const RunInfo& info() const;
+  [[nodiscard]] bool completed() const;
+  /// Empty values for a file that was not completed.
+  [[nodiscard]] const RunEnd& end() const;
+  /// [step] block index of a placement's steps; -1 = not measured.
+  [[nodiscard]] std::vector<std::int64_t> blocks(int placement) const;
+  /// Any range of steps of one placement; `block` of the result is that of the first step.
+  [[nodiscard]] Block read(int placement, int first_step, int steps) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace gembench
