@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "moe_layer/layers.hpp"
+#include "placement/trace.hpp"
+
+namespace gembench {
+
+/// What a check found, the same on every rank.
+struct CheckOutcome {
+  std::int64_t tokens = 0;  ///< sampled (token, layer) outputs compared
+  double worst_error = 0;  ///< largest |output - reference| over the largest |reference| of a token
+  double tolerance = 0;
+  bool passed = true;
+  std::string message;  ///< the first failure in rank order: layer, token, error
+};
+
+/// Collective: runs the loaded step once more, off the clock, and compares what every layer added
+/// to sampled tokens with a plain reference computed by each rank alone: scalar loops in double
+/// over weights made afresh from the seed, replaying the experts used and the layer's recorded
+/// input. The gate's own choice must be the reference's top-k up to a tie margin, and in every
+/// layer every expert must have been given exactly the tokens that chose it.
+[[nodiscard]] CheckOutcome check_step(const Comm& comm, const Device& device,
+                                      const ModelShape& model, const ExpertStore& store,
+                                      MoeLayers& layers, const Placement& placement,
+                                      std::uint64_t seed);
+
+}  // namespace gembench

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+namespace gembench {
+
+/// One message between two ranks; `data` belongs to the caller until exchange() returns.
+struct Message {
+  void* data = nullptr;
+  std::size_t bytes = 0;
+  int peer = 0;
+  int tag = 0;
+};
+
+/// A communicator (owner: this object; MPI_COMM_WORLD is duplicated). MPI errors abort the job
+/// (MPI's default handler), so no call here reports one. Nothing outside moe_layer/ sees MPI.
+class Comm {
+ public:
+  /// All ranks. MPI must be running (see MpiSession).
+  static Comm world();
+
+  [[nodiscard]] int rank() const { return rank_; }
+  [[nodiscard]] int size() const { return size_; }
+  /// Rank and size within the ranks that share this rank's memory (the node).
+  [[nodiscard]] int node_rank() const { return node_rank_; }
+  [[nodiscard]] int node_size() const { return node_size_; }
+
+  void barrier() const;
+  [[nodiscard]] double max(double value) const;
+  [[nodiscard]] std::int64_t min(std::int64_t value) const;
+  [[nodiscard]] std::int64_t sum(std::int64_t value) const;
+  void sum_in_place(std::span<std::int64_t> values) const;
+
+  /// Root's bytes to everyone; sizes may differ before the call.
+  void broadcast(std::string& text) const;
+  template <class T>
+  void broadcast(std::vector<T>& values) const {
+    static_assert(std::is_trivially_copyable_v<T>);
+    std::int64_t size = static_cast<std::int64_t>(values.size());
+    broadcast_bytes(&size, sizeof size);
+    values.resize(static_cast<std::size_t>(size));
+    broadcast_bytes(values.data(), values.size() * sizeof(T));
+  }
+
+  /// [rank][i] on rank 0, empty elsewhere. Every rank gives the same number of values.
+  template <class T>
+  [[nodiscard]] std::vector<T> gather(std::span<const T> values) const {
+    static_assert(std::is_trivially_copyable_v<T>);
+    std::vector<T> all(rank_ == 0 ? values.size() * static_cast<std::size_t>(size_) : 0);
+    gather_bytes(values.data(), values.size_bytes(), all.data());
+    return all;
+  }
+  [[nodiscard]] std::vector<std::string> gather(const std::string& text) const;
+
+  /// Each rank gives `recv.size() / size()` numbers to every rank.
+  void all_to_all(std::span<const std::int32_t> send, std::span<std::int32_t> recv) const;
+
+  /// Rows to and from every rank, counted in rows so that bytes beyond 2 GiB do not overflow int;
+  /// rows for rank r lie behind those for r - 1. A rank's rows for itself are copied, not sent.
+  void all_to_all_rows(const void* send, std::span<const std::int32_t> send_rows, void* recv,
+                       std::span<const std::int32_t> recv_rows, std::size_t row_bytes) const;
+
+  /// Sends and receives all messages, any order, and waits for them. Messages may exceed 2 GiB.
+  void exchange(std::span<const Message> sends, std::span<const Message> receives) const;
+
+ private:
+  struct State;
+  explicit Comm(std::shared_ptr<State> state);
+  void broadcast_bytes(void* data, std::size_t bytes) const;
+  void gather_bytes(const void* data, std::size_t bytes, void* all) const;
+
+  std::shared_ptr<State> state_;
+  int rank_ = 0;
+  int size_ = 1;
+  int node_rank_ = 0;
+  int node_size_ = 1;
+};
+
+/// MPI from construction to destruction. Not finalised while an exception passes through: the other
+/// ranks may be waiting in MPI and finalising would hang; the caller aborts instead.
+class MpiSession {
+ public:
+  MpiSession(int& argc, char**& argv);
+  ~MpiSession();
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+
+  /// Ends every rank with this exit code, at once.
+  [[noreturn]] static void abort(int exit_code);
+  /// "Open MPI v4.1.4", without starting MPI.
+  [[nodiscard]] static std::string library_version();
+};
+
+/// This process's rank and rank count as its launcher set them in the environment, before MPI
+/// starts: Open MPI, PMIx and Slurm are known; 0 and 1 when there is no launcher.
+struct Launch {
+  int rank = 0;
+  int local_size = 1;
+};
+[[nodiscard]] Launch launched_as();
+
+}  // namespace gembench

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "moe_layer/cpu_gemm.hpp"
+#include "moe_layer/device.hpp"
+
+namespace gembench {
+
+/// The CPU behind the device seam: oneDNN for every matrix product, one thread a rank. Calls finish
+/// before they return. Experts and dispatch live in cpu_experts.cpp and cpu_routing.cpp.
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(const Comm& comm, const ModelShape& model, DType dtype);
+
+  std::string name() const override;
+  DType dtype() const override { return dtype_; }
+
+  Buffer allocate(std::size_t bytes) override;
+  void upload(Buffer& to, std::size_t offset, const void* from, std::size_t bytes) override {
+    std::memcpy(to.as<char>() + offset, from, bytes);
+  }
+  void download(void* to, const Buffer& from, std::size_t offset, std::size_t bytes) override {
+    std::memcpy(to, from.as<char>() + offset, bytes);
+  }
+  Stream make_stream() override { return {}; }
+  void synchronize(Stream) override {}
+
+  void prepare(std::size_t max_pairs) override;
+
+  std::size_t expert_bytes() const override;
+
+  void load_expert(Buffer& to, const PlainExpert& plain) override;
+  std::size_t router_bytes() const override { return router_.packed_bytes(); }
+  void load_router(Buffer& to, std::span<const float> plain) override {
+    router_.pack(plain.data(), to.as<char>());
+  }
+
+  void route(Stream, const RouteArgs& args) override;
+  void pack(Stream, const PackArgs& args) override;
+  void exchange(Stream, const Buffer& send, std::span<const std::int32_t> send_rows, Buffer& recv,
+                std::span<const std::int32_t> recv_rows, std::size_t row_bytes) override {
+    comm_.all_to_all_rows(send.as<char>(), send_rows, recv.as<char>(), recv_rows, row_bytes);
+  }
+  void experts(Stream, const ExpertArgs& args) override;
+  void shared_experts(Stream, const SharedArgs& args) override;
+  void combine(Stream, const CombineArgs& args) override;
+
+ private:
+  /// Packed gate, up and down of an expert lie behind one another, each at a cache line.
+  std::size_t offset_of_up() const;
+  std::size_t offset_of_down() const;
+  /// down(swish(gate(x)) * up(x)) for m <= CpuGemm::kChunk rows into product_.
+  void feed_forward(int m, const char* rows, const Buffer& weights);
+  void choose_experts(const float* logits, std::uint16_t* ids) const;
+  void softmax(const float* logits, const std::uint16_t* ids, float* weights) const;
+  void to_payload(const float* from, char* to, std::size_t n) const;
+
+  const Comm& comm_;
+  ModelShape model_;
+  DType dtype_;
+  std::size_t hidden_;
+  std::size_t row_bytes_;
+  CpuGemm gate_, up_, down_, router_;
+  std::vector<char> gathered_;    // rows of one expert's chunk
+  std::vector<float> activated_;  // swish(gate(x))
+  std::vector<char> inner_;       // times up(x)
+  std::vector<float> product_;
+  std::vector<std::int32_t> seen_;              // [rank] row the token already has there, -1 = none
+  std::vector<std::int32_t> order_;             // pairs sorted by slot
+  std::vector<std::int32_t> absolute_;          // [pair] row counted over all sources
+  std::vector<std::int32_t> slot_at_;           // [slot + 1] where a slot's pairs start in order_
+  std::vector<std::int32_t> row_at_, pair_at_;  // [rank] where a destination's rows, pairs start
+};
+
+}  // namespace gembench

@@ -1,0 +1,104 @@
+#include "moe_layer/cpu_device.hpp"
+
+#include <numeric>
+
+#include "moe_layer/weights.hpp"
+
+namespace gembench {
+namespace {
+
+std::size_t sz(int value) {
+  return static_cast<std::size_t>(value);
+}
+
+/// y += weight * x.
+void add_scaled(float* y, const float* x, float weight, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] += weight * x[i];
+}
+
+}  // namespace
+
+void CpuDevice::to_payload(const float* from, char* to, std::size_t n) const {
+  if (dtype_ == DType::f32) {
+    std::memcpy(to, from, n * sizeof(float));
+    return;
+  }
+  auto* bits = reinterpret_cast<std::uint16_t*>(to);
+  for (std::size_t i = 0; i < n; ++i) bits[i] = to_bf16(from[i]);
+}
+
+void CpuDevice::experts(Stream, const ExpertArgs& args) {
+  const auto* pairs = args.pairs->as<Pair>();
+  auto* slot_tokens = args.slot_tokens->as<std::int32_t>();
+  const std::size_t slots = args.slots.size();
+  std::fill_n(slot_tokens, slots, 0);
+
+  // Rows are numbered per source; count them over all sources. Then sort pairs by slot.
+  std::size_t pair = 0;
+  std::int32_t first_row = 0;
+  absolute_.clear();
+  for (std::size_t source = 0; source < args.pairs_from.size(); ++source) {
+    for (std::int32_t i = 0; i < args.pairs_from[source]; ++i, ++pair) {
+      absolute_.push_back(first_row + pairs[pair].row);
+      ++slot_tokens[pairs[pair].slot];
+    }
+    first_row += args.rows_from[source];
+  }
+  const std::size_t rows = sz(first_row);
+  order_.resize(pair);
+  slot_at_.assign(slots + 1, 0);
+  std::partial_sum(slot_tokens, slot_tokens + slots, slot_at_.begin() + 1);
+  for (std::size_t p = 0; p < pair; ++p) {
+    order_[sz(slot_at_[sz(pairs[p].slot)]++)] = static_cast<std::int32_t>(p);
+  }
+
+  float* sums = args.sums->as<float>();
+  std::fill_n(sums, rows * hidden_, 0.0F);
+  const std::int32_t* next = order_.data();
+  for (std::size_t slot = 0; slot < slots; ++slot) {
+    for (int left = slot_tokens[slot]; left > 0; left -= CpuGemm::kChunk) {
+      const int m = std::min(left, CpuGemm::kChunk);
+      for (int i = 0; i < m; ++i) {
+        std::memcpy(gathered_.data() + sz(i) * row_bytes_,
+                    args.rows->as<char>() + sz(absolute_[sz(next[i])]) * row_bytes_, row_bytes_);
+      }
+      feed_forward(m, gathered_.data(), *args.slots[slot]);
+      for (int i = 0; i < m; ++i) {
+        add_scaled(sums + sz(absolute_[sz(next[i])]) * hidden_, product_.data() + sz(i) * hidden_,
+                   pairs[next[i]].weight, hidden_);
+      }
+      next += m;
+    }
+  }
+  to_payload(sums, args.results->as<char>(), rows * hidden_);
+}
+
+void CpuDevice::shared_experts(Stream, const SharedArgs& args) {
+  float* sums = args.sums->as<float>();
+  std::fill_n(sums, sz(args.tokens) * hidden_, 0.0F);
+  for (const Buffer* expert : args.experts) {
+    for (int t = 0; t < args.tokens; t += CpuGemm::kChunk) {
+      const int m = std::min(CpuGemm::kChunk, args.tokens - t);
+      feed_forward(m, args.payload->as<char>() + sz(t) * row_bytes_, *expert);
+      add_scaled(sums + sz(t) * hidden_, product_.data(), 1.0F, sz(m) * hidden_);
+    }
+  }
+}
+
+void CpuDevice::combine(Stream, const CombineArgs& args) {
+  float* x = args.hidden_state->as<float>();
+  const auto* row_token = args.row_token->as<std::int32_t>();
+  for (std::size_t row = 0; row < sz(args.rows); ++row) {
+    float* target = x + sz(row_token[row]) * hidden_;
+    const char* from = args.returned->as<char>() + row * row_bytes_;
+    if (dtype_ == DType::f32) {
+      add_scaled(target, reinterpret_cast<const float*>(from), 1.0F, hidden_);
+    } else {
+      const auto* bits = reinterpret_cast<const std::uint16_t*>(from);
+      for (std::size_t i = 0; i < hidden_; ++i) target[i] += from_bf16(bits[i]);
+    }
+  }
+  if (args.shared) add_scaled(x, args.shared->as<float>(), 1.0F, sz(args.tokens) * hidden_);
+}
+
+}  // namespace gembench

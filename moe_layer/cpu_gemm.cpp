@@ -1,0 +1,141 @@
+#include "moe_layer/cpu_gemm.hpp"
+
+#include <array>
+#include <dnnl.hpp>
+#include <optional>
+#include <string>
+
+namespace gembench {
+namespace {
+
+using dnnl::memory;
+using dnnl::primitive_attr;
+
+dnnl::engine& engine() {
+  static dnnl::engine the_engine(dnnl::engine::kind::cpu, 0);
+  return the_engine;
+}
+
+memory::data_type type_of(DType dtype) {
+  return dtype == DType::f32 ? memory::data_type::f32 : memory::data_type::bf16;
+}
+
+}  // namespace
+
+/// One primitive a row count, with its memory objects: run_chunk only swaps their pointers.
+struct Kernel {
+  dnnl::matmul matmul;
+  memory a, b, c, factor, scratch;
+};
+
+struct CpuGemm::State {
+  int k, n;
+  DType in, out;
+  Epilogue epilogue;
+  memory::desc packed;
+  dnnl::stream stream{engine()};
+  std::array<std::optional<Kernel>, kChunk + 1> kernels;
+  memory scratch;  // shared by all kernels, as large as the largest needs
+
+  dnnl::matmul::primitive_desc describe(int m, const memory::desc& weights) const {
+    const auto plain = memory::format_tag::ab;
+    const memory::desc product({m, n}, type_of(out), plain);
+    dnnl::post_ops after;
+    if (epilogue == Epilogue::swish) {
+      after.append_eltwise(1.0F, dnnl::algorithm::eltwise_swish, 1.0F, 0.0F);
+    } else if (epilogue == Epilogue::multiply) {
+      after.append_binary(dnnl::algorithm::binary_mul,
+                          memory::desc({m, n}, memory::data_type::f32, plain));
+    }
+    primitive_attr attributes;
+    attributes.set_post_ops(after);
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    const dnnl::matmul::desc matmul(memory::desc({m, k}, type_of(in), plain), weights, product);
+    return {matmul, attributes, engine()};
+  }
+};
+
+CpuGemm::CpuGemm(int k, int n, DType in, DType out, Epilogue epilogue)
+    : state_(std::make_unique<State>()) {
+  state_->k = k;
+  state_->n = n;
+  state_->in = in;
+  state_->out = out;
+  state_->epilogue = epilogue;
+  const memory::desc any({k, n}, type_of(in), memory::format_tag::any);
+  state_->packed = state_->describe(kChunk, any).weights_desc();
+}
+
+CpuGemm::~CpuGemm() = default;
+
+std::size_t CpuGemm::packed_bytes() const {
+  return state_->packed.get_size();
+}
+
+void CpuGemm::pack(const float* plain, void* packed) {
+  const memory::desc from({state_->k, state_->n}, memory::data_type::f32, memory::format_tag::ab);
+  // oneDNN takes a non-const pointer but only reads the source of a reorder.
+  memory source(from, engine(), const_cast<float*>(plain));
+  memory target(state_->packed, engine(), packed);
+  dnnl::reorder(source, target).execute(state_->stream, source, target);
+  state_->stream.wait();
+}
+
+void CpuGemm::prepare(int m) {
+  auto& kernel = state_->kernels.at(static_cast<std::size_t>(m));
+  if (kernel || m == 0) return;
+  const auto plan = state_->describe(m, state_->packed);
+  const auto without_memory = [](const memory::desc& desc) {
+    return memory(desc, engine(), DNNL_MEMORY_NONE);
+  };
+  kernel = Kernel{
+      dnnl::matmul(plan),
+      without_memory(plan.src_desc()),
+      without_memory(plan.weights_desc()),
+      without_memory(plan.dst_desc()),
+      without_memory(memory::desc({m, state_->n}, memory::data_type::f32, memory::format_tag::ab)),
+      {}};
+  const memory::desc scratch = plan.scratchpad_desc();
+  if (!state_->scratch || scratch.get_size() > state_->scratch.get_desc().get_size()) {
+    state_->scratch = memory(scratch, engine());
+  }
+  kernel->scratch = without_memory(scratch);
+}
+
+void CpuGemm::run_chunk(int m, const void* a, const void* packed, void* c, const float* factor) {
+  prepare(m);
+  Kernel& kernel = *state_->kernels[static_cast<std::size_t>(m)];
+  kernel.a.set_data_handle(const_cast<void*>(a));
+  kernel.b.set_data_handle(const_cast<void*>(packed));
+  kernel.c.set_data_handle(c);
+  if (state_->scratch.get_desc().get_size() > 0) {
+    kernel.scratch.set_data_handle(state_->scratch.get_data_handle());
+  }
+  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, kernel.a},
+                                            {DNNL_ARG_WEIGHTS, kernel.b},
+                                            {DNNL_ARG_DST, kernel.c},
+                                            {DNNL_ARG_SCRATCHPAD, kernel.scratch}};
+  if (state_->epilogue == Epilogue::multiply) {
+    kernel.factor.set_data_handle(const_cast<float*>(factor));
+    arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, kernel.factor);
+  }
+  kernel.matmul.execute(state_->stream, arguments);
+  state_->stream.wait();
+}
+
+const char* cpu_gemm_version() {
+  static const std::string text = [] {
+    const dnnl_version_t* version = dnnl_version();
+    return "oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+           std::to_string(version->patch);
+  }();
+  return text.c_str();
+}
+
+bool cpu_has_bf16() {
+  const auto isa = static_cast<int>(dnnl::get_effective_cpu_isa());
+  const auto bf16 = static_cast<int>(dnnl::cpu_isa::avx512_core_bf16);
+  return (isa & bf16) == bf16;
+}
+
+}  // namespace gembench

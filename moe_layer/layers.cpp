@@ -1,0 +1,270 @@
+#include "moe_layer/layers.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "moe_layer/weights.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
+
+std::size_t sz(std::int64_t value) {
+  return static_cast<std::size_t>(value);
+}
+
+}  // namespace
+
+MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, ExpertStore& store,
+                     const LayerOptions& options)
+    : comm_(comm),
+      device_(device),
+      model_(model),
+      store_(store),
+      options_(options),
+      stream_(device.make_stream()),
+      row_bytes_(sz(model.hidden) * size_of(device.dtype())) {
+  const std::size_t layers = sz(model.layers), ranks = sz(comm.size()), k = sz(model.topk);
+  const std::size_t tokens = sz(options.max_tokens), hidden = sz(model.hidden);
+  const std::size_t rows = sz(options.receive.rows), pairs = sz(options.receive.pairs);
+  const std::size_t sent = tokens * std::min(k, ranks);
+  const auto make = [&](std::size_t bytes) { return device.allocate(bytes); };
+
+  hidden_state_ = make(tokens * hidden * sizeof(float));
+  replay_ = make(layers * tokens * k * sizeof(std::uint16_t));
+  normed_ = make(tokens * hidden * sizeof(float));
+  payload_ = make(tokens * row_bytes_);
+  logits_ = make(tokens * sz(model.experts) * sizeof(float));
+  gate_ids_ = make(tokens * k * sizeof(std::uint16_t));
+  ids_ = make(tokens * k * sizeof(std::uint16_t));
+  weights_ = make(tokens * k * sizeof(float));
+  send_rows_ = make(sent * row_bytes_);
+  send_pairs_ = make(tokens * k * sizeof(Pair));
+  row_token_ = make(sent * sizeof(std::int32_t));
+  counts_ = make(2 * ranks * sizeof(std::int32_t));
+  recv_rows_ = make(rows * row_bytes_);
+  recv_pairs_ = make(pairs * sizeof(Pair));
+  sums_ = make(rows * hidden * sizeof(float));
+  results_ = make(rows * row_bytes_);
+  returned_ = make(sent * row_bytes_);
+  slot_tokens_ = make(sz(model.experts) * sizeof(std::int32_t));
+  if (model.shared > 0) shared_sums_ = make(tokens * hidden * sizeof(float));
+
+  std::vector<float> router(hidden * sz(model.experts));
+  for (int layer = 0; layer < model.layers; ++layer) {
+    fill_gate(router, options.seed, layer, model);
+    routers_.push_back(make(device.router_bytes()));
+    device.load_router(routers_.back(), router);
+    homes_.push_back(make(sz(model.experts) * sizeof(Home)));
+    shared_.push_back(store.shared(layer));
+  }
+  input_.reserve(tokens * hidden);
+  send_counts_.resize(2 * ranks);
+  recv_counts_.resize(2 * ranks);
+  for (auto* split : {&rows_out_, &rows_in_, &pairs_out_, &pairs_in_}) split->resize(ranks);
+  rows_to_.assign(layers * ranks, 0);
+  device.prepare(pairs);
+}
+
+void MoeLayers::use(const Placement& placement) {
+  const std::vector<Home> all = homes(placement);
+  experts_.clear();
+  for (int layer = 0; layer < model_.layers; ++layer) {
+    device_.upload(homes_[sz(layer)], 0, &all[sz(layer) * sz(model_.experts)],
+                   sz(model_.experts) * sizeof(Home));
+    experts_.push_back(store_.slots(placement, layer));
+  }
+  slots_ = sz(placement.slots);
+  slot_counts_.assign(slots_, 0);
+}
+
+void MoeLayers::load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids) {
+  range_ = tokens;
+  input_.resize(sz(tokens.count) * sz(model_.hidden));
+  fill_input(input_, options_.seed, step, tokens.first, model_.hidden);
+  device_.upload(hidden_state_, 0, input_.data(), input_.size() * sizeof(float));
+  replaying_ = !ids.empty() || tokens.count == 0;
+  device_.upload(replay_, 0, ids.data(), ids.size_bytes());
+  device_.synchronize(stream_);
+}
+
+double MoeLayers::run_step(std::span<LayerReading> readings) {
+  const double begin = previous_end_ = read(options_.clock);
+  for (int layer = 0; layer < model_.layers; ++layer) readings[sz(layer)] = run_layer(layer);
+  return options_.clock == Clock::wall ? previous_end_ - begin : kNotMeasured;
+}
+
+// Where time is read: synchronise the device, read the clock, then the barrier, then read again.
+// Reading after the barrier would book the device's work as waiting. Nothing in here allocates,
+// prints or logs.
+LayerReading MoeLayers::run_layer(int layer) {
+  const Clock clock = options_.clock;
+  comm_.barrier();
+  const double t0 = read(clock);
+  route(layer);
+  hold_back(t0);
+  const double t1 = read(clock);
+  dispatch(layer);
+  const double t2 = read(clock);
+  experts(layer);
+  hold_back(t2);
+  const double t3 = read(clock);
+  comm_.barrier();
+  const double t4 = read(clock);
+  combine();
+  const double t5 = read(clock);
+
+  LayerReading reading;
+  if (clock == Clock::wall) {
+    reading = {.start_time = t0,
+               .start_wait = t0 - previous_end_,
+               .route_time = t1 - t0,
+               .dispatch_time = t2 - t1,
+               .expert_time = t3 - t2,
+               .barrier_wait = t4 - t3,
+               .combine_time = t5 - t4,
+               .layer_time = t5 - t0};
+  } else {
+    // Ranks share CPUs: only the thread's own compute can be told from the others' turns, and a
+    // slower rank is emulated by stretching its reading.
+    reading = {.start_time = kNotMeasured,
+               .start_wait = kNotMeasured,
+               .route_time = (t1 - t0) * options_.slowdown,
+               .dispatch_time = kNotMeasured,
+               .expert_time = (t3 - t2) * options_.slowdown,
+               .barrier_wait = kNotMeasured,
+               .combine_time = kNotMeasured,
+               .layer_time = kNotMeasured};
+  }
+  device_.download(slot_counts_.data(), slot_tokens_, 0, slots_ * sizeof(std::int32_t));
+  for (const std::int32_t tokens : slot_counts_) {
+    reading.tokens += tokens;
+    reading.active_experts += tokens > 0 ? 1 : 0;
+  }
+  for (std::size_t rank = 0; rank < rows_out_.size(); ++rank) {
+    rows_to_[sz(layer) * rows_out_.size() + rank] += rows_out_[rank];
+    if (rank == sz(comm_.rank())) continue;
+    reading.bytes_sent += rows_out_[rank] * static_cast<std::int64_t>(row_bytes_);
+    reading.metadata_bytes += pairs_out_[rank] * static_cast<std::int64_t>(sizeof(Pair)) +
+                              2 * static_cast<std::int64_t>(sizeof(std::int32_t));
+  }
+  previous_end_ = t5;
+  return reading;
+}
+
+void MoeLayers::hold_back(double begin) const {
+  if (options_.clock != Clock::wall || options_.slowdown <= 1) return;
+  const double until = begin + (wall_seconds() - begin) * options_.slowdown;
+  while (wall_seconds() < until) {
+  }
+}
+
+void MoeLayers::route(int layer) {
+  RouteArgs args;
+  args.tokens = range_.count;
+  args.hidden_state = &hidden_state_;
+  args.router = &routers_[sz(layer)];
+  args.replay = replaying_ ? &replay_ : nullptr;
+  args.replay_offset = sz(layer) * sz(range_.count) * sz(model_.topk) * sizeof(std::uint16_t);
+  args.normed = &normed_;
+  args.payload = &payload_;
+  args.logits = &logits_;
+  args.gate_ids = &gate_ids_;
+  args.ids = &ids_;
+  args.weights = &weights_;
+  device_.route(stream_, args);
+  device_.synchronize(stream_);
+}
+
+void MoeLayers::dispatch(int layer) {
+  PackArgs args;
+  args.tokens = range_.count;
+  args.payload = &payload_;
+  args.ids = &ids_;
+  args.weights = &weights_;
+  args.homes = &homes_[sz(layer)];
+  args.send_rows = &send_rows_;
+  args.send_pairs = &send_pairs_;
+  args.row_token = &row_token_;
+  args.counts = &counts_;
+  device_.pack(stream_, args);
+  device_.synchronize(stream_);
+  device_.download(send_counts_.data(), counts_, 0, send_counts_.size() * sizeof(std::int32_t));
+  comm_.all_to_all(send_counts_, recv_counts_);
+  for (std::size_t rank = 0; rank < rows_out_.size(); ++rank) {
+    rows_out_[rank] = send_counts_[2 * rank];
+    pairs_out_[rank] = send_counts_[2 * rank + 1];
+    rows_in_[rank] = recv_counts_[2 * rank];
+    pairs_in_[rank] = recv_counts_[2 * rank + 1];
+  }
+  device_.exchange(stream_, send_pairs_, pairs_out_, recv_pairs_, pairs_in_, sizeof(Pair));
+  device_.exchange(stream_, send_rows_, rows_out_, recv_rows_, rows_in_, row_bytes_);
+  device_.synchronize(stream_);
+}
+
+void MoeLayers::experts(int layer) {
+  ExpertArgs args;
+  args.slots = experts_[sz(layer)];
+  args.rows_from = rows_in_;
+  args.pairs_from = pairs_in_;
+  args.rows = &recv_rows_;
+  args.pairs = &recv_pairs_;
+  args.sums = &sums_;
+  args.results = &results_;
+  args.slot_tokens = &slot_tokens_;
+  device_.experts(stream_, args);
+  if (model_.shared > 0) {
+    device_.shared_experts(stream_, {range_.count, shared_[sz(layer)], &payload_, &shared_sums_});
+  }
+  device_.synchronize(stream_);
+}
+
+void MoeLayers::combine() {
+  device_.exchange(stream_, results_, rows_in_, returned_, rows_out_, row_bytes_);
+  CombineArgs args;
+  args.tokens = range_.count;
+  args.rows = std::accumulate(rows_out_.begin(), rows_out_.end(), 0);
+  args.returned = &returned_;
+  args.row_token = &row_token_;
+  args.shared = model_.shared > 0 ? &shared_sums_ : nullptr;
+  args.hidden_state = &hidden_state_;
+  device_.combine(stream_, args);
+  device_.synchronize(stream_);
+}
+
+double MoeLayers::time_overhead() {
+  const double begin = read(options_.clock);
+  route(0);
+  if (model_.shared > 0) {
+    device_.shared_experts(stream_, {range_.count, shared_[0], &payload_, &shared_sums_});
+    device_.synchronize(stream_);
+  }
+  return (read(options_.clock) - begin) * options_.slowdown;
+}
+
+std::vector<std::uint16_t> MoeLayers::last_ids() {
+  std::vector<std::uint16_t> ids(sz(range_.count) * sz(model_.topk));
+  device_.download(ids.data(), ids_, 0, ids.size() * sizeof(std::uint16_t));
+  return ids;
+}
+
+std::vector<std::uint16_t> MoeLayers::last_gate_ids() {
+  std::vector<std::uint16_t> ids(sz(range_.count) * sz(model_.topk));
+  device_.download(ids.data(), gate_ids_, 0, ids.size() * sizeof(std::uint16_t));
+  return ids;
+}
+
+std::vector<std::int32_t> MoeLayers::last_slot_tokens() {
+  return slot_counts_;
+}
+
+std::vector<float> MoeLayers::hidden_state(int token) {
+  std::vector<float> row(sz(model_.hidden));
+  device_.download(row.data(), hidden_state_, sz(token) * row.size() * sizeof(float),
+                   row.size() * sizeof(float));
+  return row;
+}
+
+}  // namespace gembench

@@ -1,0 +1,111 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "moe_layer/clock.hpp"
+#include "moe_layer/comm.hpp"
+#include "moe_layer/device.hpp"
+#include "moe_layer/expert_store.hpp"
+#include "moe_layer/routing.hpp"
+
+namespace gembench {
+
+/// What one rank read in one layer of one step. Seconds on the run's clock; NaN where that clock
+/// says nothing (README.md has the table).
+struct LayerReading {
+  double start_time = 0;     ///< t0
+  double start_wait = 0;     ///< from the end of the previous layer (or the step's start) to t0
+  double route_time = 0;     ///< t1 - t0
+  double dispatch_time = 0;  ///< t2 - t1
+  double expert_time = 0;    ///< t3 - t2
+  double barrier_wait = 0;   ///< t4 - t3; on cpu-time known only when all ranks are together
+  double combine_time = 0;   ///< t5 - t4
+  double layer_time = 0;     ///< t5 - t0; likewise
+  std::int64_t tokens = 0;   ///< (token, expert) pairs computed here
+  std::int64_t active_experts = 0;
+  std::int64_t bytes_sent = 0;      ///< dispatch payload to other ranks
+  std::int64_t metadata_bytes = 0;  ///< dispatch metadata to other ranks: counts and pairs
+};
+
+/// Sizes and choices that stay for a run.
+struct LayerOptions {
+  Clock clock = Clock::wall;
+  double slowdown = 1;  ///< emulated: this rank's compute takes this many times as long
+  std::uint64_t seed = 0;
+  int max_tokens = 0;  ///< local tokens of the largest step
+  ReceiveLimits receive;
+};
+
+/// The MoE layers of a model on this rank, run one after the other and read at every barrier.
+/// All methods are collective unless said otherwise.
+class MoeLayers {
+ public:
+  MoeLayers(const Comm& comm, Device& device, const ModelShape& model, ExpertStore& store,
+            const LayerOptions& options);
+
+  /// Uses a placement whose experts the store holds. Local.
+  void use(const Placement& placement);
+  /// Makes the input of a step and what its tokens chose ([layer][token][k]; empty: the gate
+  /// decides). Off the clock. Local.
+  void load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids);
+
+  /// All layers of the loaded step; returns the step's time on this rank.
+  double run_step(std::span<LayerReading> readings);
+  /// One layer of the loaded step; layers must run in order.
+  LayerReading run_layer(int layer);
+
+  /// Layer-independent cost on this rank: route and shared experts of the loaded step, seconds,
+  /// stretched by the slowdown. Local.
+  double time_overhead();
+
+  // What the last run_layer left behind, for recording and checking. Local.
+  [[nodiscard]] std::vector<std::uint16_t> last_ids();       ///< [token][k] used
+  [[nodiscard]] std::vector<std::uint16_t> last_gate_ids();  ///< [token][k] the gate's own choice
+  [[nodiscard]] std::vector<std::int32_t> last_slot_tokens();
+  [[nodiscard]] std::vector<float> hidden_state(int token);
+  [[nodiscard]] int tokens() const { return range_.count; }
+  [[nodiscard]] TokenRange token_range() const { return range_; }
+
+  /// Dispatch payload rows sent since the last clear, [layer][destination].
+  [[nodiscard]] std::span<const std::int64_t> rows_to() const { return rows_to_; }
+  void clear_rows_to() { rows_to_.assign(rows_to_.size(), 0); }
+  [[nodiscard]] std::size_t row_bytes() const { return row_bytes_; }
+
+ private:
+  void route(int layer);
+  void dispatch(int layer);
+  void experts(int layer);
+  void combine();
+  /// Emulates a slower rank on the wall clock: waits until the time since `begin` is stretched.
+  void hold_back(double begin) const;
+
+  const Comm& comm_;
+  Device& device_;
+  ModelShape model_;
+  ExpertStore& store_;
+  LayerOptions options_;
+  Stream stream_;
+  std::size_t row_bytes_;
+  std::size_t slots_ = 0;
+  TokenRange range_;
+  bool replaying_ = false;
+  double previous_end_ = 0;
+
+  std::vector<Buffer> routers_;                      // [layer]
+  std::vector<Buffer> homes_;                        // [layer]
+  std::vector<std::vector<const Buffer*>> experts_;  // [layer][slot]
+  std::vector<std::vector<const Buffer*>> shared_;   // [layer][i]
+  Buffer hidden_state_, replay_, normed_, payload_, logits_, gate_ids_, ids_, weights_;
+  Buffer send_rows_, send_pairs_, row_token_, counts_, recv_rows_, recv_pairs_;
+  Buffer sums_, results_, slot_tokens_, returned_, shared_sums_;
+  std::vector<float> input_;
+  // [rank][2] rows and pairs, then the same split for the exchanges.
+  std::vector<std::int32_t> send_counts_, recv_counts_;
+  std::vector<std::int32_t> rows_out_, rows_in_, pairs_out_, pairs_in_;
+  std::vector<std::int32_t> slot_counts_;
+  std::vector<std::int64_t> rows_to_;
+};
+
+}  // namespace gembench

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "moe_layer/device.hpp"
+#include "moe_layer/model.hpp"
+
+/// Weights and inputs as pure functions of their coordinates, bit-identical on every device and
+/// rank: counter-based integers, scaled by an exact power-of-two step and one correctly rounded
+/// multiplication. Uniform with the variance of 1/fan-in, so that activations keep their size.
+namespace gembench {
+
+/// Expert `expert` of weight layer `layer`; shared expert i is expert number experts + i. Values
+/// are rounded to `dtype`.
+void fill_expert(PlainExpert& out, std::uint64_t seed, int layer, int expert,
+                 const ModelShape& model, DType dtype);
+
+/// f32 [hidden][expert] of a layer's router.
+void fill_gate(std::span<float> out, std::uint64_t seed, int layer, const ModelShape& model);
+
+/// f32 [token][hidden] of a step's tokens first_token, first_token + 1, ...
+void fill_input(std::span<float> out, std::uint64_t seed, int step, int first_token, int hidden);
+
+/// Nearest bf16 (ties to even), as bits and back.
+[[nodiscard]] std::uint16_t to_bf16(float value);
+[[nodiscard]] float from_bf16(std::uint16_t bits);
+
+}  // namespace gembench
