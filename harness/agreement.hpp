@@ -1,0 +1,27 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <string>
+
+#include "moe_layer/comm.hpp"
+#include "placement/error.hpp"
+
+namespace gembench {
+
+/// An error that all ranks know of and throw together: it can end the program in order. Any other
+/// exception may be one rank's alone and must abort the job.
+class AgreedError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Collective: runs `work` on rank 0 only; an exception there is thrown on all ranks.
+void on_root(const Comm& comm, const std::function<void()>& work);
+
+/// Collective: runs `work`, which must not communicate, on every rank; if any rank throws, all
+/// throw the first failing rank's error.
+void on_every_rank(const Comm& comm, const std::function<void()>& work);
+
+}  // namespace gembench

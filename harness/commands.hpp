@@ -1,0 +1,21 @@
+#pragma once
+
+#include "harness/options.hpp"
+#include "moe_layer/comm.hpp"
+
+namespace gembench {
+
+// One function per subcommand. They print results on standard output and throw what goes wrong.
+
+/// The main job, collective: profile if none is given, plan, measure side by side, write, compare.
+void run_command(const Comm& comm, const Options& options);
+/// Collective: measures and writes profile.h5, prints it.
+void profile_command(const Comm& comm, const Options& options);
+
+void trace_command(const Options& options);
+void plan_command(const Options& options);
+void score_command(const Options& options);
+void compare_command(const Options& options);
+void list_command();
+
+}  // namespace gembench

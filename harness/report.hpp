@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+
+#include "harness/comparison.hpp"
+
+namespace gembench {
+
+/// What `run` prints at its end and `compare` prints of the same file: header, table, verdict.
+/// The last line of a table is "# check: PASS", "# check: FAIL .." or "# check: none".
+[[nodiscard]] std::string as_table(const RunReader& file, const Comparison& comparison,
+                                   const std::string& path);
+/// One line per placement under a line of names; seconds.
+[[nodiscard]] std::string as_csv(const RunReader& file, const Comparison& comparison);
+/// The same with the run's conditions; seconds.
+[[nodiscard]] std::string as_json(const RunReader& file, const Comparison& comparison,
+                                  const std::string& path);
+/// In the format the options ask for.
+[[nodiscard]] std::string report(const std::string& path, const std::string& format);
+
+}  // namespace gembench

@@ -1,0 +1,222 @@
+#include "harness/session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <functional>
+
+#include "harness/agreement.hpp"
+#include "placement/strategy.hpp"
+
+namespace gembench {
+namespace {
+
+std::size_t sz(std::int64_t value) {
+  return static_cast<std::size_t>(value);
+}
+
+/// Most pairs a rank with `slots` experts can receive in one layer, whichever experts they are.
+std::int64_t largest_load(const Trace& trace, int slots) {
+  std::int64_t largest = 0;
+  for (int step = 0; step < trace.steps; ++step) {
+    for (int layer = 0; layer < trace.layers; ++layer) {
+      const auto loads = trace.loads(step, layer);
+      std::vector<std::int32_t> sorted(loads.begin(), loads.end());
+      std::partial_sort(sorted.begin(), sorted.begin() + slots, sorted.end(), std::greater<>());
+      std::int64_t sum = 0;
+      for (int i = 0; i < slots; ++i) sum += sorted[sz(i)];
+      largest = std::max(largest, sum);
+    }
+  }
+  return largest;
+}
+
+/// Bytes the kernel says can still be had on this node; 0 = unknown.
+std::size_t available_memory() {
+  std::ifstream in("/proc/meminfo");
+  std::string name, unit;
+  std::size_t kib = 0;
+  while (in >> name >> kib) {
+    std::getline(in, unit);
+    if (name == "MemAvailable:") return kib * 1024;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Session::Session(const Comm& the_comm, const Options& the_options)
+    : comm(the_comm), options(the_options), place(place_of_this_rank()) {
+  require_same_options();
+  on_every_rank(comm, [&] {
+    model = model_of(options);
+    slowdown = slowdown_of(options, comm.size());
+    linear = empty_placement(model.layers, comm.size(), model.experts);
+    const DType dtype = options.dtype == "auto"   ? best_cpu_dtype()
+                        : options.dtype == "bf16" ? DType::bf16
+                                                  : DType::f32;
+    device = make_cpu_device(comm, model, dtype);
+    Trace none;
+    none.layers = model.layers;
+    none.experts = model.experts;
+    const Profile equal = equal_ranks(comm.size(), 1);
+    const CostModel cost(equal);
+    linear = plan_linear({none, cost, 0});
+  });
+  choose_clock();
+  load_workload();
+  require_memory();
+  on_every_rank(comm, [&] {
+    store = std::make_unique<ExpertStore>(
+        comm, *device, model, std::min(options.weight_layers.value_or(model.layers), model.layers),
+        options.seed);
+    LayerOptions layer_options;
+    layer_options.clock = clock;
+    layer_options.slowdown = slowdown[sz(comm.rank())];
+    layer_options.seed = options.seed;
+    layer_options.max_tokens = local_tokens(workload.tokens, 0, comm.size()).count;
+    layer_options.receive = limits_;
+    layers = std::make_unique<MoeLayers>(comm, *device, model, *store, layer_options);
+  });
+  const Placement* first = &linear;
+  static_cast<void>(store->hold({&first, 1}));
+  layers->use(linear);
+  if (options.routing == "gate") record_gate();
+}
+
+void Session::require_same_options() {
+  std::string roots = to_json(options);
+  comm.broadcast(roots);
+  on_every_rank(comm, [&] {
+    if (to_json(options) != roots) {
+      throw usage_error(fmt::format(
+          "rank {} was started with other options than rank 0: give all ranks one command line",
+          comm.rank()));
+    }
+  });
+}
+
+void Session::choose_clock() {
+  const bool own = every_rank_has_own_cpu(comm, place);
+  if (options.clock == "auto") {
+    clock = own ? Clock::wall : Clock::cpu_time;
+    clock_reason = own ? "every rank has a CPU of its own" : "ranks share CPUs";
+  } else {
+    clock = options.clock == "wall" ? Clock::wall : Clock::cpu_time;
+    clock_reason = own ? "as asked" : "as asked; ranks share CPUs";
+    if (clock == Clock::wall && !own) clock_reason += ", waits are not trustworthy";
+  }
+}
+
+void Session::load_workload() {
+  const int slots = linear.slots;
+  if (options.routing == "gate") {
+    // Nothing is known yet: a rank may get every token for each of its experts.
+    const int tokens = options.tokens.value_or(1024);
+    workload.tokens = tokens;
+    limits_.pairs = std::int64_t{tokens} * std::min(slots, model.topk);
+  } else {
+    on_root(comm, [&] { workload = make_workload(options, model); });
+    broadcast(comm, workload.plan);
+    broadcast(comm, workload.measured);
+    std::vector<int> numbers{workload.first_measured, workload.tokens};
+    comm.broadcast(numbers);
+    workload.first_measured = numbers[0];
+    workload.tokens = numbers[1];
+    comm.broadcast(workload.label);
+    limits_.pairs =
+        std::max(largest_load(workload.plan, slots), largest_load(workload.measured, slots));
+  }
+  limits_.rows = std::min<std::int64_t>(limits_.pairs, workload.tokens);
+}
+
+void Session::require_memory() {
+  on_every_rank(comm, [&] {
+    const int weight_layers = std::min(options.weight_layers.value_or(model.layers), model.layers);
+    // Layers that share weights hold the union of their experts; residents that of all placements.
+    const std::size_t sharing = sz((model.layers + weight_layers - 1) / weight_layers) *
+                                (options.resident ? options.placements.size() : 1);
+    const std::size_t experts = std::min(sz(model.experts), sharing * sz(linear.slots));
+    const std::size_t weights =
+        (sz(weight_layers) + 1) * (experts + sz(model.shared)) * device->expert_bytes();
+    const std::size_t hidden = sz(model.hidden) * 4;
+    const std::size_t buffers = (3 * sz(limits_.rows) + 6 * sz(workload.tokens)) * hidden * 2;
+    const std::size_t needed = (weights + buffers) * sz(comm.node_size());
+    const std::size_t available = available_memory();
+    if (available > 0 && needed > available) {
+      throw Error(
+          ExitCode::environment,
+          fmt::format("{} ranks on {} need about {:.1f} GiB and {:.1f} are available: use a "
+                      "larger --scale, fewer --layers, or --weight-layers",
+                      comm.node_size(), place.host, static_cast<double>(needed) / 0x1p30,
+                      static_cast<double>(available) / 0x1p30));
+    }
+  });
+}
+
+/// The router decides once, under linear; every placement then replays what it chose.
+void Session::record_gate() {
+  const int plan = options.in_sample ? 0 : options.plan_steps.value_or(kGatePlanSteps);
+  Trace whole;
+  whole.steps = plan + options.steps;
+  whole.layers = model.layers;
+  whole.experts = model.experts;
+  whole.topk = model.topk;
+  const TokenRange tokens = local_tokens(workload.tokens, comm.rank(), comm.size());
+  const std::size_t per_token = sz(model.layers) * sz(model.topk);
+  const std::size_t k = sz(model.topk);
+  // Every rank fills in its tokens; the sum over ranks puts them together.
+  std::vector<std::int64_t> step_ids(sz(workload.tokens) * per_token);
+  for (int step = 0; step < whole.steps; ++step) {
+    layers->load_step(step, tokens, {});
+    std::fill(step_ids.begin(), step_ids.end(), 0);
+    for (int layer = 0; layer < model.layers; ++layer) {
+      static_cast<void>(layers->run_layer(layer));
+      const auto ids = layers->last_ids();
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        step_ids[(sz(tokens.first) + i / k) * per_token + sz(layer) * k + i % k] = ids[i];
+      }
+    }
+    comm.sum_in_place(step_ids);
+    for (const auto id : step_ids) whole.topk_ids.push_back(static_cast<std::uint16_t>(id));
+  }
+  count_tokens(whole, workload.tokens);
+  whole.source = fmt::format("router of {}, seed {}", model.name, options.seed);
+  workload = split_workload(whole, plan, options.steps, options.in_sample);
+  workload.label = "gate (decided once under linear, replayed for every placement)";
+}
+
+Profile Session::measure_profile() {
+  const Trace& trace = workload.measured;
+  const TokenRange tokens = local_tokens(trace.tokens_in_step(0), comm.rank(), comm.size());
+  layers->load_step(workload.first_measured, tokens, routed_ids(trace, 0, options.seed, tokens));
+  ProfileOptions how;
+  how.clock = clock;
+  how.slowdown = slowdown[sz(comm.rank())];
+  how.max_load = limits_.pairs;
+  how.max_rows = limits_.rows;
+  how.slots = linear.slots;
+  how.budget_seconds = options.profile_seconds;
+  how.seed = options.seed;
+  Profile profile = gembench::measure_profile(comm, *device, model, *layers, *store, linear, how);
+  profile.model = fmt::format("{} {}", model.name, name_of(device->dtype()));
+  return profile;
+}
+
+std::string Session::describe_model() const {
+  std::string text = fmt::format("{}: {} layers x {} experts{}, top-{}, hidden {}, ffn {}, {}",
+                                 model.name, model.layers, model.experts,
+                                 model.shared > 0 ? fmt::format(" + {} shared", model.shared) : "",
+                                 model.topk, model.hidden, model.ffn, name_of(device->dtype()));
+  if (options.dtype == "auto" && device->dtype() == DType::f32) {
+    text += " (this CPU has no AVX-512 BF16)";
+  }
+  if (options.weight_layers && *options.weight_layers < model.layers) {
+    text += fmt::format(", layers share {} sets of weights", *options.weight_layers);
+  }
+  if (!model.note.empty()) text += "; " + model.note;
+  return text;
+}
+
+}  // namespace gembench

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+
+namespace gembench {
+
+/// "gembench 0.1.0 (git 1a2b3c4)".
+[[nodiscard]] std::string program_version();
+/// Compiler and build type.
+[[nodiscard]] std::string build_description();
+/// What --version prints: the program, its build and the libraries.
+[[nodiscard]] std::string version_text();
+
+}  // namespace gembench

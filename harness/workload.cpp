@@ -1,0 +1,132 @@
+#include "harness/workload.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "placement/error.hpp"
+#include "placement/random.hpp"
+#include "placement/synthetic.hpp"
+#include "results/trace_file.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr int kDefaultTokens = 1024;
+
+/// Four ranks' slowdowns with GEM's spreads: 7.7 % inside one node of 8 GPUs and 27.7 % over 128
+/// (arXiv:2605.19945). The inner two values are ours; the paper gives only the extremes.
+constexpr std::array<double, 4> kLow = {1.0, 1.02, 1.05, 1.077};
+constexpr std::array<double, 4> kHigh = {1.0, 1.08, 1.17, 1.277};
+
+Trace load_trace(const Options& options, const ModelShape& model) {
+  Trace trace = read_trace(options.trace);
+  if (trace.experts != model.experts || trace.topk != model.topk) {
+    throw usage_error(fmt::format(
+        "{} has {} experts, top-{}, but {} has {}, top-{}: give the --model it was recorded on, or "
+        "--experts and --topk",
+        options.trace, trace.experts, trace.topk, model.name, model.experts, model.topk));
+  }
+  if (trace.layers < model.layers) {
+    throw usage_error(fmt::format("{} has {} layers but {} are to run: pass --layers {}",
+                                  options.trace, trace.layers, model.layers, trace.layers));
+  }
+  return trace.layers == model.layers ? trace : first_layers(trace, model.layers);
+}
+
+}  // namespace
+
+ModelShape model_of(const Options& options) {
+  ModelShape model = scaled(find_model(options.model), options.scale);
+  if (options.layers) model.layers = *options.layers;
+  if (options.experts) model.experts = *options.experts;
+  if (options.topk) model.topk = *options.topk;
+  if (options.hidden) model.hidden = *options.hidden;
+  if (options.ffn) model.ffn = *options.ffn;
+  validate(model);
+  return model;
+}
+
+Workload split_workload(const Trace& whole, int plan_steps, int steps, bool in_sample) {
+  Workload workload;
+  if (in_sample) plan_steps = 0;
+  workload.first_measured = plan_steps;
+  workload.measured = slice(whole, plan_steps, steps);
+  workload.plan = in_sample ? workload.measured : slice(whole, 0, plan_steps);
+  workload.tokens = workload.measured.max_tokens_in_step();
+  return workload;
+}
+
+Workload make_workload(const Options& options, const ModelShape& model) {
+  if (options.routing == "trace") {
+    const Trace trace = load_trace(options, model);
+    const int plan =
+        options.in_sample ? 0 : options.plan_steps.value_or(trace.steps - options.steps);
+    if ((plan < 1 && !options.in_sample) || plan + options.steps > trace.steps) {
+      throw usage_error(
+          fmt::format("{} has {} steps, too few for {} planned on and {} measured: lower "
+                      "--plan-steps or --steps",
+                      options.trace, trace.steps, std::max(plan, 1), options.steps));
+    }
+    Workload workload = split_workload(trace, plan, options.steps, options.in_sample);
+    if (options.tokens && *options.tokens != workload.tokens) {
+      throw usage_error(fmt::format("{} has {} tokens a step, not {}: drop --tokens", options.trace,
+                                    workload.tokens, *options.tokens));
+    }
+    workload.label =
+        fmt::format("trace {} ({})", options.trace,
+                    trace.has_ids() ? "per-token ids replayed"
+                                    : "counts realised exactly, co-selection synthetic");
+    return workload;
+  }
+  const int plan = options.in_sample ? 0 : options.plan_steps.value_or(kSyntheticPlanSteps);
+  SyntheticSpec spec;
+  spec.steps = plan + options.steps;
+  spec.layers = model.layers;
+  spec.experts = model.experts;
+  spec.topk = model.topk;
+  spec.tokens = options.tokens.value_or(kDefaultTokens);
+  spec.seed = options.seed;
+  Workload workload =
+      split_workload(make_trace(options.preset, spec), plan, options.steps, options.in_sample);
+  workload.label = fmt::format("synthetic '{}' (co-selection synthetic)", options.preset);
+  return workload;
+}
+
+void broadcast(const Comm& comm, Trace& trace) {
+  std::vector<int> sizes{trace.steps, trace.layers, trace.experts, trace.topk};
+  comm.broadcast(sizes);
+  trace.steps = sizes[0];
+  trace.layers = sizes[1];
+  trace.experts = sizes[2];
+  trace.topk = sizes[3];
+  comm.broadcast(trace.tokens);
+  comm.broadcast(trace.topk_ids);
+  comm.broadcast(trace.source);
+}
+
+std::vector<double> slowdown_of(const Options& options, int ranks) {
+  if (!options.slowdown.empty()) {
+    if (static_cast<int>(options.slowdown.size()) != ranks) {
+      throw usage_error(fmt::format("--slowdown has {} values for {} ranks: give one for each rank",
+                                    options.slowdown.size(), ranks));
+    }
+    return options.slowdown;
+  }
+  std::vector<double> values(static_cast<std::size_t>(ranks), 1.0);
+  if (options.variability == "none" || ranks == 1) return values;
+  // Stretch the four known values over any number of ranks, then deal them out by the seed.
+  const auto& known = options.variability == "low" ? kLow : kHigh;
+  for (std::size_t r = 0; r < values.size(); ++r) {
+    const double at = 3.0 * static_cast<double>(r) / static_cast<double>(ranks - 1);
+    const auto below = std::min<std::size_t>(2, static_cast<std::size_t>(at));
+    const double part = at - static_cast<double>(below);
+    values[r] = known[below] * (1 - part) + known[below + 1] * part;
+  }
+  Random(fold(options.seed, 0x736c6f77)).shuffle(values);  // a stream of its own
+  return values;
+}
+
+}  // namespace gembench

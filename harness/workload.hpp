@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+
+#include "harness/options.hpp"
+#include "moe_layer/comm.hpp"
+#include "moe_layer/model.hpp"
+#include "placement/trace.hpp"
+
+namespace gembench {
+
+/// The shape to run: preset, scaled, with the command line's overrides. Usage error when it makes
+/// no sense.
+[[nodiscard]] ModelShape model_of(const Options& options);
+
+/// Expert loads of a run: what is planned on comes before what is measured.
+struct Workload {
+  Trace plan;
+  Trace measured;
+  int first_measured = 0;  ///< index of the first measured step in the whole trace
+  int tokens = 0;          ///< of the largest step
+  std::string label;       ///< for the header: where routing comes from, and what is synthetic
+};
+
+/// Steps to plan on when the user names none.
+inline constexpr int kSyntheticPlanSteps = 1024;
+inline constexpr int kGatePlanSteps = 32;
+
+/// Rank 0's workload for `synthetic` and `trace` routing. Usage error when a trace belongs to
+/// another model, has too few steps, or disagrees with --tokens.
+[[nodiscard]] Workload make_workload(const Options& options, const ModelShape& model);
+
+/// Cuts a whole trace (planning steps first) into a workload.
+[[nodiscard]] Workload split_workload(const Trace& whole, int plan_steps, int steps,
+                                      bool in_sample);
+
+/// Collective: rank 0's trace to all ranks.
+void broadcast(const Comm& comm, Trace& trace);
+
+/// Emulated slowdown of every rank from --slowdown or --variability; all ones without. Usage error
+/// when the list has another length than `ranks`.
+[[nodiscard]] std::vector<double> slowdown_of(const Options& options, int ranks);
+
+}  // namespace gembench
