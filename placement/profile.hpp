@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,8 @@ void validate(const Profile& profile);
 [[nodiscard]] Profile equal_ranks(int ranks, std::int64_t max_tokens);
 
 /// Predicted seconds of one layer on one rank: overhead + latency interpolated linearly between
-/// knots, continued with the last slope beyond the last knot. The paper's model (`tokens`).
+/// knots, continued with the last slope (0 if it falls) beyond the last knot. The paper's model
+/// (`tokens`).
 class CostModel {
  public:
   /// Validates the profile and keeps what it needs of it.
@@ -42,6 +44,12 @@ class CostModel {
   [[nodiscard]] double seconds(int rank, std::int64_t tokens) const;
   /// Time for one more token far out on the curve: the slope over the whole measured range.
   [[nodiscard]] double mean_slope(int rank) const;
+  [[nodiscard]] std::span<const std::int64_t> knots() const { return knots_; }
+  /// Predicted seconds of a rank at every knot, overhead included.
+  [[nodiscard]] std::span<const double> latency(int rank) const {
+    return std::span(latency_).subspan(static_cast<std::size_t>(rank) * knots_.size(),
+                                       knots_.size());
+  }
 
  private:
   int ranks_;

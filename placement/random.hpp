@@ -14,6 +14,8 @@ namespace gembench {
   return z ^ (z >> 31);
 }
 
+__extension__ typedef unsigned __int128 uint128;  // not ISO C++, on every 64-bit compiler
+
 /// Key of a stream of values: fold coordinates in one after the other.
 [[nodiscard]] constexpr std::uint64_t fold(std::uint64_t key, std::uint64_t coordinate) {
   return mix64(key ^ mix64(coordinate));
@@ -29,7 +31,7 @@ class Random {
   constexpr double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
   /// Uniform in [0, n), n > 0; the bias of n / 2^64 is ignored.
   constexpr std::uint64_t below(std::uint64_t n) {
-    return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * n) >> 64);
+    return static_cast<std::uint64_t>((static_cast<uint128>(next()) * n) >> 64);
   }
   /// Fisher-Yates.
   template <class Range>

@@ -1,0 +1,121 @@
+#include "placement/placement.hpp"
+
+#include <fmt/format.h>
+
+#include "placement/checked.hpp"
+
+namespace gembench {
+namespace {
+
+std::size_t first_slot(const Placement& placement, int layer, int rank) {
+  return (static_cast<std::size_t>(layer) * static_cast<std::size_t>(placement.ranks) +
+          static_cast<std::size_t>(rank)) *
+         static_cast<std::size_t>(placement.slots);
+}
+
+}  // namespace
+
+std::span<const std::int32_t> Placement::on_rank(int layer, int rank) const {
+  return {slot_expert.data() + first_slot(*this, layer, rank), static_cast<std::size_t>(slots)};
+}
+
+std::span<std::int32_t> Placement::on_rank(int layer, int rank) {
+  return {slot_expert.data() + first_slot(*this, layer, rank), static_cast<std::size_t>(slots)};
+}
+
+Placement empty_placement(int layers, int ranks, int experts) {
+  if (layers < 1 || ranks < 1 || experts < 1)
+    throw usage_error(
+        fmt::format("{} layers, {} ranks and {} experts; a placement needs at least 1 "
+                    "of each",
+                    layers, ranks, experts));
+  if (experts % ranks != 0)
+    throw usage_error(
+        fmt::format("{} experts cannot be split evenly over {} ranks; use a number of "
+                    "ranks that divides the experts",
+                    experts, ranks));
+  Placement placement;
+  placement.layers = layers;
+  placement.ranks = ranks;
+  placement.slots = experts / ranks;
+  placement.experts = experts;
+  placement.slot_expert.assign(checked_product({layers, experts}, "the placement"), -1);
+  return placement;
+}
+
+void validate(const Placement& placement) {
+  if (placement.layers < 1 || placement.ranks < 1 || placement.slots < 1 || placement.experts < 1)
+    throw usage_error(
+        fmt::format("the placement has {} layers, {} ranks, {} slots and {} experts; "
+                    "all must be at least 1",
+                    placement.layers, placement.ranks, placement.slots, placement.experts));
+  const auto cells =
+      checked_product({placement.layers, placement.ranks, placement.slots}, "the placement");
+  if (placement.slot_expert.size() != cells)
+    throw usage_error(fmt::format("the placement holds {} slots where {} belong; plan it again",
+                                  placement.slot_expert.size(), cells));
+  if (placement.experts > static_cast<std::int64_t>(placement.ranks) * placement.slots)
+    throw usage_error(
+        fmt::format("the placement has {} experts but only {} ranks with {} slots; "
+                    "plan it again",
+                    placement.experts, placement.ranks, placement.slots));
+  // Per expert the last (layer, rank) it was seen on, counted from 1: no clearing between layers.
+  std::vector<std::int64_t> last_seen(static_cast<std::size_t>(placement.experts), 0);
+  for (int layer = 0; layer < placement.layers; ++layer) {
+    const std::int64_t layer_base = static_cast<std::int64_t>(layer) * placement.ranks;
+    for (int rank = 0; rank < placement.ranks; ++rank) {
+      for (auto expert : placement.on_rank(layer, rank)) {
+        if (expert == -1) continue;
+        if (expert < 0 || expert >= placement.experts)
+          throw usage_error(fmt::format("layer {}, rank {}: expert {} does not exist; there are {}",
+                                        layer, rank, expert, placement.experts));
+        auto& seen = last_seen[static_cast<std::size_t>(expert)];
+        if (seen == layer_base + rank + 1)
+          throw usage_error(fmt::format("layer {}: expert {} is twice on rank {}; plan it again",
+                                        layer, expert, rank));
+        seen = layer_base + rank + 1;
+      }
+    }
+    for (std::size_t e = 0; e < last_seen.size(); ++e)
+      if (last_seen[e] <= layer_base)
+        throw usage_error(
+            fmt::format("layer {}: expert {} is on no rank; plan it again", layer, e));
+  }
+}
+
+std::vector<Home> homes(const Placement& placement) {
+  validate(placement);
+  const auto experts = static_cast<std::size_t>(placement.experts);
+  std::vector<Home> found(static_cast<std::size_t>(placement.layers) * experts);
+  for (int layer = 0; layer < placement.layers; ++layer) {
+    for (int rank = 0; rank < placement.ranks; ++rank) {
+      const auto slots = placement.on_rank(layer, rank);
+      for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+        if (slots[slot] < 0) continue;
+        auto& home = found[static_cast<std::size_t>(layer) * experts +
+                           static_cast<std::size_t>(slots[slot])];
+        if (home.rank >= 0)
+          throw usage_error(
+              fmt::format("layer {}: expert {} is on ranks {} and {}; replicas are not "
+                          "supported here",
+                          layer, slots[slot], home.rank, rank));
+        home = {rank, static_cast<std::int32_t>(slot)};
+      }
+    }
+  }
+  return found;
+}
+
+std::int64_t count_moves(const Placement& from, const Placement& to) {
+  if (from.layers != to.layers || from.ranks != to.ranks || from.experts != to.experts)
+    throw usage_error(
+        "placements of different shape cannot be compared; use the same model and "
+        "number of ranks");
+  const auto before = homes(from);
+  const auto after = homes(to);
+  std::int64_t moves = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) moves += before[i].rank != after[i].rank;
+  return moves;
+}
+
+}  // namespace gembench

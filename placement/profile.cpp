@@ -1,0 +1,96 @@
+#include "placement/profile.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "placement/checked.hpp"
+
+namespace gembench {
+namespace {
+
+void require_times(const std::vector<double>& values, std::size_t count, std::string_view what) {
+  if (values.size() != count)
+    throw usage_error(
+        fmt::format("the profile holds {} values of {} where {} belong; measure it "
+                    "again",
+                    values.size(), what, count));
+  for (auto value : values)
+    if (!std::isfinite(value) || value < 0)
+      throw usage_error(fmt::format("the profile's {} holds {}, which is no time; measure it again",
+                                    what, value));
+}
+
+}  // namespace
+
+void validate(const Profile& profile) {
+  if (profile.ranks < 1)
+    throw usage_error(fmt::format("the profile has {} ranks; measure at least 1", profile.ranks));
+  if (profile.knots.size() < 2)
+    throw usage_error(
+        fmt::format("the profile has {} knots; measure at least 2", profile.knots.size()));
+  if (profile.knots.front() != 0)
+    throw usage_error(
+        fmt::format("the profile's first knot is {}; it must be 0 tokens", profile.knots.front()));
+  for (std::size_t k = 1; k < profile.knots.size(); ++k)
+    if (profile.knots[k] <= profile.knots[k - 1])
+      throw usage_error(fmt::format("the profile's knots do not ascend: {} follows {}",
+                                    profile.knots[k], profile.knots[k - 1]));
+  const auto ranks = static_cast<std::size_t>(profile.ranks);
+  const auto cells = checked_product(
+      {profile.ranks, static_cast<std::int64_t>(profile.knots.size())}, "the profile");
+  require_times(profile.latency, cells, "latency");
+  require_times(profile.spread, cells, "spread");
+  require_times(profile.overhead, ranks, "overhead");
+  require_times(profile.slowdown, ranks, "slowdown");
+}
+
+Profile equal_ranks(int ranks, std::int64_t max_tokens) {
+  if (ranks < 1 || max_tokens < 1)
+    throw usage_error(
+        fmt::format("{} ranks with up to {} tokens; give at least 1 of both", ranks, max_tokens));
+  Profile profile;
+  profile.ranks = ranks;
+  profile.knots = {0, max_tokens};
+  const auto count = static_cast<std::size_t>(ranks);
+  for (int rank = 0; rank < ranks; ++rank) {
+    profile.latency.push_back(0);
+    profile.latency.push_back(static_cast<double>(max_tokens));
+  }
+  profile.spread.assign(2 * count, 0);
+  profile.overhead.assign(count, 0);
+  profile.slowdown.assign(count, 1);
+  profile.model = "any";
+  profile.device = "equal ranks, one second per token";
+  profile.clock = "none";
+  return profile;
+}
+
+CostModel::CostModel(const Profile& profile) : ranks_(profile.ranks), knots_(profile.knots) {
+  validate(profile);
+  latency_.reserve(profile.latency.size());
+  for (int rank = 0; rank < ranks_; ++rank)
+    for (std::size_t k = 0; k < knots_.size(); ++k)
+      latency_.push_back(profile.at(rank, k) + profile.overhead[static_cast<std::size_t>(rank)]);
+}
+
+double CostModel::seconds(int rank, std::int64_t tokens) const {
+  const auto* latency = latency_.data() + static_cast<std::size_t>(rank) * knots_.size();
+  // Right end of the segment; 1 for no tokens, the last knot for everything beyond it.
+  const auto above = std::upper_bound(knots_.begin() + 1, knots_.end() - 1, tokens);
+  const auto k = static_cast<std::size_t>(above - knots_.begin());
+  const auto slope = (latency[k] - latency[k - 1]) / static_cast<double>(knots_[k] - knots_[k - 1]);
+  // Noise can make the last segment fall; far beyond it that would predict negative times.
+  if (tokens > knots_.back())
+    return latency[k] + std::max(slope, 0.0) * static_cast<double>(tokens - knots_[k]);
+  return latency[k - 1] + slope * static_cast<double>(tokens - knots_[k - 1]);
+}
+
+double CostModel::mean_slope(int rank) const {
+  const auto* latency = latency_.data() + static_cast<std::size_t>(rank) * knots_.size();
+  return (latency[knots_.size() - 1] - latency[0]) /
+         static_cast<double>(knots_.back() - knots_.front());
+}
+
+}  // namespace gembench

@@ -1,0 +1,234 @@
+#include "placement/trace.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+
+#include "placement/checked.hpp"
+
+namespace gembench {
+namespace {
+
+std::size_t cell(const Trace& trace, int step, int layer) {
+  return (static_cast<std::size_t>(step) * static_cast<std::size_t>(trace.layers) +
+          static_cast<std::size_t>(layer)) *
+         static_cast<std::size_t>(trace.experts);
+}
+
+std::size_t ids_per_token(const Trace& trace) {
+  return static_cast<std::size_t>(trace.layers) * static_cast<std::size_t>(trace.topk);
+}
+
+std::size_t ids_per_step(const Trace& trace) {
+  return trace.steps == 0 ? 0 : trace.topk_ids.size() / static_cast<std::size_t>(trace.steps);
+}
+
+void validate_shape(const Trace& trace) {
+  if (trace.steps < 1 || trace.layers < 1 || trace.experts < 1 || trace.topk < 1)
+    throw usage_error(
+        fmt::format("the trace has {} steps, {} layers, {} experts and top-k {}; all "
+                    "must be at least 1",
+                    trace.steps, trace.layers, trace.experts, trace.topk));
+  if (trace.experts > kMaxExperts)
+    throw usage_error(fmt::format("the trace has {} experts, more than the {} accepted",
+                                  trace.experts, kMaxExperts));
+  if (trace.topk > trace.experts)
+    throw usage_error(
+        fmt::format("the trace has top-k {} but only {} experts; give a smaller top-k", trace.topk,
+                    trace.experts));
+  const auto cells = checked_product({trace.steps, trace.layers, trace.experts}, "the trace");
+  if (trace.tokens.size() != cells)
+    throw usage_error(
+        fmt::format("the trace holds {} counts where its {} steps, {} layers and {} "
+                    "experts need {}; make it again",
+                    trace.tokens.size(), trace.steps, trace.layers, trace.experts, cells));
+}
+
+void validate_counts(const Trace& trace, int step, int layer, std::int64_t batch) {
+  std::int64_t sum = 0;
+  const auto loads = trace.loads(step, layer);
+  for (std::size_t e = 0; e < loads.size(); ++e) {
+    if (loads[e] < 0)
+      throw usage_error(
+          fmt::format("step {}, layer {}: expert {} has {} tokens; counts cannot be "
+                      "negative",
+                      step, layer, e, loads[e]));
+    if (loads[e] > batch)
+      throw usage_error(
+          fmt::format("step {}, layer {}: expert {} has {} tokens of a batch of {}; "
+                      "check top-k",
+                      step, layer, e, loads[e], batch));
+    sum += loads[e];
+  }
+  if (sum != batch * trace.topk)
+    throw usage_error(
+        fmt::format("step {}, layer {}: counts sum to {} where layer 0 says {} tokens "
+                    "with top-k {}; check top-k",
+                    step, layer, sum, batch, trace.topk));
+}
+
+void validate_ids(const Trace& trace) {
+  const auto per_token = ids_per_token(trace);
+  const auto steps = static_cast<std::size_t>(trace.steps);
+  if (trace.topk_ids.size() % (steps * per_token) != 0)
+    throw usage_error("the trace's ids do not form whole tokens in equal steps; make it again");
+  const auto batch = trace.topk_ids.size() / (steps * per_token);
+
+  const auto experts = static_cast<std::size_t>(trace.experts);
+  const auto topk = static_cast<std::size_t>(trace.topk);
+  std::vector<std::int32_t> counts(static_cast<std::size_t>(trace.layers) * experts);
+  std::vector<std::size_t> last_token(counts.size());  // 1-based, over the whole trace
+  for (int step = 0; step < trace.steps; ++step) {
+    std::fill(counts.begin(), counts.end(), 0);
+    for (std::size_t token = 0; token < batch; ++token) {
+      const auto ids = trace.ids(step, static_cast<int>(token));
+      const auto stamp = static_cast<std::size_t>(step) * batch + token + 1;
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        const auto layer = i / topk;
+        if (ids[i] >= experts)
+          throw usage_error(
+              fmt::format("step {}, layer {}: token {} names expert {} of {}; check "
+                          "the number of experts",
+                          step, layer, token, ids[i], experts));
+        const auto at = layer * experts + ids[i];
+        if (last_token[at] == stamp)
+          throw usage_error(
+              fmt::format("step {}, layer {}: token {} names expert {} twice; check "
+                          "layers and top-k",
+                          step, layer, token, ids[i]));
+        last_token[at] = stamp;
+        ++counts[at];
+      }
+    }
+    if (!std::equal(counts.begin(), counts.end(), trace.loads(step, 0).begin())) {
+      const auto first = std::mismatch(counts.begin(), counts.end(), trace.loads(step, 0).begin());
+      const auto layer = static_cast<std::size_t>(first.first - counts.begin()) / experts;
+      throw usage_error(
+          fmt::format("step {}, layer {}: ids and counts disagree; make the trace "
+                      "again",
+                      step, layer));
+    }
+  }
+}
+
+}  // namespace
+
+std::span<const std::int32_t> Trace::loads(int step, int layer) const {
+  return {tokens.data() + cell(*this, step, layer), static_cast<std::size_t>(experts)};
+}
+
+std::span<std::int32_t> Trace::loads(int step, int layer) {
+  return {tokens.data() + cell(*this, step, layer), static_cast<std::size_t>(experts)};
+}
+
+std::span<const std::uint16_t> Trace::ids(int step, int token) const {
+  const auto per_token = ids_per_token(*this);
+  return {topk_ids.data() + static_cast<std::size_t>(step) * ids_per_step(*this) +
+              static_cast<std::size_t>(token) * per_token,
+          per_token};
+}
+
+int Trace::tokens_in_step(int step) const {
+  const auto row = loads(step, 0);
+  const auto sum = std::accumulate(row.begin(), row.end(), std::int64_t{0});
+  return static_cast<int>(sum / topk);
+}
+
+int Trace::max_tokens_in_step() const {
+  int most = 0;
+  for (int step = 0; step < steps; ++step) most = std::max(most, tokens_in_step(step));
+  return most;
+}
+
+void validate(const Trace& trace) {
+  validate_shape(trace);
+  for (int step = 0; step < trace.steps; ++step) {
+    const auto row = trace.loads(step, 0);
+    const auto sum = std::accumulate(row.begin(), row.end(), std::int64_t{0});
+    if (sum / trace.topk > std::numeric_limits<std::int32_t>::max())
+      throw usage_error(
+          fmt::format("step {}, layer 0: {} tokens do not fit 32 bits; make steps "
+                      "smaller",
+                      step, sum / trace.topk));
+    for (int layer = 0; layer < trace.layers; ++layer)
+      validate_counts(trace, step, layer, sum / trace.topk);
+  }
+  if (trace.has_ids()) validate_ids(trace);
+}
+
+Trace slice(const Trace& trace, int first, int count) {
+  if (first < 0 || count < 0 || first > trace.steps || count > trace.steps - first)
+    throw std::out_of_range(fmt::format("steps {} to {} of a trace of {}", first,
+                                        std::int64_t{first} + count, trace.steps));
+  Trace part;
+  part.steps = count;
+  part.layers = trace.layers;
+  part.experts = trace.experts;
+  part.topk = trace.topk;
+  part.source = trace.source;
+  const auto begin = static_cast<std::ptrdiff_t>(cell(trace, first, 0));
+  const auto end = static_cast<std::ptrdiff_t>(cell(trace, first + count, 0));
+  part.tokens.assign(trace.tokens.begin() + begin, trace.tokens.begin() + end);
+  const auto ids = static_cast<std::ptrdiff_t>(ids_per_step(trace));
+  part.topk_ids.assign(trace.topk_ids.begin() + first * ids,
+                       trace.topk_ids.begin() + (first + count) * ids);
+  return part;
+}
+
+Trace first_layers(const Trace& trace, int layers) {
+  if (layers < 1 || layers > trace.layers)
+    throw std::out_of_range(fmt::format("{} layers of a trace of {}", layers, trace.layers));
+  Trace part;
+  part.steps = trace.steps;
+  part.layers = layers;
+  part.experts = trace.experts;
+  part.topk = trace.topk;
+  part.source = trace.source;
+  const auto row = static_cast<std::size_t>(layers) * static_cast<std::size_t>(trace.experts);
+  part.tokens.reserve(static_cast<std::size_t>(trace.steps) * row);
+  for (int step = 0; step < trace.steps; ++step) {
+    const auto* from = trace.loads(step, 0).data();
+    part.tokens.insert(part.tokens.end(), from, from + row);
+  }
+  if (trace.has_ids()) {
+    const auto all = ids_per_token(trace);
+    const auto kept = ids_per_token(part);
+    part.topk_ids.reserve(trace.topk_ids.size() / all * kept);
+    for (std::size_t at = 0; at + all <= trace.topk_ids.size(); at += all) {
+      const auto* from = trace.topk_ids.data() + at;
+      part.topk_ids.insert(part.topk_ids.end(), from, from + kept);
+    }
+  }
+  return part;
+}
+
+void count_tokens(Trace& trace, int tokens_per_step) {
+  const auto per_step = checked_product({tokens_per_step, trace.layers, trace.topk}, "the trace");
+  if (trace.steps < 1 || per_step == 0 ||
+      trace.topk_ids.size() / static_cast<std::size_t>(trace.steps) != per_step ||
+      trace.topk_ids.size() % static_cast<std::size_t>(trace.steps) != 0)
+    throw usage_error(fmt::format("{} ids do not form {} steps of {} tokens; make the trace again",
+                                  trace.topk_ids.size(), trace.steps, tokens_per_step));
+  trace.tokens.assign(checked_product({trace.steps, trace.layers, trace.experts}, "the trace"), 0);
+  const auto topk = static_cast<std::size_t>(trace.topk);
+  const auto experts = static_cast<std::size_t>(trace.experts);
+  for (int step = 0; step < trace.steps; ++step) {
+    auto* counts = trace.loads(step, 0).data();
+    for (int token = 0; token < tokens_per_step; ++token) {
+      const auto ids = trace.ids(step, token);
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        if (ids[i] >= experts)
+          throw usage_error(
+              fmt::format("step {}, layer {}: token {} names expert {} of {}; check "
+                          "the number of experts",
+                          step, i / topk, token, ids[i], experts));
+        ++counts[i / topk * experts + ids[i]];
+      }
+    }
+  }
+}
+
+}  // namespace gembench
