@@ -7,7 +7,7 @@
 namespace gembench {
 
 /// profile.h5: latency(rank, knot), spread(rank, knot), overhead(rank), slowdown(rank) float64 in
-/// seconds (slowdown in 1), knots(knot) int64 as a scale, attributes schema "gembench-profile",
+/// seconds (slowdown in 1), knot(knot) int64, the loads, attributes schema "gembench-profile",
 /// schema_version "1.0.0", model, device, clock. Written to a temporary name and renamed. Output
 /// error for an existing file unless `overwrite`.
 void write_profile(const std::filesystem::path& path, const Profile& profile, bool overwrite);

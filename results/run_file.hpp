@@ -53,22 +53,25 @@ struct RunShape {
 /// Everything known before the first measured step.
 struct RunInfo {
   RunShape shape;
-  std::vector<Placement> placements;         ///< names are Placement::strategy, labels below
-  std::vector<std::string> labels;           ///< [placement] unique, e.g. "linear", "linear#2"
-  std::vector<double> predicted_layer_time;  ///< [placement][step][layer] s, to the barrier
-  std::vector<std::int32_t> expert_tokens;   ///< [step][layer][expert] of the measured steps
-  Profile profile;
-  std::vector<double> slowdown;  ///< [rank] emulated; 1 = none
-  std::string clock;             ///< "wall" or "cpu-time"
-  std::string config;            ///< JSON, all options as used
+  std::vector<Placement> placements;  ///< names are Placement::strategy, labels below
+  std::vector<std::string> labels;    ///< [placement] unique, e.g. "linear", "linear#2"
+  int block_steps = 8;  ///< steps of a usual Block: one chunk of the file, so written once
+  std::vector<double>
+      predicted_layer_time;                 ///< [placement][step][layer] s to the barrier; or empty
+  std::vector<std::int32_t> expert_tokens;  ///< [step][layer][expert] of the measured steps
+  Profile profile;                          ///< ranks = 0: none
+  std::vector<double> slowdown;             ///< [rank] emulated; 1 = none; empty: all 1
+  std::string clock;                        ///< "wall" or "cpu-time"
+  std::string config;                       ///< JSON, all options as used
   std::string command_line;
   std::uint64_t seed = 0;
-  std::map<std::string, std::string> facts;  ///< root attributes besides: program, device, ..
+  std::map<std::string, std::string> facts;  ///< other root attributes: program, device, ..
   /// /environment: per-rank strings by name ("host", "cpus", "device_name"), each of size ranks.
   std::map<std::string, std::vector<std::string>> rank_facts;
 };
 
-/// Consecutive measured steps of one placement: what is gathered and written at once.
+/// Consecutive measured steps of one placement: what is gathered and written at once. An empty
+/// array was not measured.
 struct Block {
   int placement = 0;
   int first_step = 0;

@@ -1,0 +1,228 @@
+#include "results/run_reader.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+
+#include "results/run_schema.hpp"
+
+namespace gembench {
+namespace {
+
+using h5::Extents;
+using h5::File;
+using h5::Variable;
+
+int count_along(const File& file, const Variable& scale) {
+  const auto extent = file.extents(scale).front();
+  if (extent == 0 || extent > std::numeric_limits<int>::max()) {
+    file.refuse("its dimension " + std::string(scale.dims[0]) + " has an impossible extent");
+  }
+  return static_cast<int>(extent);
+}
+
+std::uint64_t extent(int count) {
+  return static_cast<std::uint64_t>(count);
+}
+
+RunShape read_shape(const File& file) {
+  if (!file.has(schema::kPlacement.name)) {
+    file.refuse("the run ended before anything was measured");
+  }
+  RunShape shape;
+  shape.placements = count_along(file, schema::kPlacement);
+  shape.steps = count_along(file, schema::kStep);
+  shape.layers = count_along(file, schema::kLayer);
+  shape.ranks = count_along(file, schema::kRank);
+  shape.experts = count_along(file, schema::kExpert);
+  shape.slots = count_along(file, schema::kSlot);
+  return shape;
+}
+
+void expect_measured(const File& file, const RunShape& shape) {
+  const auto placements = extent(shape.placements), steps = extent(shape.steps),
+             layers = extent(shape.layers), ranks = extent(shape.ranks);
+  for (const auto& field : schema::kTimes) file.expect(field, {placements, steps, layers, ranks});
+  for (const auto& field : schema::kCounts) file.expect(field, {placements, steps, layers, ranks});
+  file.expect(schema::kStepTime, {placements, steps, ranks});
+  file.expect(schema::kOrder, {placements, steps});
+  file.expect(schema::kBlock, {placements, steps});
+  file.expect(schema::kBytesPair, {placements, layers, ranks, ranks});
+}
+
+std::vector<Placement> read_placements(const File& file, const RunShape& shape) {
+  const auto strategies = file.get<std::vector<std::string>>("/", "strategies");
+  if (strategies.size() != extent(shape.placements)) {
+    file.refuse("its attribute strategies does not name every placement");
+  }
+  const auto slots = file.read<std::int32_t>(
+      schema::kSlots,
+      {extent(shape.placements), extent(shape.layers), extent(shape.ranks), extent(shape.slots)});
+  const auto size = static_cast<std::ptrdiff_t>(slots.size() / strategies.size());
+  std::vector<Placement> placements;
+  for (auto from = slots.begin(); from != slots.end(); from += size) {
+    Placement placement;
+    placement.layers = shape.layers;
+    placement.ranks = shape.ranks;
+    placement.slots = shape.slots;
+    placement.experts = shape.experts;
+    placement.slot_expert.assign(from, from + size);
+    placement.strategy = strategies[placements.size()];
+    validate(placement);
+    placements.push_back(std::move(placement));
+  }
+  return placements;
+}
+
+Profile read_profile_of(const File& file, const RunShape& shape) {
+  Profile profile;
+  if (!file.has(schema::kKnot.name)) return profile;
+  const auto knots = file.extents(schema::kKnot).front();
+  const Extents rank{extent(shape.ranks)}, curve{rank[0], knots};
+  profile.ranks = shape.ranks;
+  profile.knots = file.read<std::int64_t>(schema::kKnot, {knots});
+  profile.latency = file.read<double>(schema::kProfileLatency, curve);
+  profile.spread = file.read<double>(schema::kProfileSpread, curve);
+  profile.overhead = file.read<double>(schema::kProfileOverhead, rank);
+  profile.slowdown = file.read<double>(schema::kProfileSlowdown, rank);
+  profile.model = file.get<std::string>("/", "profile_model");
+  profile.device = file.get<std::string>("/", "profile_device");
+  profile.clock = file.get<std::string>("/", "profile_clock");
+  validate(profile);
+  return profile;
+}
+
+RunInfo read_info(const File& file) {
+  RunInfo info;
+  info.shape = read_shape(file);
+  const auto& shape = info.shape;
+  expect_measured(file, shape);
+  const auto placements = extent(shape.placements), steps = extent(shape.steps),
+             layers = extent(shape.layers), ranks = extent(shape.ranks);
+  info.labels = file.read_texts(schema::kPlacement, {placements});
+  info.placements = read_placements(file, shape);
+  info.predicted_layer_time = file.read<double>(schema::kPredicted, {placements, steps, layers});
+  info.expert_tokens =
+      file.read<std::int32_t>(schema::kExpertTokens, {steps, layers, extent(shape.experts)});
+  info.profile = read_profile_of(file, shape);
+  info.slowdown = file.read<double>(schema::kSlowdown, {ranks});
+  info.clock = file.get<std::string>("/", "clock");
+  info.config = file.get<std::string>("/", "config");
+  info.command_line = file.get<std::string>("/", "command_line");
+  info.seed = file.get<std::uint64_t>("/", "seed");
+  for (const auto& name : file.attributes("/")) {
+    const bool reserved = std::find(schema::kReserved.begin(), schema::kReserved.end(), name) !=
+                          schema::kReserved.end();
+    if (!reserved && file.has_text("/", name)) {
+      info.facts[name] = file.get<std::string>("/", name);
+    }
+  }
+  for (const auto& name : file.members("environment")) {
+    const auto path = "environment/" + name;
+    info.rank_facts[name] = file.read_texts(schema::fact_of_rank(path), {ranks});
+  }
+  return info;
+}
+
+RunEnd read_end(const File& file, const RunShape& shape) {
+  RunEnd end;
+  const auto ranks = extent(shape.ranks);
+  end.bytes_pair = file.read<std::int64_t>(
+      schema::kBytesPair, {extent(shape.placements), extent(shape.layers), ranks, ranks});
+  const Extents moves = file.extents(schema::kMove);
+  const auto to = file.read<std::int32_t>(schema::kMoveTo, moves);
+  const auto experts = file.read<std::int64_t>(schema::kMoveExperts, moves);
+  const auto bytes = file.read<std::int64_t>(schema::kMoveBytes, moves);
+  const auto seconds = file.read<double>(schema::kMoveSeconds, moves);
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    if (to[i] < 0 || to[i] >= shape.placements) file.refuse("it moves to an unknown placement");
+    end.moves.push_back({to[i], experts[i], bytes[i], seconds[i]});
+  }
+  if (!file.has("check")) file.refuse("it has no group check");
+  end.check.mode = file.get<std::string>("check", "mode");
+  end.check.checked_tokens = file.get<std::int64_t>("check", "checked_tokens");
+  end.check.worst_error = file.get<double>("check", "worst_error");
+  end.check.tolerance = file.get<double>("check", "tolerance");
+  end.check.passed = file.get<std::int64_t>("check", "passed") != 0;
+  end.check.message = file.get<std::string>("check", "message");
+  return end;
+}
+
+}  // namespace
+
+struct RunReader::State {
+  explicit State(const std::filesystem::path& path) : file(File::open(path)) {
+    file.expect_schema(kRunSchema, kRunSchemaVersion);
+    completed = file.get<std::int64_t>("/", "completed") != 0;
+    try {
+      info = read_info(file);
+      if (completed) end = read_end(file, info.shape);
+    } catch (const std::bad_alloc&) {
+      file.refuse("it is larger than the memory of this machine");
+    }
+  }
+
+  File file;
+  bool completed = false;
+  RunInfo info;
+  RunEnd end;
+};
+
+RunReader::RunReader(std::filesystem::path path) : state_(std::make_unique<State>(path)) {}
+RunReader::~RunReader() = default;
+
+const RunInfo& RunReader::info() const {
+  return state_->info;
+}
+bool RunReader::completed() const {
+  return state_->completed;
+}
+const RunEnd& RunReader::end() const {
+  return state_->end;
+}
+
+std::vector<std::int64_t> RunReader::blocks(int placement) const {
+  const auto& shape = state_->info.shape;
+  if (placement < 0 || placement >= shape.placements) {
+    throw std::out_of_range("RunReader: no such placement");
+  }
+  std::vector<std::int64_t> blocks(extent(shape.steps));
+  state_->file.read(schema::kBlock, {extent(placement), 0}, {1, blocks.size()}, blocks.data());
+  return blocks;
+}
+
+Block RunReader::read(int placement, int first_step, int steps) const {
+  const auto& shape = state_->info.shape;
+  if (placement < 0 || placement >= shape.placements || first_step < 0 || steps < 1 ||
+      steps > shape.steps - first_step) {
+    throw std::out_of_range("RunReader: no such steps");
+  }
+  Block block;
+  block.placement = placement;
+  block.first_step = first_step;
+  block.steps = steps;
+  const auto size = extent(steps), layers = extent(shape.layers), ranks = extent(shape.ranks);
+  const auto read = [&](const Variable& variable, auto& values, Extents count) {
+    std::uint64_t cells = 1;
+    for (auto n : count) cells *= n;
+    values.resize(cells);
+    Extents start(count.size(), 0);
+    start[0] = extent(placement);
+    start[1] = extent(first_step);
+    state_->file.read(variable, start, count, values.data());
+  };
+  for (std::size_t i = 0; i < kTimeFields; ++i) {
+    read(schema::kTimes[i], block.time[i], {1, size, layers, ranks});
+  }
+  for (std::size_t i = 0; i < kCountFields; ++i) {
+    read(schema::kCounts[i], block.count[i], {1, size, layers, ranks});
+  }
+  read(schema::kStepTime, block.step_time, {1, size, ranks});
+  read(schema::kOrder, block.order, {1, size});
+  std::int32_t index = -1;
+  state_->file.read(schema::kBlock, {extent(placement), extent(first_step)}, {1, 1}, &index);
+  block.block = index;
+  return block;
+}
+
+}  // namespace gembench

@@ -1,0 +1,138 @@
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "results/hdf5.hpp"
+#include "results/run_file.hpp"
+
+/// The datasets of results.h5 as one table for writer and reader; SCHEMA.md says it for people.
+namespace gembench::schema {
+
+using h5::Cells;
+using h5::Layout;
+using h5::Type;
+using h5::Variable;
+
+constexpr Variable scale(std::string_view name, std::string_view dim, std::string_view meaning) {
+  return {name, Type::int32, Layout::whole, Cells::complete, {dim}, "1", meaning};
+}
+inline constexpr Variable kPlacement{"placement",   Type::text, Layout::whole, Cells::complete,
+                                     {"placement"}, "",         "label"};
+inline constexpr Variable kStep = scale("step", "step", "measured step");
+inline constexpr Variable kLayer = scale("layer", "layer", "MoE layer");
+inline constexpr Variable kRank = scale("rank", "rank", "MPI rank");
+inline constexpr Variable kExpert = scale("expert", "expert", "expert of a layer");
+inline constexpr Variable kSlot = scale("slot", "slot", "slot of a rank");
+inline constexpr Variable kSource = scale("src", "src", "sending rank");
+inline constexpr Variable kTarget = scale("dst", "dst", "receiving rank");
+inline constexpr Variable kMove = scale("moves/move", "move", "switch of placements");
+inline constexpr Variable kKnot{"knot",   Type::int64, Layout::whole,       Cells::complete,
+                                {"knot"}, "1",         "tokens on the rank"};
+
+constexpr Variable measured(std::string_view name, Type type, std::string_view units,
+                            std::string_view meaning) {
+  return {name,  type,   Layout::chunked, Cells::unmeasured, {"placement", "step", "layer", "rank"},
+          units, meaning};
+}
+/// In the order of TimeField.
+inline constexpr std::array<Variable, kTimeFields> kTimes{
+    measured("start_time", Type::float64, "s", "start since the run's epoch on the rank's clock"),
+    measured("start_wait", Type::float32, "s", "waiting at the start barrier"),
+    measured("route_time", Type::float32, "s", "routing"),
+    measured("dispatch_time", Type::float32, "s", "dispatch"),
+    measured("expert_time", Type::float32, "s", "experts"),
+    measured("barrier_wait", Type::float32, "s", "waiting at the barrier after the experts"),
+    measured("combine_time", Type::float32, "s", "combine"),
+    measured("layer_time", Type::float32, "s", "whole layer")};
+/// In the order of CountField.
+inline constexpr std::array<Variable, kCountFields> kCounts{
+    measured("tokens", Type::int32, "1", "(token, expert) pairs computed on the rank"),
+    measured("active_experts", Type::int32, "1", "experts of the rank with at least one token"),
+    measured("bytes_sent", Type::int64, "byte", "dispatch payload sent to other ranks"),
+    measured("metadata_bytes", Type::int64, "byte", "routing metadata sent to other ranks")};
+
+inline constexpr Variable kStepTime{
+    "step_time", Type::float32, Layout::whole, Cells::unmeasured, {"placement", "step", "rank"},
+    "s",         "whole step"};
+inline constexpr Variable kOrder{"order",
+                                 Type::int32,
+                                 Layout::whole,
+                                 Cells::unmeasured,
+                                 {"placement", "step"},
+                                 "1",
+                                 "global execution index"};
+inline constexpr Variable kBlock{"block",
+                                 Type::int32,
+                                 Layout::whole,
+                                 Cells::unmeasured,
+                                 {"placement", "step"},
+                                 "1",
+                                 "block of steps that all placements run side by side"};
+inline constexpr Variable kExpertTokens{"expert_tokens",
+                                        Type::int32,
+                                        Layout::chunked,
+                                        Cells::complete,
+                                        {"step", "layer", "expert"},
+                                        "1",
+                                        "tokens of the expert"};
+inline constexpr Variable kPredicted{"predicted_layer_time",
+                                     Type::float32,
+                                     Layout::chunked,
+                                     Cells::unmeasured,
+                                     {"placement", "step", "layer"},
+                                     "s",
+                                     "predicted time to the barrier"};
+inline constexpr Variable kBytesPair{"bytes_pair",
+                                     Type::int64,
+                                     Layout::chunked,
+                                     Cells::unmeasured,
+                                     {"placement", "layer", "src", "dst"},
+                                     "byte",
+                                     "dispatch payload; src = dst stayed on the rank"};
+inline constexpr Variable kSlots{"slots",
+                                 Type::int32,
+                                 Layout::whole,
+                                 Cells::complete,
+                                 {"placement", "layer", "rank", "slot"},
+                                 "1",
+                                 "expert in the slot, -1 = empty"};
+
+constexpr Variable per_rank(std::string_view name, std::string_view units,
+                            std::string_view meaning) {
+  return {name, Type::float64, Layout::whole, Cells::complete, {"rank"}, units, meaning};
+}
+constexpr Variable curve(std::string_view name, std::string_view meaning) {
+  return {name, Type::float64, Layout::whole, Cells::complete, {"rank", "knot"}, "s", meaning};
+}
+inline constexpr Variable kSlowdown = per_rank("slowdown", "1", "emulated stretch, 1 = none");
+inline constexpr Variable kProfileLatency = curve("profile_latency", "median expert phase");
+inline constexpr Variable kProfileSpread = curve("profile_spread", "interquartile range");
+inline constexpr Variable kProfileOverhead =
+    per_rank("profile_overhead", "s", "time per layer that no placement changes");
+inline constexpr Variable kProfileSlowdown =
+    per_rank("profile_slowdown", "1", "emulated stretch contained in the profile");
+
+constexpr Variable fact_of_rank(std::string_view name) {
+  return {name, Type::text, Layout::whole, Cells::complete, {"rank"}, "", "fact about the rank"};
+}
+constexpr Variable move(std::string_view name, Type type, std::string_view units,
+                        std::string_view meaning) {
+  return {name, type, Layout::whole, Cells::complete, {"move"}, units, meaning};
+}
+inline constexpr Variable kMoveTo =
+    move("moves/to_placement", Type::int32, "1", "index of the placement switched to");
+inline constexpr Variable kMoveExperts =
+    move("moves/experts_moved", Type::int64, "1", "experts that changed their rank, all layers");
+inline constexpr Variable kMoveBytes =
+    move("moves/bytes", Type::int64, "byte", "weights sent between ranks, all layers");
+inline constexpr Variable kMoveSeconds =
+    move("moves/seconds", Type::float64, "s", "wall clock of the slowest rank");
+
+/// Root attributes with a meaning of their own; RunInfo::facts holds the others.
+inline constexpr std::array<std::string_view, 12> kReserved{
+    "schema",     "schema_version", "completed",      "created",
+    "clock",      "config",         "command_line",   "seed",
+    "strategies", "profile_model",  "profile_device", "profile_clock"};
+
+}  // namespace gembench::schema

@@ -1,0 +1,251 @@
+#include "results/run_writer.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <optional>
+#include <stdexcept>
+
+#include "results/output_file.hpp"
+#include "results/run_schema.hpp"
+
+namespace gembench {
+namespace {
+
+using h5::Extents;
+using h5::File;
+using h5::Variable;
+
+std::uint64_t extent(int count) {
+  if (count < 0) throw std::invalid_argument("RunWriter: negative extent");
+  return static_cast<std::uint64_t>(count);
+}
+
+/// The caller's arrays fit the shape it stated; anything else is a mistake in the program.
+template <class T>
+void require_size(const std::vector<T>& values, const Extents& extents, std::string_view name) {
+  const auto size =
+      std::accumulate(extents.begin(), extents.end(), std::uint64_t{1}, std::multiplies<>());
+  if (values.size() != size) {
+    throw std::invalid_argument(
+        fmt::format("RunWriter: {} holds {} values instead of {}", name, values.size(), size));
+  }
+}
+
+template <class T>
+void put(File& file, const Variable& variable, const std::vector<T>& values) {
+  file.write(variable, std::span<const T>(values));
+}
+
+/// Makes and writes a dataset that is known whole.
+template <class T>
+void add(File& file, const Variable& variable, const Extents& extents, const std::vector<T>& values,
+         std::uint64_t steps_per_chunk = 64) {
+  require_size(values, extents, variable.name);
+  file.make(variable, extents, steps_per_chunk);
+  put(file, variable, values);
+}
+
+void add_index(File& file, const Variable& scale, std::uint64_t count) {
+  file.make_scale(scale, count);
+  std::vector<std::int32_t> index(count);
+  std::iota(index.begin(), index.end(), 0);
+  put(file, scale, index);
+}
+
+void add_profile(File& file, const Profile& profile) {
+  validate(profile);
+  const Extents rank{extent(profile.ranks)}, curve{rank[0], profile.knots.size()};
+  file.make_scale(schema::kKnot, curve[1]);
+  put(file, schema::kKnot, profile.knots);
+  add(file, schema::kProfileLatency, curve, profile.latency);
+  add(file, schema::kProfileSpread, curve, profile.spread);
+  add(file, schema::kProfileOverhead, rank, profile.overhead);
+  add(file, schema::kProfileSlowdown, rank, profile.slowdown);
+  file.set("/", "profile_model", profile.model);
+  file.set("/", "profile_device", profile.device);
+  file.set("/", "profile_clock", profile.clock);
+}
+
+void add_attributes(File& file, const RunInfo& info) {
+  std::vector<std::string> strategies;
+  for (const auto& placement : info.placements) strategies.push_back(placement.strategy);
+  file.set("/", "strategies", strategies);
+  file.set("/", "clock", info.clock);
+  file.set("/", "config", info.config);
+  file.set("/", "command_line", info.command_line);
+  file.set("/", "seed", info.seed);
+  for (const auto& [name, value] : info.facts) {
+    if (std::find(schema::kReserved.begin(), schema::kReserved.end(), name) !=
+        schema::kReserved.end()) {
+      throw std::invalid_argument("RunWriter: the schema uses the fact's name " + name);
+    }
+    file.set("/", name, value);
+  }
+}
+
+}  // namespace
+
+struct RunWriter::State {
+  State(std::filesystem::path path, bool overwrite)
+      : output(std::move(path), overwrite, OutputFile::Partial::keep) {}
+  File& file() { return output.file(); }
+
+  OutputFile output;
+  std::optional<RunShape> shape;
+};
+
+RunWriter::RunWriter(std::filesystem::path path, bool overwrite)
+    : state_(std::make_unique<State>(std::move(path), overwrite)) {
+  auto& file = state_->file();
+  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  file.set("/", "schema", std::string(kRunSchema));
+  file.set("/", "schema_version", std::string(kRunSchemaVersion));
+  file.set("/", "created", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now)));
+  file.set("/", "completed", std::int64_t{0});
+  file.flush();
+}
+
+RunWriter::~RunWriter() = default;
+
+void RunWriter::describe(const RunInfo& info) {
+  if (state_->shape) throw std::logic_error("RunWriter: describe() was called twice");
+  auto& file = state_->file();
+  const auto& shape = info.shape;
+  const auto placements = extent(shape.placements), steps = extent(shape.steps),
+             layers = extent(shape.layers), ranks = extent(shape.ranks),
+             experts = extent(shape.experts), slots = extent(shape.slots),
+             chunk = extent(info.block_steps);
+  require_size(info.labels, {placements}, "labels");
+  require_size(info.placements, {placements}, "placements");
+
+  file.make_scale(schema::kPlacement, placements);
+  file.write(schema::kPlacement, info.labels);
+  add_index(file, schema::kStep, steps);
+  add_index(file, schema::kLayer, layers);
+  add_index(file, schema::kRank, ranks);
+  add_index(file, schema::kExpert, experts);
+  add_index(file, schema::kSlot, slots);
+  add_index(file, schema::kSource, ranks);
+  add_index(file, schema::kTarget, ranks);
+
+  for (const auto& field : schema::kTimes) {
+    file.make(field, {placements, steps, layers, ranks}, chunk);
+  }
+  for (const auto& field : schema::kCounts) {
+    file.make(field, {placements, steps, layers, ranks}, chunk);
+  }
+  file.make(schema::kStepTime, {placements, steps, ranks});
+  file.make(schema::kOrder, {placements, steps});
+  file.make(schema::kBlock, {placements, steps});
+  file.make(schema::kBytesPair, {placements, layers, ranks, ranks});
+
+  std::vector<std::int32_t> slot_expert;
+  for (const auto& placement : info.placements) {
+    require_size(placement.slot_expert, {layers, ranks, slots}, "a placement");
+    slot_expert.insert(slot_expert.end(), placement.slot_expert.begin(),
+                       placement.slot_expert.end());
+  }
+  add(file, schema::kSlots, {placements, layers, ranks, slots}, slot_expert);
+  add(file, schema::kExpertTokens, {steps, layers, experts}, info.expert_tokens);
+  if (info.predicted_layer_time.empty()) {
+    file.make(schema::kPredicted, {placements, steps, layers});
+  } else {
+    add(file, schema::kPredicted, {placements, steps, layers}, info.predicted_layer_time);
+  }
+  const std::vector<double> none(ranks, 1.0);
+  add(file, schema::kSlowdown, {ranks}, info.slowdown.empty() ? none : info.slowdown);
+  if (info.profile.ranks != 0) add_profile(file, info.profile);
+
+  add_attributes(file, info);
+  file.make_group("environment");
+  for (const auto& [name, values] : info.rank_facts) {
+    const auto path = "environment/" + name;
+    const auto variable = schema::fact_of_rank(path);
+    require_size(values, {ranks}, path);
+    file.make(variable, {ranks});
+    file.write(variable, values);
+  }
+  file.flush();
+  state_->shape = shape;
+}
+
+void RunWriter::write(const Block& block) {
+  if (!state_->shape) throw std::logic_error("RunWriter: write() before describe()");
+  const auto& shape = *state_->shape;
+  auto& file = state_->file();
+  const auto placement = extent(block.placement), first = extent(block.first_step),
+             steps = extent(block.steps), layers = extent(shape.layers),
+             ranks = extent(shape.ranks);
+  if (block.placement >= shape.placements || first + steps > extent(shape.steps)) {
+    throw std::invalid_argument("RunWriter: the block lies outside of the run");
+  }
+  if (steps == 0) return;
+  const auto write = [&](const Variable& variable, const auto& values, Extents count) {
+    using T = typename std::decay_t<decltype(values)>::value_type;
+    if (values.empty()) return;  // not measured
+    require_size(values, count, variable.name);
+    Extents start(count.size(), 0);
+    start[0] = placement;
+    start[1] = first;
+    file.write(variable, start, count, std::span<const T>(values));
+  };
+  for (std::size_t i = 0; i < kTimeFields; ++i) {
+    write(schema::kTimes[i], block.time[i], {1, steps, layers, ranks});
+  }
+  for (std::size_t i = 0; i < kCountFields; ++i) {
+    write(schema::kCounts[i], block.count[i], {1, steps, layers, ranks});
+  }
+  write(schema::kStepTime, block.step_time, {1, steps, ranks});
+  write(schema::kOrder, block.order, {1, steps});
+  file.flush();
+  // In place and after the rest is on the disk: a step has a block only when it is there whole.
+  write(schema::kBlock, std::vector<std::int32_t>(steps, block.block), {1, steps});
+  file.flush();
+}
+
+void RunWriter::finish(const RunEnd& end) {
+  if (!state_->shape) throw std::logic_error("RunWriter: finish() before describe()");
+  const auto& shape = *state_->shape;
+  auto& file = state_->file();
+  const Extents pairs{extent(shape.placements), extent(shape.layers), extent(shape.ranks),
+                      extent(shape.ranks)};
+  if (!end.bytes_pair.empty()) {
+    require_size(end.bytes_pair, pairs, "bytes_pair");
+    put(file, schema::kBytesPair, end.bytes_pair);
+  }
+
+  std::vector<std::int32_t> to;
+  std::vector<std::int64_t> experts, bytes;
+  std::vector<double> seconds;
+  for (const auto& move : end.moves) {
+    to.push_back(move.to_placement);
+    experts.push_back(move.experts_moved);
+    bytes.push_back(move.bytes);
+    seconds.push_back(move.seconds);
+  }
+  const Extents moves{end.moves.size()};
+  file.make_group("moves");
+  add_index(file, schema::kMove, moves[0]);
+  add(file, schema::kMoveTo, moves, to);
+  add(file, schema::kMoveExperts, moves, experts);
+  add(file, schema::kMoveBytes, moves, bytes);
+  add(file, schema::kMoveSeconds, moves, seconds);
+
+  file.make_group("check");
+  file.set("check", "mode", end.check.mode);
+  file.set("check", "checked_tokens", end.check.checked_tokens);
+  file.set("check", "worst_error", end.check.worst_error);
+  file.set("check", "tolerance", end.check.tolerance);
+  file.set("check", "passed", std::int64_t{end.check.passed});
+  file.set("check", "message", end.check.message);
+
+  file.flush();
+  file.set("/", "completed", std::int64_t{1});
+  state_->output.commit();
+}
+
+}  // namespace gembench
