@@ -1,0 +1,260 @@
+#include "moe_layer/layers.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <numeric>
+
+#include "moe_layer/check.hpp"
+#include "moe_layer/profiler.hpp"
+#include "placement/random.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr std::uint64_t kSeed = 3;
+constexpr int kTokens = 61;  // divides by no rank count but 1
+
+ModelShape small_model(int shared) {
+  ModelShape model;
+  model.name = "small";
+  model.layers = 3;
+  model.experts = 24;
+  model.topk = 3;
+  model.shared = shared;
+  model.hidden = 48;
+  model.ffn = 32;
+  return model;
+}
+
+Placement shuffled(const ModelShape& model, int ranks, std::uint64_t seed) {
+  Placement placement = empty_placement(model.layers, ranks, model.experts);
+  placement.strategy = "test";
+  Random random(seed);
+  std::vector<int> experts(static_cast<std::size_t>(model.experts));
+  std::iota(experts.begin(), experts.end(), 0);
+  for (int layer = 0; layer < model.layers; ++layer) {
+    random.shuffle(experts);
+    std::copy(experts.begin(), experts.end(),
+              placement.slot_expert.begin() + layer * model.experts);
+  }
+  return placement;
+}
+
+/// One step with skewed counts: expert 0 gets every token.
+Trace skewed_trace(const ModelShape& model) {
+  Trace trace;
+  trace.steps = 1;
+  trace.layers = model.layers;
+  trace.experts = model.experts;
+  trace.topk = model.topk;
+  for (int layer = 0; layer < model.layers; ++layer) {
+    int left = kTokens * model.topk - kTokens;
+    trace.tokens.push_back(kTokens);
+    for (int e = 1; e < model.experts; ++e) {
+      const int given = std::min(left, e % 4 == 0 ? 0 : 9);
+      trace.tokens.push_back(given);
+      left -= given;
+    }
+    trace.tokens.back() += left;
+  }
+  validate(trace);
+  return trace;
+}
+
+/// Everything needed to run layers, under a placement.
+struct Rig {
+  explicit Rig(int shared, Clock clock = Clock::wall, double slowdown = 1)
+      : model(small_model(shared)),
+        device(make_cpu_device(comm, model, best_cpu_dtype())),
+        store(comm, *device, model, model.layers, kSeed),
+        trace(skewed_trace(model)),
+        range(local_tokens(kTokens, comm.rank(), comm.size())) {
+    LayerOptions options;
+    options.clock = clock;
+    options.slowdown = slowdown;
+    options.seed = kSeed;
+    options.max_tokens = local_tokens(kTokens, 0, comm.size()).count;
+    options.receive = {kTokens, kTokens * model.topk};
+    layers = std::make_unique<MoeLayers>(comm, *device, model, store, options);
+  }
+  void use(const Placement& placement) {
+    const Placement* one = &placement;
+    static_cast<void>(store.hold({&one, 1}));
+    layers->use(placement);
+  }
+  void load() { layers->load_step(0, range, routed_ids(trace, 0, kSeed, range)); }
+
+  Comm comm = Comm::world();
+  ModelShape model;
+  std::unique_ptr<Device> device;
+  ExpertStore store;
+  Trace trace;
+  TokenRange range;
+  std::unique_ptr<MoeLayers> layers;
+};
+
+TEST(MoeLayers, outputs_equal_the_plain_reference_under_any_placement) {
+  for (const int shared : {0, 1}) {
+    Rig rig(shared);
+    for (std::uint64_t seed = 0; seed < 4; ++seed) {
+      const Placement placement = shuffled(rig.model, rig.comm.size(), seed);
+      rig.use(placement);
+      rig.load();
+      const CheckOutcome outcome =
+          check_step(rig.comm, *rig.device, rig.model, rig.store, *rig.layers, placement, kSeed);
+      EXPECT_TRUE(outcome.passed) << outcome.message;
+      EXPECT_GT(outcome.tokens, 0);
+    }
+  }
+}
+
+TEST(MoeLayers, all_tokens_agree_between_placements) {
+  Rig rig(1);
+  std::vector<float> first;
+  for (std::uint64_t seed = 0; seed < 3; ++seed) {
+    const Placement placement = shuffled(rig.model, rig.comm.size(), seed);
+    rig.use(placement);
+    rig.load();
+    std::vector<LayerReading> readings(3);
+    static_cast<void>(rig.layers->run_step(readings));
+    std::vector<float> outputs;
+    for (int token = 0; token < rig.range.count; ++token) {
+      const auto row = rig.layers->hidden_state(token);
+      outputs.insert(outputs.end(), row.begin(), row.end());
+    }
+    if (seed == 0) first = outputs;
+    const float tolerance = rig.device->dtype() == DType::f32 ? 1e-4F : 0.1F;
+    ASSERT_EQ(outputs.size(), first.size());
+    for (std::size_t i = 0; i < outputs.size(); ++i) ASSERT_NEAR(outputs[i], first[i], tolerance);
+  }
+}
+
+TEST(MoeLayers, the_check_finds_a_wrong_weight_and_names_layer_token_and_error) {
+  Rig rig(0);
+  const Placement placement = shuffled(rig.model, rig.comm.size(), 5);
+  rig.use(placement);
+  // Spoil every expert of layer 1 this rank holds, so that any sampled token meets one.
+  for (const int expert : placement.on_rank(1, rig.comm.rank())) {
+    Buffer& weights = rig.store.held(1, expert);
+    std::memset(weights.as<char>(), 0, weights.bytes());
+  }
+  rig.load();
+  const CheckOutcome outcome =
+      check_step(rig.comm, *rig.device, rig.model, rig.store, *rig.layers, placement, kSeed);
+  EXPECT_FALSE(outcome.passed);
+  EXPECT_EQ(outcome.message.find("layer 1 token "), 0U) << outcome.message;
+  EXPECT_NE(outcome.message.find("error"), std::string::npos);
+}
+
+TEST(MoeLayers, counts_are_those_of_the_trace_and_rows_go_out_once_a_rank) {
+  Rig rig(0);
+  const Placement placement = shuffled(rig.model, rig.comm.size(), 1);
+  rig.use(placement);
+  rig.load();
+  std::vector<LayerReading> readings(3);
+  rig.layers->clear_rows_to();
+  static_cast<void>(rig.layers->run_step(readings));
+  const auto ids = routed_ids(rig.trace, 0, kSeed, rig.range);
+  const auto home = homes(placement);
+  for (int layer = 0; layer < 3; ++layer) {
+    std::int64_t expected = 0, active = 0;
+    for (const int expert : placement.on_rank(layer, rig.comm.rank())) {
+      const auto load = rig.trace.loads(0, layer)[static_cast<std::size_t>(expert)];
+      expected += load;
+      active += load > 0 ? 1 : 0;
+    }
+    const LayerReading& reading = readings[static_cast<std::size_t>(layer)];
+    EXPECT_EQ(reading.tokens, expected);
+    EXPECT_EQ(reading.active_experts, active);
+    // Distinct (token, rank) pairs, counted plainly.
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(rig.comm.size()), 0);
+    for (int token = 0; token < rig.range.count; ++token) {
+      std::vector<bool> seen(rows.size(), false);
+      for (int k = 0; k < 3; ++k) {
+        const auto id = ids[static_cast<std::size_t>((layer * rig.range.count + token) * 3 + k)];
+        seen[static_cast<std::size_t>(home[static_cast<std::size_t>(layer * 24 + id)].rank)] = true;
+      }
+      for (std::size_t rank = 0; rank < rows.size(); ++rank) rows[rank] += seen[rank] ? 1 : 0;
+    }
+    std::int64_t sent = 0;
+    for (int rank = 0; rank < rig.comm.size(); ++rank) {
+      const auto r = static_cast<std::size_t>(rank);
+      EXPECT_EQ(rig.layers->rows_to()[static_cast<std::size_t>(layer * rig.comm.size() + rank)],
+                rows[r]);
+      if (rank != rig.comm.rank()) sent += rows[r];
+    }
+    EXPECT_EQ(reading.bytes_sent, sent * static_cast<std::int64_t>(rig.layers->row_bytes()));
+  }
+}
+
+TEST(MoeLayers, on_the_wall_clock_phases_and_waits_add_up_to_the_step) {
+  Rig rig(0);
+  rig.use(shuffled(rig.model, rig.comm.size(), 1));
+  std::vector<LayerReading> readings(3);
+  rig.load();
+  const double step = rig.layers->run_step(readings);
+  double sum = 0;
+  for (const LayerReading& r : readings) {
+    EXPECT_NEAR(r.layer_time,
+                r.route_time + r.dispatch_time + r.expert_time + r.barrier_wait + r.combine_time,
+                1e-9);
+    sum += r.start_wait + r.layer_time;
+  }
+  EXPECT_NEAR(sum, step, step * 0.01);
+}
+
+TEST(MoeLayers, on_the_cpu_time_clock_communication_is_not_a_number) {
+  Rig rig(0, Clock::cpu_time);
+  rig.use(shuffled(rig.model, rig.comm.size(), 1));
+  std::vector<LayerReading> readings(3);
+  rig.load();
+  EXPECT_TRUE(std::isnan(rig.layers->run_step(readings)));
+  for (const LayerReading& r : readings) {
+    EXPECT_GT(r.route_time, 0);
+    EXPECT_GT(r.expert_time, 0);
+    for (const double none : {r.start_time, r.start_wait, r.dispatch_time, r.barrier_wait,
+                              r.combine_time, r.layer_time}) {
+      EXPECT_TRUE(std::isnan(none));
+    }
+  }
+}
+
+TEST(Profile, covers_the_loads_of_a_run_for_every_rank) {
+  Rig rig(1, Clock::cpu_time);
+  const Placement placement = shuffled(rig.model, rig.comm.size(), 1);
+  rig.use(placement);
+  rig.load();
+  ProfileOptions options;
+  options.clock = Clock::cpu_time;
+  options.max_load = kTokens * 3;
+  options.max_rows = kTokens;
+  options.slots = placement.slots;
+  options.budget_seconds = 0.05;
+  const Profile profile =
+      measure_profile(rig.comm, *rig.device, rig.model, *rig.layers, rig.store, placement, options);
+  if (rig.comm.rank() != 0) return;
+  validate(profile);
+  EXPECT_EQ(profile.ranks, rig.comm.size());
+  EXPECT_EQ(profile.knots.back(), kTokens * 3);
+  for (int rank = 0; rank < profile.ranks; ++rank) {
+    EXPECT_GT(profile.overhead[static_cast<std::size_t>(rank)], 0);
+    EXPECT_GT(profile.at(rank, profile.knots.size() - 1), profile.at(rank, 0));
+  }
+}
+
+TEST(ProfileKnots, ascend_from_nothing_to_the_largest_load) {
+  for (const std::int64_t load : {1, 7, 64, 1000, 100000}) {
+    for (const int slots : {1, 8, 64}) {
+      const auto knots = profile_knots(load, slots);
+      EXPECT_EQ(knots.front(), 0);
+      EXPECT_GE(knots.back(), load);
+      for (std::size_t i = 1; i < knots.size(); ++i) EXPECT_LT(knots[i - 1], knots[i]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gembench
