@@ -1,7 +1,11 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <vector>
 
+#include "placement/error.hpp"
 #include "placement/gem_search.hpp"
 #include "placement/random.hpp"
 #include "placement/strategy.hpp"
@@ -31,7 +35,7 @@ std::int64_t max_rank_load(const Trace& trace, int slots) {
   return most;
 }
 
-/// Expert e on rank owner[e], or the e-th of `order` in its place.
+/// Deals experts in the given order, one full rank after the other.
 Assignment blocks(const std::vector<std::int32_t>& order, int slots) {
   Assignment assignment(order.size());
   for (std::size_t i = 0; i < order.size(); ++i)
@@ -66,7 +70,13 @@ Placement plan_gem(const PlanInput& input) {
   const auto& trace = input.trace;
   auto placement = empty_placement(trace.layers, input.cost.ranks(), trace.experts);
   placement.strategy = "gem";
-  const CostTable table(input.cost, max_rank_load(trace, placement.slots));
+  const auto max_load = max_rank_load(trace, placement.slots);
+  if (max_load > std::numeric_limits<std::int32_t>::max())
+    throw usage_error(
+        fmt::format("a rank could get {} tokens in one step, more than gem can count; "
+                    "make steps smaller",
+                    max_load));
+  const CostTable table(input.cost, max_load);
   std::vector<std::size_t> used(static_cast<std::size_t>(placement.ranks));
   for (int layer = 0; layer < trace.layers; ++layer) {
     const LayerSearch search(trace, layer, table);

@@ -26,7 +26,7 @@ CostTable::CostTable(const CostModel& cost, std::int64_t max_load) : cost_(cost)
 /// Where every expert is, with what follows from it per rank and step.
 struct LayerSearch::State {
   std::vector<std::vector<std::size_t>> on_rank;  // experts of each rank
-  std::vector<std::int64_t> load;                 // [rank][step]
+  std::vector<std::int32_t> load;                 // [rank][step]
   std::vector<double> cost;                       // [rank][step]
   struct Slowest {
     std::array<double, 3> seconds{};
@@ -55,15 +55,22 @@ struct LayerSearch::State {
 };
 
 /// One pair of ranks against the rest. Only steps in which one of the two is the slowest of all
-/// can gain from a swap between them; they come first, so that most swaps are dropped early.
+/// can gain from a swap between them; they come first, those with most to gain at the front, so
+/// that nearly all swaps are dropped after a few blocks.
 struct LayerSearch::PairView {
+  /// What a step looks like to a swap, in the order in which steps are looked at.
+  struct Step {
+    std::uint32_t step = 0;
+    std::int32_t load_a = 0;
+    std::int32_t load_b = 0;
+    double others = 0;  // slowest of all other ranks
+    double now = 0;     // slowest of all
+  };
   std::size_t a = 0;
   std::size_t b = 0;
-  std::vector<double> others;        // [step] slowest of all other ranks
-  std::vector<double> now;           // [step] slowest of all
-  std::vector<std::uint32_t> order;  // steps, those that can gain first
-  std::size_t critical = 0;          // how many can gain
-  std::vector<double> best_from;     // [block] most that this and later blocks can gain
+  std::vector<Step> steps;
+  std::size_t critical = 0;       // how many can gain
+  std::vector<double> best_from;  // [block] most that this and later blocks can gain
 };
 
 LayerSearch::LayerSearch(const Trace& trace, int layer, const CostTable& table)
@@ -164,42 +171,61 @@ void LayerSearch::view_pair(const State& state, std::size_t a, std::size_t b,
                             PairView& view) const {
   view.a = a;
   view.b = b;
-  view.others.resize(steps_);
-  view.now.resize(steps_);
-  view.order.resize(steps_);
-  const auto* cost_a = state.cost.data() + a * steps_;
-  const auto* cost_b = state.cost.data() + b * steps_;
-  std::size_t front = 0;
-  std::size_t back = steps_;
+  view.steps.resize(steps_);
   for (std::size_t t = 0; t < steps_; ++t) {
     const auto& top = state.slowest[t];
     std::size_t i = 0;
     while (i < 2 && (top.rank[i] == a || top.rank[i] == b)) ++i;
-    view.others[t] = ranks_ > 2 ? top.seconds[i] : 0;
-    view.now[t] = std::max({view.others[t], cost_a[t], cost_b[t]});
-    view.order[view.now[t] > view.others[t] ? front++ : --back] = static_cast<std::uint32_t>(t);
+    view.steps[t].step = static_cast<std::uint32_t>(t);
+    view.steps[t].others = ranks_ > 2 ? top.seconds[i] : 0;
   }
-  view.critical = front;
-  view.best_from.assign((front + kBlock - 1) / kBlock + 1, 0);
-  for (auto i = front; i-- > 0;) {
-    const auto t = view.order[i];
-    // When a block begins, nothing of it is spent yet.
-    if (i % kBlock == kBlock - 1 || i + 1 == front)
-      view.best_from[i / kBlock] = view.best_from[i / kBlock + 1];
-    view.best_from[i / kBlock] += view.now[t] - view.others[t];
+  order_steps(state, view);
+}
+
+void LayerSearch::order_steps(const State& state, PairView& view) const {
+  const auto row_a = view.a * steps_;
+  const auto row_b = view.b * steps_;
+  for (auto& step : view.steps) {
+    step.load_a = state.load[row_a + step.step];
+    step.load_b = state.load[row_b + step.step];
+    step.now =
+        std::max({step.others, state.cost[row_a + step.step], state.cost[row_b + step.step]});
   }
+  using Step = PairView::Step;
+  const auto end = std::stable_partition(view.steps.begin(), view.steps.end(),
+                                         [](const Step& step) { return step.now > step.others; });
+  std::sort(view.steps.begin(), end, [](const Step& x, const Step& y) {
+    return std::pair(y.now - y.others, x.step) < std::pair(x.now - x.others, y.step);
+  });
+  view.critical = static_cast<std::size_t>(end - view.steps.begin());
+  view.best_from.assign(view.critical / kBlock + 2, 0);
+  for (auto i = view.critical; i-- > 0;)
+    view.best_from[i / kBlock] += view.steps[i].now - view.steps[i].others;
+  for (auto block = view.best_from.size() - 1; block-- > 0;)
+    view.best_from[block] += view.best_from[block + 1];
 }
 
 /// Seconds saved by exchanging an expert of rank a for one of rank b; anything at or below `enough`
 /// when it would not save more than that.
-double LayerSearch::gain(const State& state, const PairView& view, std::size_t from_a,
-                         std::size_t from_b, double enough) const {
+double LayerSearch::gain(const PairView& view, std::size_t from_a, std::size_t from_b,
+                         double enough) const {
   const int rank_a = static_cast<int>(view.a);
   const int rank_b = static_cast<int>(view.b);
   const auto* table_a = table_.of(rank_a);
   const auto* table_b = table_.of(rank_b);
-  const auto* load_a = state.load.data() + view.a * steps_;
-  const auto* load_b = state.load.data() + view.b * steps_;
+  if (table_a && table_b)
+    return gain_by(
+        view, from_a, from_b, enough, [=](std::int32_t load) { return table_a[load]; },
+        [=](std::int32_t load) { return table_b[load]; });
+  const auto& model = table_.model();
+  return gain_by(
+      view, from_a, from_b, enough, [&](std::int32_t load) { return model.seconds(rank_a, load); },
+      [&](std::int32_t load) { return model.seconds(rank_b, load); });
+}
+
+template <class SecondsA, class SecondsB>
+double LayerSearch::gain_by(const PairView& view, std::size_t from_a, std::size_t from_b,
+                            double enough, SecondsA seconds_a, SecondsB seconds_b) const {
   const auto* leaving_a = loads_of(from_a);
   const auto* leaving_b = loads_of(from_b);
   double saved = 0;
@@ -207,14 +233,12 @@ double LayerSearch::gain(const State& state, const PairView& view, std::size_t f
     const bool gaining = i < view.critical;
     const auto most = gaining ? view.best_from[i / kBlock] : 0.0;
     if (saved + most <= enough) return saved + most;
-    const auto end =
-        gaining ? std::min(i - i % kBlock + kBlock, view.critical) : std::min(i + kBlock, steps_);
+    const auto end = gaining ? std::min(i + kBlock, view.critical) : std::min(i + kBlock, steps_);
     for (; i < end; ++i) {
-      const auto t = view.order[i];
-      const std::int64_t to_b = leaving_a[t] - leaving_b[t];
-      const auto cost_a = seconds(table_a, rank_a, load_a[t] - to_b);
-      const auto cost_b = seconds(table_b, rank_b, load_b[t] + to_b);
-      saved += view.now[t] - std::max(view.others[t], std::max(cost_a, cost_b));
+      const auto& step = view.steps[i];
+      const auto to_b = leaving_a[step.step] - leaving_b[step.step];
+      const auto slower = std::max(seconds_a(step.load_a - to_b), seconds_b(step.load_b + to_b));
+      saved += step.now - std::max(step.others, slower);
     }
   }
   return saved;
@@ -264,13 +288,13 @@ double LayerSearch::improve(Assignment& assignment) const {
         bool changed = false;
         for (auto& x : state.on_rank[a])
           for (auto& y : state.on_rank[b]) {
-            if (view.critical == 0 || gain(state, view, x, y, enough) <= enough) continue;
+            if (gain(view, x, y, enough) <= enough) continue;
             swap(state, view, x, y);
             std::swap(x, y);
             changed = true;
-            state.find_slowest(ranks_, steps_);
-            view_pair(state, a, b, view);
+            order_steps(state, view);  // the other ranks stay what they were
           }
+        if (changed) state.find_slowest(ranks_, steps_);
         quiet = changed ? 0 : quiet + 1;
       }
   }

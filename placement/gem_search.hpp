@@ -55,8 +55,12 @@ class LayerSearch {
     return table ? table[load] : table_.model().seconds(rank, load);
   }
   void view_pair(const State& state, std::size_t a, std::size_t b, PairView& view) const;
-  [[nodiscard]] double gain(const State& state, const PairView& view, std::size_t from_a,
-                            std::size_t from_b, double enough) const;
+  void order_steps(const State& state, PairView& view) const;
+  [[nodiscard]] double gain(const PairView& view, std::size_t from_a, std::size_t from_b,
+                            double enough) const;
+  template <class SecondsA, class SecondsB>
+  [[nodiscard]] double gain_by(const PairView& view, std::size_t from_a, std::size_t from_b,
+                               double enough, SecondsA seconds_a, SecondsB seconds_b) const;
   void swap(State& state, const PairView& view, std::size_t from_a, std::size_t from_b) const;
 
   const CostTable& table_;
