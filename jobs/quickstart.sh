@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# From a fresh clone to a first comparison: installs what is missing, builds Release, and runs the
+# main job on 4 ranks. jobs/quickstart.sh [FILE] writes FILE (default quickstart.h5).
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+output=${1:-quickstart.h5}
+say() { echo "quickstart: $*" >&2; }
+
+SECONDS=0
+"$top/jobs/install.sh"
+say "packages are there (${SECONDS} s)"
+
+SECONDS=0
+(
+  cd "$top"
+  cmake --preset release >/dev/null
+  cmake --build --preset release --target gembench >&2
+)
+say "built build/release/gembench (${SECONDS} s)"
+
+SECONDS=0
+"$top/jobs/local.sh" -n 4 run \
+  --model gpt-oss-20b --scale 4 --layers 8 --tokens 1024 \
+  --routing synthetic --preset serving \
+  --placements linear,round-robin,eplb,gem --steps 40 --variability high \
+  --overwrite --output "$output"
+say "ran in ${SECONDS} s; the raw data of every step, layer and rank is in $output"
+say "next:"
+say "  build/release/gembench compare $output --format json"
+say "  h5dump -n $output"
+say "  /usr/bin/python3 -c 'import xarray; print(xarray.open_dataset(\"$output\", engine=\"h5netcdf\"))'"

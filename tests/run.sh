@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds Release and runs the tests. tests/run.sh [--full]
+# --full adds the slow tier.
+set -euo pipefail
+
+case ${1:-} in
+  "") exclude=(-LE slow) ;;
+  --full) exclude=() ;;
+  *)
+    echo "usage: tests/run.sh [--full]" >&2
+    exit 2
+    ;;
+esac
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+say() { echo "tests/run.sh: $*" >&2; }
+
+SECONDS=0
+jobs/install.sh --tests
+say "packages are there (${SECONDS} s)"
+SECONDS=0
+cmake --preset release >/dev/null
+cmake --build --preset release >&2
+say "built (${SECONDS} s)"
+ctest --preset release -j "$(nproc)" "${exclude[@]}"
