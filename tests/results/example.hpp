@@ -1,0 +1,139 @@
+#pragma once
+
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "placement/error.hpp"
+#include "placement/random.hpp"
+#include "results/run_file.hpp"
+
+/// Random but reproducible content for the tests of results/.
+namespace gembench::example {
+
+/// A folder of its own, removed at the end.
+class Folder {
+ public:
+  Folder() {
+    auto name = (std::filesystem::temp_directory_path() / "gembench_results_XXXXXX").string();
+    path_ = mkdtemp(name.data());
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  [[nodiscard]] std::filesystem::path operator/(const std::string& name) const {
+    return path_ / name;
+  }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::size_t product(std::initializer_list<int> extents) {
+  std::size_t n = 1;
+  for (int extent : extents) n *= static_cast<std::size_t>(extent);
+  return n;
+}
+
+inline std::vector<double> reals(Random& random, std::size_t count) {
+  std::vector<double> values(count);
+  // Held by float32 exactly, so that a round trip can be compared with ==.
+  for (auto& value : values) value = static_cast<double>(static_cast<float>(random.uniform()));
+  return values;
+}
+
+template <class T>
+std::vector<T> counts(Random& random, std::size_t count, std::uint64_t below) {
+  std::vector<T> values(count);
+  for (auto& value : values) value = static_cast<T>(random.below(below));
+  return values;
+}
+
+inline Profile profile(int ranks, Random& random) {
+  Profile p;
+  p.ranks = ranks;
+  p.knots = {0, 16, 1000, std::int64_t{1} << 40};
+  p.latency = reals(random, product({ranks, 4}));
+  p.spread = reals(random, product({ranks, 4}));
+  p.overhead = reals(random, product({ranks}));
+  p.slowdown.assign(product({ranks}), 1.25);
+  p.model = "gpt-oss-20b/4 f32";
+  p.device = "cpu (Überchip™)";
+  p.clock = "wall";
+  return p;
+}
+
+inline RunInfo info(const RunShape& shape, std::uint64_t seed) {
+  Random random(seed);
+  RunInfo info;
+  info.shape = shape;
+  for (int p = 0; p < shape.placements; ++p) {
+    Placement placement;
+    placement.layers = shape.layers;
+    placement.ranks = shape.ranks;
+    placement.slots = shape.slots;
+    placement.experts = shape.experts;
+    placement.strategy = p % 2 == 0 ? "linear" : "gem";
+    for (int layer = 0; layer < shape.layers; ++layer) {
+      std::vector<std::int32_t> slots(product({shape.ranks, shape.slots}), -1);
+      std::iota(slots.begin(), slots.begin() + shape.experts, 0);
+      random.shuffle(slots);
+      placement.slot_expert.insert(placement.slot_expert.end(), slots.begin(), slots.end());
+    }
+    info.placements.push_back(placement);
+    info.labels.push_back(placement.strategy + "#" + std::to_string(p));
+  }
+  info.predicted_layer_time = reals(random, product({shape.placements, shape.steps, shape.layers}));
+  info.expert_tokens =
+      counts<std::int32_t>(random, product({shape.steps, shape.layers, shape.experts}), 1 << 30);
+  info.profile = profile(shape.ranks, random);
+  info.slowdown = reals(random, product({shape.ranks}));
+  info.clock = "cpu-time";
+  info.config = R"({"steps": 40, "note": "ä ∑"})" + std::string(100'000, ' ');  // > 64 KiB
+  info.command_line = "gembench run --steps 40";
+  info.seed = std::numeric_limits<std::uint64_t>::max() - 1;
+  info.facts = {{"program", "gembench"}, {"device", "cpu"}, {"empty", ""}};
+  for (int rank = 0; rank < shape.ranks; ++rank) {
+    info.rank_facts["host"].push_back("node-" + std::to_string(rank));
+    info.rank_facts["cpus"].push_back(rank == 0 ? "" : "0-1");
+  }
+  return info;
+}
+
+inline Block block(const RunShape& shape, int placement, int first, int steps, int index) {
+  Random random(mix64(static_cast<std::uint64_t>(placement * 1'000'000 + first)));
+  Block block;
+  block.placement = placement;
+  block.first_step = first;
+  block.steps = steps;
+  block.block = index;
+  const auto cells = product({steps, shape.layers, shape.ranks});
+  for (auto& values : block.time) values = reals(random, cells);
+  for (auto& value : block.time[0]) value += random.uniform() * 1e-9;  // float64 in the file
+  for (auto& values : block.count) values = counts<std::int64_t>(random, cells, 1 << 30);
+  for (auto& value : block.count[2]) value <<= 20;  // int64 in the file
+  block.step_time = reals(random, product({steps, shape.ranks}));
+  block.order = counts<std::int64_t>(random, product({steps}), 1 << 30);
+  return block;
+}
+
+inline RunEnd end(const RunShape& shape, std::uint64_t seed) {
+  Random random(seed);
+  RunEnd end;
+  end.bytes_pair = counts<std::int64_t>(
+      random, product({shape.placements, shape.layers, shape.ranks, shape.ranks}), 1ULL << 60);
+  end.moves = {{1, 12, std::int64_t{1} << 40, 0.125}, {0, 7, 99, 3e-7}};
+  end.check = {"last", 4096, 1e-6, 1e-3, false, "layer 3, token 17: error 0.5"};
+  return end;
+}
+
+}  // namespace gembench::example

@@ -1,0 +1,108 @@
+#!/usr/bin/python3
+"""Reads results.h5 the way people do, without our code: h5py, xarray with h5netcdf, h5dump."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+try:
+    import h5netcdf  # noqa: F401
+    import h5py
+    import numpy as np
+    import xarray as xr
+except ImportError as missing:
+    print(f"skipped: {missing}")
+    sys.exit(77)
+
+MEASURED = ("placement", "step", "layer", "rank")
+DIMS = {
+    "step_time": ("placement", "step", "rank"),
+    "order": ("placement", "step"),
+    "block": ("placement", "step"),
+    "expert_tokens": ("step", "layer", "expert"),
+    "bytes_pair": ("placement", "layer", "src", "dst"),
+    "slots": ("placement", "layer", "rank", "slot"),
+    "predicted_layer_time": ("placement", "step", "layer"),
+    "profile_latency": ("rank", "knot"),
+    "profile_spread": ("rank", "knot"),
+    "profile_overhead": ("rank",),
+    "slowdown": ("rank",),
+}
+TIMES = ("start_time start_wait route_time dispatch_time expert_time barrier_wait combine_time "
+         "layer_time").split()
+COUNTS = "tokens active_experts bytes_sent metadata_bytes".split()
+DIMS.update({name: MEASURED for name in TIMES + COUNTS})
+
+
+def check_h5py(path):
+    with h5py.File(path) as file:
+        assert file.attrs["schema"] == "gembench-results", file.attrs["schema"]
+        assert file.attrs["schema_version"] == "1.0.0"
+        assert file.attrs["completed"] == 1
+        assert list(file.attrs["strategies"]) == ["linear", "gem"]
+        assert file.attrs["seed"] == 2**64 - 2
+        assert "∑" in file.attrs["config"]
+        assert list(file["placement"].asstr()) == ["linear#0", "gem#1"]
+        for name, dims in DIMS.items():
+            found = tuple(dim[0].name.lstrip("/") for dim in file[name].dims)
+            assert found == dims, (name, found)
+            assert file[name].attrs["long_name"]
+        for name in TIMES + ["step_time", "predicted_layer_time", "profile_latency"]:
+            assert file[name].attrs["units"] == "s", name
+        assert file["bytes_sent"].attrs["units"] == "byte"
+        assert file["start_time"].dtype == np.float64
+        assert file["layer_time"].dtype == np.float32
+        assert file["tokens"].dtype == np.int32
+        assert file["bytes_pair"].dtype == np.int64
+        assert file["tokens"].attrs["_FillValue"] == -1
+        expected = np.arange(8 * 3 * 4).reshape(8, 3, 4)
+        assert (file["layer_time"][1, :8] == expected / 64).all()
+        assert np.isnan(file["layer_time"][0]).all()
+        assert (file["tokens"][1, :8] == expected).all()
+        assert (file["tokens"][:, 8:] == -1).all()
+        assert (file["block"][1] == [0] * 8 + [-1] * 4).all()
+        assert list(file["environment/host"].asstr()) == [f"node-{rank}" for rank in range(4)]
+        assert file["environment/host"].dims[0][0].name == "/rank"
+        assert file["moves/bytes"][0] == 2**40
+        assert file["check"].attrs["passed"] == 0
+
+
+def check_xarray(path):
+    with xr.open_dataset(path, engine="h5netcdf") as run:
+        for name, dims in DIMS.items():
+            assert run[name].dims == dims, (name, run[name].dims)
+        assert run.layer_time.attrs["units"] == "s"
+        per_step = run.barrier_wait.max("rank").mean("step")
+        assert per_step.dims == ("placement", "layer")
+        gem = run.layer_time.sel(placement="gem#1")
+        assert float(gem[1, 0, 0]) == 12 / 64
+        assert run.tokens.isnull().sum() == run.tokens.size - 8 * 3 * 4  # -1 is missing
+        assert (run.slots == -1).sum() == 2 * 3 * (4 * 3 - 8)  # but an empty slot is a value
+        assert run.attrs["clock"] == "cpu-time"
+    for group, name, dim in (("environment", "host", "rank"), ("moves", "bytes", "move")):
+        with xr.open_dataset(path, group=group, engine="h5netcdf") as part:
+            assert part[name].dims == (dim,), part
+
+
+def check_h5dump(path):
+    if shutil.which("h5dump") is None:
+        print("h5dump is not installed: not tried")
+        return
+    out = subprocess.run(["h5dump", "-H", path], capture_output=True, text=True, check=True).stdout
+    assert 'DATASET "barrier_wait"' in out and "UTF8" in out
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "r.h5")
+        subprocess.run([sys.argv[1], path], check=True)
+        check_h5py(path)
+        check_xarray(path)
+        check_h5dump(path)
+    print("ok")
+
+
+if __name__ == "__main__":
+    main()
