@@ -1,0 +1,98 @@
+#include "placement/trace.hpp"
+
+#include "support.hpp"
+
+namespace gembench {
+namespace {
+
+using testing::expect_refused;
+
+/// 2 steps, 3 tokens each, 2 layers, 4 experts, top-2.
+Trace with_ids() {
+  Trace trace;
+  trace.steps = 2;
+  trace.layers = 2;
+  trace.experts = 4;
+  trace.topk = 2;
+  trace.topk_ids = {0, 1, 2, 3, 0, 2, 2, 1, 3, 0, 0, 1,   // step 0
+                    3, 2, 1, 0, 3, 1, 1, 2, 3, 0, 1, 3};  // step 1
+  count_tokens(trace, 3);
+  return trace;
+}
+
+TEST(Trace, CountsWhatTheIdsSay) {
+  const auto trace = with_ids();
+  EXPECT_EQ(trace.tokens, (std::vector<std::int32_t>{3, 1, 1, 1, 1, 2, 2, 1,  //
+                                                     1, 1, 1, 3, 1, 3, 1, 1}));
+  EXPECT_EQ(trace.tokens_in_step(1), 3);
+  EXPECT_EQ(trace.max_tokens_in_step(), 3);
+  const auto token = trace.ids(1, 2);
+  EXPECT_EQ(std::vector<int>(token.begin(), token.end()), (std::vector<int>{3, 0, 1, 3}));
+  EXPECT_NO_THROW(validate(trace));
+}
+
+TEST(Trace, SliceKeepsCountsAndIdsTogether) {
+  const auto trace = with_ids();
+  const auto part = slice(trace, 1, 1);
+  EXPECT_NO_THROW(validate(part));
+  EXPECT_TRUE(std::ranges::equal(part.ids(0, 1), trace.ids(1, 1)));
+  EXPECT_TRUE(std::ranges::equal(part.loads(0, 1), trace.loads(1, 1)));
+  EXPECT_EQ(slice(trace, 2, 0).steps, 0);
+  EXPECT_THROW((void)slice(trace, 1, 2), std::out_of_range);
+  EXPECT_THROW((void)slice(trace, -1, 1), std::out_of_range);
+  EXPECT_THROW((void)slice(trace, 1, 2147483647), std::out_of_range);
+}
+
+TEST(Trace, FirstLayersKeepsCountsAndIdsTogether) {
+  const auto trace = with_ids();
+  const auto part = first_layers(trace, 1);
+  EXPECT_NO_THROW(validate(part));
+  EXPECT_TRUE(std::ranges::equal(part.ids(1, 0), trace.ids(1, 0).first(2)));
+  EXPECT_TRUE(std::ranges::equal(part.loads(1, 0), trace.loads(1, 0)));
+  EXPECT_THROW((void)first_layers(trace, 3), std::out_of_range);
+  EXPECT_THROW((void)first_layers(trace, 0), std::out_of_range);
+}
+
+TEST(Trace, RefusesWhatContradictsItself) {
+  struct Case {
+    const char* part;
+    std::function<void(Trace&)> spoil;
+  };
+  const Case cases[] = {
+      {"at least 1", [](Trace& t) { t.steps = 0; }},
+      {"at least 1", [](Trace& t) { t.topk = -1; }},
+      {"top-k 5", [](Trace& t) { t.topk = 5; }},
+      {"counts where", [](Trace& t) { t.tokens.pop_back(); }},
+      {"impossible size", [](Trace& t) { t.steps = t.layers = 2000000000; }},
+      {"step 1, layer 1: expert 2 has -1", [](Trace& t) { t.loads(1, 1)[2] = -1; }},
+      {"step 0, layer 1: expert 0 has 4 tokens of a batch of 3",
+       [](Trace& t) { t.loads(0, 1)[0] = 4; }},
+      {"step 1, layer 1: counts sum to 7", [](Trace& t) { ++t.loads(1, 1)[0]; }},
+      {"step 0, layer 0: counts sum to 7", [](Trace& t) { ++t.loads(0, 0)[1]; }},
+      {"whole tokens", [](Trace& t) { t.topk_ids.pop_back(); }},
+      {"step 1, layer 0: token 0 names expert 9 of 4", [](Trace& t) { t.topk_ids[12] = 9; }},
+      {"step 1, layer 0: token 0 names expert 2 twice", [](Trace& t) { t.topk_ids[12] = 2; }},
+      {"step 1, layer 0: ids and counts disagree", [](Trace& t) { t.topk_ids[12] = 0; }},
+  };
+  for (const auto& [part, spoil] : cases) {
+    auto trace = with_ids();
+    spoil(trace);
+    expect_refused(part, [&] { validate(trace); });
+  }
+  auto trace = with_ids();
+  expect_refused("do not form", [&] { count_tokens(trace, 4); });
+  trace.topk_ids[3] = 77;
+  expect_refused("names expert 77", [&] { count_tokens(trace, 3); });
+}
+
+TEST(Trace, AStepMayBeIdle) {
+  Trace trace;
+  trace.steps = trace.layers = trace.topk = 1;
+  trace.experts = 2;
+  trace.tokens = {0, 0};
+  EXPECT_NO_THROW(validate(trace));
+  EXPECT_EQ(trace.max_tokens_in_step(), 0);
+}
+
+}  // namespace
+}  // namespace gembench
