@@ -57,8 +57,6 @@ int run_alone(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // One thread a rank: a rank stands for one GPU, and thread CPU time counts one thread.
-  setenv("OMP_NUM_THREADS", "1", 1);
   try {
     const Parsed parsed = parse_command_line(argc, argv);
     if (parsed.help) {

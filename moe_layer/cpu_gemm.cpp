@@ -1,5 +1,7 @@
 #include "moe_layer/cpu_gemm.hpp"
 
+#include <omp.h>
+
 #include <array>
 #include <dnnl.hpp>
 #include <optional>
@@ -12,7 +14,12 @@ using dnnl::memory;
 using dnnl::primitive_attr;
 
 dnnl::engine& engine() {
-  static dnnl::engine the_engine(dnnl::engine::kind::cpu, 0);
+  // One thread a rank: a rank stands for one GPU, and thread CPU time counts one thread. Setting
+  // OMP_NUM_THREADS in main() would be too late, since OpenMP reads it when it is loaded.
+  static dnnl::engine the_engine = [] {
+    omp_set_num_threads(1);
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return the_engine;
 }
 
