@@ -13,7 +13,7 @@ namespace gembench {
 /// Most experts a layer may have: ids are 16 bits wide.
 inline constexpr int kMaxExperts = 65536;
 /// Most elements an array of this folder may have; everything larger is a broken file or a typo.
-inline constexpr std::int64_t kMaxElements = std::int64_t{1} << 31;
+inline constexpr std::int64_t kMaxElements = std::int64_t{1} << 29;
 
 /// Product of sizes that are about to be allocated. Refuses (usage error naming `what`) a negative
 /// factor and anything above kMaxElements, so that no wrapped product reaches an allocator.

@@ -9,7 +9,8 @@
 
 namespace gembench {
 
-/// [step][layer][rank]: tokens every rank would get.
+/// [step][layer][rank]: tokens every rank would get. Usage error when trace and placement have
+/// different shapes, or for a placement with replicas.
 [[nodiscard]] std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placement);
 
 /// [step][layer]: predicted seconds to the barrier, max over ranks of the cost of its load.

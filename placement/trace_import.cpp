@@ -7,6 +7,8 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "placement/checked.hpp"
@@ -15,7 +17,8 @@
 namespace gembench {
 namespace {
 
-constexpr std::uintmax_t kMaxInputBytes = std::uintmax_t{1} << 30;
+// Thousands of steps of the largest models; parsed counts take up to a few times this.
+constexpr std::uintmax_t kMaxInputBytes = std::uintmax_t{512} << 20;
 
 /// Cuts a text into lines, counting from 1. Accepts CRLF and a missing newline at the end.
 class Lines {
