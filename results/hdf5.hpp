@@ -141,6 +141,9 @@ class File {
   std::int64_t check(std::int64_t result) const;
   [[nodiscard]] Handle dataset(std::string_view name) const;
   [[nodiscard]] Handle attribute(std::string_view object, std::string_view name) const;
+  /// The whole dataset's space, or the part from `start` on when `count` is not empty.
+  [[nodiscard]] Handle selection(std::int64_t set, const Extents& start,
+                                 const Extents& count) const;
   [[nodiscard]] std::size_t stored_size(const Variable& variable, const Extents& extents) const;
   void write_raw(const Variable& variable, const Extents& start, const Extents& count, Type memory,
                  const void* values);

@@ -42,10 +42,10 @@ void put(File& file, const Variable& variable, const std::vector<T>& values) {
 
 /// Makes and writes a dataset that is known whole.
 template <class T>
-void add(File& file, const Variable& variable, const Extents& extents, const std::vector<T>& values,
-         std::uint64_t steps_per_chunk = 64) {
+void add(File& file, const Variable& variable, const Extents& extents,
+         const std::vector<T>& values) {
   require_size(values, extents, variable.name);
-  file.make(variable, extents, steps_per_chunk);
+  file.make(variable, extents);
   put(file, variable, values);
 }
 

@@ -165,9 +165,9 @@ TEST(Unfinished, AFullDiskIsAnOutputErrorAndLosesNothing) {
     writer.finish(example::end(kShape, 2));
     full = std::filesystem::file_size(folder / "r.h5");
   }
-  for (int trial = 0; trial < 60; ++trial) {
+  for (int trial = 0; trial < 30; ++trial) {
     const example::Folder folder;
-    const auto limit = described + (full - described) * static_cast<unsigned>(trial) / 60;
+    const auto limit = described + (full - described) * static_cast<unsigned>(trial) / 30;
     int done[2];
     ASSERT_EQ(pipe(done), 0);
     EXPECT_EQ(in_child([&] {
