@@ -1,10 +1,15 @@
 // GoogleTest under MPI. A failure on any rank is printed by that rank at once and counts for all; a
-// fatal failure or an exception would leave the others waiting, so it ends the job.
+// fatal failure or an exception would leave the others waiting, so it ends the job. So does a hang,
+// after GEMBENCH_TEST_SECONDS, with the test each rank is in.
 
 #include <gtest/gtest.h>
 #include <mpi.h>
+#include <unistd.h>
 
+#include <csignal>
+#include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 namespace {
@@ -15,11 +20,32 @@ int world_rank() {
   return rank;
 }
 
+/// What a hanging rank says; written ahead, because a signal handler must not format.
+char hang_message[256] = "hangs outside of tests\n";
+
+extern "C" void on_alarm(int) {
+  std::size_t length = 0;
+  while (hang_message[length] != '\0') ++length;
+  [[maybe_unused]] auto written = write(STDERR_FILENO, hang_message, length);
+  // The other ranks' alarms are due now too: let them speak before mpirun ends them all.
+  sleep(1);
+  _exit(1);
+}
+
+void guard_against_hangs() {
+  const char* seconds = std::getenv("GEMBENCH_TEST_SECONDS");
+  if (!seconds) return;
+  std::signal(SIGALRM, on_alarm);
+  alarm(static_cast<unsigned>(std::atoi(seconds)));
+}
+
 /// Prints this rank's failures without communicating. It must not ask GoogleTest for the current
 /// test while a failure is reported: a mutex is held then.
 class RankListener : public testing::EmptyTestEventListener {
   void OnTestStart(const testing::TestInfo& info) override {
     name_ = std::string(info.test_suite_name()) + "." + info.name();
+    std::snprintf(hang_message, sizeof(hang_message), "[rank %d] hangs in %s\n", world_rank(),
+                  name_.c_str());
   }
   void OnTestPartResult(const testing::TestPartResult& result) override {
     if (!result.failed()) return;
@@ -34,6 +60,7 @@ class RankListener : public testing::EmptyTestEventListener {
 }  // namespace
 
 int main(int argc, char** argv) {
+  guard_against_hangs();
   MPI_Init(&argc, &argv);
   testing::InitGoogleTest(&argc, argv);
   // An exception counts as a fatal failure of its test.
