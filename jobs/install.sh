@@ -6,9 +6,18 @@ set -euo pipefail
 packages=(g++ cmake ninja-build pkg-config git
   libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools libboost-program-options-dev libdnnl-dev
   libhwloc-dev nlohmann-json3-dev libfmt-dev libgtest-dev)
-if [[ ${1:-} == --tests ]]; then
-  packages+=(python3 python3-h5py python3-xarray python3-h5netcdf)
-fi
+case "$*" in
+  "") ;;
+  --tests) packages+=(python3 python3-h5py python3-xarray python3-h5netcdf) ;;
+  -h | --help)
+    echo "usage: jobs/install.sh [--tests]"
+    exit 0
+    ;;
+  *)
+    echo "usage: jobs/install.sh [--tests]" >&2
+    exit 2
+    ;;
+esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   echo "install.sh: no apt-get here; install the equivalents of: ${packages[*]}" >&2

@@ -18,11 +18,6 @@ shift 2
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 program=${GEMBENCH:-$top/build/release/gembench}
-if [[ ! -x $program ]]; then
-  echo "local.sh: $program is not built: run jobs/quickstart.sh, or set GEMBENCH" >&2
-  exit 3
-fi
-
 command=(mpirun --oversubscribe --bind-to none -n "$ranks")
 if ((EUID == 0)); then
   command+=(--allow-run-as-root)
@@ -32,5 +27,13 @@ if [[ ${DRY_RUN:-0} == 1 ]]; then
   printf '%q ' "${command[@]}"
   echo
   exit 0
+fi
+if ! command -v mpirun >/dev/null; then
+  echo "local.sh: there is no mpirun: run jobs/install.sh" >&2
+  exit 3
+fi
+if [[ ! -x $program ]]; then
+  echo "local.sh: $program is not built: run jobs/quickstart.sh, or set GEMBENCH" >&2
+  exit 3
 fi
 exec "${command[@]}"

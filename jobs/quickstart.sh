@@ -6,12 +6,22 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 output=${1:-quickstart.h5}
 say() { echo "quickstart: $*" >&2; }
+if [[ ${1:-} == -h || ${1:-} == --help ]]; then
+  echo "usage: jobs/quickstart.sh [FILE]"
+  exit 0
+fi
+if (($# > 1)) || [[ ${1:-} == -* ]]; then
+  echo "usage: jobs/quickstart.sh [FILE]" >&2
+  exit 2
+fi
 
 SECONDS=0
+say "looking for packages"
 "$top/jobs/install.sh"
 say "packages are there (${SECONDS} s)"
 
 SECONDS=0
+say "building"
 (
   cd "$top"
   cmake --preset release >/dev/null
@@ -20,13 +30,14 @@ SECONDS=0
 say "built build/release/gembench (${SECONDS} s)"
 
 SECONDS=0
+say "running on 4 ranks"
 "$top/jobs/local.sh" -n 4 run \
   --model gpt-oss-20b --scale 4 --layers 8 --tokens 1024 \
   --routing synthetic --preset serving \
   --placements linear,round-robin,eplb,gem --steps 40 --variability high \
   --overwrite --output "$output"
 say "ran in ${SECONDS} s; the raw data of every step, layer and rank is in $output"
-say "next:"
+say "next (the last needs what jobs/install.sh --tests adds):"
 say "  build/release/gembench compare $output --format json"
 say "  h5dump -n $output"
 say "  /usr/bin/python3 -c 'import xarray; print(xarray.open_dataset(\"$output\", engine=\"h5netcdf\"))'"

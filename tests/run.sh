@@ -20,6 +20,6 @@ jobs/install.sh --tests
 say "packages are there (${SECONDS} s)"
 SECONDS=0
 cmake --preset release >/dev/null
-cmake --build --preset release >&2
+cmake --build --preset release --parallel "$(nproc)" >&2
 say "built (${SECONDS} s)"
 ctest --preset release -j "$(nproc)" "${exclude[@]}"
