@@ -1,0 +1,23 @@
+"""The README's first command, to the letter, and the commands it says to type next."""
+
+import subprocess
+
+from support import TOP, CliTest, main
+
+
+class Quickstart(CliTest):
+    def test_it_runs_and_its_advice_works(self):
+        done = self.call(TOP / "jobs/quickstart.sh", self.folder / "quickstart.h5", timeout=550)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "# check: PASS")
+        advice = [line.removeprefix("quickstart:   ") for line in done.stderr.splitlines()
+                  if line.startswith("quickstart:   ")]
+        self.assertEqual(len(advice), 3)
+        for command in advice:
+            ran = subprocess.run(command, shell=True, cwd=TOP, capture_output=True, text=True,
+                                 timeout=60)
+            self.assertEqual(ran.returncode, 0, command + ran.stderr)
+
+
+if __name__ == "__main__":
+    main()

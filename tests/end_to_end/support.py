@@ -1,0 +1,54 @@
+"""How the end-to-end tests start gembench."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOP = pathlib.Path(os.environ.get("GEMBENCH_TOP", pathlib.Path(__file__).parents[2]))
+PROGRAM = os.environ.get("GEMBENCH", str(TOP / "build/release/gembench"))
+# Small layers, quickly profiled: what these tests look at is not how fast they are.
+SMALL = ["--model", "gpt-oss-20b", "--scale", "16", "--layers", "2", "--tokens", "128",
+         "--steps", "8", "--block", "4", "--profile-seconds", "0", "--plan-steps", "32", "-q"]
+
+
+def data_folder():
+    """Recordings that are not part of the project, or None."""
+    folder = pathlib.Path(os.environ.get("GEMBENCH_DATA", TOP.parent / "shared" / "data"))
+    return folder if folder.is_dir() else None
+
+
+class CliTest(unittest.TestCase):
+    """Every test gets an empty folder of its own, and runs there."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gembench-test-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def call(self, *words, timeout=120):
+        return subprocess.run([str(word) for word in words], cwd=self.folder, timeout=timeout,
+                              capture_output=True, text=True,
+                              env={**os.environ, "GEMBENCH": PROGRAM})
+
+    def gembench(self, *words, ranks=None, timeout=120):
+        """Alone, or on `ranks` ranks as jobs/local.sh starts them."""
+        if ranks is None:
+            return self.call(PROGRAM, *words, timeout=timeout)
+        return self.call(TOP / "jobs/local.sh", "-n", ranks, *words, timeout=timeout)
+
+    def good(self, *words, ranks=None, timeout=120):
+        """Runs, expects success, returns standard output."""
+        done = self.gembench(*words, ranks=ranks, timeout=timeout)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+
+def main():
+    """Runs the tests; 77 tells CTest that all were skipped."""
+    result = unittest.main(exit=False, verbosity=2).result
+    if result.testsRun and len(result.skipped) == result.testsRun:
+        sys.exit(77)
+    sys.exit(0 if result.wasSuccessful() else 1)

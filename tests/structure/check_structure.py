@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Holds the tree against the rules of the house: which folder may include which, who may touch MPI,
+HDF5 and the like, what lies at the top, how long a file may be. Prints every violation; exit 1."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+# Folder -> folders whose headers it may include (its own always).
+ARROWS = {
+    "placement": set(),
+    "results": {"placement"},
+    "moe_layer": {"placement"},
+    "harness": {"placement", "results", "moe_layer"},
+}
+# Libraries only one folder may know.
+OWNERS = {
+    r"mpi\.h|dnnl.*|hwloc\.h|omp\.h|cuda.*|cublas.*|nccl\.h|nvml\.h": "moe_layer",
+    r"hdf5.*\.h|H5.*": "results",
+    r"boost/program_options.*": "harness",
+}
+TOP = {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md", "harness", "moe_layer",
+       "placement", "jobs", "results", "analysis", "tests"}
+BUILT = {"build"}  # ignored by git
+MAX_LINES = 400
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
+
+
+def files_of(top):
+    """Files git would take (tracked or new), or all where there is no git."""
+    listed = subprocess.run(["git", "-C", top, "ls-files", "-co", "--exclude-standard"],
+                            capture_output=True, text=True, check=False)
+    if listed.returncode == 0:
+        return [top / name for name in listed.stdout.splitlines() if (top / name).is_file()]
+    return [path for path in top.rglob("*") if path.is_file()]
+
+
+def check_includes(path, folder):
+    for included in INCLUDE.findall(path.read_text(errors="replace")):
+        target = included.split("/")[0]
+        if target in ARROWS and target != folder and target not in ARROWS[folder]:
+            yield f"{path}: {folder} may not include {included}"
+        for pattern, owner in OWNERS.items():
+            if folder != owner and re.fullmatch(pattern, included) and target not in ARROWS:
+                yield f"{path}: only {owner} may include {included}"
+
+
+def check_scripts(scripts):
+    for script in scripts:
+        if subprocess.run(["bash", "-n", script], check=False).returncode:
+            yield f"{script}: bash cannot parse it"
+    if scripts and shutil.which("shellcheck"):
+        done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
+        if done.returncode:
+            yield f"shellcheck:\n{done.stdout}"
+
+
+def violations(top):
+    for entry in sorted(top.iterdir()):
+        if not entry.name.startswith(".") and entry.name not in TOP | BUILT \
+                and entry.suffix not in {".h5", ".partial"}:
+            yield f"{entry}: the top level holds only {', '.join(sorted(TOP))}"
+    for folder in sorted(TOP - {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md"}):
+        if not (top / folder / "README.md").is_file():
+            yield f"{top / folder}: has no README.md"
+    scripts = []
+    for path in files_of(top):
+        relative = path.relative_to(top)
+        if path.suffix in {".cpp", ".hpp", ".cu", ".py", ".sh"}:
+            lines = len(path.read_text(errors="replace").splitlines())
+            if lines > MAX_LINES:
+                yield f"{path}: {lines} lines, more than {MAX_LINES}: do two things live there?"
+        if path.suffix in {".cpp", ".hpp", ".cu"} and relative.parts[0] in ARROWS:
+            yield from check_includes(path, relative.parts[0])
+        if path.suffix == ".sh" or relative.parts[0] == ".ci":
+            scripts.append(path)
+    yield from check_scripts(scripts)
+
+
+def main():
+    found = list(violations(pathlib.Path(sys.argv[1]).resolve()))
+    print("\n".join(found) or "the structure holds")
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The structure check must find what it looks for: plants one violation of each kind."""
+
+import pathlib
+import tempfile
+import unittest
+
+import check_structure
+
+
+class FindsViolations(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.top = pathlib.Path(folder.name)
+        for name in ("harness", "moe_layer", "placement", "jobs", "results", "analysis", "tests"):
+            (self.top / name).mkdir()
+            (self.top / name / "README.md").write_text("here\n")
+
+    def found(self, path=None, text=""):
+        if path:
+            (self.top / path).write_text(text)
+        return "\n".join(check_structure.violations(self.top))
+
+    def test_a_clean_tree_passes(self):
+        self.assertEqual(self.found("harness/a.cpp", '#include "moe_layer/comm.hpp"\n'), "")
+
+    def test_an_arrow_against_the_direction(self):
+        self.assertIn("placement may not include results/x.hpp",
+                      self.found("placement/a.hpp", '#include "results/x.hpp"\n'))
+
+    def test_mpi_outside_its_folder(self):
+        self.assertIn("only moe_layer may include mpi.h",
+                      self.found("harness/a.cpp", "#include <mpi.h>\n"))
+
+    def test_hdf5_outside_its_folder(self):
+        self.assertIn("only results may include hdf5.h",
+                      self.found("moe_layer/a.cpp", "  # include <hdf5.h>\n"))
+
+    def test_a_stranger_at_the_top(self):
+        self.assertIn("utils", self.found("utils", "x"))
+
+    def test_a_folder_without_a_readme(self):
+        (self.top / "jobs/README.md").unlink()
+        self.assertIn("has no README.md", self.found())
+
+    def test_a_long_file(self):
+        self.assertIn("401 lines", self.found("harness/a.cpp", "\n" * 401))
+
+    def test_a_broken_script(self):
+        self.assertIn("bash cannot parse", self.found("jobs/a.sh", "if then\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
