@@ -120,7 +120,7 @@ class Builder {
     text(d, "device", o_.device, "KIND", "cpu");
     text(d, "clock", o_.clock, "KIND", "auto, wall, or cpu-time (ranks share CPUs)");
     call(d, "slowdown", "S,S,..", "emulated slowdown of every rank, 1 = none",
-         [this](const std::string& v) { o_.slowdown = parse_slowdown(v); });
+         [&o = o_](const std::string& v) { o.slowdown = parse_slowdown(v); });
     text(d, "variability", o_.variability, "KIND",
          "emulated spread of rank speeds: none, low (7.7 %) or high (27.7 %)");
     real(d, "profile-seconds", o_.profile_seconds, "S", "time to spend on measuring a profile");
@@ -134,7 +134,7 @@ class Builder {
     count(d, "plan-steps", o_.plan_steps,
           "plan on the first N steps only; score then judges on the others (default: all)");
     call(d, "slowdown", "S,S,..", "slowdown of every rank, on top of the profile",
-         [this](const std::string& v) { o_.slowdown = parse_slowdown(v); });
+         [&o = o_](const std::string& v) { o.slowdown = parse_slowdown(v); });
     text(d, "variability", o_.variability, "KIND", "none, low (7.7 %) or high (27.7 %)");
     return d;
   }
