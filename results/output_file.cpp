@@ -50,7 +50,8 @@ OutputFile::OutputFile(fs::path path, bool overwrite, Partial partial)
 
 OutputFile::~OutputFile() {
   std::error_code ignored;
-  if (!committed_ && partial_ == Partial::discard) fs::remove(partial_path_, ignored);
+  const bool kept = partial_ == Partial::keep && worth_keeping_;
+  if (!committed_ && !kept) fs::remove(partial_path_, ignored);
 }
 
 void OutputFile::commit() {

@@ -12,7 +12,7 @@ namespace gembench {
 class OutputFile {
  public:
   enum class Partial {
-    keep,    ///< an old one is refused like PATH itself, an unfinished one stays
+    keep,    ///< an old one is refused like PATH itself, an unfinished one stays if worth_keeping()
     discard  ///< an old one is replaced, an unfinished one removed
   };
   OutputFile(std::filesystem::path path, bool overwrite, Partial partial);
@@ -21,6 +21,8 @@ class OutputFile {
   OutputFile& operator=(const OutputFile&) = delete;
 
   [[nodiscard]] h5::File& file() { return file_; }
+  /// From now on the unfinished file holds something that must not be lost.
+  void worth_keeping() { worth_keeping_ = true; }
   void commit();
 
  private:
@@ -28,6 +30,7 @@ class OutputFile {
   std::filesystem::path partial_path_;
   bool overwrite_;
   Partial partial_;
+  bool worth_keeping_ = false;
   bool committed_ = false;
   h5::File file_;
 };

@@ -170,6 +170,7 @@ void RunWriter::describe(const RunInfo& info) {
     file.write(variable, values);
   }
   file.flush();
+  state_->output.worth_keeping();
   state_->shape = shape;
 }
 

@@ -15,7 +15,7 @@ class RunWriter {
   /// Creates `PATH.partial` right away, so that a bad path fails before any work is done. Refuses
   /// an existing PATH or PATH.partial unless `overwrite`.
   RunWriter(std::filesystem::path path, bool overwrite);
-  ~RunWriter();  ///< closes; leaves PATH.partial unless finish() was called
+  ~RunWriter();  ///< closes; after describe() leaves PATH.partial unless finished
   RunWriter(const RunWriter&) = delete;
   RunWriter& operator=(const RunWriter&) = delete;
 

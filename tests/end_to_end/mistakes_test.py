@@ -64,7 +64,9 @@ class Mistakes(CliTest):
             self.refused(4, "there.h5", "run", *SMALL, "-o", "there.h5", ranks=ranks)
             self.refused(4, "nowhere", "run", *SMALL, "-o", "nowhere/a.h5", ranks=ranks)
         self.assertEqual((self.folder / "there.h5").read_text(), "kept")
-        self.refused(2, "32 experts", "run", *SMALL, "-o", "a.h5", "--overwrite", ranks=3)
+        # A run that never measured leaves nothing behind that would be in the next one's way.
+        for _ in range(2):
+            self.refused(2, "32 experts", "run", *SMALL, "-o", "a.h5", ranks=3)
 
     def test_compare_refuses_what_is_no_result(self):
         (self.folder / "text.h5").write_text("this is not HDF5\n")

@@ -90,7 +90,7 @@ class MainJob(CliTest):
         self.good("profile", *SMALL[:8], "--profile-seconds", "0", "--slowdown", "1,2", "-o", "p.h5", ranks=2)
         with h5py.File(self.folder / "p.h5") as f:
             latency = f["latency"][:]
-            self.assertEqual(latency.shape, (2, len(f["knots"])))
+            self.assertEqual(latency.shape, (2, len(f["knot"])))
         out = self.good("run", *SMALL, "--slowdown", "1,2", "--profile", "p.h5", "-o", "a.h5",
                         ranks=2)
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
