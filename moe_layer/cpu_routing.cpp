@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "moe_layer/weights.hpp"
+#include "placement/placement.hpp"
 
 namespace gembench {
 namespace {

@@ -7,107 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "moe_layer/buffer.hpp"
 #include "moe_layer/comm.hpp"
+#include "moe_layer/device_calls.hpp"
 #include "moe_layer/model.hpp"
-#include "placement/placement.hpp"
 
 namespace gembench {
-
-/// Memory of a device, freed with this handle. Opaque: only the device looks inside.
-class Buffer {
- public:
-  using Free = void (*)(void*);
-  Buffer() : memory_(nullptr, nullptr) {}
-  Buffer(void* memory, std::size_t bytes, Free free) : memory_(memory, free), bytes_(bytes) {}
-  [[nodiscard]] std::size_t bytes() const { return bytes_; }
-  /// Device address, for the device's own code and for transports that understand it.
-  template <class T>
-  [[nodiscard]] T* as() const {
-    return static_cast<T*>(memory_.get());
-  }
-
- private:
-  std::unique_ptr<void, Free> memory_;
-  std::size_t bytes_ = 0;
-};
-
-/// A queue of a device: work put on one stream runs in order. A null handle is a device without
-/// queues (the CPU), where every call has finished when it returns.
-struct Stream {
-  void* handle = nullptr;
-};
-
-/// A (token, expert) pair as it travels: 12 bytes of metadata.
-struct Pair {
-  std::int32_t row;   ///< row within the rows its sender sends to this rank
-  std::int32_t slot;  ///< slot of the expert on the receiving rank
-  float weight;       ///< gate weight
-};
-
-/// Untyped plain weights of one expert, row-major [in][out], as generated.
-struct PlainExpert {
-  std::vector<float> gate;  ///< [hidden][ffn]
-  std::vector<float> up;    ///< [hidden][ffn]
-  std::vector<float> down;  ///< [ffn][hidden]
-};
-
-/// route: RMSNorm, gate GEMM, softmax, top-k; replayed experts replace the gate's own choice.
-struct RouteArgs {
-  int tokens = 0;
-  const Buffer* hidden_state = nullptr;  ///< f32 [token][hidden], the residual stream
-  const Buffer* router = nullptr;        ///< as load_router made it
-  const Buffer* replay = nullptr;        ///< u16 [token][k] or null: use the gate's choice
-  std::size_t replay_offset = 0;         ///< bytes
-  Buffer* normed = nullptr;              ///< out f32 [token][hidden]
-  Buffer* payload = nullptr;             ///< out dtype [token][hidden]
-  Buffer* logits = nullptr;              ///< out f32 [token][expert]
-  Buffer* gate_ids = nullptr;            ///< out u16 [token][k], the gate's own choice
-  Buffer* ids = nullptr;                 ///< out u16 [token][k], the experts used
-  Buffer* weights = nullptr;             ///< out f32 [token][k], softmax over the k used experts
-};
-
-/// Sorts (token, expert) pairs by destination; a token is sent to a rank once.
-struct PackArgs {
-  int tokens = 0;
-  const Buffer* payload = nullptr;
-  const Buffer* ids = nullptr;
-  const Buffer* weights = nullptr;
-  const Buffer* homes = nullptr;  ///< Home [expert]
-  Buffer* send_rows = nullptr;    ///< out dtype [row][hidden], by destination
-  Buffer* send_pairs = nullptr;   ///< out Pair, by destination
-  Buffer* row_token = nullptr;    ///< out i32 [row], local token
-  Buffer* counts = nullptr;       ///< out i32 [rank][2]: rows, pairs for every destination
-};
-
-/// Grouped SwiGLU FFN over received rows; the outputs of one row's experts are weighted and summed.
-struct ExpertArgs {
-  std::span<const Buffer* const> slots;      ///< packed weights by slot, null = empty slot
-  std::span<const std::int32_t> rows_from;   ///< [rank]
-  std::span<const std::int32_t> pairs_from;  ///< [rank]
-  const Buffer* rows = nullptr;              ///< dtype [row][hidden], by source
-  const Buffer* pairs = nullptr;             ///< Pair, by source
-  Buffer* sums = nullptr;                    ///< scratch f32 [row][hidden]
-  Buffer* results = nullptr;                 ///< out dtype [row][hidden]
-  Buffer* slot_tokens = nullptr;             ///< out i32 [slot]
-};
-
-/// Shared experts: dense SwiGLU over the rank's own tokens.
-struct SharedArgs {
-  int tokens = 0;
-  std::span<const Buffer* const> experts;
-  const Buffer* payload = nullptr;  ///< dtype [token][hidden]
-  Buffer* sums = nullptr;           ///< out f32 [token][hidden]
-};
-
-/// Adds returned rows and shared outputs onto the residual stream, in f32.
-struct CombineArgs {
-  int tokens = 0;
-  int rows = 0;
-  const Buffer* returned = nullptr;   ///< dtype [row][hidden]
-  const Buffer* row_token = nullptr;  ///< i32 [row]
-  const Buffer* shared = nullptr;     ///< f32 [token][hidden] or null
-  Buffer* hidden_state = nullptr;     ///< in/out f32 [token][hidden]
-};
 
 /// The seam between the layer and what computes it. Calls enqueue on a stream and return; results
 /// may be looked at after synchronize(). Nothing allocates after prepare().

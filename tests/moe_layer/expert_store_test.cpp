@@ -3,39 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <numeric>
 
 #include "moe_layer/weights.hpp"
-#include "placement/random.hpp"
+#include "support.hpp"
 
 namespace gembench {
 namespace {
-
-ModelShape small_model() {
-  ModelShape model;
-  model.name = "small";
-  model.layers = 3;
-  model.experts = 24;  // divides by 1, 2, 3, 4 and 8 ranks
-  model.topk = 2;
-  model.shared = 1;
-  model.hidden = 32;
-  model.ffn = 16;
-  return model;
-}
-
-Placement random_placement(const ModelShape& model, int ranks, std::uint64_t seed) {
-  Placement placement = empty_placement(model.layers, ranks, model.experts);
-  placement.strategy = "test";
-  Random random(seed);
-  std::vector<int> experts(static_cast<std::size_t>(model.experts));
-  std::iota(experts.begin(), experts.end(), 0);
-  for (int layer = 0; layer < model.layers; ++layer) {
-    random.shuffle(experts);
-    std::copy(experts.begin(), experts.end(),
-              placement.slot_expert.begin() + layer * model.experts);
-  }
-  return placement;
-}
 
 /// The bytes every slot must hold: the expert's own weights, made afresh.
 void expect_right_weights(const ExpertStore& store, Device& device, const ModelShape& model,
@@ -54,7 +27,7 @@ void expect_right_weights(const ExpertStore& store, Device& device, const ModelS
       std::vector<char> held(device.expert_bytes()), made(device.expert_bytes());
       device.download(held.data(), *slots[slot], 0, held.size());
       device.download(made.data(), fresh, 0, made.size());
-      const std::size_t matrix = sizeof(float) * 32 * 16;
+      const std::size_t matrix = sizeof(float) * 48 * 32;
       EXPECT_EQ(
           std::memcmp(held.data(), made.data(), device.dtype() == DType::f32 ? matrix : matrix / 2),
           0)
@@ -65,7 +38,7 @@ void expect_right_weights(const ExpertStore& store, Device& device, const ModelS
 
 TEST(ExpertStore, after_any_switches_every_slot_holds_its_own_expert) {
   const Comm comm = Comm::world();
-  const ModelShape model = small_model();
+  const ModelShape model = small_model(1);
   const auto device = make_cpu_device(comm, model, best_cpu_dtype());
   for (const int weight_layers : {3, 1}) {
     ExpertStore store(comm, *device, model, weight_layers, 9);
@@ -88,7 +61,7 @@ TEST(ExpertStore, after_any_switches_every_slot_holds_its_own_expert) {
 
 TEST(ExpertStore, a_switch_moves_as_many_experts_as_change_rank) {
   const Comm comm = Comm::world();
-  const ModelShape model = small_model();
+  const ModelShape model = small_model(1);
   const auto device = make_cpu_device(comm, model, best_cpu_dtype());
   ExpertStore store(comm, *device, model, model.layers, 9);
   const Placement from = random_placement(model, comm.size(), 1);
@@ -104,7 +77,7 @@ TEST(ExpertStore, a_switch_moves_as_many_experts_as_change_rank) {
 
 TEST(ExpertStore, residents_need_no_moves) {
   const Comm comm = Comm::world();
-  const ModelShape model = small_model();
+  const ModelShape model = small_model(1);
   const auto device = make_cpu_device(comm, model, best_cpu_dtype());
   ExpertStore store(comm, *device, model, model.layers, 9);
   const Placement a = random_placement(model, comm.size(), 1);

@@ -5,43 +5,16 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
-#include <numeric>
 
 #include "moe_layer/check.hpp"
 #include "moe_layer/profiler.hpp"
-#include "placement/random.hpp"
+#include "support.hpp"
 
 namespace gembench {
 namespace {
 
 constexpr std::uint64_t kSeed = 3;
 constexpr int kTokens = 61;  // divides by no rank count but 1
-
-ModelShape small_model(int shared) {
-  ModelShape model;
-  model.name = "small";
-  model.layers = 3;
-  model.experts = 24;
-  model.topk = 3;
-  model.shared = shared;
-  model.hidden = 48;
-  model.ffn = 32;
-  return model;
-}
-
-Placement shuffled(const ModelShape& model, int ranks, std::uint64_t seed) {
-  Placement placement = empty_placement(model.layers, ranks, model.experts);
-  placement.strategy = "test";
-  Random random(seed);
-  std::vector<int> experts(static_cast<std::size_t>(model.experts));
-  std::iota(experts.begin(), experts.end(), 0);
-  for (int layer = 0; layer < model.layers; ++layer) {
-    random.shuffle(experts);
-    std::copy(experts.begin(), experts.end(),
-              placement.slot_expert.begin() + layer * model.experts);
-  }
-  return placement;
-}
 
 /// One step with skewed counts: expert 0 gets every token.
 Trace skewed_trace(const ModelShape& model) {
@@ -100,7 +73,7 @@ TEST(MoeLayers, outputs_equal_the_plain_reference_under_any_placement) {
   for (const int shared : {0, 1}) {
     Rig rig(shared);
     for (std::uint64_t seed = 0; seed < 4; ++seed) {
-      const Placement placement = shuffled(rig.model, rig.comm.size(), seed);
+      const Placement placement = random_placement(rig.model, rig.comm.size(), seed);
       rig.use(placement);
       rig.load();
       const CheckOutcome outcome =
@@ -115,7 +88,7 @@ TEST(MoeLayers, all_tokens_agree_between_placements) {
   Rig rig(1);
   std::vector<float> first;
   for (std::uint64_t seed = 0; seed < 3; ++seed) {
-    const Placement placement = shuffled(rig.model, rig.comm.size(), seed);
+    const Placement placement = random_placement(rig.model, rig.comm.size(), seed);
     rig.use(placement);
     rig.load();
     std::vector<LayerReading> readings(3);
@@ -134,7 +107,7 @@ TEST(MoeLayers, all_tokens_agree_between_placements) {
 
 TEST(MoeLayers, the_check_finds_a_wrong_weight_and_names_layer_token_and_error) {
   Rig rig(0);
-  const Placement placement = shuffled(rig.model, rig.comm.size(), 5);
+  const Placement placement = random_placement(rig.model, rig.comm.size(), 5);
   rig.use(placement);
   // Spoil every expert of layer 1 this rank holds, so that any sampled token meets one.
   for (const int expert : placement.on_rank(1, rig.comm.rank())) {
@@ -151,7 +124,7 @@ TEST(MoeLayers, the_check_finds_a_wrong_weight_and_names_layer_token_and_error) 
 
 TEST(MoeLayers, counts_are_those_of_the_trace_and_rows_go_out_once_a_rank) {
   Rig rig(0);
-  const Placement placement = shuffled(rig.model, rig.comm.size(), 1);
+  const Placement placement = random_placement(rig.model, rig.comm.size(), 1);
   rig.use(placement);
   rig.load();
   std::vector<LayerReading> readings(3);
@@ -192,7 +165,7 @@ TEST(MoeLayers, counts_are_those_of_the_trace_and_rows_go_out_once_a_rank) {
 
 TEST(MoeLayers, on_the_wall_clock_phases_and_waits_add_up_to_the_step) {
   Rig rig(0);
-  rig.use(shuffled(rig.model, rig.comm.size(), 1));
+  rig.use(random_placement(rig.model, rig.comm.size(), 1));
   std::vector<LayerReading> readings(3);
   rig.load();
   const double step = rig.layers->run_step(readings);
@@ -208,7 +181,7 @@ TEST(MoeLayers, on_the_wall_clock_phases_and_waits_add_up_to_the_step) {
 
 TEST(MoeLayers, on_the_cpu_time_clock_communication_is_not_a_number) {
   Rig rig(0, Clock::cpu_time);
-  rig.use(shuffled(rig.model, rig.comm.size(), 1));
+  rig.use(random_placement(rig.model, rig.comm.size(), 1));
   std::vector<LayerReading> readings(3);
   rig.load();
   EXPECT_TRUE(std::isnan(rig.layers->run_step(readings)));
@@ -224,7 +197,7 @@ TEST(MoeLayers, on_the_cpu_time_clock_communication_is_not_a_number) {
 
 TEST(Profile, covers_the_loads_of_a_run_for_every_rank) {
   Rig rig(1, Clock::cpu_time);
-  const Placement placement = shuffled(rig.model, rig.comm.size(), 1);
+  const Placement placement = random_placement(rig.model, rig.comm.size(), 1);
   rig.use(placement);
   rig.load();
   ProfileOptions options;

@@ -4,22 +4,13 @@
 
 #include <cmath>
 
+#include "support.hpp"
+
 namespace gembench {
 namespace {
 
-ModelShape small_model() {
-  ModelShape model;
-  model.name = "small";
-  model.layers = 2;
-  model.experts = 4;
-  model.topk = 2;
-  model.hidden = 48;
-  model.ffn = 32;
-  return model;
-}
-
 TEST(Weights, depend_on_seed_layer_and_expert_only) {
-  const ModelShape model = small_model();
+  const ModelShape model = small_model(0);
   PlainExpert one, again, other;
   fill_expert(one, 1, 0, 3, model, DType::f32);
   fill_expert(again, 1, 0, 3, model, DType::f32);
@@ -33,7 +24,7 @@ TEST(Weights, depend_on_seed_layer_and_expert_only) {
 }
 
 TEST(Weights, have_the_variance_of_one_over_fan_in) {
-  ModelShape model = small_model();
+  ModelShape model = small_model(0);
   model.hidden = 512;
   model.ffn = 256;
   PlainExpert expert;

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "moe_layer/buffer.hpp"
+
+/// What the layer asks a device to do: one struct of arguments a call. Buffers are borrowed; shapes
+/// are row-major with the last index fastest; "dtype" is the device's payload type.
+namespace gembench {
+
+/// A (token, expert) pair as it travels: 12 bytes of metadata.
+struct Pair {
+  std::int32_t row;   ///< row within the rows its sender sends to this rank
+  std::int32_t slot;  ///< slot of the expert on the receiving rank
+  float weight;       ///< gate weight
+};
+
+/// Untyped plain weights of one expert, row-major [in][out], as generated.
+struct PlainExpert {
+  std::vector<float> gate;  ///< [hidden][ffn]
+  std::vector<float> up;    ///< [hidden][ffn]
+  std::vector<float> down;  ///< [ffn][hidden]
+};
+
+/// route: RMSNorm, gate GEMM, softmax, top-k; replayed experts replace the gate's own choice.
+struct RouteArgs {
+  int tokens = 0;
+  const Buffer* hidden_state = nullptr;  ///< f32 [token][hidden], the residual stream
+  const Buffer* router = nullptr;        ///< as load_router made it
+  const Buffer* replay = nullptr;        ///< u16 [token][k] or null: use the gate's choice
+  std::size_t replay_offset = 0;         ///< bytes
+  Buffer* normed = nullptr;              ///< out f32 [token][hidden]
+  Buffer* payload = nullptr;             ///< out dtype [token][hidden]
+  Buffer* logits = nullptr;              ///< out f32 [token][expert]
+  Buffer* gate_ids = nullptr;            ///< out u16 [token][k], the gate's own choice
+  Buffer* ids = nullptr;                 ///< out u16 [token][k], the experts used
+  Buffer* weights = nullptr;             ///< out f32 [token][k], softmax over the k used experts
+};
+
+/// Sorts (token, expert) pairs by destination; a token is sent to a rank once.
+struct PackArgs {
+  int tokens = 0;
+  const Buffer* payload = nullptr;
+  const Buffer* ids = nullptr;
+  const Buffer* weights = nullptr;
+  const Buffer* homes = nullptr;  ///< Home [expert]
+  Buffer* send_rows = nullptr;    ///< out dtype [row][hidden], by destination
+  Buffer* send_pairs = nullptr;   ///< out Pair, by destination
+  Buffer* row_token = nullptr;    ///< out i32 [row], local token
+  Buffer* counts = nullptr;       ///< out i32 [rank][2]: rows, pairs for every destination
+};
+
+/// Grouped SwiGLU FFN over received rows; the outputs of one row's experts are weighted and summed.
+struct ExpertArgs {
+  std::span<const Buffer* const> slots;      ///< packed weights by slot, null = empty slot
+  std::span<const std::int32_t> rows_from;   ///< [rank]
+  std::span<const std::int32_t> pairs_from;  ///< [rank]
+  const Buffer* rows = nullptr;              ///< dtype [row][hidden], by source
+  const Buffer* pairs = nullptr;             ///< Pair, by source
+  Buffer* sums = nullptr;                    ///< scratch f32 [row][hidden]
+  Buffer* results = nullptr;                 ///< out dtype [row][hidden]
+  Buffer* slot_tokens = nullptr;             ///< out i32 [slot]
+};
+
+/// Shared experts: dense SwiGLU over the rank's own tokens.
+struct SharedArgs {
+  int tokens = 0;
+  std::span<const Buffer* const> experts;
+  const Buffer* payload = nullptr;  ///< dtype [token][hidden]
+  Buffer* sums = nullptr;           ///< out f32 [token][hidden]
+};
+
+/// Adds returned rows and shared outputs onto the residual stream, in f32.
+struct CombineArgs {
+  int tokens = 0;
+  int rows = 0;
+  const Buffer* returned = nullptr;   ///< dtype [row][hidden]
+  const Buffer* row_token = nullptr;  ///< i32 [row]
+  const Buffer* shared = nullptr;     ///< f32 [token][hidden] or null
+  Buffer* hidden_state = nullptr;     ///< in/out f32 [token][hidden]
+};
+
+}  // namespace gembench
