@@ -4,6 +4,7 @@
 
 #include <boost/version.hpp>
 
+#include "git_commit.hpp"  // made by the build
 #include "moe_layer/comm.hpp"
 #include "moe_layer/cpu_gemm.hpp"
 #include "results/run_file.hpp"
