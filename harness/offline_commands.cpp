@@ -57,7 +57,8 @@ Problem load_problem(const Options& options) {
   if (options.profile.empty()) {
     const int ranks = required(options.ranks, "--ranks N", options.command + " without --profile");
     problem.profile = equal_ranks(ranks, std::int64_t{whole.max_tokens_in_step()} * whole.topk);
-    problem.profile_source = "equally fast ranks, one second a token";
+    for (double& seconds : problem.profile.latency) seconds *= 1e-6;
+    problem.profile_source = "equally fast ranks at 1 us a token, none measured";
   } else {
     problem.profile = read_profile(options.profile);
     problem.profile_source = options.profile;
@@ -83,15 +84,21 @@ struct Judged {
   Score score;
 };
 
+/// The profile's source, with the clock it was read on when it was measured.
+std::string described_source(const Problem& problem) {
+  const bool measured = problem.profile.clock == "wall" || problem.profile.clock == "cpu-time";
+  return measured ? fmt::format("{} (clock {})", problem.profile_source, problem.profile.clock)
+                  : problem.profile_source;
+}
+
 std::string score_table(const Problem& problem, const std::vector<Judged>& rows) {
   std::string text = fmt::format(
-      "# predicted by the profile: {} (clock {}); judged on {} steps{}\n"
+      "# predicted by the profile of {}; judged on {} steps{}\n"
       "#                       step time (us)              bound      gap    imbalance         "
       "slowest\n"
       "# placement          mean       p50       p99        us        %    total    step    rank   "
       "  %\n",
-      problem.profile_source, problem.profile.clock.empty() ? "none" : problem.profile.clock,
-      problem.judged.steps,
+      described_source(problem), problem.judged.steps,
       problem.held_out ? fmt::format(" after the {} planned on", problem.plan.steps)
                        : std::string(", the same that were planned on (in-sample)"));
   for (const auto& [name, s] : rows) {

@@ -4,8 +4,8 @@ import unittest
 
 from support import CliTest, data_folder, main
 
-JOB = ["--model", "gpt-oss-20b", "--scale", "8", "--layers", "4", "--steps", "16", "--placements",
-       "linear,round-robin,eplb,gem", "--variability", "high", "--profile-seconds", "1", "-q"]
+JOB = ["--model", "gpt-oss-20b", "--scale", "4", "--layers", "8", "--steps", "40", "--placements",
+       "linear,round-robin,eplb,gem", "--variability", "high", "-q"]
 
 
 @unittest.skipUnless(data_folder(), "no recordings: set GEMBENCH_DATA to their folder")

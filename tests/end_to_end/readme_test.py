@@ -1,0 +1,37 @@
+"""Every command that the README shows, to the letter. The two that install and build are tested
+elsewhere: quickstart_test.py, and the test run this belongs to."""
+
+import pathlib
+import re
+
+import numpy
+
+from support import PROGRAM, TOP, CliTest, main
+
+
+class Readme(CliTest):
+    def test_its_commands_run_as_they_stand(self):
+        blocks = re.findall(r"(?s)```\n(.*?)```", (TOP / "README.md").read_text())
+        commands = [line for block in blocks for line in block.splitlines()
+                    if re.match(r"(jobs/local.sh|build/release/gembench) ", line)]
+        self.assertGreaterEqual(len(commands), 7, "the README shows fewer commands than it did")
+
+        # The folder looks like the project's, and holds the two files a user would bring.
+        (self.folder / "jobs").symlink_to(TOP / "jobs")
+        (self.folder / "build/release").mkdir(parents=True)
+        (self.folder / "build/release/gembench").symlink_to(pathlib.Path(PROGRAM))
+        random = numpy.random.default_rng(1)
+        ids = random.permuted(numpy.tile(numpy.arange(32, dtype=numpy.uint8), (512, 24, 1)), axis=2)
+        ids[:, :, :4].tofile(self.folder / "topk.u8")
+        rows = ["step,layer," + ",".join(f"e{e}" for e in range(32))]
+        rows += [f"{step},{layer}," + ",".join(["8"] * 32) for step in range(2) for layer in range(24)]
+        (self.folder / "counts.csv").write_text("\n".join(rows) + "\n")
+
+        for command in commands:
+            with self.subTest(command=command):
+                done = self.call("bash", "-c", command)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
+if __name__ == "__main__":
+    main()
