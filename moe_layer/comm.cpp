@@ -148,9 +148,12 @@ void Comm::all_to_all_rows(const void* send, std::span<const std::int32_t> send_
   std::exclusive_scan(send_count, send_count + ranks, send_at, 0);
   std::exclusive_scan(recv_count, recv_count + ranks, recv_at, 0);
 
-  std::memcpy(static_cast<char*>(recv) + static_cast<std::size_t>(recv_at[self]) * row_bytes,
-              static_cast<const char*>(send) + static_cast<std::size_t>(send_at[self]) * row_bytes,
-              static_cast<std::size_t>(send_count[self]) * row_bytes);
+  if (send_count[self] > 0) {
+    std::memcpy(
+        static_cast<char*>(recv) + static_cast<std::size_t>(recv_at[self]) * row_bytes,
+        static_cast<const char*>(send) + static_cast<std::size_t>(send_at[self]) * row_bytes,
+        static_cast<std::size_t>(send_count[self]) * row_bytes);
+  }
   send_count[self] = recv_count[self] = 0;
   const MPI_Datatype row = state_->type_of(row_bytes);
   MPI_Alltoallv(send, send_count, send_at, row, recv, recv_count, recv_at, row, state_->comm);

@@ -21,10 +21,10 @@ class CpuDevice final : public Device {
 
   Buffer allocate(std::size_t bytes) override;
   void upload(Buffer& to, std::size_t offset, const void* from, std::size_t bytes) override {
-    std::memcpy(to.as<char>() + offset, from, bytes);
+    if (bytes > 0) std::memcpy(to.as<char>() + offset, from, bytes);  // memcpy takes no null
   }
   void download(void* to, const Buffer& from, std::size_t offset, std::size_t bytes) override {
-    std::memcpy(to, from.as<char>() + offset, bytes);
+    if (bytes > 0) std::memcpy(to, from.as<char>() + offset, bytes);
   }
   Stream make_stream() override { return {}; }
   void synchronize(Stream) override {}
