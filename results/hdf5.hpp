@@ -135,6 +135,15 @@ class File {
   /// Refuses a file whose `schema` is another or whose `schema_version` has another major number.
   void expect_schema(std::string_view schema, std::string_view version) const;
   [[noreturn]] void refuse(const std::string& reason) const;  ///< names the path
+  /// validate(value); what it finds fault with is refused as this file's.
+  template <class T>
+  void expect_valid(const T& value) const {
+    try {
+      validate(value);
+    } catch (const Error& error) {
+      refuse(error.what());
+    }
+  }
 
  private:
   File(std::filesystem::path path, ExitCode code) : path_(std::move(path)), code_(code) {}

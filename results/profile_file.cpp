@@ -88,7 +88,7 @@ Profile read_profile(const std::filesystem::path& path) {
   } catch (const std::bad_alloc&) {
     file.refuse("it is larger than the memory of this machine");
   }
-  validate(profile);
+  file.expect_valid(profile);
   return profile;
 }
 

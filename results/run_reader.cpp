@@ -68,7 +68,7 @@ std::vector<Placement> read_placements(const File& file, const RunShape& shape) 
     placement.experts = shape.experts;
     placement.slot_expert.assign(from, from + size);
     placement.strategy = strategies[placements.size()];
-    validate(placement);
+    file.expect_valid(placement);
     placements.push_back(std::move(placement));
   }
   return placements;
@@ -88,7 +88,7 @@ Profile read_profile_of(const File& file, const RunShape& shape) {
   profile.model = file.get<std::string>("/", "profile_model");
   profile.device = file.get<std::string>("/", "profile_device");
   profile.clock = file.get<std::string>("/", "profile_clock");
-  validate(profile);
+  file.expect_valid(profile);
   return profile;
 }
 

@@ -106,7 +106,7 @@ Trace read_trace(const std::filesystem::path& path) {
   Trace trace;
   try {
     trace = read_from(file);
-    validate(trace);
+    file.expect_valid(trace);
   } catch (const std::bad_alloc&) {
     file.refuse("it is larger than the memory of this machine");
   }
