@@ -57,6 +57,12 @@ Profile obtain_profile(Session& session) {
           fmt::format("{} holds {} ranks but {} run: measure one with gembench profile",
                       session.options.profile, profile.ranks, session.comm.size()));
     }
+    if (profile.clock != name_of(session.clock)) {
+      throw usage_error(fmt::format(
+          "{} was read on the {} clock and this run uses {}: pass --clock "
+          "{}, or measure one with gembench profile",
+          session.options.profile, profile.clock, name_of(session.clock), profile.clock));
+    }
   });
   return profile;
 }

@@ -89,12 +89,16 @@ class MainJob(CliTest):
         self.assertIn("layers share 1 sets of weights", out)
 
     def test_a_profile_of_its_own_is_planned_with(self):
-        self.good("profile", *SMALL[:8], "--profile-seconds", "0", "--slowdown", "1,2", "-o", "p.h5", ranks=2)
+        self.good("profile", *SMALL[:8], "--profile-seconds", "0", "--slowdown", "1,2",
+                  "--clock", "cpu-time", "-o", "p.h5", ranks=2)
         with h5py.File(self.folder / "p.h5") as f:
             latency = f["latency"][:]
             self.assertEqual(latency.shape, (2, len(f["knot"])))
-        out = self.good("run", *SMALL, "--slowdown", "1,2", "--profile", "p.h5", "-o", "a.h5",
-                        ranks=2)
+        planned = ["run", *SMALL, "--slowdown", "1,2", "--profile", "p.h5", "-o", "a.h5", "--clock"]
+        refused = self.gembench(*planned, "wall", ranks=2)
+        self.assertEqual(refused.returncode, 2, "seconds of two clocks are not mixed")
+        self.assertIn("pass --clock cpu-time", refused.stderr)
+        out = self.good(*planned, "cpu-time", ranks=2)
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
 
 
