@@ -72,10 +72,15 @@ class MainJob(CliTest):
             self.assertTrue((f["tokens"][:].sum(axis=3) == 128 * 4).all())
 
     def test_resident_experts_do_not_move(self):
-        self.good("run", *SMALL, "--resident", "--placements", "linear,round-robin", "-o", "a.h5",
-                  ranks=2)
+        words = ["run", *SMALL, "--placements", "linear,round-robin", "-o", "a.h5", "--overwrite"]
+        self.good(*words, ranks=2)
         with h5py.File(self.folder / "a.h5") as f:
-            self.assertEqual(f["moves/bytes"][:].sum() if "moves/bytes" in f else 0, 0)
+            self.assertEqual(len(f["moves/move"]), 4, "two placements in two blocks")
+        out = self.good(*words, "--resident", ranks=2)
+        self.assertIn("experts resident", out)
+        self.assertEqual(out.splitlines()[-1], "# check: PASS")
+        with h5py.File(self.folder / "a.h5") as f:
+            self.assertEqual(len(f["moves/move"]), 0)
 
     def test_every_check_and_shared_experts(self):
         out = self.good("run", "--model", "deepseek-v3", "--scale", "64", "--layers", "1",
