@@ -25,41 +25,58 @@ void refuse_existing(const fs::path& path) {
   }
 }
 
+using Existing = OutputFile::Existing;
+using Partial = OutputFile::Partial;
+
+fs::path working_path(const fs::path& path, Existing existing) {
+  fs::path working = partial_of(path);
+  return existing == Existing::resume ? working += ".resumed" : working;
+}
+
 /// Makes way for the new file; what is wrong with the path shows now and not after hours.
-h5::File open_partial(const fs::path& path, bool overwrite, OutputFile::Partial partial) {
-  const auto partial_path = partial_of(path);
+h5::File open_working(const fs::path& path, Existing existing, Partial partial) {
+  const auto working = working_path(path, existing);
   std::error_code error;
   if (fs::is_directory(path, error)) throw output_error(path, "it is a folder");
-  if (!overwrite) refuse_existing(path);
-  if (!overwrite && partial == OutputFile::Partial::keep) refuse_existing(partial_path);
+  if (existing != Existing::replace) refuse_existing(path);
+  if (existing == Existing::refuse && partial == Partial::keep) refuse_existing(working);
   // Removed, not truncated: another run that still writes it keeps its own file.
-  fs::remove(partial_path, error);
-  if (error && error != std::errc::not_a_directory)
-    throw output_error(partial_path, error.message());
-  return h5::File::create(partial_path);
+  fs::remove(working, error);
+  if (error && error != std::errc::not_a_directory) throw output_error(working, error.message());
+  return h5::File::create(working);
 }
 
 }  // namespace
 
-OutputFile::OutputFile(fs::path path, bool overwrite, Partial partial)
+OutputFile::OutputFile(fs::path path, Existing existing, Partial partial)
     : path_(std::move(path)),
-      partial_path_(partial_of(path_)),
-      overwrite_(overwrite),
+      working_path_(working_path(path_, existing)),
+      existing_(existing),
       partial_(partial),
-      file_(open_partial(path_, overwrite, partial)) {}
+      file_(open_working(path_, existing, partial)) {}
 
 OutputFile::~OutputFile() {
   std::error_code ignored;
-  const bool kept = partial_ == Partial::keep && worth_keeping_;
-  if (!committed_ && !kept) fs::remove(partial_path_, ignored);
+  const bool kept =
+      partial_ == Partial::keep && worth_keeping_ && working_path_ == partial_of(path_);
+  if (!committed_ && !kept) fs::remove(working_path_, ignored);
+}
+
+void OutputFile::replace_partial() {
+  file_.flush();
+  std::error_code error;
+  fs::rename(working_path_, partial_of(path_), error);
+  if (error) throw output_error(partial_of(path_), error.message());
+  working_path_ = partial_of(path_);
+  worth_keeping_ = true;
 }
 
 void OutputFile::commit() {
   file_.flush();
   file_.close();
-  if (!overwrite_) refuse_existing(path_);
+  if (existing_ != Existing::replace) refuse_existing(path_);
   std::error_code error;
-  fs::rename(partial_path_, path_, error);
+  fs::rename(working_path_, path_, error);
   if (error) throw output_error(path_, error.message());
   committed_ = true;
 }

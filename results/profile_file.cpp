@@ -48,7 +48,8 @@ h5::Extents extents_of(const Variable& variable, std::uint64_t ranks, std::uint6
 
 void write_profile(const std::filesystem::path& path, const Profile& profile, bool overwrite) {
   validate(profile);
-  OutputFile output(path, overwrite, OutputFile::Partial::discard);
+  OutputFile output(path, overwrite ? OutputFile::Existing::replace : OutputFile::Existing::refuse,
+                    OutputFile::Partial::discard);
   auto& file = output.file();
   file.set("/", "schema", std::string(kSchema));
   file.set("/", "schema_version", std::string(kVersion));

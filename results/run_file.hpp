@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -15,7 +16,7 @@
 namespace gembench {
 
 inline constexpr std::string_view kRunSchema = "gembench-results";
-inline constexpr std::string_view kRunSchemaVersion = "1.0.0";
+inline constexpr std::string_view kRunSchemaVersion = "2.0.0";
 
 /// Times per (placement, step, layer, rank). Seconds; NaN = not measured.
 enum class TimeField : std::size_t {
@@ -48,14 +49,35 @@ struct RunShape {
   int ranks = 0;
   int experts = 0;
   int slots = 0;
+  int turns = 0;
+};
+
+/// What rates need to know of the model.
+struct RunModel {
+  int topk = 0;
+  int shared = 0;  ///< shared experts
+  int hidden = 0;
+  int ffn = 0;
+  int row_bytes = 0;  ///< payload of one token to one rank
+};
+
+/// Consecutive measured steps of one placement, between two switches: what is gathered, checked and
+/// written at once. The turns of a run, in the order in which they run, are its schedule.
+struct Turn {
+  int placement = 0;
+  int first_step = 0;
+  int steps = 0;
+  int block = 0;  ///< index of the block of steps that all placements run side by side
 };
 
 /// Everything known before the first measured step.
 struct RunInfo {
   RunShape shape;
+  RunModel model;
+  std::vector<Turn> turns;
   std::vector<Placement> placements;  ///< names are Placement::strategy, labels below
   std::vector<std::string> labels;    ///< [placement] unique, e.g. "linear", "linear#2"
-  int block_steps = 8;  ///< steps of a usual Block: one chunk of the file, so written once
+  int block_steps = 8;  ///< steps of a usual turn: one chunk of the file, so written once
   std::vector<double>
       predicted_layer_time;                 ///< [placement][step][layer] s to the barrier; or empty
   std::vector<std::int32_t> expert_tokens;  ///< [step][layer][expert] of the measured steps
@@ -70,25 +92,27 @@ struct RunInfo {
   std::map<std::string, std::vector<std::string>> rank_facts;
 };
 
-/// Consecutive measured steps of one placement: what is gathered and written at once. An empty
-/// array was not measured.
+/// What happened beside a turn's steps. -1 or NaN = not done.
+struct TurnNotes {
+  // The switch to the turn's placement: weights that really moved.
+  std::int64_t experts_moved = -1;
+  std::int64_t bytes_moved = -1;                                   ///< between ranks, all layers
+  double move_seconds = std::numeric_limits<double>::quiet_NaN();  ///< wall clock, slowest rank
+  // The comparison with a reference after it.
+  std::int64_t checked_tokens = -1;
+  double check_error = std::numeric_limits<double>::quiet_NaN();  ///< as CheckRecord::worst_error
+  int check_passed = -1;                                          ///< 0 or 1
+};
+
+/// The readings of a turn. An empty array was not measured.
 struct Block {
-  int placement = 0;
-  int first_step = 0;
-  int steps = 0;
-  int block = 0;  ///< index of the block of steps that all placements run side by side
+  int turn = 0;  ///< index in RunInfo::turns
+  Turn at;
   std::array<std::vector<double>, kTimeFields> time;          ///< [step][layer][rank]
   std::array<std::vector<std::int64_t>, kCountFields> count;  ///< [step][layer][rank]
   std::vector<double> step_time;                              ///< [step][rank] s
   std::vector<std::int64_t> order;                            ///< [step] global execution index
-};
-
-/// One switch from placement to placement: weights that really moved.
-struct MoveRecord {
-  int to_placement = 0;
-  std::int64_t experts_moved = 0;
-  std::int64_t bytes = 0;  ///< between ranks, all layers
-  double seconds = 0;      ///< wall clock, slowest rank
+  TurnNotes notes;
 };
 
 /// The verdict of --check.
@@ -104,8 +128,10 @@ struct CheckRecord {
 /// What is known only at the end.
 struct RunEnd {
   std::vector<std::int64_t> bytes_pair;  ///< [placement][layer][src][dst] dispatch payload, bytes
-  std::vector<MoveRecord> moves;
   CheckRecord check;
+  std::vector<double> profile_after;  ///< [rank][knot] s, the profile taken again; or empty
+  /// Wall-clock seconds of rank 0 by part of the run: "profile", "plan", "measure", "write", ..
+  std::map<std::string, double> seconds;
 };
 
 }  // namespace gembench

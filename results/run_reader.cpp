@@ -1,6 +1,7 @@
 #include "results/run_reader.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <stdexcept>
 
@@ -36,6 +37,7 @@ RunShape read_shape(const File& file) {
   shape.ranks = count_along(file, schema::kRank);
   shape.experts = count_along(file, schema::kExpert);
   shape.slots = count_along(file, schema::kSlot);
+  shape.turns = count_along(file, schema::kTurn);
   return shape;
 }
 
@@ -48,6 +50,52 @@ void expect_measured(const File& file, const RunShape& shape) {
   file.expect(schema::kOrder, {placements, steps});
   file.expect(schema::kBlock, {placements, steps});
   file.expect(schema::kBytesPair, {placements, layers, ranks, ranks});
+}
+
+RunModel read_model(const File& file) {
+  if (!file.has("model")) file.refuse("it has no group model");
+  RunModel model;
+  for (const auto& [name, member] : schema::kModel) {
+    const auto value = file.get<std::int64_t>("model", name);
+    if (value < 0 || value > std::numeric_limits<int>::max()) {
+      file.refuse("its attribute model/" + std::string(name) + " is impossible");
+    }
+    model.*member = static_cast<int>(value);
+  }
+  return model;
+}
+
+std::vector<Turn> read_turns(const File& file, const RunShape& shape) {
+  const Extents count{extent(shape.turns)};
+  const auto placement = file.read<std::int32_t>(schema::kTurnPlacement, count);
+  const auto first = file.read<std::int32_t>(schema::kTurnFirst, count);
+  const auto steps = file.read<std::int32_t>(schema::kTurnSteps, count);
+  const auto block = file.read<std::int32_t>(schema::kTurnBlock, count);
+  std::vector<Turn> turns;
+  for (std::size_t i = 0; i < placement.size(); ++i) {
+    const Turn turn{placement[i], first[i], steps[i], block[i]};
+    if (turn.placement < 0 || turn.placement >= shape.placements || turn.first_step < 0 ||
+        turn.steps < 1 || turn.steps > shape.steps - turn.first_step || turn.block < 0) {
+      file.refuse("its turn " + std::to_string(i) + " lies outside of the run");
+    }
+    turns.push_back(turn);
+  }
+  return turns;
+}
+
+std::vector<TurnNotes> read_notes(const File& file, const RunShape& shape) {
+  const Extents count{extent(shape.turns)};
+  const auto experts = file.read<std::int64_t>(schema::kMoveExperts, count);
+  const auto bytes = file.read<std::int64_t>(schema::kMoveBytes, count);
+  const auto seconds = file.read<double>(schema::kMoveSeconds, count);
+  const auto tokens = file.read<std::int64_t>(schema::kCheckTokens, count);
+  const auto error = file.read<double>(schema::kCheckError, count);
+  const auto passed = file.read<std::int32_t>(schema::kCheckPassed, count);
+  std::vector<TurnNotes> notes;
+  for (std::size_t i = 0; i < experts.size(); ++i) {
+    notes.push_back({experts[i], bytes[i], seconds[i], tokens[i], error[i], passed[i]});
+  }
+  return notes;
 }
 
 std::vector<Placement> read_placements(const File& file, const RunShape& shape) {
@@ -99,6 +147,8 @@ RunInfo read_info(const File& file) {
   expect_measured(file, shape);
   const auto placements = extent(shape.placements), steps = extent(shape.steps),
              layers = extent(shape.layers), ranks = extent(shape.ranks);
+  info.model = read_model(file);
+  info.turns = read_turns(file, shape);
   info.labels = file.read_texts(schema::kPlacement, {placements});
   info.placements = read_placements(file, shape);
   info.predicted_layer_time = file.read<double>(schema::kPredicted, {placements, steps, layers});
@@ -129,15 +179,6 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   const auto ranks = extent(shape.ranks);
   end.bytes_pair = file.read<std::int64_t>(
       schema::kBytesPair, {extent(shape.placements), extent(shape.layers), ranks, ranks});
-  const Extents moves = file.extents(schema::kMove);
-  const auto to = file.read<std::int32_t>(schema::kMoveTo, moves);
-  const auto experts = file.read<std::int64_t>(schema::kMoveExperts, moves);
-  const auto bytes = file.read<std::int64_t>(schema::kMoveBytes, moves);
-  const auto seconds = file.read<double>(schema::kMoveSeconds, moves);
-  for (std::size_t i = 0; i < to.size(); ++i) {
-    if (to[i] < 0 || to[i] >= shape.placements) file.refuse("it moves to an unknown placement");
-    end.moves.push_back({to[i], experts[i], bytes[i], seconds[i]});
-  }
   if (!file.has("check")) file.refuse("it has no group check");
   end.check.mode = file.get<std::string>("check", "mode");
   end.check.checked_tokens = file.get<std::int64_t>("check", "checked_tokens");
@@ -145,6 +186,19 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   end.check.tolerance = file.get<double>("check", "tolerance");
   end.check.passed = file.get<std::int64_t>("check", "passed") != 0;
   end.check.message = file.get<std::string>("check", "message");
+  if (file.has(schema::kProfileAfter.name)) {
+    const auto knots = file.extents(schema::kKnot).front();
+    end.profile_after = file.read<double>(schema::kProfileAfter, {ranks, knots});
+    // All NaN: it was not taken again.
+    if (std::all_of(end.profile_after.begin(), end.profile_after.end(),
+                    [](double seconds) { return std::isnan(seconds); })) {
+      end.profile_after.clear();
+    }
+  }
+  if (!file.has("timing")) file.refuse("it has no group timing");
+  for (const auto& part : file.attributes("timing")) {
+    end.seconds[part] = file.get<double>("timing", part);
+  }
   return end;
 }
 
@@ -156,6 +210,7 @@ struct RunReader::State {
     completed = file.get<std::int64_t>("/", "completed") != 0;
     try {
       info = read_info(file);
+      notes = read_notes(file, info.shape);
       if (completed) end = read_end(file, info.shape);
     } catch (const std::bad_alloc&) {
       file.refuse("it is larger than the memory of this machine");
@@ -165,6 +220,7 @@ struct RunReader::State {
   File file;
   bool completed = false;
   RunInfo info;
+  std::vector<TurnNotes> notes;
   RunEnd end;
 };
 
@@ -179,6 +235,27 @@ bool RunReader::completed() const {
 }
 const RunEnd& RunReader::end() const {
   return state_->end;
+}
+
+const std::vector<TurnNotes>& RunReader::notes() const {
+  return state_->notes;
+}
+
+bool RunReader::measured(int turn) const {
+  const Turn& at = state_->info.turns.at(extent(turn));
+  std::vector<std::int64_t> blocks(extent(at.steps));
+  state_->file.read(schema::kBlock, {extent(at.placement), extent(at.first_step)},
+                    {1, blocks.size()}, blocks.data());
+  return std::all_of(blocks.begin(), blocks.end(), [&](auto block) { return block == at.block; });
+}
+
+Block RunReader::read_turn(int turn) const {
+  const Turn& at = state_->info.turns.at(extent(turn));
+  Block block = read(at.placement, at.first_step, at.steps);
+  block.turn = turn;
+  block.at = at;
+  block.notes = state_->notes[extent(turn)];
+  return block;
 }
 
 std::vector<std::int64_t> RunReader::blocks(int placement) const {
@@ -198,9 +275,9 @@ Block RunReader::read(int placement, int first_step, int steps) const {
     throw std::out_of_range("RunReader: no such steps");
   }
   Block block;
-  block.placement = placement;
-  block.first_step = first_step;
-  block.steps = steps;
+  block.at.placement = placement;
+  block.at.first_step = first_step;
+  block.at.steps = steps;
   const auto size = extent(steps), layers = extent(shape.layers), ranks = extent(shape.ranks);
   const auto read = [&](const Variable& variable, auto& values, Extents count) {
     std::uint64_t cells = 1;
@@ -221,7 +298,7 @@ Block RunReader::read(int placement, int first_step, int steps) const {
   read(schema::kOrder, block.order, {1, size});
   std::int32_t index = -1;
   state_->file.read(schema::kBlock, {extent(placement), extent(first_step)}, {1, 1}, &index);
-  block.block = index;
+  block.at.block = index;
   return block;
 }
 

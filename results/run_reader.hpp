@@ -21,9 +21,15 @@ class RunReader {
   [[nodiscard]] bool completed() const;
   /// Empty values for a file that was not completed.
   [[nodiscard]] const RunEnd& end() const;
+  /// [turn] what happened beside the steps.
+  [[nodiscard]] const std::vector<TurnNotes>& notes() const;
+  /// Whether all steps of a turn are in the file.
+  [[nodiscard]] bool measured(int turn) const;
+  /// A turn as it was written.
+  [[nodiscard]] Block read_turn(int turn) const;
   /// [step] block index of a placement's steps; -1 = not measured.
   [[nodiscard]] std::vector<std::int64_t> blocks(int placement) const;
-  /// Any range of steps of one placement; `block` of the result is that of the first step.
+  /// Any range of steps of one placement, without notes; the result's block is that of the first.
   [[nodiscard]] Block read(int placement, int first_step, int steps) const;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <string_view>
+#include <utility>
 
 #include "results/hdf5.hpp"
 #include "results/run_file.hpp"
@@ -26,7 +27,7 @@ inline constexpr Variable kExpert = scale("expert", "expert", "expert of a layer
 inline constexpr Variable kSlot = scale("slot", "slot", "slot of a rank");
 inline constexpr Variable kSource = scale("src", "src", "sending rank");
 inline constexpr Variable kTarget = scale("dst", "dst", "receiving rank");
-inline constexpr Variable kMove = scale("moves/move", "move", "switch of placements");
+inline constexpr Variable kTurn = scale("turns/turn", "turn", "turn of a placement, as they ran");
 inline constexpr Variable kKnot{"knot",   Type::int64, Layout::whole,       Cells::complete,
                                 {"knot"}, "1",         "tokens on the rank"};
 
@@ -107,6 +108,13 @@ constexpr Variable curve(std::string_view name, std::string_view meaning) {
 }
 inline constexpr Variable kSlowdown = per_rank("slowdown", "1", "emulated stretch, 1 = none");
 inline constexpr Variable kProfileLatency = curve("profile_latency", "median expert phase");
+inline constexpr Variable kProfileAfter{"profile_after",
+                                        Type::float64,
+                                        Layout::whole,
+                                        Cells::unmeasured,
+                                        {"rank", "knot"},
+                                        "s",
+                                        "median expert phase, measured again after the run"};
 inline constexpr Variable kProfileSpread = curve("profile_spread", "interquartile range");
 inline constexpr Variable kProfileOverhead =
     per_rank("profile_overhead", "s", "time per layer that no placement changes");
@@ -116,18 +124,45 @@ inline constexpr Variable kProfileSlowdown =
 constexpr Variable fact_of_rank(std::string_view name) {
   return {name, Type::text, Layout::whole, Cells::complete, {"rank"}, "", "fact about the rank"};
 }
-constexpr Variable move(std::string_view name, Type type, std::string_view units,
+constexpr Variable turn(std::string_view name, Type type, Cells cells, std::string_view units,
                         std::string_view meaning) {
-  return {name, type, Layout::whole, Cells::complete, {"move"}, units, meaning};
+  return {name, type, Layout::whole, cells, {"turn"}, units, meaning};
 }
-inline constexpr Variable kMoveTo =
-    move("moves/to_placement", Type::int32, "1", "index of the placement switched to");
+inline constexpr Variable kTurnPlacement =
+    turn("turns/to_placement", Type::int32, Cells::complete, "1", "index of the placement");
+inline constexpr Variable kTurnFirst =
+    turn("turns/first_step", Type::int32, Cells::complete, "1", "its first measured step");
+inline constexpr Variable kTurnSteps =
+    turn("turns/steps", Type::int32, Cells::complete, "1", "measured steps");
+inline constexpr Variable kTurnBlock =
+    turn("turns/in_block", Type::int32, Cells::complete, "1", "block of steps it belongs to");
 inline constexpr Variable kMoveExperts =
-    move("moves/experts_moved", Type::int64, "1", "experts that changed their rank, all layers");
+    turn("turns/experts_moved", Type::int64, Cells::unmeasured, "1",
+         "experts that changed their rank at the switch, all layers");
 inline constexpr Variable kMoveBytes =
-    move("moves/bytes", Type::int64, "byte", "weights sent between ranks, all layers");
+    turn("turns/bytes_moved", Type::int64, Cells::unmeasured, "byte",
+         "weights sent between ranks at the switch, all layers");
 inline constexpr Variable kMoveSeconds =
-    move("moves/seconds", Type::float64, "s", "wall clock of the slowest rank");
+    turn("turns/move_seconds", Type::float64, Cells::unmeasured, "s",
+         "the switch, wall clock of the slowest rank");
+inline constexpr Variable kCheckTokens =
+    turn("turns/checked_tokens", Type::int64, Cells::unmeasured, "1",
+         "outputs compared with a reference after the turn");
+inline constexpr Variable kCheckError =
+    turn("turns/check_error", Type::float64, Cells::unmeasured, "1", "largest relative error");
+inline constexpr Variable kCheckPassed =
+    turn("turns/check_passed", Type::int32, Cells::unmeasured, "1", "1 = within the tolerance");
+
+inline constexpr std::array<const Variable*, 6> kTurnNotes{
+    &kMoveExperts, &kMoveBytes, &kMoveSeconds, &kCheckTokens, &kCheckError, &kCheckPassed};
+
+/// Attributes of the group model.
+inline constexpr std::array<std::pair<std::string_view, int RunModel::*>, 5> kModel{
+    {{"topk", &RunModel::topk},
+     {"shared", &RunModel::shared},
+     {"hidden", &RunModel::hidden},
+     {"ffn", &RunModel::ffn},
+     {"row_bytes", &RunModel::row_bytes}}};
 
 /// Root attributes with a meaning of their own; RunInfo::facts holds the others.
 inline constexpr std::array<std::string_view, 12> kReserved{

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "results/output_file.hpp"
+#include "results/run_reader.hpp"
 #include "results/run_schema.hpp"
 
 namespace gembench {
@@ -62,12 +63,39 @@ void add_profile(File& file, const Profile& profile) {
   file.make_scale(schema::kKnot, curve[1]);
   put(file, schema::kKnot, profile.knots);
   add(file, schema::kProfileLatency, curve, profile.latency);
+  file.make(schema::kProfileAfter, curve);
   add(file, schema::kProfileSpread, curve, profile.spread);
   add(file, schema::kProfileOverhead, rank, profile.overhead);
   add(file, schema::kProfileSlowdown, rank, profile.slowdown);
   file.set("/", "profile_model", profile.model);
   file.set("/", "profile_device", profile.device);
   file.set("/", "profile_clock", profile.clock);
+}
+
+/// The schedule, and room for what happens beside each turn.
+void add_turns(File& file, const RunInfo& info) {
+  std::vector<std::int32_t> placement, first, steps, block;
+  for (const Turn& turn : info.turns) {
+    placement.push_back(turn.placement);
+    first.push_back(turn.first_step);
+    steps.push_back(turn.steps);
+    block.push_back(turn.block);
+  }
+  const Extents turns{info.turns.size()};
+  file.make_group("turns");
+  add_index(file, schema::kTurn, turns[0]);
+  add(file, schema::kTurnPlacement, turns, placement);
+  add(file, schema::kTurnFirst, turns, first);
+  add(file, schema::kTurnSteps, turns, steps);
+  add(file, schema::kTurnBlock, turns, block);
+  for (const Variable* note : schema::kTurnNotes) file.make(*note, turns);
+}
+
+void add_model(File& file, const RunModel& model) {
+  file.make_group("model");
+  for (const auto& [name, member] : schema::kModel) {
+    file.set("model", name, std::int64_t{model.*member});
+  }
 }
 
 void add_attributes(File& file, const RunInfo& info) {
@@ -90,23 +118,42 @@ void add_attributes(File& file, const RunInfo& info) {
 }  // namespace
 
 struct RunWriter::State {
-  State(std::filesystem::path path, bool overwrite)
-      : output(std::move(path), overwrite, OutputFile::Partial::keep) {}
+  State(std::filesystem::path path, OutputFile::Existing existing)
+      : output(std::move(path), existing, OutputFile::Partial::keep) {}
   File& file() { return output.file(); }
+  void sign();
 
   OutputFile output;
   std::optional<RunShape> shape;
+  std::vector<Turn> turns;
 };
 
-RunWriter::RunWriter(std::filesystem::path path, bool overwrite)
-    : state_(std::make_unique<State>(std::move(path), overwrite)) {
-  auto& file = state_->file();
+void RunWriter::State::sign() {
   const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  file.set("/", "schema", std::string(kRunSchema));
-  file.set("/", "schema_version", std::string(kRunSchemaVersion));
-  file.set("/", "created", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now)));
-  file.set("/", "completed", std::int64_t{0});
-  file.flush();
+  file().set("/", "schema", std::string(kRunSchema));
+  file().set("/", "schema_version", std::string(kRunSchemaVersion));
+  file().set("/", "created", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now)));
+  file().set("/", "completed", std::int64_t{0});
+  file().flush();
+}
+
+RunWriter::RunWriter(std::filesystem::path path, bool overwrite)
+    : state_(std::make_unique<State>(std::move(path), overwrite ? OutputFile::Existing::replace
+                                                                : OutputFile::Existing::refuse)) {
+  state_->sign();
+}
+
+RunWriter::RunWriter(std::filesystem::path path, const RunReader& earlier,
+                     const std::map<std::string, std::string>& facts)
+    : state_(std::make_unique<State>(std::move(path), OutputFile::Existing::resume)) {
+  state_->sign();
+  RunInfo info = earlier.info();
+  for (const auto& [name, value] : facts) info.facts[name] = value;
+  describe(info);
+  for (int turn = 0; turn < info.shape.turns; ++turn) {
+    if (earlier.measured(turn)) write(earlier.read_turn(turn));
+  }
+  state_->output.replace_partial();
 }
 
 RunWriter::~RunWriter() = default;
@@ -161,6 +208,8 @@ void RunWriter::describe(const RunInfo& info) {
   if (info.profile.ranks != 0) add_profile(file, info.profile);
 
   add_attributes(file, info);
+  add_model(file, info.model);
+  add_turns(file, info);
   file.make_group("environment");
   for (const auto& [name, values] : info.rank_facts) {
     const auto path = "environment/" + name;
@@ -172,16 +221,18 @@ void RunWriter::describe(const RunInfo& info) {
   file.flush();
   state_->output.worth_keeping();
   state_->shape = shape;
+  state_->turns = info.turns;
 }
 
 void RunWriter::write(const Block& block) {
   if (!state_->shape) throw std::logic_error("RunWriter: write() before describe()");
   const auto& shape = *state_->shape;
   auto& file = state_->file();
-  const auto placement = extent(block.placement), first = extent(block.first_step),
-             steps = extent(block.steps), layers = extent(shape.layers),
-             ranks = extent(shape.ranks);
-  if (block.placement >= shape.placements || first + steps > extent(shape.steps)) {
+  const Turn& at = block.at;
+  const auto placement = extent(at.placement), first = extent(at.first_step),
+             steps = extent(at.steps), layers = extent(shape.layers), ranks = extent(shape.ranks);
+  if (at.placement >= shape.placements || first + steps > extent(shape.steps) ||
+      extent(block.turn) >= extent(shape.turns)) {
     throw std::invalid_argument("RunWriter: the block lies outside of the run");
   }
   if (steps == 0) return;
@@ -202,9 +253,18 @@ void RunWriter::write(const Block& block) {
   }
   write(schema::kStepTime, block.step_time, {1, steps, ranks});
   write(schema::kOrder, block.order, {1, steps});
+  const auto note = [&](const Variable& variable, auto value) {
+    file.write(variable, {extent(block.turn)}, {1}, std::span<const decltype(value)>(&value, 1));
+  };
+  note(schema::kMoveExperts, block.notes.experts_moved);
+  note(schema::kMoveBytes, block.notes.bytes_moved);
+  note(schema::kMoveSeconds, block.notes.move_seconds);
+  note(schema::kCheckTokens, block.notes.checked_tokens);
+  note(schema::kCheckError, block.notes.check_error);
+  note(schema::kCheckPassed, std::int32_t{block.notes.check_passed});
   file.flush();
   // In place and after the rest is on the disk: a step has a block only when it is there whole.
-  write(schema::kBlock, std::vector<std::int32_t>(steps, block.block), {1, steps});
+  write(schema::kBlock, std::vector<std::int32_t>(steps, at.block), {1, steps});
   file.flush();
 }
 
@@ -219,22 +279,7 @@ void RunWriter::finish(const RunEnd& end) {
     put(file, schema::kBytesPair, end.bytes_pair);
   }
 
-  std::vector<std::int32_t> to;
-  std::vector<std::int64_t> experts, bytes;
-  std::vector<double> seconds;
-  for (const auto& move : end.moves) {
-    to.push_back(move.to_placement);
-    experts.push_back(move.experts_moved);
-    bytes.push_back(move.bytes);
-    seconds.push_back(move.seconds);
-  }
-  const Extents moves{end.moves.size()};
-  file.make_group("moves");
-  add_index(file, schema::kMove, moves[0]);
-  add(file, schema::kMoveTo, moves, to);
-  add(file, schema::kMoveExperts, moves, experts);
-  add(file, schema::kMoveBytes, moves, bytes);
-  add(file, schema::kMoveSeconds, moves, seconds);
+  if (!end.profile_after.empty()) put(file, schema::kProfileAfter, end.profile_after);
 
   file.make_group("check");
   file.set("check", "mode", end.check.mode);
@@ -243,6 +288,9 @@ void RunWriter::finish(const RunEnd& end) {
   file.set("check", "tolerance", end.check.tolerance);
   file.set("check", "passed", std::int64_t{end.check.passed});
   file.set("check", "message", end.check.message);
+
+  file.make_group("timing");
+  for (const auto& [part, seconds] : end.seconds) file.set("timing", part, seconds);
 
   file.flush();
   file.set("/", "completed", std::int64_t{1});

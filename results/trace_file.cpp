@@ -75,7 +75,8 @@ Trace read_from(const File& file) {
 
 void write_trace(const std::filesystem::path& path, const Trace& trace, bool overwrite) {
   validate(trace);
-  OutputFile output(path, overwrite, OutputFile::Partial::discard);
+  OutputFile output(path, overwrite ? OutputFile::Existing::replace : OutputFile::Existing::refuse,
+                    OutputFile::Partial::discard);
   auto& file = output.file();
   const auto steps = static_cast<std::uint64_t>(trace.steps),
              layers = static_cast<std::uint64_t>(trace.layers),
