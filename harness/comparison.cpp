@@ -1,19 +1,14 @@
 #include "harness/comparison.hpp"
 
 #include <algorithm>
-#include <boost/math/distributions/normal.hpp>
-#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
-#include <map>
 #include <numeric>
 
-#include "placement/random.hpp"
 #include "placement/score.hpp"
 
 namespace gembench {
 namespace {
 
-constexpr int kResamples = 10000;
 constexpr int kStepsAtOnce = 64;
 
 std::size_t sz(std::int64_t value) {
@@ -34,8 +29,9 @@ double or_zero(double value) {
 /// One placement's steps, reduced while they are read.
 class Reduction {
  public:
-  Reduction(const RunShape& shape, double non_moe_time)
+  Reduction(const RunShape& shape, int topk, double non_moe_time)
       : shape_(shape),
+        topk_(topk),
         non_moe_(non_moe_time * shape.layers),
         step_time(sz(shape.steps), NAN),
         last_(sz(shape.ranks), 0),
@@ -43,11 +39,12 @@ class Reduction {
 
   void add(const Block& part, const std::vector<std::int64_t>& blocks) {
     const std::size_t ranks = sz(shape_.ranks), layers = sz(shape_.layers);
-    for (std::size_t step = 0; step < sz(part.steps); ++step) {
-      const std::size_t at = sz(part.first_step) + step;
+    for (std::size_t step = 0; step < sz(part.at.steps); ++step) {
+      const std::size_t at = sz(part.at.first_step) + step;
       if (blocks[at] < 0) continue;
       const auto* own = &part.step_time[step * ranks];
       step_time[at] = *std::max_element(own, own + ranks) + non_moe_;
+      const double pairs_before = pairs_;
       double critical = 0, wait = 0;
       for (std::size_t layer = 0; layer < layers; ++layer) {
         const std::size_t first = (step * layers + layer) * ranks;
@@ -56,6 +53,7 @@ class Reduction {
           wait += or_zero(time(part, TimeField::barrier_wait)[i]);
         }
       }
+      tokens_in_steps_ += (pairs_ - pairs_before) / topk_ / static_cast<double>(layers);
       critical_.push_back(critical);
       waits_.push_back(wait / static_cast<double>(ranks));
       steps_.push_back(step_time[at]);
@@ -84,9 +82,32 @@ class Reduction {
     return s;
   }
 
+  Rates rates(const RunModel& model) const {
+    Rates r;
+    const double steps = static_cast<double>(steps_.size());
+    const double readings = steps * shape_.layers * shape_.ranks;
+    const double expert_flop =
+        6.0 * model.hidden * model.ffn;  // three products, 2 per multiply-add
+    const double pairs = pairs_ + model.shared * tokens_in_steps_ * shape_.layers;
+    r.tokens = tokens_in_steps_ / std::accumulate(steps_.begin(), steps_.end(), 0.0);
+    r.expert_flops = pairs * expert_flop / expert_seconds_;
+    r.active_experts = active_ / readings;
+    r.payload_bytes = payload_ / steps;
+    r.metadata_bytes = metadata_ / steps;
+    r.dispatch = payload_ / dispatch_seconds_;
+    r.combine = payload_ / combine_seconds_;
+    return r;
+  }
+  /// Sum over measured steps of their tokens.
+  double tokens_in_steps() const { return tokens_in_steps_; }
+
  private:
   static const std::vector<double>& time(const Block& part, TimeField field) {
     return part.time[static_cast<std::size_t>(field)];
+  }
+
+  static const std::vector<std::int64_t>& count(const Block& part, CountField field) {
+    return part.count[static_cast<std::size_t>(field)];
   }
 
   /// Returns the slowest rank's compute; counts who arrived last.
@@ -105,8 +126,15 @@ class Reduction {
         latest = arrival;
         last = rank;
       }
-      loads[rank] = part.count[static_cast<std::size_t>(CountField::tokens)][i];
+      loads[rank] = count(part, CountField::tokens)[i];
       tokens_[layer][rank] += loads[rank];
+      pairs_ += static_cast<double>(loads[rank]);
+      active_ += static_cast<double>(count(part, CountField::active_experts)[i]);
+      payload_ += static_cast<double>(count(part, CountField::bytes_sent)[i]);
+      metadata_ += static_cast<double>(count(part, CountField::metadata_bytes)[i]);
+      expert_seconds_ += time(part, TimeField::expert_time)[i];
+      dispatch_seconds_ += time(part, TimeField::dispatch_time)[i];  // NaN stays NaN
+      combine_seconds_ += time(part, TimeField::combine_time)[i];
     }
     ++last_[last];
     imbalances_.push_back(imbalance(loads));
@@ -114,7 +142,11 @@ class Reduction {
   }
 
   RunShape shape_;
+  int topk_;
   double non_moe_;
+  // Sums over ranks, layers and measured steps.
+  double pairs_ = 0, active_ = 0, payload_ = 0, metadata_ = 0, tokens_in_steps_ = 0;
+  double expert_seconds_ = 0, dispatch_seconds_ = 0, combine_seconds_ = 0;
 
  public:
   std::vector<double> step_time;  ///< [step] slowest rank; NaN = not measured
@@ -133,6 +165,48 @@ double predicted_step(const RunInfo& info, int placement) {
          static_cast<double>(info.shape.steps);
 }
 
+/// Rows of payload of all measured steps and layers, those that stayed on their rank included; NaN
+/// when the file does not know yet.
+double rows_sent(const RunReader& file, int placement) {
+  const auto& pairs = file.end().bytes_pair;
+  const RunInfo& info = file.info();
+  if (pairs.empty() || info.model.row_bytes == 0) return NAN;
+  const std::size_t size = sz(info.shape.layers) * sz(info.shape.ranks) * sz(info.shape.ranks);
+  const auto first = pairs.begin() + static_cast<std::ptrdiff_t>(sz(placement) * size);
+  return static_cast<double>(
+             std::accumulate(first, first + static_cast<std::ptrdiff_t>(size), std::int64_t{0})) /
+         info.model.row_bytes;
+}
+
+void add_moves(const RunReader& file, int placement, PlacementSummary& summary) {
+  int switches = 0;
+  for (std::size_t turn = 0; turn < file.notes().size(); ++turn) {
+    const TurnNotes& notes = file.notes()[turn];
+    if (file.info().turns[turn].placement != placement || notes.bytes_moved < 0) continue;
+    ++switches;
+    summary.moved_seconds += notes.move_seconds;
+    summary.moved_bytes += static_cast<double>(notes.bytes_moved);
+  }
+  if (switches == 0) return;
+  summary.moved_seconds /= switches;
+  summary.moved_bytes /= switches;
+}
+
+/// [rank] median over the loads of after / before - 1.
+std::vector<double> drift_of(const Profile& before, const std::vector<double>& after) {
+  std::vector<double> drift;
+  const std::size_t knots = before.knots.size();
+  for (std::size_t rank = 0; rank * knots < after.size(); ++rank) {
+    std::vector<double> ratios;
+    for (std::size_t knot = 1; knot < knots; ++knot) {  // the first is no load at all
+      const std::size_t i = rank * knots + knot;
+      if (before.latency[i] > 0) ratios.push_back(after[i] / before.latency[i] - 1);
+    }
+    drift.push_back(quantile(ratios, 0.5));
+  }
+  return drift;
+}
+
 }  // namespace
 
 Comparison compare(const RunReader& file, double non_moe_time) {
@@ -141,7 +215,7 @@ Comparison compare(const RunReader& file, double non_moe_time) {
   std::vector<double> reference;
   for (int placement = 0; placement < info.shape.placements; ++placement) {
     const auto blocks = file.blocks(placement);
-    Reduction reduction(info.shape, non_moe_time);
+    Reduction reduction(info.shape, info.model.topk, non_moe_time);
     for (int first = 0; first < info.shape.steps; first += kStepsAtOnce) {
       const int count = std::min(kStepsAtOnce, info.shape.steps - first);
       reduction.add(file.read(placement, first, count), blocks);
@@ -149,17 +223,10 @@ Comparison compare(const RunReader& file, double non_moe_time) {
     PlacementSummary summary = reduction.summary();
     summary.label = info.labels[sz(placement)];
     summary.predicted = predicted_step(info, placement);
-    int switches = 0;
-    for (const MoveRecord& move : file.end().moves) {
-      if (move.to_placement != placement) continue;
-      ++switches;
-      summary.moved_seconds += move.seconds;
-      summary.moved_bytes += static_cast<double>(move.bytes);
-    }
-    if (switches > 0) {
-      summary.moved_seconds /= switches;
-      summary.moved_bytes /= switches;
-    }
+    summary.rates = reduction.rates(info.model);
+    summary.rates.distinct_ranks =
+        rows_sent(file, placement) / info.shape.layers / std::max(1.0, reduction.tokens_in_steps());
+    add_moves(file, placement, summary);
     if (placement == 0) {
       reference = reduction.step_time;
     } else {
@@ -167,50 +234,8 @@ Comparison compare(const RunReader& file, double non_moe_time) {
     }
     comparison.placements.push_back(summary);
   }
+  comparison.drift = drift_of(info.profile, file.end().profile_after);
   return comparison;
-}
-
-Difference paired_difference(const std::vector<double>& a, const std::vector<double>& b,
-                             const std::vector<std::int64_t>& block) {
-  struct Sums {
-    double a = 0, b = 0;
-  };
-  std::map<std::int64_t, Sums> by_block;
-  for (std::size_t step = 0; step < block.size(); ++step) {
-    if (block[step] < 0 || std::isnan(a[step]) || std::isnan(b[step])) continue;
-    by_block[block[step]].a += a[step];
-    by_block[block[step]].b += b[step];
-  }
-  std::vector<Sums> sums;
-  Sums total;
-  for (const auto& [index, sum] : by_block) {
-    sums.push_back(sum);
-    total.a += sum.a;
-    total.b += sum.b;
-  }
-  Difference difference;
-  difference.blocks = static_cast<int>(sums.size());
-  difference.mean = total.a > 0 ? total.b / total.a - 1 : NAN;
-  if (sums.size() < 2) return difference;
-
-  std::vector<double> resampled(kResamples);
-  Random random(0);
-  for (double& value : resampled) {
-    Sums drawn;
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      const Sums& one = sums[random.below(sums.size())];
-      drawn.a += one.a;
-      drawn.b += one.b;
-    }
-    value = drawn.b / drawn.a - 1;
-  }
-  const auto n = static_cast<double>(sums.size());
-  const boost::math::students_t student(n - 1);
-  const double wide = std::sqrt(n / (n - 1)) * boost::math::quantile(student, 0.975);
-  const double tail = boost::math::cdf(boost::math::normal(), -wide);
-  difference.low = quantile(resampled, tail);
-  difference.high = quantile(resampled, 1 - tail);
-  return difference;
 }
 
 }  // namespace gembench

@@ -1,18 +1,23 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "harness/interval.hpp"
 #include "results/run_reader.hpp"
 
 namespace gembench {
 
-/// A relative difference with a 95 % interval; all three are fractions (-0.05 = 5 % less).
-struct Difference {
-  double mean = 0;
-  std::optional<double> low, high;  ///< none with fewer than two blocks
-  int blocks = 0;
+/// What was done, per second and per step; NaN = the clock or an unfinished file cannot say.
+struct Rates {
+  double tokens = 0;          ///< tokens/s: a step's tokens by its time
+  double expert_flops = 0;    ///< FLOP/s of a rank in its expert phase, shared experts included
+  double active_experts = 0;  ///< of a rank in a layer, mean
+  double distinct_ranks = 0;  ///< that a token is sent to in a layer, its own included, mean
+  double dispatch = 0;        ///< byte/s of a rank: payload to other ranks by dispatch time
+  double combine = 0;         ///< byte/s of a rank: the same payload back by combine time
+  double payload_bytes = 0;   ///< dispatched between ranks in a step
+  double metadata_bytes = 0;  ///< likewise
 };
 
 /// One row of the comparison. Seconds of the run's clock; per step, all layers together.
@@ -31,25 +36,20 @@ struct PlacementSummary {
   double measured = 0;  ///< the same as measured: sum over layers of the slowest route + expert
   double moved_seconds = 0;  ///< mean of a switch to this placement
   double moved_bytes = 0;
+  Rates rates;
   Difference against_first;  ///< of step time; zero for the first
 };
 
 /// Everything the table, CSV and JSON show.
 struct Comparison {
   std::vector<PlacementSummary> placements;
+  /// [rank] how much longer the expert phase took after the run than in its profile: median over
+  /// loads of after / before - 1. Empty when it was not taken again.
+  std::vector<double> drift;
 };
 
 /// Reduces a file step by step: memory does not grow with the number of steps. `non_moe_time`
 /// seconds are added to every layer of step time.
 [[nodiscard]] Comparison compare(const RunReader& file, double non_moe_time);
-
-/// Paired block bootstrap of sum(b) / sum(a) - 1, where a and b are step times of the same steps
-/// and `block` says which steps ran together: whole blocks are drawn with replacement (10,000
-/// times, fixed seed). With few blocks percentile intervals are too narrow; they are widened as in
-/// Hesterberg 2015, "What Teachers Should Know About the Bootstrap" (expanded percentile interval).
-/// Steps with NaN or block -1 in either are left out.
-[[nodiscard]] Difference paired_difference(const std::vector<double>& a,
-                                           const std::vector<double>& b,
-                                           const std::vector<std::int64_t>& block);
 
 }  // namespace gembench

@@ -4,10 +4,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <functional>
+#include <string>
 
 #include "harness/agreement.hpp"
 #include "harness/commands.hpp"
 #include "harness/options.hpp"
+#include "harness/stop.hpp"
 #include "moe_layer/clock.hpp"
 #include "moe_layer/comm.hpp"
 #include "placement/error.hpp"
@@ -16,14 +19,23 @@ namespace {
 
 using namespace gembench;
 
+bool names_mpi_command(int argc, char** argv) {
+  const std::string command = argc > 1 ? argv[1] : "";
+  return command == "run" || command == "profile";
+}
+
+bool needs_mpi(const Parsed& parsed) {
+  return !parsed.text && (parsed.options.command == "run" || parsed.options.command == "profile");
+}
+
 int report_once(const Error& error) {
   if (launched_as().rank == 0) fmt::print(stderr, "gembench: {}\n", error.what());
   return static_cast<int>(error.code());
 }
 
-/// Subcommands that need MPI. An error that all ranks agree on ends them in order; any other may be
-/// this rank's alone, so it ends the job.
-int run_with_mpi(int argc, char** argv, const Options& options) {
+/// Runs `work` on all ranks, with MPI. An error that all ranks agree on ends them in order; any
+/// other may be this rank's alone, so it ends the job.
+int with_mpi(int argc, char** argv, const std::function<void(const Comm&)>& work) {
   // Ranks that share CPUs must give way while they wait, or a barrier takes a scheduler's slice.
   if (ranks_share_cpus_before_mpi()) setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
   MpiSession session(argc, argv);
@@ -31,7 +43,7 @@ int run_with_mpi(int argc, char** argv, const Options& options) {
   int code = static_cast<int>(ExitCode::failed);
   std::string reason;
   try {
-    options.command == "run" ? run_command(comm, options) : profile_command(comm, options);
+    work(comm);
     return static_cast<int>(ExitCode::ok);
   } catch (const AgreedError& error) {
     return report_once(error);
@@ -43,6 +55,21 @@ int run_with_mpi(int argc, char** argv, const Options& options) {
   }
   fmt::print(stderr, "gembench: rank {}: {}\n", comm.rank(), reason);
   MpiSession::abort(code);
+}
+
+/// Ranks may be started with command lines of their own, so that what is wrong with one is known to
+/// that rank alone: they agree on it first.
+int run_together(int argc, char** argv) {
+  return with_mpi(argc, argv, [&](const Comm& comm) {
+    Parsed parsed;
+    on_every_rank(comm, [&] {
+      parsed = parse_command_line(argc, argv);
+      if (!needs_mpi(parsed)) throw usage_error("this command runs without mpirun");
+    });
+    watch_for_stop(parsed.options.timeout);
+    const Options& options = parsed.options;
+    options.command == "run" ? run_command(comm, options) : profile_command(comm, options);
+  });
 }
 
 int run_alone(const Options& options) {
@@ -58,16 +85,17 @@ int run_alone(const Options& options) {
 
 int main(int argc, char** argv) {
   try {
-    const Parsed parsed = parse_command_line(argc, argv);
-    if (parsed.help) {
-      if (launched_as().rank == 0) fmt::print("{}", *parsed.help);
-      return static_cast<int>(ExitCode::ok);
+    Parsed parsed;
+    try {
+      parsed = parse_command_line(argc, argv);
+    } catch (const Error&) {
+      if (launched_as().size < 2 || !names_mpi_command(argc, argv)) throw;
+      return run_together(argc, argv);
     }
-    const Options& options = parsed.options;
-    if (options.command == "run" || options.command == "profile") {
-      return run_with_mpi(argc, argv, options);
-    }
-    return run_alone(options);
+    if (needs_mpi(parsed)) return run_together(argc, argv);
+    if (!parsed.text) return run_alone(parsed.options);
+    if (launched_as().rank == 0) fmt::print("{}", *parsed.text);
+    return static_cast<int>(ExitCode::ok);
   } catch (const Error& error) {
     return report_once(error);
   } catch (const std::exception& error) {

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
-#include <numeric>
+#include <functional>
 
 #include "harness/agreement.hpp"
-#include "placement/random.hpp"
+#include "harness/stop.hpp"
 
 namespace gembench {
 namespace {
@@ -17,89 +16,10 @@ std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
 }
 
-std::vector<double>& times(Block& block, TimeField field) {
-  return block.time[static_cast<std::size_t>(field)];
-}
-std::vector<std::int64_t>& counts(Block& block, CountField field) {
-  return block.count[static_cast<std::size_t>(field)];
-}
-
-/// One rank's readings of a turn: [step][layer], and [step].
-struct TurnReadings {
-  std::vector<LayerReading> layers;
-  std::vector<double> step_time;
-};
-
-/// Rank 0: all ranks' readings as the arrays that are stored.
-Block gather_block(const MeasureInput& input, const Turn& turn, const TurnReadings& mine,
-                   double epoch, std::int64_t& order) {
-  std::vector<LayerReading> shifted = mine.layers;
-  for (LayerReading& reading : shifted) reading.start_time -= epoch;
-  const auto layers = input.comm.gather(std::span<const LayerReading>(shifted));
-  const auto steps = input.comm.gather(std::span<const double>(mine.step_time));
-  Block block;
-  if (input.comm.rank() != 0) return block;
-  block.placement = turn.placement;
-  block.first_step = turn.first_step;
-  block.steps = turn.steps;
-  block.block = turn.block;
-  const std::size_t ranks = sz(input.comm.size());
-  const std::size_t readings = mine.layers.size();
-  for (auto& values : block.time) values.resize(readings * ranks);
-  for (auto& values : block.count) values.resize(readings * ranks);
-  for (std::size_t rank = 0; rank < ranks; ++rank) {
-    for (std::size_t i = 0; i < readings; ++i) {
-      const LayerReading& reading = layers[rank * readings + i];
-      const std::size_t at = i * ranks + rank;
-      times(block, TimeField::start_time)[at] = reading.start_time;
-      times(block, TimeField::start_wait)[at] = reading.start_wait;
-      times(block, TimeField::route_time)[at] = reading.route_time;
-      times(block, TimeField::dispatch_time)[at] = reading.dispatch_time;
-      times(block, TimeField::expert_time)[at] = reading.expert_time;
-      times(block, TimeField::barrier_wait)[at] = reading.barrier_wait;
-      times(block, TimeField::combine_time)[at] = reading.combine_time;
-      times(block, TimeField::layer_time)[at] = reading.layer_time;
-      counts(block, CountField::tokens)[at] = reading.tokens;
-      counts(block, CountField::active_experts)[at] = reading.active_experts;
-      counts(block, CountField::bytes_sent)[at] = reading.bytes_sent;
-      counts(block, CountField::metadata_bytes)[at] = reading.metadata_bytes;
-    }
-  }
-  block.step_time.resize(sz(turn.steps) * ranks);
-  for (std::size_t rank = 0; rank < ranks; ++rank) {
-    for (std::size_t step = 0; step < sz(turn.steps); ++step) {
-      block.step_time[step * ranks + rank] = steps[rank * sz(turn.steps) + step];
-    }
-  }
-  for (int step = 0; step < turn.steps; ++step) block.order.push_back(order++);
-  return block;
-}
-
-/// Every token's experts must have been computed somewhere, in every measured layer.
-void require_all_tokens(const MeasureInput& input, Block& block) {
-  const std::size_t ranks = sz(input.comm.size()), layers = sz(input.model.layers);
-  const auto& tokens = counts(block, CountField::tokens);
-  for (std::size_t step = 0; step < sz(block.steps); ++step) {
-    const std::int64_t expected = std::int64_t{input.workload.measured.tokens_in_step(
-                                      block.first_step + static_cast<int>(step))} *
-                                  input.model.topk;
-    for (std::size_t layer = 0; layer < layers; ++layer) {
-      const auto* row = &tokens[(step * layers + layer) * ranks];
-      const std::int64_t computed = std::accumulate(row, row + ranks, std::int64_t{0});
-      if (computed == expected) continue;
-      throw Error(
-          ExitCode::failed,
-          fmt::format("step {} layer {}: {} of {} token-expert pairs were computed under {}: "
-                      "this is a bug, please report it with the command line",
-                      block.first_step + static_cast<int>(step), layer, computed, expected,
-                      input.placements[sz(block.placement)].strategy));
-    }
-  }
-}
-
 class Progress {
  public:
   Progress(bool on, std::size_t total) : on_(on), total_(total), begin_(wall_seconds()) {}
+  void skip() { --total_; }
   void done(const std::string& what) {
     ++done_;
     const double now = wall_seconds();
@@ -116,138 +36,192 @@ class Progress {
   double begin_, last_ = -1e9;
 };
 
+/// The loop over turns, with what it adds up.
+class Measurement {
+ public:
+  Measurement(Session& session, const std::vector<Placement>& placements)
+      : session_(session),
+        options_(session.options),
+        trace_(session.workload.measured),
+        placements_(placements),
+        shape_{static_cast<int>(placements.size()),
+               trace_.steps,
+               session.model.layers,
+               session.comm.size(),
+               session.model.experts,
+               0,
+               0},
+        discarded_(sz(session.model.layers)),
+        rows_to_(placements.size(),
+                 std::vector<std::int64_t>(sz(shape_.layers) * sz(shape_.ranks), 0)) {
+    end_.check.mode = options_.check;
+    for (const Placement& placement : placements) all_.push_back(&placement);
+    if (options_.resident) static_cast<void>(session.store->hold(all_));
+    session.comm.barrier();
+    epoch_ = wall_seconds();
+  }
+
+  /// One turn from the switch to its readings, gathered on rank 0; `order` as in gather_turn().
+  Block run(const Turn& turn, std::int64_t order) {
+    TurnNotes notes;
+    const Placement* placement = all_[sz(turn.placement)];
+    if (!options_.resident) {
+      const MoveReport moved = session_.store->hold({&placement, 1});
+      notes.experts_moved = moved.experts_moved;
+      notes.bytes_moved = moved.bytes;
+      notes.move_seconds = moved.seconds;
+    }
+    MoeLayers& layers = *session_.layers;
+    layers.use(*placement);
+    for (int i = 0; i < options_.warmup; ++i) {
+      // The steps before the block, so that the block's own data are not warm either.
+      load(((turn.first_step - options_.warmup + i) % trace_.steps + trace_.steps) % trace_.steps);
+      static_cast<void>(layers.run_step(discarded_));
+    }
+    readings_.layers.assign(sz(turn.steps) * sz(shape_.layers), {});
+    readings_.step_time.assign(sz(turn.steps), 0);
+    layers.clear_rows_to();
+    for (int i = 0; i < turn.steps; ++i) {
+      throw_if_stopped(session_.comm, "finished blocks are kept, continue with --resume");
+      load(turn.first_step + i);
+      readings_.step_time[sz(i)] = layers.run_step(
+          std::span(readings_.layers).subspan(sz(i) * sz(shape_.layers), sz(shape_.layers)));
+    }
+    add_rows(turn, layers.rows_to());
+    const double begin = wall_seconds();
+    Block block = gather_turn(session_.comm, turn, readings_, epoch_, order);
+    end_.seconds["gather"] += wall_seconds() - begin;
+    block.notes = notes;
+    return block;
+  }
+
+  /// Compares the turn's last `steps` steps with a reference.
+  void check(const Turn& turn, int steps, TurnNotes& notes) {
+    if (steps == 0) return;
+    const Placement& placement = *all_[sz(turn.placement)];
+    notes.checked_tokens = 0;
+    notes.check_error = 0;
+    notes.check_passed = 1;
+    for (int step = turn.first_step + turn.steps - steps; step < turn.first_step + turn.steps;
+         ++step) {
+      load(step);
+      const CheckOutcome outcome =
+          check_step(session_.comm, *session_.device, session_.model, *session_.store,
+                     *session_.layers, placement, options_.seed);
+      notes.checked_tokens += outcome.tokens;
+      notes.check_error = std::max(notes.check_error, outcome.worst_error);
+      end_.check.tolerance = outcome.tolerance;
+      if (outcome.passed) continue;
+      notes.check_passed = 0;
+      if (end_.check.message.empty()) {
+        end_.check.message =
+            fmt::format("{} step {} {}", placement.strategy, step, outcome.message);
+      }
+    }
+  }
+
+  /// A turn that an earlier run has measured: only what is added up is done again.
+  void skip(const Turn& turn) {
+    std::vector<std::int64_t> rows(sz(shape_.layers) * sz(shape_.ranks), 0);
+    const std::vector<Home> where = homes(*all_[sz(turn.placement)]);
+    for (int step = turn.first_step; step < turn.first_step + turn.steps; ++step) {
+      const auto ids = routed_ids(trace_, step, options_.seed, session_.tokens_of(step));
+      count_rows(ids, where, shape_.layers, shape_.ranks, trace_.topk, rows);
+    }
+    add_rows(turn, rows);
+  }
+
+  void add(const TurnNotes& notes) {
+    if (notes.check_passed < 0) return;
+    end_.check.checked_tokens += notes.checked_tokens;
+    end_.check.worst_error = std::max(end_.check.worst_error, notes.check_error);
+    end_.check.passed = end_.check.passed && notes.check_passed == 1;
+  }
+
+  RunEnd finish() {
+    const std::size_t layers = sz(shape_.layers), ranks = sz(shape_.ranks);
+    end_.bytes_pair.assign(sz(shape_.placements) * layers * ranks * ranks, 0);
+    for (std::size_t p = 0; p < rows_to_.size(); ++p) {
+      const auto gathered = session_.comm.gather(std::span<const std::int64_t>(rows_to_[p]));
+      for (std::size_t i = 0; i < gathered.size(); ++i) {
+        const std::size_t source = i / (layers * ranks), layer = i / ranks % layers, to = i % ranks;
+        end_.bytes_pair[((p * layers + layer) * ranks + source) * ranks + to] =
+            gathered[i] * static_cast<std::int64_t>(session_.layers->row_bytes());
+      }
+    }
+    if (!end_.check.passed && end_.check.message.empty()) {
+      end_.check.message = "in a turn before --resume, see check_passed in its file";
+    }
+    return end_;
+  }
+
+  [[nodiscard]] const RunShape& shape() const { return shape_; }
+  double& seconds(const char* part) { return end_.seconds[part]; }
+
+ private:
+  void load(int step) {
+    const TokenRange tokens = session_.tokens_of(step);
+    session_.layers->load_step(session_.workload.first_measured + step, tokens,
+                               routed_ids(trace_, step, options_.seed, tokens));
+  }
+  void add_rows(const Turn& turn, std::span<const std::int64_t> rows) {
+    auto& sum = rows_to_[sz(turn.placement)];
+    std::transform(rows.begin(), rows.end(), sum.begin(), sum.begin(), std::plus<>());
+  }
+
+  Session& session_;
+  const Options& options_;
+  const Trace& trace_;
+  const std::vector<Placement>& placements_;
+  std::vector<const Placement*> all_;
+  RunShape shape_;
+  double epoch_ = 0;
+  std::vector<LayerReading> discarded_;
+  TurnReadings readings_;
+  std::vector<std::vector<std::int64_t>> rows_to_;  // [placement][layer * destination]
+  RunEnd end_;
+};
+
 }  // namespace
 
-std::vector<Turn> make_schedule(int steps, int block, int placements, std::uint64_t seed) {
-  std::vector<Turn> schedule;
-  Random random(fold(seed, 0x6f726472));  // a stream of its own
-  std::vector<int> order(sz(placements));
-  std::iota(order.begin(), order.end(), 0);
-  const int blocks = std::max(1, steps / block);
-  for (int b = 0; b < blocks; ++b) {
-    const int first = static_cast<int>(std::int64_t{steps} * b / blocks);
-    const int end = static_cast<int>(std::int64_t{steps} * (b + 1) / blocks);
-    random.shuffle(order);
-    for (const int placement : order) {
-      schedule.push_back({placement, first, end - first, b, b == blocks - 1});
-    }
-  }
-  return schedule;
-}
-
-void complete_cpu_time(Block& block, const RunShape& shape) {
-  const std::size_t ranks = sz(shape.ranks), layers = sz(shape.layers);
-  const auto& route = times(block, TimeField::route_time);
-  const auto& expert = times(block, TimeField::expert_time);
-  for (std::size_t step = 0; step < sz(block.steps); ++step) {
-    double step_time = 0;
-    for (std::size_t layer = 0; layer < layers; ++layer) {
-      const std::size_t first = (step * layers + layer) * ranks;
-      double slowest = 0;
-      for (std::size_t at = first; at < first + ranks; ++at) {
-        slowest = std::max(slowest, route[at] + expert[at]);
-      }
-      for (std::size_t at = first; at < first + ranks; ++at) {
-        times(block, TimeField::barrier_wait)[at] = slowest - (route[at] + expert[at]);
-        times(block, TimeField::layer_time)[at] = slowest;
-      }
-      step_time += slowest;
-    }
-    std::fill_n(&block.step_time[step * ranks], ranks, step_time);
-  }
-}
-
-RunEnd measure(const MeasureInput& input, const std::function<void(const Block&)>& keep) {
-  const Comm& comm = input.comm;
-  const Options& options = input.options;
-  const std::size_t layers = sz(input.model.layers), ranks = sz(comm.size());
-  const Trace& trace = input.workload.measured;
-  const RunShape shape{static_cast<int>(input.placements.size()),
-                       trace.steps,
-                       input.model.layers,
-                       comm.size(),
-                       input.model.experts,
-                       0};
-  const auto schedule = make_schedule(options.steps, options.block, shape.placements, options.seed);
-  const auto load = [&](int step) {
-    const TokenRange tokens = local_tokens(trace.tokens_in_step(step), comm.rank(), comm.size());
-    input.layers.load_step(input.workload.first_measured + step, tokens,
-                           routed_ids(trace, step, options.seed, tokens));
-  };
-
-  RunEnd end;
-  end.bytes_pair.assign(sz(shape.placements) * layers * ranks * ranks, 0);
-  std::vector<std::vector<std::int64_t>> rows_to(input.placements.size(),
-                                                 std::vector<std::int64_t>(layers * ranks, 0));
-  end.check.mode = options.check;
-  std::vector<const Placement*> all;
-  for (const Placement& placement : input.placements) all.push_back(&placement);
-  if (options.resident) static_cast<void>(input.store.hold(all));
-
+RunEnd measure(Session& session, const std::vector<Placement>& placements,
+               const std::vector<Turn>& schedule, const FinishedTurns& finished,
+               const std::function<void(const Block&)>& keep) {
+  const Comm& comm = session.comm;
+  const Options& options = session.options;
+  Measurement measurement(session, placements);
   Progress progress(comm.rank() == 0 && !options.quiet, schedule.size());
-  std::vector<LayerReading> discarded(layers);
-  TurnReadings readings;
   std::int64_t order = 0;
-  comm.barrier();
-  const double epoch = wall_seconds();
-  for (const Turn& turn : schedule) {
-    const Placement* placement = all[sz(turn.placement)];
-    if (!options.resident) {
-      const MoveReport moved = input.store.hold({&placement, 1});
-      end.moves.push_back({turn.placement, moved.experts_moved, moved.bytes, moved.seconds});
+  for (std::size_t i = 0; i < schedule.size(); ++i) {
+    const Turn& turn = schedule[i];
+    if (!finished.done.empty() && finished.done[i] != 0) {
+      measurement.skip(turn);
+      measurement.add(finished.notes[i]);
+      progress.skip();
+    } else {
+      Block block = measurement.run(turn, order);
+      const bool last = turn.block == schedule.back().block;
+      measurement.check(turn,
+                        options.check == "all"            ? turn.steps
+                        : options.check == "last" && last ? 1
+                                                          : 0,
+                        block.notes);
+      measurement.add(block.notes);
+      on_root(comm, [&] {
+        block.turn = static_cast<int>(i);
+        require_all_tokens(block, measurement.shape(), session.workload.measured,
+                           placements[sz(turn.placement)].strategy);
+        if (session.clock == Clock::cpu_time) complete_cpu_time(block, measurement.shape());
+        const double begin = wall_seconds();
+        keep(block);
+        measurement.seconds("write") += wall_seconds() - begin;
+      });
+      progress.done(
+          fmt::format("{}, block {}", placements[sz(turn.placement)].strategy, turn.block));
     }
-    input.layers.use(*placement);
-    for (int i = 0; i < options.warmup; ++i) {
-      // The steps before the block, so that the block's own data are not warm either.
-      load(((turn.first_step - options.warmup + i) % trace.steps + trace.steps) % trace.steps);
-      static_cast<void>(input.layers.run_step(discarded));
-    }
-    readings.layers.assign(sz(turn.steps) * layers, {});
-    readings.step_time.assign(sz(turn.steps), 0);
-    input.layers.clear_rows_to();
-    for (std::size_t i = 0; i < sz(turn.steps); ++i) {
-      load(turn.first_step + static_cast<int>(i));
-      readings.step_time[i] =
-          input.layers.run_step(std::span(readings.layers).subspan(i * layers, layers));
-    }
-    const auto sent = input.layers.rows_to();
-    std::transform(sent.begin(), sent.end(), rows_to[sz(turn.placement)].begin(),
-                   rows_to[sz(turn.placement)].begin(), std::plus<>());
-    Block block = gather_block(input, turn, readings, epoch, order);
-    on_root(comm, [&] {
-      require_all_tokens(input, block);
-      if (input.clock == Clock::cpu_time) complete_cpu_time(block, shape);
-      keep(block);
-    });
-
-    const int checks = options.check == "all"                              ? turn.steps
-                       : options.check == "last" && turn.last_of_placement ? 1
-                                                                           : 0;
-    for (int i = turn.steps - checks; i < turn.steps; ++i) {
-      load(turn.first_step + i);
-      const CheckOutcome outcome = check_step(comm, input.device, input.model, input.store,
-                                              input.layers, *placement, options.seed);
-      end.check.checked_tokens += outcome.tokens;
-      end.check.worst_error = std::max(end.check.worst_error, outcome.worst_error);
-      end.check.tolerance = outcome.tolerance;
-      if (!outcome.passed && end.check.passed) {
-        end.check.passed = false;
-        end.check.message =
-            fmt::format("{} step {} {}", placement->strategy, turn.first_step + i, outcome.message);
-      }
-    }
-    progress.done(fmt::format("{}, block {}", placement->strategy, turn.block));
+    order += turn.steps;
   }
-
-  for (std::size_t p = 0; p < rows_to.size(); ++p) {
-    const auto gathered = comm.gather(std::span<const std::int64_t>(rows_to[p]));
-    for (std::size_t i = 0; i < gathered.size(); ++i) {
-      const std::size_t source = i / (layers * ranks), layer = i / ranks % layers, to = i % ranks;
-      end.bytes_pair[((p * layers + layer) * ranks + source) * ranks + to] =
-          gathered[i] * static_cast<std::int64_t>(input.layers.row_bytes());
-    }
-  }
-  return end;
+  return measurement.finish();
 }
 
 }  // namespace gembench

@@ -3,71 +3,18 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cmath>
-#include <functional>
-#include <utility>
-
-#include "placement/error.hpp"
+#include "harness/option_values.hpp"
 
 namespace po = boost::program_options;
+using json = nlohmann::ordered_json;
 
 namespace gembench {
 namespace {
 
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> parts;
-  std::string part;
-  for (const char c : text + ",") {
-    if (c != ',') {
-      part += c;
-    } else if (!part.empty()) {
-      parts.push_back(std::exchange(part, {}));
-    }
-  }
-  return parts;
-}
-
-/// "1024", "16K", "2M": binary multiples, as in nccl-tests.
-int parse_count(const std::string& name, const std::string& text) {
-  std::size_t used = 0;
-  long long value = -1;
-  try {
-    value = std::stoll(text, &used);
-  } catch (const std::exception&) {
-    used = 0;
-  }
-  const std::string unit = text.substr(used);
-  const int shift = unit == "K" || unit == "k" ? 10 : unit == "M" || unit == "m" ? 20 : 0;
-  if (used == 0 || (shift == 0 && !unit.empty()) || value < 0 || value > (2147483647LL >> shift)) {
-    throw usage_error(
-        fmt::format("--{} '{}' is not a count: give a number such as 1024 or 16K", name, text));
-  }
-  return static_cast<int>(value << shift);
-}
-
-std::vector<double> parse_slowdown(const std::string& text) {
-  std::vector<double> values;
-  for (const std::string& part : split(text)) {
-    std::size_t used = 0;
-    double value = NAN;
-    try {
-      value = std::stod(part, &used);
-    } catch (const std::exception&) {
-    }
-    if (used != part.size() || !std::isfinite(value) || value < 1 || value > 1000) {
-      throw usage_error(fmt::format(
-          "--slowdown '{}' is not a factor of 1 to 1000 (1 = reference speed, larger = slower)",
-          part));
-    }
-    values.push_back(value);
-  }
-  return values;
-}
-
 /// Adds the options of one group that write into `o`.
 class Builder {
  public:
-  explicit Builder(Options& o) : o_(o) {}
+  Builder(Options& o, std::vector<Setting>& settings) : o_(o), settings_(settings) {}
 
   po::options_description model() {
     po::options_description d("Model");
@@ -83,10 +30,14 @@ class Builder {
     text(d, "dtype", o_.dtype, "T", "auto, f32 or bf16; auto = bf16 where the device has it");
     return d;
   }
-  po::options_description routing() {
+  po::options_description routing(const std::string& command) {
     po::options_description d("Routing");
-    count(d, "tokens", o_.tokens,
-          "tokens of a step, all ranks together (default: 1024, or as traced)");
+    sweep(d, command);
+    call(
+        d, "tokens-per-rank", "N,N,..",
+        "tokens of every rank; of a trace's steps their shares (default: alike)",
+        [&o = o_](const std::string& v) { o.tokens_per_rank = parse_counts("tokens-per-rank", v); },
+        [&o = o_] { return json(o.tokens_per_rank); });
     text(d, "routing", o_.routing, "KIND", "synthetic, trace, or gate (the router decides)");
     text(d, "preset", o_.preset, "NAME", "synthetic loads: serving or even");
     text(d, "trace", o_.trace, "FILE", "trace.h5 of 'gembench trace'; implies --routing trace");
@@ -94,8 +45,7 @@ class Builder {
   }
   po::options_description planning() {
     po::options_description d("Placement");
-    names(d, "placements", o_.placements, "A,B,..",
-          "strategies to compare, the first is the reference");
+    names(d, "placements", o_.placements, "strategies to compare, the first is the reference");
     text(d, "profile", o_.profile, "FILE", "profile.h5 to plan with (default: measure one first)");
     count(d, "plan-steps", o_.plan_steps,
           "steps that are planned on, before the measured ones (default: 1024 synthetic, 32 gate, "
@@ -119,8 +69,10 @@ class Builder {
     po::options_description d("Ranks");
     text(d, "device", o_.device, "KIND", "cpu");
     text(d, "clock", o_.clock, "KIND", "auto, wall, or cpu-time (ranks share CPUs)");
-    call(d, "slowdown", "S,S,..", "emulated slowdown of every rank, 1 = none",
-         [&o = o_](const std::string& v) { o.slowdown = parse_slowdown(v); });
+    call(
+        d, "slowdown", "S,S,..", "emulated slowdown of every rank, 1 = none",
+        [&o = o_](const std::string& v) { o.slowdown = parse_slowdown(v); },
+        [&o = o_] { return json(o.slowdown); });
     text(d, "variability", o_.variability, "KIND",
          "emulated spread of rank speeds: none, low (7.7 %) or high (27.7 %)");
     real(d, "profile-seconds", o_.profile_seconds, "S", "time to spend on measuring a profile");
@@ -133,102 +85,161 @@ class Builder {
     text(d, "profile", o_.profile, "FILE", "profile.h5 (default: equally fast ranks)");
     count(d, "plan-steps", o_.plan_steps,
           "plan on the first N steps only; score then judges on the others (default: all)");
-    call(d, "slowdown", "S,S,..", "slowdown of every rank, on top of the profile",
-         [&o = o_](const std::string& v) { o.slowdown = parse_slowdown(v); });
+    call(
+        d, "slowdown", "S,S,..", "slowdown of every rank, on top of the profile",
+        [&o = o_](const std::string& v) { o.slowdown = parse_slowdown(v); },
+        [&o = o_] { return json(o.slowdown); });
     text(d, "variability", o_.variability, "KIND", "none, low (7.7 %) or high (27.7 %)");
     return d;
   }
-  po::options_description output(bool with_file) {
+  po::options_description output(const std::string& command) {
+    shapes_result_ = false;
     po::options_description d("Output");
-    if (with_file) {
+    if (command != "score" && command != "compare") {
       text(d, "output,o", o_.output, "FILE", "file to write");
       flag(d, "overwrite", o_.overwrite, "replace an existing file");
     }
+    if (command == "run") {
+      flag(d, "resume", o_.resume,
+           "continue FILE.partial of the same command; a finished FILE is only printed");
+    }
     text(d, "format", o_.format, "KIND", "table, csv or json, on standard output");
     flag(d, "quiet,q", o_.quiet, "no progress on standard error");
+    shapes_result_ = true;
     return d;
   }
-  po::options_description seed() {
+  po::options_description other(const std::string& command) {
     po::options_description d("Other");
     d.add_options()("seed", po::value(&o_.seed)->value_name("N")->default_value(o_.seed),
                     "of weights, inputs, synthetic loads and the order of blocks");
+    setting("seed", [&o = o_] { return json(o.seed); });
+    shapes_result_ = false;
+    if (command == "run") {
+      flag(d, "dry-run", o_.dry_run,
+           "plan and say what a run would take: time, memory, file size; writes nothing");
+      real(d, "timeout", o_.timeout, "S",
+           "end the job with exit code 5 after S seconds, finished blocks kept (0 = never)");
+    }
+    shapes_result_ = true;
+    d.add_options()("config", po::value(&o_.config)->value_name("FILE"),
+                    "options as 'name = value' lines; the command line wins");
+    d.add_options()("print-config", po::bool_switch(&o_.print_config),
+                    "print all options in that form, and end");
     d.add_options()("help,h", "this text");
     return d;
   }
+  po::options_description synthetic() {
+    po::options_description d("Synthetic loads");
+    text(d, "preset", o_.preset, "NAME", "serving or even");
+    number(d, "steps", o_.steps, "steps to make");
+    return d;
+  }
+  po::options_description shape() {
+    po::options_description d("Shape");
+    sweep(d, "trace");
+    return d;
+  }
+  po::options_description which(const std::string& command) {
+    po::options_description d("Placement");
+    if (command == "plan") {
+      text(d, "strategy", o_.strategy, "NAME", "see 'gembench list'");
+    } else {
+      names(d, "strategies", o_.strategies, "plan these and judge them");
+    }
+    return d;
+  }
+
+ private:
   void text(po::options_description& d, const char* name, std::string& to, const char* value,
             const char* help) {
     auto* semantic = po::value(&to)->value_name(value);
     if (!to.empty()) semantic->default_value(to);
     d.add_options()(name, semantic, help);
+    setting(name, [&to] { return to.empty() ? json() : json(to); });
   }
   void names(po::options_description& d, const char* name, std::vector<std::string>& to,
-             const char* value, const char* help) {
-    call(d, name, value,
-         to.empty() ? help : fmt::format("{} (default: {})", help, fmt::join(to, ",")),
-         [&to](const std::string& v) { to = split(v); });
+             const char* help) {
+    call(
+        d, name, "A,B,..", help, [&to](const std::string& v) { to = split_list(v); },
+        [&to] { return json(to); }, fmt::format("{}", fmt::join(to, ",")));
   }
-
- private:
   void real(po::options_description& d, const char* name, double& to, const char* value,
             const char* help) {
     d.add_options()(
         name, po::value(&to)->value_name(value)->default_value(to, fmt::format("{:g}", to)), help);
+    setting(name, [&to] { return json(to); });
   }
   void number(po::options_description& d, const char* name, int& to, const char* help) {
-    const std::string bare = std::string(name).substr(0, std::string(name).find(','));
-    call(d, name, "N", fmt::format("{} (default: {})", help, to),
-         [&to, bare](const std::string& v) { to = parse_count(bare, v); });
+    call(
+        d, name, "N", help,
+        [&to, bare = bare(name)](const std::string& v) { to = parse_count(bare, v); },
+        [&to] { return json(to); }, fmt::format("{}", to));
   }
   void count(po::options_description& d, const char* name, std::optional<int>& to,
              const char* help) {
-    call(d, name, "N", help,
-         [&to, name = std::string(name)](const std::string& v) { to = parse_count(name, v); });
+    call(
+        d, name, "N", help,
+        [&to, bare = bare(name)](const std::string& v) { to = parse_count(bare, v); },
+        [&to] { return to ? json(*to) : json(); });
+  }
+  /// Only `run` takes several; what runs is one at a time.
+  void sweep(po::options_description& d, const std::string& command) {
+    call(
+        d, "tokens", "N",
+        command == "run" ? "tokens of a step, all ranks together; 64:16K:x4 or 64,256 runs each, "
+                           "FILE gets -N in its name (default: 1024, or as traced)"
+                         : "tokens of a step, all ranks together (default: 1024)",
+        [&o = o_](const std::string& v) {
+          o.token_sweep = parse_sweep("tokens", v);
+          o.tokens = o.token_sweep.front();
+        },
+        [&o = o_] {
+          return o.token_sweep.size() > 1 ? json(o.token_sweep)
+                 : o.tokens               ? json(*o.tokens)
+                                          : json();
+        });
   }
   void flag(po::options_description& d, const char* name, bool& to, const char* help) {
     d.add_options()(name, po::bool_switch(&to), help);
+    setting(name, [&to] { return json(to); });
   }
   void call(po::options_description& d, const char* name, const char* value,
-            const std::string& help, const std::function<void(const std::string&)>& set) {
-    d.add_options()(name, po::value<std::string>()->value_name(value)->notifier(set), help.c_str());
+            const std::string& help, const std::function<void(const std::string&)>& set,
+            const std::function<json()>& get, const std::string& initial = "") {
+    auto* semantic = po::value<std::string>()->value_name(value)->notifier(set);
+    if (!initial.empty()) semantic->default_value(initial);
+    d.add_options()(name, semantic, help.c_str());
+    setting(name, get);
   }
+  void setting(const std::string& name, std::function<json()> value) {
+    settings_.push_back({bare(name), shapes_result_, std::move(value)});
+  }
+  /// "warmup" of "warmup,w"
+  static std::string bare(const std::string& name) { return name.substr(0, name.find(',')); }
 
   Options& o_;
+  std::vector<Setting>& settings_;
+  bool shapes_result_ = true;
 };
 
 }  // namespace
 
-po::options_description options_of(const std::string& command, Options& o) {
-  Builder build(o);
+CommandOptions options_of(const std::string& command, Options& o) {
   // The help stays within 100 columns.
-  po::options_description all(100, 60);
+  CommandOptions all{po::options_description(100, 60), {}};
+  Builder build(o, all.settings);
+  auto& d = all.description;
   if (command == "run" || command == "profile") {
-    all.add(build.model()).add(build.routing());
-    if (command == "run") all.add(build.planning()).add(build.schedule());
-    all.add(build.ranks()).add(build.output(true));
+    d.add(build.model()).add(build.routing(command));
+    if (command == "run") d.add(build.planning()).add(build.schedule());
+    d.add(build.ranks());
   } else if (command == "trace") {
-    po::options_description steps("Synthetic loads");
-    build.text(steps, "preset", o.preset, "NAME", "serving or even");
-    steps.add_options()("steps", po::value(&o.steps)->value_name("N")->default_value(o.steps),
-                        "steps to make");
-    po::options_description tokens("Shape");
-    tokens.add_options()("tokens",
-                         po::value<std::string>()->value_name("N")->notifier(
-                             [&o](const std::string& v) { o.tokens = parse_count("tokens", v); }),
-                         "tokens of a step");
-    all.add(build.model()).add(tokens).add(steps).add(build.output(true));
+    d.add(build.model()).add(build.shape()).add(build.synthetic());
   } else if (command == "plan" || command == "score") {
-    all.add(build.offline());
-    po::options_description which("Placement");
-    if (command == "plan") {
-      build.text(which, "strategy", o.strategy, "NAME", "see 'gembench list'");
-    } else {
-      build.names(which, "strategies", o.strategies, "A,B,..", "plan these and judge them");
-    }
-    all.add(which).add(build.output(command == "plan"));
-  } else if (command == "compare") {
-    all.add(build.output(false));
+    d.add(build.offline()).add(build.which(command));
   }
-  all.add(build.seed());
+  if (command != "list") d.add(build.output(command));
+  d.add(build.other(command));
   return all;
 }
 

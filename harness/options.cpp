@@ -12,6 +12,7 @@
 #include "harness/option_groups.hpp"
 #include "harness/version.hpp"
 #include "placement/error.hpp"
+#include "placement/input_file.hpp"
 
 namespace po = boost::program_options;
 
@@ -82,20 +83,67 @@ void validate(const Options& o) {
   check_range("block", o.block, 1, 1e6);
   check_range("non-moe-time", o.non_moe_time, 0, 1e3);
   check_range("profile-seconds", o.profile_seconds, 0, 3600);
-  if (o.tokens) check_range("tokens", *o.tokens, 1, 1 << 24);
   if (o.plan_steps) check_range("plan-steps", *o.plan_steps, 1, 1e6);
   if (o.weight_layers) check_range("weight-layers", *o.weight_layers, 1, 65536);
   if (o.ranks) check_range("ranks", *o.ranks, 1, 65536);
+  for (const int tokens : o.token_sweep) check_range("tokens", tokens, 1, 1 << 24);
+  check_range("timeout", o.timeout, 0, 1e9);
+  if (o.token_sweep.size() > 1 && o.command != "run") {
+    throw usage_error(fmt::format("{} takes one --tokens, only run takes several", o.command));
+  }
+  if (o.token_sweep.size() > 1 && !o.trace.empty()) {
+    throw usage_error("a trace has its own tokens: drop --tokens or --trace");
+  }
+  if (o.resume && o.overwrite) {
+    throw usage_error("--resume and --overwrite exclude each other: drop one");
+  }
   if (!o.slowdown.empty() && o.variability != "none") {
     throw usage_error("--slowdown and --variability exclude each other: drop one");
   }
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");
-  if (o.command == "run" && o.output.empty()) {
+  if (o.command == "run" && o.output.empty() && !o.dry_run && !o.print_config) {
     throw usage_error("run needs --output FILE for its results");
   }
   if (o.routing == "trace" && o.trace.empty()) {
     throw usage_error("--routing trace needs --trace FILE");
   }
+}
+
+constexpr std::uintmax_t kLargestConfig = 1 << 20;
+
+/// Stores the words of the command line, then those of --config that it left open.
+po::variables_map parse(const po::options_description& all, const std::string& command,
+                        const std::vector<std::string>& words) {
+  po::positional_options_description positional;
+  if (command != "run" && command != "profile" && command != "list") positional.add("file", -1);
+  using style = po::command_line_style::style_t;
+  po::variables_map values;
+  po::store(po::command_line_parser(words)
+                .options(all)
+                .positional(positional)
+                .style(style::unix_style & ~style::allow_guessing)
+                .run(),
+            values);
+  if (values.count("config") != 0) {
+    const std::string path = values["config"].as<std::string>();
+    std::istringstream lines(read_input_file(path, kLargestConfig));
+    try {
+      po::store(po::parse_config_file(lines, all), values);
+    } catch (const po::error& error) {
+      throw usage_error(fmt::format("{}: {}: print one with gembench {} --print-config", path,
+                                    error.what(), command));
+    }
+  }
+  return values;
+}
+
+/// A value as --config reads it.
+std::string config_value(const nlohmann::ordered_json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.dump();
+  std::vector<std::string> parts;
+  for (const auto& part : value) parts.push_back(config_value(part));
+  return fmt::format("{}", fmt::join(parts, ","));
 }
 
 }  // namespace
@@ -107,11 +155,11 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   o.command_line = fmt::format("gembench {}", fmt::join(words, " "));
   if (words.empty()) throw usage_error("no command given: see gembench --help");
   if (words[0] == "--help" || words[0] == "-h") {
-    parsed.help = general_help();
+    parsed.text = general_help();
     return parsed;
   }
   if (words[0] == "--version") {
-    parsed.help = version_text();
+    parsed.text = version_text();
     return parsed;
   }
   if (words[0] == "--list") {
@@ -122,26 +170,15 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   o.command = command.name;
   if (o.command == "trace") o.steps = 1024;
 
-  const po::options_description visible = options_of(o.command, o);
+  const po::options_description visible = options_of(o.command, o).description;
   po::options_description all;
   all.add(visible).add_options()("file", po::value(&o.files));
-  po::positional_options_description positional;
-  if (o.command != "run" && o.command != "profile" && o.command != "list") {
-    positional.add("file", -1);
-  }
   try {
-    using style = po::command_line_style::style_t;
-    po::variables_map values;
-    po::store(po::command_line_parser(std::vector<std::string>(words.begin() + 1, words.end()))
-                  .options(all)
-                  .positional(positional)
-                  .style(style::unix_style & ~style::allow_guessing)
-                  .run(),
-              values);
+    auto values = parse(all, o.command, {words.begin() + 1, words.end()});
     if (values.count("help") != 0) {
       std::ostringstream text;
       text << "Usage: gembench " << command.usage << '\n' << command.summary << '\n' << visible;
-      parsed.help = text.str();
+      parsed.text = text.str();
       return parsed;
     }
     po::notify(values);
@@ -150,47 +187,29 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   }
   if (!o.trace.empty() && o.routing == "synthetic") o.routing = "trace";
   validate(o);
+  if (o.print_config) parsed.text = to_config(o);
   return parsed;
 }
 
-std::string to_json(const Options& o) {
-  using nlohmann::ordered_json;
-  const auto maybe = [](const std::optional<int>& value) {
-    return value ? ordered_json(*value) : ordered_json(nullptr);
-  };
-  return ordered_json{
-      {"command", o.command},
-      {"model", o.model},
-      {"scale", o.scale},
-      {"layers", maybe(o.layers)},
-      {"experts", maybe(o.experts)},
-      {"topk", maybe(o.topk)},
-      {"hidden", maybe(o.hidden)},
-      {"ffn", maybe(o.ffn)},
-      {"weight-layers", maybe(o.weight_layers)},
-      {"dtype", o.dtype},
-      {"tokens", maybe(o.tokens)},
-      {"routing", o.routing},
-      {"preset", o.preset},
-      {"trace", o.trace},
-      {"placements", o.placements},
-      {"profile", o.profile},
-      {"plan-steps", maybe(o.plan_steps)},
-      {"in-sample", o.in_sample},
-      {"steps", o.steps},
-      {"warmup", o.warmup},
-      {"block", o.block},
-      {"resident", o.resident},
-      {"slowdown", o.slowdown},
-      {"variability", o.variability},
-      {"device", o.device},
-      {"clock", o.clock},
-      {"check", o.check},
-      {"non-moe-time", o.non_moe_time},
-      {"profile-seconds", o.profile_seconds},
-      {"seed", o.seed},
+std::string to_json(const Options& options) {
+  Options copy = options;
+  nlohmann::ordered_json values{{"command", options.command}};
+  for (const Setting& setting : options_of(options.command, copy).settings) {
+    if (setting.shapes_result) values[setting.name] = setting.value();
   }
-      .dump();
+  return values.dump();
+}
+
+std::string to_config(const Options& options) {
+  Options copy = options;
+  std::string text = fmt::format("# gembench {} --config FILE\n", options.command);
+  for (const Setting& setting : options_of(options.command, copy).settings) {
+    const auto value = setting.value();
+    const bool given = !value.is_null() && !(value.is_array() && value.empty());
+    text += fmt::format("{}{} = {}\n", given ? "" : "# ", setting.name,
+                        given ? config_value(value) : "");
+  }
+  return text;
 }
 
 }  // namespace gembench

@@ -20,7 +20,9 @@ struct Options {
   std::string dtype = "auto";
 
   // Routing
-  std::optional<int> tokens;
+  std::optional<int> tokens;         ///< of the step that runs; the first of a sweep
+  std::vector<int> token_sweep;      ///< all that were asked for
+  std::vector<int> tokens_per_rank;  ///< shares of a step's tokens; empty: alike
   std::string routing = "synthetic";
   std::string preset = "serving";
   std::string trace;
@@ -48,8 +50,15 @@ struct Options {
   // Output
   std::string output;
   bool overwrite = false;
+  bool resume = false;
   std::string format = "table";
   bool quiet = false;
+
+  // Job
+  bool dry_run = false;
+  double timeout = 0;  ///< s, 0 = none
+  std::string config;
+  bool print_config = false;
 
   // trace, plan, score, compare
   std::optional<int> ranks;
@@ -58,16 +67,20 @@ struct Options {
   std::vector<std::string> files;  ///< positional arguments
 };
 
-/// Parses `gembench COMMAND ...`. Usage error, with the remedy, for anything unknown, misspelt
-/// (prefixes are not guessed) or out of range. `help` is set instead of a command's options when
-/// help or the version was asked for.
+/// Parses `gembench COMMAND ...`, then what --config names: the command line wins. Usage error,
+/// with the remedy, for anything unknown, misspelt (prefixes are not guessed) or out of range.
+/// `text` is set when there is nothing to run but something to print: help, version,
+/// --print-config.
 struct Parsed {
   Options options;
-  std::optional<std::string> help;
+  std::optional<std::string> text;
 };
 [[nodiscard]] Parsed parse_command_line(int argc, const char* const* argv);
 
-/// All options as JSON text, as stored in results and compared between ranks.
+/// JSON of the options that shape a result, as stored there: ranks must agree on them and --resume
+/// needs the same. Not where and how results are shown.
 [[nodiscard]] std::string to_json(const Options& options);
+/// All options of the command as `name = value` lines, which --config reads.
+[[nodiscard]] std::string to_config(const Options& options);
 
 }  // namespace gembench

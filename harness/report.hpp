@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "harness/comparison.hpp"
 
@@ -15,6 +16,10 @@ namespace gembench {
 /// The same with the run's conditions; seconds.
 [[nodiscard]] std::string as_json(const RunReader& file, const Comparison& comparison,
                                   const std::string& path);
+/// `tokens` by placement over the files of one sweep.
+[[nodiscard]] std::string sweep_table(const std::vector<std::string>& paths);
+/// --non-moe-time of the run, seconds a layer.
+[[nodiscard]] double stated_non_moe_time(const RunInfo& info);
 /// In the format the options ask for.
 [[nodiscard]] std::string report(const std::string& path, const std::string& format);
 

@@ -1,26 +1,20 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <ctime>
 #include <filesystem>
-#include <set>
 
 #include "harness/agreement.hpp"
 #include "harness/commands.hpp"
+#include "harness/dry_run.hpp"
 #include "harness/measure.hpp"
 #include "harness/report.hpp"
-#include "harness/session.hpp"
-#include "harness/version.hpp"
-#include "placement/objective.hpp"
-#include "placement/placement_file.hpp"
+#include "harness/resume.hpp"
+#include "harness/run_facts.hpp"
+#include "harness/stop.hpp"
 #include "placement/strategy.hpp"
 #include "results/profile_file.hpp"
 #include "results/run_writer.hpp"
-
-extern char** environ;
 
 namespace gembench {
 namespace {
@@ -35,11 +29,10 @@ void say(const Session& session, const std::string& text) {
   }
 }
 
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
-  return text;
+void print(const Comm& comm, const std::string& text) {
+  if (comm.rank() != 0) return;
+  fmt::print("{}", text);
+  std::fflush(stdout);
 }
 
 /// Collective: the profile to plan with, on rank 0: read, or measured now.
@@ -67,187 +60,190 @@ Profile obtain_profile(Session& session) {
   return profile;
 }
 
-/// Collective: all placements on all ranks; planned on rank 0.
+/// Collective: all placements, planned on rank 0, where they are returned.
 std::vector<Placement> plan_all(const Session& session, const Profile& profile) {
   const Options& options = session.options;
-  std::vector<Placement> placements(options.placements.size(), session.linear);
+  std::vector<Placement> placements;
   on_root(session.comm, [&] {
     const CostModel cost(profile);
-    for (std::size_t i = 0; i < placements.size(); ++i) {
+    for (const std::string& name : options.placements) {
       const double begin = wall_seconds();
-      const Strategy& strategy = find_strategy(options.placements[i]);
-      placements[i] = strategy.plan({session.workload.plan, cost, options.seed});
-      validate(placements[i]);
-      say(session, fmt::format("planned {} in {:.3f} s", strategy.name, wall_seconds() - begin));
+      placements.push_back(find_strategy(name).plan({session.workload.plan, cost, options.seed}));
+      validate(placements.back());
+      say(session, fmt::format("planned {} in {:.3f} s", name, wall_seconds() - begin));
     }
   });
+  return placements;
+}
+
+/// Collective: rank 0's placements on every rank.
+void share(const Session& session, std::vector<Placement>& placements) {
+  placements.resize(session.options.placements.size(), session.linear);
   for (Placement& placement : placements) {
     session.comm.broadcast(placement.slot_expert);
     session.comm.broadcast(placement.strategy);
   }
-  return placements;
 }
 
-/// The strategies' names, made unique: "linear", "linear#2".
-std::vector<std::string> labels_of(const std::vector<Placement>& placements) {
-  std::vector<std::string> labels;
-  for (const Placement& placement : placements) {
-    std::string label = placement.strategy;
-    for (int n = 2; std::find(labels.begin(), labels.end(), label) != labels.end(); ++n) {
-      label = fmt::format("{}#{}", placement.strategy, n);
+/// Collective: the expert phase once more after the last step, at the loads of the first profile;
+/// [rank][knot] on rank 0.
+std::vector<double> profile_again(Session& session, const Profile& before) {
+  say(session, "measuring the profile again");
+  const Profile now = session.measure_profile();
+  std::vector<double> latency;
+  if (session.comm.rank() != 0) return latency;
+  const CostModel cost(now);
+  for (int rank = 0; rank < before.ranks; ++rank) {
+    for (const auto load : before.knots) {
+      latency.push_back(cost.seconds(rank, load) - now.overhead[sz(rank)]);
     }
-    labels.push_back(label);
   }
-  return labels;
+  return latency;
 }
 
-/// Environment variables worth keeping beside results. An allow-list: a whole environment holds
-/// secrets.
-std::map<std::string, std::string> allowed_environment() {
-  std::map<std::string, std::string> kept;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string text = *entry;
-    for (const char* prefix : {"OMPI_MCA_", "SLURM_JOB", "SLURM_NTASKS", "SLURM_NNODES", "NCCL_",
-                               "UCX_", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"}) {
-      const auto equals = text.find('=');
-      if (text.rfind(prefix, 0) == 0 && equals != std::string::npos) {
-        kept["env_" + text.substr(0, equals)] = text.substr(equals + 1);
+/// The run of one --tokens: everything from an empty or unfinished file to the printed table.
+class Run {
+ public:
+  Run(const Comm& comm, const Options& options) : comm_(comm), options_(options) {}
+
+  void go() {
+    open_file();
+    if (earlier_ == Earlier::complete) {
+      print(comm_, comm_.rank() == 0 ? report(options_.output, options_.format) : "");
+      return;
+    }
+    Session session(comm_, options_);
+    say(session, fmt::format("{} on {} ranks, clock {} ({})", session.describe_model(),
+                             comm_.size(), name_of(session.clock), session.clock_reason));
+    schedule_ = make_schedule(options_.steps, options_.block,
+                              static_cast<int>(options_.placements.size()), options_.seed);
+    plan(session);
+    if (options_.dry_run) {
+      print(comm_, dry_run(session, profile_, placements_, schedule_));
+      return;
+    }
+    begin_file(session);
+    const double begin = wall_seconds();
+    RunEnd end = measure(session, placements_, schedule_, finished_turns(comm_, reader_.get()),
+                         [&](const Block& block) { writer_->write(block); });
+    seconds_["measure"] = wall_seconds() - begin;
+    end.profile_after = profile_again(session, profile_);
+    finish(end);
+  }
+
+ private:
+  /// Looks at the output first: what is wrong there shows before any work is done.
+  void open_file() {
+    int earlier = 0;
+    on_root(comm_, [&] {
+      for (const std::string& name : options_.placements) static_cast<void>(find_strategy(name));
+      if (options_.dry_run) return;
+      if (options_.resume) earlier_ = find_earlier(options_.output);
+      if (earlier_ == Earlier::unfinished) {
+        reader_ = std::make_unique<RunReader>(options_.output + ".partial");
+      } else if (earlier_ == Earlier::nothing) {
+        writer_ =
+            std::make_unique<RunWriter>(options_.output, options_.overwrite || options_.resume);
       }
+      earlier = static_cast<int>(earlier_);
+    });
+    std::vector<int> known{earlier};
+    comm_.broadcast(known);
+    earlier_ = static_cast<Earlier>(known[0]);
+  }
+
+  /// Profile and placements: those of the unfinished file, or new ones.
+  void plan(Session& session) {
+    if (earlier_ == Earlier::unfinished) {
+      if (reader_) {
+        profile_ = reader_->info().profile;
+        placements_ = reader_->info().placements;
+      }
+    } else {
+      double begin = wall_seconds();
+      profile_ = obtain_profile(session);
+      seconds_["profile"] = wall_seconds() - begin;
+      throw_if_stopped(comm_, "nothing was measured yet");
+      begin = wall_seconds();
+      placements_ = plan_all(session, profile_);
+      seconds_["plan"] = wall_seconds() - begin;
+      throw_if_stopped(comm_, "nothing was measured yet");
+    }
+    on_root(comm_, [&] {
+      if (placements_.size() != options_.placements.size()) {
+        throw usage_error("--resume needs the --placements of the unfinished run");
+      }
+    });
+    share(session, placements_);
+  }
+
+  void begin_file(const Session& session) {
+    const RunInfo info = describe(session, profile_, placements_, schedule_);
+    on_root(comm_, [&] {
+      if (!reader_) {
+        writer_->describe(info);
+        return;
+      }
+      require_same_run(reader_->info(), info);
+      writer_ = std::make_unique<RunWriter>(
+          options_.output, *reader_,
+          std::map<std::string, std::string>{{"resumed", "last at " + utc_now()}});
+    });
+  }
+
+  void finish(RunEnd& end) {
+    on_root(comm_, [&] {
+      end.seconds.insert(seconds_.begin(), seconds_.end());
+      end.seconds["total"] = wall_seconds() - begin_;
+      writer_->finish(end);
+      fmt::print("{}", report(options_.output, options_.format));
+      std::fflush(stdout);
+    });
+    if (!end.check.passed) {
+      throw AgreedError(ExitCode::failed, "the check failed: " + end.check.message);
     }
   }
-  return kept;
-}
 
-/// Microseconds a rank's profile predicts for its share of an average step.
-std::string profile_at_mean(const CostModel& cost, int rank, const Workload& workload) {
-  const std::int64_t load = std::int64_t{workload.tokens} * workload.measured.topk / cost.ranks();
-  return fmt::format("{:.1f}", cost.seconds(rank, load) * 1e6);
-}
+  const Comm& comm_;
+  const Options& options_;
+  const double begin_ = wall_seconds();
+  Earlier earlier_ = Earlier::nothing;
+  std::unique_ptr<RunReader> reader_;  // rank 0's, of an unfinished file
+  std::unique_ptr<RunWriter> writer_;  // rank 0's
+  std::vector<Turn> schedule_;
+  Profile profile_;  // rank 0's
+  std::vector<Placement> placements_;
+  std::map<std::string, double> seconds_;
+};
 
-/// Rank 0: all that the file says before the first step. Collective for the ranks' own facts.
-RunInfo describe(const Session& session, const Profile& profile,
-                 const std::vector<Placement>& placements) {
-  const Options& options = session.options;
-  const auto hosts = session.comm.gather(session.place.host);
-  const auto cpus = session.comm.gather(cpu_list(session.place.cpus));
-  RunInfo info;
-  if (session.comm.rank() != 0) return info;
-  info.shape = {static_cast<int>(placements.size()),
-                options.steps,
-                session.model.layers,
-                session.comm.size(),
-                session.model.experts,
-                session.linear.slots};
-  info.placements = placements;
-  info.labels = labels_of(placements);
-  const CostModel cost(profile);
-  for (const Placement& placement : placements) {
-    const auto predicted = predicted_layer_seconds(session.workload.measured, placement, cost);
-    info.predicted_layer_time.insert(info.predicted_layer_time.end(), predicted.begin(),
-                                     predicted.end());
-  }
-  info.expert_tokens = session.workload.measured.tokens;
-  info.profile = profile;
-  info.slowdown = session.slowdown;
-  info.clock = name_of(session.clock);
-  info.config = to_json(options);
-  info.command_line = options.command_line;
-  info.seed = options.seed;
-  info.block_steps = options.block;
-  const std::size_t nodes = std::set<std::string>(hosts.begin(), hosts.end()).size();
-  info.facts = allowed_environment();
-  info.facts["program"] = program_version();
-  info.facts["build"] = build_description();
-  info.facts["mpi"] = MpiSession::library_version();
-  info.facts["device"] = session.device->name();
-  info.facts["nodes"] = fmt::format("{} node{}", nodes, nodes == 1 ? "" : "s");
-  info.facts["started"] = utc_now();
-  info.facts["clock_reason"] = session.clock_reason;
-  info.facts["model"] = session.describe_model();
-  info.facts["routing"] =
-      fmt::format("{}, {} tokens a step", session.workload.label, session.workload.tokens);
-  info.facts["trace_source"] = session.workload.measured.source;
-  info.facts["plan"] = fmt::format(
-      "planned on {}; {} steps measured in blocks of {}, {} discarded after every switch{}",
-      options.in_sample ? std::string("the measured steps themselves (IN-SAMPLE)")
-                        : fmt::format("{} earlier steps", session.workload.plan.steps),
-      options.steps, options.block, options.warmup, options.resident ? ", experts resident" : "");
-  info.facts["profile_source"] = options.profile.empty() ? "measured in this run" : options.profile;
-  info.rank_facts["host"] = hosts;
-  info.rank_facts["cpus"] = cpus;
-  for (int rank = 0; rank < session.comm.size(); ++rank) {
-    info.rank_facts["profile_us"].push_back(profile_at_mean(cost, rank, session.workload));
-  }
-  return info;
+/// "a.h5" -> "a-512.h5"
+std::string with_tokens(const std::string& output, int tokens) {
+  const std::filesystem::path path(output);
+  std::filesystem::path name = path.stem();
+  name += fmt::format("-{}", tokens);
+  name += path.extension();
+  return path.parent_path() / name;
 }
 
 }  // namespace
 
 void run_command(const Comm& comm, const Options& options) {
-  std::unique_ptr<RunWriter> writer;
-  on_root(comm, [&] {
-    for (const std::string& name : options.placements) static_cast<void>(find_strategy(name));
-    writer = std::make_unique<RunWriter>(options.output, options.overwrite);
-  });
-  Session session(comm, options);
-  say(session, fmt::format("{} on {} ranks, clock {} ({})", session.describe_model(), comm.size(),
-                           name_of(session.clock), session.clock_reason));
-  const Profile profile = obtain_profile(session);
-  const std::vector<Placement> placements = plan_all(session, profile);
-  const RunInfo info = describe(session, profile, placements);
-  on_root(comm, [&] { writer->describe(info); });
-
-  const RunEnd end = measure({comm, *session.device, session.model, *session.store, *session.layers,
-                              session.workload, placements, options, session.clock},
-                             [&](const Block& block) { writer->write(block); });
-  on_root(comm, [&] {
-    writer->finish(end);
-    fmt::print("{}", report(options.output, options.format));
-    std::fflush(stdout);
-  });
-  int failed = end.check.passed ? 0 : 1;
-  if (comm.max(failed) > 0) {
-    throw AgreedError(ExitCode::failed, "the check failed: " + end.check.message);
+  if (options.token_sweep.size() < 2) {
+    Run(comm, options).go();
+    return;
   }
-}
-
-void profile_command(const Comm& comm, const Options& options) {
-  on_root(comm, [&] {
-    if (options.output.empty()) throw usage_error("profile needs --output FILE");
-    if (!options.overwrite && std::filesystem::exists(options.output)) {
-      throw Error(ExitCode::output, fmt::format("{} exists: pass --overwrite or choose another "
-                                                "--output",
-                                                options.output));
-    }
-  });
-  Session session(comm, options);
-  const Profile profile = session.measure_profile();
-  on_root(comm, [&] {
-    write_profile(options.output, profile, options.overwrite);
-    fmt::print("# {}  {}  clock {} ({})\n", program_version(), profile.device, profile.clock,
-               session.clock_reason);
-    fmt::print("# {}\n", session.describe_model());
-    fmt::print(
-        "# median us of the expert phase, load spread evenly over {} experts; +- half the "
-        "interquartile range\n# tokens",
-        session.linear.slots);
-    for (int rank = 0; rank < profile.ranks; ++rank)
-      fmt::print("{:>20}", fmt::format("rank {}", rank));
-    for (std::size_t knot = 0; knot < profile.knots.size(); ++knot) {
-      fmt::print("\n{:>8}", profile.knots[knot]);
-      for (int rank = 0; rank < profile.ranks; ++rank) {
-        const double half = profile.spread[sz(rank) * profile.knots.size() + knot] / 2;
-        fmt::print("{:>20}",
-                   fmt::format("{:.1f} +- {:.1f}", profile.at(rank, knot) * 1e6, half * 1e6));
-      }
-    }
-    fmt::print("\n# overhead");
-    for (const double seconds : profile.overhead) fmt::print(" {:.1f}", seconds * 1e6);
-    fmt::print(" us a layer (route and shared experts)\n# slowdown, emulated:");
-    for (const double s : profile.slowdown) fmt::print(" {:.3f}", s);
-    fmt::print("\n# result: {}\n", options.output);
-    std::fflush(stdout);
-  });
+  std::vector<std::string> files;
+  for (const int tokens : options.token_sweep) {
+    Options one = options;
+    one.tokens = tokens;
+    one.token_sweep = {tokens};
+    if (!options.output.empty()) one.output = with_tokens(options.output, tokens);
+    Run(comm, one).go();
+    files.push_back(one.output);
+  }
+  if (!options.dry_run && options.format == "table") {
+    print(comm, comm.rank() == 0 ? sweep_table(files) : "");
+  }
 }
 
 }  // namespace gembench

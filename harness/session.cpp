@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "harness/agreement.hpp"
+#include "harness/stop.hpp"
 #include "placement/strategy.hpp"
 
 namespace gembench {
@@ -52,6 +53,7 @@ Session::Session(const Comm& the_comm, const Options& the_options)
   on_every_rank(comm, [&] {
     model = model_of(options);
     slowdown = slowdown_of(options, comm.size());
+    require_shares();
     linear = empty_placement(model.layers, comm.size(), model.experts);
     const DType dtype = options.dtype == "auto"   ? best_cpu_dtype()
                         : options.dtype == "bf16" ? DType::bf16
@@ -75,7 +77,7 @@ Session::Session(const Comm& the_comm, const Options& the_options)
     layer_options.clock = clock;
     layer_options.slowdown = slowdown[sz(comm.rank())];
     layer_options.seed = options.seed;
-    layer_options.max_tokens = local_tokens(workload.tokens, 0, comm.size()).count;
+    layer_options.max_tokens = most_tokens();
     layer_options.receive = limits_;
     layers = std::make_unique<MoeLayers>(comm, *device, model, *store, layer_options);
   });
@@ -83,6 +85,36 @@ Session::Session(const Comm& the_comm, const Options& the_options)
   static_cast<void>(store->hold({&first, 1}));
   layers->use(linear);
   if (options.routing == "gate") record_gate();
+}
+
+void Session::require_shares() const {
+  const auto& shares = options.tokens_per_rank;
+  if (shares.empty()) return;
+  if (static_cast<int>(shares.size()) != comm.size()) {
+    throw usage_error(fmt::format("--tokens-per-rank has {} values for {} ranks: give one for each",
+                                  shares.size(), comm.size()));
+  }
+  if (std::all_of(shares.begin(), shares.end(), [](int share) { return share == 0; })) {
+    throw usage_error("--tokens-per-rank gives no rank a token");
+  }
+}
+
+TokenRange Session::share_of(int tokens) const {
+  return options.tokens_per_rank.empty()
+             ? local_tokens(tokens, comm.rank(), comm.size())
+             : local_tokens(tokens, comm.rank(), options.tokens_per_rank);
+}
+
+TokenRange Session::tokens_of(int measured_step) const {
+  return share_of(workload.measured.tokens_in_step(measured_step));
+}
+
+int Session::most_tokens() const {
+  int most = share_of(workload.tokens).count;
+  for (int step = 0; step < workload.measured.steps; ++step) {
+    most = std::max(most, tokens_of(step).count);
+  }
+  return most;
 }
 
 void Session::require_same_options() {
@@ -113,7 +145,7 @@ void Session::load_workload() {
   const int slots = linear.slots;
   if (options.routing == "gate") {
     // Nothing is known yet: a rank may get every token for each of its experts.
-    const int tokens = options.tokens.value_or(1024);
+    const int tokens = tokens_per_step(options);
     workload.tokens = tokens;
     limits_.pairs = std::int64_t{tokens} * std::min(slots, model.topk);
   } else {
@@ -142,7 +174,8 @@ void Session::require_memory() {
         (sz(weight_layers) + 1) * (experts + sz(model.shared)) * device->expert_bytes();
     const std::size_t hidden = sz(model.hidden) * 4;
     const std::size_t buffers = (3 * sz(limits_.rows) + 6 * sz(workload.tokens)) * hidden * 2;
-    const std::size_t needed = (weights + buffers) * sz(comm.node_size());
+    memory_needed = weights + buffers;
+    const std::size_t needed = memory_needed * sz(comm.node_size());
     const std::size_t available = available_memory();
     if (available > 0 && needed > available) {
       throw Error(
@@ -163,12 +196,13 @@ void Session::record_gate() {
   whole.layers = model.layers;
   whole.experts = model.experts;
   whole.topk = model.topk;
-  const TokenRange tokens = local_tokens(workload.tokens, comm.rank(), comm.size());
+  const TokenRange tokens = share_of(workload.tokens);
   const std::size_t per_token = sz(model.layers) * sz(model.topk);
   const std::size_t k = sz(model.topk);
   // Every rank fills in its tokens; the sum over ranks puts them together.
   std::vector<std::int64_t> step_ids(sz(workload.tokens) * per_token);
   for (int step = 0; step < whole.steps; ++step) {
+    throw_if_stopped(comm, "nothing was measured yet");
     layers->load_step(step, tokens, {});
     std::fill(step_ids.begin(), step_ids.end(), 0);
     for (int layer = 0; layer < model.layers; ++layer) {
@@ -189,7 +223,10 @@ void Session::record_gate() {
 
 Profile Session::measure_profile() {
   const Trace& trace = workload.measured;
-  const TokenRange tokens = local_tokens(trace.tokens_in_step(0), comm.rank(), comm.size());
+  const TokenRange tokens = tokens_of(0);
+  const Placement* first = &linear;
+  static_cast<void>(store->hold({&first, 1}));
+  layers->use(linear);
   layers->load_step(workload.first_measured, tokens, routed_ids(trace, 0, options.seed, tokens));
   ProfileOptions how;
   how.clock = clock;

@@ -18,8 +18,10 @@ class Session {
  public:
   Session(const Comm& comm, const Options& options);
 
-  /// Collective: a profile of all ranks, on every rank.
+  /// Collective: a profile of all ranks, on rank 0. Leaves the linear placement in use.
   [[nodiscard]] Profile measure_profile();
+  /// This rank's tokens of a measured step.
+  [[nodiscard]] TokenRange tokens_of(int measured_step) const;
   /// "gpt-oss-20b/4: 8 layers, 32 experts, .."
   [[nodiscard]] std::string describe_model() const;
 
@@ -35,9 +37,13 @@ class Session {
   std::unique_ptr<ExpertStore> store;
   std::unique_ptr<MoeLayers> layers;
   Placement linear;
+  std::size_t memory_needed = 0;  ///< bytes this rank is expected to need
 
  private:
+  [[nodiscard]] TokenRange share_of(int tokens) const;
+  [[nodiscard]] int most_tokens() const;
   void require_same_options();
+  void require_shares() const;
   void choose_clock();
   void load_workload();
   void require_memory();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "placement/error.hpp"
 #include "placement/random.hpp"
@@ -15,6 +16,7 @@ namespace gembench {
 namespace {
 
 constexpr int kDefaultTokens = 1024;
+constexpr int kMostTokens = 1 << 24;
 
 /// Four ranks' slowdowns with GEM's spreads: 7.7 % inside one node of 8 GPUs and 27.7 % over 128
 /// (arXiv:2605.19945). The inner two values are ours; the paper gives only the extremes.
@@ -47,6 +49,24 @@ ModelShape model_of(const Options& options) {
   if (options.ffn) model.ffn = *options.ffn;
   validate(model);
   return model;
+}
+
+int tokens_per_step(const Options& options) {
+  if (options.tokens) return *options.tokens;
+  const auto& each = options.tokens_per_rank;
+  const auto sum = std::accumulate(each.begin(), each.end(), std::int64_t{0});
+  if (sum > kMostTokens) {
+    throw usage_error(fmt::format("--tokens-per-rank gives {} tokens, more than {}: lower them",
+                                  sum, kMostTokens));
+  }
+  return sum > 0 ? static_cast<int>(sum) : kDefaultTokens;
+}
+
+std::string digest(const Trace& trace) {
+  std::uint64_t hash = 0;
+  for (const auto tokens : trace.tokens) hash = fold(hash, static_cast<std::uint64_t>(tokens));
+  for (const auto id : trace.topk_ids) hash = fold(hash, id);
+  return fmt::format("{:016x}", hash);
 }
 
 Workload split_workload(const Trace& whole, int plan_steps, int steps, bool in_sample) {
@@ -87,7 +107,7 @@ Workload make_workload(const Options& options, const ModelShape& model) {
   spec.layers = model.layers;
   spec.experts = model.experts;
   spec.topk = model.topk;
-  spec.tokens = options.tokens.value_or(kDefaultTokens);
+  spec.tokens = tokens_per_step(options);
   spec.seed = options.seed;
   Workload workload =
       split_workload(make_trace(options.preset, spec), plan, options.steps, options.in_sample);

@@ -22,6 +22,12 @@ struct Workload {
   std::string label;       ///< for the header: where routing comes from, and what is synthetic
 };
 
+/// Tokens of a step that no trace gives: --tokens, else the sum of --tokens-per-rank, else 1024.
+[[nodiscard]] int tokens_per_step(const Options& options);
+
+/// Tells two workloads' loads and ids apart (64 bits, hexadecimal).
+[[nodiscard]] std::string digest(const Trace& trace);
+
 /// Steps to plan on when the user names none.
 inline constexpr int kSyntheticPlanSteps = 1024;
 inline constexpr int kGatePlanSteps = 32;

@@ -202,6 +202,9 @@ Launch launched_as() {
   Launch launch;
   launch.rank = environment_int("OMPI_COMM_WORLD_RANK",
                                 environment_int("PMIX_RANK", environment_int("SLURM_PROCID", 0)));
+  const bool task = std::getenv("SLURM_PROCID") != nullptr;  // not just inside an allocation
+  launch.size =
+      environment_int("OMPI_COMM_WORLD_SIZE", task ? environment_int("SLURM_NTASKS", 1) : 1);
   launch.local_size =
       environment_int("OMPI_COMM_WORLD_LOCAL_SIZE", environment_int("SLURM_NTASKS_PER_NODE", 0));
   return launch;

@@ -101,7 +101,8 @@ class MpiSession {
 /// starts: Open MPI, PMIx and Slurm are known; 0 and 1 when there is no launcher.
 struct Launch {
   int rank = 0;
-  int local_size = 1;
+  int size = 1;
+  int local_size = 1;  ///< on this node; 0 when not told
 };
 [[nodiscard]] Launch launched_as();
 

@@ -18,6 +18,15 @@ TokenRange local_tokens(int tokens, int rank, int ranks) {
   return {rank * each + std::min(rank, more), each + (rank < more ? 1 : 0)};
 }
 
+TokenRange local_tokens(int tokens, int rank, std::span<const int> shares) {
+  const auto up_to = [&](int ranks) {
+    return std::accumulate(shares.begin(), shares.begin() + ranks, std::int64_t{0});
+  };
+  const std::int64_t all = up_to(static_cast<int>(shares.size()));
+  const auto first = static_cast<int>(tokens * up_to(rank) / all);
+  return {first, static_cast<int>(tokens * up_to(rank + 1) / all) - first};
+}
+
 void deal_counts(std::span<const std::int32_t> loads, int tokens, int topk, std::uint64_t key,
                  std::span<std::uint16_t> out) {
   std::vector<std::uint16_t> experts(loads.size());
@@ -66,11 +75,21 @@ std::vector<std::uint16_t> routed_ids(const Trace& trace, int step, std::uint64_
   return ids;
 }
 
-ReceiveLimits receive_limits(std::span<const std::int64_t> rank_loads, const Trace& trace) {
-  ReceiveLimits limits;
-  limits.pairs = rank_loads.empty() ? 0 : *std::max_element(rank_loads.begin(), rank_loads.end());
-  limits.rows = std::min<std::int64_t>(limits.pairs, trace.max_tokens_in_step());
-  return limits;
+void count_rows(std::span<const std::uint16_t> ids, std::span<const Home> homes, int layers,
+                int ranks, int topk, std::span<std::int64_t> rows) {
+  const auto k = static_cast<std::size_t>(topk), width = static_cast<std::size_t>(ranks);
+  const std::size_t tokens = ids.size() / (static_cast<std::size_t>(layers) * k);
+  const std::size_t experts = homes.size() / static_cast<std::size_t>(layers);
+  std::vector<std::size_t> seen(width, 0);  // the last (layer, token) that went there, from 1
+  for (std::size_t i = 0; i < ids.size() / k; ++i) {
+    const std::size_t layer = i / tokens;
+    for (std::size_t j = 0; j < k; ++j) {
+      const auto to = static_cast<std::size_t>(homes[layer * experts + ids[i * k + j]].rank);
+      if (seen[to] == i + 1) continue;
+      seen[to] = i + 1;
+      ++rows[layer * width + to];
+    }
+  }
 }
 
 }  // namespace gembench

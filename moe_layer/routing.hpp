@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "placement/placement.hpp"
 #include "placement/trace.hpp"
 
 namespace gembench {
@@ -15,6 +16,8 @@ struct TokenRange {
   int count = 0;
 };
 [[nodiscard]] TokenRange local_tokens(int tokens, int rank, int ranks);
+/// Split in proportion to `shares` ([rank], not all 0), exactly so when they sum to `tokens`.
+[[nodiscard]] TokenRange local_tokens(int tokens, int rank, std::span<const int> shares);
 
 /// Deals counts to tokens exactly: every token gets k distinct experts, every expert its count.
 /// Experts and tokens are shuffled by `key`, so that which experts meet in a token has no order.
@@ -27,14 +30,15 @@ void deal_counts(std::span<const std::int32_t> loads, int tokens, int topk, std:
 [[nodiscard]] std::vector<std::uint16_t> routed_ids(const Trace& trace, int step,
                                                     std::uint64_t seed, TokenRange tokens);
 
-/// Most rows and pairs that any rank receives in one layer under a placement, over all steps and
-/// layers of the trace: a bound on rows (tokens seen once, whatever their experts) and the exact
-/// number of pairs.
+/// Adds the rows that a rank sends for these tokens under a placement: one to every rank that has
+/// an expert of the token. `ids` is [layer][token][k], `rows` is [layer][destination].
+void count_rows(std::span<const std::uint16_t> ids, std::span<const Home> homes, int layers,
+                int ranks, int topk, std::span<std::int64_t> rows);
+
+/// Most rows and pairs that a rank can receive in one layer.
 struct ReceiveLimits {
   std::int64_t rows = 0;
   std::int64_t pairs = 0;
 };
-[[nodiscard]] ReceiveLimits receive_limits(std::span<const std::int64_t> rank_loads,
-                                           const Trace& trace);
 
 }  // namespace gembench

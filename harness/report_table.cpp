@@ -2,15 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <numeric>
 
 namespace gembench {
 namespace {
 
-using nlohmann::ordered_json;
-
 constexpr double kUs = 1e6;
+constexpr double kDriftShown = 0.02;
 
 std::string fact(const RunInfo& info, const std::string& name) {
   const auto found = info.facts.find(name);
@@ -24,13 +24,6 @@ std::string number(double value, int decimals, double factor = 1) {
 
 std::string percent(double value) {
   return fmt::format("{:+.2f} %", value * 100);
-}
-
-double non_moe_time(const RunInfo& info) {
-  const auto config = nlohmann::json::parse(info.config, nullptr, false);
-  if (!config.is_object()) return 0;
-  const auto found = config.find("non-moe-time");
-  return found != config.end() && found->is_number() ? found->get<double>() : 0;
 }
 
 bool emulated(const RunInfo& info) {
@@ -57,7 +50,8 @@ std::string header(const RunReader& file) {
   text += clock_line(info) + fmt::format(" ({})\n", fact(info, "clock_reason"));
   text += fmt::format("# {}\n", fact(info, "model"));
   text += fmt::format("# routing {}; {}\n", fact(info, "routing"), fact(info, "plan"));
-  text += fmt::format("# seed {}  non-MoE time {:g} s a layer\n", info.seed, non_moe_time(info));
+  text +=
+      fmt::format("# seed {}  non-MoE time {:g} s a layer\n", info.seed, stated_non_moe_time(info));
   if (emulated(info)) {
     text += "# variability is EMULATED: the slowdown below stretches each rank's compute\n";
   }
@@ -73,6 +67,51 @@ std::string header(const RunReader& file) {
   return text;
 }
 
+/// The second table: what was done per second.
+std::string rates_table(const RunReader& file, const Comparison& comparison) {
+  std::string text = "#\n#                             experts                   distinct   ";
+  text += "dispatch   combine    payload  metadata\n# placement       tokens/s   TFLOP/s    active";
+  text += "     ranks       GB/s      GB/s    MB/step   MB/step\n";
+  for (const PlacementSummary& row : comparison.placements) {
+    const Rates& r = row.rates;
+    text += fmt::format("  {:<12} {:>11} {:>9} {:>9} {:>9}  {:>9} {:>9}  {:>9} {:>9}\n", row.label,
+                        number(r.tokens, 1), number(r.expert_flops, 4, 1e-12),
+                        number(r.active_experts, 1), number(r.distinct_ranks, 2),
+                        number(r.dispatch, 3, 1e-9), number(r.combine, 3, 1e-9),
+                        number(r.payload_bytes, 3, 1e-6), number(r.metadata_bytes, 3, 1e-6));
+  }
+  if (emulated(file.info())) {
+    text += "# the rates contain the emulated slowdown\n";
+  }
+  return text;
+}
+
+/// Ranks whose speed changed while the run lasted, by more than 2 %.
+std::string drift_lines(const Comparison& comparison) {
+  std::string text;
+  for (std::size_t rank = 0; rank < comparison.drift.size(); ++rank) {
+    const double drift = comparison.drift[rank];
+    if (std::abs(drift) <= kDriftShown) continue;
+    text += fmt::format("# drift: after the run rank {}'s experts took {} against the profile\n",
+                        rank, percent(drift));
+  }
+  return text;
+}
+
+std::string timing_line(const RunReader& file) {
+  const auto& seconds = file.end().seconds;
+  const auto part = [&](const char* name) {
+    const auto found = seconds.find(name);
+    return found == seconds.end() ? NAN : found->second;
+  };
+  if (seconds.empty()) return {};
+  return fmt::format(
+      "# {} s in all: profile {}, plan {}, measure {}, of it gather {} and write {} ({} %)\n",
+      number(part("total"), 1), number(part("profile"), 1), number(part("plan"), 1),
+      number(part("measure"), 1), number(part("gather"), 2), number(part("write"), 2),
+      number(part("write") / part("total"), 2, 100));
+}
+
 std::string difference_line(const PlacementSummary& row, const std::string& reference) {
   const Difference& d = row.against_first;
   const std::string interval = d.low ? fmt::format("95 % CI {} .. {}, {} blocks", percent(*d.low),
@@ -86,6 +125,9 @@ std::string difference_line(const PlacementSummary& row, const std::string& refe
 
 std::string as_table(const RunReader& file, const Comparison& comparison, const std::string& path) {
   std::string text = header(file);
+  if (const std::string resumed = fact(file.info(), "resumed"); resumed != "?") {
+    text += fmt::format("# resumed {}: its blocks are of two jobs\n", resumed);
+  }
   if (!file.completed())
     text += "# INCOMPLETE: the run ended early; this is what it had measured\n";
   text +=
@@ -105,7 +147,7 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
         number(row.predicted, 0, kUs), number(row.measured, 0, kUs),
         number(row.predicted / row.measured - 1, 1, 100));
   }
-  text += "#\n";
+  text += rates_table(file, comparison) + "#\n";
   for (std::size_t i = 1; i < comparison.placements.size(); ++i) {
     text += difference_line(comparison.placements[i], comparison.placements[0].label);
   }
@@ -115,6 +157,7 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
                           row.label, row.moved_bytes / 0x1p20, row.moved_seconds);
     }
   }
+  text += drift_lines(comparison) + timing_line(file);
   text += fmt::format("# result: {}\n", path);
   const CheckRecord& check = file.end().check;
   if (!file.completed()) return text + "# check: INCOMPLETE\n";
@@ -126,82 +169,29 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
          (check.passed ? "# check: PASS\n" : fmt::format("# check: FAIL {}\n", check.message));
 }
 
-std::string as_csv(const RunReader&, const Comparison& comparison) {
+std::string sweep_table(const std::vector<std::string>& paths) {
   std::string text =
-      "placement,steps,step_mean,step_p50,step_p90,step_p99,wait_mean,wait_share,straggler,"
-      "straggler_share,aggregate_imbalance,step_imbalance,predicted,measured,moved_bytes,"
-      "moved_seconds,difference,difference_low,difference_high,blocks\n";
-  for (const PlacementSummary& row : comparison.placements) {
-    const Difference& d = row.against_first;
-    const auto maybe = [](const std::optional<double>& v) {
-      return v ? fmt::format("{:.6g}", *v) : std::string();
-    };
-    // Labels are strategy names or file names; quotes keep a comma in a file name harmless.
-    text += fmt::format(
-        "\"{}\",{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},"
-        "{:.0f},{:.6g},{:.6g},{},{},{}\n",
-        row.label, row.steps, row.step_mean, row.step_p50, row.step_p90, row.step_p99,
-        row.wait_mean, row.wait_share, row.straggler, row.straggler_share, row.aggregate_imbalance,
-        row.step_imbalance, row.predicted, row.measured, row.moved_bytes, row.moved_seconds, d.mean,
-        maybe(d.low), maybe(d.high), d.blocks);
+      "#\n# SWEEP over tokens\n"
+      "#    tokens  placement     step mean us    tokens/s  against the first (95 % CI)\n";
+  for (const std::string& path : paths) {
+    const RunReader file(path);
+    const Comparison comparison = compare(file, stated_non_moe_time(file.info()));
+    const auto& loads = file.info().expert_tokens;
+    const auto tokens =
+        std::accumulate(loads.begin(), loads.begin() + file.info().shape.experts, std::int64_t{0}) /
+        std::max(1, file.info().model.topk);
+    for (const PlacementSummary& row : comparison.placements) {
+      const Difference& d = row.against_first;
+      const bool first = &row == &comparison.placements.front();
+      text += fmt::format(
+          "  {:>9}  {:<12} {:>13} {:>11}  {}\n", tokens, row.label, number(row.step_mean, 0, kUs),
+          number(row.rates.tokens, 1),
+          first   ? "-"
+          : d.low ? fmt::format("{} ({} .. {})", percent(d.mean), percent(*d.low), percent(*d.high))
+                  : percent(d.mean));
+    }
   }
   return text;
-}
-
-std::string as_json(const RunReader& file, const Comparison& comparison, const std::string& path) {
-  const RunInfo& info = file.info();
-  ordered_json rows = ordered_json::array();
-  for (const PlacementSummary& row : comparison.placements) {
-    ordered_json one{{"placement", row.label},
-                     {"steps", row.steps},
-                     {"step_mean", row.step_mean},
-                     {"step_p50", row.step_p50},
-                     {"step_p90", row.step_p90},
-                     {"step_p99", row.step_p99},
-                     {"wait_mean", row.wait_mean},
-                     {"wait_share", row.wait_share},
-                     {"straggler", row.straggler},
-                     {"last_share", row.last_share},
-                     {"aggregate_imbalance", row.aggregate_imbalance},
-                     {"step_imbalance", row.step_imbalance},
-                     {"predicted", row.predicted},
-                     {"measured", row.measured},
-                     {"moved_bytes", row.moved_bytes},
-                     {"moved_seconds", row.moved_seconds}};
-    const Difference& d = row.against_first;
-    one["difference"] = {{"mean", d.mean}, {"blocks", d.blocks}};
-    if (d.low) one["difference"]["low"] = *d.low;
-    if (d.high) one["difference"]["high"] = *d.high;
-    rows.push_back(one);
-  }
-  const CheckRecord& check = file.end().check;
-  ordered_json facts(info.facts);
-  return ordered_json{{"file", path},
-                      {"schema_version", kRunSchemaVersion},
-                      {"completed", file.completed()},
-                      {"clock", info.clock},
-                      {"emulated_slowdown", info.slowdown},
-                      {"facts", facts},
-                      {"config", ordered_json::parse(info.config, nullptr, false)},
-                      {"unit", "s"},
-                      {"placements", rows},
-                      {"check",
-                       {{"mode", check.mode},
-                        {"passed", check.passed},
-                        {"outputs", check.checked_tokens},
-                        {"worst_error", check.worst_error},
-                        {"tolerance", check.tolerance},
-                        {"message", check.message}}}}
-             .dump(2) +
-         "\n";
-}
-
-std::string report(const std::string& path, const std::string& format) {
-  const RunReader file(path);
-  const Comparison comparison = compare(file, non_moe_time(file.info()));
-  if (format == "csv") return as_csv(file, comparison);
-  if (format == "json") return as_json(file, comparison, path);
-  return as_table(file, comparison, path);
 }
 
 }  // namespace gembench

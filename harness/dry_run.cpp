@@ -1,0 +1,112 @@
+#include "harness/dry_run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "harness/run_facts.hpp"
+#include "placement/score.hpp"
+
+namespace gembench {
+namespace {
+
+std::size_t sz(std::int64_t value) {
+  return static_cast<std::size_t>(value);
+}
+
+/// Wall-clock seconds of one step under linear, the slowest rank: the second of two.
+double time_one_step(Session& session) {
+  std::vector<LayerReading> readings(sz(session.model.layers));
+  double seconds = 0;
+  for (int i = 0; i < 2; ++i) {
+    const TokenRange tokens = session.tokens_of(0);
+    session.layers->load_step(
+        session.workload.first_measured, tokens,
+        routed_ids(session.workload.measured, 0, session.options.seed, tokens));
+    session.comm.barrier();
+    const double begin = wall_seconds();
+    static_cast<void>(session.layers->run_step(readings));
+    seconds = session.comm.max(wall_seconds() - begin);
+  }
+  return seconds;
+}
+
+/// Bytes of results.h5 before compression: the arrays over (placement, step, layer, rank), and
+/// those of the loads, predictions, pairs and slots.
+double file_bytes(const RunShape& s) {
+  const double placements = s.placements, steps = s.steps, layers = s.layers, ranks = s.ranks;
+  constexpr double kReading = 8 + 7 * 4 + 2 * 4 + 2 * 8;  // see SCHEMA.md
+  return placements * steps * layers * ranks * kReading + steps * layers * s.experts * 4 +
+         placements * steps * (layers + ranks + 2) * 4 + placements * layers * ranks * ranks * 8 +
+         placements * layers * ranks * s.slots * 4;
+}
+
+}  // namespace
+
+std::string dry_run(Session& session, const Profile& profile,
+                    const std::vector<Placement>& placements, const std::vector<Turn>& schedule) {
+  const RunInfo info = describe(session, profile, placements, schedule);
+  const double step = time_one_step(session);
+  const double memory = session.comm.max(static_cast<double>(session.memory_needed));
+  if (session.comm.rank() != 0) return {};
+
+  const Options& options = session.options;
+  const std::size_t checks = options.check == "all"    ? sz(options.steps) * placements.size()
+                             : options.check == "last" ? placements.size()
+                                                       : 0;
+  const std::size_t steps =
+      sz(options.steps) * placements.size() + sz(options.warmup) * schedule.size() + checks;
+  const double seconds = static_cast<double>(steps) * step;
+  const double bytes = file_bytes(info.shape);
+  const CostModel cost(profile);
+  std::vector<Score> scores;
+  for (const Placement& placement : placements) {
+    scores.push_back(score(session.workload.measured, placement, cost));
+  }
+
+  if (options.format == "json") {
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      rows.push_back({{"placement", info.labels[i]},
+                      {"predicted", scores[i].step_mean},
+                      {"bound", scores[i].bound},
+                      {"aggregate_imbalance", scores[i].aggregate_imbalance},
+                      {"step_imbalance", scores[i].step_imbalance}});
+    }
+    return nlohmann::ordered_json{{"dry_run", true},
+                                  {"facts", info.facts},
+                                  {"clock", info.clock},
+                                  {"emulated_slowdown", info.slowdown},
+                                  {"unit", "s"},
+                                  {"placements", rows},
+                                  {"steps", steps},
+                                  {"wall_seconds_per_step", step},
+                                  {"wall_seconds", seconds},
+                                  {"memory_bytes_per_rank", memory},
+                                  {"file_bytes_at_most", bytes}}
+               .dump(2) +
+           "\n";
+  }
+  std::string text = fmt::format(
+      "# DRY RUN: nothing was measured but the profile, nothing is written\n# {}\n"
+      "# {} ranks  clock {} ({})  {}\n# routing {}; {}\n"
+      "#                     time to barriers (us)        imbalance\n"
+      "# placement        predicted     bound   gap %    total    step\n",
+      info.facts.at("model"), info.shape.ranks, info.clock, info.facts.at("clock_reason"),
+      info.facts.at("device"), info.facts.at("routing"), info.facts.at("plan"));
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    const Score& s = scores[i];
+    text += fmt::format("  {:<12} {:>13.0f} {:>9.0f} {:>7.2f} {:>8.3f} {:>7.3f}\n", info.labels[i],
+                        s.step_mean * 1e6, s.bound * 1e6, s.gap * 100, s.aggregate_imbalance,
+                        s.step_imbalance);
+  }
+  return text + fmt::format(
+                    "# time: {} steps, warm-up and checks included, of {:.3f} s wall clock (one "
+                    "step under "
+                    "linear): about {:.0f} s, and the switches\n"
+                    "# memory: {:.0f} MiB a rank\n# file: at most {:.1f} MiB, before compression\n",
+                    steps, step, seconds, memory / 0x1p20, bytes / 0x1p20);
+}
+
+}  // namespace gembench

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/session.hpp"
+#include "results/run_file.hpp"
+
+namespace gembench {
+
+/// Collective: what a run would take and gain, as text on rank 0: predicted time to the barriers of
+/// every placement, the time and memory of the run, the size of its file. Runs two steps under
+/// linear to know how long one takes.
+[[nodiscard]] std::string dry_run(Session& session, const Profile& profile,
+                                  const std::vector<Placement>& placements,
+                                  const std::vector<Turn>& schedule);
+
+}  // namespace gembench

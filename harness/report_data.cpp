@@ -1,0 +1,124 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "harness/report.hpp"
+
+namespace gembench {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// Empty for what was not measured.
+std::string known(double value) {
+  return std::isfinite(value) ? fmt::format("{:.6g}", value) : std::string();
+}
+
+/// null for what was not measured: JSON has no NaN.
+ordered_json number(double value) {
+  return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
+}
+
+}  // namespace
+
+std::string as_csv(const RunReader&, const Comparison& comparison) {
+  std::string text =
+      "placement,steps,step_mean,step_p50,step_p90,step_p99,wait_mean,wait_share,straggler,"
+      "straggler_share,aggregate_imbalance,step_imbalance,predicted,measured,moved_bytes,"
+      "moved_seconds,difference,difference_low,difference_high,blocks,tokens_per_s,expert_flops,"
+      "active_experts,distinct_ranks,dispatch_bytes_per_s,combine_bytes_per_s,payload_bytes,"
+      "metadata_bytes\n";
+  for (const PlacementSummary& row : comparison.placements) {
+    const Difference& d = row.against_first;
+    const auto maybe = [](const std::optional<double>& v) {
+      return v ? fmt::format("{:.6g}", *v) : std::string();
+    };
+    const Rates& r = row.rates;
+    // Labels are strategy names or file names; quotes keep a comma in a file name harmless.
+    text += fmt::format(
+        "\"{}\",{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},"
+        "{:.0f},{:.6g},{:.6g},{},{},{},{},{},{},{},{},{},{},{}\n",
+        row.label, row.steps, row.step_mean, row.step_p50, row.step_p90, row.step_p99,
+        row.wait_mean, row.wait_share, row.straggler, row.straggler_share, row.aggregate_imbalance,
+        row.step_imbalance, row.predicted, row.measured, row.moved_bytes, row.moved_seconds, d.mean,
+        maybe(d.low), maybe(d.high), d.blocks, known(r.tokens), known(r.expert_flops),
+        known(r.active_experts), known(r.distinct_ranks), known(r.dispatch), known(r.combine),
+        known(r.payload_bytes), known(r.metadata_bytes));
+  }
+  return text;
+}
+
+std::string as_json(const RunReader& file, const Comparison& comparison, const std::string& path) {
+  const RunInfo& info = file.info();
+  ordered_json rows = ordered_json::array();
+  for (const PlacementSummary& row : comparison.placements) {
+    ordered_json one{{"placement", row.label},
+                     {"steps", row.steps},
+                     {"step_mean", row.step_mean},
+                     {"step_p50", row.step_p50},
+                     {"step_p90", row.step_p90},
+                     {"step_p99", row.step_p99},
+                     {"wait_mean", row.wait_mean},
+                     {"wait_share", row.wait_share},
+                     {"straggler", row.straggler},
+                     {"last_share", row.last_share},
+                     {"aggregate_imbalance", row.aggregate_imbalance},
+                     {"step_imbalance", row.step_imbalance},
+                     {"predicted", row.predicted},
+                     {"measured", row.measured},
+                     {"moved_bytes", row.moved_bytes},
+                     {"moved_seconds", row.moved_seconds}};
+    const Rates& r = row.rates;
+    one["rates"] = {
+        {"tokens_per_s", number(r.tokens)},           {"expert_flops", number(r.expert_flops)},
+        {"active_experts", number(r.active_experts)}, {"distinct_ranks", number(r.distinct_ranks)},
+        {"dispatch_bytes_per_s", number(r.dispatch)}, {"combine_bytes_per_s", number(r.combine)},
+        {"payload_bytes", number(r.payload_bytes)},   {"metadata_bytes", number(r.metadata_bytes)}};
+    const Difference& d = row.against_first;
+    one["difference"] = {{"mean", d.mean}, {"blocks", d.blocks}};
+    if (d.low) one["difference"]["low"] = *d.low;
+    if (d.high) one["difference"]["high"] = *d.high;
+    rows.push_back(one);
+  }
+  const CheckRecord& check = file.end().check;
+  ordered_json facts(info.facts);
+  return ordered_json{{"file", path},
+                      {"schema_version", kRunSchemaVersion},
+                      {"completed", file.completed()},
+                      {"clock", info.clock},
+                      {"emulated_slowdown", info.slowdown},
+                      {"facts", facts},
+                      {"ranks", info.rank_facts},
+                      {"drift", comparison.drift},
+                      {"seconds", file.end().seconds},
+                      {"config", ordered_json::parse(info.config, nullptr, false)},
+                      {"unit", "s"},
+                      {"placements", rows},
+                      {"check",
+                       {{"mode", check.mode},
+                        {"passed", check.passed},
+                        {"outputs", check.checked_tokens},
+                        {"worst_error", check.worst_error},
+                        {"tolerance", check.tolerance},
+                        {"message", check.message}}}}
+             .dump(2) +
+         "\n";
+}
+
+double stated_non_moe_time(const RunInfo& info) {
+  const auto config = nlohmann::json::parse(info.config, nullptr, false);
+  if (!config.is_object()) return 0;
+  const auto found = config.find("non-moe-time");
+  return found != config.end() && found->is_number() ? found->get<double>() : 0;
+}
+
+std::string report(const std::string& path, const std::string& format) {
+  const RunReader file(path);
+  const Comparison comparison = compare(file, stated_non_moe_time(file.info()));
+  if (format == "csv") return as_csv(file, comparison);
+  if (format == "json") return as_json(file, comparison, path);
+  return as_table(file, comparison, path);
+}
+
+}  // namespace gembench

@@ -1,0 +1,72 @@
+#include "harness/resume.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "placement/error.hpp"
+
+namespace gembench {
+namespace {
+
+void require_same(const std::string& what, const std::string& earlier, const std::string& mine) {
+  if (earlier == mine) return;
+  throw usage_error(fmt::format(
+      "--resume needs the {} of the unfinished run, which had {} and not {}: start anew "
+      "with --overwrite, or use the same",
+      what, earlier, mine));
+}
+
+std::string fact(const RunInfo& info, const char* name) {
+  const auto found = info.facts.find(name);
+  return found == info.facts.end() ? "none" : found->second;
+}
+
+std::string hosts(const RunInfo& info) {
+  const auto found = info.rank_facts.find("host");
+  std::string all;
+  if (found == info.rank_facts.end()) return all;
+  for (const std::string& host : found->second) all += (all.empty() ? "" : ",") + host;
+  return all;
+}
+
+}  // namespace
+
+Earlier find_earlier(const std::string& output) {
+  if (std::filesystem::exists(output)) return Earlier::complete;
+  const std::string partial = output + ".partial";
+  if (!std::filesystem::exists(partial)) return Earlier::nothing;
+  return RunReader::holds_nothing(partial) ? Earlier::nothing : Earlier::unfinished;
+}
+
+void require_same_run(const RunInfo& earlier, const RunInfo& mine) {
+  require_same("number of ranks", fmt::format("{}", earlier.shape.ranks),
+               fmt::format("{}", mine.shape.ranks));
+  const auto before = nlohmann::ordered_json::parse(earlier.config, nullptr, false);
+  const auto now = nlohmann::ordered_json::parse(mine.config, nullptr, false);
+  for (const auto& [name, value] : now.items()) {
+    const bool known = before.is_object() && before.contains(name);
+    require_same("--" + name, known ? before[name].dump() : "none", value.dump());
+  }
+  require_same("loads", fact(earlier, "trace_digest"), fact(mine, "trace_digest"));
+  require_same("program", fact(earlier, "program"), fact(mine, "program"));
+  require_same("device", fact(earlier, "device"), fact(mine, "device"));
+  require_same("clock", earlier.clock, mine.clock);
+  require_same("nodes, whose speeds were profiled,", hosts(earlier), hosts(mine));
+}
+
+FinishedTurns finished_turns(const Comm& comm, const RunReader* file) {
+  FinishedTurns finished;
+  if (file != nullptr) {
+    finished.notes = file->notes();
+    for (int turn = 0; turn < file->info().shape.turns; ++turn) {
+      finished.done.push_back(file->measured(turn) ? 1 : 0);
+    }
+  }
+  comm.broadcast(finished.done);
+  comm.broadcast(finished.notes);
+  return finished;
+}
+
+}  // namespace gembench

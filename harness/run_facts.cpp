@@ -1,0 +1,125 @@
+#include "harness/run_facts.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+#include <set>
+
+#include "harness/version.hpp"
+#include "placement/objective.hpp"
+
+extern char** environ;
+
+namespace gembench {
+namespace {
+
+/// The strategies' names, made unique: "linear", "linear#2".
+std::vector<std::string> labels_of(const std::vector<Placement>& placements) {
+  std::vector<std::string> labels;
+  for (const Placement& placement : placements) {
+    std::string label = placement.strategy;
+    for (int n = 2; std::find(labels.begin(), labels.end(), label) != labels.end(); ++n) {
+      label = fmt::format("{}#{}", placement.strategy, n);
+    }
+    labels.push_back(label);
+  }
+  return labels;
+}
+
+/// Environment variables worth keeping beside results. An allow-list: a whole environment holds
+/// secrets.
+std::map<std::string, std::string> allowed_environment() {
+  std::map<std::string, std::string> kept;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    for (const char* prefix : {"OMPI_MCA_", "SLURM_JOB", "SLURM_NTASKS", "SLURM_NNODES", "NCCL_",
+                               "UCX_", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"}) {
+      const auto equals = text.find('=');
+      if (text.rfind(prefix, 0) == 0 && equals != std::string::npos) {
+        kept["env_" + text.substr(0, equals)] = text.substr(equals + 1);
+      }
+    }
+  }
+  return kept;
+}
+
+/// Microseconds a rank's profile predicts for its share of an average step.
+std::string profile_at_mean(const CostModel& cost, int rank, const Workload& workload) {
+  const std::int64_t load = std::int64_t{workload.tokens} * workload.measured.topk / cost.ranks();
+  return fmt::format("{:.1f}", cost.seconds(rank, load) * 1e6);
+}
+
+}  // namespace
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
+  return text;
+}
+
+RunInfo describe(const Session& session, const Profile& profile,
+                 const std::vector<Placement>& placements, const std::vector<Turn>& schedule) {
+  const Options& options = session.options;
+  const auto hosts = session.comm.gather(session.place.host);
+  const auto cpus = session.comm.gather(cpu_list(session.place.cpus));
+  RunInfo info;
+  if (session.comm.rank() != 0) return info;
+  info.shape = {static_cast<int>(placements.size()),
+                options.steps,
+                session.model.layers,
+                session.comm.size(),
+                session.model.experts,
+                session.linear.slots,
+                static_cast<int>(schedule.size())};
+  info.turns = schedule;
+  info.model = {session.model.topk, session.model.shared, session.model.hidden, session.model.ffn,
+                static_cast<int>(session.layers->row_bytes())};
+  info.placements = placements;
+  info.labels = labels_of(placements);
+  const CostModel cost(profile);
+  for (const Placement& placement : placements) {
+    const auto predicted = predicted_layer_seconds(session.workload.measured, placement, cost);
+    info.predicted_layer_time.insert(info.predicted_layer_time.end(), predicted.begin(),
+                                     predicted.end());
+  }
+  info.expert_tokens = session.workload.measured.tokens;
+  info.profile = profile;
+  info.slowdown = session.slowdown;
+  info.clock = name_of(session.clock);
+  info.config = to_json(options);
+  info.command_line = options.command_line;
+  info.seed = options.seed;
+  info.block_steps = options.block;
+  const std::size_t nodes = std::set<std::string>(hosts.begin(), hosts.end()).size();
+  info.facts = allowed_environment();
+  info.facts["program"] = program_version();
+  info.facts["build"] = build_description();
+  info.facts["mpi"] = MpiSession::library_version();
+  info.facts["device"] = session.device->name();
+  info.facts["nodes"] = fmt::format("{} node{}", nodes, nodes == 1 ? "" : "s");
+  info.facts["started"] = utc_now();
+  info.facts["clock_reason"] = session.clock_reason;
+  info.facts["model"] = session.describe_model();
+  info.facts["routing"] =
+      fmt::format("{}, {} tokens a step", session.workload.label, session.workload.tokens);
+  info.facts["trace_digest"] = digest(session.workload.measured);
+  info.facts["trace_source"] = session.workload.measured.source;
+  info.facts["plan"] = fmt::format(
+      "planned on {}; {} steps measured in blocks of {}, {} discarded after every switch{}",
+      options.in_sample ? std::string("the measured steps themselves (IN-SAMPLE)")
+                        : fmt::format("{} earlier steps", session.workload.plan.steps),
+      options.steps, options.block, options.warmup, options.resident ? ", experts resident" : "");
+  info.facts["profile_source"] = options.profile.empty() ? "measured in this run" : options.profile;
+  info.rank_facts["host"] = hosts;
+  info.rank_facts["cpus"] = cpus;
+  for (int rank = 0; rank < session.comm.size(); ++rank) {
+    info.rank_facts["profile_us"].push_back(profile_at_mean(cost, rank, session.workload));
+  }
+  return info;
+}
+
+}  // namespace gembench

@@ -1,0 +1,67 @@
+#include "harness/stop.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+
+#include "harness/agreement.hpp"
+#include "moe_layer/clock.hpp"
+
+namespace gembench {
+namespace {
+
+volatile std::sig_atomic_t asked_by = 0;
+double deadline = 0;  // wall_seconds(), 0 = none
+double limit = 0;
+
+extern "C" void on_stop(int signal) {
+  asked_by = signal;
+}
+
+extern "C" void on_hang(int) {
+  constexpr char text[] =
+      "gembench: the time limit is over and this rank does not answer: look for "
+      "a rank or a network that hangs\n";
+  [[maybe_unused]] const auto written = write(STDERR_FILENO, text, sizeof text - 1);
+  _exit(static_cast<int>(ExitCode::timeout));
+}
+
+void handle(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
+  sigaction(signal, &action, nullptr);
+}
+
+}  // namespace
+
+void watch_for_stop(double timeout_seconds) {
+  handle(SIGTERM, on_stop);
+  handle(SIGINT, on_stop);
+  handle(SIGXFSZ, SIG_IGN);
+  if (timeout_seconds <= 0) return;
+  limit = timeout_seconds;
+  deadline = wall_seconds() + timeout_seconds;
+  handle(SIGALRM, on_hang);
+  alarm(static_cast<unsigned>(std::ceil(std::min(timeout_seconds, 1e8))) + kGraceSeconds);
+}
+
+void throw_if_stopped(const Comm& comm, const std::string& kept) {
+  const bool late = deadline > 0 && wall_seconds() > deadline;
+  // One number for both, so that one reduction is enough: a signal counts more.
+  const double worst = comm.max(asked_by != 0 ? 1000.0 + asked_by : late ? 1.0 : 0.0);
+  if (worst >= 1000) {
+    throw AgreedError(
+        ExitCode::failed,
+        fmt::format("ended by {}: {}", worst - 1000 == SIGINT ? "SIGINT" : "SIGTERM", kept));
+  }
+  if (worst > 0) {
+    throw AgreedError(ExitCode::timeout,
+                      fmt::format("not done after --timeout {:g} s: {}", limit, kept));
+  }
+}
+
+}  // namespace gembench

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+#include "moe_layer/comm.hpp"
+
+namespace gembench {
+
+/// From now on SIGTERM and SIGINT ask for an end in order (a second one ends at once), and so does
+/// a time limit (seconds from now, 0 = none). A process that has not ended kGraceSeconds after the
+/// limit, because it hangs, exits with the timeout code. A file-size limit becomes a write error.
+void watch_for_stop(double timeout_seconds);
+inline constexpr int kGraceSeconds = 10;
+
+/// Collective: if any rank has been asked to end, all throw the same error: failed or timeout.
+/// `kept` ends the sentence: what is safe, and how to go on.
+void throw_if_stopped(const Comm& comm, const std::string& kept);
+
+}  // namespace gembench
