@@ -157,12 +157,17 @@ class Reduction {
   std::vector<std::vector<std::int64_t>> tokens_;  // [layer][rank]
 };
 
-double predicted_step(const RunInfo& info, int placement) {
-  const auto& all = info.predicted_layer_time;
-  const std::size_t size = sz(info.shape.steps) * sz(info.shape.layers);
-  const auto first = all.begin() + static_cast<std::ptrdiff_t>(sz(placement) * size);
-  return std::accumulate(first, first + static_cast<std::ptrdiff_t>(size), 0.0) /
-         static_cast<double>(info.shape.steps);
+/// Mean over the measured steps.
+double predicted_step(const RunInfo& info, int placement, const std::vector<std::int64_t>& blocks) {
+  const std::size_t steps = sz(info.shape.steps), layers = sz(info.shape.layers);
+  std::vector<double> predicted;
+  for (std::size_t step = 0; step < steps; ++step) {
+    if (blocks[step] < 0) continue;
+    const auto first = info.predicted_layer_time.begin() +
+                       static_cast<std::ptrdiff_t>((sz(placement) * steps + step) * layers);
+    predicted.push_back(std::accumulate(first, first + info.shape.layers, 0.0));
+  }
+  return mean(predicted);
 }
 
 /// Rows of payload of all measured steps and layers, those that stayed on their rank included; NaN
@@ -222,7 +227,7 @@ Comparison compare(const RunReader& file, double non_moe_time) {
     }
     PlacementSummary summary = reduction.summary();
     summary.label = info.labels[sz(placement)];
-    summary.predicted = predicted_step(info, placement);
+    summary.predicted = predicted_step(info, placement, blocks);
     summary.rates = reduction.rates(info.model);
     summary.rates.distinct_ranks =
         rows_sent(file, placement) / info.shape.layers / std::max(1.0, reduction.tokens_in_steps());

@@ -105,7 +105,7 @@ std::string dry_run(Session& session, const Profile& profile,
                     "# time: {} steps, warm-up and checks included, of {:.3f} s wall clock (one "
                     "step under "
                     "linear): about {:.0f} s, and the switches\n"
-                    "# memory: {:.0f} MiB a rank\n# file: at most {:.1f} MiB, before compression\n",
+                    "# memory: {:.0f} MiB a rank\n# file: at most {:.2f} MiB, before compression\n",
                     steps, step, seconds, memory / 0x1p20, bytes / 0x1p20);
 }
 

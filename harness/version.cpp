@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <boost/version.hpp>
+#include <nlohmann/json.hpp>
 
 #include "git_commit.hpp"  // made by the build
+#include "moe_layer/clock.hpp"
 #include "moe_layer/comm.hpp"
 #include "moe_layer/cpu_gemm.hpp"
+#include "results/hdf5.hpp"
 #include "results/run_file.hpp"
 
 namespace gembench {
@@ -20,10 +23,14 @@ std::string build_description() {
 }
 
 std::string version_text() {
-  return fmt::format("{}\nbuild {}\nresults schema {} {}\n{}\n{}\nBoost {}.{}\n", program_version(),
-                     build_description(), kRunSchema, kRunSchemaVersion,
-                     MpiSession::library_version(), cpu_gemm_version(), BOOST_VERSION / 100000,
-                     BOOST_VERSION / 100 % 1000);
+  return fmt::format(
+      "{}\nbuild {}\nresults schema {} {}\n{}\n{}\n{}\n{}\nBoost {}.{}\nfmt {}.{}.{}\n"
+      "nlohmann/json {}.{}.{}\n",
+      program_version(), build_description(), kRunSchema, kRunSchemaVersion,
+      MpiSession::library_version(), cpu_gemm_version(), h5::library_version(), hwloc_version(),
+      BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, FMT_VERSION / 10000,
+      FMT_VERSION / 100 % 100, FMT_VERSION % 100, NLOHMANN_JSON_VERSION_MAJOR,
+      NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH);
 }
 
 }  // namespace gembench

@@ -137,4 +137,8 @@ bool every_rank_has_own_cpu(const Comm& comm, const RankPlace& mine) {
   return verdict[0] == 1;
 }
 
+std::string hwloc_version() {
+  return fmt::format("hwloc {}.{}", HWLOC_API_VERSION >> 16, HWLOC_API_VERSION >> 8 & 0xff);
+}
+
 }  // namespace gembench

@@ -39,4 +39,7 @@ struct RankPlace {
 /// Collective: does every rank of every node have its own CPU?
 [[nodiscard]] bool every_rank_has_own_cpu(const Comm& comm, const RankPlace& mine);
 
+/// "hwloc 2.9": the interface this was built with.
+[[nodiscard]] std::string hwloc_version();
+
 }  // namespace gembench

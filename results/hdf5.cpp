@@ -80,6 +80,13 @@ std::int64_t File::check(std::int64_t result) const {
   return result;
 }
 
+std::string library_version() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return "HDF5 " + std::to_string(major) + "." + std::to_string(minor) + "." +
+         std::to_string(release);
+}
+
 File File::create(const std::filesystem::path& path) {
   prepare_library();
   File file(path, ExitCode::output);

@@ -16,6 +16,9 @@
 /// A thin layer over the HDF5 C API for the files of this folder: only its sources see <hdf5.h>.
 namespace gembench::h5 {
 
+/// "HDF5 1.10.8"
+[[nodiscard]] std::string library_version();
+
 /// Owner of one HDF5 identifier (hid_t).
 class Handle {
  public:
@@ -87,6 +90,8 @@ class File {
   /// After a failed write the file is left as the last flush left it; otherwise it is closed.
   ~File();
   void close();
+  /// Errors name the new path from now on.
+  void was_renamed(const std::filesystem::path& path) { path_ = path; }
   /// Reserves the disk space first: a full disk is noticed before anything on it is changed.
   void flush();
 

@@ -30,13 +30,12 @@ TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
   Session session(comm, options);
   const std::vector<Placement> placements{session.linear, session.linear};
   std::vector<Block> kept;
-  const RunEnd end = measure({comm, *session.device, session.model, *session.store, *session.layers,
-                              session.workload, placements, options, session.clock},
+  const auto schedule = make_schedule(options.steps, options.block, 2, options.seed);
+  const RunEnd end = measure(session, placements, schedule, {},
                              [&](const Block& block) { kept.push_back(block); });
   EXPECT_TRUE(end.check.passed) << end.check.message;
   EXPECT_EQ(end.check.checked_tokens, 2 * 8 * 2 * comm.size())
       << "placements, steps, layers, ranks";
-  EXPECT_EQ(end.moves.size(), 4U);
   if (comm.rank() != 0) {
     EXPECT_TRUE(kept.empty());
     return;
@@ -44,7 +43,9 @@ TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
   ASSERT_EQ(kept.size(), 4U);
   std::int64_t next = 0;
   for (const Block& block : kept) {
-    EXPECT_EQ(block.steps, 4);
+    EXPECT_EQ(block.at.steps, 4);
+    EXPECT_GE(block.notes.experts_moved, 0);
+    EXPECT_EQ(block.notes.check_passed, 1);
     for (const auto order : block.order) EXPECT_EQ(order, next++);
     for (const double seconds : block.step_time) EXPECT_GT(seconds, 0);
     for (const double seconds : block.time[static_cast<std::size_t>(TimeField::barrier_wait)]) {
@@ -67,18 +68,66 @@ TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_
     Buffer& weights = session.store->held(0, expert);
     std::memset(weights.as<char>(), 0, weights.bytes());
   }
-  const RunEnd end = measure({comm,
-                              *session.device,
-                              session.model,
-                              *session.store,
-                              *session.layers,
-                              session.workload,
-                              {session.linear},
-                              options,
-                              session.clock},
+  const RunEnd end = measure(session, {session.linear},
+                             make_schedule(options.steps, options.block, 1, options.seed), {},
                              [](const Block&) {});
   EXPECT_FALSE(end.check.passed);
   EXPECT_EQ(end.check.message.find("linear step 0 layer 0 token "), 0U) << end.check.message;
+}
+
+TEST(Measure, what_an_earlier_run_has_finished_is_not_run_again_but_counted) {
+  const Comm comm = Comm::world();
+  const Options options = small_run();
+  Session session(comm, options);
+  const std::vector<Placement> placements{session.linear, session.linear};
+  const auto schedule = make_schedule(options.steps, options.block, 2, options.seed);
+  std::vector<Block> all;
+  const RunEnd whole =
+      measure(session, placements, schedule, {}, [&](const Block& block) { all.push_back(block); });
+
+  FinishedTurns finished;
+  finished.done = {1, 0, 1, 0};
+  finished.notes.resize(4);
+  for (const std::size_t turn : {0U, 2U}) {
+    finished.notes[turn].checked_tokens = 4 * 2 * comm.size();
+    finished.notes[turn].check_error = turn == 0 ? 0.5 : 0.25;
+    finished.notes[turn].check_passed = 1;
+  }
+  std::vector<Block> kept;
+  RunEnd end = measure(session, placements, schedule, finished,
+                       [&](const Block& block) { kept.push_back(block); });
+  EXPECT_EQ(end.bytes_pair, whole.bytes_pair)
+      << "payload of finished turns is counted from routing";
+  EXPECT_EQ(end.check.checked_tokens, whole.check.checked_tokens);
+  EXPECT_EQ(end.check.worst_error, 0.5) << "the verdict covers both runs";
+  EXPECT_TRUE(end.check.passed);
+  if (comm.rank() == 0) {
+    ASSERT_EQ(kept.size(), 2U);
+    for (const std::size_t i : {0U, 1U}) {
+      const Block &now = kept[i], &before = all[2 * i + 1];
+      EXPECT_EQ(now.turn, before.turn);
+      EXPECT_EQ(now.order, before.order);
+      EXPECT_EQ(now.count, before.count);
+    }
+  }
+
+  finished.notes[2].check_passed = 0;
+  end = measure(session, placements, schedule, finished, [](const Block&) {});
+  EXPECT_FALSE(end.check.passed);
+  EXPECT_NE(end.check.message, "");
+}
+
+TEST(Measure, tokens_are_split_as_asked) {
+  const Comm comm = Comm::world();
+  Options options = small_run();
+  for (int rank = 0; rank < comm.size(); ++rank) options.tokens_per_rank.push_back(rank * 10 + 7);
+  options.tokens.reset();
+  Session session(comm, options);
+  EXPECT_EQ(session.tokens_of(0).count, comm.rank() * 10 + 7);
+  const RunEnd end = measure(session, {session.linear},
+                             make_schedule(options.steps, options.block, 1, options.seed), {},
+                             [](const Block&) {});
+  EXPECT_TRUE(end.check.passed) << end.check.message;
 }
 
 }  // namespace

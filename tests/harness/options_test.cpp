@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "placement/error.hpp"
 
 namespace gembench {
@@ -38,11 +41,13 @@ TEST(Options, a_trace_implies_its_routing) {
 TEST(Options, help_and_version_are_texts) {
   for (const char* command : {"run", "profile", "trace", "plan", "score", "compare", "list"}) {
     const Parsed parsed = parse({command, "--help"});
-    ASSERT_TRUE(parsed.help) << command;
-    EXPECT_EQ(parsed.help->find("Usage: gembench "), 0U);
+    ASSERT_TRUE(parsed.text) << command;
+    EXPECT_EQ(parsed.text->find("Usage: gembench "), 0U);
   }
-  EXPECT_TRUE(parse({"--help"}).help);
-  EXPECT_NE(parse({"--version"}).help->find("oneDNN"), std::string::npos);
+  EXPECT_TRUE(parse({"--help"}).text);
+  for (const char* library : {"oneDNN", "Open MPI", "HDF5", "hwloc", "Boost", "fmt"}) {
+    EXPECT_NE(parse({"--version"}).text->find(library), std::string::npos) << library;
+  }
 }
 
 struct Mistake {
@@ -70,6 +75,15 @@ TEST(Options, mistakes_are_usage_errors_that_name_the_remedy) {
       {{"run", "--scale", "x", "-o", "a"}, "scale"},
       {{"run", "--non-moe-time", "nan", "-o", "a"}, "non-moe-time"},
       {{"run", "stray", "-o", "a"}, "gembench run --help"},
+      {{"run", "--tokens", "64:32", "-o", "a"}, "--tokens '64:32'"},
+      {{"run", "--tokens", "64:128:x1", "-o", "a"}, "does not grow"},
+      {{"run", "--tokens", "1:100:1", "-o", "a"}, "too many"},
+      {{"profile", "--tokens", "64,128", "-o", "a"}, "only run"},
+      {{"run", "--tokens", "64,128", "--trace", "t.h5", "-o", "a"}, "drop --tokens or --trace"},
+      {{"run", "--tokens-per-rank", "1,x", "-o", "a"}, "--tokens-per-rank"},
+      {{"run", "--resume", "--overwrite", "-o", "a"}, "exclude"},
+      {{"run", "--timeout", "-1", "-o", "a"}, "timeout"},
+      {{"run", "--config", "/nowhere/c.ini", "-o", "a"}, "/nowhere/c.ini"},
   };
   for (const Mistake& mistake : mistakes) {
     std::string line;
@@ -88,6 +102,81 @@ TEST(Options, mistakes_are_usage_errors_that_name_the_remedy) {
 TEST(Options, json_tells_two_command_lines_apart) {
   EXPECT_NE(to_json(parse({"run", "-o", "a", "--seed", "1"}).options),
             to_json(parse({"run", "-o", "a", "--seed", "2"}).options));
+}
+
+TEST(Options, json_is_silent_about_where_and_how_results_are_shown) {
+  EXPECT_EQ(to_json(parse({"run", "-o", "a", "-q"}).options),
+            to_json(parse({"run", "-o", "b", "--overwrite", "--format", "json"}).options));
+}
+
+TEST(Options, sweeps_are_lists_factors_or_increments) {
+  const auto sweep = [](const char* text) {
+    return parse({"run", "-o", "a", "--tokens", text}).options.token_sweep;
+  };
+  EXPECT_EQ(sweep("1K"), (std::vector<int>{1024}));
+  EXPECT_EQ(sweep("256,64,64"), (std::vector<int>{64, 256}));
+  EXPECT_EQ(sweep("64:1024:x4"), (std::vector<int>{64, 256, 1024}));
+  EXPECT_EQ(sweep("64:500"), (std::vector<int>{64, 128, 256}));
+  EXPECT_EQ(sweep("10:30:10"), (std::vector<int>{10, 20, 30}));
+}
+
+class Config : public testing::Test {
+ protected:
+  Config() : path_(testing::TempDir() + "gembench_options_test.ini") {}
+  ~Config() override { std::filesystem::remove(path_); }
+  Parsed parse_with(const std::string& text, std::vector<const char*> more = {}) {
+    std::ofstream(path_) << text;
+    more.insert(more.begin(), {"run", "--config", path_.c_str()});
+    return parse(more);
+  }
+  std::string path_;
+};
+
+TEST_F(Config, what_is_printed_is_read_back_the_same) {
+  const Options before = parse({"run",
+                                "-o",
+                                "a b.h5",
+                                "--layers",
+                                "3",
+                                "--tokens",
+                                "64:256:x2",
+                                "--steps",
+                                "16K",
+                                "--placements",
+                                "gem",
+                                "--slowdown",
+                                "1,1.25",
+                                "--timeout",
+                                "0.1",
+                                "--in-sample",
+                                "--resume",
+                                "--seed",
+                                "18446744073709551615",
+                                "--non-moe-time",
+                                "1e-05"})
+                             .options;
+  const std::string text = to_config(before);
+  const Options after = parse_with(text).options;
+  EXPECT_EQ(to_config(after), text);
+  EXPECT_EQ(after.output, "a b.h5");
+  EXPECT_EQ(after.token_sweep, (std::vector<int>{64, 128, 256}));
+  EXPECT_EQ(after.slowdown, (std::vector<double>{1, 1.25}));
+  EXPECT_EQ(after.steps, 16384);
+  EXPECT_EQ(after.seed, 18446744073709551615U);
+  EXPECT_TRUE(after.in_sample && after.resume);
+}
+
+TEST_F(Config, the_command_line_wins) {
+  const Options options =
+      parse_with("output = a.h5\nsteps = 3\n# a comment\nlayers = 2\n", {"--steps", "5"}).options;
+  EXPECT_EQ(options.steps, 5);
+  EXPECT_EQ(options.layers, 2);
+}
+
+TEST_F(Config, what_is_unknown_or_wrong_is_refused_as_on_the_command_line) {
+  for (const char* text : {"step = 3\n", "steps = many\n", "no sense", "steps = 1\nsteps = 2\n"}) {
+    EXPECT_THROW(static_cast<void>(parse_with(text)), Error) << text;
+  }
 }
 
 }  // namespace

@@ -59,5 +59,26 @@ TEST(Workload, planned_steps_come_before_measured_ones) {
   EXPECT_EQ(in_sample.plan.tokens, in_sample.measured.tokens);
 }
 
+TEST(Workload, tokens_come_from_their_option_then_the_ranks_sum) {
+  Options options;
+  EXPECT_EQ(tokens_per_step(options), 1024);
+  options.tokens_per_rank = {1, 0, 6};
+  EXPECT_EQ(tokens_per_step(options), 7);
+  options.tokens = 70;
+  EXPECT_EQ(tokens_per_step(options), 70);
+  options.tokens.reset();
+  options.tokens_per_rank = {1 << 30, 1 << 30};
+  EXPECT_THROW(static_cast<void>(tokens_per_step(options)), Error);
+}
+
+TEST(Workload, a_digest_tells_loads_apart) {
+  Trace trace;
+  trace.tokens = {1, 2, 3};
+  const std::string before = digest(trace);
+  EXPECT_EQ(before.size(), 16U);
+  std::swap(trace.tokens[0], trace.tokens[1]);
+  EXPECT_NE(digest(trace), before);
+}
+
 }  // namespace
 }  // namespace gembench

@@ -105,5 +105,32 @@ TEST(RoutedIds, ranks_see_parts_of_one_and_the_same_deal) {
   EXPECT_NE(whole, routed_ids(trace, 0, 42, {0, 20}));
 }
 
+TEST(Routing, shares_are_kept_exactly_and_in_proportion) {
+  const std::vector<int> shares{10, 0, 100, 18};
+  for (const int tokens : {0, 1, 7, 64, 128, 1000}) {
+    int next = 0;
+    for (int rank = 0; rank < 4; ++rank) {
+      const TokenRange range = local_tokens(tokens, rank, shares);
+      EXPECT_EQ(range.first, next);
+      next += range.count;
+      EXPECT_NEAR(range.count, tokens * shares[static_cast<std::size_t>(rank)] / 128.0, 1.0);
+      if (tokens == 128) {
+        EXPECT_EQ(range.count, shares[static_cast<std::size_t>(rank)]);
+      }
+    }
+    EXPECT_EQ(next, tokens);
+  }
+}
+
+TEST(Routing, a_row_goes_once_to_every_rank_that_has_an_expert_of_the_token) {
+  // Two layers, three tokens, two of four experts each; experts 0, 1 on rank 0 and 2, 3 on rank 1
+  // in layer 0, the other way round in layer 1.
+  const std::vector<std::uint16_t> ids{0, 1, 1, 2, 3, 2, 0, 1, 0, 3, 2, 3};
+  const std::vector<Home> where{{0, 0}, {0, 1}, {1, 0}, {1, 1}, {1, 0}, {1, 1}, {0, 0}, {0, 1}};
+  std::vector<std::int64_t> rows{100, 0, 0, 0};
+  count_rows(ids, where, 2, 2, 2, rows);
+  EXPECT_EQ(rows, (std::vector<std::int64_t>{102, 2, 2, 2}));
+}
+
 }  // namespace
 }  // namespace gembench

@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 
-#include "harness/measure.hpp"
+#include "harness/turns.hpp"
 
 namespace gembench {
 namespace {
@@ -42,9 +42,9 @@ TEST(Schedule, the_order_within_blocks_is_drawn_from_the_seed) {
 }
 
 TEST(CpuTime, waits_are_the_distance_to_the_slowest_rank) {
-  const RunShape shape{1, 1, 2, 3, 3, 1};
+  const RunShape shape{1, 1, 2, 3, 3, 1, 1};
   Block block;
-  block.steps = 1;
+  block.at.steps = 1;
   for (auto& values : block.time) values.assign(6, NAN);
   auto& route = block.time[static_cast<std::size_t>(TimeField::route_time)];
   auto& expert = block.time[static_cast<std::size_t>(TimeField::expert_time)];
