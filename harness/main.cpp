@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <exception>
 #include <functional>
+#include <new>
 #include <string>
 
 #include "harness/agreement.hpp"
@@ -50,6 +51,9 @@ int with_mpi(int argc, char** argv, const std::function<void(const Comm&)>& work
   } catch (const Error& error) {
     code = static_cast<int>(error.code());
     reason = error.what();
+  } catch (const std::bad_alloc&) {
+    code = static_cast<int>(ExitCode::environment);
+    reason = "out of memory: use fewer --tokens or --layers, or a larger --scale";
   } catch (const std::exception& error) {
     reason = error.what();
   }

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <functional>
 
 #include "harness/agreement.hpp"
+#include "harness/memory.hpp"
 #include "harness/stop.hpp"
 #include "placement/strategy.hpp"
 
@@ -31,18 +31,6 @@ std::int64_t largest_load(const Trace& trace, int slots) {
     }
   }
   return largest;
-}
-
-/// Bytes the kernel says can still be had on this node; 0 = unknown.
-std::size_t available_memory() {
-  std::ifstream in("/proc/meminfo");
-  std::string name, unit;
-  std::size_t kib = 0;
-  while (in >> name >> kib) {
-    std::getline(in, unit);
-    if (name == "MemAvailable:") return kib * 1024;
-  }
-  return 0;
 }
 
 }  // namespace
@@ -175,16 +163,18 @@ void Session::require_memory() {
     const std::size_t hidden = sz(model.hidden) * 4;
     const std::size_t buffers = (3 * sz(limits_.rows) + 6 * sz(workload.tokens)) * hidden * 2;
     memory_needed = weights + buffers;
-    const std::size_t needed = memory_needed * sz(comm.node_size());
-    const std::size_t available = available_memory();
-    if (available > 0 && needed > available) {
-      throw Error(
-          ExitCode::environment,
-          fmt::format("{} ranks on {} need about {:.1f} GiB and {:.1f} are available: use a "
-                      "larger --scale, fewer --layers, or --weight-layers",
-                      comm.node_size(), place.host, static_cast<double>(needed) / 0x1p30,
-                      static_cast<double>(available) / 0x1p30));
-    }
+    const auto require = [&](const std::string& who, std::size_t needed, std::size_t left) {
+      if (left == 0 || needed <= left) return;
+      throw Error(ExitCode::environment,
+                  fmt::format("{} on {} need {:.1f} GiB of memory and {:.1f} are left: use a "
+                              "larger --scale, fewer --layers, or --weight-layers",
+                              who, place.host, static_cast<double>(needed) / 0x1p30,
+                              static_cast<double>(left) / 0x1p30));
+    };
+    require(fmt::format("{} ranks", comm.node_size()), memory_needed * sz(comm.node_size()),
+            node_memory_left());
+    require(fmt::format("rank {}, whose address space is limited,", comm.rank()), memory_needed,
+            own_memory_left());
   });
 }
 
