@@ -1,0 +1,216 @@
+#!/usr/bin/python3
+"""One rank dies: a random rank of a small run is killed (SIGKILL) at a random moment, many times.
+
+Every time the job must end within 10 s and not with 0, and leave no rank behind. A FILE.partial, when
+there is one, must be readable and hold whole turns. `run --resume` must then complete it to a file
+whose routing, placements and schedule are those of a run that nobody disturbed.
+
+Moments are drawn from the whole run: start, profiling, measuring, profiling again, the end. Since
+writing takes but a thousandth of it, every third kill waits for the next write, give or take, and
+then it is the writing rank that dies. Half of the runs read a profile and plan with it; the others
+measure their own first, so they compare placements that no profile changes.
+
+mpirun of Open MPI 4.1 may itself hang when a rank dies while it connects to it in MPI_Init: all ranks
+are gone then, and mpirun waits in PMIx_server_finalize for a lock of its own. That is not the
+program's doing, so it is counted apart and may happen in one kill of ten.
+"""
+
+import argparse
+import dataclasses
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import tempfile
+import time
+
+import h5py
+import numpy
+
+import support
+
+LIMIT = 10.0  # seconds from the kill to the end of the job
+# Many short turns: 24 of them.
+SIZE = ["--model", "gpt-oss-20b", "--scale", "16", "--layers", "2", "--tokens", "128"]
+RUN = [*SIZE, "--steps", "24", "--block", "2", "--warmup", "1", "--plan-steps", "16",
+       "--profile-seconds", "0"]
+IDENTICAL = ["expert_tokens", "slots", "order", "block", "tokens", "bytes_sent", "bytes_pair",
+             "turns/to_placement", "turns/first_step", "turns/steps", "turns/in_block"]
+
+
+@dataclasses.dataclass
+class Case:
+    """A command that is killed, and what comes of it when it is not."""
+    ranks: int
+    words: list
+    seconds: float = 0
+    arrays: dict = dataclasses.field(default_factory=dict)
+
+
+def arrays_of(path):
+    with h5py.File(path) as file:
+        return {name: file[name][()] for name in IDENTICAL}
+
+
+def undisturbed(case, folder):
+    begin = time.monotonic()
+    result = support.run(case.ranks, folder, *case.words, "-o", "undisturbed.h5", "--overwrite")
+    case.seconds = time.monotonic() - begin
+    case.arrays = arrays_of(folder / "undisturbed.h5")
+    return result
+
+
+def ranks_of(launcher):
+    """{rank: process} of an mpirun."""
+    found = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            status = (entry / "stat").read_text().rpartition(")")[2].split()
+            if status[1] == str(launcher) and status[0] != "Z":
+                words = (entry / "environ").read_bytes().split(b"\0")
+                rank = [w for w in words if w.startswith(b"OMPI_COMM_WORLD_RANK=")]
+                found[int(rank[0].partition(b"=")[2])] = int(entry.name)
+        except (OSError, IndexError):  # no process, or gone meanwhile, or not a rank
+            continue
+    return found
+
+
+def alive(process):
+    try:
+        return pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for_write(partial, job):
+    """Until the file is written to, or the job has ended."""
+    def written():
+        return partial.stat().st_mtime_ns if partial.exists() else None
+    before = written()
+    while job.poll() is None and written() == before:
+        time.sleep(0.0005)
+
+
+def kill_one(case, folder, output, draw, on_write):
+    """Starts the run and kills a rank of it: (moment, rank, exit code or None for a job that did not
+    end, seconds it took, ranks left behind); nothing when the run was over by then."""
+    job = subprocess.Popen(support.launch(case.ranks, "run", *case.words, "-o", output, "-q"),
+                           cwd=folder, env={**os.environ, "GEMBENCH": support.PROGRAM},
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    begin = time.monotonic()
+    time.sleep(draw.uniform(0, case.seconds))
+    if on_write:
+        wait_for_write(folder / f"{output}.partial", job)
+        time.sleep(draw.uniform(0, 0.003))
+    processes = ranks_of(job.pid)
+    if not processes or (folder / output).exists():
+        job.wait()
+        return None
+    rank = 0 if on_write else draw.choice(sorted(processes))
+    killed = time.monotonic()
+    os.kill(processes[rank], signal.SIGKILL)
+    try:
+        code = job.wait(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        code = None
+    ended, left = time.monotonic() - killed, sum(map(alive, processes.values()))
+    if code is None:
+        job.kill()
+        job.wait()
+    return killed - begin, rank, code, ended, left
+
+
+def whole_turns(partial):
+    """(finished turns, what is wrong) of an unfinished file."""
+    with h5py.File(partial) as file:
+        if "placement" not in file:
+            return 0, None
+        turns = {name: file[f"turns/{name}"][()] for name in
+                 ("to_placement", "first_step", "steps", "in_block")}
+        block, time_, tokens = (file[name][()] for name in ("block", "layer_time", "tokens"))
+    finished = 0
+    for placement, first, steps, index in zip(*turns.values()):
+        of_turn = placement, slice(first, first + steps)
+        if (block[of_turn] == -1).all():
+            continue
+        finished += 1
+        if (block[of_turn] != index).any():
+            return finished, f"turn of block {index} is there in part"
+        if not numpy.isfinite(time_[of_turn]).all() or (tokens[of_turn] < 0).any():
+            return finished, f"turn of block {index} lacks readings"
+    return finished, None
+
+
+def wrong_with(case, folder, output, outcome):
+    """(finished turns, violations) after a kill; resumes the run."""
+    _, _, code, _, left = outcome
+    wrong, finished = [], 0
+    if code == 0:
+        wrong.append("exit code 0")
+    if left:
+        wrong.append(f"{left} ranks left behind")
+    partial = folder / f"{output}.partial"
+    if partial.exists():
+        try:
+            finished, what = whole_turns(partial)
+            wrong += [what] if what else []
+        except (OSError, KeyError) as error:
+            wrong.append(f"h5py: {error}")
+        shown = subprocess.run([support.PROGRAM, "compare", partial], capture_output=True, text=True,
+                               check=False)
+        if finished and shown.returncode != 0:
+            wrong.append(f"compare: {shown.stderr.strip()}")
+    resumed = subprocess.run(support.launch(case.ranks, "run", *case.words, "-o", output, "-q",
+                                            "--resume"), cwd=folder, capture_output=True, text=True,
+                             check=False, env={**os.environ, "GEMBENCH": support.PROGRAM})
+    if resumed.returncode != 0:
+        return finished, wrong + [f"--resume: {resumed.stderr.strip()}"]
+    arrays = arrays_of(folder / output)
+    wrong += [f"{name} differs" for name in IDENTICAL
+              if not numpy.array_equal(arrays[name], case.arrays[name])]
+    return finished, wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--runs", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1, help="of moments and ranks")
+    options = parser.parse_args()
+    draw = random.Random(options.seed)
+
+    with tempfile.TemporaryDirectory(prefix="gembench-kills-") as name:
+        folder, cases, violations, hangs = pathlib.Path(name), [], 0, 0
+        for ranks in (2, 4):
+            profile = f"profile{ranks}.h5"
+            support.good(support.launch(ranks, "profile", *SIZE, "--profile-seconds", "0", "-o",
+                                        profile, "-q"), folder)
+            cases += [Case(ranks, [*RUN, "--placements", "linear,gem", "--profile", profile]),
+                      Case(ranks, [*RUN, "--placements", "linear,round-robin"])]
+        for case in cases:
+            print(support.conditions(undisturbed(case, folder)))
+        print("# kill  ranks  profile  moment s  of s  rank  exit  after s  turns  violations")
+        kill = 0
+        while kill < options.runs:
+            case, output = cases[kill % len(cases)], f"{kill}.h5"
+            outcome = kill_one(case, folder, output, draw, on_write=kill % 3 == 2)
+            if outcome is None:  # too late: draw again
+                (folder / output).unlink(missing_ok=True)
+                continue
+            finished, wrong = wrong_with(case, folder, output, outcome)
+            moment, rank, code, ended, _ = outcome
+            print(f"  {kill:4}  {case.ranks:5}  {'read' if '--profile' in case.words else 'own':7}  "
+                  f"{moment:8.2f}  {case.seconds:4.1f}  {rank:4}  {'hung' if code is None else code:4}  {ended:7.2f}  "
+                  f"{finished:2}/{len(case.arrays['turns/steps'])}  {'; '.join(wrong) or '-'}",
+                  flush=True)
+            violations += bool(wrong)
+            hangs += code is None
+            kill += 1
+    support.verdict([
+        (violations == 0, f"{options.runs - violations} of {options.runs} kills without a violation"),
+        (hangs <= options.runs / 10, f"{hangs} times mpirun itself hung, its ranks gone"),
+    ])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+# Proofs of the comparison and of what survives a kill, in short forms: slow, so only with --full.
+# gembench_add_proof(NAME n SCRIPT file.py TIMEOUT s ARGS ..)
+function(gembench_add_proof)
+  cmake_parse_arguments(T "" "NAME;SCRIPT;TIMEOUT" "ARGS" ${ARGN})
+  # Debian's h5py belongs to /usr/bin/python3, whatever python3 comes first on the PATH.
+  add_test(NAME ${T_NAME}
+           COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/${T_SCRIPT} ${T_ARGS})
+  set_tests_properties(${T_NAME} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS slow RUN_SERIAL ON
+                       ENVIRONMENT "GEMBENCH=$<TARGET_FILE:gembench>")
+endfunction()
+
+gembench_add_proof(NAME bench.aa SCRIPT aa.py TIMEOUT 600 ARGS --runs 5)
+gembench_add_proof(NAME bench.planted SCRIPT planted.py TIMEOUT 600 ARGS --runs 3)
+gembench_add_proof(NAME bench.kills SCRIPT kills.py TIMEOUT 1800)

@@ -1,0 +1,82 @@
+"""What the proofs in this folder share: starting gembench, saying on what it ran, intervals."""
+
+import json
+import math
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import numpy
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = os.environ.get("GEMBENCH", str(TOP / "build/release/gembench"))
+TAIL = 0.025  # on either side of a 95 % interval
+
+
+def launch(ranks, *words):
+    """The command that starts gembench on `ranks` ranks as a user would."""
+    return [str(TOP / "jobs/local.sh"), "-n", str(ranks), *map(str, words)]
+
+
+def good(command, folder):
+    """Standard output of a command that has to succeed."""
+    done = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True,
+                          check=False, env={**os.environ, "GEMBENCH": PROGRAM})
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\nexited {done.returncode}:\n"
+                 f"{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def run(ranks, folder, *words):
+    """gembench run; what its --format json printed."""
+    return json.loads(good(launch(ranks, "run", *words, "--format", "json", "-q"), folder))
+
+
+def conditions(result):
+    """Header lines of a table: device, clock, cores, emulation of a run (its JSON)."""
+    facts, slowdown = result["facts"], result["emulated_slowdown"]
+    emulated = ("slowdown " + ",".join(f"{s:g}" for s in slowdown) + " emulated"
+                if any(s != 1 for s in slowdown) else "nothing emulated")
+    return (f"# {facts['program']}, {facts['device']}\n"
+            f"# {len(slowdown)} ranks, {len(os.sched_getaffinity(0))} cores, {emulated}\n"
+            f"# clock {result['clock']}: {facts['clock_reason']}")
+
+
+def least_inside(runs, chance=1 - 2 * TAIL, error=0.02):
+    """How many of `runs` independent intervals must hold the truth: the most that honest ones,
+    each right with `chance`, miss in at most `error` of the cases. 17 of 20."""
+    missed = 0.0
+    for inside in range(runs + 1):
+        missed += math.comb(runs, inside) * chance**inside * (1 - chance) ** (runs - inside)
+        if missed > error:
+            return inside
+    return runs
+
+
+def student(freedom):
+    """Student's t beyond which TAIL lies: Cornish and Fisher's series, within 1 % from 4 on."""
+    z = statistics.NormalDist().inv_cdf(1 - TAIL)
+    return (z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+            + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3))
+
+
+def paired_difference(a, b, block, resamples=10000):
+    """b against a over the same steps: (mean, low, high) of sum(b) / sum(a) - 1, the 95 % interval
+    by resampling whole blocks, widened as few blocks need it. By gembench's recipe, not its code."""
+    blocks = numpy.unique(block)
+    sums = numpy.array([[values[block == one].sum() for values in (a, b)] for one in blocks])
+    n = len(blocks)
+    drawn = sums[numpy.random.default_rng(0).integers(n, size=(resamples, n))].sum(axis=1)
+    tail = statistics.NormalDist().cdf(-math.sqrt(n / (n - 1)) * student(n - 1))
+    low, high = numpy.quantile(drawn[:, 1] / drawn[:, 0] - 1, [tail, 1 - tail])
+    return b.sum() / a.sum() - 1, low, high
+
+
+def verdict(lines):
+    """Prints (held, sentence) pairs and exits: 1 when one does not hold."""
+    for held, sentence in lines:
+        print(f"# {'ok  ' if held else 'MISS'} {sentence}")
+    sys.exit(0 if all(held for held, _ in lines) else 1)
