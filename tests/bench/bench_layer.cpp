@@ -57,9 +57,9 @@ int run(const Effort& effort) {
     return 0;
   }
   Effort many = effort;  // a small difference wants many pairs
-  many.pairs = 201;
+  many.pairs = 1001;
   many.fewest_pairs = 101;
-  many.enough_seconds = 15;
+  many.enough_seconds = 12;
   time_layers(comm, many, "gpt-oss-20b", 32, 64);
   time_layers(comm, many, "gpt-oss-20b", 8, 64);
   time_layers(comm, many, "gpt-oss-20b", 4, 256);

@@ -16,10 +16,10 @@
 namespace gembench::bench {
 
 struct Effort {
-  int pairs = 41;                ///< readings of each side ..
-  int fewest_pairs = 15;         ///< .. or fewer, but not fewer than this, ..
-  double enough_seconds = 4;     ///< .. once a comparison has taken so long
-  double batch_seconds = 20e-3;  ///< a reading repeats the work until it takes this long
+  int pairs = 161;              ///< readings of each side ..
+  int fewest_pairs = 15;        ///< .. or fewer, but not fewer than this, ..
+  double enough_seconds = 4;    ///< .. once a comparison has taken so long
+  double batch_seconds = 5e-3;  ///< a reading repeats the work until it takes this long
 
   /// The command line: `--quick` asks only whether everything runs.
   static Effort from(int argc, char** argv) {
