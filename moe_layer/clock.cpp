@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 #include <hwloc.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 #include <fstream>
 #include <functional>
 #include <map>

@@ -32,7 +32,8 @@ def main():
             result = support.run(options.ranks, folder, *SIZE, "--placements", "linear,linear",
                                  "--clock", options.clock, "--seed", seed, "-o", f"{seed}.h5")
             if seed == 1:
-                print(f"{support.conditions(result)}\n# seed  difference %   95 % interval      holds 0")
+                print(f"{support.conditions(result)}\n"
+                      "# seed  difference %   95 % interval      holds 0")
             one = result["placements"][1]["difference"]
             holds = one["low"] <= 0 <= one["high"]
             differences.append(one["mean"])

@@ -12,6 +12,7 @@ import numpy
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("GEMBENCH", str(TOP / "build/release/gembench"))
+ENVIRONMENT = {**os.environ, "GEMBENCH": PROGRAM}  # as jobs/local.sh reads it
 TAIL = 0.025  # on either side of a 95 % interval
 
 
@@ -20,10 +21,14 @@ def launch(ranks, *words):
     return [str(TOP / "jobs/local.sh"), "-n", str(ranks), *map(str, words)]
 
 
+def call(command, folder):
+    return subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True,
+                          check=False, env=ENVIRONMENT)
+
+
 def good(command, folder):
     """Standard output of a command that has to succeed."""
-    done = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True,
-                          check=False, env={**os.environ, "GEMBENCH": PROGRAM})
+    done = call(command, folder)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}\nexited {done.returncode}:\n"
                  f"{done.stdout}{done.stderr}")
@@ -64,8 +69,8 @@ def student(freedom):
 
 
 def paired_difference(a, b, block, resamples=10000):
-    """b against a over the same steps: (mean, low, high) of sum(b) / sum(a) - 1, the 95 % interval
-    by resampling whole blocks, widened as few blocks need it. By gembench's recipe, not its code."""
+    """b against a over the same steps: (mean, low, high) of sum(b) / sum(a) - 1, the 95 %
+    interval by resampling whole blocks, widened as few blocks need it: gembench's recipe."""
     blocks = numpy.unique(block)
     sums = numpy.array([[values[block == one].sum() for values in (a, b)] for one in blocks])
     n = len(blocks)
