@@ -40,16 +40,19 @@ Earlier find_earlier(const std::string& output) {
   return RunReader::holds_nothing(partial) ? Earlier::nothing : Earlier::unfinished;
 }
 
-void require_same_run(const RunInfo& earlier, const RunInfo& mine) {
-  require_same("number of ranks", fmt::format("{}", earlier.shape.ranks),
-               fmt::format("{}", mine.shape.ranks));
+void require_same_request(const RunInfo& earlier, int ranks, const std::string& config,
+                          const std::string& trace_digest) {
+  require_same("number of ranks", fmt::format("{}", earlier.shape.ranks), fmt::format("{}", ranks));
   const auto before = nlohmann::ordered_json::parse(earlier.config, nullptr, false);
-  const auto now = nlohmann::ordered_json::parse(mine.config, nullptr, false);
+  const auto now = nlohmann::ordered_json::parse(config, nullptr, false);
   for (const auto& [name, value] : now.items()) {
     const bool known = before.is_object() && before.contains(name);
     require_same("--" + name, known ? before[name].dump() : "none", value.dump());
   }
-  require_same("loads", fact(earlier, "trace_digest"), fact(mine, "trace_digest"));
+  require_same("loads", fact(earlier, "trace_digest"), trace_digest);
+}
+
+void require_same_machine(const RunInfo& earlier, const RunInfo& mine) {
   require_same("program", fact(earlier, "program"), fact(mine, "program"));
   require_same("device", fact(earlier, "device"), fact(mine, "device"));
   require_same("clock", earlier.clock, mine.clock);

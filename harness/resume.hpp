@@ -13,10 +13,14 @@ enum class Earlier {
 };
 [[nodiscard]] Earlier find_earlier(const std::string& output);
 
-/// Refuses (usage error that names the first difference) to continue a file whose run differs from
-/// `mine` in options, loads, program, device, clock or nodes: its profile and its numbers would not
-/// be of one run.
-void require_same_run(const RunInfo& earlier, const RunInfo& mine);
+// What an unfinished run and this one must have in common, or profile and numbers would not be of
+// one run. Both are usage errors that name the first difference.
+
+/// The same ranks, options (JSON) and loads (digest).
+void require_same_request(const RunInfo& earlier, int ranks, const std::string& config,
+                          const std::string& trace_digest);
+/// The same program, device, clock and nodes.
+void require_same_machine(const RunInfo& earlier, const RunInfo& mine);
 
 /// Collective: the turns that rank 0's file holds, on every rank. `file` is null elsewhere.
 [[nodiscard]] FinishedTurns finished_turns(const Comm& comm, const RunReader* file);

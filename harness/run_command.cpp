@@ -155,10 +155,12 @@ class Run {
   /// Profile and placements: those of the unfinished file, or new ones.
   void plan(Session& session) {
     if (earlier_ == Earlier::unfinished) {
-      if (reader_) {
+      on_root(comm_, [&] {
+        require_same_request(reader_->info(), comm_.size(), to_json(options_),
+                             digest(session.workload.measured));
         profile_ = reader_->info().profile;
         placements_ = reader_->info().placements;
-      }
+      });
     } else {
       double begin = wall_seconds();
       profile_ = obtain_profile(session);
@@ -169,11 +171,6 @@ class Run {
       seconds_["plan"] = wall_seconds() - begin;
       throw_if_stopped(comm_, "nothing was measured yet");
     }
-    on_root(comm_, [&] {
-      if (placements_.size() != options_.placements.size()) {
-        throw usage_error("--resume needs the --placements of the unfinished run");
-      }
-    });
     share(session, placements_);
   }
 
@@ -184,7 +181,7 @@ class Run {
         writer_->describe(info);
         return;
       }
-      require_same_run(reader_->info(), info);
+      require_same_machine(reader_->info(), info);
       writer_ = std::make_unique<RunWriter>(
           options_.output, *reader_,
           std::map<std::string, std::string>{{"resumed", "last at " + utc_now()}});

@@ -106,7 +106,15 @@ File File::open(const std::filesystem::path& path) {
   if (!std::filesystem::is_regular_file(status)) file.refuse("it is not a regular file");
   const auto access = access_list(false);
   if (H5Fis_hdf5(path.c_str()) == 0) file.refuse("it is not an HDF5 file");
-  file.id_ = Handle(file.check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get())), H5Fclose);
+  const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get());
+  const std::string reason = id < 0 ? last_reason() : "";
+  if (reason == std::strerror(EAGAIN)) {  // its writer's lock
+    file.refuse(
+        "a run is writing it: wait for its end, or set HDF5_USE_FILE_LOCKING=FALSE to "
+        "look at the blocks there are");
+  }
+  if (id < 0) file.refuse(reason);
+  file.id_ = Handle(id, H5Fclose);
   return file;
 }
 

@@ -71,6 +71,14 @@ std::uint64_t product(const Extents& extents, std::uint64_t factor = 1) {
   return factor;
 }
 
+/// Of a number above 1; itself when it is prime.
+std::uint64_t smallest_divisor(std::uint64_t number) {
+  for (std::uint64_t divisor = 2; divisor * divisor <= number; ++divisor) {
+    if (number % divisor == 0) return divisor;
+  }
+  return number;
+}
+
 Extents chunk_of(const Variable& variable, const Extents& extents, std::uint64_t steps) {
   Extents chunk = extents;
   for (std::size_t d = 0; d < chunk.size(); ++d) {
@@ -79,7 +87,11 @@ Extents chunk_of(const Variable& variable, const Extents& extents, std::uint64_t
   }
   const auto size = H5Tget_size(file_type(variable.type));
   for (std::size_t d = 0; d < chunk.size(); ++d) {
-    while (chunk[d] > 1 && product(chunk, size) > kMaxWrittenChunk) chunk[d] = (chunk[d] + 1) / 2;
+    // Steps of a placement by a divisor: where larger chunks meet, smaller ones do as well.
+    const bool of_turns = d > 0 && variable.dims[d] == "step";
+    while (chunk[d] > 1 && product(chunk, size) > kMaxWrittenChunk) {
+      chunk[d] = of_turns ? chunk[d] / smallest_divisor(chunk[d]) : (chunk[d] + 1) / 2;
+    }
   }
   return chunk;
 }
@@ -108,7 +120,10 @@ void File::make_dataset(const Variable& variable, const Extents& extents, std::u
     check(H5Pset_chunk(list.get(), static_cast<int>(dims.size()), dims.data()));
     check(H5Pset_shuffle(list.get()));
     check(H5Pset_deflate(list.get(), kDeflateLevel));
-  } else {
+  }
+  // What is filled bit by bit has all of its index from the start: a new chunk changes an entry of
+  // it in place. An index that grew would be in pieces after a kill in the middle of a flush.
+  if (fill || variable.layout == Layout::whole) {
     check(H5Pset_alloc_time(list.get(), H5D_ALLOC_TIME_EARLY));
   }
   const std::string name(variable.name);

@@ -43,7 +43,12 @@ h5::File open_working(const fs::path& path, Existing existing, Partial partial) 
   // Removed, not truncated: another run that still writes it keeps its own file.
   fs::remove(working, error);
   if (error && error != std::errc::not_a_directory) throw output_error(working, error.message());
-  return h5::File::create(working);
+  try {
+    return h5::File::create(working);
+  } catch (const Error&) {  // on a full disk the name alone can be made
+    if (fs::file_size(working, error) == 0) fs::remove(working, error);
+    throw;
+  }
 }
 
 }  // namespace
@@ -68,6 +73,7 @@ void OutputFile::replace_partial() {
   fs::rename(working_path_, partial_of(path_), error);
   if (error) throw output_error(partial_of(path_), error.message());
   working_path_ = partial_of(path_);
+  file_.was_renamed(working_path_);
   worth_keeping_ = true;
 }
 

@@ -68,6 +68,7 @@ struct Turn {
   int first_step = 0;
   int steps = 0;
   int block = 0;  ///< index of the block of steps that all placements run side by side
+  bool operator==(const Turn&) const = default;
 };
 
 /// Everything known before the first measured step.

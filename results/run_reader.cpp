@@ -74,8 +74,7 @@ std::vector<Turn> read_turns(const File& file, const RunShape& shape) {
   std::vector<Turn> turns;
   for (std::size_t i = 0; i < placement.size(); ++i) {
     const Turn turn{placement[i], first[i], steps[i], block[i]};
-    if (turn.placement < 0 || turn.placement >= shape.placements || turn.first_step < 0 ||
-        turn.steps < 1 || turn.steps > shape.steps - turn.first_step || turn.block < 0) {
+    if (!schema::lies_within(turn, shape)) {
       file.refuse("its turn " + std::to_string(i) + " lies outside of the run");
     }
     turns.push_back(turn);
@@ -226,6 +225,14 @@ struct RunReader::State {
 
 RunReader::RunReader(std::filesystem::path path) : state_(std::make_unique<State>(path)) {}
 RunReader::~RunReader() = default;
+
+bool RunReader::holds_nothing(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (std::filesystem::file_size(path, ignored) == 0) return true;
+  const File file = File::open(path);
+  file.expect_schema(kRunSchema, kRunSchemaVersion);
+  return !file.has(schema::kPlacement.name);
+}
 
 const RunInfo& RunReader::info() const {
   return state_->info;

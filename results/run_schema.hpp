@@ -156,6 +156,12 @@ inline constexpr Variable kCheckPassed =
 inline constexpr std::array<const Variable*, 6> kTurnNotes{
     &kMoveExperts, &kMoveBytes, &kMoveSeconds, &kCheckTokens, &kCheckError, &kCheckPassed};
 
+/// What the schedule may hold.
+constexpr bool lies_within(const Turn& turn, const RunShape& run) {
+  return turn.placement >= 0 && turn.placement < run.placements && turn.first_step >= 0 &&
+         turn.steps >= 1 && turn.steps <= run.steps - turn.first_step && turn.block >= 0;
+}
+
 /// Attributes of the group model.
 inline constexpr std::array<std::pair<std::string_view, int RunModel::*>, 5> kModel{
     {{"topk", &RunModel::topk},

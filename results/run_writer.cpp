@@ -72,6 +72,18 @@ void add_profile(File& file, const Profile& profile) {
   file.set("/", "profile_clock", profile.clock);
 }
 
+/// No two turns share a chunk: writing one again moves it, and a run killed before the next flush
+/// would have lost the turn that was there.
+std::uint64_t steps_per_chunk(const RunInfo& info) {
+  int steps = 0;
+  for (const Turn& turn : info.turns) {
+    const int end = turn.first_step + turn.steps;
+    steps = std::gcd(steps, turn.first_step);
+    if (end != info.shape.steps) steps = std::gcd(steps, end);
+  }
+  return extent(steps == 0 ? info.shape.steps : steps);
+}
+
 /// The schedule, and room for what happens beside each turn.
 void add_turns(File& file, const RunInfo& info) {
   std::vector<std::int32_t> placement, first, steps, block;
@@ -81,7 +93,7 @@ void add_turns(File& file, const RunInfo& info) {
     steps.push_back(turn.steps);
     block.push_back(turn.block);
   }
-  const Extents turns{info.turns.size()};
+  const Extents turns{extent(info.shape.turns)};
   file.make_group("turns");
   add_index(file, schema::kTurn, turns[0]);
   add(file, schema::kTurnPlacement, turns, placement);
@@ -126,6 +138,7 @@ struct RunWriter::State {
   OutputFile output;
   std::optional<RunShape> shape;
   std::vector<Turn> turns;
+  std::uint64_t knots = 0;  ///< of the profile; 0 = none
 };
 
 void RunWriter::State::sign() {
@@ -164,10 +177,15 @@ void RunWriter::describe(const RunInfo& info) {
   const auto& shape = info.shape;
   const auto placements = extent(shape.placements), steps = extent(shape.steps),
              layers = extent(shape.layers), ranks = extent(shape.ranks),
-             experts = extent(shape.experts), slots = extent(shape.slots),
-             chunk = extent(info.block_steps);
+             experts = extent(shape.experts), slots = extent(shape.slots);
   require_size(info.labels, {placements}, "labels");
   require_size(info.placements, {placements}, "placements");
+  require_size(info.turns, {extent(shape.turns)}, "turns");
+  for (const Turn& turn : info.turns) {
+    if (!schema::lies_within(turn, shape)) {
+      throw std::invalid_argument("RunWriter: a turn lies outside of the run");
+    }
+  }
 
   file.make_scale(schema::kPlacement, placements);
   file.write(schema::kPlacement, info.labels);
@@ -179,6 +197,7 @@ void RunWriter::describe(const RunInfo& info) {
   add_index(file, schema::kSource, ranks);
   add_index(file, schema::kTarget, ranks);
 
+  const auto chunk = steps_per_chunk(info);
   for (const auto& field : schema::kTimes) {
     file.make(field, {placements, steps, layers, ranks}, chunk);
   }
@@ -222,6 +241,7 @@ void RunWriter::describe(const RunInfo& info) {
   state_->output.worth_keeping();
   state_->shape = shape;
   state_->turns = info.turns;
+  state_->knots = info.profile.knots.size();
 }
 
 void RunWriter::write(const Block& block) {
@@ -231,11 +251,9 @@ void RunWriter::write(const Block& block) {
   const Turn& at = block.at;
   const auto placement = extent(at.placement), first = extent(at.first_step),
              steps = extent(at.steps), layers = extent(shape.layers), ranks = extent(shape.ranks);
-  if (at.placement >= shape.placements || first + steps > extent(shape.steps) ||
-      extent(block.turn) >= extent(shape.turns)) {
-    throw std::invalid_argument("RunWriter: the block lies outside of the run");
+  if (extent(block.turn) >= extent(shape.turns) || at != state_->turns[extent(block.turn)]) {
+    throw std::invalid_argument("RunWriter: the block is not a turn of the run");
   }
-  if (steps == 0) return;
   const auto write = [&](const Variable& variable, const auto& values, Extents count) {
     using T = typename std::decay_t<decltype(values)>::value_type;
     if (values.empty()) return;  // not measured
@@ -278,8 +296,10 @@ void RunWriter::finish(const RunEnd& end) {
     require_size(end.bytes_pair, pairs, "bytes_pair");
     put(file, schema::kBytesPair, end.bytes_pair);
   }
-
-  if (!end.profile_after.empty()) put(file, schema::kProfileAfter, end.profile_after);
+  if (!end.profile_after.empty()) {
+    require_size(end.profile_after, {extent(shape.ranks), state_->knots}, "profile_after");
+    put(file, schema::kProfileAfter, end.profile_after);
+  }
 
   file.make_group("check");
   file.set("check", "mode", end.check.mode);

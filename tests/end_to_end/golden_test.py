@@ -19,6 +19,7 @@ def masked(text):
     text = re.sub(r"(?m)^(# +\d+  )\S+ +\S+ +", r"\1HOST CPUS ", text)
     text = re.sub(r"Open MPI v?[\d.]+", "Open MPI VERSION", text)
     text = re.sub(r"oneDNN [\d.]+", "oneDNN VERSION", text)
+    text = re.sub(r"(?m)^# drift: .*\n", "", text)  # there or not, as the machine pleases
     text = re.sub(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", "N", text)
     return re.sub(r" +", " ", text)
 
@@ -44,6 +45,14 @@ class Golden(CliTest):
         out = self.good("run", *SMALL, "--placements", "linear,gem", "--clock", "cpu-time",
                         "--variability", "high", "-o", "a.h5", ranks=2)
         self.matches("table", masked(out))
+
+    def test_the_dry_run(self):
+        out = self.good("run", *SMALL, "--placements", "linear,gem", "--clock", "cpu-time",
+                        "--variability", "high", "--dry-run", ranks=2)
+        self.matches("dry_run", masked(out))
+
+    def test_the_configuration(self):
+        self.matches("config", self.good("run", *SMALL, "--print-config"))
 
     def test_the_score(self):
         self.good("trace", "make", "--model", "mixtral-8x7b", "--layers", "2", "--tokens", "64",

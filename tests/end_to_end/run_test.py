@@ -1,15 +1,12 @@
 """The main job under mpirun: what it prints, what it stores, and that it ends well or badly."""
 
+import json
 import os
-import pathlib
-import signal
-import subprocess
-import time
 
 import h5py
 import numpy
 
-from support import PROGRAM, SMALL, TOP, CliTest, main
+from support import SMALL, TOP, CliTest, main
 
 
 class MainJob(CliTest):
@@ -36,7 +33,7 @@ class MainJob(CliTest):
                 for layer in range(2):
                     expected = loads[:, layer][:, slots[p, layer]].sum(axis=2)
                     numpy.testing.assert_array_equal(f["tokens"][p, :, layer], expected)
-            self.assertGreater(f["moves/bytes"][:].sum(), 0, "weights moved between ranks")
+            self.assertGreater(f["turns/bytes_moved"][:].sum(), 0, "weights moved between ranks")
 
     def test_on_shared_cpus_nothing_is_said_about_communication(self):
         out = self.good("run", *SMALL, "--clock", "cpu-time", "-o", "a.h5", ranks=2)
@@ -75,12 +72,13 @@ class MainJob(CliTest):
         words = ["run", *SMALL, "--placements", "linear,round-robin", "-o", "a.h5", "--overwrite"]
         self.good(*words, ranks=2)
         with h5py.File(self.folder / "a.h5") as f:
-            self.assertEqual(len(f["moves/move"]), 4, "two placements in two blocks")
+            self.assertEqual(len(f["turns/turn"]), 4, "two placements in two blocks")
+            self.assertTrue((f["turns/experts_moved"][:] >= 0).all())
         out = self.good(*words, "--resident", ranks=2)
         self.assertIn("experts resident", out)
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
         with h5py.File(self.folder / "a.h5") as f:
-            self.assertEqual(len(f["moves/move"]), 0)
+            self.assertTrue((f["turns/experts_moved"][:] == -1).all())
 
     def test_every_check_and_shared_experts(self):
         out = self.good("run", "--model", "deepseek-v3", "--scale", "64", "--layers", "1",
@@ -107,39 +105,122 @@ class MainJob(CliTest):
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
 
 
-def ranks_of(folder):
-    """Process ids of the gembench ranks that run in this folder."""
-    found = []
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if os.readlink(process / "exe") == os.path.realpath(PROGRAM) \
-                    and os.readlink(process / "cwd") == str(folder):
-                found.append(int(process.name))
-        except OSError:  # it ended meanwhile
-            pass
-    return sorted(found)
+    def test_tokens_need_not_be_alike_on_all_ranks(self):
+        words = [word for word in SMALL if word not in ("--tokens", "128")]
+        out = self.good("run", *words, "--tokens-per-rank", "10,0,100,18", "--check", "all", "-o",
+                        "a.h5", ranks=4)
+        self.assertEqual(out.splitlines()[-1], "# check: PASS")
+        with h5py.File(self.folder / "a.h5") as f:
+            # A rank sends what its tokens choose: rank 1 has none.
+            sent = f["bytes_pair"][0].sum(axis=(0, 2))
+            self.assertEqual(sent[1], 0)
+            self.assertGreater(sent[2], 3 * sent[3])
+
+    def test_a_sweep_over_tokens_is_a_run_each_and_one_table(self):
+        words = [word for word in SMALL if word not in ("--tokens", "128")]
+        out = self.good("run", *words, "--placements", "linear,gem", "--tokens", "32:128:x2", "-o",
+                        "a.h5", ranks=2)
+        self.assertEqual(out.count("# check: PASS"), 3)
+        rows = out[out.index("# SWEEP"):].splitlines()[2:]
+        self.assertEqual([row.split()[:2] for row in rows],
+                         [[tokens, name] for tokens in ("32", "64", "128")
+                          for name in ("linear", "gem")])
+        for tokens in (32, 64, 128):
+            with h5py.File(self.folder / f"a-{tokens}.h5") as f:
+                self.assertTrue((f["expert_tokens"][:].sum(axis=2) == tokens * 4).all())
+
+    def test_a_dry_run_says_what_a_run_would_take_and_writes_nothing(self):
+        out = self.good("run", *SMALL, "--dry-run", "--placements", "linear,gem", "--variability",
+                        "high", ranks=2)
+        self.assertIn("DRY RUN", out)
+        self.assertRegex(out, r"(?m)^  gem +\d+ +\d+")
+        self.assertRegex(out, r"# memory: \d+ MiB a rank")
+        self.assertEqual(list(self.folder.iterdir()), [])
+        plan = json.loads(self.good("run", *SMALL, "--dry-run", "--format", "json"))
+        self.assertGreater(plan["wall_seconds"], 0)
+
+    def test_json_has_what_the_table_has_and_rates_are_those_of_the_raw_data(self):
+        self.good("run", *SMALL, "--placements", "linear,gem", "--clock", "wall", "-o", "a.h5",
+                  ranks=2)
+        run = json.loads(self.good("compare", "a.h5", "--format", "json"))
+        documented = (TOP / "harness/OUTPUT.md").read_text()
+        for name in keys_of(run):
+            self.assertIn(f"`{name}`", documented, "OUTPUT.md documents every key")
+        with h5py.File(self.folder / "a.h5") as f:
+            model = f["model"].attrs
+            for p, row in enumerate(run["placements"]):
+                rates, times = row["rates"], f["step_time"][p].max(axis=1)
+                self.assertAlmostEqual(rates["tokens_per_s"] / (128 / times.mean()), 1, places=5)
+                flop = f["tokens"][p].sum() * 6.0 * model["hidden"] * model["ffn"]
+                self.assertAlmostEqual(
+                    rates["expert_flops"] / (flop / f["expert_time"][p].sum()), 1, places=4)
+                self.assertAlmostEqual(
+                    rates["dispatch_bytes_per_s"]
+                    / (f["bytes_sent"][p].sum() / f["dispatch_time"][p].sum()), 1, places=4)
+                self.assertAlmostEqual(rates["active_experts"], f["active_experts"][p].mean(),
+                                       places=6)
+                rows = f["bytes_pair"][p].sum() / model["row_bytes"]
+                self.assertAlmostEqual(rates["distinct_ranks"], rows / (128 * 8 * 2), places=6)
+                self.assertTrue(1 <= rates["distinct_ranks"] <= 2)
+
+    def test_the_profile_taken_again_shows_drift(self):
+        self.good("run", *SMALL, "--clock", "cpu-time", "-o", "a.h5", ranks=2)
+        with h5py.File(self.folder / "a.h5", "r+") as f:
+            self.assertTrue((f["profile_after"][:] > 0).all())
+            f["profile_after"][:] = f["profile_latency"][:] * [[1.015], [1.25]]
+        out = self.good("compare", "a.h5")
+        self.assertIn("# drift: after the run rank 1's experts took +25.00 %", out)
+        self.assertEqual(out.count("# drift"), 1, "1.5 % is not worth a line")
 
 
-class Killed(CliTest):
-    def test_one_killed_rank_ends_the_job_and_loses_no_finished_block(self):
-        words = [word if word != "8" else "4000" for word in SMALL]
-        job = subprocess.Popen([TOP / "jobs/local.sh", "-n", "2", "run", *words, "--placements",
-                                "linear,eplb", "-o", "a.h5"], cwd=self.folder,
-                               env={"GEMBENCH": PROGRAM, "PATH": "/usr/bin:/bin"},
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            partial = self.folder / "a.h5.partial"
-            deadline = time.monotonic() + 60
-            while not partial.exists() or partial.stat().st_size < 200_000:
-                self.assertLess(time.monotonic(), deadline, "no block was written")
-                time.sleep(0.2)
-            os.kill(ranks_of(self.folder)[-1], signal.SIGKILL)
-            self.assertNotEqual(job.wait(timeout=10), 0)
-        finally:
-            job.kill()
-        out = self.good("compare", "a.h5.partial")
-        self.assertEqual(out.splitlines()[-1], "# check: INCOMPLETE")
-        self.assertFalse((self.folder / "a.h5").exists())
+class Clocks(CliTest):
+    """Which clock was chosen on this machine, and that the header and the file say so."""
+
+    def chosen(self, ranks, *more):
+        out = self.good("run", *SMALL, "--placements", "linear", "-o", "a.h5", "--overwrite", *more,
+                        ranks=ranks)
+        with h5py.File(self.folder / "a.h5") as f:
+            self.assertIn(f"# clock {f.attrs['clock']}", out)
+            self.assertIn(f"({f.attrs['clock_reason']})", out)
+            return f.attrs["clock"], f.attrs["clock_reason"], out
+
+    def test_one_rank_has_a_cpu_of_its_own(self):
+        self.assertEqual(self.chosen(1)[:2], ("wall", "every rank has a CPU of its own"))
+
+    def test_more_ranks_than_cpus_share_them(self):
+        cpus = len(os.sched_getaffinity(0))
+        ranks = next(r for r in (2, 4, 8, 16, 32) if r > cpus or r == 32)
+        if ranks <= cpus:
+            self.skipTest("this machine has a CPU for each of 32 ranks")
+        clock, reason, out = self.chosen(ranks)
+        self.assertEqual((clock, reason), ("cpu-time", "ranks share CPUs"))
+        # What this clock cannot say is a dash, never a zero.
+        rates = out[out.index("dispatch   combine"):].splitlines()[2].split()
+        self.assertEqual(rates[5:7], ["-", "-"])
+
+    def test_affinity_counts_and_not_what_the_machine_has(self):
+        first = min(os.sched_getaffinity(0))
+        done = self.call("taskset", "-c", first, TOP / "jobs/local.sh", "-n", 2, "run", *SMALL,
+                         "-o", "a.h5")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("# clock cpu-time", done.stdout)
+        self.assertIn("(ranks share CPUs)", done.stdout)
+
+    def test_who_insists_is_warned(self):
+        first = min(os.sched_getaffinity(0))
+        done = self.call("taskset", "-c", first, TOP / "jobs/local.sh", "-n", 2, "run", *SMALL,
+                         "--clock", "wall", "-o", "a.h5")
+        self.assertIn("as asked; ranks share CPUs, waits are not trustworthy", done.stdout)
+
+
+def keys_of(value):
+    """Names of all objects in JSON, but those of objects that map names a user gave."""
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value)) if value else set()
+    if not isinstance(value, dict):
+        return set()
+    inside = (keys_of(v) for k, v in value.items() if k not in ("facts", "config", "ranks"))
+    return set(value).union(*inside)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,142 @@
+"""Runs that end early: a killed rank, SIGTERM, a time limit; and that --resume completes them with the
+same routing, placements and steps."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import h5py
+import numpy
+
+from support import PROGRAM, SMALL, TOP, CliTest, main
+
+LONG = [word if word != "8" else "160" for word in SMALL]
+RUN = ["run", *LONG, "--placements", "linear,gem", "--profile", "p.h5", "-o"]
+# Equal in a run that was interrupted and in one that was not.
+SAME = ["expert_tokens", "slots", "order", "block", "tokens", "active_experts", "bytes_sent",
+        "metadata_bytes", "bytes_pair", "predicted_layer_time", "profile_latency",
+        "turns/to_placement", "turns/first_step", "turns/steps", "turns/checked_tokens"]
+
+
+def ranks_of(folder):
+    """Process ids of the gembench ranks that run in this folder."""
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "exe") == os.path.realpath(PROGRAM) \
+                    and os.readlink(process / "cwd") == str(folder):
+                found.append(int(process.name))
+        except OSError:  # it ended meanwhile
+            pass
+    return sorted(found)
+
+
+class Stopped(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.good("profile", *SMALL[:8], "--profile-seconds", "0", "-o", "p.h5", ranks=2)
+        self.partial = self.folder / "a.h5.partial"
+
+    def start(self, *more):
+        job = subprocess.Popen([TOP / "jobs/local.sh", "-n", "2", *RUN, "a.h5", *more],
+                               cwd=self.folder, env={**os.environ, "GEMBENCH": PROGRAM}, text=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(job.communicate)
+        self.addCleanup(job.kill)
+        return job
+
+    def wait_for_a_block(self):
+        deadline = time.monotonic() + 60
+        while not self.partial.exists() or self.finished_steps() == 0:
+            self.assertLess(time.monotonic(), deadline, "no block was written")
+            time.sleep(0.1)
+
+    def finished_steps(self):
+        out = self.call("env", "HDF5_USE_FILE_LOCKING=FALSE", PROGRAM, "compare", "a.h5.partial",
+                        "--format", "csv")
+        return int(out.stdout.splitlines()[1].split(",")[1]) if out.returncode == 0 else 0
+
+    def is_incomplete_and_readable(self):
+        out = self.good("compare", "a.h5.partial")
+        self.assertEqual(out.splitlines()[-1], "# check: INCOMPLETE")
+        self.assertFalse((self.folder / "a.h5").exists())
+
+    def test_a_killed_rank_ends_the_job_and_resuming_completes_it(self):
+        job = self.start()
+        self.wait_for_a_block()
+        os.kill(ranks_of(self.folder)[-1], signal.SIGKILL)
+        self.assertNotEqual(job.wait(timeout=10), 0)
+        self.is_incomplete_and_readable()
+        with h5py.File(self.partial) as f:
+            before = f["step_time"][:]
+            self.assertTrue(0 < numpy.isfinite(before).sum() < before.size)
+
+        out = self.good(*RUN, "a.h5", "--resume", ranks=2)
+        self.assertIn("# resumed last at", out)
+        self.assertEqual(out.splitlines()[-1], "# check: PASS")
+        self.assertFalse(self.partial.exists())
+        self.good(*RUN, "whole.h5", ranks=2)
+        with h5py.File(self.folder / "a.h5") as f, h5py.File(self.folder / "whole.h5") as whole:
+            for name in SAME:
+                numpy.testing.assert_array_equal(f[name][()], whole[name][()], name)
+            kept = numpy.isfinite(before)
+            numpy.testing.assert_array_equal(f["step_time"][:][kept], before[kept])
+            self.assertTrue(numpy.isfinite(f["step_time"][:]).all())
+        # Once more, as a job script does that was requeued too often: only printed.
+        again = self.good(*RUN, "a.h5", "--resume", ranks=2)
+        self.assertEqual(again, self.good("compare", "a.h5"))
+
+    def test_a_file_that_is_being_written_is_left_alone(self):
+        self.start()
+        self.wait_for_a_block()
+        for words in (["compare", "a.h5.partial"], [*RUN, "a.h5", "--resume"]):
+            done = self.gembench(*words)
+            self.assertEqual(done.returncode, 2, done.stdout)
+            self.assertIn("a run is writing it", done.stderr)
+
+    def test_another_run_is_not_continued(self):
+        job = self.start()
+        self.wait_for_a_block()
+        os.kill(ranks_of(self.folder)[0], signal.SIGKILL)
+        job.wait(timeout=10)
+        kept = self.partial.read_bytes()
+        for words, said in ((["--seed", "2"], "--seed"), (["--layers", "1"], "--layers")):
+            given = RUN if words[0] not in RUN else \
+                [w for i, w in enumerate(RUN) if words[0] not in (w, RUN[i - 1])]
+            done = self.gembench(*given, "a.h5", "--resume", *words, ranks=2)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(said, done.stderr)
+        self.assertEqual(self.gembench(*RUN, "a.h5", ranks=2).returncode, 4, "nor overwritten")
+        self.assertEqual(self.partial.read_bytes(), kept)
+
+    def test_sigterm_ends_in_order(self):
+        job = self.start()
+        self.wait_for_a_block()
+        os.kill(ranks_of(self.folder)[-1], signal.SIGTERM)
+        said = job.communicate(timeout=10)[1]
+        self.assertEqual(job.returncode, 1, said)
+        self.assertIn("gembench: ended by SIGTERM: finished blocks are kept", said)
+        self.is_incomplete_and_readable()
+
+    def test_a_time_limit_ends_in_order(self):
+        done = self.gembench(*RUN, "a.h5", "--timeout", "2", ranks=2)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertEqual(done.stderr.count("gembench: not done after --timeout 2 s"), 1)
+
+    def test_a_rank_that_hangs_is_ended_soon_after_the_limit(self):
+        job = self.start("--timeout", "3")
+        deadline = time.monotonic() + 30
+        while len(ranks_of(self.folder)) < 2:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+        time.sleep(0.7)
+        os.kill(ranks_of(self.folder)[-1], signal.SIGSTOP)
+        said = job.communicate(timeout=40)[1]
+        self.assertEqual(job.returncode, 5, said)
+        self.assertIn("time limit is over", said)
+
+
+if __name__ == "__main__":
+    main()
