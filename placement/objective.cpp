@@ -103,20 +103,25 @@ std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placem
   return loads;
 }
 
+void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
+                  std::span<double> seconds) {
+  for (std::size_t rank = 0; rank < loads.size(); ++rank)
+    seconds[rank] = cost.seconds(static_cast<int>(rank), loads[rank]);
+}
+
 std::vector<double> predicted_layer_seconds(const Trace& trace, const Placement& placement,
                                             const CostModel& cost) {
   require_same_shape(trace, placement);
   require_same_ranks(placement, cost);
   const TokenSplit split(placement);
-  std::vector<std::int64_t> row(static_cast<std::size_t>(placement.ranks));  // thousands of ranks
+  std::vector<std::int64_t> loads(static_cast<std::size_t>(placement.ranks));
+  std::vector<double> of_ranks(loads.size());  // one row at a time: there may be thousands of ranks
   std::vector<double> seconds;
   for (int step = 0; step < trace.steps; ++step)
     for (int layer = 0; layer < trace.layers; ++layer) {
-      split.rank_loads(trace.loads(step, layer), layer, row);
-      double slowest = 0;
-      for (int rank = 0; rank < placement.ranks; ++rank)
-        slowest = std::max(slowest, cost.seconds(rank, row[static_cast<std::size_t>(rank)]));
-      seconds.push_back(slowest);
+      split.rank_loads(trace.loads(step, layer), layer, loads);
+      rank_seconds(cost, loads, of_ranks);
+      seconds.push_back(*std::max_element(of_ranks.begin(), of_ranks.end()));
     }
   return seconds;
 }

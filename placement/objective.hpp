@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "placement/placement.hpp"
@@ -17,6 +18,11 @@ void require_same_ranks(const Placement& placement, const CostModel& cost);
 /// [step][layer][rank]: tokens every rank would get, replicas counted as token_split.hpp says.
 /// Usage error when trace and placement have different shapes.
 [[nodiscard]] std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placement);
+
+/// Predicted seconds of every rank in one (step, layer): `loads` [rank] tokens -> `seconds` [rank].
+/// Every judgement asks here.
+void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
+                  std::span<double> seconds);
 
 /// [step][layer]: predicted seconds to the barrier, max over ranks of the cost of its load.
 [[nodiscard]] std::vector<double> predicted_layer_seconds(const Trace& trace,

@@ -13,8 +13,9 @@ namespace gembench {
 namespace {
 
 constexpr int kMaxTries = 50000;  // swaps evaluated per layer and start
-// An improvement below this share of the cost is rounding.
-constexpr double kWorthwhile = 1e-12;
+// An improvement below this share of the cost may be rounding.
+constexpr double kWorthwhile = 1e-10;
+constexpr std::size_t kCheckedEvery = 32;  // steps between looks whether a swap has lost already
 
 /// One layer: which rank gets which row.
 class RowSearch {
@@ -32,6 +33,7 @@ class RowSearch {
     seconds_.resize(load_.size());
     top_.resize(steps);
     gain_.resize(ranks_);
+    others_.resize(steps);
   }
 
   /// [rank] -> row; heaviest row to the rank that is fastest at the mean load.
@@ -67,7 +69,7 @@ class RowSearch {
           // All a swap can win: its ranks' steps as the slowest, cut to the third slowest.
           if (gain_[a] + gain_[b] <= kWorthwhile * cost) continue;
           ++tries;
-          if (swapped_cost(a, b, row_of) >= cost * (1 - kWorthwhile)) continue;
+          if (!helps(a, b, row_of, cost * (1 - kWorthwhile))) continue;
           std::swap(row_of[a], row_of[b]);
           predict(a, row_of[a]);
           predict(b, row_of[b]);
@@ -117,21 +119,27 @@ class RowSearch {
     return cost;
   }
 
-  [[nodiscard]] double swapped_cost(std::size_t a, std::size_t b,
-                                    const std::vector<std::size_t>& row_of) const {
-    const auto to_a = of(row_of[b]);
-    const auto to_b = of(row_of[a]);
-    double sum = 0;
+  /// Whether the cost is below `enough` once ranks a and b have swapped their rows.
+  [[nodiscard]] bool helps(std::size_t a, std::size_t b, const std::vector<std::size_t>& row_of,
+                           double enough) {
+    const auto is = [&](std::size_t rank) { return rank == a || rank == b; };
+    double sum = 0;  // of the other ranks' slowest, which is cheap; what the two add comes on top
     for (std::size_t step = 0; step < steps_; ++step) {
       const auto& top = top_[step];
-      const auto is = [&](std::size_t rank) { return rank == a || rank == b; };
-      const auto others = !is(top.rank[0])   ? top.seconds[0]
-                          : !is(top.rank[1]) ? top.seconds[1]
-                                             : top.seconds[2];
-      sum += std::max({others, cost_.seconds(static_cast<int>(a), to_a[step]),
-                       cost_.seconds(static_cast<int>(b), to_b[step])});
+      others_[step] = !is(top.rank[0])   ? top.seconds[0]
+                      : !is(top.rank[1]) ? top.seconds[1]
+                                         : top.seconds[2];
+      sum += others_[step];
     }
-    return sum;
+    const auto to_a = of(row_of[b]);
+    const auto to_b = of(row_of[a]);
+    for (std::size_t step = 0; step < steps_; ++step) {
+      if (step % kCheckedEvery == 0 && sum >= enough) return false;
+      const auto slower = std::max(cost_.seconds(static_cast<int>(a), to_a[step]),
+                                   cost_.seconds(static_cast<int>(b), to_b[step]));
+      sum += std::max(0.0, slower - others_[step]);
+    }
+    return sum < enough;
   }
 
   const CostModel& cost_;
@@ -140,8 +148,23 @@ class RowSearch {
   std::vector<std::int64_t> load_;  // [row][step]
   std::vector<double> seconds_;     // [rank][step], with the row the rank has now
   std::vector<Top> top_;            // [step]
-  std::vector<double> gain_;        // [rank]
+  std::vector<double> gain_;        // [rank] most that moving it off its slowest steps can save
+  std::vector<double> others_;      // [step] scratch of helps()
 };
+
+/// Predicted seconds of one layer, all steps.
+double layer_seconds(const Trace& trace, const TokenSplit& split, int layer,
+                     const CostModel& cost) {
+  std::vector<std::int64_t> loads(static_cast<std::size_t>(split.ranks()));
+  std::vector<double> seconds(loads.size());
+  double sum = 0;
+  for (int step = 0; step < trace.steps; ++step) {
+    split.rank_loads(trace.loads(step, layer), layer, loads);
+    rank_seconds(cost, loads, seconds);
+    sum += *std::max_element(seconds.begin(), seconds.end());
+  }
+  return sum;
+}
 
 }  // namespace
 
@@ -159,11 +182,17 @@ Placement relabel(const Placement& placement, const Trace& trace, const CostMode
     auto sorted = search.by_speed();
     const auto from_as_is = search.improve(row_of);
     if (search.improve(sorted) < from_as_is) row_of = sorted;
-    for (std::size_t rank = 0; rank < row_of.size(); ++rank) {
-      const auto row = placement.on_rank(layer, static_cast<int>(row_of[rank]));
-      std::copy(row.begin(), row.end(), result.on_rank(layer, static_cast<int>(rank)).begin());
-    }
+    for (std::size_t rank = 0; rank < row_of.size(); ++rank)
+      std::ranges::copy(placement.on_rank(layer, static_cast<int>(row_of[rank])),
+                        result.on_rank(layer, static_cast<int>(rank)).begin());
   }
+  // Which replica gets a remainder depends on the order of ranks, so a row may now hold a token
+  // more than the search saw: where that turned a small gain into a loss, rows stay as they were.
+  const TokenSplit after(result);
+  for (int layer = 0; layer < placement.layers; ++layer)
+    if (layer_seconds(trace, after, layer, cost) > layer_seconds(trace, split, layer, cost))
+      for (int rank = 0; rank < placement.ranks; ++rank)
+        std::ranges::copy(placement.on_rank(layer, rank), result.on_rank(layer, rank).begin());
   return result;
 }
 

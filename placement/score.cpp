@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <span>
 
 #include "placement/error.hpp"
 #include "placement/expert_sums.hpp"
@@ -43,39 +44,37 @@ struct Sums {
   double straggle_load = 0;
 };
 
+/// What the slowest rank makes the others wait, on average.
+double lost(std::span<const double> seconds) {
+  const auto all = std::accumulate(seconds.begin(), seconds.end(), 0.0);
+  return *std::max_element(seconds.begin(), seconds.end()) -
+         all / static_cast<double>(seconds.size());
+}
+
 Sums gather(const Trace& trace, const TokenSplit& split, const CostModel& cost) {
   const auto ranks = static_cast<std::size_t>(split.ranks());
-  const auto equal = equal_speeds(cost, 1);
+  const auto equal = equal_speeds(cost, split.ranks());
   Sums sums;
   sums.tokens.assign(static_cast<std::size_t>(trace.layers) * ranks, 0);
   sums.slowest.assign(ranks, 0);
-  std::vector<std::int64_t> row(ranks);
+  std::vector<std::int64_t> loads(ranks);
+  std::vector<double> seconds(ranks);
+  std::vector<double> equal_seconds(ranks);
   for (int step = 0; step < trace.steps; ++step) {
-    double step_seconds = 0;
+    sums.step_seconds.push_back(0);
     for (int layer = 0; layer < trace.layers; ++layer) {
-      split.rank_loads(trace.loads(step, layer), layer, row);
+      split.rank_loads(trace.loads(step, layer), layer, loads);
+      rank_seconds(cost, loads, seconds);
+      rank_seconds(equal, loads, equal_seconds);
+      const auto slowest = std::max_element(seconds.begin(), seconds.end());
+      ++sums.slowest[static_cast<std::size_t>(slowest - seconds.begin())];
+      sums.step_seconds.back() += *slowest;
+      sums.straggle += lost(seconds);
+      sums.straggle_load += lost(equal_seconds);
+      sums.imbalance += imbalance(loads);
       auto* summed = sums.tokens.data() + static_cast<std::size_t>(layer) * ranks;
-      std::size_t last = 0;
-      double longest = -1, all = 0, equal_longest = 0, equal_all = 0;
-      for (std::size_t rank = 0; rank < ranks; ++rank) {
-        summed[rank] += row[rank];
-        const auto seconds = cost.seconds(static_cast<int>(rank), row[rank]);
-        const auto equal_seconds = equal.seconds(0, row[rank]);
-        all += seconds;
-        equal_all += equal_seconds;
-        equal_longest = std::max(equal_longest, equal_seconds);
-        if (seconds > longest) {
-          longest = seconds;
-          last = rank;
-        }
-      }
-      ++sums.slowest[last];
-      step_seconds += longest;
-      sums.straggle += longest - all / split.ranks();
-      sums.straggle_load += equal_longest - equal_all / split.ranks();
-      sums.imbalance += imbalance(row);
+      for (std::size_t rank = 0; rank < ranks; ++rank) summed[rank] += loads[rank];
     }
-    sums.step_seconds.push_back(step_seconds);
   }
   return sums;
 }
