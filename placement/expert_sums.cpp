@@ -97,7 +97,16 @@ CostModel over_steps(const CostModel& cost, int steps) {
   return CostModel(profile);
 }
 
+void require_speeds(const CostModel& cost) {
+  for (int rank = 0; rank < cost.ranks(); ++rank)
+    if (cost.latency(rank).back() <= 0)
+      throw usage_error(
+          fmt::format("rank {} takes no time for {} tokens; measure the profile again", rank,
+                      cost.knots().back()));
+}
+
 CostModel equal_speeds(const CostModel& cost, int ranks) {
+  require_speeds(cost);
   std::vector<double> mean(cost.knots().size(), 0);
   for (std::size_t k = 0; k < mean.size(); ++k) {
     for (int rank = 0; rank < cost.ranks(); ++rank) mean[k] += cost.latency(rank)[k];

@@ -24,8 +24,13 @@ namespace gembench {
 /// cost.seconds(x / steps), also between whole tokens.
 [[nodiscard]] CostModel over_steps(const CostModel& cost, int steps);
 
+/// Refuses (usage error naming it) a rank that takes no time at the profile's largest load: without
+/// a speed it would get everything.
+void require_speeds(const CostModel& cost);
+
 /// `ranks` ranks that are all as fast as those of `cost` on average: their mean time at every knot.
-/// Ours: what "equal speeds" means wherever load and speed are told apart.
+/// Ours: what "equal speeds" means wherever load and speed are told apart. Usage error as
+/// require_speeds.
 [[nodiscard]] CostModel equal_speeds(const CostModel& cost, int ranks);
 
 }  // namespace gembench

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "placement/error.hpp"
+#include "placement/expert_sums.hpp"
 #include "placement/objective.hpp"
 #include "placement/token_split.hpp"
 
@@ -172,6 +173,7 @@ Placement relabel(const Placement& placement, const Trace& trace, const CostMode
   require_same_shape(trace, placement);
   require_same_ranks(placement, cost);
   if (trace.steps < 1) throw usage_error("the trace has no steps to relabel a placement on");
+  require_speeds(cost);
   const TokenSplit split(placement);
   auto result = placement;
   std::vector<std::size_t> as_is(static_cast<std::size_t>(placement.ranks));

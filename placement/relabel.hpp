@@ -14,7 +14,7 @@ namespace gembench {
 /// ranks' rows while that lowers the layer's predicted cost (first improvement, pairs that cannot
 /// win enough skipped exactly, at most a fixed number of swaps tried so that thousands of ranks
 /// end); keeps the better end. Rows bring their replicas and empty slots along. Usage error for
-/// shapes that do not belong together and a trace without steps.
+/// shapes that do not belong together, a trace without steps and ranks without speed.
 [[nodiscard]] Placement relabel(const Placement& placement, const Trace& trace,
                                 const CostModel& cost);
 

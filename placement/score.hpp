@@ -34,8 +34,8 @@ struct Score {
 };
 
 /// Judges a placement, with replicas or without. Reads the trace row by row: memory grows with
-/// layers * ranks, not with steps. Usage error for a trace without steps and for shapes that do not
-/// belong together; `from` as count_moves.
+/// layers * ranks, not with steps. Usage error for a trace without steps, ranks without speed
+/// and shapes that do not belong together; `from` as count_moves.
 [[nodiscard]] Score score(const Trace& trace, const Placement& placement, const CostModel& cost,
                           const Placement* from = nullptr);
 

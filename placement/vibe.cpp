@@ -1,27 +1,12 @@
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <numeric>
 #include <span>
 #include <vector>
 
-#include "placement/error.hpp"
 #include "placement/expert_sums.hpp"
 #include "placement/strategy.hpp"
 
 namespace gembench {
-namespace {
-
-/// A rank that takes no time at any load would get everything.
-void require_speeds(const CostModel& cost) {
-  for (int rank = 0; rank < cost.ranks(); ++rank)
-    if (cost.latency(rank).back() <= 0)
-      throw usage_error(
-          fmt::format("rank {} takes no time for {} tokens; measure the profile again", rank,
-                      cost.knots().back()));
-}
-
-}  // namespace
 
 Placement plan_vibe(const PlanInput& input) {
   auto placement = empty_plan(input, "vibe");
