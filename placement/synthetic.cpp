@@ -113,10 +113,10 @@ Listed bursty(Trace* trace, const SyntheticSpec& spec, Set set) {
   return list<B>(parameters, std::span(kBursty));
 }
 
-struct NoParameters {};
-
 Listed even(Trace* trace, const SyntheticSpec& spec, Set set) {
-  with<NoParameters>({}, {}, set, "even");
+  if (!set.empty())
+    throw usage_error(
+        fmt::format("preset 'even' has no parameter '{}'; it has none", set.front().name));
   if (trace) fill_even(*trace, spec);
   return {};
 }
