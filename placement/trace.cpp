@@ -45,6 +45,12 @@ void validate_shape(const Trace& trace) {
         fmt::format("the trace holds {} counts where its {} steps, {} layers and {} "
                     "experts need {}; make it again",
                     trace.tokens.size(), trace.steps, trace.layers, trace.experts, cells));
+  if (!trace.task.empty() && trace.task.size() != static_cast<std::size_t>(trace.steps))
+    throw usage_error(fmt::format("the trace has {} task labels for {} steps; make it again",
+                                  trace.task.size(), trace.steps));
+  for (auto label : trace.task)
+    if (label < 0)
+      throw usage_error(fmt::format("the trace has the task label {}; they count from 0", label));
 }
 
 void validate_counts(const Trace& trace, int step, int layer, std::int64_t batch) {
@@ -173,6 +179,8 @@ Trace slice(const Trace& trace, int first, int count) {
   const auto end = static_cast<std::ptrdiff_t>(cell(trace, first + count, 0));
   part.tokens.assign(trace.tokens.begin() + begin, trace.tokens.begin() + end);
   const auto ids = static_cast<std::ptrdiff_t>(ids_per_step(trace));
+  if (!trace.task.empty())
+    part.task.assign(trace.task.begin() + first, trace.task.begin() + first + count);
   part.topk_ids.assign(trace.topk_ids.begin() + first * ids,
                        trace.topk_ids.begin() + (first + count) * ids);
   return part;
@@ -187,6 +195,7 @@ Trace first_layers(const Trace& trace, int layers) {
   part.experts = trace.experts;
   part.topk = trace.topk;
   part.source = trace.source;
+  part.task = trace.task;
   const auto row = static_cast<std::size_t>(layers) * static_cast<std::size_t>(trace.experts);
   part.tokens.reserve(static_cast<std::size_t>(trace.steps) * row);
   for (int step = 0; step < trace.steps; ++step) {

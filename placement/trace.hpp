@@ -20,6 +20,8 @@ struct Trace {
   /// [step][token][layer][k]: the experts of every token in rank order, distinct within a token.
   /// Empty when only counts are known. When present every step has the same number of tokens.
   std::vector<std::uint16_t> topk_ids;
+  /// [step]: label of the workload (task) the step belongs to, from 0. Empty when unknown.
+  std::vector<std::int32_t> task;
   /// Where it came from: a file's name, or a generator with its parameters. Free text for people.
   std::string source;
 
@@ -34,8 +36,8 @@ struct Trace {
 };
 
 /// Refuses (usage error, naming step and layer) a trace whose sizes disagree with its arrays, with
-/// negative counts, an expert above the step's tokens, layers that sum differently, or ids out of
-/// range, repeated in a token, or at odds with the counts.
+/// negative counts, an expert above the step's tokens, layers that sum differently, negative task
+/// labels, or ids out of range, repeated in a token, or at odds with the counts.
 void validate(const Trace& trace);
 
 /// Steps [first, first + count) as a trace of their own. Throws std::out_of_range.

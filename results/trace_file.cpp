@@ -15,7 +15,7 @@ using h5::Type;
 using h5::Variable;
 
 constexpr std::string_view kSchema = "gembench-trace";
-constexpr std::string_view kVersion = "1.0.0";
+constexpr std::string_view kVersion = "1.1.0";
 
 constexpr Variable scale(std::string_view name, std::string_view meaning) {
   return {name, Type::int32, Layout::whole, Cells::complete, {name}, "1", meaning};
@@ -39,6 +39,13 @@ constexpr Variable kIds{"topk_ids",
                         {"step", "token", "layer", "k"},
                         "1",
                         "experts of the token"};
+constexpr Variable kTask{"task",
+                         Type::int32,
+                         Layout::whole,
+                         Cells::complete,
+                         {"step"},
+                         "1",
+                         "workload the step belongs to"};
 
 void add_index(File& file, const Variable& variable, std::uint64_t count) {
   file.make_scale(variable, count);
@@ -68,6 +75,7 @@ Trace read_from(const File& file) {
     trace.topk_ids = file.read<std::uint16_t>(
         kIds, {tokens[0], per_step, tokens[1], static_cast<std::uint64_t>(topk)});
   }
+  if (file.has(kTask.name)) trace.task = file.read<std::int32_t>(kTask, {tokens[0]});
   return trace;
 }
 
@@ -97,6 +105,10 @@ void write_trace(const std::filesystem::path& path, const Trace& trace, bool ove
     add_index(file, kChoice, topk);
     file.make(kIds, {steps, per_step, layers, topk});
     file.write(kIds, std::span<const std::uint16_t>(trace.topk_ids));
+  }
+  if (!trace.task.empty()) {
+    file.make(kTask, {steps});
+    file.write(kTask, std::span<const std::int32_t>(trace.task));
   }
   output.commit();
 }

@@ -53,6 +53,14 @@ TEST(Trace, FirstLayersKeepsCountsAndIdsTogether) {
   EXPECT_THROW((void)first_layers(trace, 0), std::out_of_range);
 }
 
+TEST(Trace, TaskLabelsFollowTheSteps) {
+  auto trace = with_ids();
+  trace.task = {1, 0};
+  EXPECT_NO_THROW(validate(trace));
+  EXPECT_EQ(slice(trace, 1, 1).task, std::vector<std::int32_t>{0});
+  EXPECT_EQ(first_layers(trace, 1).task, trace.task);
+}
+
 TEST(Trace, RefusesWhatContradictsItself) {
   struct Case {
     const char* part;
@@ -69,6 +77,14 @@ TEST(Trace, RefusesWhatContradictsItself) {
        [](Trace& t) { t.loads(0, 1)[0] = 4; }},
       {"step 1, layer 1: counts sum to 7", [](Trace& t) { ++t.loads(1, 1)[0]; }},
       {"step 0, layer 0: counts sum to 7", [](Trace& t) { ++t.loads(0, 0)[1]; }},
+      {"3 task labels for 2 steps",
+       [](Trace& t) {
+         t.task = {0, 0, 0};
+       }},
+      {"task label -1",
+       [](Trace& t) {
+         t.task = {0, -1};
+       }},
       {"whole tokens", [](Trace& t) { t.topk_ids.pop_back(); }},
       {"step 1, layer 0: token 0 names expert 9 of 4", [](Trace& t) { t.topk_ids[12] = 9; }},
       {"step 1, layer 0: token 0 names expert 2 twice", [](Trace& t) { t.topk_ids[12] = 2; }},

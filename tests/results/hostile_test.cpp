@@ -27,6 +27,7 @@ Trace small_trace() {
   trace.experts = 8;
   trace.topk = 2;
   trace.tokens.assign(4 * 2 * 8, 3);
+  trace.task = {0, 0, 1, 1};
   return trace;
 }
 
@@ -254,6 +255,8 @@ const Attack kAttacks[] = {
        replace(f, "tokens", H5T_STD_I32LE, {0, 0, 0});
      },
      ""},
+    {"short labels", 1, [](hid_t f) { replace(f, "task", H5T_STD_I32LE, {3}, {3}); }, ""},
+    {"negative label", 1, [](hid_t f) { fill<std::int32_t>(f, "task", H5T_NATIVE_INT32, -1); }, ""},
     {"negative tokens", 1, [](hid_t f) { fill<std::int32_t>(f, "tokens", H5T_NATIVE_INT32, -1); },
      ""},
     {"bad ids", 1,

@@ -37,6 +37,7 @@ void expect_equal(const Trace& a, const Trace& b) {
   EXPECT_EQ(a.topk, b.topk);
   EXPECT_EQ(a.tokens, b.tokens);
   EXPECT_EQ(a.topk_ids, b.topk_ids);
+  EXPECT_EQ(a.task, b.task);
   EXPECT_EQ(a.source, b.source);
 }
 
@@ -54,7 +55,9 @@ void expect_output_error(Write write, const std::string& reason) {
 TEST(TraceFile, RoundTrip) {
   const example::Folder folder;
   for (bool with_ids : {false, true}) {
-    const auto trace = random_trace(with_ids);
+    auto trace = random_trace(with_ids);
+    if (with_ids)  // labels are optional too
+      for (int step = 0; step < trace.steps; ++step) trace.task.push_back(step / 20);
     write_trace(folder / "t.h5", trace, true);
     expect_equal(read_trace(folder / "t.h5"), trace);
     EXPECT_FALSE(std::filesystem::exists(folder / "t.h5.partial"));
