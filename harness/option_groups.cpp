@@ -39,7 +39,7 @@ class Builder {
         [&o = o_](const std::string& v) { o.tokens_per_rank = parse_counts("tokens-per-rank", v); },
         [&o = o_] { return json(o.tokens_per_rank); });
     text(d, "routing", o_.routing, "KIND", "synthetic, trace, or gate (the router decides)");
-    text(d, "preset", o_.preset, "NAME", "synthetic loads: serving or even");
+    preset(d);
     text(d, "trace", o_.trace, "FILE", "trace.h5 of 'gembench trace'; implies --routing trace");
     return d;
   }
@@ -75,6 +75,9 @@ class Builder {
         [&o = o_] { return json(o.slowdown); });
     text(d, "variability", o_.variability, "KIND",
          "emulated spread of rank speeds: none, low (7.7 %) or high (27.7 %)");
+    text(d, "slowdown-from", o_.slowdown_from, "SOURCE",
+         "emulated slowdowns drawn like real GPUs' (builtin:NAME) or read from a file, a factor a "
+         "rank; scaled so that the fastest rank has 1");
     real(d, "profile-seconds", o_.profile_seconds, "S", "time to spend on measuring a profile");
     return d;
   }
@@ -82,14 +85,21 @@ class Builder {
     po::options_description d("Planning without MPI");
     count(d, "ranks", o_.ranks, "ranks to place on (default: the profile's)");
     text(d, "trace", o_.trace, "FILE", "trace.h5 to plan on");
-    text(d, "profile", o_.profile, "FILE", "profile.h5 (default: equally fast ranks)");
+    text(d, "profile", o_.profile, "SOURCE",
+         "profile.h5, or builtin:NAME for latencies measured by others (default: equally fast "
+         "ranks)");
     count(d, "plan-steps", o_.plan_steps,
           "plan on the first N steps only; score then judges on the others (default: all)");
+    real(d, "split", o_.split, "F", "the same as a share of the steps (0 = all are planned on)");
     call(
         d, "slowdown", "S,S,..", "slowdown of every rank, on top of the profile",
         [&o = o_](const std::string& v) { o.slowdown = parse_slowdown(v); },
         [&o = o_] { return json(o.slowdown); });
     text(d, "variability", o_.variability, "KIND", "none, low (7.7 %) or high (27.7 %)");
+    text(d, "slowdown-from", o_.slowdown_from, "SOURCE",
+         "slowdowns drawn like real GPUs' (builtin:NAME), or read from a file, a factor a rank");
+    real(d, "slowdown-floor", o_.slowdown_floor, "F",
+         "share of a rank's smallest latency that no slowdown stretches: time bound by memory");
     return d;
   }
   po::options_description output(const std::string& command) {
@@ -130,7 +140,13 @@ class Builder {
   }
   po::options_description synthetic() {
     po::options_description d("Synthetic loads");
-    text(d, "preset", o_.preset, "NAME", "serving or even");
+    preset(d);
+    call(
+        d, "set", "NAME=V,..", "parameters of the preset; trace info names them all",
+        [&o = o_](const std::string& v) { o.set = split_list(v); },
+        [&o = o_] { return json(o.set); });
+    flag(d, "expand-multinomial", o_.expand_multinomial,
+         "import: the file holds run totals; draw --steps steps of --tokens tokens from them");
     number(d, "steps", o_.steps, "steps to make");
     return d;
   }
@@ -145,11 +161,21 @@ class Builder {
       text(d, "strategy", o_.strategy, "NAME", "see 'gembench list'");
     } else {
       names(d, "strategies", o_.strategies, "plan these and judge them");
+      flag(d, "ablation", o_.ablation,
+           "also each with mean or per-step loads and with equal or measured speeds");
     }
+    number(d, "spare-slots", o_.spare_slots, "slots a rank has beyond experts/ranks, for replicas");
+    number(d, "nodes", o_.nodes, "eplb-hier: nodes that ranks are spread over");
+    number(d, "groups", o_.groups,
+           "eplb-hier: groups of experts that stay on a node; 0 = one a node");
+    text(d, "from", o_.from, "FILE", "placement.json in force: moves are counted from it");
     return d;
   }
 
  private:
+  void preset(po::options_description& d) {
+    text(d, "preset", o_.preset, "NAME", "synthetic loads: serving, bursty or even");
+  }
   void text(po::options_description& d, const char* name, std::string& to, const char* value,
             const char* help) {
     auto* semantic = po::value(&to)->value_name(value);

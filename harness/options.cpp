@@ -71,7 +71,7 @@ void check_range(const char* name, double value, double least, double most) {
 
 void validate(const Options& o) {
   check_choice("routing", o.routing, {"synthetic", "trace", "gate"});
-  check_choice("preset", o.preset, {"serving", "even"});
+  check_choice("preset", o.preset, {"serving", "bursty", "even"});
   check_choice("variability", o.variability, {"none", "low", "high"});
   check_choice("device", o.device, {"cpu"});
   check_choice("clock", o.clock, {"auto", "wall", "cpu-time"});
@@ -97,9 +97,19 @@ void validate(const Options& o) {
   if (o.resume && o.overwrite) {
     throw usage_error("--resume and --overwrite exclude each other: drop one");
   }
-  if (!o.slowdown.empty() && o.variability != "none") {
-    throw usage_error("--slowdown and --variability exclude each other: drop one");
+  const int slowdowns = (o.slowdown.empty() ? 0 : 1) + (o.variability == "none" ? 0 : 1) +
+                        (o.slowdown_from.empty() ? 0 : 1);
+  if (slowdowns > 1) {
+    throw usage_error("--slowdown, --variability and --slowdown-from exclude each other: keep one");
   }
+  check_range("slowdown-floor", o.slowdown_floor, 0, 1);
+  check_range("split", o.split, 0, 1);
+  if (o.split > 0 && o.plan_steps) {
+    throw usage_error("--split and --plan-steps exclude each other: drop one");
+  }
+  check_range("spare-slots", o.spare_slots, 0, 65536);
+  check_range("nodes", o.nodes, 1, 65536);
+  check_range("groups", o.groups, 0, 65536);
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");
   if (o.command == "run" && o.output.empty() && !o.dry_run && !o.print_config) {
     throw usage_error("run needs --output FILE for its results");

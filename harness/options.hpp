@@ -25,6 +25,7 @@ struct Options {
   std::vector<int> tokens_per_rank;  ///< shares of a step's tokens; empty: alike
   std::string routing = "synthetic";
   std::string preset = "serving";
+  std::vector<std::string> set;  ///< NAME=VALUE of the preset's parameters
   std::string trace;
 
   // Placement
@@ -40,6 +41,8 @@ struct Options {
   bool resident = false;
   std::vector<double> slowdown;
   std::string variability = "none";
+  std::string slowdown_from;  ///< builtin:NAME or a file of factors
+  double slowdown_floor = 0;  ///< share of a rank's smallest latency that no slowdown stretches
   std::string device = "cpu";
   std::string clock = "auto";
   std::string check = "last";
@@ -64,6 +67,12 @@ struct Options {
   std::optional<int> ranks;
   std::string strategy = "gem";
   std::vector<std::string> strategies;
+  int spare_slots = 0;  ///< per rank
+  int nodes = 1, groups = 0;
+  std::string from;  ///< placement.json that moves are counted from
+  double split = 0;  ///< share of the steps that is planned on; 0 = as plan_steps says
+  bool ablation = false;
+  bool expand_multinomial = false;
   std::vector<std::string> files;  ///< positional arguments
 };
 

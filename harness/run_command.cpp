@@ -60,6 +60,16 @@ Profile obtain_profile(Session& session) {
   return profile;
 }
 
+/// The layer holds every expert once and as many on every rank.
+void require_runnable(const Placement& placement, int slots) {
+  static_cast<void>(homes(placement));
+  if (placement.slots == slots) return;
+  throw usage_error(
+      fmt::format("{} has {} slots a rank and the layer {}: score can judge it, run "
+                  "takes placements without spare slots",
+                  placement.strategy, placement.slots, slots));
+}
+
 /// Collective: all placements, planned on rank 0, where they are returned.
 std::vector<Placement> plan_all(const Session& session, const Profile& profile) {
   const Options& options = session.options;
@@ -68,8 +78,9 @@ std::vector<Placement> plan_all(const Session& session, const Profile& profile) 
     const CostModel cost(profile);
     for (const std::string& name : options.placements) {
       const double begin = wall_seconds();
-      placements.push_back(find_strategy(name).plan({session.workload.plan, cost, options.seed}));
+      placements.push_back(plan_by_name(name, {session.workload.plan, cost, options.seed}));
       validate(placements.back());
+      require_runnable(placements.back(), session.linear.slots);
       say(session, fmt::format("planned {} in {:.3f} s", name, wall_seconds() - begin));
     }
   });
@@ -136,7 +147,7 @@ class Run {
   void open_file() {
     int earlier = 0;
     on_root(comm_, [&] {
-      for (const std::string& name : options_.placements) static_cast<void>(find_strategy(name));
+      for (const std::string& name : options_.placements) require_known_name(name);
       if (options_.dry_run) return;
       if (options_.resume) earlier_ = find_earlier(options_.output);
       if (earlier_ == Earlier::unfinished) {

@@ -40,7 +40,7 @@ Session::Session(const Comm& the_comm, const Options& the_options)
   require_same_options();
   on_every_rank(comm, [&] {
     model = model_of(options);
-    slowdown = slowdown_of(options, comm.size());
+    slowdown = emulated_slowdown(options, comm.size());
     require_shares();
     linear = empty_placement(model.layers, comm.size(), model.experts);
     const DType dtype = options.dtype == "auto"   ? best_cpu_dtype()

@@ -4,17 +4,23 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
+#include <cstdlib>
 #include <numeric>
+#include <sstream>
+#include <string_view>
 
+#include "placement/builtin_slowdowns.hpp"
 #include "placement/error.hpp"
+#include "placement/input_file.hpp"
 #include "placement/random.hpp"
-#include "placement/synthetic.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench {
 namespace {
 
+constexpr std::string_view kBuiltin = "builtin:";
 constexpr int kDefaultTokens = 1024;
 constexpr int kMostTokens = 1 << 24;
 
@@ -110,7 +116,7 @@ Workload make_workload(const Options& options, const ModelShape& model) {
   spec.tokens = tokens_per_step(options);
   spec.seed = options.seed;
   Workload workload =
-      split_workload(make_trace(options.preset, spec), plan, options.steps, options.in_sample);
+      split_workload(synthetic_trace(options, spec), plan, options.steps, options.in_sample);
   workload.label = fmt::format("synthetic '{}' (co-selection synthetic)", options.preset);
   return workload;
 }
@@ -124,7 +130,56 @@ void broadcast(const Comm& comm, Trace& trace) {
   trace.topk = sizes[3];
   comm.broadcast(trace.tokens);
   comm.broadcast(trace.topk_ids);
+  comm.broadcast(trace.task);
   comm.broadcast(trace.source);
+}
+
+Trace synthetic_trace(const Options& options, const SyntheticSpec& spec) {
+  std::vector<SyntheticParameter> set;
+  for (const std::string& text : options.set) {
+    const auto equals = text.find('=');
+    char* end = nullptr;
+    const std::string value = equals == std::string::npos ? "" : text.substr(equals + 1);
+    const double number = std::strtod(value.c_str(), &end);
+    if (value.empty() || *end != '\0') {
+      throw usage_error(fmt::format("--set '{}' is not NAME=NUMBER", text));
+    }
+    set.push_back({text.substr(0, equals), number});
+  }
+  return make_trace(options.preset, spec, set);
+}
+
+namespace {
+
+/// Factors in a file, separated by anything that is no part of a number.
+std::vector<double> read_slowdowns(const std::string& path, int ranks) {
+  constexpr std::uintmax_t kLargest = 1 << 22;
+  std::string text = read_input_file(path, kLargest);
+  for (char& c : text)
+    c = c == ',' || c == ';' || std::isspace(static_cast<unsigned char>(c)) ? ' ' : c;
+  std::istringstream in(text);
+  std::vector<double> values;
+  for (double value; in >> value;) values.push_back(value);
+  const bool positive =
+      std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v) && v > 0; });
+  if (!in.eof() || !positive) {
+    throw usage_error(fmt::format("{} holds something that is not a factor above 0", path));
+  }
+  if (values.size() != static_cast<std::size_t>(ranks)) {
+    throw usage_error(fmt::format("{} holds {} factors for {} ranks: give one for each", path,
+                                  values.size(), ranks));
+  }
+  return values;
+}
+
+}  // namespace
+
+std::vector<double> emulated_slowdown(const Options& options, int ranks) {
+  std::vector<double> values = slowdown_of(options, ranks);
+  if (options.slowdown_from.empty()) return values;
+  const double fastest = *std::min_element(values.begin(), values.end());
+  for (double& value : values) value /= fastest;
+  return values;
 }
 
 std::vector<double> slowdown_of(const Options& options, int ranks) {
@@ -135,6 +190,10 @@ std::vector<double> slowdown_of(const Options& options, int ranks) {
     }
     return options.slowdown;
   }
+  if (options.slowdown_from.starts_with(kBuiltin)) {
+    return builtin_slowdowns(options.slowdown_from.substr(kBuiltin.size()), ranks, options.seed);
+  }
+  if (!options.slowdown_from.empty()) return read_slowdowns(options.slowdown_from, ranks);
   std::vector<double> values(static_cast<std::size_t>(ranks), 1.0);
   if (options.variability == "none" || ranks == 1) return values;
   // Stretch the four known values over any number of ranks, then deal them out by the seed.

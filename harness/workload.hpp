@@ -5,6 +5,7 @@
 #include "harness/options.hpp"
 #include "moe_layer/comm.hpp"
 #include "moe_layer/model.hpp"
+#include "placement/synthetic.hpp"
 #include "placement/trace.hpp"
 
 namespace gembench {
@@ -43,8 +44,14 @@ inline constexpr int kGatePlanSteps = 32;
 /// Collective: rank 0's trace to all ranks.
 void broadcast(const Comm& comm, Trace& trace);
 
-/// Emulated slowdown of every rank from --slowdown or --variability; all ones without. Usage error
-/// when the list has another length than `ranks`.
+/// Slowdown of every rank from --slowdown, --variability or --slowdown-from; all ones without. 1 is
+/// the speed of the profile: drawn GPUs may be faster. Usage error when a list has another length
+/// than `ranks`.
 [[nodiscard]] std::vector<double> slowdown_of(const Options& options, int ranks);
+/// The same where ranks are slowed down for real, which cannot make them faster: the fastest has 1.
+[[nodiscard]] std::vector<double> emulated_slowdown(const Options& options, int ranks);
+
+/// --preset with --set for a shape.
+[[nodiscard]] Trace synthetic_trace(const Options& options, const SyntheticSpec& spec);
 
 }  // namespace gembench

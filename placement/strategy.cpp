@@ -10,6 +10,7 @@
 #include "placement/error.hpp"
 #include "placement/placement_file.hpp"
 #include "placement/random.hpp"
+#include "placement/relabel.hpp"
 
 namespace gembench {
 namespace {
@@ -27,6 +28,9 @@ constexpr Strategy kStrategies[] = {
     {"gem", "least predicted time over all steps with measured speeds (GEM, reconstructed)",
      plan_gem},
 };
+
+constexpr std::string_view kFile = "file:";
+constexpr std::string_view kRelabel = "relabel:";
 
 /// Deals [expert] in blocks that differ by one expert at most.
 void deal_blocks(const std::vector<std::int32_t>& order, int layer, Placement& placement) {
@@ -52,7 +56,8 @@ const Strategy& find_strategy(std::string_view name) {
     if (strategy.name == name) return strategy;
     names += fmt::format("{}{}", names.empty() ? "" : ", ", strategy.name);
   }
-  throw usage_error(fmt::format("there is no strategy '{}'; choose one of {}", name, names));
+  throw usage_error(fmt::format(
+      "there is no strategy '{}'; choose one of {}, file:PATH or relabel:NAME", name, names));
 }
 
 Placement empty_plan(const PlanInput& input, std::string_view name) {
@@ -62,8 +67,18 @@ Placement empty_plan(const PlanInput& input, std::string_view name) {
   return placement;
 }
 
+void require_known_name(std::string_view name) {
+  if (name.starts_with(kRelabel)) return require_known_name(name.substr(kRelabel.size()));
+  if (!name.starts_with(kFile)) static_cast<void>(find_strategy(name));
+}
+
 Placement plan_by_name(std::string_view name, const PlanInput& input) {
-  constexpr std::string_view kFile = "file:";
+  if (name.starts_with(kRelabel)) {
+    const auto plain = plan_by_name(name.substr(kRelabel.size()), input);
+    auto placement = relabel(plain, input.trace, input.cost);
+    placement.strategy = name;
+    return placement;
+  }
   if (!name.starts_with(kFile)) return find_strategy(name).plan(input);
   const auto path = name.substr(kFile.size());
   auto placement = read_placement(path).placement;

@@ -37,9 +37,13 @@ struct Strategy {
 /// empty_placement.
 [[nodiscard]] Placement empty_plan(const PlanInput& input, std::string_view name);
 
-/// Plans with a strategy of the table, or reads `file:PATH`: a placement.json of any origin, which
-/// must have the layers and experts of the trace and the ranks of the profile (usage error).
+/// Plans by name. Beside the names of the table:
+///  `file:PATH`     a placement.json of any origin, which must have the layers and experts of the
+///                  trace and the ranks of the profile (usage error)
+///  `relabel:NAME`  what NAME gives, with ranks' rows exchanged to suit their speeds (relabel.hpp)
 [[nodiscard]] Placement plan_by_name(std::string_view name, const PlanInput& input);
+/// Refuses a name that plan_by_name does not know, before anything was planned. Opens no file.
+void require_known_name(std::string_view name);
 
 // The functions behind the table, each layer on its own. All refuse (usage error) experts that do
 // not divide by ranks unless `slots` says how many slots a rank has; those that know no replicas

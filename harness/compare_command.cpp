@@ -1,0 +1,14 @@
+#include <fmt/format.h>
+
+#include "harness/commands.hpp"
+#include "harness/report.hpp"
+#include "placement/error.hpp"
+
+namespace gembench {
+
+void compare_command(const Options& options) {
+  if (options.files.empty()) throw usage_error("compare needs at least one results file");
+  for (const std::string& path : options.files) fmt::print("{}", report(path, options.format));
+}
+
+}  // namespace gembench

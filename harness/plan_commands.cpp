@@ -1,0 +1,169 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <optional>
+
+#include "harness/commands.hpp"
+#include "harness/score_report.hpp"
+#include "harness/version.hpp"
+#include "harness/workload.hpp"
+#include "moe_layer/clock.hpp"
+#include "placement/ablation.hpp"
+#include "placement/builtin_profiles.hpp"
+#include "placement/builtin_slowdowns.hpp"
+#include "placement/error.hpp"
+#include "placement/placement_file.hpp"
+#include "placement/strategy.hpp"
+#include "results/profile_file.hpp"
+#include "results/trace_file.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr std::string_view kBuiltin = "builtin:";
+
+/// What `plan` and `score` work on.
+struct Problem {
+  Trace plan;
+  Trace judged;  ///< the later steps, or all
+  Profile profile;
+  int slots = 0;  ///< as PlanInput
+  std::optional<Placement> from;
+  ScoreContext context;
+
+  [[nodiscard]] PlanInput input(const Options& options, const CostModel& cost) const {
+    return {plan, cost, options.seed, slots, options.nodes, options.groups};
+  }
+  [[nodiscard]] Score judge(const Placement& placement, const CostModel& cost) const {
+    return score(judged, placement, cost, from ? &*from : nullptr);
+  }
+};
+
+Profile load_profile(const Options& options, const Trace& trace, std::string& source) {
+  const bool stated = options.profile.empty() || options.profile.starts_with(kBuiltin);
+  if (stated && !options.ranks) {
+    throw usage_error(options.command + " needs --ranks N, or --profile FILE, which knows it");
+  }
+  if (options.profile.empty()) {
+    Profile equal =
+        equal_ranks(*options.ranks, std::int64_t{trace.max_tokens_in_step()} * trace.topk);
+    for (double& seconds : equal.latency) seconds *= 1e-6;
+    source = "equally fast ranks at 1 us a token, none measured";
+    return equal;
+  }
+  source = options.profile;
+  if (stated) {
+    Profile builtin = builtin_profile(options.profile.substr(kBuiltin.size()), *options.ranks);
+    source += fmt::format(" ({}, measured by others)", builtin.model);
+    return builtin;
+  }
+  Profile profile = read_profile(options.profile);
+  if (options.ranks && *options.ranks != profile.ranks) {
+    throw usage_error(fmt::format("{} holds {} ranks, not {}: drop --ranks", options.profile,
+                                  profile.ranks, *options.ranks));
+  }
+  if (profile.clock == "wall" || profile.clock == "cpu-time") {
+    source += fmt::format(" (clock {})", profile.clock);
+  }
+  return profile;
+}
+
+/// Cuts the trace into what is planned on and what is judged on.
+void split_trace(const Options& options, const Trace& whole, Problem& problem) {
+  if (options.split > 0) {
+    HeldOut parts = hold_out(whole, options.split);
+    problem.plan = std::move(parts.plan);
+    problem.judged = std::move(parts.judged);
+    problem.context.held_out = true;
+    return;
+  }
+  const int plan = options.plan_steps.value_or(whole.steps);
+  if (plan > whole.steps) {
+    throw usage_error(
+        fmt::format("{} has only {} steps: lower --plan-steps", options.trace, whole.steps));
+  }
+  problem.context.held_out = plan < whole.steps;
+  problem.plan = slice(whole, 0, plan);
+  problem.judged = problem.context.held_out ? slice(whole, plan, whole.steps - plan) : whole;
+}
+
+Problem load_problem(const Options& options) {
+  if (options.trace.empty()) throw usage_error(options.command + " needs --trace FILE");
+  Problem problem;
+  const Trace whole = read_trace(options.trace);
+  split_trace(options, whole, problem);
+  problem.profile = load_profile(options, whole, problem.context.profile);
+  const int ranks = problem.profile.ranks;
+  const auto slowdown = slowdown_of(options, ranks);
+  apply_slowdown(problem.profile, slowdown, options.slowdown_floor);
+  for (std::size_t rank = 0; rank < slowdown.size(); ++rank) {
+    problem.profile.overhead[rank] *= slowdown[rank];
+  }
+  if (options.spare_slots > 0) {
+    problem.slots = (whole.experts + ranks - 1) / ranks + options.spare_slots;
+  }
+  if (!options.from.empty()) problem.from = read_placement(options.from).placement;
+  problem.context.trace = options.trace;
+  problem.context.ranks = ranks;
+  problem.context.planned_steps = problem.plan.steps;
+  problem.context.judged_steps = problem.judged.steps;
+  problem.context.slowdown = slowdown;
+  return problem;
+}
+
+}  // namespace
+
+void plan_command(const Options& options) {
+  if (!options.files.empty()) {
+    throw usage_error(fmt::format("plan takes no file '{}': give --trace", options.files[0]));
+  }
+  if (options.output.empty()) throw usage_error("plan needs --output FILE");
+  const Problem problem = load_problem(options);
+  const CostModel cost(problem.profile);
+  const double begin = wall_seconds();
+  PlacementFile file;
+  file.placement = plan_by_name(options.strategy, problem.input(options, cost));
+  const double seconds = wall_seconds() - begin;
+  file.model = problem.profile.model;
+  file.seed = options.seed;
+  const Score planned = score(problem.plan, file.placement, cost);
+  file.predicted_step = planned.step_mean;
+  file.bound_step = planned.bound;
+  file.trace_source = options.trace;
+  file.profile_source = problem.context.profile;
+  file.program = program_version();
+  write_placement(options.output, file, options.overwrite);
+  const std::vector<JudgedPlacement> rows{
+      {options.strategy, seconds, problem.judge(file.placement, cost)}};
+  fmt::print("{}", score_report(problem.context, rows, options.format));
+  if (options.format == "table") fmt::print("# result: {}\n", options.output);
+}
+
+void score_command(const Options& options) {
+  const Problem problem = load_problem(options);
+  const CostModel cost(problem.profile);
+  std::vector<std::string> strategies = options.strategies;
+  if (strategies.empty() && options.files.empty()) strategies = options.placements;
+  for (const std::string& name : strategies) require_known_name(name);
+  std::vector<JudgedPlacement> rows;
+  for (const std::string& name : strategies) {
+    const double begin = wall_seconds();
+    const Placement placement = plan_by_name(name, problem.input(options, cost));
+    rows.push_back({name, wall_seconds() - begin, problem.judge(placement, cost)});
+    if (!options.ablation) continue;
+    for (const AblationRow& row :
+         ablation(problem.input(options, cost), problem.judged, find_strategy(name).plan)) {
+      rows.push_back(
+          {fmt::format("{}: {} loads, {} speed", name, row.per_step ? "per-step" : "mean",
+                       row.measured_speed ? "measured" : "equal"),
+           0, row.score});
+    }
+  }
+  for (const std::string& path : options.files) {
+    const Placement placement = plan_by_name("file:" + path, problem.input(options, cost));
+    rows.push_back({std::filesystem::path(path).filename(), 0, problem.judge(placement, cost)});
+  }
+  fmt::print("{}", score_report(problem.context, rows, options.format));
+}
+
+}  // namespace gembench

@@ -1,0 +1,107 @@
+#include "harness/score_report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace gembench {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr double kUs = 1e6;
+
+std::string table(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
+  std::size_t width = 12;
+  for (const auto& row : rows) width = std::max(width, row.name.size());
+  std::string text =
+      fmt::format("# predicted by the profile of {}; {} ranks\n# judged on {} steps of {}{}\n",
+                  context.profile, context.ranks, context.judged_steps, context.trace,
+                  context.held_out ? fmt::format(", after the {} planned on", context.planned_steps)
+                                   : std::string(", the same that were planned on (in-sample)"));
+  if (!context.slowdown.empty()) {
+    const auto [least, most] =
+        std::minmax_element(context.slowdown.begin(), context.slowdown.end());
+    if (*least != 1 || *most != 1) {
+      text += fmt::format("# ranks are slowed down by {:.3f} .. {:.3f} (assumed, not measured)\n",
+                          *least, *most);
+    }
+  }
+  text += fmt::format(
+      "# {0:<{1}}          step time (us)               bound     gap    lost at barriers (us)    "
+      "imbalance      slowest     extra\n"
+      "# {2:<{1}}      mean       p50       p99        us       %   load    speed     total    "
+      "step  "
+      "  rank     %  copies   moves  plan s\n",
+      "", width, "placement");
+  for (const auto& [name, seconds, s] : rows) {
+    text += fmt::format(
+        "  {:<{}} {:>9.1f} {:>9.1f} {:>9.1f} {:>9.1f} {:>7.2f} {:>8.1f} {:>8.1f} {:>8.3f} {:>7.3f} "
+        "{:>7} {:>5.1f} {:>7} {:>7} {:>7.3f}\n",
+        name, width, s.step_mean * kUs, s.step_p50 * kUs, s.step_p99 * kUs, s.bound * kUs,
+        s.gap * 100, s.straggle_load * kUs, s.straggle_speed * kUs, s.aggregate_imbalance,
+        s.step_imbalance, s.straggler, s.straggler_share * 100, s.duplicates, s.moves, seconds);
+  }
+  return text;
+}
+
+std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
+  ordered_json list = ordered_json::array();
+  for (const auto& [name, seconds, s] : rows) {
+    list.push_back({{"placement", name},
+                    {"step_mean", s.step_mean},
+                    {"step_p50", s.step_p50},
+                    {"step_p99", s.step_p99},
+                    {"bound", s.bound},
+                    {"gap", s.gap},
+                    {"straggle", s.straggle},
+                    {"straggle_load", s.straggle_load},
+                    {"straggle_speed", s.straggle_speed},
+                    {"aggregate_imbalance", s.aggregate_imbalance},
+                    {"step_imbalance", s.step_imbalance},
+                    {"slowest_rank", s.straggler},
+                    {"slowest_share", s.straggler_share},
+                    {"duplicates", s.duplicates},
+                    {"moves", s.moves},
+                    {"plan_seconds", seconds}});
+  }
+  return ordered_json{{"profile", context.profile},
+                      {"trace", context.trace},
+                      {"ranks", context.ranks},
+                      {"slowdown", context.slowdown},
+                      {"planned_steps", context.planned_steps},
+                      {"steps", context.judged_steps},
+                      {"held_out", context.held_out},
+                      {"unit", "s"},
+                      {"placements", list}}
+             .dump(2) +
+         "\n";
+}
+
+std::string csv(const std::vector<JudgedPlacement>& rows) {
+  std::string text =
+      "placement,step_mean,step_p50,step_p99,bound,gap,straggle,straggle_load,straggle_speed,"
+      "aggregate_imbalance,step_imbalance,slowest_rank,slowest_share,duplicates,moves,plan_"
+      "seconds\n";
+  for (const auto& [name, seconds, s] : rows) {
+    text += fmt::format(
+        "\"{}\",{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{},{:.6g},{},"
+        "{},{:.6g}\n",
+        name, s.step_mean, s.step_p50, s.step_p99, s.bound, s.gap, s.straggle, s.straggle_load,
+        s.straggle_speed, s.aggregate_imbalance, s.step_imbalance, s.straggler, s.straggler_share,
+        s.duplicates, s.moves, seconds);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string score_report(const ScoreContext& context, const std::vector<JudgedPlacement>& rows,
+                         const std::string& format) {
+  if (format == "json") return json(context, rows);
+  if (format == "csv") return csv(rows);
+  return table(context, rows);
+}
+
+}  // namespace gembench

@@ -1,0 +1,118 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "harness/commands.hpp"
+#include "harness/workload.hpp"
+#include "placement/error.hpp"
+#include "placement/trace_import.hpp"
+#include "placement/trace_info.hpp"
+#include "results/trace_file.hpp"
+
+namespace gembench {
+namespace {
+
+std::string required_output(const Options& options) {
+  if (options.output.empty()) throw usage_error("trace needs --output FILE");
+  return options.output;
+}
+
+Trace import_trace(const Options& options) {
+  if (options.files.size() != 3) {
+    throw usage_error(
+        "trace import needs a format and one file: gembench trace import csv|ids FILE");
+  }
+  const std::string& format = options.files[1];
+  const std::string& path = options.files[2];
+  const ModelShape model = model_of(options);
+  if (format == "csv") return read_counts_csv(path, model.topk);
+  if (format == "ids") {
+    if (!options.tokens) throw usage_error("trace import ids needs --tokens N, tokens of a step");
+    return read_raw_ids(path, {model.layers, model.experts, model.topk, *options.tokens});
+  }
+  throw usage_error(fmt::format("unknown trace format '{}': choose csv or ids", format));
+}
+
+Trace make_trace(const Options& options) {
+  const ModelShape model = model_of(options);
+  SyntheticSpec spec;
+  spec.steps = options.steps;
+  spec.layers = model.layers;
+  spec.experts = model.experts;
+  spec.topk = model.topk;
+  spec.tokens = tokens_per_step(options);
+  spec.seed = options.seed;
+  return synthetic_trace(options, spec);
+}
+
+std::string drift_line(const std::string& what, const Drift& drift) {
+  return fmt::format(
+      "drift {}: correlation {:.3f}, {:.1f} % of the load moved, most in layer {} "
+      "({:.1f} %)\n",
+      what, drift.correlation, drift.variation * 100, drift.layer, drift.largest_variation * 100);
+}
+
+/// The largest groups of all layers, a line each.
+std::string group_lines(const TraceInfo& info) {
+  constexpr int kShown = 5;
+  std::string text;
+  int shown = 0;
+  for (std::size_t layer = 0; layer < info.layers.size(); ++layer) {
+    for (const auto& group : info.layers[layer].groups) {
+      if (++shown > kShown) return text + fmt::format("  .. and {} more\n", info.groups - kShown);
+      text += fmt::format("  layer {}: experts {}\n", layer, fmt::join(group, ", "));
+    }
+  }
+  return text;
+}
+
+void print_trace(const std::string& path) {
+  const Trace trace = read_trace(path);
+  const TraceInfo info = trace_info(trace);
+  const TraceInfoOptions options;
+  fmt::print("# {}\n# source {}\nsteps {}  layers {}  experts {}  top-k {}  tokens a step {}  {}\n",
+             path, trace.source, trace.steps, trace.layers, trace.experts, trace.topk,
+             trace.max_tokens_in_step(), trace.has_ids() ? "per-token ids" : "counts");
+  fmt::print(
+      "hottest expert / mean: {:.2f} summed over steps, {:.2f} within a step (at most {:.2f})\n",
+      info.skew, info.step_skew, info.largest_step_skew);
+  fmt::print(
+      "experts: {:.1f} % consistent (used in at least {:.0f} % of steps), {:.1f} % temporal (in "
+      "{:.0f} "
+      "% of steps with {:.1f} x the mean)\n",
+      info.consistent * 100, options.consistent_duty * 100, info.temporal * 100,
+      info.temporal_duty * 100, info.temporal_burst);
+  fmt::print("groups that fire together: {}, with {:.1f} % of the experts\n{}", info.groups,
+             info.grouped * 100, group_lines(info));
+  if (info.halves) fmt::print("{}", drift_line("between halves", *info.halves));
+  if (info.chance) fmt::print("{}", drift_line("by chance (even, odd steps)", *info.chance));
+  for (const Drift& drift : info.tasks) {
+    fmt::print("{}",
+               drift_line(fmt::format("between tasks {} and {}", drift.from, drift.to), drift));
+  }
+}
+
+}  // namespace
+
+void trace_command(const Options& options) {
+  const std::string action = options.files.empty() ? "" : options.files[0];
+  if (action == "make" && options.files.size() == 1) {
+    const std::string output = required_output(options);
+    write_trace(output, make_trace(options), options.overwrite);
+    print_trace(output);
+  } else if (action == "import") {
+    const std::string output = required_output(options);
+    Trace trace = import_trace(options);
+    if (options.expand_multinomial) {
+      trace = expand_multinomial(trace, {options.steps, tokens_per_step(options), options.seed});
+    }
+    write_trace(output, trace, options.overwrite);
+    print_trace(output);
+  } else if (action == "info" && options.files.size() == 2) {
+    print_trace(options.files[1]);
+  } else {
+    throw usage_error(
+        "trace needs make, import csv|ids FILE, or info FILE: see gembench trace --help");
+  }
+}
+
+}  // namespace gembench
