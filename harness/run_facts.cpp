@@ -93,7 +93,6 @@ RunInfo describe(const Session& session, const Profile& profile,
   info.config = to_json(options);
   info.command_line = options.command_line;
   info.seed = options.seed;
-  info.block_steps = options.block;
   const std::size_t nodes = std::set<std::string>(hosts.begin(), hosts.end()).size();
   info.facts = allowed_environment();
   info.facts["program"] = program_version();

@@ -41,6 +41,15 @@ Handle access_list(bool writing) {
   return list;
 }
 
+/// Space given up is not used again: until the next flush the index on the disk still names it.
+Handle creation_list() {
+  Handle list(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
+#if H5_VERSION_GE(1, 10, 1)
+  H5Pset_file_space_strategy(list.get(), H5F_FSPACE_STRATEGY_NONE, false, 1);
+#endif
+  return list;
+}
+
 herr_t keep_reason(unsigned, const H5E_error2_t* error, void* reason_pointer) {
   auto& reason = *static_cast<std::string*>(reason_pointer);
   const std::string text = error->desc != nullptr ? error->desc : "";
@@ -90,9 +99,9 @@ std::string library_version() {
 File File::create(const std::filesystem::path& path) {
   prepare_library();
   File file(path, ExitCode::output);
-  file.id_ = Handle(
-      file.check(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access_list(true).get())),
-      H5Fclose);
+  file.id_ = Handle(file.check(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation_list().get(),
+                                         access_list(true).get())),
+                    H5Fclose);
   return file;
 }
 

@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint64_t kMaxWrittenChunk = 1 << 20;  // bytes
 constexpr std::uint64_t kMaxReadChunk = 64 << 20;    // bytes; HDF5 allocates a chunk as declared
 constexpr std::uint64_t kDeflateLimit = 1040;        // deflate cannot shrink more (zlib: 1032)
-constexpr unsigned kDeflateLevel = 4;
+constexpr unsigned kDeflateLevel = 1;  // higher levels take longer and save little after shuffle
 
 std::int64_t file_type(Type type) {
   switch (type) {

@@ -78,7 +78,6 @@ struct RunInfo {
   std::vector<Turn> turns;
   std::vector<Placement> placements;  ///< names are Placement::strategy, labels below
   std::vector<std::string> labels;    ///< [placement] unique, e.g. "linear", "linear#2"
-  int block_steps = 8;  ///< steps of a usual turn: one chunk of the file, so written once
   std::vector<double>
       predicted_layer_time;                 ///< [placement][step][layer] s to the barrier; or empty
   std::vector<std::int32_t> expert_tokens;  ///< [step][layer][expert] of the measured steps

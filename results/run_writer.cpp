@@ -230,6 +230,9 @@ void RunWriter::describe(const RunInfo& info) {
   add_model(file, info.model);
   add_turns(file, info);
   file.make_group("environment");
+  // Made now and filled at the end: a kill then must not find the root group half changed.
+  file.make_group("check");
+  file.make_group("timing");
   for (const auto& [name, values] : info.rank_facts) {
     const auto path = "environment/" + name;
     const auto variable = schema::fact_of_rank(path);
@@ -301,7 +304,6 @@ void RunWriter::finish(const RunEnd& end) {
     put(file, schema::kProfileAfter, end.profile_after);
   }
 
-  file.make_group("check");
   file.set("check", "mode", end.check.mode);
   file.set("check", "checked_tokens", end.check.checked_tokens);
   file.set("check", "worst_error", end.check.worst_error);
@@ -309,7 +311,6 @@ void RunWriter::finish(const RunEnd& end) {
   file.set("check", "passed", std::int64_t{end.check.passed});
   file.set("check", "message", end.check.message);
 
-  file.make_group("timing");
   for (const auto& [part, seconds] : end.seconds) file.set("timing", part, seconds);
 
   file.flush();

@@ -77,10 +77,12 @@ def ranks_of(launcher):
 
 
 def alive(process):
+    """Whether any thread of it runs: only then are its files closed and their locks free."""
     try:
-        return "Z" not in pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2]
-    except OSError:
-        return False
+        return any("Z" not in task.read_text().rpartition(")")[2]
+                   for task in pathlib.Path(f"/proc/{process}/task").glob("*/stat"))
+    except OSError:  # it went meanwhile
+        return alive(process)
 
 
 def wait_for_write(partial, job):

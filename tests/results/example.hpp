@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -72,10 +73,25 @@ inline Profile profile(int ranks, Random& random) {
   return p;
 }
 
-inline RunInfo info(const RunShape& shape, std::uint64_t seed) {
+/// All placements side by side in blocks of steps, the last of them shorter.
+inline std::vector<Turn> turns(const RunShape& shape, int block_steps) {
+  std::vector<Turn> turns;
+  for (int first = 0; first < shape.steps; first += block_steps) {
+    for (int p = 0; p < shape.placements; ++p) {
+      turns.push_back({p, first, std::min(block_steps, shape.steps - first), first / block_steps});
+    }
+  }
+  return turns;
+}
+
+/// `shape.turns` follows from the rest.
+inline RunInfo info(const RunShape& shape, std::uint64_t seed, int block_steps = 8) {
   Random random(seed);
   RunInfo info;
+  info.turns = turns(shape, block_steps);
   info.shape = shape;
+  info.shape.turns = static_cast<int>(info.turns.size());
+  info.model = {4, 1, 2880, 720, 1 << 20};
   for (int p = 0; p < shape.placements; ++p) {
     Placement placement;
     placement.layers = shape.layers;
@@ -109,13 +125,32 @@ inline RunInfo info(const RunShape& shape, std::uint64_t seed) {
   return info;
 }
 
-inline Block block(const RunShape& shape, int placement, int first, int steps, int index) {
-  Random random(mix64(static_cast<std::uint64_t>(placement * 1'000'000 + first)));
+/// Some turns begin with a switch, some end with a check, some have both or neither.
+inline TurnNotes notes(int turn) {
+  Random random(static_cast<std::uint64_t>(turn));
+  TurnNotes notes;
+  if (turn % 3 != 1) {
+    notes.experts_moved = static_cast<std::int64_t>(random.below(1000));
+    notes.bytes_moved = static_cast<std::int64_t>(random.below(1ULL << 60));
+    notes.move_seconds = random.uniform() * 1e-6;
+  }
+  if (turn % 2 == 1) {
+    notes.checked_tokens = static_cast<std::int64_t>(random.below(1ULL << 40));
+    notes.check_error = random.uniform() * 1e-9;
+    notes.check_passed = static_cast<int>(random.below(2));
+  }
+  return notes;
+}
+
+inline Block block(const RunInfo& info, int turn) {
+  const auto& shape = info.shape;
+  const auto& at = info.turns.at(static_cast<std::size_t>(turn));
+  Random random(mix64(static_cast<std::uint64_t>(at.placement * 1'000'000 + at.first_step)));
   Block block;
-  block.placement = placement;
-  block.first_step = first;
-  block.steps = steps;
-  block.block = index;
+  block.turn = turn;
+  block.at = at;
+  block.notes = notes(turn);
+  const int steps = at.steps;
   const auto cells = product({steps, shape.layers, shape.ranks});
   for (auto& values : block.time) values = reals(random, cells);
   for (auto& value : block.time[0]) value += random.uniform() * 1e-9;  // float64 in the file
@@ -131,8 +166,9 @@ inline RunEnd end(const RunShape& shape, std::uint64_t seed) {
   RunEnd end;
   end.bytes_pair = counts<std::int64_t>(
       random, product({shape.placements, shape.layers, shape.ranks, shape.ranks}), 1ULL << 60);
-  end.moves = {{1, 12, std::int64_t{1} << 40, 0.125}, {0, 7, 99, 3e-7}};
   end.check = {"last", 4096, 1e-6, 1e-3, false, "layer 3, token 17: error 0.5"};
+  end.profile_after = reals(random, product({shape.ranks, 4}));
+  end.seconds = {{"profile", 1.5}, {"plan", 3e-9}, {"measure", 1e6}, {"write", 0}, {"total", 2e6}};
   return end;
 }
 

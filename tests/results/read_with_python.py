@@ -26,6 +26,7 @@ DIMS = {
     "slots": ("placement", "layer", "rank", "slot"),
     "predicted_layer_time": ("placement", "step", "layer"),
     "profile_latency": ("rank", "knot"),
+    "profile_after": ("rank", "knot"),
     "profile_spread": ("rank", "knot"),
     "profile_overhead": ("rank",),
     "slowdown": ("rank",),
@@ -39,7 +40,7 @@ DIMS.update({name: MEASURED for name in TIMES + COUNTS})
 def check_h5py(path):
     with h5py.File(path) as file:
         assert file.attrs["schema"] == "gembench-results", file.attrs["schema"]
-        assert file.attrs["schema_version"] == "1.0.0"
+        assert file.attrs["schema_version"] == "2.0.0"
         assert file.attrs["completed"] == 1
         assert list(file.attrs["strategies"]) == ["linear", "gem"]
         assert file.attrs["seed"] == 2**64 - 2
@@ -65,8 +66,30 @@ def check_h5py(path):
         assert (file["block"][1] == [0] * 8 + [-1] * 4).all()
         assert list(file["environment/host"].asstr()) == [f"node-{rank}" for rank in range(4)]
         assert file["environment/host"].dims[0][0].name == "/rank"
-        assert file["moves/bytes"][0] == 2**40
+        turns = file["turns"]
+        assert turns["steps"].dims[0][0].name == "/turns/turn"
+        assert list(turns["turn"]) == [0, 1, 2, 3]
+        assert list(turns["to_placement"]) == [0, 1, 0, 1]
+        assert list(turns["first_step"]) == [0, 0, 8, 8]
+        assert list(turns["steps"]) == [8, 8, 4, 4]
+        assert list(turns["in_block"]) == [0, 0, 1, 1]
+        assert list(turns["experts_moved"]) == [-1, 3, -1, -1]
+        assert list(turns["bytes_moved"]) == [-1, 2**40, -1, -1]
+        assert list(turns["check_passed"]) == [-1] * 4 == list(turns["checked_tokens"])
+        assert turns["move_seconds"][1] == 0.125 and np.isnan(turns["move_seconds"][0])
+        assert np.isnan(turns["check_error"]).all()
+        for name in turns:
+            assert turns[name].attrs["long_name"] and turns[name].attrs["units"], name
+        for name in "experts_moved bytes_moved checked_tokens check_passed".split():
+            assert turns[name].attrs["_FillValue"] == -1, name
+        assert turns["bytes_moved"].attrs["units"] == "byte"
+        assert turns["move_seconds"].attrs["units"] == "s"
+        assert np.isfinite(file["profile_after"]).all()
         assert file["check"].attrs["passed"] == 0
+        assert dict(file["model"].attrs) == dict(topk=4, shared=1, hidden=2880, ffn=720,
+                                                 row_bytes=2**20)
+        assert dict(file["timing"].attrs) == dict(profile=1.5, plan=3e-9, measure=1e6, write=0,
+                                                  total=2e6)
 
 
 def check_xarray(path):
@@ -81,9 +104,12 @@ def check_xarray(path):
         assert run.tokens.isnull().sum() == run.tokens.size - 8 * 3 * 4  # -1 is missing
         assert (run.slots == -1).sum() == 2 * 3 * (4 * 3 - 8)  # but an empty slot is a value
         assert run.attrs["clock"] == "cpu-time"
-    for group, name, dim in (("environment", "host", "rank"), ("moves", "bytes", "move")):
+    for group, name, dim in (("environment", "host", "rank"), ("turns", "move_seconds", "turn")):
         with xr.open_dataset(path, group=group, engine="h5netcdf") as part:
             assert part[name].dims == (dim,), part
+    with xr.open_dataset(path, group="turns", engine="h5netcdf") as turns:
+        assert turns.bytes_moved.isnull().sum() == 3
+        assert turns.steps.dtype == np.int32  # never missing: stays whole
 
 
 def check_h5dump(path):

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "example.hpp"
+#include "expect_equal.hpp"
 #include "results/run_reader.hpp"
 #include "results/run_writer.hpp"
 
@@ -25,43 +26,6 @@ ExitCode code_of(const std::function<void()>& action, std::string* sentence = nu
   return ExitCode::ok;
 }
 
-void expect_equal(const Block& a, const Block& b) {
-  EXPECT_EQ(a.time, b.time);
-  EXPECT_EQ(a.count, b.count);
-  EXPECT_EQ(a.step_time, b.step_time);
-  EXPECT_EQ(a.order, b.order);
-  EXPECT_EQ(a.block, b.block);
-}
-
-void expect_equal(const RunInfo& a, const RunInfo& b) {
-  EXPECT_EQ(a.labels, b.labels);
-  ASSERT_EQ(a.placements.size(), b.placements.size());
-  for (std::size_t p = 0; p < a.placements.size(); ++p) {
-    EXPECT_EQ(a.placements[p].slot_expert, b.placements[p].slot_expert);
-    EXPECT_EQ(a.placements[p].strategy, b.placements[p].strategy);
-    EXPECT_EQ(a.placements[p].slots, b.placements[p].slots);
-    EXPECT_EQ(a.placements[p].experts, b.placements[p].experts);
-  }
-  EXPECT_EQ(a.predicted_layer_time, b.predicted_layer_time);
-  EXPECT_EQ(a.expert_tokens, b.expert_tokens);
-  EXPECT_EQ(a.profile.ranks, b.profile.ranks);
-  EXPECT_EQ(a.profile.knots, b.profile.knots);
-  EXPECT_EQ(a.profile.latency, b.profile.latency);
-  EXPECT_EQ(a.profile.spread, b.profile.spread);
-  EXPECT_EQ(a.profile.overhead, b.profile.overhead);
-  EXPECT_EQ(a.profile.slowdown, b.profile.slowdown);
-  EXPECT_EQ(a.profile.model, b.profile.model);
-  EXPECT_EQ(a.profile.device, b.profile.device);
-  EXPECT_EQ(a.profile.clock, b.profile.clock);
-  EXPECT_EQ(a.slowdown, b.slowdown);
-  EXPECT_EQ(a.clock, b.clock);
-  EXPECT_EQ(a.config, b.config);
-  EXPECT_EQ(a.command_line, b.command_line);
-  EXPECT_EQ(a.seed, b.seed);
-  EXPECT_EQ(a.facts, b.facts);
-  EXPECT_EQ(a.rank_facts, b.rank_facts);
-}
-
 TEST(RunFile, RoundTripOfEveryFieldWithBlocksOutOfOrder) {
   const example::Folder folder;
   const auto info = example::info(kShape, 1);
@@ -69,23 +33,26 @@ TEST(RunFile, RoundTripOfEveryFieldWithBlocksOutOfOrder) {
   RunWriter writer(folder / "r.h5", false);
   EXPECT_TRUE(fs::exists(folder / "r.h5.partial"));
   writer.describe(info);
-  for (int first : {16, 0, 8}) {
-    for (int p : {2, 0, 1}) {
-      writer.write(example::block(kShape, p, first, std::min(8, 21 - first), first / 8));
-    }
-  }
+  ASSERT_EQ(info.shape.turns, 9);
+  for (int turn : {8, 6, 7, 2, 0, 1, 5, 3, 4}) writer.write(example::block(info, turn));
   writer.finish(end);
   EXPECT_FALSE(fs::exists(folder / "r.h5.partial"));
 
   const RunReader reader(folder / "r.h5");
   EXPECT_TRUE(reader.completed());
-  expect_equal(reader.info(), info);
+  example::expect_equal(reader.info(), info);
+  ASSERT_EQ(reader.notes().size(), 9u);
+  for (int turn = 0; turn < 9; ++turn) {
+    auto block = example::block(info, turn);
+    EXPECT_TRUE(reader.measured(turn));
+    example::expect_equal(reader.read_turn(turn), block);
+    example::expect_equal(reader.notes().at(static_cast<std::size_t>(turn)), block.notes);
+    block.turn = 0;
+    block.notes = {};
+    example::expect_equal(reader.read(block.at.placement, block.at.first_step, block.at.steps),
+                          block);
+  }
   for (int p = 0; p < 3; ++p) {
-    for (int first : {0, 8, 16}) {
-      const int steps = std::min(8, 21 - first);
-      expect_equal(reader.read(p, first, steps),
-                   example::block(kShape, p, first, steps, first / 8));
-    }
     const auto blocks = reader.blocks(p);
     EXPECT_EQ(blocks.front(), 0);
     EXPECT_EQ(blocks.back(), 2);
@@ -93,15 +60,12 @@ TEST(RunFile, RoundTripOfEveryFieldWithBlocksOutOfOrder) {
   EXPECT_EQ(reader.read(1, 0, 21).step_time.size(), 21u * 4u);
   EXPECT_THROW((void)reader.read(1, 0, 22), std::out_of_range);
   EXPECT_THROW((void)reader.read(3, 0, 1), std::out_of_range);
-
-  EXPECT_EQ(reader.end().bytes_pair, end.bytes_pair);
-  ASSERT_EQ(reader.end().moves.size(), 2u);
-  EXPECT_EQ(reader.end().moves[0].bytes, end.moves[0].bytes);
-  EXPECT_EQ(reader.end().moves[1].seconds, end.moves[1].seconds);
-  EXPECT_EQ(reader.end().moves[1].experts_moved, end.moves[1].experts_moved);
-  EXPECT_EQ(reader.end().check.message, end.check.message);
-  EXPECT_EQ(reader.end().check.checked_tokens, end.check.checked_tokens);
-  EXPECT_FALSE(reader.end().check.passed);
+  EXPECT_THROW((void)reader.blocks(3), std::out_of_range);
+  for (int turn : {-1, 9}) {
+    EXPECT_THROW((void)reader.measured(turn), std::out_of_range);
+    EXPECT_THROW((void)reader.read_turn(turn), std::out_of_range);
+  }
+  example::expect_equal(reader.end(), end);
 }
 
 TEST(RunFile, WhatWasNotMeasuredReadsAsMissing) {
@@ -111,9 +75,13 @@ TEST(RunFile, WhatWasNotMeasuredReadsAsMissing) {
   info.slowdown.clear();
   info.predicted_layer_time.clear();
   info.rank_facts.clear();
+  info.turns = {{0, 5, 3, 7}, {1, 2, 2, 0}};
+  info.shape.turns = 2;
+  info.model = {};
   RunWriter writer(folder / "r.h5", false);
   writer.describe(info);
-  auto block = example::block(kShape, 0, 5, 3, 7);
+  auto block = example::block(info, 0);
+  block.notes = {};
   block.time[3].clear();
   block.count[2].clear();
   writer.write(block);
@@ -123,7 +91,9 @@ TEST(RunFile, WhatWasNotMeasuredReadsAsMissing) {
   EXPECT_EQ(reader.info().profile.ranks, 0);
   EXPECT_EQ(reader.info().slowdown, std::vector<double>(4, 1.0));
   EXPECT_TRUE(std::isnan(reader.info().predicted_layer_time.at(0)));
-  EXPECT_TRUE(reader.end().moves.empty());
+  EXPECT_TRUE(reader.end().profile_after.empty());
+  EXPECT_TRUE(reader.end().seconds.empty());
+  EXPECT_EQ(reader.info().model.topk, 0);
   EXPECT_EQ(reader.end().bytes_pair.at(0), -1);
   const auto read = reader.read(0, 5, 3);
   EXPECT_TRUE(std::isnan(read.time[3].at(0)));
@@ -132,9 +102,34 @@ TEST(RunFile, WhatWasNotMeasuredReadsAsMissing) {
   const auto before = reader.read(0, 4, 1);
   EXPECT_TRUE(std::isnan(before.step_time.at(0)));
   EXPECT_EQ(before.order.at(0), -1);
-  EXPECT_EQ(before.block, -1);
+  EXPECT_EQ(before.at.block, -1);
   EXPECT_EQ(reader.blocks(0).at(4), -1);
   EXPECT_EQ(reader.blocks(0).at(5), 7);
+  EXPECT_TRUE(reader.measured(0));
+  EXPECT_FALSE(reader.measured(1));
+  ASSERT_EQ(reader.notes().size(), 2u);
+  for (const auto& notes : reader.notes()) example::expect_equal(notes, TurnNotes{});
+  EXPECT_EQ(reader.notes()[0].checked_tokens, -1);
+  EXPECT_TRUE(std::isnan(reader.notes()[0].move_seconds));
+}
+
+TEST(RunFile, AProfileThatWasNotTakenAgainReadsAsAbsent) {
+  const example::Folder folder;
+  for (const bool again : {false, true}) {
+    RunWriter writer(folder / "r.h5", true);
+    writer.describe(example::info(kShape, 1));
+    auto end = example::end(kShape, 2);
+    if (again) {
+      end.profile_after.assign(end.profile_after.size(), NAN);
+      end.profile_after.back() = 0.5;  // a part of it counts
+    } else {
+      end.profile_after.clear();
+    }
+    writer.finish(end);
+    const RunReader reader(folder / "r.h5");
+    EXPECT_NE(reader.info().profile.ranks, 0);
+    example::expect_same(reader.end().profile_after, end.profile_after);
+  }
 }
 
 TEST(RunFile, ExistingFilesAreRefusedUnlessOverwritten) {
@@ -184,15 +179,48 @@ TEST(RunFile, ABadPathFailsAtOnceWithTheReason) {
 TEST(RunFile, MistakesOfTheProgramAreNotWritten) {
   const example::Folder folder;
   RunWriter writer(folder / "r.h5", false);
-  EXPECT_THROW(writer.write(example::block(kShape, 0, 0, 8, 0)), std::logic_error);
-  auto info = example::info(kShape, 1);
+  const auto info = example::info(kShape, 1);
+  EXPECT_THROW(writer.write(example::block(info, 0)), std::logic_error);
+  EXPECT_THROW(writer.finish({}), std::logic_error);
   writer.describe(info);
   EXPECT_THROW(writer.describe(info), std::logic_error);
-  EXPECT_THROW(writer.write(example::block(kShape, 3, 0, 8, 0)), std::invalid_argument);
-  EXPECT_THROW(writer.write(example::block(kShape, 0, 14, 8, 0)), std::invalid_argument);
-  auto block = example::block(kShape, 0, 0, 8, 0);
-  block.time[1].pop_back();
-  EXPECT_THROW(writer.write(block), std::invalid_argument);
+  const std::function<void(Block&)> mistakes[] = {
+      [](Block& block) { block.at.placement = 3; },  [](Block& block) { block.at.first_step = 14; },
+      [](Block& block) { block.at = {0, 8, 8, 1}; },  // another turn
+      [](Block& block) { block.at.block = -1; },     [](Block& block) { block.turn = 9; },
+      [](Block& block) { block.turn = -1; },         [](Block& block) { block.time[1].pop_back(); },
+  };
+  for (const auto& mistake : mistakes) {
+    auto block = example::block(info, 0);
+    mistake(block);
+    EXPECT_THROW(writer.write(block), std::invalid_argument);
+  }
+  auto end = example::end(kShape, 2);
+  end.profile_after.pop_back();
+  EXPECT_THROW(writer.finish(end), std::invalid_argument);
+}
+
+TEST(RunFile, AScheduleOutsideOfTheRunIsNotWritten) {
+  const example::Folder folder;
+  const auto good = example::info(kShape, 1);
+  const auto expect_thrown = [&](const RunInfo& info) {
+    RunWriter writer(folder / "r.h5", true);
+    EXPECT_THROW(writer.describe(info), std::invalid_argument);
+  };
+  for (const Turn turn : {Turn{3, 0, 8, 0}, Turn{-1, 0, 8, 0}, Turn{0, -1, 8, 0}, Turn{0, 14, 8, 0},
+                          Turn{0, 0, 0, 0}, Turn{0, 0, 8, -1}}) {
+    auto info = good;
+    info.turns.back() = turn;
+    expect_thrown(info);
+  }
+  auto info = good;
+  info.turns.pop_back();
+  expect_thrown(info);
+  info = good;
+  info.profile = {};
+  RunWriter writer(folder / "r.h5", true);
+  writer.describe(info);
+  EXPECT_THROW(writer.finish(example::end(kShape, 2)), std::invalid_argument);  // profile_after
 }
 
 TEST(RunFile, MemoryOfTheWriterDoesNotGrowWithTheSteps) {
@@ -200,16 +228,17 @@ TEST(RunFile, MemoryOfTheWriterDoesNotGrowWithTheSteps) {
   const RunShape shape{
       .placements = 2, .steps = 6400, .layers = 16, .ranks = 16, .experts = 16, .slots = 1};
   RunWriter writer(folder / "r.h5", false);
-  writer.describe(example::info(shape, 1));
+  const auto info = example::info(shape, 1, 32);
+  writer.describe(info);
   const auto peak = [] {  // KiB
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     return usage.ru_maxrss;
   };
   long after_first = 0;
-  for (int first = 0; first < shape.steps; first += 32) {
-    for (int p = 0; p < 2; ++p) writer.write(example::block(shape, p, first, 32, first / 32));
-    if (first == 320) after_first = peak();
+  for (int turn = 0; turn < info.shape.turns; ++turn) {
+    writer.write(example::block(info, turn));
+    if (turn == 21) after_first = peak();
   }
   writer.finish({});
   EXPECT_GT(fs::file_size(folder / "r.h5"), 60u << 20);

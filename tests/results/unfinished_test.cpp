@@ -1,14 +1,9 @@
 // Runs that end early: killed, or out of disk. Each writer is a process of its own.
 #include <gtest/gtest.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <functional>
-
+#include "child.hpp"
 #include "example.hpp"
+#include "expect_equal.hpp"
 #include "results/run_reader.hpp"
 #include "results/run_writer.hpp"
 
@@ -17,52 +12,24 @@ namespace {
 
 const RunShape kShape{
     .placements = 2, .steps = 400, .layers = 4, .ranks = 4, .experts = 8, .slots = 2};
-constexpr int kBlockSteps = 8;
-
-/// Ends with the exit code of the Error that `body` throws.
-int in_child(const std::function<void()>& body) {
-  const pid_t child = fork();
-  if (child == 0) {
-    int code = 0;
-    try {
-      body();
-    } catch (const Error& error) {
-      std::fprintf(stderr, "[child] %s\n", error.what());
-      code = static_cast<int>(error.code());
-    } catch (const std::exception& error) {
-      std::fprintf(stderr, "[child] %s\n", error.what());
-      code = 99;
-    }
-    std::exit(code);  // with exit handlers: HDF5's must not spoil the file
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
+const RunInfo kInfo = example::info(kShape, 1);
 
 void write_blocks(RunWriter& writer, int from, int to) {
-  for (int b = from; b < to; ++b) {
-    writer.write(example::block(kShape, b % 2, b / 2 * kBlockSteps, kBlockSteps, b / 2));
-  }
+  for (int turn = from; turn < to; ++turn) writer.write(example::block(kInfo, turn));
 }
 
-/// Every step with a block is there whole; returns the number of complete blocks.
+/// Every step with a block is there whole; returns the number of complete turns.
 int count_whole_blocks(const RunReader& reader) {
   int whole = 0;
-  for (int p = 0; p < kShape.placements; ++p) {
-    const auto blocks = reader.blocks(p);
-    for (int first = 0; first < kShape.steps; first += kBlockSteps) {
-      const auto index = blocks.at(static_cast<std::size_t>(first));
-      if (index < 0) continue;
-      const auto expected = example::block(kShape, p, first, kBlockSteps, first / kBlockSteps);
-      const auto read = reader.read(p, first, kBlockSteps);
-      EXPECT_EQ(index, expected.block);
-      EXPECT_EQ(read.time, expected.time);
-      EXPECT_EQ(read.count, expected.count);
-      EXPECT_EQ(read.step_time, expected.step_time);
-      EXPECT_EQ(read.order, expected.order);
-      ++whole;
-    }
+  for (int turn = 0; turn < kInfo.shape.turns; ++turn) {
+    const auto expected = example::block(kInfo, turn);
+    const auto& at = expected.at;
+    const auto index = reader.blocks(at.placement).at(static_cast<std::size_t>(at.first_step));
+    EXPECT_EQ(reader.measured(turn), index >= 0);
+    if (index < 0) continue;
+    EXPECT_EQ(index, at.block);
+    example::expect_equal(reader.read_turn(turn), expected);
+    ++whole;
   }
   return whole;
 }
@@ -70,9 +37,9 @@ int count_whole_blocks(const RunReader& reader) {
 TEST(Unfinished, AKilledRunLeavesExactlyItsBlocks) {
   for (int blocks : {0, 1, 2, 37, 100}) {
     const example::Folder folder;
-    EXPECT_EQ(in_child([&] {
+    EXPECT_EQ(example::in_child([&] {
                 RunWriter writer(folder / "r.h5", false);
-                writer.describe(example::info(kShape, 1));
+                writer.describe(kInfo);
                 write_blocks(writer, 0, blocks);
                 raise(SIGKILL);
               }),
@@ -81,7 +48,9 @@ TEST(Unfinished, AKilledRunLeavesExactlyItsBlocks) {
     const RunReader reader(folder / "r.h5.partial");
     EXPECT_FALSE(reader.completed());
     EXPECT_TRUE(reader.end().bytes_pair.empty());
-    EXPECT_EQ(reader.info().labels, example::info(kShape, 1).labels);
+    EXPECT_TRUE(reader.end().seconds.empty());
+    EXPECT_TRUE(reader.end().profile_after.empty());
+    example::expect_equal(reader.info(), kInfo);
     EXPECT_EQ(count_whole_blocks(reader), blocks);
   }
 }
@@ -89,26 +58,19 @@ TEST(Unfinished, AKilledRunLeavesExactlyItsBlocks) {
 TEST(Unfinished, AnyMomentOfTheKillIsFine) {
   for (int trial = 0; trial < 40; ++trial) {
     const example::Folder folder;
-    int ready[2];
-    ASSERT_EQ(pipe(ready), 0);
-    const pid_t child = fork();
-    if (child == 0) {
+    example::Reporter child([&](const auto& done) {
       RunWriter writer(folder / "r.h5", false);
-      writer.describe(example::info(kShape, 1));
-      for (int b = 0; b < 100; ++b) {
-        write_blocks(writer, b, b + 1);
-        if (write(ready[1], "x", 1) != 1) break;
+      writer.describe(kInfo);
+      for (int turn = 0; turn < 100; ++turn) {
+        write_blocks(writer, turn, turn + 1);
+        done();
       }
       pause();
-    }
-    char byte = 0;
-    int done = 0;
-    for (; done < 5 + trial / 4; ++done) ASSERT_EQ(read(ready[0], &byte, 1), 1);
+    });
+    const int done = 5 + trial / 4;
+    ASSERT_TRUE(child.wait_for(done));
     usleep(static_cast<useconds_t>(137 * trial));
-    kill(child, SIGKILL);
-    waitpid(child, nullptr, 0);
-    close(ready[0]);
-    close(ready[1]);
+    child.kill();
     try {
       EXPECT_GE(count_whole_blocks(RunReader(folder / "r.h5.partial")), done);
     } catch (const Error& error) {
@@ -119,17 +81,17 @@ TEST(Unfinished, AnyMomentOfTheKillIsFine) {
 
 TEST(Unfinished, AnExceptionOrExitLeavesTheBlocksToo) {
   const example::Folder folder;
-  EXPECT_EQ(in_child([&] {
+  EXPECT_EQ(example::in_child([&] {
               RunWriter writer(folder / "a.h5", false);
-              writer.describe(example::info(kShape, 1));
+              writer.describe(kInfo);
               write_blocks(writer, 0, 3);
               throw usage_error("something else");
             }),
             2);
   EXPECT_EQ(count_whole_blocks(RunReader(folder / "a.h5.partial")), 3);
-  EXPECT_EQ(in_child([&] {
+  EXPECT_EQ(example::in_child([&] {
               RunWriter writer(folder / "b.h5", false);
-              writer.describe(example::info(kShape, 1));
+              writer.describe(kInfo);
               write_blocks(writer, 0, 3);
               std::exit(5);
             }),
@@ -139,7 +101,7 @@ TEST(Unfinished, AnExceptionOrExitLeavesTheBlocksToo) {
 
 TEST(Unfinished, ARunThatEndsBeforeDescribeIsRefusedInASentence) {
   const example::Folder folder;
-  EXPECT_EQ(in_child([&] {
+  EXPECT_EQ(example::in_child([&] {
               RunWriter writer(folder / "r.h5", false);
               raise(SIGKILL);
             }),
@@ -153,13 +115,12 @@ TEST(Unfinished, ARunThatEndsBeforeDescribeIsRefusedInASentence) {
   }
 }
 
-/// A limit on the size of files acts like a disk that fills up at that size.
 TEST(Unfinished, AFullDiskIsAnOutputErrorAndLosesNothing) {
   std::uintmax_t described = 0, full = 0;
   {
     const example::Folder folder;
     RunWriter writer(folder / "r.h5", false);
-    writer.describe(example::info(kShape, 1));
+    writer.describe(kInfo);
     described = std::filesystem::file_size(folder / "r.h5.partial");
     write_blocks(writer, 0, 100);
     writer.finish(example::end(kShape, 2));
@@ -170,13 +131,11 @@ TEST(Unfinished, AFullDiskIsAnOutputErrorAndLosesNothing) {
     const auto limit = described + (full - described) * static_cast<unsigned>(trial) / 30;
     int done[2];
     ASSERT_EQ(pipe(done), 0);
-    EXPECT_EQ(in_child([&] {
-                signal(SIGXFSZ, SIG_IGN);
-                const rlimit size{limit, limit};
-                setrlimit(RLIMIT_FSIZE, &size);
+    EXPECT_EQ(example::in_child([&] {
+                example::limit_file_size(limit);
                 if (std::freopen("/dev/null", "w", stderr) == nullptr) throw std::exception();
                 RunWriter writer(folder / "r.h5", false);
-                writer.describe(example::info(kShape, 1));
+                writer.describe(kInfo);
                 for (int b = 0; b < 100; ++b) {
                   write_blocks(writer, b, b + 1);
                   if (write(done[1], "x", 1) != 1) throw std::exception();
@@ -197,15 +156,24 @@ TEST(Unfinished, AFullDiskIsAnOutputErrorAndLosesNothing) {
   }
 }
 
+TEST(Unfinished, ADiskFullFromTheStartLeavesNothingBehind) {
+  const example::Folder folder;
+  EXPECT_EQ(example::in_child([&] {
+              example::limit_file_size(0);
+              if (std::freopen("/dev/null", "w", stderr) == nullptr) throw std::exception();
+              RunWriter writer(folder / "r.h5", false);
+            }),
+            static_cast<int>(ExitCode::output));
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
 TEST(Unfinished, TheReasonOfAFullDiskIsNamed) {
   const example::Folder folder;
-  EXPECT_EQ(in_child([&] {
-              signal(SIGXFSZ, SIG_IGN);
-              const rlimit size{200'000, 200'000};
-              setrlimit(RLIMIT_FSIZE, &size);
+  EXPECT_EQ(example::in_child([&] {
+              example::limit_file_size(200'000);
               try {
                 RunWriter writer(folder / "r.h5", false);
-                writer.describe(example::info(kShape, 1));
+                writer.describe(kInfo);
               } catch (const Error& error) {
                 const std::string text = error.what();
                 std::exit(text.find("r.h5.partial: File too large") != std::string::npos ? 42 : 43);

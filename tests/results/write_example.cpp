@@ -11,8 +11,10 @@ int main(int argc, char** argv) {
       .placements = 2, .steps = 12, .layers = 3, .ranks = 4, .experts = 8, .slots = 3};
   try {
     RunWriter writer(argv[1], true);
-    writer.describe(example::info(shape, 1));
-    auto block = example::block(shape, 1, 0, 8, 0);
+    const auto info = example::info(shape, 1);
+    writer.describe(info);
+    auto block = example::block(info, 1);
+    block.notes = {3, std::int64_t{1} << 40, 0.125, -1, NAN, -1};
     for (std::size_t i = 0; i < block.time[7].size(); ++i) {
       block.time[7][i] = static_cast<double>(i) / 64;
       block.count[0][i] = static_cast<std::int64_t>(i);

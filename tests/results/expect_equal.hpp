@@ -1,0 +1,124 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "results/run_reader.hpp"
+
+/// Field by field; NaN equals NaN.
+namespace gembench::example {
+
+inline bool same(double a, double b) {
+  return std::isnan(a) ? std::isnan(b) : a == b;
+}
+
+inline void expect_same(const std::vector<double>& a, const std::vector<double>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) ASSERT_PRED2(same, a[i], b[i]) << "at " << i;
+}
+
+inline void expect_equal(const TurnNotes& a, const TurnNotes& b) {
+  EXPECT_EQ(a.experts_moved, b.experts_moved);
+  EXPECT_EQ(a.bytes_moved, b.bytes_moved);
+  EXPECT_PRED2(same, a.move_seconds, b.move_seconds);
+  EXPECT_EQ(a.checked_tokens, b.checked_tokens);
+  EXPECT_PRED2(same, a.check_error, b.check_error);
+  EXPECT_EQ(a.check_passed, b.check_passed);
+}
+
+inline void expect_equal(const Turn& a, const Turn& b) {
+  EXPECT_EQ(a.placement, b.placement);
+  EXPECT_EQ(a.first_step, b.first_step);
+  EXPECT_EQ(a.steps, b.steps);
+  EXPECT_EQ(a.block, b.block);
+}
+
+inline void expect_equal(const Block& a, const Block& b) {
+  EXPECT_EQ(a.turn, b.turn);
+  expect_equal(a.at, b.at);
+  for (std::size_t i = 0; i < kTimeFields; ++i) expect_same(a.time[i], b.time[i]);
+  EXPECT_EQ(a.count, b.count);
+  expect_same(a.step_time, b.step_time);
+  EXPECT_EQ(a.order, b.order);
+  expect_equal(a.notes, b.notes);
+}
+
+inline void expect_equal(const Profile& a, const Profile& b) {
+  EXPECT_EQ(a.ranks, b.ranks);
+  EXPECT_EQ(a.knots, b.knots);
+  EXPECT_EQ(a.latency, b.latency);
+  EXPECT_EQ(a.spread, b.spread);
+  EXPECT_EQ(a.overhead, b.overhead);
+  EXPECT_EQ(a.slowdown, b.slowdown);
+  EXPECT_EQ(a.model, b.model);
+  EXPECT_EQ(a.device, b.device);
+  EXPECT_EQ(a.clock, b.clock);
+}
+
+inline void expect_equal(const RunInfo& a, const RunInfo& b) {
+  EXPECT_EQ(a.shape.placements, b.shape.placements);
+  EXPECT_EQ(a.shape.steps, b.shape.steps);
+  EXPECT_EQ(a.shape.layers, b.shape.layers);
+  EXPECT_EQ(a.shape.ranks, b.shape.ranks);
+  EXPECT_EQ(a.shape.experts, b.shape.experts);
+  EXPECT_EQ(a.shape.slots, b.shape.slots);
+  EXPECT_EQ(a.shape.turns, b.shape.turns);
+  EXPECT_EQ(a.model.topk, b.model.topk);
+  EXPECT_EQ(a.model.shared, b.model.shared);
+  EXPECT_EQ(a.model.hidden, b.model.hidden);
+  EXPECT_EQ(a.model.ffn, b.model.ffn);
+  EXPECT_EQ(a.model.row_bytes, b.model.row_bytes);
+  ASSERT_EQ(a.turns.size(), b.turns.size());
+  for (std::size_t i = 0; i < a.turns.size(); ++i) expect_equal(a.turns[i], b.turns[i]);
+  EXPECT_EQ(a.labels, b.labels);
+  ASSERT_EQ(a.placements.size(), b.placements.size());
+  for (std::size_t p = 0; p < a.placements.size(); ++p) {
+    EXPECT_EQ(a.placements[p].slot_expert, b.placements[p].slot_expert);
+    EXPECT_EQ(a.placements[p].strategy, b.placements[p].strategy);
+    EXPECT_EQ(a.placements[p].slots, b.placements[p].slots);
+    EXPECT_EQ(a.placements[p].experts, b.placements[p].experts);
+  }
+  expect_same(a.predicted_layer_time, b.predicted_layer_time);
+  EXPECT_EQ(a.expert_tokens, b.expert_tokens);
+  expect_equal(a.profile, b.profile);
+  EXPECT_EQ(a.slowdown, b.slowdown);
+  EXPECT_EQ(a.clock, b.clock);
+  EXPECT_EQ(a.config, b.config);
+  EXPECT_EQ(a.command_line, b.command_line);
+  EXPECT_EQ(a.seed, b.seed);
+  EXPECT_EQ(a.facts, b.facts);
+  EXPECT_EQ(a.rank_facts, b.rank_facts);
+}
+
+inline void expect_equal(const RunEnd& a, const RunEnd& b) {
+  EXPECT_EQ(a.bytes_pair, b.bytes_pair);
+  EXPECT_EQ(a.check.mode, b.check.mode);
+  EXPECT_EQ(a.check.checked_tokens, b.check.checked_tokens);
+  EXPECT_EQ(a.check.worst_error, b.check.worst_error);
+  EXPECT_EQ(a.check.tolerance, b.check.tolerance);
+  EXPECT_EQ(a.check.passed, b.check.passed);
+  EXPECT_EQ(a.check.message, b.check.message);
+  EXPECT_EQ(a.profile_after, b.profile_after);
+  EXPECT_EQ(a.seconds, b.seconds);
+}
+
+/// Everything a reader gives, measured or not.
+inline void expect_equal(const RunReader& a, const RunReader& b) {
+  EXPECT_EQ(a.completed(), b.completed());
+  expect_equal(a.info(), b.info());
+  expect_equal(a.end(), b.end());
+  const auto& shape = b.info().shape;
+  ASSERT_EQ(a.notes().size(), b.notes().size());
+  for (int turn = 0; turn < shape.turns; ++turn) {
+    EXPECT_EQ(a.measured(turn), b.measured(turn));
+    expect_equal(a.read_turn(turn), b.read_turn(turn));
+  }
+  for (int p = 0; p < shape.placements; ++p) {
+    EXPECT_EQ(a.blocks(p), b.blocks(p));
+    expect_equal(a.read(p, 0, shape.steps), b.read(p, 0, shape.steps));
+  }
+}
+
+}  // namespace gembench::example

@@ -1,0 +1,211 @@
+// results.h5 with parts that are missing, of another type or dishonest.
+#include "hostile.hpp"
+
+namespace gembench {
+namespace {
+
+using namespace hostile;
+
+const Attack kAttacks[] = {
+    {"no schema", 0, [](hid_t f) { H5Adelete(f, "schema"); }, "not a gembench-results"},
+    {"other schema", 0, [](hid_t f) { set_text(f, "schema", "other"); }, "not a gembench-results"},
+    {"other major", 0, [](hid_t f) { set_text(f, "schema_version", "1.0.0"); }, "reads 2.x"},
+    {"no clock", 0, [](hid_t f) { H5Adelete(f, "clock"); }, "no attribute clock"},
+    {"seed of text", 0, [](hid_t f) { set_text(f, "seed", "7"); }, "attribute seed"},
+    {"one strategy", 0, [](hid_t f) { set_text(f, "strategies", "x"); }, "strategies"},
+    {"no dataset", 0, [](hid_t f) { H5Ldelete(f, "tokens", H5P_DEFAULT); }, "no dataset tokens"},
+    {"no check", 0, [](hid_t f) { H5Ldelete(f, "check", H5P_DEFAULT); }, "no group check"},
+    {"type", 0,
+     [](hid_t f) {
+       replace(f, "slots", H5T_IEEE_F64LE, {2, 2, 4, 2});
+     },
+     "slots"},
+    {"sign", 0,
+     [](hid_t f) {
+       replace(f, "order", H5T_STD_U32LE, {2, 16});
+     },
+     "another type"},
+    {"text", 0, [](hid_t f) { replace(f, "placement", H5T_STD_I32LE, {2}); }, "another type"},
+    {"rank", 0, [](hid_t f) { replace(f, "block", H5T_STD_I32LE, {32}); }, "dimensions"},
+    {"many dims", 0,
+     [](hid_t f) { replace(f, "step", H5T_STD_I32LE, std::vector<hsize_t>(30, 1)); }, "dimensions"},
+    {"extent", 0,
+     [](hid_t f) {
+       replace(f, "block", H5T_STD_I32LE, {2, 15});
+     },
+     "2 x 15"},
+    {"no steps", 0, [](hid_t f) { replace(f, "step", H5T_STD_I32LE, {0}); }, "step"},
+    {"huge scale", 0, [](hid_t f) { replace(f, "rank", H5T_STD_I32LE, {kHuge}, {1}); }, "rank"},
+    {"big scale", 0, [](hid_t f) { replace(f, "step", H5T_STD_I32LE, {kBig}, {1}); }, "follow"},
+    {"unbacked knots", 0, [](hid_t f) { replace(f, "knot", H5T_STD_I64LE, {kHuge}, {1}); },
+     "larger than the file"},
+    {"huge chunk", 0,
+     [](hid_t f) {
+       replace(f, "bytes_pair", H5T_STD_I64LE, {1, 1, 8192, 8192}, {1, 1, 8192, 8192});
+     },
+     "unusual"},
+    {"unknown expert", 0, [](hid_t f) { fill<std::int32_t>(f, "slots", H5T_NATIVE_INT32, 9); }, ""},
+    {"NaN profile", 0, [](hid_t f) { fill<double>(f, "profile_latency", H5T_NATIVE_DOUBLE, NAN); },
+     ""},
+};
+
+constexpr const char* kOutside = "lies outside of the run";
+constexpr const char* kTurnArrays[] = {"turns/turn", "turns/to_placement", "turns/first_step",
+                                       "turns/steps", "turns/in_block"};
+
+void fill32(hid_t file, const char* name, std::int32_t value) {
+  fill<std::int32_t>(file, name, H5T_NATIVE_INT32, value);
+}
+
+constexpr auto kMax = std::numeric_limits<std::int32_t>::max();
+
+const Attack kTurns[] = {
+    {"no turns", 0, [](hid_t f) { H5Ldelete(f, "turns", H5P_DEFAULT); }, "no dataset turns/turn"},
+    {"turns of one dataset", 0, [](hid_t f) { replace(f, "turns", H5T_STD_I32LE, {2}); }, "turns/"},
+    {"turns that lead nowhere", 0,
+     [](hid_t f) {
+       H5Ldelete(f, "turns", H5P_DEFAULT);
+       H5Lcreate_soft("/nowhere", f, "turns", H5P_DEFAULT, H5P_DEFAULT);
+     },
+     "turns/turn"},
+    {"turns in a circle", 0,
+     [](hid_t f) {
+       H5Ldelete(f, "turns", H5P_DEFAULT);
+       H5Lcreate_soft("/turns", f, "turns", H5P_DEFAULT, H5P_DEFAULT);
+     },
+     "turns/turn"},
+    {"zero turns", 0, [](hid_t f) { replace(f, "turns/turn", H5T_STD_I32LE, {0}); }, "turn"},
+    {"huge turns", 0, [](hid_t f) { replace(f, "turns/turn", H5T_STD_I32LE, {kHuge}, {1}); },
+     "its dimension turn has an impossible extent"},
+    {"big turns", 0, [](hid_t f) { replace(f, "turns/turn", H5T_STD_I32LE, {kBig}, {1}); },
+     "follow"},
+    {"unbacked turns", 0,
+     [](hid_t f) {
+       for (const auto* name : kTurnArrays) replace(f, name, H5T_STD_I32LE, {kBig}, {1});
+     },
+     "larger than the file"},
+    {"another count of turns", 0, [](hid_t f) { replace(f, "turns/turn", H5T_STD_I32LE, {3}); },
+     "follow"},
+    {"a missing note", 0, [](hid_t f) { H5Ldelete(f, "turns/check_error", H5P_DEFAULT); },
+     "no dataset turns/check_error"},
+    {"notes of fewer turns", 0,
+     [](hid_t f) { replace(f, "turns/experts_moved", H5T_STD_I64LE, {1}); }, "follow"},
+    {"unbacked notes", 0,
+     [](hid_t f) { replace(f, "turns/bytes_moved", H5T_STD_I64LE, {kBig}, {1}); }, "follow"},
+    {"a narrow note", 0, [](hid_t f) { replace(f, "turns/bytes_moved", H5T_STD_I32LE, {2}); },
+     "another type"},
+    {"a whole note", 0, [](hid_t f) { replace(f, "turns/move_seconds", H5T_STD_I64LE, {2}); },
+     "another type"},
+    {"a turn of two dimensions", 0,
+     [](hid_t f) {
+       replace(f, "turns/steps", H5T_STD_I32LE, {2, 1});
+     },
+     "dimensions"},
+    {"unknown placement", 0, [](hid_t f) { fill32(f, "turns/to_placement", 2); }, kOutside},
+    {"negative placement", 0, [](hid_t f) { fill32(f, "turns/to_placement", -1); }, kOutside},
+    {"late first step", 0, [](hid_t f) { fill32(f, "turns/first_step", 16); }, kOutside},
+    {"beyond the last step", 0, [](hid_t f) { fill32(f, "turns/first_step", 1); }, kOutside},
+    {"negative first step", 0, [](hid_t f) { fill32(f, "turns/first_step", -1); }, kOutside},
+    {"no step", 0, [](hid_t f) { fill32(f, "turns/steps", 0); }, kOutside},
+    {"negative steps", 0, [](hid_t f) { fill32(f, "turns/steps", -kMax - 1); }, kOutside},
+    {"too many steps", 0, [](hid_t f) { fill32(f, "turns/steps", 17); }, kOutside},
+    {"a sum that wraps", 0,
+     [](hid_t f) {
+       fill32(f, "turns/first_step", kMax);
+       fill32(f, "turns/steps", kMax);
+     },
+     kOutside},
+    {"a difference that wraps", 0,
+     [](hid_t f) {
+       fill32(f, "turns/first_step", -kMax - 1);
+       fill32(f, "turns/steps", kMax);
+     },
+     kOutside},
+    {"negative block", 0, [](hid_t f) { fill32(f, "turns/in_block", -1); }, kOutside},
+};
+
+const Attack kGroups[] = {
+    {"no model", 0, [](hid_t f) { H5Ldelete(f, "model", H5P_DEFAULT); }, "no group model"},
+    {"a model that leads nowhere", 0,
+     [](hid_t f) {
+       H5Ldelete(f, "model", H5P_DEFAULT);
+       H5Lcreate_soft("/nowhere", f, "model", H5P_DEFAULT, H5P_DEFAULT);
+     },
+     "topk"},
+    {"no topk", 0, [](hid_t f) { H5Adelete_by_name(f, "model", "topk", H5P_DEFAULT); },
+     "no attribute model@topk"},
+    {"negative ffn", 0, [](hid_t f) { set_integer(f, "model", "ffn", -1); }, "model/ffn"},
+    {"huge hidden", 0, [](hid_t f) { set_integer(f, "model", "hidden", 1LL << 32); },
+     "model/hidden is impossible"},
+    {"unsigned row_bytes", 0,
+     [](hid_t f) {
+       const auto most = std::numeric_limits<std::uint64_t>::max();
+       set(f, "model", "row_bytes", H5T_NATIVE_UINT64, &most);
+     },
+     "row_bytes"},
+    {"real shared", 0,
+     [](hid_t f) {
+       const double value = 1;
+       set(f, "model", "shared", H5T_NATIVE_DOUBLE, &value);
+     },
+     "attribute shared has another type"},
+    {"topk of text", 0, [](hid_t f) { set_text(f, "topk", "4", "model"); },
+     "attribute topk has another type"},
+    {"no timing", 0, [](hid_t f) { H5Ldelete(f, "timing", H5P_DEFAULT); }, "no group timing"},
+    {"timing of text", 0, [](hid_t f) { set_text(f, "total", "7", "timing"); },
+     "attribute total has another type"},
+    {"timing that leads nowhere", 0,
+     [](hid_t f) {
+       H5Ldelete(f, "timing", H5P_DEFAULT);
+       H5Lcreate_soft("/nowhere", f, "timing", H5P_DEFAULT, H5P_DEFAULT);
+     },
+     "cannot read"},
+    {"no verdict", 0, [](hid_t f) { H5Adelete_by_name(f, "check", "passed", H5P_DEFAULT); },
+     "no attribute check@passed"},
+    {"verdict of text", 0, [](hid_t f) { set_text(f, "passed", "1", "check"); },
+     "attribute passed has another type"},
+    {"mode of a number", 0, [](hid_t f) { set_integer(f, "check", "mode", 1); },
+     "attribute mode has another type"},
+    {"profile after of other knots", 0,
+     [](hid_t f) {
+       replace(f, "profile_after", H5T_IEEE_F64LE, {4, 3});
+     },
+     "follow"},
+    {"narrow profile after", 0,
+     [](hid_t f) {
+       replace(f, "profile_after", H5T_IEEE_F32LE, {4, 4});
+     },
+     "another type"},
+    {"profile after without profile", 0, [](hid_t f) { H5Ldelete(f, "knot", H5P_DEFAULT); },
+     "no dataset knot"},
+};
+
+TEST(HostileRun, Changed) {
+  for (const auto& attack : kAttacks) expect_refused(attack);
+}
+
+TEST(HostileRun, ChangedTurns) {
+  for (const auto& attack : kTurns) expect_refused(attack);
+}
+
+TEST(HostileRun, ChangedGroups) {
+  for (const auto& attack : kGroups) expect_refused(attack);
+}
+
+/// Odd but harmless: nobody reads beyond an array because of it.
+TEST(HostileRun, TurnsThatOverlapAreRead) {
+  const example::Folder folder;
+  const auto& kind = kKinds[0];
+  kind.write(folder / "f.h5");
+  const hid_t file = H5Fopen((folder / "f.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+  fill32(file, "turns/to_placement", 1);
+  fill32(file, "turns/in_block", kMax);
+  fill32(file, "turns/check_passed", kMax);
+  H5Fclose(file);
+  EXPECT_NO_THROW(kind.read(folder / "f.h5"));
+  const RunReader reader(folder / "f.h5");
+  EXPECT_FALSE(reader.measured(0));  // the steps are of another block
+}
+
+}  // namespace
+}  // namespace gembench

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+
+#include "example.hpp"
+#include "expect_equal.hpp"
+#include "results/run_reader.hpp"
+#include "results/run_writer.hpp"
+
+/// A run that ends early, one that goes on, and what must come of it.
+namespace gembench::resuming {
+
+namespace fs = std::filesystem;
+
+inline const RunShape kShape{
+    .placements = 2, .steps = 77, .layers = 4, .ranks = 4, .experts = 8, .slots = 2};
+inline constexpr int kTurns = 30;
+
+/// A schedule as the harness makes it, except that it is shuffled: turns of 5 or 6 steps.
+inline RunInfo make_info() {
+  auto info = example::info(kShape, 1, 5);
+  info.turns.resize(kTurns);
+  info.shape.turns = kTurns;
+  for (Turn& turn : info.turns) {
+    turn.first_step = kShape.steps * turn.block / (kTurns / 2);
+    turn.steps = kShape.steps * (turn.block + 1) / (kTurns / 2) - turn.first_step;
+  }
+  Random(3).shuffle(info.turns);
+  return info;
+}
+inline const RunInfo kInfo = make_info();
+inline const std::map<std::string, std::string> kNoFacts;
+
+inline void write_turns(RunWriter& writer, int from, int to) {
+  for (int turn = from; turn < to; ++turn) {
+    auto block = example::block(kInfo, turn);
+    if (turn % 4 == 0) block.time[3].clear(), block.count[3].clear();  // not measured
+    writer.write(block);
+  }
+}
+
+/// What is left of a run that stops after some turns.
+inline void write_partial(const fs::path& path, int turns) {
+  RunWriter writer(path, true);
+  writer.describe(kInfo);
+  write_turns(writer, 0, turns);
+}
+
+/// The whole file, written in one go.
+inline void write_whole(const fs::path& path, const RunInfo& info = kInfo) {
+  RunWriter writer(path, true);
+  writer.describe(info);
+  write_turns(writer, 0, kTurns);
+  writer.finish(example::end(kShape, 2));
+}
+
+inline fs::path partial_of(fs::path path) {
+  return path += ".partial";
+}
+inline fs::path resumed_of(fs::path path) {
+  return path += ".partial.resumed";
+}
+
+/// Number of turns that are there; they are the first ones and whole.
+inline int count_turns(const fs::path& partial) {
+  const RunReader reader(partial);
+  EXPECT_FALSE(reader.completed());
+  example::expect_equal(reader.info(), kInfo);
+  int count = 0;
+  while (count < kTurns && reader.measured(count)) ++count;
+  for (int turn = 0; turn < kTurns; ++turn) {
+    EXPECT_EQ(reader.measured(turn), turn < count);
+    if (turn >= count) continue;
+    auto expected = example::block(kInfo, turn);
+    if (turn % 4 == 0) {
+      expected.time[3].assign(expected.time[2].size(), NAN);
+      expected.count[3].assign(expected.count[2].size(), -1);
+    }
+    example::expect_equal(reader.read_turn(turn), expected);
+  }
+  return count;
+}
+
+/// Resumes and writes `turns` more; finishes after the last.
+inline void resume(const fs::path& path, int turns = kTurns,
+                   const std::map<std::string, std::string>& facts = kNoFacts) {
+  const RunReader earlier(partial_of(path));
+  int next = 0;
+  while (next < kTurns && earlier.measured(next)) ++next;
+  RunWriter writer(path, earlier, facts);
+  EXPECT_FALSE(fs::exists(resumed_of(path)));
+  const int last = std::min(kTurns, next + turns);
+  write_turns(writer, next, last);
+  if (last == kTurns) writer.finish(example::end(kShape, 2));
+}
+
+/// Nothing but `path` is left, and it is as if it had been written in one go; removes it.
+inline void expect_whole(const example::Folder& folder, const fs::path& path,
+                         const RunInfo& info = kInfo) {
+  EXPECT_FALSE(fs::exists(partial_of(path)));
+  EXPECT_FALSE(fs::exists(resumed_of(path)));
+  write_whole(folder / "whole.h5", info);
+  example::expect_equal(RunReader(path), RunReader(folder / "whole.h5"));
+  fs::remove(folder / "whole.h5");
+  fs::remove(path);
+}
+
+}  // namespace gembench::resuming

@@ -1,0 +1,142 @@
+// Resumes of killed runs, and resumes that end early themselves: killed, or out of disk.
+#include "child.hpp"
+#include "hostile.hpp"
+#include "resume.hpp"
+
+namespace gembench {
+namespace {
+
+using namespace resuming;
+using hostile::slurp;
+
+/// Else a kill in the middle of a flush leaves an index that misses turns written long before.
+TEST(ResumeUnfinished, TheIndexIsWholeFromTheStartAndSpaceIsNotReused) {
+  const example::Folder folder;
+  write_partial(folder / "r.h5", 0);
+  const hid_t file = H5Fopen((folder / "r.h5.partial").c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  for (const auto* name : {"start_time", "layer_time", "tokens", "metadata_bytes", "bytes_pair"}) {
+    const hid_t set = H5Dopen2(file, name, H5P_DEFAULT);
+    H5D_space_status_t status{};
+    EXPECT_GE(H5Dget_space_status(set, &status), 0);
+    EXPECT_NE(status, H5D_SPACE_STATUS_NOT_ALLOCATED) << name;  // packed: a part of it
+    H5Dclose(set);
+  }
+  const hid_t list = H5Fget_create_plist(file);
+  H5F_fspace_strategy_t strategy{};
+  EXPECT_GE(H5Pget_file_space_strategy(list, &strategy, nullptr, nullptr), 0);
+  EXPECT_EQ(strategy, H5F_FSPACE_STRATEGY_NONE);
+  H5Pclose(list);
+  H5Fclose(file);
+}
+
+TEST(ResumeUnfinished, AfterARunKilledAtAnyMoment) {
+  for (int trial = 0; trial < 7; ++trial) {
+    const example::Folder folder;
+    const int done = 1 + 4 * trial;
+    {
+      example::Reporter child([&](const auto& report) {
+        RunWriter writer(folder / "r.h5", false);
+        writer.describe(kInfo);
+        for (int turn = 0; turn < kTurns; ++turn) write_turns(writer, turn, turn + 1), report();
+        pause();
+      });
+      ASSERT_TRUE(child.wait_for(done));
+      usleep(static_cast<useconds_t>(137 * trial));
+    }
+    EXPECT_GE(count_turns(folder / "r.h5.partial"), done);
+    resume(folder / "r.h5");
+    expect_whole(folder, folder / "r.h5");
+  }
+}
+
+/// The signal of a file that grows beyond its limit kills at the same place each time.
+TEST(ResumeUnfinished, KilledWhileCopyingItLosesNothing) {
+  const example::Folder folder;
+  write_partial(folder / "r.h5", 20);
+  const auto before = slurp(folder / "r.h5.partial");
+  for (unsigned trial = 1; trial < 13; ++trial) {  // each finds what the last one left
+    EXPECT_EQ(example::in_child([&] {
+                const rlimit none{0, 0};
+                setrlimit(RLIMIT_CORE, &none);
+                example::limit_file_size(before.size() * trial / 13);
+                signal(SIGXFSZ, SIG_DFL);
+                resume(folder / "r.h5");
+              }),
+              -SIGXFSZ);
+    EXPECT_TRUE(fs::exists(folder / "r.h5.partial.resumed"));
+    EXPECT_EQ(slurp(folder / "r.h5.partial"), before);
+  }
+  EXPECT_EQ(count_turns(folder / "r.h5.partial"), 20);
+  resume(folder / "r.h5");
+  expect_whole(folder, folder / "r.h5");
+}
+
+TEST(ResumeUnfinished, KilledAtAnyMomentItLosesNothing) {
+  const example::Folder folder;
+  write_partial(folder / "r.h5", 5);
+  int turns = 5;
+  for (int trial = 0; trial < 16; ++trial) {
+    const int more = std::min(trial % 4, kTurns - turns);
+    {
+      example::Reporter child([&](const auto& report) {
+        const RunReader earlier(folder / "r.h5.partial");
+        report();
+        RunWriter writer(folder / "r.h5", earlier, kNoFacts);
+        for (int turn = turns; turn < kTurns; ++turn) write_turns(writer, turn, turn + 1), report();
+        pause();
+      });
+      ASSERT_TRUE(child.wait_for(1 + more));
+      usleep(static_cast<useconds_t>(1371 * trial));
+    }
+    const int before = turns;
+    turns = count_turns(folder / "r.h5.partial");
+    EXPECT_GE(turns, before + more);
+  }
+  resume(folder / "r.h5");
+  expect_whole(folder, folder / "r.h5");
+}
+
+TEST(ResumeUnfinished, AFullDiskWhileCopyingChangesNothing) {
+  const example::Folder folder;
+  write_partial(folder / "r.h5", 20);
+  const auto before = slurp(folder / "r.h5.partial");
+  for (unsigned trial = 0; trial < 15; ++trial) {
+    const auto limit = before.size() * trial / 15;
+    EXPECT_EQ(example::in_child([&] {
+                example::limit_file_size(limit);
+                if (std::freopen("/dev/null", "w", stderr) == nullptr) throw std::exception();
+                resume(folder / "r.h5");
+              }),
+              static_cast<int>(ExitCode::output))
+        << limit;
+    EXPECT_EQ(slurp(folder / "r.h5.partial"), before) << limit;
+    EXPECT_FALSE(fs::exists(folder / "r.h5.partial.resumed")) << limit;
+    EXPECT_FALSE(fs::exists(folder / "r.h5")) << limit;
+  }
+  EXPECT_EQ(count_turns(folder / "r.h5.partial"), 20);
+  resume(folder / "r.h5");
+  expect_whole(folder, folder / "r.h5");
+}
+
+TEST(ResumeUnfinished, AFullDiskLaterKeepsWhatIsThereAndNamesTheFile) {
+  const example::Folder folder;
+  write_partial(folder / "r.h5", 20);
+  const auto limit = fs::file_size(folder / "r.h5.partial") + 20'000;
+  EXPECT_EQ(example::in_child([&] {
+              example::limit_file_size(limit);
+              try {
+                resume(folder / "r.h5");
+              } catch (const Error& error) {
+                const std::string text = error.what();
+                std::exit(text.find("r.h5.partial: File too large") != std::string::npos ? 42 : 43);
+              }
+            }),
+            42);
+  EXPECT_FALSE(fs::exists(folder / "r.h5.partial.resumed"));
+  EXPECT_GT(count_turns(folder / "r.h5.partial"), 20);
+  resume(folder / "r.h5");
+  expect_whole(folder, folder / "r.h5");
+}
+
+}  // namespace
+}  // namespace gembench
