@@ -31,7 +31,7 @@ constexpr Variable per_rank(std::string_view name, std::string_view units,
 /// Every array of Profile with its dataset.
 struct Entry {
   Variable variable;
-  std::vector<double> Profile::*values;
+  std::vector<double> Profile::*values = nullptr;
 };
 constexpr Entry kEntries[] = {
     {curve("latency", "median time of the expert phase"), &Profile::latency},
