@@ -15,7 +15,7 @@ double improve_as(const LayerProblem& problem, Assignment& assignment, Isa isa, 
                   Random* random) {
   SwapSearch<Units> search(problem, assignment, isa);
   search.descend();
-  for (int kick = 0; kick < kicks && search.can_kick(); ++kick) search.try_kick(*random);
+  for (int kick = 0; kick < kicks; ++kick) search.try_kick(*random);
   assignment = search.assignment();
   return search.value();
 }
@@ -50,17 +50,23 @@ class Insertion {
     Assignment assignment(p_.experts);
     std::vector<std::size_t> free(p_.ranks, p_.slots);
     std::vector<std::int64_t> sum(p_.ranks, 0);
+    std::vector<std::pair<double, std::size_t>> order;  // ranks by when they would finish by means
     for (auto e : p_.by_total) {
-      auto best = p_.ranks;
-      std::pair<double, double> least;  // growth, then finish by means: many grow nothing
+      order.clear();
       for (std::size_t r = 0; r < p_.ranks; ++r) {
-        if (free[r] == 0) continue;
         const auto slope = std::max(0.0, p_.costs.model().mean_slope(static_cast<int>(r)));
-        const auto finish = slope * static_cast<double>(sum[r] + p_.totals[e]);
-        const std::pair growth(growth_of(e, r, best == p_.ranks ? -1.0 : least.first), finish);
-        if (best != p_.ranks && growth >= least) continue;
+        if (free[r] > 0) order.emplace_back(slope * static_cast<double>(sum[r] + p_.totals[e]), r);
+      }
+      std::sort(order.begin(), order.end());
+      // The first of those under which the objective grows least; many grow nothing.
+      auto best = order.front().second;
+      double least = -1;
+      for (const auto& [finish, r] : order) {
+        const auto growth = growth_of(e, r, least);
+        if (least >= 0 && growth >= least) continue;
         best = r;
         least = growth;
+        if (least <= 0) break;
       }
       insert(e, best);
       assignment[e] = static_cast<std::int32_t>(best);
@@ -84,8 +90,8 @@ class Insertion {
 
   void make_room(std::size_t r) {
     for (std::size_t t = 0; t < p_.steps; ++t)
-      room_[r * p_.stride + t] =
-          room_units<Units>(p_.costs.loads_within(slowest_[t])[r], load_[r * p_.stride + t]);
+      room_[r * p_.stride + t] = room_units<Units>(
+          p_.costs.load_within(r, p_.costs.level(slowest_[t])), load_[r * p_.stride + t]);
     age_[r] = 0;
   }
 

@@ -47,10 +47,12 @@ RankCost::RankCost(std::vector<Line> lines, std::int64_t max_load) : lines_(std:
   }
 }
 
-std::span<const RankCost::Line> RankCost::lines_from(std::int64_t load) const {
-  std::size_t line = 0;
-  while (lines_[line + 1].start <= static_cast<double>(load)) ++line;
-  return std::span(lines_).subspan(line, lines_.size() - 1 - line);
+std::span<const RankCost::Line> RankCost::lines(double from, double to) const {
+  std::size_t first = 0;
+  while (lines_[first + 1].start <= from) ++first;
+  auto end = first + 1;
+  while (lines_[end].start <= to) ++end;
+  return std::span(lines_).subspan(first, end - first);
 }
 
 SearchCosts::SearchCosts(const CostModel& model, const Trace& trace, int slots)
@@ -137,7 +139,7 @@ void SearchCosts::invert() {
     std::size_t knot = 0;
     for (std::size_t level = 0; level <= kLevels; ++level) {
       const auto seconds = lowest_ + width * static_cast<double>(level);
-      auto& load = within_[level * ranks_ + r];
+      auto& load = within_[r * (kLevels + 1) + level];
       if (!by_rank()) {
         load = first_crossing(model_, static_cast<int>(r), seconds, knot);
         continue;

@@ -26,8 +26,8 @@ class RankCost {
     while (x >= line[1].start) ++line;
     return line->base + line->slope * (x - line->start);
   }
-  /// The lines that hold for loads above `load`, with the one it is on.
-  [[nodiscard]] std::span<const Line> lines_from(std::int64_t load) const;
+  /// The lines that hold for loads in [from, to].
+  [[nodiscard]] std::span<const Line> lines(double from, double to) const;
 
  private:
   std::vector<Line> lines_;  // with one behind the last that starts nowhere
@@ -60,12 +60,16 @@ class SearchCosts {
     return units_.empty() ? units_of(rank, tokens)
                           : units_[rank * units_width_ + static_cast<std::size_t>(tokens)];
   }
-  /// [rank]: a load up to which (and at every load below it) a rank takes no longer than `seconds`,
-  /// -1 where there is none. May be a little too small, never too large.
-  [[nodiscard]] const std::int32_t* loads_within(double seconds) const {
+  /// Where seconds lie on the scale of load_within(); rounded down.
+  [[nodiscard]] std::size_t level(double seconds) const {
     const auto at = (seconds - lowest_) * per_second_ - 1e-3;
     const auto level = at <= 0 ? std::size_t{0} : static_cast<std::size_t>(at);
-    return within_.data() + (level < kLevels ? level : kLevels) * ranks_;
+    return level < kLevels ? level : kLevels;
+  }
+  /// A load up to which (and at every load below it) a rank takes no longer than the seconds of a
+  /// level, -1 where there is none. May be a little too small, never too large.
+  [[nodiscard]] std::int32_t load_within(std::size_t rank, std::size_t level) const {
+    return within_[rank * (kLevels + 1) + level];
   }
 
  private:
@@ -85,7 +89,7 @@ class SearchCosts {
   std::vector<std::int32_t> units_;   // [rank][tokens]
   double lowest_ = 0;                 // seconds of level 0
   double per_second_ = 0;             // levels per second
-  std::vector<std::int32_t> within_;  // [level][rank]
+  std::vector<std::int32_t> within_;  // [rank][level]
 };
 
 }  // namespace gembench
