@@ -15,14 +15,6 @@ int random_starts(std::size_t experts) {
   return experts <= 16 ? 16 : experts <= 32 ? 2 : 0;
 }
 
-/// Deals experts in the given order, one full rank after the other.
-Assignment blocks(const std::vector<std::int32_t>& order, std::size_t slots) {
-  Assignment assignment(order.size());
-  for (std::size_t i = 0; i < order.size(); ++i)
-    assignment[static_cast<std::size_t>(order[i])] = static_cast<std::int32_t>(i / slots);
-  return assignment;
-}
-
 Assignment plan_layer(const LayerProblem& problem, Random random, Isa isa) {
   std::vector<std::int32_t> order(problem.experts);
   std::iota(order.begin(), order.end(), 0);
@@ -46,6 +38,13 @@ Assignment plan_layer(const LayerProblem& problem, Random random, Isa isa) {
 }
 
 }  // namespace
+
+Assignment blocks(const std::vector<std::int32_t>& order, std::size_t slots) {
+  Assignment assignment(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i)
+    assignment[static_cast<std::size_t>(order[i])] = static_cast<std::int32_t>(i / slots);
+  return assignment;
+}
 
 Placement plan_gem(const PlanInput& input) {
   return plan_gem(input, SearchOptions{});

@@ -5,11 +5,15 @@
 
 namespace gembench {
 
-/// How a search is run, never what it finds: any threads and any isa give the same placement.
+/// How a search is run. Any threads and any isa give the same placement.
 struct SearchOptions {
   int threads = 0;  ///< layers planned at once; 0 = one per CPU
   Isa isa = best_isa();
+  int kicks = 20;  ///< per start; gem+ only
 };
+
+/// Deals experts in the given order, one full rank after the other.
+[[nodiscard]] Assignment blocks(const std::vector<std::int32_t>& order, std::size_t slots);
 
 [[nodiscard]] Placement plan_gem(const PlanInput& input, const SearchOptions& options);
 

@@ -47,6 +47,13 @@ RankCost::RankCost(std::vector<Line> lines, std::int64_t max_load) : lines_(std:
   }
 }
 
+double RankCost::least_from(std::int64_t load) const {
+  auto least = (*this)(load);
+  for (auto i = lines_.size() - 1; i-- > 0 && lines_[i].start > static_cast<double>(load);)
+    least = std::min(least, lines_[i].base);
+  return least;
+}
+
 std::span<const RankCost::Line> RankCost::lines(double from, double to) const {
   std::size_t first = 0;
   while (lines_[first + 1].start <= from) ++first;

@@ -26,6 +26,8 @@ class RankCost {
     while (x >= line[1].start) ++line;
     return line->base + line->slope * (x - line->start);
   }
+  /// Least seconds of any load of at least this: less than its own where the curve falls later.
+  [[nodiscard]] double least_from(std::int64_t load) const;
   /// The lines that hold for loads in [from, to].
   [[nodiscard]] std::span<const Line> lines(double from, double to) const;
 

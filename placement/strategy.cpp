@@ -20,6 +20,9 @@ constexpr Strategy kStrategies[] = {
     {"eplb", "balanced mean load, blind to speed (DeepSeek's EPLB without replicas)", plan_eplb},
     {"gem", "least predicted time over all steps with measured speeds (GEM, reconstructed)",
      plan_gem},
+    {"gem+", "gem's objective searched harder: several starts, kicks, small layers exactly",
+     plan_gem_plus},
+    {"exact", "the optimum, up to 16 experts on 8 ranks", plan_exact},
 };
 
 Placement empty_for(const PlanInput& input, std::string_view name) {
