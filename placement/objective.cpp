@@ -6,7 +6,8 @@
 #include <numeric>
 #include <unordered_map>
 
-#include "placement/error.hpp"
+#include "placement/checked.hpp"
+#include "placement/token_split.hpp"
 
 namespace gembench {
 namespace {
@@ -73,44 +74,55 @@ double cheapest_with(const CostModel& cost, std::int64_t tokens) {
 
 }  // namespace
 
-std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placement) {
+void require_same_shape(const Trace& trace, const Placement& placement) {
   if (trace.layers != placement.layers || trace.experts != placement.experts)
     throw usage_error(
         fmt::format("the placement is for {} layers of {} experts, the trace has {} of "
                     "{}; use those that belong together",
                     placement.layers, placement.experts, trace.layers, trace.experts));
-  const auto home = homes(placement);
-  const auto ranks = static_cast<std::size_t>(placement.ranks);
-  const auto experts = static_cast<std::size_t>(trace.experts);
-  std::vector<std::int64_t> loads(static_cast<std::size_t>(trace.steps) *
-                                  static_cast<std::size_t>(trace.layers) * ranks);
-  auto* row = loads.data();
-  for (int step = 0; step < trace.steps; ++step)
-    for (int layer = 0; layer < trace.layers; ++layer, row += ranks) {
-      const auto tokens = trace.loads(step, layer);
-      const auto* at = home.data() + static_cast<std::size_t>(layer) * experts;
-      for (std::size_t e = 0; e < experts; ++e) row[at[e].rank] += tokens[e];
-    }
-  return loads;
 }
 
-std::vector<double> predicted_layer_seconds(const Trace& trace, const Placement& placement,
-                                            const CostModel& cost) {
+void require_same_ranks(const Placement& placement, const CostModel& cost) {
   if (cost.ranks() != placement.ranks)
     throw usage_error(
         fmt::format("the placement is for {} ranks, the profile for {}; use those that "
                     "belong together",
                     placement.ranks, cost.ranks()));
-  const auto loads = rank_loads(trace, placement);
+}
+
+std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placement) {
+  require_same_shape(trace, placement);
+  const TokenSplit split(placement);
   const auto ranks = static_cast<std::size_t>(placement.ranks);
-  std::vector<double> seconds(loads.size() / ranks);
-  for (std::size_t i = 0; i < seconds.size(); ++i) {
-    double slowest = 0;
-    for (int rank = 0; rank < placement.ranks; ++rank)
-      slowest =
-          std::max(slowest, cost.seconds(rank, loads[i * ranks + static_cast<std::size_t>(rank)]));
-    seconds[i] = slowest;
-  }
+  std::vector<std::int64_t> loads(
+      checked_product({trace.steps, trace.layers, placement.ranks}, "the table of rank loads"));
+  auto row = std::span(loads);
+  for (int step = 0; step < trace.steps; ++step)
+    for (int layer = 0; layer < trace.layers; ++layer, row = row.subspan(ranks))
+      split.rank_loads(trace.loads(step, layer), layer, row.first(ranks));
+  return loads;
+}
+
+void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
+                  std::span<double> seconds) {
+  for (std::size_t rank = 0; rank < loads.size(); ++rank)
+    seconds[rank] = cost.seconds(static_cast<int>(rank), loads[rank]);
+}
+
+std::vector<double> predicted_layer_seconds(const Trace& trace, const Placement& placement,
+                                            const CostModel& cost) {
+  require_same_shape(trace, placement);
+  require_same_ranks(placement, cost);
+  const TokenSplit split(placement);
+  std::vector<std::int64_t> loads(static_cast<std::size_t>(placement.ranks));
+  std::vector<double> of_ranks(loads.size());  // one row at a time: there may be thousands of ranks
+  std::vector<double> seconds;
+  for (int step = 0; step < trace.steps; ++step)
+    for (int layer = 0; layer < trace.layers; ++layer) {
+      split.rank_loads(trace.loads(step, layer), layer, loads);
+      rank_seconds(cost, loads, of_ranks);
+      seconds.push_back(*std::max_element(of_ranks.begin(), of_ranks.end()));
+    }
   return seconds;
 }
 
@@ -119,8 +131,12 @@ double objective(const Trace& trace, const Placement& placement, const CostModel
   return std::accumulate(seconds.begin(), seconds.end(), 0.0);
 }
 
-double lower_bound(const Trace& trace, const CostModel& cost) {
+double lower_bound(const Trace& trace, const CostModel& cost, int slots) {
+  // Even split: one of its replicas gets at least this share of an expert's tokens.
+  const auto spare = std::int64_t{slots} * cost.ranks() - trace.experts;
+  const auto copies = slots == 0 ? 1 : std::clamp<std::int64_t>(spare + 1, 1, cost.ranks());
   std::unordered_map<std::int64_t, double> by_total;  // every layer of a step has the same total
+  std::unordered_map<std::int64_t, double> by_load;   // thousands of ranks: ask once per load
   double bound = 0;
   for (int step = 0; step < trace.steps; ++step) {
     const auto total = std::int64_t{trace.tokens_in_step(step)} * trace.topk;
@@ -131,8 +147,10 @@ double lower_bound(const Trace& trace, const CostModel& cost) {
             : by_total.emplace(total, fractional_optimum(cost, total)).first->second;
     for (int layer = 0; layer < trace.layers; ++layer) {
       const auto loads = trace.loads(step, layer);
-      const auto hottest = *std::max_element(loads.begin(), loads.end());
-      bound += std::max(spread, cheapest_with(cost, hottest));
+      const auto hottest = std::int64_t{*std::max_element(loads.begin(), loads.end())};
+      const auto [alone, first] = by_load.try_emplace((hottest + copies - 1) / copies);
+      if (first) alone->second = cheapest_with(cost, alone->first);
+      bound += std::max(spread, alone->second);
     }
   }
   return bound;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "placement/placement.hpp"
@@ -9,9 +10,19 @@
 
 namespace gembench {
 
-/// [step][layer][rank]: tokens every rank would get. Usage error when trace and placement have
-/// different shapes, or for a placement with replicas.
+/// Usage error when trace and placement have different layers or experts, or placement and profile
+/// different ranks.
+void require_same_shape(const Trace& trace, const Placement& placement);
+void require_same_ranks(const Placement& placement, const CostModel& cost);
+
+/// [step][layer][rank]: tokens every rank would get, replicas counted as token_split.hpp says.
+/// Usage error when trace and placement have different shapes.
 [[nodiscard]] std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placement);
+
+/// Predicted seconds of every rank in one (step, layer): `loads` [rank] tokens -> `seconds` [rank].
+/// Every judgement asks here.
+void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
+                  std::span<double> seconds);
 
 /// [step][layer]: predicted seconds to the barrier, max over ranks of the cost of its load.
 [[nodiscard]] std::vector<double> predicted_layer_seconds(const Trace& trace,
@@ -22,9 +33,10 @@ namespace gembench {
 [[nodiscard]] double objective(const Trace& trace, const Placement& placement,
                                const CostModel& cost);
 
-/// A lower bound on objective() for any placement with experts/ranks slots per rank, even one that
-/// changes every step: per (step, layer) the larger of the fractional optimum (all tokens spread
-/// so that ranks finish together) and the hottest expert alone on the rank where it is cheapest.
-[[nodiscard]] double lower_bound(const Trace& trace, const CostModel& cost);
+/// A lower bound on objective() for any placement with `slots` slots per rank (0 = experts/ranks),
+/// even one that changes every step: per (step, layer) the larger of the fractional optimum (all
+/// tokens spread so that ranks finish together) and the hottest expert on the rank where it is
+/// cheapest: all of it, or the share of one of as many replicas as the slots allow.
+[[nodiscard]] double lower_bound(const Trace& trace, const CostModel& cost, int slots = 0);
 
 }  // namespace gembench

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "placement/checked.hpp"
 
 namespace gembench {
@@ -23,23 +25,29 @@ std::span<std::int32_t> Placement::on_rank(int layer, int rank) {
   return {slot_expert.data() + first_slot(*this, layer, rank), static_cast<std::size_t>(slots)};
 }
 
-Placement empty_placement(int layers, int ranks, int experts) {
+Placement empty_placement(int layers, int ranks, int experts, int slots) {
   if (layers < 1 || ranks < 1 || experts < 1)
     throw usage_error(
         fmt::format("{} layers, {} ranks and {} experts; a placement needs at least 1 "
                     "of each",
                     layers, ranks, experts));
-  if (experts % ranks != 0)
+  if (slots < 0) throw usage_error(fmt::format("{} slots per rank; use at least 1", slots));
+  if (slots == 0 && experts % ranks != 0)
     throw usage_error(
         fmt::format("{} experts cannot be split evenly over {} ranks; use a number of "
                     "ranks that divides the experts",
                     experts, ranks));
+  const auto least = (experts - 1) / ranks + 1;
+  if (slots != 0 && slots < least)
+    throw usage_error(fmt::format("{} ranks with {} slots cannot hold {} experts; use {} slots",
+                                  ranks, slots, experts, least));
   Placement placement;
   placement.layers = layers;
   placement.ranks = ranks;
-  placement.slots = experts / ranks;
+  placement.slots = slots == 0 ? least : slots;
   placement.experts = experts;
-  placement.slot_expert.assign(checked_product({layers, experts}, "the placement"), -1);
+  placement.slot_expert.assign(checked_product({layers, ranks, placement.slots}, "the placement"),
+                               -1);
   return placement;
 }
 
@@ -106,15 +114,27 @@ std::vector<Home> homes(const Placement& placement) {
   return found;
 }
 
+std::int64_t count_duplicates(const Placement& placement) {
+  validate(placement);
+  const auto& slots = placement.slot_expert;
+  const auto occupied = std::count_if(slots.begin(), slots.end(), [](auto e) { return e >= 0; });
+  return occupied - std::int64_t{placement.layers} * placement.experts;  // each is somewhere
+}
+
 std::int64_t count_moves(const Placement& from, const Placement& to) {
   if (from.layers != to.layers || from.ranks != to.ranks || from.experts != to.experts)
     throw usage_error(
         "placements of different shape cannot be compared; use the same model and "
         "number of ranks");
-  const auto before = homes(from);
-  const auto after = homes(to);
+  validate(from);
+  validate(to);
   std::int64_t moves = 0;
-  for (std::size_t i = 0; i < before.size(); ++i) moves += before[i].rank != after[i].rank;
+  for (int layer = 0; layer < to.layers; ++layer)
+    for (int rank = 0; rank < to.ranks; ++rank) {
+      const auto held = from.on_rank(layer, rank);
+      for (auto expert : to.on_rank(layer, rank))
+        moves += expert >= 0 && std::find(held.begin(), held.end(), expert) == held.end();
+    }
   return moves;
 }
 

@@ -8,7 +8,8 @@
 namespace gembench {
 
 /// Which expert sits in which slot of which rank, for every layer. A plain value; a strategy makes
-/// it, `validate` judges it.
+/// it, `validate` judges it. An expert may sit on several ranks (replicas; how its tokens are split
+/// is in token_split.hpp), never twice on one; a slot may be empty.
 struct Placement {
   int layers = 0;
   int ranks = 0;
@@ -22,9 +23,9 @@ struct Placement {
   [[nodiscard]] std::span<std::int32_t> on_rank(int layer, int rank);
 };
 
-/// An all-empty placement with the smallest equal number of slots that holds every expert once.
-/// Throws a usage error unless experts is a multiple of ranks: the paper's equal counts.
-[[nodiscard]] Placement empty_placement(int layers, int ranks, int experts);
+/// An all-empty placement. `slots` per rank and layer; 0 = experts / ranks, which must divide: the
+/// paper's equal counts. Throws a usage error when it does not, or when the slots are too few.
+[[nodiscard]] Placement empty_placement(int layers, int ranks, int experts, int slots = 0);
 
 /// Refuses (usage error naming layer and expert) wrong sizes, unknown experts, an expert that is
 /// nowhere, or twice on one rank.
@@ -39,7 +40,12 @@ struct Home {
 /// [layer][expert] -> home. Only for placements without replicas: throws a usage error otherwise.
 [[nodiscard]] std::vector<Home> homes(const Placement& placement);
 
-/// Number of (layer, expert) pairs whose rank differs between two placements of the same shape.
+/// Slots that hold an expert which has another slot in the same layer already, over all layers.
+[[nodiscard]] std::int64_t count_duplicates(const Placement& placement);
+
+/// Experts whose weights a rank of `to` needs and the same rank of `from` does not hold, over all
+/// layers. Same layers, ranks and experts (usage error otherwise); slots may differ, and another
+/// slot of the same rank is no move.
 [[nodiscard]] std::int64_t count_moves(const Placement& from, const Placement& to);
 
 }  // namespace gembench

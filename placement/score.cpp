@@ -1,11 +1,17 @@
 #include "placement/score.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <span>
 
+#include "placement/error.hpp"
+#include "placement/expert_sums.hpp"
 #include "placement/objective.hpp"
+#include "placement/token_split.hpp"
 
 namespace gembench {
 
@@ -26,51 +32,94 @@ double quantile(std::vector<double> values, double q) {
   return values[below] + (values[above] - values[below]) * (at - std::floor(at));
 }
 
-Score score(const Trace& trace, const Placement& placement, const CostModel& cost) {
-  const auto layer_seconds = predicted_layer_seconds(trace, placement, cost);  // checks the shapes
-  const auto loads = rank_loads(trace, placement);
-  const auto ranks = static_cast<std::size_t>(placement.ranks);
-  const auto layers = static_cast<std::size_t>(trace.layers);
-  const auto steps = static_cast<std::size_t>(trace.steps);
-  Score result;
-  if (layer_seconds.empty()) return result;
+namespace {
 
-  std::vector<double> step_seconds(steps, 0);
-  std::vector<std::int64_t> summed(layers * ranks, 0);  // [layer][rank] over all steps
-  std::vector<std::int64_t> slowest(ranks, 0);          // how often a rank is it
-  std::vector<std::int64_t> row(ranks);
-  for (std::size_t i = 0; i < layer_seconds.size(); ++i) {
-    step_seconds[i / layers] += layer_seconds[i];
-    std::copy_n(loads.begin() + static_cast<std::ptrdiff_t>(i * ranks), ranks, row.begin());
-    result.step_imbalance += imbalance(row);
-    std::size_t last = 0;
-    double longest = -1;
-    for (std::size_t rank = 0; rank < ranks; ++rank) {
-      summed[i % layers * ranks + rank] += row[rank];
-      const auto seconds = cost.seconds(static_cast<int>(rank), row[rank]);
-      if (seconds > longest) {
-        longest = seconds;
-        last = rank;
-      }
+/// What is gathered over all (step, layer).
+struct Sums {
+  std::vector<double> step_seconds;   // [step]
+  std::vector<std::int64_t> tokens;   // [layer][rank] over all steps
+  std::vector<std::int64_t> slowest;  // [rank] how often it is
+  double imbalance = 0;
+  double straggle = 0;
+  double straggle_load = 0;
+};
+
+/// What the slowest rank makes the others wait, on average.
+double lost(std::span<const double> seconds) {
+  const auto all = std::accumulate(seconds.begin(), seconds.end(), 0.0);
+  return *std::max_element(seconds.begin(), seconds.end()) -
+         all / static_cast<double>(seconds.size());
+}
+
+Sums gather(const Trace& trace, const TokenSplit& split, const CostModel& cost) {
+  const auto ranks = static_cast<std::size_t>(split.ranks());
+  const auto equal = equal_speeds(cost, split.ranks());
+  Sums sums;
+  sums.tokens.assign(static_cast<std::size_t>(trace.layers) * ranks, 0);
+  sums.slowest.assign(ranks, 0);
+  std::vector<std::int64_t> loads(ranks);
+  std::vector<double> seconds(ranks);
+  std::vector<double> equal_seconds(ranks);
+  for (int step = 0; step < trace.steps; ++step) {
+    sums.step_seconds.push_back(0);
+    for (int layer = 0; layer < trace.layers; ++layer) {
+      split.rank_loads(trace.loads(step, layer), layer, loads);
+      rank_seconds(cost, loads, seconds);
+      rank_seconds(equal, loads, equal_seconds);
+      const auto slowest = std::max_element(seconds.begin(), seconds.end());
+      ++sums.slowest[static_cast<std::size_t>(slowest - seconds.begin())];
+      sums.step_seconds.back() += *slowest;
+      sums.straggle += lost(seconds);
+      sums.straggle_load += lost(equal_seconds);
+      sums.imbalance += imbalance(loads);
+      auto* summed = sums.tokens.data() + static_cast<std::size_t>(layer) * ranks;
+      for (std::size_t rank = 0; rank < ranks; ++rank) summed[rank] += loads[rank];
     }
-    ++slowest[last];
   }
-  result.step_imbalance /= static_cast<double>(layer_seconds.size());
-  for (std::size_t layer = 0; layer < layers; ++layer) {
-    std::copy_n(summed.begin() + static_cast<std::ptrdiff_t>(layer * ranks), ranks, row.begin());
-    result.aggregate_imbalance += imbalance(row) / static_cast<double>(layers);
-  }
-  const auto most = std::max_element(slowest.begin(), slowest.end());
-  result.straggler = static_cast<int>(most - slowest.begin());
-  result.straggler_share = static_cast<double>(*most) / static_cast<double>(layer_seconds.size());
+  return sums;
+}
 
-  const auto total = std::accumulate(layer_seconds.begin(), layer_seconds.end(), 0.0);
-  result.step_mean = total / static_cast<double>(steps);
-  result.bound = lower_bound(trace, cost) / static_cast<double>(steps);
+}  // namespace
+
+Score score(const Trace& trace, const Placement& placement, const CostModel& cost,
+            const Placement* from) {
+  require_same_shape(trace, placement);
+  require_same_ranks(placement, cost);
+  if (trace.steps < 1) throw usage_error("the trace has no steps to judge a placement on");
+  const auto sums = gather(trace, TokenSplit(placement), cost);
+  const auto steps = static_cast<double>(trace.steps);
+  const auto rows = steps * trace.layers;
+  Score result;
+  result.step_mean =
+      std::accumulate(sums.step_seconds.begin(), sums.step_seconds.end(), 0.0) / steps;
+  result.step_p50 = quantile(sums.step_seconds, 0.5);
+  result.step_p99 = quantile(sums.step_seconds, 0.99);
+  result.bound = lower_bound(trace, cost, placement.slots) / steps;
   result.gap = result.bound > 0 ? result.step_mean / result.bound - 1 : 0;
-  result.step_p50 = quantile(step_seconds, 0.5);
-  result.step_p99 = quantile(step_seconds, 0.99);
+  const auto ranks = static_cast<std::ptrdiff_t>(placement.ranks);
+  for (auto layer = sums.tokens.begin(); layer != sums.tokens.end(); layer += ranks)
+    result.aggregate_imbalance += imbalance({layer, layer + ranks}) / trace.layers;
+  result.step_imbalance = sums.imbalance / rows;
+  const auto most = std::max_element(sums.slowest.begin(), sums.slowest.end());
+  result.straggler = static_cast<int>(most - sums.slowest.begin());
+  result.straggler_share = static_cast<double>(*most) / rows;
+  result.straggle = sums.straggle / steps;
+  result.straggle_load = sums.straggle_load / steps;
+  result.straggle_speed = result.straggle - result.straggle_load;
+  result.duplicates = count_duplicates(placement);
+  if (from) result.moves = count_moves(*from, placement);
   return result;
+}
+
+HeldOut hold_out(const Trace& trace, double share) {
+  if (!(share > 0 && share < 1))
+    throw usage_error(
+        fmt::format("{} is no share of the steps to plan on; use one between 0 and 1", share));
+  if (trace.steps < 2)
+    throw usage_error(fmt::format("{} steps cannot be split; record at least 2", trace.steps));
+  const auto plan =
+      std::clamp(static_cast<int>(std::lround(share * trace.steps)), 1, trace.steps - 1);
+  return {slice(trace, 0, plan), slice(trace, plan, trace.steps - plan)};
 }
 
 }  // namespace gembench

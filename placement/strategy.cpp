@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "placement/error.hpp"
+#include "placement/placement_file.hpp"
 #include "placement/random.hpp"
 
 namespace gembench {
@@ -17,7 +18,12 @@ constexpr Strategy kStrategies[] = {
     {"linear", "experts in order, equal blocks per rank (vLLM's default)", plan_linear},
     {"round-robin", "expert e on rank e mod ranks (vLLM's round_robin)", plan_round_robin},
     {"random", "a seeded random deal per layer", plan_random},
-    {"eplb", "balanced mean load, blind to speed (DeepSeek's EPLB without replicas)", plan_eplb},
+    {"eplb", "balanced mean load, blind to speed (DeepSeek's EPLB, global)", plan_eplb},
+    {"eplb-hier", "the same, expert groups kept within nodes (DeepSeek's EPLB, hierarchical)",
+     plan_eplb_hier},
+    {"vibe", "mean load by speed, blind to time (ViBE, reconstructed)", plan_vibe},
+    {"flashlb", "mean, variance and covariance of loads, blind to speed (after FlashLB)",
+     plan_flashlb},
     {"gem", "least predicted time over all steps with measured speeds (GEM, reconstructed)",
      plan_gem},
     {"gem+", "gem's objective searched harder: several starts, kicks, small layers exactly",
@@ -25,10 +31,16 @@ constexpr Strategy kStrategies[] = {
     {"exact", "the optimum, up to 16 experts on 8 ranks", plan_exact},
 };
 
-Placement empty_for(const PlanInput& input, std::string_view name) {
-  auto placement = empty_placement(input.trace.layers, input.cost.ranks(), input.trace.experts);
-  placement.strategy = name;
-  return placement;
+/// Deals [expert] in blocks that differ by one expert at most.
+void deal_blocks(const std::vector<std::int32_t>& order, int layer, Placement& placement) {
+  const auto each = placement.experts / placement.ranks;
+  const auto longer = placement.experts % placement.ranks;
+  auto next = order.begin();
+  for (int rank = 0; rank < placement.ranks; ++rank) {
+    const auto count = each + (rank < longer);
+    std::copy_n(next, count, placement.on_rank(layer, rank).begin());
+    next += count;
+  }
 }
 
 }  // namespace
@@ -46,15 +58,39 @@ const Strategy& find_strategy(std::string_view name) {
   throw usage_error(fmt::format("there is no strategy '{}'; choose one of {}", name, names));
 }
 
+Placement empty_plan(const PlanInput& input, std::string_view name) {
+  auto placement =
+      empty_placement(input.trace.layers, input.cost.ranks(), input.trace.experts, input.slots);
+  placement.strategy = name;
+  return placement;
+}
+
+Placement plan_by_name(std::string_view name, const PlanInput& input) {
+  constexpr std::string_view kFile = "file:";
+  if (!name.starts_with(kFile)) return find_strategy(name).plan(input);
+  const auto path = name.substr(kFile.size());
+  auto placement = read_placement(path).placement;
+  if (placement.layers != input.trace.layers || placement.experts != input.trace.experts ||
+      placement.ranks != input.cost.ranks())
+    throw usage_error(
+        fmt::format("{} places {} experts of {} layers on {} ranks, here are {} of {} on {}; use a "
+                    "placement planned for this model and number of ranks",
+                    path, placement.experts, placement.layers, placement.ranks, input.trace.experts,
+                    input.trace.layers, input.cost.ranks()));
+  placement.strategy = name;
+  return placement;
+}
+
 Placement plan_linear(const PlanInput& input) {
-  auto placement = empty_for(input, "linear");
-  for (std::size_t i = 0; i < placement.slot_expert.size(); ++i)
-    placement.slot_expert[i] = static_cast<std::int32_t>(i % std::size_t(placement.experts));
+  auto placement = empty_plan(input, "linear");
+  std::vector<std::int32_t> order(static_cast<std::size_t>(placement.experts));
+  std::iota(order.begin(), order.end(), 0);
+  for (int layer = 0; layer < placement.layers; ++layer) deal_blocks(order, layer, placement);
   return placement;
 }
 
 Placement plan_round_robin(const PlanInput& input) {
-  auto placement = empty_for(input, "round-robin");
+  auto placement = empty_plan(input, "round-robin");
   for (int layer = 0; layer < placement.layers; ++layer)
     for (int e = 0; e < placement.experts; ++e)
       placement.on_rank(layer, e % placement.ranks)[std::size_t(e / placement.ranks)] = e;
@@ -62,14 +98,13 @@ Placement plan_round_robin(const PlanInput& input) {
 }
 
 Placement plan_random(const PlanInput& input) {
-  auto placement = empty_for(input, "random");
+  auto placement = empty_plan(input, "random");
   std::vector<std::int32_t> order(static_cast<std::size_t>(placement.experts));
   for (int layer = 0; layer < placement.layers; ++layer) {
     Random random(fold(fold(input.seed, 0x4a11d), static_cast<std::uint64_t>(layer)));
     std::iota(order.begin(), order.end(), 0);
     random.shuffle(order);
-    // The slots of a layer lie one after the other, rank by rank.
-    std::copy(order.begin(), order.end(), placement.on_rank(layer, 0).begin());
+    deal_blocks(order, layer, placement);
   }
   return placement;
 }

@@ -15,6 +15,9 @@ struct PlanInput {
   const Trace& trace;  ///< the planning steps, never the measured ones
   const CostModel& cost;
   std::uint64_t seed = 0;
+  int slots = 0;   ///< per rank; 0 = experts/ranks, which must divide. More leave room for replicas
+  int nodes = 1;   ///< eplb-hier: ranks are spread over nodes in equal blocks
+  int groups = 0;  ///< eplb-hier: experts come in this many equal blocks; 0 = one per node (ours)
 };
 
 /// One row of the strategy table: a name, a line for people and a pure function.
@@ -30,18 +33,36 @@ struct Strategy {
 /// Looks a name up; throws a usage error that lists the names there are.
 [[nodiscard]] const Strategy& find_strategy(std::string_view name);
 
-// The functions behind the table. All need experts divisible by ranks (usage error otherwise) and
-// give every rank experts/ranks slots, each layer on its own.
+/// An all-empty placement for what `input` asks for, with the strategy's name. Usage errors as
+/// empty_placement.
+[[nodiscard]] Placement empty_plan(const PlanInput& input, std::string_view name);
 
-/// Expert e on rank e / (experts/ranks): vLLM's `linear`.
+/// Plans with a strategy of the table, or reads `file:PATH`: a placement.json of any origin, which
+/// must have the layers and experts of the trace and the ranks of the profile (usage error).
+[[nodiscard]] Placement plan_by_name(std::string_view name, const PlanInput& input);
+
+// The functions behind the table, each layer on its own. All refuse (usage error) experts that do
+// not divide by ranks unless `slots` says how many slots a rank has; those that know no replicas
+// leave the spare ones empty.
+
+/// Blocks of consecutive experts, the first ranks one longer if they do not divide: vLLM's
+/// `linear`.
 [[nodiscard]] Placement plan_linear(const PlanInput& input);
 /// Expert e on rank e % ranks: vLLM's `round_robin`.
 [[nodiscard]] Placement plan_round_robin(const PlanInput& input);
 /// A seeded random deal, different for every layer.
 [[nodiscard]] Placement plan_random(const PlanInput& input);
-/// Balanced packing of DeepSeek's EPLB without replicas: experts by falling mean load, each onto
-/// the rank with the smallest sum that still has room. Knows neither speed nor time.
+/// DeepSeek's EPLB, `global` policy (eplb.hpp). Knows neither speed nor time.
 [[nodiscard]] Placement plan_eplb(const PlanInput& input);
+/// DeepSeek's EPLB, `hierarchical` policy (eplb.hpp): groups stay within a node.
+[[nodiscard]] Placement plan_eplb_hier(const PlanInput& input);
+/// Mean load by speed, as ViBE (arXiv:2606.00735) is described: experts by falling mean load, each
+/// to the rank with room that would finish soonest by the profile. No replicas, knows no time.
+/// Reconstructed from the abstract; the greedy order is ours.
+[[nodiscard]] Placement plan_vibe(const PlanInput& input);
+/// After FlashLB of vllm-ascend (https://github.com/vllm-project/vllm-ascend, eplb/core/policy):
+/// mean, variance and covariance of the per-step loads, replicas, blind to speed (flashlb.hpp).
+[[nodiscard]] Placement plan_flashlb(const PlanInput& input);
 /// GEM (arXiv:2605.19945) as reconstructed: minimises the sum over steps of the slowest rank's
 /// predicted time; several starts (linear, speed-weighted LPT, greedy, seeded random), each
 /// improved by pairwise swaps evaluated incrementally until none helps; the best result wins.
