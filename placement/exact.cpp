@@ -113,7 +113,8 @@ class BranchAndBound {
   }
 
   void branch(std::size_t depth) {
-    if (depth == p_.experts) {
+    if (depth == p_.real) {
+      fill_up();
       const auto seconds = evaluate(p_, place_);
       if (seconds >= least_) return;
       least_ = seconds;
@@ -135,6 +136,16 @@ class BranchAndBound {
       put(e, r, 1);
       branch(depth + 1);
       put(e, r, -1);
+    }
+  }
+
+  /// Spare slots: anywhere there is room.
+  void fill_up() {
+    std::size_t r = 0;
+    auto free = p_.slots - used_[0];
+    for (auto d = p_.real; d < p_.experts; ++d, --free) {
+      while (free == 0) free = p_.slots - used_[++r];
+      place_[p_.by_total[d]] = static_cast<std::int32_t>(r);
     }
   }
 
@@ -166,7 +177,7 @@ Assignment solve_exactly(const LayerProblem& problem, Assignment start) {
 Placement plan_exact(const PlanInput& input, const SearchOptions& options) {
   const auto experts = input.trace.experts;
   const auto ranks = input.cost.ranks();
-  (void)empty_placement(input.trace.layers, ranks, experts);  // says so when they do not divide
+  (void)empty_plan(input, "exact");  // says so when they do not divide
   if (experts > kMaxExactExperts || ranks > kMaxExactRanks)
     throw usage_error(fmt::format(
         "exact answers are limited to {} experts on {} ranks, this is {} on {}; use gem+",

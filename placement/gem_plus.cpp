@@ -33,8 +33,7 @@ Assignment search_from_starts(const LayerProblem& problem, Random random,
   const Assignment* best = nullptr;
   double least = 0;
   for (auto& start : starts) {
-    const auto seconds =
-        improve_with_kicks(problem, start, options.isa, options.kicks, random);
+    const auto seconds = improve_with_kicks(problem, start, options.isa, options.kicks, random);
     if (best && seconds >= least) continue;
     best = &start;
     least = seconds;

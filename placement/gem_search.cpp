@@ -140,11 +140,15 @@ class Insertion {
 
 }  // namespace
 
-LayerProblem::LayerProblem(const Trace& trace, int layer, const SearchCosts& search_costs)
+LayerProblem::LayerProblem(const Trace& trace, int layer, const SearchCosts& search_costs,
+                           int slots_per_rank)
     : costs(search_costs),
       steps(static_cast<std::size_t>(trace.steps)),
       stride((steps + 63) / 64 * 64),
-      experts(static_cast<std::size_t>(trace.experts)),
+      experts(slots_per_rank == 0
+                  ? static_cast<std::size_t>(trace.experts)
+                  : static_cast<std::size_t>(slots_per_rank) * search_costs.ranks()),
+      real(static_cast<std::size_t>(trace.experts)),
       ranks(search_costs.ranks()),
       slots(experts / ranks),
       weight(stride, 1.0),
@@ -155,7 +159,7 @@ LayerProblem::LayerProblem(const Trace& trace, int layer, const SearchCosts& sea
     using Units = typename std::remove_reference_t<decltype(rows)>::value_type;
     for (std::size_t t = 0; t < steps; ++t) {
       const auto row = trace.loads(static_cast<int>(t), layer);
-      for (std::size_t e = 0; e < experts; ++e) {
+      for (std::size_t e = 0; e < real; ++e) {
         rows[e * stride + t] = static_cast<Units>(row[e]);
         totals[e] += row[e];
       }

@@ -16,14 +16,18 @@ namespace gembench {
 using Assignment = std::vector<std::int32_t>;
 
 /// The placement problem of one layer: the (weighted) sum over steps of the slowest rank's
-/// predicted seconds, with experts/ranks experts on every rank. Owns the layer's loads by expert.
+/// predicted seconds, with as many experts on every rank. Owns the layer's loads by expert. A spare
+/// slot is an expert that never gets a token: moving an expert into it is a swap.
 struct LayerProblem {
-  LayerProblem(const Trace& trace, int layer, const SearchCosts& search_costs);
+  /// `slots_per_rank`: 0 = experts/ranks.
+  LayerProblem(const Trace& trace, int layer, const SearchCosts& search_costs,
+               int slots_per_rank = 0);
 
   const SearchCosts& costs;
   std::size_t steps;
-  std::size_t stride;  ///< steps rounded up to whole words of 64; no tokens behind the last step
-  std::size_t experts;
+  std::size_t stride;   ///< steps rounded up to whole words of 64; no tokens behind the last step
+  std::size_t experts;  ///< spare slots included, behind the real ones
+  std::size_t real;     ///< experts of the trace
   std::size_t ranks;
   std::size_t slots;                  ///< experts per rank
   std::vector<std::int16_t> narrow;   ///< [expert][stride] tokens, if costs.narrow()

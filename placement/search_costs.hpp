@@ -62,7 +62,8 @@ class SearchCosts {
     return units_.empty() ? units_of(rank, tokens)
                           : units_[rank * units_width_ + static_cast<std::size_t>(tokens)];
   }
-  /// Where seconds lie on the scale of load_within(); rounded down.
+  /// Where seconds lie on the scale of load_within(); rounded down, but not below the least that
+  /// any rank ever takes.
   [[nodiscard]] std::size_t level(double seconds) const {
     const auto at = (seconds - lowest_) * per_second_ - 1e-3;
     const auto level = at <= 0 ? std::size_t{0} : static_cast<std::size_t>(at);

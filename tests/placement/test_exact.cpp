@@ -24,16 +24,14 @@ TEST(Exact, EqualsBruteForceOnTinyCases) {
     for (auto kind : {CostKind::tokens, CostKind::experts}) {
       const int ranks = 1 + int(random.below(4));
       const int experts = ranks * (1 + int(random.below(std::uint64_t(8 / ranks))));
-      const auto trace =
-          testing::small_trace(12, 1, experts, 1 + int(seed % 2) % experts, seed);
+      const auto trace = testing::small_trace(12, 1, experts, 1 + int(seed % 2) % experts, seed);
       auto profile = testing::uneven_profile(ranks, seed, seed % 3 == 1);
       if (seed % 3 == 2 && ranks > 1)  // twins
         std::copy_n(profile.latency.begin(), 4, profile.latency.begin() + 4),
             profile.overhead[1] = profile.overhead[0];
       const CostModel cost(profile, kind, 4);
       const auto optimum = brute_force(trace, cost);
-      EXPECT_NEAR(objective(trace, plan_exact({trace, cost, seed}), cost), optimum,
-                  1e-8 * optimum);
+      EXPECT_NEAR(objective(trace, plan_exact({trace, cost, seed}), cost), optimum, 1e-8 * optimum);
       EXPECT_NEAR(objective(trace, plan_gem_plus({trace, cost, seed}), cost), optimum,
                   1e-8 * optimum);
       EXPECT_LE(lower_bound(trace, cost), optimum * (1 + 1e-9)) << "seed " << seed;

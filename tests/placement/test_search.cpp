@@ -63,8 +63,8 @@ TEST(SwapSearch, IncrementalObjectiveEqualsRecomputation) {
   for (std::uint64_t seed = 0; seed < 24; ++seed)
     for (auto kind : {CostKind::tokens, CostKind::experts})
       for (auto isa : {Isa::plain, best_isa()}) {
-        const Case c(1 + int(random.below(150)), 1 + int(random.below(6)),
-                     1 + int(random.below(4)), seed, kind);
+        const Case c(1 + int(random.below(150)), 1 + int(random.below(6)), 1 + int(random.below(4)),
+                     seed, kind);
         if (c.costs.narrow())
           expect_gains_equal_recomputation<std::int16_t>(c, random, isa);
         else
@@ -124,7 +124,10 @@ TEST(SearchCosts, RoomIsNeverTooLarge) {
       const Case c(3, 3, 2, seed, kind);
       for (std::size_t r = 0; r < 3; ++r)
         for (double share = 0; share <= 1.2; share += 0.0371) {
-          const auto seconds = share * c.costs.of(r)(c.costs.max_load());
+          auto lowest = c.costs.of(0).least_from(0);
+          for (std::size_t other = 1; other < 3; ++other)
+            lowest = std::min(lowest, c.costs.of(other).least_from(0));
+          const auto seconds = std::max(lowest, share * c.costs.of(r)(c.costs.max_load()));
           const auto within = c.costs.load_within(r, c.costs.level(seconds));
           const auto last = std::min<std::int64_t>(within, c.costs.max_load());
           const auto step = std::max<std::int64_t>(1, last / 500);
@@ -164,9 +167,16 @@ TEST(Search, KernelsGiveTheSameBitsOnEveryPath) {
     std::vector<double> rest(count / kGainBlock + 2, 1e9);
     std::vector<RankCost::Line> lines = {{0, 3, 0.1}, {20, 5, 1.3}, {70, 70, -0.2}, {90, 66, 4}};
     const CriticalSteps steps{count,
-                              numbers[0].data(), numbers[1].data(), numbers[2].data(), rest.data(),
-                              numbers[3].data(), numbers[4].data(), numbers[5].data(),
-                              numbers[6].data(), std::span(lines).subspan(i % 2, 3), lines};
+                              numbers[0].data(),
+                              numbers[1].data(),
+                              numbers[2].data(),
+                              rest.data(),
+                              numbers[3].data(),
+                              numbers[4].data(),
+                              numbers[5].data(),
+                              numbers[6].data(),
+                              std::span(lines).subspan(i % 2, 3),
+                              lines};
     for (auto isa : {Isa::avx2, Isa::avx512})
       EXPECT_EQ(critical_gain(isa)(steps, -1e9), critical_gain(Isa::plain)(steps, -1e9));
   }
