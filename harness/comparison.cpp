@@ -158,13 +158,14 @@ class Reduction {
 };
 
 /// Mean over the measured steps.
-double predicted_step(const RunInfo& info, int placement, const std::vector<std::int64_t>& blocks) {
+double predicted_step(const RunInfo& info, const std::vector<double>& times, int placement,
+                      const std::vector<std::int64_t>& blocks) {
   const std::size_t steps = sz(info.shape.steps), layers = sz(info.shape.layers);
   std::vector<double> predicted;
   for (std::size_t step = 0; step < steps; ++step) {
     if (blocks[step] < 0) continue;
-    const auto first = info.predicted_layer_time.begin() +
-                       static_cast<std::ptrdiff_t>((sz(placement) * steps + step) * layers);
+    const auto first =
+        times.begin() + static_cast<std::ptrdiff_t>((sz(placement) * steps + step) * layers);
     predicted.push_back(std::accumulate(first, first + info.shape.layers, 0.0));
   }
   return mean(predicted);
@@ -227,7 +228,9 @@ Comparison compare(const RunReader& file, double non_moe_time) {
     }
     PlacementSummary summary = reduction.summary();
     summary.label = info.labels[sz(placement)];
-    summary.predicted = predicted_step(info, placement, blocks);
+    summary.predicted = predicted_step(info, info.predicted_layer_time, placement, blocks);
+    summary.predicted_by_experts =
+        predicted_step(info, info.predicted_by_experts, placement, blocks);
     summary.rates = reduction.rates(info.model);
     summary.rates.distinct_ranks =
         rows_sent(file, placement) / info.shape.layers / std::max(1.0, reduction.tokens_in_steps());

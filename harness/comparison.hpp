@@ -32,8 +32,10 @@ struct PlacementSummary {
   std::vector<double> last_share;  ///< [rank] share of (step, layer) in which it arrives last
   double aggregate_imbalance = 0;  ///< mean over layers of max/mean over ranks of summed tokens
   double step_imbalance = 0;       ///< mean over steps and layers of max/mean over ranks
-  double predicted = 0;            ///< time to the barriers by the profile: what planning looked at
-  double measured = 0;  ///< the same as measured: sum over layers of the slowest route + expert
+  // Time to the barriers: route + experts of the slowest rank, summed over layers.
+  double predicted = 0;             ///< by the profile and the cost model `tokens`
+  double predicted_by_experts = 0;  ///< by the cost model `experts`
+  double measured = 0;
   double moved_seconds = 0;  ///< mean of a switch to this placement
   double moved_bytes = 0;
   Rates rates;

@@ -59,7 +59,7 @@ std::string dry_run(Session& session, const Profile& profile,
       sz(options.steps) * placements.size() + sz(options.warmup) * schedule.size() + checks;
   const double seconds = static_cast<double>(steps) * step;
   const double bytes = file_bytes(info.shape);
-  const CostModel cost(profile);
+  const CostModel cost = cost_model(options, profile, session.linear.slots);
   std::vector<Score> scores;
   for (const Placement& placement : placements) {
     scores.push_back(score(session.workload.measured, placement, cost));

@@ -50,6 +50,9 @@ class Builder {
     count(d, "plan-steps", o_.plan_steps,
           "steps that are planned on, before the measured ones (default: 1024 synthetic, 32 gate, "
           "all earlier steps of a trace)");
+    text(d, "cost", o_.cost, "MODEL",
+         "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
+         "decode)");
     flag(d, "in-sample", o_.in_sample,
          "plan on the measured steps themselves (stated in the header)");
     return d;
@@ -164,6 +167,9 @@ class Builder {
       flag(d, "ablation", o_.ablation,
            "also each with mean or per-step loads and with equal or measured speeds");
     }
+    text(d, "cost", o_.cost, "MODEL",
+         "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
+         "decode)");
     number(d, "spare-slots", o_.spare_slots, "slots a rank has beyond experts/ranks, for replicas");
     number(d, "nodes", o_.nodes, "eplb-hier: nodes that ranks are spread over");
     number(d, "groups", o_.groups,

@@ -73,6 +73,7 @@ void validate(const Options& o) {
   check_choice("routing", o.routing, {"synthetic", "trace", "gate"});
   check_choice("preset", o.preset, {"serving", "bursty", "even"});
   check_choice("variability", o.variability, {"none", "low", "high"});
+  check_choice("cost", o.cost, {"tokens", "experts"});
   check_choice("device", o.device, {"cpu"});
   check_choice("clock", o.clock, {"auto", "wall", "cpu-time"});
   check_choice("check", o.check, {"none", "last", "all"});

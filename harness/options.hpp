@@ -33,6 +33,7 @@ struct Options {
   std::string profile;
   std::optional<int> plan_steps;
   bool in_sample = false;
+  std::string cost = "tokens";  ///< cost model that is planned with
 
   // Measurement
   int steps = 40;

@@ -25,7 +25,8 @@ ordered_json number(double value) {
 std::string as_csv(const RunReader&, const Comparison& comparison) {
   std::string text =
       "placement,steps,step_mean,step_p50,step_p90,step_p99,wait_mean,wait_share,straggler,"
-      "straggler_share,aggregate_imbalance,step_imbalance,predicted,measured,moved_bytes,"
+      "straggler_share,aggregate_imbalance,step_imbalance,predicted,predicted_by_experts,measured,"
+      "moved_bytes,"
       "moved_seconds,difference,difference_low,difference_high,blocks,tokens_per_s,expert_flops,"
       "active_experts,distinct_ranks,dispatch_bytes_per_s,combine_bytes_per_s,payload_bytes,"
       "metadata_bytes\n";
@@ -38,13 +39,13 @@ std::string as_csv(const RunReader&, const Comparison& comparison) {
     // Labels are strategy names or file names; quotes keep a comma in a file name harmless.
     text += fmt::format(
         "\"{}\",{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},"
-        "{:.0f},{:.6g},{:.6g},{},{},{},{},{},{},{},{},{},{},{}\n",
+        "{:.6g},{:.0f},{:.6g},{:.6g},{},{},{},{},{},{},{},{},{},{},{}\n",
         row.label, row.steps, row.step_mean, row.step_p50, row.step_p90, row.step_p99,
         row.wait_mean, row.wait_share, row.straggler, row.straggler_share, row.aggregate_imbalance,
-        row.step_imbalance, row.predicted, row.measured, row.moved_bytes, row.moved_seconds, d.mean,
-        maybe(d.low), maybe(d.high), d.blocks, known(r.tokens), known(r.expert_flops),
-        known(r.active_experts), known(r.distinct_ranks), known(r.dispatch), known(r.combine),
-        known(r.payload_bytes), known(r.metadata_bytes));
+        row.step_imbalance, row.predicted, row.predicted_by_experts, row.measured, row.moved_bytes,
+        row.moved_seconds, d.mean, maybe(d.low), maybe(d.high), d.blocks, known(r.tokens),
+        known(r.expert_flops), known(r.active_experts), known(r.distinct_ranks), known(r.dispatch),
+        known(r.combine), known(r.payload_bytes), known(r.metadata_bytes));
   }
   return text;
 }
@@ -65,7 +66,8 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
                      {"last_share", row.last_share},
                      {"aggregate_imbalance", row.aggregate_imbalance},
                      {"step_imbalance", row.step_imbalance},
-                     {"predicted", row.predicted},
+                     {"predicted", number(row.predicted)},
+                     {"predicted_by_experts", number(row.predicted_by_experts)},
                      {"measured", row.measured},
                      {"moved_bytes", row.moved_bytes},
                      {"moved_seconds", row.moved_seconds}};

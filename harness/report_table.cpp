@@ -67,15 +67,42 @@ std::string header(const RunReader& file) {
   return text;
 }
 
+std::size_t label_width(const Comparison& comparison) {
+  std::size_t width = 12;
+  for (const PlacementSummary& row : comparison.placements) {
+    width = std::max(width, row.label.size());
+  }
+  return width;
+}
+
+/// Which cost model came closer to the measured times, over all placements.
+std::string cost_model_line(const Comparison& comparison) {
+  double tokens = 0, experts = 0;
+  for (const PlacementSummary& row : comparison.placements) {
+    tokens += std::abs(row.predicted / row.measured - 1);
+    experts += std::abs(row.predicted_by_experts / row.measured - 1);
+  }
+  const double rows = static_cast<double>(comparison.placements.size());
+  if (!std::isfinite(tokens) || !std::isfinite(experts)) return {};
+  return fmt::format(
+      "# the cost model '{}' predicted better here: off by {:.1f} % on average, '{}' by {:.1f} %\n",
+      tokens <= experts ? "tokens" : "experts", std::min(tokens, experts) / rows * 100,
+      tokens <= experts ? "experts" : "tokens", std::max(tokens, experts) / rows * 100);
+}
+
 /// The second table: what was done per second.
 std::string rates_table(const RunReader& file, const Comparison& comparison) {
-  std::string text = "#\n#                             experts                   distinct   ";
-  text += "dispatch   combine    payload  metadata\n# placement       tokens/s   TFLOP/s    active";
-  text += "     ranks       GB/s      GB/s    MB/step   MB/step\n";
+  const std::size_t width = label_width(comparison);
+  std::string text = fmt::format(
+      "#\n# {0:<{1}}                  experts            distinct   dispatch   combine    payload  "
+      "metadata\n# {2:<{1}}    tokens/s   TFLOP/s    active     ranks       GB/s      GB/s    "
+      "MB/step "
+      "  MB/step\n",
+      "", width, "placement");
   for (const PlacementSummary& row : comparison.placements) {
     const Rates& r = row.rates;
-    text += fmt::format("  {:<12} {:>11} {:>9} {:>9} {:>9}  {:>9} {:>9}  {:>9} {:>9}\n", row.label,
-                        number(r.tokens, 1), number(r.expert_flops, 4, 1e-12),
+    text += fmt::format("  {:<{}} {:>11} {:>9} {:>9} {:>9}  {:>9} {:>9}  {:>9} {:>9}\n", row.label,
+                        width, number(r.tokens, 1), number(r.expert_flops, 4, 1e-12),
                         number(r.active_experts, 1), number(r.distinct_ranks, 2),
                         number(r.dispatch, 3, 1e-9), number(r.combine, 3, 1e-9),
                         number(r.payload_bytes, 3, 1e-6), number(r.metadata_bytes, 3, 1e-6));
@@ -130,22 +157,25 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
   }
   if (!file.completed())
     text += "# INCOMPLETE: the run ended early; this is what it had measured\n";
-  text +=
+  const std::size_t width = label_width(comparison);
+  text += fmt::format(
       "#\n"
-      "#                          step time (us)                barrier wait      arrives last    "
-      "imbalance       time to barriers (us)\n"
-      "# placement         mean       p50       p90       p99   mean us     %    rank      %   "
-      "total   step   predicted  measured  err %\n";
+      "# {0:<{1}}               step time (us)                barrier wait      arrives last    "
+      "imbalance       time to barriers (us)   'experts'\n"
+      "# {2:<{1}}      mean       p50       p90       p99   mean us     %    rank      %   "
+      "total   step   predicted  measured  err %    err %\n",
+      "", width, "placement");
   for (const PlacementSummary& row : comparison.placements) {
     text += fmt::format(
-        "  {:<12} {:>9} {:>9} {:>9} {:>9} {:>9} {:>5}  {:>6} {:>6}  {:>6} {:>6}  {:>10} {:>9} "
-        "{:>6}\n",
-        row.label, number(row.step_mean, 0, kUs), number(row.step_p50, 0, kUs),
+        "  {:<{}} {:>9} {:>9} {:>9} {:>9} {:>9} {:>5}  {:>6} {:>6}  {:>6} {:>6}  {:>10} {:>9} "
+        "{:>6}   {:>6}\n",
+        row.label, width, number(row.step_mean, 0, kUs), number(row.step_p50, 0, kUs),
         number(row.step_p90, 0, kUs), number(row.step_p99, 0, kUs), number(row.wait_mean, 0, kUs),
         number(row.wait_share, 1, 100), row.straggler, number(row.straggler_share, 1, 100),
         number(row.aggregate_imbalance, 3), number(row.step_imbalance, 3),
         number(row.predicted, 0, kUs), number(row.measured, 0, kUs),
-        number(row.predicted / row.measured - 1, 1, 100));
+        number(row.predicted / row.measured - 1, 1, 100),
+        number(row.predicted_by_experts / row.measured - 1, 1, 100));
   }
   text += rates_table(file, comparison) + "#\n";
   for (std::size_t i = 1; i < comparison.placements.size(); ++i) {
@@ -157,7 +187,7 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
                           row.label, row.moved_bytes / 0x1p20, row.moved_seconds);
     }
   }
-  text += drift_lines(comparison) + timing_line(file);
+  text += cost_model_line(comparison) + drift_lines(comparison) + timing_line(file);
   text += fmt::format("# result: {}\n", path);
   const CheckRecord& check = file.end().check;
   if (!file.completed()) return text + "# check: INCOMPLETE\n";

@@ -75,7 +75,7 @@ std::vector<Placement> plan_all(const Session& session, const Profile& profile) 
   const Options& options = session.options;
   std::vector<Placement> placements;
   on_root(session.comm, [&] {
-    const CostModel cost(profile);
+    const CostModel cost = cost_model(options, profile, session.linear.slots);
     for (const std::string& name : options.placements) {
       const double begin = wall_seconds();
       placements.push_back(plan_by_name(name, {session.workload.plan, cost, options.seed}));

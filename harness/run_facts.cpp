@@ -81,11 +81,15 @@ RunInfo describe(const Session& session, const Profile& profile,
   info.placements = placements;
   info.labels = labels_of(placements);
   const CostModel cost(profile);
-  for (const Placement& placement : placements) {
-    const auto predicted = predicted_layer_seconds(session.workload.measured, placement, cost);
-    info.predicted_layer_time.insert(info.predicted_layer_time.end(), predicted.begin(),
-                                     predicted.end());
-  }
+  const CostModel by_experts(profile, CostKind::experts, session.linear.slots);
+  const auto predict = [&](const CostModel& model, std::vector<double>& all) {
+    for (const Placement& placement : placements) {
+      const auto one = predicted_layer_seconds(session.workload.measured, placement, model);
+      all.insert(all.end(), one.begin(), one.end());
+    }
+  };
+  predict(cost, info.predicted_layer_time);
+  predict(by_experts, info.predicted_by_experts);
   info.expert_tokens = session.workload.measured.tokens;
   info.profile = profile;
   info.slowdown = session.slowdown;

@@ -134,6 +134,10 @@ void broadcast(const Comm& comm, Trace& trace) {
   comm.broadcast(trace.source);
 }
 
+CostModel cost_model(const Options& options, const Profile& profile, int slots) {
+  return {profile, options.cost == "experts" ? CostKind::experts : CostKind::tokens, slots};
+}
+
 Trace synthetic_trace(const Options& options, const SyntheticSpec& spec) {
   std::vector<SyntheticParameter> set;
   for (const std::string& text : options.set) {

@@ -5,6 +5,7 @@
 #include "harness/options.hpp"
 #include "moe_layer/comm.hpp"
 #include "moe_layer/model.hpp"
+#include "placement/profile.hpp"
 #include "placement/synthetic.hpp"
 #include "placement/trace.hpp"
 
@@ -50,6 +51,9 @@ void broadcast(const Comm& comm, Trace& trace);
 [[nodiscard]] std::vector<double> slowdown_of(const Options& options, int ranks);
 /// The same where ranks are slowed down for real, which cannot make them faster: the fastest has 1.
 [[nodiscard]] std::vector<double> emulated_slowdown(const Options& options, int ranks);
+
+/// The cost model that --cost names; `slots` = experts a rank's profile was spread over.
+[[nodiscard]] CostModel cost_model(const Options& options, const Profile& profile, int slots);
 
 /// --preset with --set for a shape.
 [[nodiscard]] Trace synthetic_trace(const Options& options, const SyntheticSpec& spec);

@@ -1,307 +1,231 @@
 #include "placement/gem_search.hpp"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <utility>
+
+#include "placement/swap_search.hpp"
 
 namespace gembench {
 namespace {
 
-constexpr std::int64_t kMaxTableCells = std::int64_t{1} << 25;  // 256 MiB over all ranks
-// A swap must gain more than rounding could pretend, relative to the objective.
-constexpr double kLeastGain = 1e-10;
-constexpr std::size_t kBlock = 32;  // steps between two looks at whether a swap can still win
+/// Kicks by the search of the problem's width of units.
+template <class Units>
+double improve_as(const LayerProblem& problem, Assignment& assignment, Isa isa, int kicks,
+                  Random* random) {
+  SwapSearch<Units> search(problem, assignment, isa);
+  search.descend();
+  for (int kick = 0; kick < kicks; ++kick) search.try_kick(*random);
+  assignment = search.assignment();
+  return search.value();
+}
+
+double improve_any(const LayerProblem& problem, Assignment& assignment, Isa isa, int kicks,
+                   Random* random) {
+  return problem.costs.narrow() ? improve_as<std::int16_t>(problem, assignment, isa, kicks, random)
+                                : improve_as<std::int32_t>(problem, assignment, isa, kicks, random);
+}
+
+/// Deals experts in order of falling load; what the ranks look like is kept only as far as a
+/// greedy insertion needs it.
+template <class Units>
+class Insertion {
+ public:
+  Insertion(const LayerProblem& problem, Isa isa)
+      : p_(problem),
+        mask_of_(step_mask<Units>(isa)),
+        load_(p_.ranks * p_.stride),
+        room_(p_.ranks * p_.stride),
+        age_(p_.ranks, kStale),
+        slowest_(p_.steps, 0),
+        none_(p_.stride),
+        row_(p_.stride),
+        mask_(p_.stride / 64) {
+    double idle = 0;
+    for (std::size_t r = 0; r < p_.ranks; ++r) idle = std::max(idle, p_.costs.of(r)(0));
+    std::fill(slowest_.begin(), slowest_.end(), idle);
+  }
+
+  Assignment run() {
+    Assignment assignment(p_.experts);
+    std::vector<std::size_t> free(p_.ranks, p_.slots);
+    std::vector<std::int64_t> sum(p_.ranks, 0);
+    std::vector<std::pair<double, std::size_t>> order;  // ranks by when they would finish by means
+    for (auto e : p_.by_total) {
+      order.clear();
+      for (std::size_t r = 0; r < p_.ranks; ++r) {
+        const auto slope = std::max(0.0, p_.costs.model().mean_slope(static_cast<int>(r)));
+        if (free[r] > 0) order.emplace_back(slope * static_cast<double>(sum[r] + p_.totals[e]), r);
+      }
+      std::sort(order.begin(), order.end());
+      // The first of those under which the objective grows least; many grow nothing.
+      auto best = order.front().second;
+      double least = -1;
+      for (const auto& [finish, r] : order) {
+        const auto growth = growth_of(e, r, least);
+        if (least >= 0 && growth >= least) continue;
+        best = r;
+        least = growth;
+        if (least <= 0) break;
+      }
+      insert(e, best);
+      assignment[e] = static_cast<std::int32_t>(best);
+      sum[best] += p_.totals[e];
+      --free[best];
+    }
+    return assignment;
+  }
+
+ private:
+  // Growing ranks only make room; after this many insertions a row is worth computing again (ours).
+  static constexpr int kStale = 8;
+
+  const Units* units_of(std::size_t e, std::size_t r) {
+    const auto* tokens = p_.template tokens_of<Units>(e);
+    if (!p_.costs.by_rank()) return tokens;
+    for (std::size_t t = 0; t < p_.steps; ++t)
+      row_[t] = static_cast<Units>(p_.costs.units(r, tokens[t]));
+    return row_.data();
+  }
+
+  void make_room(std::size_t r) {
+    for (std::size_t t = 0; t < p_.steps; ++t)
+      room_[r * p_.stride + t] = room_units<Units>(
+          p_.costs.load_within(r, p_.costs.level(slowest_[t])), load_[r * p_.stride + t]);
+    age_[r] = 0;
+  }
+
+  /// Seconds the objective grows by with the expert on the rank; stops above `enough` unless < 0.
+  double growth_of(std::size_t e, std::size_t r, double enough) {
+    if (age_[r] >= kStale) make_room(r);
+    const auto* units = units_of(e, r);
+    const auto* none = none_.data();
+    mask_of_({none, units, none, none, room_.data() + r * p_.stride, none}, mask_.size(),
+             mask_.data());
+    const auto& cost = p_.costs.of(r);
+    const auto* load = load_.data() + r * p_.stride;
+    double sum = 0;
+    for (std::size_t word = 0; word < mask_.size(); ++word) {
+      for (auto bits = mask_[word]; bits != 0; bits &= bits - 1) {
+        const auto t = word * 64 + static_cast<std::size_t>(__builtin_ctzll(bits));
+        const auto more = cost(load[t] + units[t]) - slowest_[t];
+        if (more > 0) sum += p_.weight[t] * more;
+      }
+      if (enough >= 0 && sum > enough) break;
+    }
+    return sum;
+  }
+
+  void insert(std::size_t e, std::size_t r) {
+    const auto* units = units_of(e, r);
+    for (std::size_t t = 0; t < p_.steps; ++t) {
+      auto& load = load_[r * p_.stride + t];
+      load += units[t];
+      slowest_[t] = std::max(slowest_[t], p_.costs.of(r)(load));
+    }
+    for (auto& age : age_) ++age;
+    age_[r] = kStale;
+  }
+
+  const LayerProblem& p_;
+  StepMask<Units> mask_of_;
+  std::vector<std::int32_t> load_;  // [rank][stride]
+  std::vector<Units> room_;         // [rank][stride]
+  std::vector<int> age_;            // [rank] insertions since its room was computed
+  std::vector<double> slowest_;     // [step]
+  std::vector<Units> none_;         // [stride] zeros
+  std::vector<Units> row_;          // [stride] scratch
+  std::vector<std::uint64_t> mask_;
+};
 
 }  // namespace
 
-CostTable::CostTable(const CostModel& cost, std::int64_t max_load) : cost_(cost) {
-  if ((max_load + 1) > kMaxTableCells / cost.ranks()) return;
-  width_ = static_cast<std::size_t>(max_load) + 1;
-  seconds_.reserve(width_ * static_cast<std::size_t>(cost.ranks()));
-  for (int rank = 0; rank < cost.ranks(); ++rank)
-    for (std::int64_t load = 0; load <= max_load; ++load)
-      seconds_.push_back(cost.seconds(rank, load));
-}
-
-/// Where every expert is, with what follows from it per rank and step.
-struct LayerSearch::State {
-  std::vector<std::vector<std::size_t>> on_rank;  // experts of each rank
-  std::vector<std::int32_t> load;                 // [rank][step]
-  std::vector<double> cost;                       // [rank][step]
-  struct Slowest {
-    std::array<double, 3> seconds{};
-    std::array<std::uint32_t, 3> rank{};
-  };
-  std::vector<Slowest> slowest;  // [step] the three slowest ranks: two of them may be in a swap
-
-  void find_slowest(std::size_t ranks, std::size_t steps) {
-    slowest.assign(steps, {});
-    for (auto& top : slowest) top.seconds.fill(-1);
-    for (std::uint32_t r = 0; r < ranks; ++r) {
-      const auto* row = cost.data() + r * steps;
-      for (std::size_t t = 0; t < steps; ++t) {
-        auto& top = slowest[t];
-        if (row[t] <= top.seconds[2]) continue;
-        std::size_t at = 2;
-        for (; at > 0 && row[t] > top.seconds[at - 1]; --at) {
-          top.seconds[at] = top.seconds[at - 1];
-          top.rank[at] = top.rank[at - 1];
-        }
-        top.seconds[at] = row[t];
-        top.rank[at] = r;
+LayerProblem::LayerProblem(const Trace& trace, int layer, const SearchCosts& search_costs,
+                           int slots_per_rank)
+    : costs(search_costs),
+      steps(static_cast<std::size_t>(trace.steps)),
+      stride((steps + 63) / 64 * 64),
+      experts(slots_per_rank == 0
+                  ? static_cast<std::size_t>(trace.experts)
+                  : static_cast<std::size_t>(slots_per_rank) * search_costs.ranks()),
+      real(static_cast<std::size_t>(trace.experts)),
+      ranks(search_costs.ranks()),
+      slots(experts / ranks),
+      weight(stride, 1.0),
+      totals(experts),
+      by_total(experts) {
+  const auto fill = [&](auto& rows) {
+    rows.assign(experts * stride, 0);
+    using Units = typename std::remove_reference_t<decltype(rows)>::value_type;
+    for (std::size_t t = 0; t < steps; ++t) {
+      const auto row = trace.loads(static_cast<int>(t), layer);
+      for (std::size_t e = 0; e < real; ++e) {
+        rows[e * stride + t] = static_cast<Units>(row[e]);
+        totals[e] += row[e];
       }
     }
-  }
-};
-
-/// One pair of ranks against the rest. Only steps in which one of the two is the slowest of all
-/// can gain from a swap between them; they come first, those with most to gain at the front, so
-/// that nearly all swaps are dropped after a few blocks.
-struct LayerSearch::PairView {
-  /// What a step looks like to a swap, in the order in which steps are looked at.
-  struct Step {
-    std::uint32_t step = 0;
-    std::int32_t load_a = 0;
-    std::int32_t load_b = 0;
-    double others = 0;  // slowest of all other ranks
-    double now = 0;     // slowest of all
   };
-  std::size_t a = 0;
-  std::size_t b = 0;
-  std::vector<Step> steps;
-  std::size_t critical = 0;       // how many can gain
-  std::vector<double> best_from;  // [block] most that this and later blocks can gain
-};
-
-LayerSearch::LayerSearch(const Trace& trace, int layer, const CostTable& table)
-    : table_(table),
-      steps_(static_cast<std::size_t>(trace.steps)),
-      experts_(static_cast<std::size_t>(trace.experts)),
-      ranks_(static_cast<std::size_t>(table.ranks())),
-      loads_(steps_ * experts_),
-      totals_(experts_),
-      by_load_(experts_) {
-  for (std::size_t t = 0; t < steps_; ++t) {
-    const auto row = trace.loads(static_cast<int>(t), layer);
-    for (std::size_t e = 0; e < experts_; ++e) {
-      loads_[e * steps_ + t] = row[e];
-      totals_[e] += row[e];
-    }
-  }
-  std::iota(by_load_.begin(), by_load_.end(), std::size_t{0});
-  std::stable_sort(by_load_.begin(), by_load_.end(),
-                   [&](std::size_t x, std::size_t y) { return totals_[x] > totals_[y]; });
+  if (costs.narrow())
+    fill(narrow);
+  else
+    fill(wide);
+  std::iota(by_total.begin(), by_total.end(), std::size_t{0});
+  std::stable_sort(by_total.begin(), by_total.end(),
+                   [&](std::size_t x, std::size_t y) { return totals[x] > totals[y]; });
 }
 
-double LayerSearch::evaluate(const Assignment& assignment) const {
-  std::vector<std::int64_t> load(ranks_);
+double evaluate(const LayerProblem& problem, const Assignment& assignment) {
+  std::vector<std::int64_t> load(problem.ranks);
   double sum = 0;
-  for (std::size_t t = 0; t < steps_; ++t) {
+  for (std::size_t t = 0; t < problem.steps; ++t) {
     std::fill(load.begin(), load.end(), 0);
-    for (std::size_t e = 0; e < experts_; ++e)
-      load[static_cast<std::size_t>(assignment[e])] += loads_of(e)[t];
-    double slowest = 0;
-    for (std::size_t r = 0; r < ranks_; ++r) {
-      const int rank = static_cast<int>(r);
-      slowest = std::max(slowest, seconds(table_.of(rank), rank, load[r]));
+    for (std::size_t e = 0; e < problem.experts; ++e) {
+      const auto r = static_cast<std::size_t>(assignment[e]);
+      load[r] += problem.costs.units(r, problem.tokens(e, t));
     }
-    sum += slowest;
+    double slowest = 0;
+    for (std::size_t r = 0; r < problem.ranks; ++r)
+      slowest = std::max(slowest, problem.costs.of(r)(load[r]));
+    sum += problem.weight[t] * slowest;
   }
   return sum;
 }
 
-Assignment LayerSearch::speed_weighted_lpt() const {
-  Assignment assignment(experts_);
-  std::vector<std::int64_t> sum(ranks_, 0);
-  std::vector<std::size_t> room(ranks_, experts_ / ranks_);
-  for (auto e : by_load_) {
-    auto best = ranks_;
+Assignment speed_weighted_lpt(const LayerProblem& problem) {
+  Assignment assignment(problem.experts);
+  std::vector<std::int64_t> sum(problem.ranks, 0);
+  std::vector<std::size_t> free(problem.ranks, problem.slots);
+  for (auto e : problem.by_total) {
+    auto best = problem.ranks;
     std::pair<double, std::int64_t> least;  // finish, then load: equal speeds or flat curves tie
-    for (std::size_t r = 0; r < ranks_; ++r) {
-      if (room[r] == 0) continue;
-      const auto slope = std::max(0.0, table_.model().mean_slope(static_cast<int>(r)));
-      const std::pair finish(slope * static_cast<double>(sum[r] + totals_[e]), sum[r]);
-      if (best == ranks_ || finish < least) {
+    for (std::size_t r = 0; r < problem.ranks; ++r) {
+      if (free[r] == 0) continue;
+      const auto slope = std::max(0.0, problem.costs.model().mean_slope(static_cast<int>(r)));
+      const std::pair finish(slope * static_cast<double>(sum[r] + problem.totals[e]), sum[r]);
+      if (best == problem.ranks || finish < least) {
         best = r;
         least = finish;
       }
     }
     assignment[e] = static_cast<std::int32_t>(best);
-    sum[best] += totals_[e];
-    --room[best];
+    sum[best] += problem.totals[e];
+    --free[best];
   }
   return assignment;
 }
 
-Assignment LayerSearch::greedy() const {
-  Assignment assignment(experts_);
-  std::vector<std::int64_t> load(ranks_ * steps_, 0);
-  std::vector<std::size_t> room(ranks_, experts_ / ranks_);
-  std::vector<double> slowest(steps_, 0);
-  for (auto e : by_load_) {
-    const auto* tokens = loads_of(e);
-    auto best = ranks_;
-    double least = 0;
-    for (std::size_t r = 0; r < ranks_; ++r) {
-      if (room[r] == 0) continue;
-      const int rank = static_cast<int>(r);
-      const auto* table = table_.of(rank);
-      const auto* row = load.data() + r * steps_;
-      double sum = 0;
-      for (std::size_t t = 0; t < steps_; ++t)
-        sum += std::max(slowest[t], seconds(table, rank, row[t] + tokens[t]));
-      if (best == ranks_ || sum < least) {
-        best = r;
-        least = sum;
-      }
-    }
-    const int rank = static_cast<int>(best);
-    auto* row = load.data() + best * steps_;
-    for (std::size_t t = 0; t < steps_; ++t) {
-      row[t] += tokens[t];
-      slowest[t] = std::max(slowest[t], seconds(table_.of(rank), rank, row[t]));
-    }
-    assignment[e] = rank;
-    --room[best];
-  }
-  return assignment;
+Assignment greedy(const LayerProblem& problem, Isa isa) {
+  return problem.costs.narrow() ? Insertion<std::int16_t>(problem, isa).run()
+                                : Insertion<std::int32_t>(problem, isa).run();
 }
 
-void LayerSearch::view_pair(const State& state, std::size_t a, std::size_t b,
-                            PairView& view) const {
-  view.a = a;
-  view.b = b;
-  view.steps.resize(steps_);
-  for (std::size_t t = 0; t < steps_; ++t) {
-    const auto& top = state.slowest[t];
-    std::size_t i = 0;
-    while (i < 2 && (top.rank[i] == a || top.rank[i] == b)) ++i;
-    view.steps[t].step = static_cast<std::uint32_t>(t);
-    view.steps[t].others = ranks_ > 2 ? top.seconds[i] : 0;
-  }
-  order_steps(state, view);
+double improve(const LayerProblem& problem, Assignment& assignment, Isa isa) {
+  return improve_any(problem, assignment, isa, 0, nullptr);
 }
 
-void LayerSearch::order_steps(const State& state, PairView& view) const {
-  const auto row_a = view.a * steps_;
-  const auto row_b = view.b * steps_;
-  for (auto& step : view.steps) {
-    step.load_a = state.load[row_a + step.step];
-    step.load_b = state.load[row_b + step.step];
-    step.now =
-        std::max({step.others, state.cost[row_a + step.step], state.cost[row_b + step.step]});
-  }
-  using Step = PairView::Step;
-  const auto end = std::stable_partition(view.steps.begin(), view.steps.end(),
-                                         [](const Step& step) { return step.now > step.others; });
-  std::sort(view.steps.begin(), end, [](const Step& x, const Step& y) {
-    return std::pair(y.now - y.others, x.step) < std::pair(x.now - x.others, y.step);
-  });
-  view.critical = static_cast<std::size_t>(end - view.steps.begin());
-  view.best_from.assign(view.critical / kBlock + 2, 0);
-  for (auto i = view.critical; i-- > 0;)
-    view.best_from[i / kBlock] += view.steps[i].now - view.steps[i].others;
-  for (auto block = view.best_from.size() - 1; block-- > 0;)
-    view.best_from[block] += view.best_from[block + 1];
-}
-
-/// Seconds saved by exchanging an expert of rank a for one of rank b; anything at or below `enough`
-/// when it would not save more than that.
-double LayerSearch::gain(const PairView& view, std::size_t from_a, std::size_t from_b,
-                         double enough) const {
-  const int rank_a = static_cast<int>(view.a);
-  const int rank_b = static_cast<int>(view.b);
-  const auto* table_a = table_.of(rank_a);
-  const auto* table_b = table_.of(rank_b);
-  if (table_a && table_b)
-    return gain_by(
-        view, from_a, from_b, enough, [=](std::int32_t load) { return table_a[load]; },
-        [=](std::int32_t load) { return table_b[load]; });
-  const auto& model = table_.model();
-  return gain_by(
-      view, from_a, from_b, enough, [&](std::int32_t load) { return model.seconds(rank_a, load); },
-      [&](std::int32_t load) { return model.seconds(rank_b, load); });
-}
-
-template <class SecondsA, class SecondsB>
-double LayerSearch::gain_by(const PairView& view, std::size_t from_a, std::size_t from_b,
-                            double enough, SecondsA seconds_a, SecondsB seconds_b) const {
-  const auto* leaving_a = loads_of(from_a);
-  const auto* leaving_b = loads_of(from_b);
-  double saved = 0;
-  for (std::size_t i = 0; i < steps_;) {
-    const bool gaining = i < view.critical;
-    const auto most = gaining ? view.best_from[i / kBlock] : 0.0;
-    if (saved + most <= enough) return saved + most;
-    const auto end = gaining ? std::min(i + kBlock, view.critical) : std::min(i + kBlock, steps_);
-    for (; i < end; ++i) {
-      const auto& step = view.steps[i];
-      const auto to_b = leaving_a[step.step] - leaving_b[step.step];
-      const auto slower = std::max(seconds_a(step.load_a - to_b), seconds_b(step.load_b + to_b));
-      saved += step.now - std::max(step.others, slower);
-    }
-  }
-  return saved;
-}
-
-void LayerSearch::swap(State& state, const PairView& view, std::size_t from_a,
-                       std::size_t from_b) const {
-  auto move = [&](std::size_t r, std::size_t out, std::size_t in) {
-    const int rank = static_cast<int>(r);
-    auto* load = state.load.data() + r * steps_;
-    auto* cost = state.cost.data() + r * steps_;
-    for (std::size_t t = 0; t < steps_; ++t) {
-      load[t] += loads_of(in)[t] - loads_of(out)[t];
-      cost[t] = seconds(table_.of(rank), rank, load[t]);
-    }
-  };
-  move(view.a, from_a, from_b);
-  move(view.b, from_b, from_a);
-}
-
-double LayerSearch::improve(Assignment& assignment) const {
-  State state;
-  state.on_rank.resize(ranks_);
-  state.load.assign(ranks_ * steps_, 0);
-  state.cost.resize(ranks_ * steps_);
-  for (std::size_t e = 0; e < experts_; ++e) {
-    const auto r = static_cast<std::size_t>(assignment[e]);
-    state.on_rank[r].push_back(e);
-    for (std::size_t t = 0; t < steps_; ++t) state.load[r * steps_ + t] += loads_of(e)[t];
-  }
-  for (std::size_t r = 0; r < ranks_; ++r)
-    for (std::size_t t = 0; t < steps_; ++t) {
-      const int rank = static_cast<int>(r);
-      state.cost[r * steps_ + t] = seconds(table_.of(rank), rank, state.load[r * steps_ + t]);
-    }
-  state.find_slowest(ranks_, steps_);
-
-  const double start = evaluate(assignment);
-  const double enough = kLeastGain * start;
-  PairView view;
-  const auto pairs = ranks_ * (ranks_ - 1) / 2;
-  // Goes round the pairs of ranks until a full round has found nothing.
-  for (std::size_t quiet = 0; quiet < pairs;) {
-    for (std::size_t a = 0; a < ranks_ && quiet < pairs; ++a)
-      for (std::size_t b = a + 1; b < ranks_ && quiet < pairs; ++b) {
-        view_pair(state, a, b, view);
-        bool changed = false;
-        for (auto& x : state.on_rank[a])
-          for (auto& y : state.on_rank[b]) {
-            if (gain(view, x, y, enough) <= enough) continue;
-            swap(state, view, x, y);
-            std::swap(x, y);
-            changed = true;
-            order_steps(state, view);  // the other ranks stay what they were
-          }
-        if (changed) state.find_slowest(ranks_, steps_);
-        quiet = changed ? 0 : quiet + 1;
-      }
-  }
-  for (std::size_t r = 0; r < ranks_; ++r)
-    for (auto e : state.on_rank[r]) assignment[e] = static_cast<std::int32_t>(r);
-  return evaluate(assignment);
+double improve_with_kicks(const LayerProblem& problem, Assignment& assignment, Isa isa, int kicks,
+                          Random& random) {
+  return improve_any(problem, assignment, isa, kicks, &random);
 }
 
 }  // namespace gembench

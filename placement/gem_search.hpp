@@ -1,9 +1,13 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
-#include "placement/profile.hpp"
+#include "placement/random.hpp"
+#include "placement/search_costs.hpp"
+#include "placement/search_kernels.hpp"
 #include "placement/trace.hpp"
 
 namespace gembench {
@@ -11,65 +15,55 @@ namespace gembench {
 /// [expert] -> rank, for one layer.
 using Assignment = std::vector<std::int32_t>;
 
-/// Predicted seconds by rank and load, looked up instead of interpolated: a search asks hundreds of
-/// millions of times. Loads beyond the table fall back to the model, so values are always its own.
-class CostTable {
- public:
-  CostTable(const CostModel& cost, std::int64_t max_load);
-  [[nodiscard]] int ranks() const { return cost_.ranks(); }
-  [[nodiscard]] const CostModel& model() const { return cost_; }
-  /// [load] of one rank; null when loads are too large for a table.
-  [[nodiscard]] const double* of(int rank) const {
-    return width_ == 0 ? nullptr : seconds_.data() + static_cast<std::size_t>(rank) * width_;
-  }
+/// The placement problem of one layer: the (weighted) sum over steps of the slowest rank's
+/// predicted seconds, with as many experts on every rank. Owns the layer's loads by expert. A spare
+/// slot is an expert that never gets a token: moving an expert into it is a swap.
+struct LayerProblem {
+  /// `slots_per_rank`: 0 = experts/ranks.
+  LayerProblem(const Trace& trace, int layer, const SearchCosts& search_costs,
+               int slots_per_rank = 0);
 
- private:
-  const CostModel& cost_;
-  std::size_t width_ = 0;
-  std::vector<double> seconds_;  // [rank][load]
+  const SearchCosts& costs;
+  std::size_t steps;
+  std::size_t stride;   ///< steps rounded up to whole words of 64; no tokens behind the last step
+  std::size_t experts;  ///< spare slots included, behind the real ones
+  std::size_t real;     ///< experts of the trace
+  std::size_t ranks;
+  std::size_t slots;                  ///< experts per rank
+  std::vector<std::int16_t> narrow;   ///< [expert][stride] tokens, if costs.narrow()
+  std::vector<std::int32_t> wide;     ///< the same otherwise
+  std::vector<double> weight;         ///< [step], 1 unless a caller says otherwise
+  std::vector<std::int64_t> totals;   ///< [expert] over all steps
+  std::vector<std::size_t> by_total;  ///< experts by falling total
+
+  template <class Units>
+  [[nodiscard]] const Units* tokens_of(std::size_t expert) const {
+    if constexpr (std::is_same_v<Units, std::int16_t>)
+      return narrow.data() + expert * stride;
+    else
+      return wide.data() + expert * stride;
+  }
+  [[nodiscard]] std::int32_t tokens(std::size_t expert, std::size_t step) const {
+    const auto at = expert * stride + step;
+    return costs.narrow() ? narrow[at] : wide[at];
+  }
 };
 
-/// The placement problem of one layer: sum over steps of the slowest rank's predicted seconds, with
-/// an equal number of experts per rank. Owns the layer's loads, transposed to [expert][step].
-class LayerSearch {
- public:
-  LayerSearch(const Trace& trace, int layer, const CostTable& table);
+/// The objective of an assignment in seconds, computed from scratch.
+[[nodiscard]] double evaluate(const LayerProblem& problem, const Assignment& assignment);
 
-  /// The objective, computed from scratch.
-  [[nodiscard]] double evaluate(const Assignment& assignment) const;
-  /// Longest-processing-time first on the mean load, ranks weighted by their mean slope.
-  [[nodiscard]] Assignment speed_weighted_lpt() const;
-  /// By falling mean load, each expert to where the objective grows least.
-  [[nodiscard]] Assignment greedy() const;
-  /// Swaps two experts of two ranks wherever that lowers the objective, until no swap does
-  /// (first improvement). Returns the objective; never above that of the start.
-  double improve(Assignment& assignment) const;
+/// Longest-processing-time first on the mean load, ranks weighted by their mean slope.
+[[nodiscard]] Assignment speed_weighted_lpt(const LayerProblem& problem);
+/// By falling mean load, each expert to where the objective grows least.
+[[nodiscard]] Assignment greedy(const LayerProblem& problem, Isa isa);
 
- private:
-  struct State;
-  struct PairView;
-  [[nodiscard]] const std::int32_t* loads_of(std::size_t expert) const {
-    return loads_.data() + expert * steps_;
-  }
-  [[nodiscard]] double seconds(const double* table, int rank, std::int64_t load) const {
-    return table ? table[load] : table_.model().seconds(rank, load);
-  }
-  void view_pair(const State& state, std::size_t a, std::size_t b, PairView& view) const;
-  void order_steps(const State& state, PairView& view) const;
-  [[nodiscard]] double gain(const PairView& view, std::size_t from_a, std::size_t from_b,
-                            double enough) const;
-  template <class SecondsA, class SecondsB>
-  [[nodiscard]] double gain_by(const PairView& view, std::size_t from_a, std::size_t from_b,
-                               double enough, SecondsA seconds_a, SecondsB seconds_b) const;
-  void swap(State& state, const PairView& view, std::size_t from_a, std::size_t from_b) const;
+/// Swaps two experts of two ranks wherever that lowers the objective, until no swap does. Returns
+/// the objective; never above that of the start.
+double improve(const LayerProblem& problem, Assignment& assignment, Isa isa);
 
-  const CostTable& table_;
-  std::size_t steps_;
-  std::size_t experts_;
-  std::size_t ranks_;
-  std::vector<std::int32_t> loads_;   // [expert][step]
-  std::vector<std::int64_t> totals_;  // [expert] over all steps
-  std::vector<std::size_t> by_load_;  // experts by falling total
-};
+/// improve(), then `kicks` times: a few random swaps that involve critical ranks, improved again
+/// and kept if that is better (iterated local search; ours). Returns the objective.
+double improve_with_kicks(const LayerProblem& problem, Assignment& assignment, Isa isa, int kicks,
+                          Random& random);
 
 }  // namespace gembench

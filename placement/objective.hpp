@@ -6,6 +6,7 @@
 
 #include "placement/placement.hpp"
 #include "placement/profile.hpp"
+#include "placement/token_split.hpp"
 #include "placement/trace.hpp"
 
 namespace gembench {
@@ -20,9 +21,12 @@ void require_same_ranks(const Placement& placement, const CostModel& cost);
 [[nodiscard]] std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placement);
 
 /// Predicted seconds of every rank in one (step, layer): `loads` [rank] tokens -> `seconds` [rank].
-/// Every judgement asks here.
+/// With cost model `experts` as if they were spread evenly over a rank's experts.
 void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
                   std::span<double> seconds);
+/// The same by either model, from `tokens` [expert]: what every judgement should ask.
+void rank_seconds(const CostModel& cost, const TokenSplit& split,
+                  std::span<const std::int32_t> tokens, int layer, std::span<double> seconds);
 
 /// [step][layer]: predicted seconds to the barrier, max over ranks of the cost of its load.
 [[nodiscard]] std::vector<double> predicted_layer_seconds(const Trace& trace,
@@ -34,9 +38,13 @@ void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
                                const CostModel& cost);
 
 /// A lower bound on objective() for any placement with `slots` slots per rank (0 = experts/ranks),
-/// even one that changes every step: per (step, layer) the larger of the fractional optimum (all
-/// tokens spread so that ranks finish together) and the hottest expert on the rank where it is
-/// cheapest: all of it, or the share of one of as many replicas as the slots allow.
+/// even one that changes every step. Per (step, layer) the largest of (bound.cpp says what of it
+/// holds with spare slots and replicas)
+///  - all work split at will so that ranks finish together,
+///  - the hottest expert on the rank where it is cheapest, with the lightest others that must come,
+///  - the lightest experts alone on the rank where they are dearest,
+///  - two of the ranks + 1 hottest experts, and three of the 2 ranks + 1 hottest, which must share
+///    a rank, where that is cheapest.
 [[nodiscard]] double lower_bound(const Trace& trace, const CostModel& cost, int slots = 0);
 
 }  // namespace gembench

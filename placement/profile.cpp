@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "placement/checked.hpp"
 
@@ -67,8 +68,14 @@ Profile equal_ranks(int ranks, std::int64_t max_tokens) {
   return profile;
 }
 
-CostModel::CostModel(const Profile& profile) : ranks_(profile.ranks), knots_(profile.knots) {
+CostModel::CostModel(const Profile& profile) : CostModel(profile, CostKind::tokens, 1) {}
+
+CostModel::CostModel(const Profile& profile, CostKind kind, int slots)
+    : ranks_(profile.ranks), kind_(kind), slots_(slots), knots_(profile.knots) {
   validate(profile);
+  if (slots < 1)
+    throw usage_error(fmt::format(
+        "a profile over {} experts per rank; give the number it was measured with", slots));
   latency_.reserve(profile.latency.size());
   for (int rank = 0; rank < ranks_; ++rank)
     for (std::size_t k = 0; k < knots_.size(); ++k)
@@ -87,10 +94,47 @@ double CostModel::seconds(int rank, std::int64_t tokens) const {
   return latency[k - 1] + slope * static_cast<double>(tokens - knots_[k - 1]);
 }
 
+double CostModel::expert_seconds(int rank, std::int64_t tokens) const {
+  return std::max(0.0, seconds(rank, tokens * slots_) - seconds(rank, 0)) /
+         static_cast<double>(slots_);
+}
+
+double CostModel::rank_seconds(int rank, std::span<const std::int32_t> expert_tokens) const {
+  if (kind_ == CostKind::tokens)
+    return seconds(rank,
+                   std::accumulate(expert_tokens.begin(), expert_tokens.end(), std::int64_t{0}));
+  double sum = seconds(rank, 0);
+  for (auto tokens : expert_tokens) sum += expert_seconds(rank, tokens);
+  return sum;
+}
+
 double CostModel::mean_slope(int rank) const {
   const auto* latency = latency_.data() + static_cast<std::size_t>(rank) * knots_.size();
   return (latency[knots_.size() - 1] - latency[0]) /
          static_cast<double>(knots_.back() - knots_.front());
+}
+
+FitError CostModel::fit_error() const {
+  FitError error;
+  std::size_t counted = 0;
+  for (int rank = 0; rank < ranks_; ++rank)
+    for (std::size_t k = 0; k < knots_.size(); ++k) {
+      const auto measured = latency(rank)[k];
+      if (measured <= 0) continue;
+      double predicted = seconds(rank, knots_[k]);
+      if (kind_ == CostKind::experts) {
+        const auto more = knots_[k] % slots_;  // experts with one token more than the others
+        predicted = seconds(rank, 0) +
+                    static_cast<double>(more) * expert_seconds(rank, knots_[k] / slots_ + 1) +
+                    static_cast<double>(slots_ - more) * expert_seconds(rank, knots_[k] / slots_);
+      }
+      const auto off = std::abs(predicted / measured - 1);
+      error.mean += off;
+      error.worst = std::max(error.worst, off);
+      ++counted;
+    }
+  if (counted > 0) error.mean /= static_cast<double>(counted);
+  return error;
 }
 
 }  // namespace gembench

@@ -33,17 +33,44 @@ void validate(const Profile& profile);
 /// A profile that stands for ideal, equally fast ranks: one second per token, no overhead.
 [[nodiscard]] Profile equal_ranks(int ranks, std::int64_t max_tokens);
 
-/// Predicted seconds of one layer on one rank: overhead + latency interpolated linearly between
-/// knots, continued with the last slope (0 if it falls) beyond the last knot. The paper's model
-/// (`tokens`).
+/// What a rank's time in a layer is taken to depend on.
+enum class CostKind {
+  tokens,   ///< the sum of its tokens: f_g(sum), the paper's model (arXiv:2605.19945)
+  experts,  ///< each of its experts by itself: overhead_g + sum over experts of h_g(tokens). Ours
+};
+
+/// How well a cost model reproduces the profile it was made from: |predicted / measured - 1| over
+/// ranks and knots with the load spread evenly over the experts, as it was measured.
+struct FitError {
+  double mean = 0;
+  double worst = 0;
+};
+
+/// Predicted seconds of one layer on one rank.
+///
+/// `tokens`: overhead + latency interpolated linearly between knots, continued with the last slope
+/// (0 if it falls) beyond the last knot.
+/// `experts`: every expert costs h_g(n), h_g(0) = 0, so that active experts pay for reading their
+/// weights and for their own tiles. The profile's loads were spread evenly over `slots` experts,
+/// hence h_g(n) = (latency(n * slots) - latency(0)) / slots, not below 0; latency(0) is overhead.
 class CostModel {
  public:
-  /// Validates the profile and keeps what it needs of it.
+  /// `tokens`. Validates the profile and keeps what it needs of it.
   explicit CostModel(const Profile& profile);
+  /// `slots`: experts the profile's loads were spread over; only `experts` needs it. Usage error
+  /// for less than 1.
+  CostModel(const Profile& profile, CostKind kind, int slots);
+  [[nodiscard]] CostKind kind() const { return kind_; }
   [[nodiscard]] int ranks() const { return ranks_; }
+  /// With `experts`: of that many tokens spread evenly over the profile's slots.
   [[nodiscard]] double seconds(int rank, std::int64_t tokens) const;
+  /// `experts` only: h_g, what one expert with that many tokens adds.
+  [[nodiscard]] double expert_seconds(int rank, std::int64_t tokens) const;
+  /// Of a rank whose experts get these tokens, by either kind.
+  [[nodiscard]] double rank_seconds(int rank, std::span<const std::int32_t> expert_tokens) const;
   /// Time for one more token far out on the curve: the slope over the whole measured range.
   [[nodiscard]] double mean_slope(int rank) const;
+  [[nodiscard]] FitError fit_error() const;
   [[nodiscard]] std::span<const std::int64_t> knots() const { return knots_; }
   /// Predicted seconds of a rank at every knot, overhead included.
   [[nodiscard]] std::span<const double> latency(int rank) const {
@@ -53,6 +80,8 @@ class CostModel {
 
  private:
   int ranks_;
+  CostKind kind_ = CostKind::tokens;
+  int slots_ = 1;
   std::vector<std::int64_t> knots_;
   std::vector<double> latency_;  // [rank][knot], overhead included
 };

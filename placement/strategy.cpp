@@ -27,6 +27,9 @@ constexpr Strategy kStrategies[] = {
      plan_flashlb},
     {"gem", "least predicted time over all steps with measured speeds (GEM, reconstructed)",
      plan_gem},
+    {"gem+", "gem's objective searched harder: several starts, kicks, small layers exactly",
+     plan_gem_plus},
+    {"exact", "the optimum, up to 16 experts on 8 ranks", plan_exact},
 };
 
 constexpr std::string_view kFile = "file:";

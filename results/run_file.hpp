@@ -79,7 +79,9 @@ struct RunInfo {
   std::vector<Placement> placements;  ///< names are Placement::strategy, labels below
   std::vector<std::string> labels;    ///< [placement] unique, e.g. "linear", "linear#2"
   std::vector<double>
-      predicted_layer_time;                 ///< [placement][step][layer] s to the barrier; or empty
+      predicted_layer_time;  ///< [placement][step][layer] s to the barrier; or empty
+  /// The same by the cost model `experts`: which predicts better is told by the measurement.
+  std::vector<double> predicted_by_experts;
   std::vector<std::int32_t> expert_tokens;  ///< [step][layer][expert] of the measured steps
   Profile profile;                          ///< ranks = 0: none
   std::vector<double> slowdown;             ///< [rank] emulated; 1 = none; empty: all 1

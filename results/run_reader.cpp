@@ -151,6 +151,8 @@ RunInfo read_info(const File& file) {
   info.labels = file.read_texts(schema::kPlacement, {placements});
   info.placements = read_placements(file, shape);
   info.predicted_layer_time = file.read<double>(schema::kPredicted, {placements, steps, layers});
+  info.predicted_by_experts =
+      file.read<double>(schema::kPredictedByExperts, {placements, steps, layers});
   info.expert_tokens =
       file.read<std::int32_t>(schema::kExpertTokens, {steps, layers, extent(shape.experts)});
   info.profile = read_profile_of(file, shape);

@@ -84,6 +84,13 @@ inline constexpr Variable kPredicted{"predicted_layer_time",
                                      {"placement", "step", "layer"},
                                      "s",
                                      "predicted time to the barrier"};
+inline constexpr Variable kPredictedByExperts{"predicted_by_experts",
+                                              Type::float32,
+                                              Layout::chunked,
+                                              Cells::unmeasured,
+                                              {"placement", "step", "layer"},
+                                              "s",
+                                              "the same by the cost model experts"};
 inline constexpr Variable kBytesPair{"bytes_pair",
                                      Type::int64,
                                      Layout::chunked,

@@ -217,11 +217,12 @@ void RunWriter::describe(const RunInfo& info) {
   }
   add(file, schema::kSlots, {placements, layers, ranks, slots}, slot_expert);
   add(file, schema::kExpertTokens, {steps, layers, experts}, info.expert_tokens);
-  if (info.predicted_layer_time.empty()) {
-    file.make(schema::kPredicted, {placements, steps, layers});
-  } else {
-    add(file, schema::kPredicted, {placements, steps, layers}, info.predicted_layer_time);
-  }
+  const auto add_predicted = [&](const Variable& variable, const std::vector<double>& seconds) {
+    const Extents extents{placements, steps, layers};
+    seconds.empty() ? file.make(variable, extents) : add(file, variable, extents, seconds);
+  };
+  add_predicted(schema::kPredicted, info.predicted_layer_time);
+  add_predicted(schema::kPredictedByExperts, info.predicted_by_experts);
   const std::vector<double> none(ranks, 1.0);
   add(file, schema::kSlowdown, {ranks}, info.slowdown.empty() ? none : info.slowdown);
   if (info.profile.ranks != 0) add_profile(file, info.profile);

@@ -1,6 +1,7 @@
 """Everything that needs no MPI: traces, plans and scores."""
 
 import json
+import re
 
 import numpy
 
@@ -11,12 +12,12 @@ SHAPE = ["--model", "gpt-oss-20b", "--layers", "2"]
 
 class Offline(CliTest):
     def make_trace(self):
-        self.good("trace", "make", *SHAPE, "--tokens", "256", "--steps", "64", "-o", "t.h5")
+        self.good("trace", "make", *SHAPE, "--tokens", "256", "--steps", "256", "-o", "t.h5")
 
     def test_a_trace_is_made_planned_on_and_judged(self):
         self.make_trace()
         self.good("plan", "--trace", "t.h5", "--ranks", "4", "--strategy", "gem", "--variability",
-                  "high", "--plan-steps", "32", "-o", "gem.json")
+                  "high", "--plan-steps", "192", "-o", "gem.json")
         placement = json.loads((self.folder / "gem.json").read_text())
         self.assertEqual(placement["schema"], "gembench-placement")
         slots = numpy.array(placement["slot_expert"])
@@ -24,7 +25,7 @@ class Offline(CliTest):
         self.assertTrue((numpy.sort(slots.reshape(2, 32)) == numpy.arange(32)).all())
 
         out = self.good("score", "--trace", "t.h5", "--ranks", "4", "--strategies", "linear,eplb,gem",
-                        "--variability", "high", "--plan-steps", "32", "--format", "json", "gem.json")
+                        "--variability", "high", "--plan-steps", "192", "--format", "json", "gem.json")
         judged = json.loads(out)
         self.assertTrue(judged["held_out"])
         means = {row["placement"]: row["step_mean"] for row in judged["placements"]}
@@ -50,6 +51,84 @@ class Offline(CliTest):
                         "2", "--profile-seconds", "0", "-q", "-o", "a.h5", ranks=2)
         self.assertIn("per-token ids replayed", out)
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
+
+
+class Planner(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.good("trace", "make", *SHAPE, "--tokens", "512", "--steps", "128", "--preset", "bursty",
+                  "-o", "t.h5")
+
+    def score(self, *words):
+        out = self.good("score", "--trace", "t.h5", "--split", "0.5", "--format", "json", *words)
+        judged = json.loads(out)
+        return judged, {row["placement"]: row for row in judged["placements"]}
+
+    def test_a_trace_tells_what_it_is_like_and_how_it_was_made(self):
+        info = self.good("trace", "info", "t.h5")
+        self.assertIn("source synthetic bursty: 128 steps", info)
+        self.assertIn("zipf", info, "every parameter is named")
+        self.assertRegex(info, r"drift between halves: correlation")
+        self.good("trace", "make", *SHAPE, "--tokens", "512", "--steps", "128", "--preset", "bursty",
+                  "--set", "zipf=0,hot_share=0", "-o", "flat.h5")
+        skew = [float(re.search(r"mean: ([\d.]+)", text)[1])
+                for text in (info, self.good("trace", "info", "flat.h5"))]
+        self.assertGreater(skew[0], skew[1])
+        refused = self.gembench("trace", "make", *SHAPE, "--set", "zip=1", "-o", "x.h5")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("zip", refused.stderr)
+
+    def test_run_totals_are_drawn_out_into_steps(self):
+        (self.folder / "totals.csv").write_text("step,layer,e0,e1,e2,e3\n0,0,400,300,200,300\n")
+        out = self.good("trace", "import", "csv", "totals.csv", *SHAPE[:2], "--layers", "1",
+                        "--experts", "4", "--topk", "2", "--expand-multinomial", "--steps", "50",
+                        "--tokens", "60", "-o", "drawn.h5")
+        self.assertIn("steps 50  layers 1  experts 4  top-k 2  tokens a step 60", out)
+        self.assertIn("multinomial", out)
+
+    def test_profiles_and_speeds_measured_by_others(self):
+        judged, rows = self.score("--profile", "builtin:l40s/gpt-oss-20b", "--ranks", "4",
+                                  "--slowdown-from", "builtin:v100-sgemm", "--seed", "7",
+                                  "--strategies", "linear,eplb,vibe,flashlb,gem,gem+,relabel:eplb")
+        self.assertTrue(judged["held_out"])
+        self.assertEqual(len(set(judged["slowdown"])), 4, "four different GPUs were drawn")
+        self.assertLess(rows["gem+"]["step_mean"], rows["linear"]["step_mean"])
+        for row in rows.values():
+            self.assertGreaterEqual(row["gap"], 0)
+            self.assertAlmostEqual(row["straggle"], row["straggle_load"] + row["straggle_speed"])
+        floor, _ = self.score("--profile", "builtin:l40s/gpt-oss-20b", "--ranks", "4",
+                              "--slowdown-floor", "0.5", "--slowdown", "1,1,1,2", "--cost",
+                              "experts", "--strategies", "gem")
+        self.assertIn("cost model experts", floor["profile"])
+
+    def test_spare_slots_hold_replicas(self):
+        _, rows = self.score("--ranks", "4", "--spare-slots", "2", "--strategies",
+                             "eplb,eplb-hier,linear", "--nodes", "2")
+        self.assertEqual(rows["eplb"]["duplicates"], 2 * 4 * 2)
+        self.assertEqual(rows["linear"]["duplicates"], 0)
+        self.assertLess(rows["eplb"]["step_mean"], rows["linear"]["step_mean"])
+
+    def test_a_plan_can_be_exact_relabelled_compared_and_run(self):
+        self.good("plan", "--trace", "t.h5", "--ranks", "4", "--strategy", "gem", "-o", "gem.json")
+        _, rows = self.score("--ranks", "4", "--from", "gem.json", "--variability", "high",
+                             "--strategies", "file:gem.json,relabel:file:gem.json,linear")
+        self.assertEqual(rows["file:gem.json"]["moves"], 0)
+        self.assertGreater(rows["linear"]["moves"], 0)
+        out = self.good("run", *SHAPE, "--scale", "16", "--trace", "t.h5", "--steps", "8",
+                        "--profile-seconds", "0", "-q", "--placements", "linear,file:gem.json",
+                        "-o", "a.h5", ranks=4)
+        self.assertIn("file:gem.json vs linear", out)
+        refused = self.gembench("plan", "--trace", "t.h5", "--ranks", "4", "--strategy", "exact",
+                                "-o", "x.json")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("16 experts", refused.stderr)
+
+    def test_what_knowing_time_and_speed_is_worth(self):
+        _, rows = self.score("--ranks", "4", "--variability", "high", "--strategies", "gem",
+                             "--ablation")
+        self.assertEqual(len(rows), 5)
+        whole = rows["gem: per-step loads, measured speed"]
+        self.assertEqual(whole["step_mean"], rows["gem"]["step_mean"])
 
 
 if __name__ == "__main__":

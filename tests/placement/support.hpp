@@ -105,13 +105,15 @@ inline void for_every_assignment(
 inline double plain_objective(const Trace& trace, int layer, const CostModel& cost,
                               const std::vector<std::int32_t>& assignment) {
   double sum = 0;
+  std::vector<std::int32_t> tokens;
   for (int step = 0; step < trace.steps; ++step) {
-    std::vector<std::int64_t> load(static_cast<std::size_t>(cost.ranks()), 0);
-    for (std::size_t e = 0; e < assignment.size(); ++e)
-      load[static_cast<std::size_t>(assignment[e])] += trace.loads(step, layer)[e];
     double slowest = 0;
-    for (int rank = 0; rank < cost.ranks(); ++rank)
-      slowest = std::max(slowest, cost.seconds(rank, load[static_cast<std::size_t>(rank)]));
+    for (int rank = 0; rank < cost.ranks(); ++rank) {
+      tokens.clear();
+      for (std::size_t e = 0; e < assignment.size(); ++e)
+        if (assignment[e] == rank) tokens.push_back(trace.loads(step, layer)[e]);
+      slowest = std::max(slowest, cost.rank_seconds(rank, tokens));
+    }
     sum += slowest;
   }
   return sum;

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "placement/gem_search.hpp"
+#include "placement/gem.hpp"
 #include "placement/strategy.hpp"
 #include "support.hpp"
 
@@ -45,14 +45,13 @@ TEST(Gem, IncrementalSearchEqualsRecomputationAndLeavesNoSwapThatHelps) {
     const auto trace =
         testing::small_trace(50, 1, experts, 1 + int(random.below(2)) % experts, seed);
     const CostModel cost(testing::uneven_profile(ranks, seed, seed % 2));
-    // Every third time the table is too small to be used and the model is asked itself.
-    const CostTable table(cost, seed % 3 ? 64 * 2 : std::int64_t{1} << 40);
-    const LayerSearch search(trace, 0, table);
+    const SearchCosts costs(cost, trace, slots);
+    const LayerProblem problem(trace, 0, costs);
     Assignment assignment;
     for (int e = 0; e < experts; ++e) assignment.push_back(e / slots);
     random.shuffle(assignment);
     const auto start = testing::plain_objective(trace, 0, cost, assignment);
-    const auto end = search.improve(assignment);
+    const auto end = improve(problem, assignment, best_isa());
     EXPECT_LE(end, start);
     EXPECT_NEAR(end, testing::plain_objective(trace, 0, cost, assignment), 1e-12 * start);
     for (std::size_t x = 0; x < assignment.size(); ++x)
@@ -69,12 +68,12 @@ TEST(Gem, IsNeverWorseThanItsStarts) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     const auto trace = testing::small_trace(40, 1, 24, 3, seed);
     const CostModel cost(testing::uneven_profile(4, seed));
-    const CostTable table(cost, 24 * 64);
-    const LayerSearch search(trace, 0, table);
+    const SearchCosts costs(cost, trace, 6);
+    const LayerProblem problem(trace, 0, costs);
     const auto gem = objective(trace, plan_gem({trace, cost, seed}), cost) * (1 - 1e-12);
     EXPECT_LE(gem, objective(trace, plan_linear({trace, cost, seed}), cost));
-    EXPECT_LE(gem, search.evaluate(search.speed_weighted_lpt()));
-    EXPECT_LE(gem, search.evaluate(search.greedy()));
+    EXPECT_LE(gem, evaluate(problem, speed_weighted_lpt(problem)));
+    EXPECT_LE(gem, evaluate(problem, greedy(problem, best_isa())));
     EXPECT_LE(gem, objective(trace, plan_eplb({trace, cost, seed}), cost)) << "not promised";
   }
 }

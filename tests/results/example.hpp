@@ -109,6 +109,7 @@ inline RunInfo info(const RunShape& shape, std::uint64_t seed, int block_steps =
     info.labels.push_back(placement.strategy + "#" + std::to_string(p));
   }
   info.predicted_layer_time = reals(random, product({shape.placements, shape.steps, shape.layers}));
+  info.predicted_by_experts = reals(random, product({shape.placements, shape.steps, shape.layers}));
   info.expert_tokens =
       counts<std::int32_t>(random, product({shape.steps, shape.layers, shape.experts}), 1 << 30);
   info.profile = profile(shape.ranks, random);

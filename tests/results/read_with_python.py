@@ -25,6 +25,7 @@ DIMS = {
     "bytes_pair": ("placement", "layer", "src", "dst"),
     "slots": ("placement", "layer", "rank", "slot"),
     "predicted_layer_time": ("placement", "step", "layer"),
+    "predicted_by_experts": ("placement", "step", "layer"),
     "profile_latency": ("rank", "knot"),
     "profile_after": ("rank", "knot"),
     "profile_spread": ("rank", "knot"),

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "placement/gem.hpp"
+
+namespace gembench {
+
+/// Several starts, each improved and kicked; the best result. All of it ours.
+[[nodiscard]] Assignment search_from_starts(const LayerProblem& problem, Random random,
+                                            const SearchOptions& options);
+
+[[nodiscard]] Placement plan_gem_plus(const PlanInput& input, const SearchOptions& options);
+
+}  // namespace gembench

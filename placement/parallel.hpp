@@ -1,0 +1,43 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace gembench {
+
+/// Calls work(i) for every i in [0, count) on up to `threads` threads (0: one per CPU). What a call
+/// does must depend on i alone; then the result is the same for any number of threads. The first
+/// exception is thrown again here, after all threads have ended.
+template <class Work>
+void parallel_for(int count, int threads, const Work& work) {
+  if (threads <= 0) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  threads = std::min(threads, count);
+  if (threads <= 1) {
+    for (int i = 0; i < count; ++i) work(i);
+    return;
+  }
+  std::atomic<int> next{0};
+  std::exception_ptr failed;
+  std::mutex failing;
+  const auto run = [&] {
+    try {
+      for (int i = next++; i < count; i = next++) work(i);
+    } catch (...) {
+      const std::lock_guard lock(failing);
+      if (!failed) failed = std::current_exception();
+      next = count;
+    }
+  };
+  {
+    std::vector<std::jthread> others;
+    for (int i = 1; i < threads; ++i) others.emplace_back(run);
+    run();
+  }
+  if (failed) std::rethrow_exception(failed);
+}
+
+}  // namespace gembench

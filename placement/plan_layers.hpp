@@ -1,0 +1,19 @@
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "placement/gem_search.hpp"
+#include "placement/strategy.hpp"
+
+namespace gembench {
+
+/// One layer's planner: must depend on its arguments alone.
+using PlanLayer = std::function<Assignment(const LayerProblem&, const Random&)>;
+
+/// Plans every layer by itself on up to `threads` threads (0: one per CPU). The generator a layer
+/// gets depends on seed, `salt` and layer only.
+[[nodiscard]] Placement plan_layers(const PlanInput& input, std::string_view strategy,
+                                    std::uint64_t salt, int threads, const PlanLayer& plan_layer);
+
+}  // namespace gembench
