@@ -35,9 +35,7 @@ std::string hosts(const RunInfo& info) {
 
 Earlier find_earlier(const std::string& output) {
   if (std::filesystem::exists(output)) return Earlier::complete;
-  const std::string partial = output + ".partial";
-  if (!std::filesystem::exists(partial)) return Earlier::nothing;
-  return RunReader::holds_nothing(partial) ? Earlier::nothing : Earlier::unfinished;
+  return std::filesystem::exists(output + ".partial") ? Earlier::unfinished : Earlier::nothing;
 }
 
 void require_same_request(const RunInfo& earlier, int ranks, const std::string& config,

@@ -7,7 +7,7 @@ namespace gembench {
 
 /// What --resume finds under --output.
 enum class Earlier {
-  nothing,     ///< no file, or one that ended before its first step
+  nothing,     ///< no file: nothing was measured
   unfinished,  ///< FILE.partial with turns to keep
   complete     ///< FILE
 };

@@ -93,6 +93,7 @@ RunInfo describe(const Session& session, const Profile& profile,
   info.expert_tokens = session.workload.measured.tokens;
   info.profile = profile;
   info.slowdown = session.slowdown;
+  info.check = options.check;
   info.clock = name_of(session.clock);
   info.config = to_json(options);
   info.command_line = options.command_line;

@@ -30,22 +30,11 @@ void prepare_library() {
 
 Handle access_list(bool writing) {
   Handle list(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  // No chunk cache while writing: a chunk goes to the disk in H5Dwrite, before the index of chunks.
-  if (writing) H5Pset_cache(list.get(), 0, 0, 0, 0.0);
   // No space in hand for later either, so that the file is as long as its content.
   if (writing) H5Pset_meta_block_size(list.get(), 0);
   if (writing) H5Pset_small_data_block_size(list.get(), 0);
 #if H5_VERSION_GE(1, 10, 7)
   H5Pset_file_locking(list.get(), true, true);  // file systems without locks are fine
-#endif
-  return list;
-}
-
-/// Space given up is not used again: until the next flush the index on the disk still names it.
-Handle creation_list() {
-  Handle list(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
-#if H5_VERSION_GE(1, 10, 1)
-  H5Pset_file_space_strategy(list.get(), H5F_FSPACE_STRATEGY_NONE, false, 1);
 #endif
   return list;
 }
@@ -99,9 +88,9 @@ std::string library_version() {
 File File::create(const std::filesystem::path& path) {
   prepare_library();
   File file(path, ExitCode::output);
-  file.id_ = Handle(file.check(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation_list().get(),
-                                         access_list(true).get())),
-                    H5Fclose);
+  file.id_ = Handle(
+      file.check(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access_list(true).get())),
+      H5Fclose);
   return file;
 }
 

@@ -44,7 +44,7 @@ class Handle {
 
 enum class Type { float32, float64, int32, int64, uint16, text };  ///< text: variable-length UTF-8
 enum class Layout {
-  whole,   ///< contiguous, allocated at once; written in place
+  whole,   ///< contiguous, allocated and filled at once; values are written in place
   chunked  ///< chunks of one placement and some steps, compressed
 };
 enum class Cells {
@@ -99,7 +99,7 @@ class File {
   /// A dimension scale along itself: `scale.dims` is its own name.
   void make_scale(const Variable& scale, std::uint64_t extent);
   /// Attached to scales of its group or, where that has none of the name, of the root.
-  void make(const Variable& variable, const Extents& extents, std::uint64_t steps_per_chunk = 64);
+  void make(const Variable& variable, const Extents& extents);
   template <class T>
   void write(const Variable& variable, std::span<const T> values) {
     write_raw(variable, {}, {}, memory_type<T>(), values.data());
@@ -163,7 +163,7 @@ class File {
                  const void* values);
   void read_raw(const Variable& variable, const Extents& start, const Extents& count, Type memory,
                 void* values) const;
-  void make_dataset(const Variable& variable, const Extents& extents, std::uint64_t steps);
+  void make_dataset(const Variable& variable, const Extents& extents);
 
   std::filesystem::path path_;
   ExitCode code_;

@@ -15,8 +15,9 @@ namespace gembench::h5 {
 namespace {
 
 constexpr std::uint64_t kMaxWrittenChunk = 1 << 20;  // bytes
-constexpr std::uint64_t kMaxReadChunk = 64 << 20;    // bytes; HDF5 allocates a chunk as declared
-constexpr std::uint64_t kDeflateLimit = 1040;        // deflate cannot shrink more (zlib: 1032)
+constexpr std::uint64_t kStepsOfChunk = 64;
+constexpr std::uint64_t kMaxReadChunk = 64 << 20;  // bytes; HDF5 allocates a chunk as declared
+constexpr std::uint64_t kDeflateLimit = 1040;      // deflate cannot shrink more (zlib: 1032)
 constexpr unsigned kDeflateLevel = 1;  // higher levels take longer and save little after shuffle
 
 std::int64_t file_type(Type type) {
@@ -71,27 +72,15 @@ std::uint64_t product(const Extents& extents, std::uint64_t factor = 1) {
   return factor;
 }
 
-/// Of a number above 1; itself when it is prime.
-std::uint64_t smallest_divisor(std::uint64_t number) {
-  for (std::uint64_t divisor = 2; divisor * divisor <= number; ++divisor) {
-    if (number % divisor == 0) return divisor;
-  }
-  return number;
-}
-
-Extents chunk_of(const Variable& variable, const Extents& extents, std::uint64_t steps) {
+Extents chunk_of(const Variable& variable, const Extents& extents) {
   Extents chunk = extents;
   for (std::size_t d = 0; d < chunk.size(); ++d) {
     if (variable.dims[d] == "placement") chunk[d] = 1;
-    if (variable.dims[d] == "step") chunk[d] = std::clamp<std::uint64_t>(steps, 1, chunk[d]);
+    if (variable.dims[d] == "step") chunk[d] = std::min(kStepsOfChunk, chunk[d]);
   }
   const auto size = H5Tget_size(file_type(variable.type));
   for (std::size_t d = 0; d < chunk.size(); ++d) {
-    // Steps of a placement by a divisor: where larger chunks meet, smaller ones do as well.
-    const bool of_turns = d > 0 && variable.dims[d] == "step";
-    while (chunk[d] > 1 && product(chunk, size) > kMaxWrittenChunk) {
-      chunk[d] = of_turns ? chunk[d] / smallest_divisor(chunk[d]) : (chunk[d] + 1) / 2;
-    }
+    while (chunk[d] > 1 && product(chunk, size) > kMaxWrittenChunk) chunk[d] = (chunk[d] + 1) / 2;
   }
   return chunk;
 }
@@ -103,7 +92,7 @@ Handle File::dataset(std::string_view name) const {
   return {check(H5Dopen2(id_.get(), std::string(name).c_str(), H5P_DEFAULT)), H5Dclose};
 }
 
-void File::make_dataset(const Variable& variable, const Extents& extents, std::uint64_t steps) {
+void File::make_dataset(const Variable& variable, const Extents& extents) {
   const bool text = variable.type == Type::text;
   const auto strings = text_type();
   const hid_t type = text ? strings.get() : file_type(variable.type);
@@ -115,17 +104,16 @@ void File::make_dataset(const Variable& variable, const Extents& extents, std::u
   if (fill && real) check(H5Pset_fill_value(list.get(), H5T_NATIVE_DOUBLE, &nan));
   if (fill && !real) check(H5Pset_fill_value(list.get(), H5T_NATIVE_INT64, &none));
   if (variable.layout == Layout::chunked) {
-    const auto chunk = chunk_of(variable, extents, steps);
+    const auto chunk = chunk_of(variable, extents);
     const std::vector<hsize_t> dims(chunk.begin(), chunk.end());
     check(H5Pset_chunk(list.get(), static_cast<int>(dims.size()), dims.data()));
     check(H5Pset_shuffle(list.get()));
     check(H5Pset_deflate(list.get(), kDeflateLevel));
   }
-  // What is filled bit by bit has all of its index from the start: a new chunk changes an entry of
-  // it in place. An index that grew would be in pieces after a kill in the middle of a flush.
-  if (fill || variable.layout == Layout::whole) {
+  if (variable.layout == Layout::whole) {
     check(H5Pset_alloc_time(list.get(), H5D_ALLOC_TIME_EARLY));
   }
+  check(H5Pset_obj_track_times(list.get(), false));  // writing values changes nothing but values
   const std::string name(variable.name);
   const Handle made(check(H5Dcreate2(id_.get(), name.c_str(), type, space_of(extents).get(),
                                      H5P_DEFAULT, list.get(), H5P_DEFAULT)),
@@ -142,12 +130,12 @@ void File::make_dataset(const Variable& variable, const Extents& extents, std::u
 }
 
 void File::make_scale(const Variable& scale, std::uint64_t extent) {
-  make_dataset(scale, {extent}, 0);
+  make_dataset(scale, {extent});
   check(H5DSset_scale(dataset(scale.name).get(), std::string(scale.dims[0]).c_str()));
 }
 
-void File::make(const Variable& variable, const Extents& extents, std::uint64_t steps_per_chunk) {
-  make_dataset(variable, extents, steps_per_chunk);
+void File::make(const Variable& variable, const Extents& extents) {
+  make_dataset(variable, extents);
   const auto made = dataset(variable.name);
   const std::string group(variable.name.substr(0, variable.name.rfind('/') + 1));
   for (unsigned d = 0; d < variable.rank(); ++d) {

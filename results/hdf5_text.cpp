@@ -75,13 +75,13 @@ void File::set(std::string_view object, std::string_view name, const Attribute& 
     const auto& list = std::get<std::vector<std::string>>(value);
     texts = pointers(list), data = texts.data(), space = space_for(list.size());
   }
-  const bool exists =
-      check(H5Aexists_by_name(id_.get(), path.c_str(), key.c_str(), H5P_DEFAULT)) > 0;
-  const Handle attribute(
-      check(exists ? H5Aopen_by_name(id_.get(), path.c_str(), key.c_str(), H5P_DEFAULT, H5P_DEFAULT)
-                   : H5Acreate_by_name(id_.get(), path.c_str(), key.c_str(), type, space.get(),
-                                       H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)),
-      H5Aclose);
+  // Through the open object: HDF5 1.10 may lose sight of an attribute opened by its path alone.
+  const Handle owner(check(H5Oopen(id_.get(), path.c_str(), H5P_DEFAULT)), H5Oclose);
+  const bool exists = check(H5Aexists(owner.get(), key.c_str())) > 0;
+  const Handle attribute(check(exists ? H5Aopen(owner.get(), key.c_str(), H5P_DEFAULT)
+                                      : H5Acreate2(owner.get(), key.c_str(), type, space.get(),
+                                                   H5P_DEFAULT, H5P_DEFAULT)),
+                         H5Aclose);
   check(H5Awrite(attribute.get(), memory, data));
 }
 

@@ -28,18 +28,18 @@ void refuse_existing(const fs::path& path) {
 using Existing = OutputFile::Existing;
 using Partial = OutputFile::Partial;
 
-fs::path working_path(const fs::path& path, Existing existing) {
+fs::path working_path(const fs::path& path, Partial partial) {
   fs::path working = partial_of(path);
-  return existing == Existing::resume ? working += ".resumed" : working;
+  return partial == Partial::keep ? working += ".new" : working;
 }
 
 /// Makes way for the new file; what is wrong with the path shows now and not after hours.
 h5::File open_working(const fs::path& path, Existing existing, Partial partial) {
-  const auto working = working_path(path, existing);
+  const auto working = working_path(path, partial);
   std::error_code error;
   if (fs::is_directory(path, error)) throw output_error(path, "it is a folder");
   if (existing != Existing::replace) refuse_existing(path);
-  if (existing == Existing::refuse && partial == Partial::keep) refuse_existing(working);
+  if (existing == Existing::refuse && partial == Partial::keep) refuse_existing(partial_of(path));
   // Removed, not truncated: another run that still writes it keeps its own file.
   fs::remove(working, error);
   if (error && error != std::errc::not_a_directory) throw output_error(working, error.message());
@@ -55,26 +55,24 @@ h5::File open_working(const fs::path& path, Existing existing, Partial partial) 
 
 OutputFile::OutputFile(fs::path path, Existing existing, Partial partial)
     : path_(std::move(path)),
-      working_path_(working_path(path_, existing)),
+      working_path_(working_path(path_, partial)),
       existing_(existing),
       partial_(partial),
       file_(open_working(path_, existing, partial)) {}
 
 OutputFile::~OutputFile() {
   std::error_code ignored;
-  const bool kept =
-      partial_ == Partial::keep && worth_keeping_ && working_path_ == partial_of(path_);
+  const bool kept = partial_ == Partial::keep && working_path_ == partial_of(path_);
   if (!committed_ && !kept) fs::remove(working_path_, ignored);
 }
 
-void OutputFile::replace_partial() {
+void OutputFile::publish() {
   file_.flush();
   std::error_code error;
   fs::rename(working_path_, partial_of(path_), error);
   if (error) throw output_error(partial_of(path_), error.message());
   working_path_ = partial_of(path_);
   file_.was_renamed(working_path_);
-  worth_keeping_ = true;
 }
 
 void OutputFile::commit() {

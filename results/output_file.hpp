@@ -13,12 +13,12 @@ class OutputFile {
  public:
   enum class Existing {
     refuse,
-    replace,  ///< of PATH at commit(), of PATH.partial at once
-    resume    ///< PATH.partial is kept until replace_partial(); PATH is refused
+    replace,  ///< PATH at commit(), an old PATH.partial at publish()
+    resume    ///< an old PATH.partial is replaced at publish(), PATH is refused
   };
   enum class Partial {
-    keep,    ///< an old one is refused like PATH itself, an unfinished one stays if worth_keeping()
-    discard  ///< an old one is replaced, an unfinished one removed
+    keep,    ///< written as PATH.partial.new until publish(); from then on an unfinished one stays
+    discard  ///< an old PATH.partial is replaced, an unfinished one removed
   };
   OutputFile(std::filesystem::path path, Existing existing, Partial partial);
   ~OutputFile();
@@ -26,10 +26,8 @@ class OutputFile {
   OutputFile& operator=(const OutputFile&) = delete;
 
   [[nodiscard]] h5::File& file() { return file_; }
-  /// From now on the unfinished file holds something that must not be lost.
-  void worth_keeping() { worth_keeping_ = true; }
-  /// Resuming: the new file holds all that PATH.partial held, and takes its place.
-  void replace_partial();
+  /// `Partial::keep`: the unfinished file now holds what must not be lost; it becomes PATH.partial.
+  void publish();
   void commit();
 
  private:
@@ -37,7 +35,6 @@ class OutputFile {
   std::filesystem::path working_path_;  ///< where the unfinished file lies now
   Existing existing_;
   Partial partial_;
-  bool worth_keeping_ = false;
   bool committed_ = false;
   h5::File file_;
 };

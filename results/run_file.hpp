@@ -85,6 +85,7 @@ struct RunInfo {
   std::vector<std::int32_t> expert_tokens;  ///< [step][layer][expert] of the measured steps
   Profile profile;                          ///< ranks = 0: none
   std::vector<double> slowdown;             ///< [rank] emulated; 1 = none; empty: all 1
+  std::string check = "none";               ///< CheckRecord::mode
   std::string clock;                        ///< "wall" or "cpu-time"
   std::string config;                       ///< JSON, all options as used
   std::string command_line;

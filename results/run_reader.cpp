@@ -157,6 +157,8 @@ RunInfo read_info(const File& file) {
       file.read<std::int32_t>(schema::kExpertTokens, {steps, layers, extent(shape.experts)});
   info.profile = read_profile_of(file, shape);
   info.slowdown = file.read<double>(schema::kSlowdown, {ranks});
+  if (!file.has("check")) file.refuse("it has no group check");
+  info.check = file.get<std::string>("check", "mode");
   info.clock = file.get<std::string>("/", "clock");
   info.config = file.get<std::string>("/", "config");
   info.command_line = file.get<std::string>("/", "command_line");
@@ -180,7 +182,6 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   const auto ranks = extent(shape.ranks);
   end.bytes_pair = file.read<std::int64_t>(
       schema::kBytesPair, {extent(shape.placements), extent(shape.layers), ranks, ranks});
-  if (!file.has("check")) file.refuse("it has no group check");
   end.check.mode = file.get<std::string>("check", "mode");
   end.check.checked_tokens = file.get<std::int64_t>("check", "checked_tokens");
   end.check.worst_error = file.get<double>("check", "worst_error");
@@ -198,7 +199,8 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   }
   if (!file.has("timing")) file.refuse("it has no group timing");
   for (const auto& part : file.attributes("timing")) {
-    end.seconds[part] = file.get<double>("timing", part);
+    const auto seconds = file.get<double>("timing", part);
+    if (!std::isnan(seconds)) end.seconds[part] = seconds;
   }
   return end;
 }
@@ -227,14 +229,6 @@ struct RunReader::State {
 
 RunReader::RunReader(std::filesystem::path path) : state_(std::make_unique<State>(path)) {}
 RunReader::~RunReader() = default;
-
-bool RunReader::holds_nothing(const std::filesystem::path& path) {
-  std::error_code ignored;
-  if (std::filesystem::file_size(path, ignored) == 0) return true;
-  const File file = File::open(path);
-  file.expect_schema(kRunSchema, kRunSchemaVersion);
-  return !file.has(schema::kPlacement.name);
-}
 
 const RunInfo& RunReader::info() const {
   return state_->info;

@@ -13,9 +13,6 @@ namespace gembench {
 class RunReader {
  public:
   explicit RunReader(std::filesystem::path path);
-  /// Whether the file is of a run that ended before its first step: nothing is lost with it. A file
-  /// that is not one of ours is refused as by the constructor.
-  [[nodiscard]] static bool holds_nothing(const std::filesystem::path& path);
   ~RunReader();
   RunReader(const RunReader&) = delete;
   RunReader& operator=(const RunReader&) = delete;

@@ -33,7 +33,7 @@ inline constexpr Variable kKnot{"knot",   Type::int64, Layout::whole,       Cell
 
 constexpr Variable measured(std::string_view name, Type type, std::string_view units,
                             std::string_view meaning) {
-  return {name,  type,   Layout::chunked, Cells::unmeasured, {"placement", "step", "layer", "rank"},
+  return {name,  type,   Layout::whole, Cells::unmeasured, {"placement", "step", "layer", "rank"},
           units, meaning};
 }
 /// In the order of TimeField.
@@ -93,7 +93,7 @@ inline constexpr Variable kPredictedByExperts{"predicted_by_experts",
                                               "the same by the cost model experts"};
 inline constexpr Variable kBytesPair{"bytes_pair",
                                      Type::int64,
-                                     Layout::chunked,
+                                     Layout::whole,
                                      Cells::unmeasured,
                                      {"placement", "layer", "src", "dst"},
                                      "byte",
@@ -168,6 +168,10 @@ constexpr bool lies_within(const Turn& turn, const RunShape& run) {
   return turn.placement >= 0 && turn.placement < run.placements && turn.first_step >= 0 &&
          turn.steps >= 1 && turn.steps <= run.steps - turn.first_step && turn.block >= 0;
 }
+
+/// Attributes of the group timing.
+inline constexpr std::array<std::string_view, 6> kTimedParts{"profile", "plan",  "measure",
+                                                             "gather",  "write", "total"};
 
 /// Attributes of the group model.
 inline constexpr std::array<std::pair<std::string_view, int RunModel::*>, 5> kModel{

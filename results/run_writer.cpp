@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <numeric>
 #include <optional>
 #include <stdexcept>
@@ -72,18 +73,6 @@ void add_profile(File& file, const Profile& profile) {
   file.set("/", "profile_clock", profile.clock);
 }
 
-/// No two turns share a chunk: writing one again moves it, and a run killed before the next flush
-/// would have lost the turn that was there.
-std::uint64_t steps_per_chunk(const RunInfo& info) {
-  int steps = 0;
-  for (const Turn& turn : info.turns) {
-    const int end = turn.first_step + turn.steps;
-    steps = std::gcd(steps, turn.first_step);
-    if (end != info.shape.steps) steps = std::gcd(steps, end);
-  }
-  return extent(steps == 0 ? info.shape.steps : steps);
-}
-
 /// The schedule, and room for what happens beside each turn.
 void add_turns(File& file, const RunInfo& info) {
   std::vector<std::int32_t> placement, first, steps, block;
@@ -127,6 +116,17 @@ void add_attributes(File& file, const RunInfo& info) {
   }
 }
 
+/// `before` is what stands there, if anything: a text that changes gets a new place, so it is
+/// written only then.
+void set_check(File& file, const CheckRecord& check, const CheckRecord* before) {
+  if (!before || before->mode != check.mode) file.set("check", "mode", check.mode);
+  if (!before || before->message != check.message) file.set("check", "message", check.message);
+  file.set("check", "checked_tokens", check.checked_tokens);
+  file.set("check", "worst_error", check.worst_error);
+  file.set("check", "tolerance", check.tolerance);
+  file.set("check", "passed", std::int64_t{check.passed});
+}
+
 }  // namespace
 
 struct RunWriter::State {
@@ -139,6 +139,7 @@ struct RunWriter::State {
   std::optional<RunShape> shape;
   std::vector<Turn> turns;
   std::uint64_t knots = 0;  ///< of the profile; 0 = none
+  CheckRecord check;        ///< as it stands in the file before finish()
 };
 
 void RunWriter::State::sign() {
@@ -162,16 +163,23 @@ RunWriter::RunWriter(std::filesystem::path path, const RunReader& earlier,
   state_->sign();
   RunInfo info = earlier.info();
   for (const auto& [name, value] : facts) info.facts[name] = value;
-  describe(info);
+  lay_out(info);
   for (int turn = 0; turn < info.shape.turns; ++turn) {
     if (earlier.measured(turn)) write(earlier.read_turn(turn));
   }
-  state_->output.replace_partial();
+  state_->output.publish();
 }
 
 RunWriter::~RunWriter() = default;
 
 void RunWriter::describe(const RunInfo& info) {
+  lay_out(info);
+  state_->output.publish();
+}
+
+// All that the file will ever hold gets its place now; later only values in these places change, so
+// that a kill at any moment finds the file whole.
+void RunWriter::lay_out(const RunInfo& info) {
   if (state_->shape) throw std::logic_error("RunWriter: describe() was called twice");
   auto& file = state_->file();
   const auto& shape = info.shape;
@@ -197,12 +205,11 @@ void RunWriter::describe(const RunInfo& info) {
   add_index(file, schema::kSource, ranks);
   add_index(file, schema::kTarget, ranks);
 
-  const auto chunk = steps_per_chunk(info);
   for (const auto& field : schema::kTimes) {
-    file.make(field, {placements, steps, layers, ranks}, chunk);
+    file.make(field, {placements, steps, layers, ranks});
   }
   for (const auto& field : schema::kCounts) {
-    file.make(field, {placements, steps, layers, ranks}, chunk);
+    file.make(field, {placements, steps, layers, ranks});
   }
   file.make(schema::kStepTime, {placements, steps, ranks});
   file.make(schema::kOrder, {placements, steps});
@@ -231,9 +238,11 @@ void RunWriter::describe(const RunInfo& info) {
   add_model(file, info.model);
   add_turns(file, info);
   file.make_group("environment");
-  // Made now and filled at the end: a kill then must not find the root group half changed.
   file.make_group("check");
+  state_->check.mode = info.check;
+  set_check(file, state_->check, nullptr);
   file.make_group("timing");
+  for (const auto part : schema::kTimedParts) file.set("timing", part, NAN);
   for (const auto& [name, values] : info.rank_facts) {
     const auto path = "environment/" + name;
     const auto variable = schema::fact_of_rank(path);
@@ -242,7 +251,6 @@ void RunWriter::describe(const RunInfo& info) {
     file.write(variable, values);
   }
   file.flush();
-  state_->output.worth_keeping();
   state_->shape = shape;
   state_->turns = info.turns;
   state_->knots = info.profile.knots.size();
@@ -305,13 +313,7 @@ void RunWriter::finish(const RunEnd& end) {
     put(file, schema::kProfileAfter, end.profile_after);
   }
 
-  file.set("check", "mode", end.check.mode);
-  file.set("check", "checked_tokens", end.check.checked_tokens);
-  file.set("check", "worst_error", end.check.worst_error);
-  file.set("check", "tolerance", end.check.tolerance);
-  file.set("check", "passed", std::int64_t{end.check.passed});
-  file.set("check", "message", end.check.message);
-
+  set_check(file, end.check, &state_->check);
   for (const auto& [part, seconds] : end.seconds) file.set("timing", part, seconds);
 
   file.flush();

@@ -9,16 +9,18 @@ namespace gembench {
 
 class RunReader;
 
-/// Writes results.h5 turn by turn to `PATH.partial`, which is flushed after every turn and renamed
-/// at the end, so that a killed run leaves all finished turns readable. Serial: one process writes.
-/// Errors are output errors naming path and reason.
+/// Writes results.h5 turn by turn to `PATH.partial`, which is laid out whole before the first turn,
+/// flushed after every turn and renamed at the end: a run that is killed at any moment leaves all
+/// finished turns readable, and a disk that is too small is noticed before anything is measured.
+/// Serial: one process writes. Errors are output errors naming path and reason.
 class RunWriter {
  public:
-  /// Creates `PATH.partial` right away, so that a bad path fails before any work is done. Refuses
-  /// an existing PATH or PATH.partial unless `overwrite`.
+  /// Creates `PATH.partial.new` right away, so that a bad path fails before any work is done.
+  /// Refuses an existing PATH or PATH.partial unless `overwrite`.
   RunWriter(std::filesystem::path path, bool overwrite);
   /// Continues an unfinished file: copies what `earlier`, which reads `PATH.partial`, has whole, to
-  /// a new file that then takes its place. `facts` are added to, or replace, those of the file.
+  /// a new file (PATH.partial.new) that then takes its place. `facts` are added to, or replace,
+  /// those of the file.
   RunWriter(std::filesystem::path path, const RunReader& earlier,
             const std::map<std::string, std::string>& facts);
   ~RunWriter();  ///< closes; after describe() leaves PATH.partial unless finished
@@ -32,6 +34,8 @@ class RunWriter {
   void finish(const RunEnd& end);
 
  private:
+  void lay_out(const RunInfo& info);
+
   struct State;
   std::unique_ptr<State> state_;
 };

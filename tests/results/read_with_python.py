@@ -89,8 +89,8 @@ def check_h5py(path):
         assert file["check"].attrs["passed"] == 0
         assert dict(file["model"].attrs) == dict(topk=4, shared=1, hidden=2880, ffn=720,
                                                  row_bytes=2**20)
-        assert dict(file["timing"].attrs) == dict(profile=1.5, plan=3e-9, measure=1e6, write=0,
-                                                  total=2e6)
+        seconds = {k: v for k, v in file["timing"].attrs.items() if not np.isnan(v)}
+        assert seconds == dict(profile=1.5, plan=3e-9, measure=1e6, write=0, total=2e6)
 
 
 def check_xarray(path):

@@ -63,7 +63,7 @@ inline fs::path partial_of(fs::path path) {
   return path += ".partial";
 }
 inline fs::path resumed_of(fs::path path) {
-  return path += ".partial.resumed";
+  return path += ".partial.new";
 }
 
 /// Number of turns that are there; they are the first ones and whole.

@@ -31,7 +31,6 @@ TEST(Resume, AgainAndAgain) {
   expect_whole(folder, folder / "r.h5");
 }
 
-/// Each file with its own bytes: chunks that held several turns would be written several times.
 TEST(Resume, TakesNoMoreSpace) {
   const example::Folder folder;
   write_partial(folder / "r.h5", 13);
@@ -47,7 +46,7 @@ TEST(Resume, TakesOverOnceEverythingIsCopied) {
   {
     RunWriter writer(folder / "r.h5", earlier, kNoFacts);
     EXPECT_TRUE(fs::exists(folder / "r.h5.partial"));
-    EXPECT_FALSE(fs::exists(folder / "r.h5.partial.resumed"));
+    EXPECT_FALSE(fs::exists(folder / "r.h5.partial.new"));
     EXPECT_TRUE(earlier.measured(12));  // still reads what it opened
     example::expect_equal(earlier.notes()[12], example::notes(12));
     EXPECT_THROW(writer.describe(kInfo), std::logic_error);
@@ -66,7 +65,7 @@ TEST(Resume, FactsAreAddedAndReplaced) {
   write_partial(folder / "s.h5", 3);
   EXPECT_THROW(resume(folder / "s.h5", kTurns, {{"seed", "7"}}), std::invalid_argument);
   EXPECT_EQ(count_turns(folder / "s.h5.partial"), 3);
-  EXPECT_FALSE(fs::exists(folder / "s.h5.partial.resumed"));
+  EXPECT_FALSE(fs::exists(folder / "s.h5.partial.new"));
 }
 
 /// A step whose `block` is missing was not written whole: its turn is measured again.
@@ -113,7 +112,7 @@ TEST(Resume, RefusesAFinishedFile) {
   }
   EXPECT_EQ(slurp(folder / "r.h5"), "precious");
   EXPECT_EQ(slurp(folder / "r.h5.partial"), before);
-  EXPECT_FALSE(fs::exists(folder / "r.h5.partial.resumed"));
+  EXPECT_FALSE(fs::exists(folder / "r.h5.partial.new"));
   fs::remove(folder / "r.h5");
   {  // or one that appears while it runs
     const RunReader earlier(folder / "r.h5.partial");
@@ -133,12 +132,12 @@ TEST(Resume, LeftoversOfAnotherResumeDoNotMatter) {
   for (const auto& leftover :
        {std::string(), std::string("garbage"), other.substr(0, 5000), other}) {
     write_partial(folder / "r.h5", 13);
-    spill(folder / "r.h5.partial.resumed", leftover);
+    spill(folder / "r.h5.partial.new", leftover);
     resume(folder / "r.h5");
     expect_whole(folder, folder / "r.h5");
   }
   write_partial(folder / "r.h5", 13);
-  fs::create_symlink(folder / "other.h5.partial", folder / "r.h5.partial.resumed");
+  fs::create_symlink(folder / "other.h5.partial", folder / "r.h5.partial.new");
   resume(folder / "r.h5");
   expect_whole(folder, folder / "r.h5");
   EXPECT_EQ(slurp(folder / "other.h5.partial"), other);

@@ -9,26 +9,6 @@ namespace {
 using namespace resuming;
 using hostile::slurp;
 
-/// Else a kill in the middle of a flush leaves an index that misses turns written long before.
-TEST(ResumeUnfinished, TheIndexIsWholeFromTheStartAndSpaceIsNotReused) {
-  const example::Folder folder;
-  write_partial(folder / "r.h5", 0);
-  const hid_t file = H5Fopen((folder / "r.h5.partial").c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
-  for (const auto* name : {"start_time", "layer_time", "tokens", "metadata_bytes", "bytes_pair"}) {
-    const hid_t set = H5Dopen2(file, name, H5P_DEFAULT);
-    H5D_space_status_t status{};
-    EXPECT_GE(H5Dget_space_status(set, &status), 0);
-    EXPECT_NE(status, H5D_SPACE_STATUS_NOT_ALLOCATED) << name;  // packed: a part of it
-    H5Dclose(set);
-  }
-  const hid_t list = H5Fget_create_plist(file);
-  H5F_fspace_strategy_t strategy{};
-  EXPECT_GE(H5Pget_file_space_strategy(list, &strategy, nullptr, nullptr), 0);
-  EXPECT_EQ(strategy, H5F_FSPACE_STRATEGY_NONE);
-  H5Pclose(list);
-  H5Fclose(file);
-}
-
 TEST(ResumeUnfinished, AfterARunKilledAtAnyMoment) {
   for (int trial = 0; trial < 7; ++trial) {
     const example::Folder folder;
@@ -63,7 +43,7 @@ TEST(ResumeUnfinished, KilledWhileCopyingItLosesNothing) {
                 resume(folder / "r.h5");
               }),
               -SIGXFSZ);
-    EXPECT_TRUE(fs::exists(folder / "r.h5.partial.resumed"));
+    EXPECT_TRUE(fs::exists(folder / "r.h5.partial.new"));
     EXPECT_EQ(slurp(folder / "r.h5.partial"), before);
   }
   EXPECT_EQ(count_turns(folder / "r.h5.partial"), 20);
@@ -110,30 +90,10 @@ TEST(ResumeUnfinished, AFullDiskWhileCopyingChangesNothing) {
               static_cast<int>(ExitCode::output))
         << limit;
     EXPECT_EQ(slurp(folder / "r.h5.partial"), before) << limit;
-    EXPECT_FALSE(fs::exists(folder / "r.h5.partial.resumed")) << limit;
+    EXPECT_FALSE(fs::exists(folder / "r.h5.partial.new")) << limit;
     EXPECT_FALSE(fs::exists(folder / "r.h5")) << limit;
   }
   EXPECT_EQ(count_turns(folder / "r.h5.partial"), 20);
-  resume(folder / "r.h5");
-  expect_whole(folder, folder / "r.h5");
-}
-
-TEST(ResumeUnfinished, AFullDiskLaterKeepsWhatIsThereAndNamesTheFile) {
-  const example::Folder folder;
-  write_partial(folder / "r.h5", 20);
-  const auto limit = fs::file_size(folder / "r.h5.partial") + 20'000;
-  EXPECT_EQ(example::in_child([&] {
-              example::limit_file_size(limit);
-              try {
-                resume(folder / "r.h5");
-              } catch (const Error& error) {
-                const std::string text = error.what();
-                std::exit(text.find("r.h5.partial: File too large") != std::string::npos ? 42 : 43);
-              }
-            }),
-            42);
-  EXPECT_FALSE(fs::exists(folder / "r.h5.partial.resumed"));
-  EXPECT_GT(count_turns(folder / "r.h5.partial"), 20);
   resume(folder / "r.h5");
   expect_whole(folder, folder / "r.h5");
 }

@@ -31,7 +31,7 @@ TEST(RunFile, RoundTripOfEveryFieldWithBlocksOutOfOrder) {
   const auto info = example::info(kShape, 1);
   const auto end = example::end(kShape, 2);
   RunWriter writer(folder / "r.h5", false);
-  EXPECT_TRUE(fs::exists(folder / "r.h5.partial"));
+  EXPECT_TRUE(fs::exists(folder / "r.h5.partial.new"));
   writer.describe(info);
   ASSERT_EQ(info.shape.turns, 9);
   for (int turn : {8, 6, 7, 2, 0, 1, 5, 3, 4}) writer.write(example::block(info, turn));
