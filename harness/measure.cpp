@@ -43,7 +43,6 @@ class Measurement {
       : session_(session),
         options_(session.options),
         trace_(session.workload.measured),
-        placements_(placements),
         shape_{static_cast<int>(placements.size()),
                trace_.steps,
                session.model.layers,
@@ -172,7 +171,6 @@ class Measurement {
   Session& session_;
   const Options& options_;
   const Trace& trace_;
-  const std::vector<Placement>& placements_;
   std::vector<const Placement*> all_;
   RunShape shape_;
   double epoch_ = 0;

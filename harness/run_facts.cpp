@@ -11,8 +11,6 @@
 #include "harness/version.hpp"
 #include "placement/objective.hpp"
 
-extern char** environ;
-
 namespace gembench {
 namespace {
 

@@ -163,7 +163,7 @@ std::vector<double> read_slowdowns(const std::string& path, int ranks) {
     c = c == ',' || c == ';' || std::isspace(static_cast<unsigned char>(c)) ? ' ' : c;
   std::istringstream in(text);
   std::vector<double> values;
-  for (double value; in >> value;) values.push_back(value);
+  for (double value = 0; in >> value;) values.push_back(value);
   const bool positive =
       std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v) && v > 0; });
   if (!in.eof() || !positive) {

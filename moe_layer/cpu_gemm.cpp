@@ -36,9 +36,9 @@ struct Kernel {
 };
 
 struct CpuGemm::State {
-  int k, n;
-  DType in, out;
-  Epilogue epilogue;
+  int k = 0, n = 0;
+  DType in{}, out{};
+  Epilogue epilogue{};
   memory::desc packed;
   dnnl::stream stream{engine()};
   std::array<std::optional<Kernel>, kChunk + 1> kernels;

@@ -85,8 +85,8 @@ void CpuDevice::pack(Stream, const PackArgs& args) {
     }
   };
   for_each_pair([&](std::size_t, Home home, float, std::int32_t& row) {
-    if (row < 0) row = counts[2 * home.rank]++;
-    ++counts[2 * home.rank + 1];
+    if (row < 0) row = counts[2 * sz(home.rank)]++;
+    ++counts[2 * sz(home.rank) + 1];
   });
   std::int32_t rows = 0, pairs = 0;
   for (std::size_t r = 0; r < ranks; ++r) {
@@ -98,7 +98,7 @@ void CpuDevice::pack(Stream, const PackArgs& args) {
   }
   for_each_pair([&](std::size_t t, Home home, float weight, std::int32_t& row) {
     if (row < 0) {
-      row = counts[2 * home.rank]++;
+      row = counts[2 * sz(home.rank)]++;
       const auto at = sz(row_at_[sz(home.rank)] + row);
       std::memcpy(args.send_rows->as<char>() + at * row_bytes_,
                   args.payload->as<char>() + t * row_bytes_, row_bytes_);

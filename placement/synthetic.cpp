@@ -22,8 +22,8 @@ template <class P>
 struct Field {
   std::string_view name;
   double P::*value;
-  double low;
-  double high;
+  double low = 0;
+  double high = 0;
   bool whole = false;  // whole numbers only
 };
 

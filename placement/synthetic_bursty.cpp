@@ -66,7 +66,7 @@ class BurstyLayer {
     std::iota(order.begin(), order.end(), std::size_t{0});
     random_.shuffle(order);
     const auto hot = std::max<std::size_t>(
-        1, static_cast<std::size_t>(parameters_.hot_share * spec_.experts + 0.5));
+        1, static_cast<std::size_t>(std::lround(parameters_.hot_share * spec_.experts)));
     for (int task = 0; task < static_cast<int>(parameters_.tasks); ++task) {
       popularity_.resize(popularity_.size() + experts);
       auto* mine = popularity_.data() + popularity_.size() - experts;
@@ -96,7 +96,7 @@ class BurstyLayer {
                    binomial(random_, spec_.tokens % run, share_[e]);
       if (count > offset && offset > 0)
         count +=
-            static_cast<std::int32_t>(random_.below(static_cast<std::uint64_t>(2 * offset + 1))) -
+            static_cast<std::int32_t>(random_.below(2 * static_cast<std::uint64_t>(offset) + 1)) -
             offset;
       counts[e] = std::min(count, spec_.tokens);
       weight_[e] = share_[e] * (1 - share_[e]);

@@ -227,7 +227,7 @@ struct RunReader::State {
   RunEnd end;
 };
 
-RunReader::RunReader(std::filesystem::path path) : state_(std::make_unique<State>(path)) {}
+RunReader::RunReader(const std::filesystem::path& path) : state_(std::make_unique<State>(path)) {}
 RunReader::~RunReader() = default;
 
 const RunInfo& RunReader::info() const {

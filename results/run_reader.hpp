@@ -12,7 +12,7 @@ namespace gembench {
 /// version, is a usage error in one sentence.
 class RunReader {
  public:
-  explicit RunReader(std::filesystem::path path);
+  explicit RunReader(const std::filesystem::path& path);
   ~RunReader();
   RunReader(const RunReader&) = delete;
   RunReader& operator=(const RunReader&) = delete;

@@ -35,9 +35,10 @@ inline float exp_of_negative(float x) {
 
 /// inner = swish(gate) * up from rows of [gate | up].
 template <class T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void swiglu(const float* both, T* inner,
-                                                                 std::size_t rows,
-                                                                 std::size_t ffn) {
+#if !defined(__clang__)  // which knows no clones of templates
+[[gnu::target_clones("avx512f", "avx2", "default")]]
+#endif
+void swiglu(const float* both, T* inner, std::size_t rows, std::size_t ffn) {
   for (std::size_t row = 0; row < rows; ++row) {
     const float* gate = both + row * 2 * ffn;
     const float* up = gate + ffn;
@@ -58,8 +59,8 @@ template <class T>
 }  // namespace
 
 struct BareExperts::State {
-  int hidden, ffn;
-  memory::data_type type;
+  int hidden = 0, ffn = 0;
+  memory::data_type type{};
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   struct Expert {
