@@ -32,7 +32,7 @@ OTHERS = "prefill_in1024", "decode_in500out1500"
 # The four workloads by turns; the planned half and the judged half of `shift` and `flip`.
 MIX = [PREFILL, DECODE, *OTHERS]
 DEEPSEEK_LAYERS = [9, 28, 47]  # of 58 MoE layers, evenly spread; the study took 2
-GPT_LAYERS, X
+GPT_LAYERS, QWEN_LAYERS = slice(0, 24, 2), slice(0, 48, 8)
 WINDOW, SLIDING = 64, 2048  # tokens of a Qwen3 step
 PROFILES = {"ds": ("builtin:h100/deepseek-v3/local", "experts"),
             "gpt": ("builtin:h100/gpt-oss-20b/local", "tokens"),
