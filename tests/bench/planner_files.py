@@ -88,6 +88,13 @@ def below(seconds, strategy, other):
     return 100 * (1 - seconds[strategy] / seconds[other])
 
 
+def above_bound(suite, readings):
+    """A bar: nothing may take less than the lower bound. Does the program contradict itself?"""
+    least = min(one[name] / one["bound"] for one in readings for name in STRATEGIES)
+    return [(f"{suite}: nothing below its lower bound", least >= 1 - 1e-9,
+             f"least time / bound {least:.4f}")]
+
+
 def interval(cells, resamples=10000):
     """(mean, low, high): the mean of equally weighted cells and its 95 % interval from resampling
     them."""

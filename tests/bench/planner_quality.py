@@ -21,7 +21,7 @@ import numpy
 
 import planner_files
 import planner_recordings
-from planner_files import below, gembench, interval, score, write_profile
+from planner_files import above_bound, below, gembench, interval, score, write_profile
 
 # Suite, latency model and bars come from a study of ours with a prototype of the planner: name,
 # model, experts, ranks, tokens a step, us to read an expert's weights, us a token. The last two are
@@ -53,7 +53,7 @@ def roofline(path, name, ranks, tiles):
         knots = numpy.array([0, max(1, round(weights / token - TILE / 2)), most])
         latency = numpy.maximum(weights, token * (knots + TILE / 2))
     write_profile(path, latency * 1e-6, knots, [LAUNCH] * ranks,
-                  f"{model}, {experts // ranks} experts a rank, prefill roofline of an H100-like GPU")
+                  f"{model}, {experts // ranks} experts a rank, prefill roofline like an H100's")
 
 
 def slowdowns(kind, ranks, seed):
@@ -144,9 +144,11 @@ def main():
     parser.add_argument("--gembench", help="the program (default: build/release, or GEMBENCH)")
     parser.add_argument("--suites", default="bursty,recordings")
     parser.add_argument("--layers", type=int, default=10, help="of every bursty configuration")
-    parser.add_argument("--tiles", action="store_true", help="bursty: latency in whole tiles (slow)")
+    parser.add_argument("--tiles", action="store_true", help="bursty: latency in stairs, slow")
     parser.add_argument("--draws", type=int, default=10, help="of speeds, for the recordings")
     parser.add_argument("--cases", default="", help="only recordings whose name contains this")
+    parser.add_argument("--cost", choices=["tokens", "experts"], default="experts",
+                        help="cost model for the DeepSeek recordings (the study's: experts)")
     parser.add_argument("--quick", action="store_true", help="few cases, to see that all runs")
     parser.add_argument("--no-bars", action="store_true", help="exit 0 whatever they say")
     parser.add_argument("--json", type=pathlib.Path, help="write all readings here")
@@ -161,12 +163,13 @@ def main():
         if "bursty" in suites:
             readings["bursty"] = bursty(folder, options)
             bars += judge_bursty(readings["bursty"])
+            bars += above_bound("bursty", [one for row in readings["bursty"]
+                                           for one in row["layers"]])
         if "recordings" in suites:
             data = os.environ.get("GEMBENCH_DATA", "")
             if pathlib.Path(data or "/nowhere").is_dir():
                 readings["recordings"], found = planner_recordings.run(
-                    pathlib.Path(data), folder, 2 if options.quick else options.draws,
-                    options.cases, options.quick)
+                    pathlib.Path(data), folder, options)
                 bars += found
             else:
                 print("# recordings: skipped, GEMBENCH_DATA names no folder")
