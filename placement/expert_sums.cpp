@@ -94,7 +94,7 @@ CostModel over_steps(const CostModel& cost, int steps) {
   for (auto& knot : profile.knots)
     if (__builtin_mul_overflow(knot, std::int64_t{steps}, &knot))
       throw usage_error(fmt::format("{} steps are too many for the profile's loads", steps));
-  return CostModel(profile);
+  return {profile, cost.kind(), cost.slots()};
 }
 
 void require_speeds(const CostModel& cost) {
@@ -112,7 +112,8 @@ CostModel equal_speeds(const CostModel& cost, int ranks) {
     for (int rank = 0; rank < cost.ranks(); ++rank) mean[k] += cost.latency(rank)[k];
     mean[k] /= cost.ranks();
   }
-  return CostModel(derived_profile(cost, ranks, [&](int, std::size_t k) { return mean[k]; }));
+  return {derived_profile(cost, ranks, [&](int, std::size_t k) { return mean[k]; }), cost.kind(),
+          cost.slots()};
 }
 
 }  // namespace gembench

@@ -62,6 +62,8 @@ class CostModel {
   CostModel(const Profile& profile, CostKind kind, int slots);
   [[nodiscard]] CostKind kind() const { return kind_; }
   [[nodiscard]] int ranks() const { return ranks_; }
+  /// Experts that the profile's loads were spread over; 1 with `tokens`.
+  [[nodiscard]] int slots() const { return slots_; }
   /// With `experts`: of that many tokens spread evenly over the profile's slots.
   [[nodiscard]] double seconds(int rank, std::int64_t tokens) const;
   /// `experts` only: h_g, what one expert with that many tokens adds.

@@ -156,12 +156,10 @@ class RowSearch {
 /// Predicted seconds of one layer, all steps.
 double layer_seconds(const Trace& trace, const TokenSplit& split, int layer,
                      const CostModel& cost) {
-  std::vector<std::int64_t> loads(static_cast<std::size_t>(split.ranks()));
-  std::vector<double> seconds(loads.size());
+  std::vector<double> seconds(static_cast<std::size_t>(split.ranks()));
   double sum = 0;
   for (int step = 0; step < trace.steps; ++step) {
-    split.rank_loads(trace.loads(step, layer), layer, loads);
-    rank_seconds(cost, loads, seconds);
+    rank_seconds(cost, split, trace.loads(step, layer), layer, seconds);
     sum += *std::max_element(seconds.begin(), seconds.end());
   }
   return sum;
@@ -188,8 +186,9 @@ Placement relabel(const Placement& placement, const Trace& trace, const CostMode
       std::ranges::copy(placement.on_rank(layer, static_cast<int>(row_of[rank])),
                         result.on_rank(layer, static_cast<int>(rank)).begin());
   }
-  // Which replica gets a remainder depends on the order of ranks, so a row may now hold a token
-  // more than the search saw: where that turned a small gain into a loss, rows stay as they were.
+  // The search looks at a row's tokens as a sum. Which replica gets a remainder depends on the
+  // order of ranks, and the cost model `experts` looks at each expert: where either turned a gain
+  // into a loss, rows stay as they were.
   const TokenSplit after(result);
   for (int layer = 0; layer < placement.layers; ++layer)
     if (layer_seconds(trace, after, layer, cost) > layer_seconds(trace, split, layer, cost))

@@ -64,8 +64,8 @@ Sums gather(const Trace& trace, const TokenSplit& split, const CostModel& cost) 
     sums.step_seconds.push_back(0);
     for (int layer = 0; layer < trace.layers; ++layer) {
       split.rank_loads(trace.loads(step, layer), layer, loads);
-      rank_seconds(cost, loads, seconds);
-      rank_seconds(equal, loads, equal_seconds);
+      rank_seconds(cost, split, trace.loads(step, layer), layer, seconds);
+      rank_seconds(equal, split, trace.loads(step, layer), layer, equal_seconds);
       const auto slowest = std::max_element(seconds.begin(), seconds.end());
       ++sums.slowest[static_cast<std::size_t>(slowest - seconds.begin())];
       sums.step_seconds.back() += *slowest;

@@ -1,4 +1,6 @@
+#include "placement/relabel.hpp"
 #include "placement/score.hpp"
+#include "placement/synthetic.hpp"
 
 #include <cmath>
 #include <numeric>
@@ -87,6 +89,27 @@ TEST(Score, TellsLoadFromSpeed) {
   result = score(trace, linear, CostModel(equal_ranks(2, 100)));  // all of it is load
   EXPECT_DOUBLE_EQ(result.straggle, 2.5);
   EXPECT_DOUBLE_EQ(result.straggle_speed, 0);
+}
+
+TEST(Score, JudgesByTheCostModelItIsGiven) {
+  // A curve with a large fixed part, so that many active experts cost more than their tokens.
+  Profile profile = equal_ranks(2, 64);
+  profile.knots = {0, 2, 64};
+  profile.latency = {0, 10, 41, 0, 12, 50};
+  profile.spread.assign(6, 0);
+  const auto trace = make_trace("serving", {40, 2, 8, 2, 16, 3});
+  for (const auto kind : {CostKind::tokens, CostKind::experts}) {
+    const CostModel cost(profile, kind, 4);
+    for (const auto* name : {"linear", "gem", "relabel:gem"}) {
+      const auto placement = plan_by_name(name, {trace, cost, 0});
+      const auto judged = score(trace, placement, cost);
+      EXPECT_NEAR(judged.step_mean * trace.steps, objective(trace, placement, cost), 1e-6) << name;
+      EXPECT_GE(judged.gap, -1e-9) << name;
+    }
+    const auto gem = plan_by_name("gem", {trace, cost, 0});
+    EXPECT_LE(objective(trace, relabel(gem, trace, cost), cost),
+              objective(trace, gem, cost) * (1 + 1e-12));
+  }
 }
 
 TEST(Score, JudgesThousandsOfRanks) {
