@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <limits>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -16,54 +19,89 @@ namespace {
 // A branch must promise more than rounding could pretend, relative to the objective.
 constexpr double kLeastGain = 1e-12;
 
+/// The same problem with the steps first in which the slowest rank takes longest: there a poor
+/// branch shows soonest.
+LayerProblem longest_first(LayerProblem problem, const Assignment& start) {
+  std::vector<double> seconds(problem.steps, 0);
+  std::vector<std::int64_t> load(problem.ranks);
+  for (std::size_t t = 0; t < problem.steps; ++t) {
+    std::fill(load.begin(), load.end(), 0);
+    for (std::size_t e = 0; e < problem.experts; ++e) {
+      const auto r = static_cast<std::size_t>(start[e]);
+      load[r] += problem.costs.units(r, problem.tokens(e, t));
+    }
+    for (std::size_t r = 0; r < problem.ranks; ++r)
+      seconds[t] = std::max(seconds[t], problem.weight[t] * problem.costs.of(r)(load[r]));
+  }
+  std::vector<std::size_t> order(problem.steps);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t x, std::size_t y) { return seconds[x] > seconds[y]; });
+  const auto permute = [&](auto& row, std::size_t at) {
+    const auto before = row;
+    for (std::size_t t = 0; t < order.size(); ++t) row[at + t] = before[at + order[t]];
+  };
+  permute(problem.weight, 0);
+  for (std::size_t e = 0; e < problem.real; ++e) {
+    if (problem.costs.narrow())
+      permute(problem.narrow, e * problem.stride);
+    else
+      permute(problem.wide, e * problem.stride);
+  }
+  return problem;
+}
+
+/// Depth first. In every node each expert that is left is tried on each rank that has room: where
+/// the bound of that is no better than the best known, it need not be tried again further down; an
+/// expert without a rank, or a rank without enough experts, ends the branch; and the expert with
+/// the fewest ranks left is placed next.
 class BranchAndBound {
  public:
   BranchAndBound(const LayerProblem& problem, Assignment start)
-      : p_(problem),
+      : p_(longest_first(problem, start)),
         best_(std::move(start)),
-        least_(evaluate(problem, best_)),
-        tables_(problem.costs.by_rank() ? problem.ranks : 1),
-        load_(problem.ranks * problem.steps, 0),
-        used_(problem.ranks, 0),
-        place_(problem.experts, 0),
-        floor_(problem.steps) {
-    find_minima();
+        least_(evaluate(p_, best_)),
+        units_(p_.ranks * p_.real * p_.steps),
+        fewest_(p_.real * p_.steps, std::numeric_limits<std::int32_t>::max()),
+        load_(p_.ranks * p_.steps, 0),
+        used_(p_.ranks, 0),
+        place_(p_.experts, 0),
+        nodes_(p_.real + 1) {
+    for (std::size_t r = 0; r < p_.ranks; ++r)
+      for (std::size_t e = 0; e < p_.real; ++e)
+        for (std::size_t t = 0; t < p_.steps; ++t) {
+          const auto units = p_.costs.units(r, p_.tokens(e, t));
+          units_[(r * p_.real + e) * p_.steps + t] = units;
+          fewest_[e * p_.steps + t] = std::min(fewest_[e * p_.steps + t], units);
+        }
     find_twins();
-    find_floor();
+    find_lines();
   }
 
   Assignment run() {
+    auto& root = nodes_[0];
+    root.left.assign(p_.by_total.begin(), p_.by_total.end());
+    std::erase_if(root.left, [&](std::size_t e) { return e >= p_.real; });
+    root.ranks_of.assign(root.left.size(), ~0U);
     branch(0);
     return best_;
   }
 
  private:
-  [[nodiscard]] std::int32_t units(std::size_t r, std::size_t e, std::size_t t) const {
-    return p_.costs.units(r, p_.tokens(e, t));
-  }
-  /// [step] least units that `count` of the experts from `depth` on add to a rank.
-  [[nodiscard]] const std::int64_t* minima(std::size_t r, std::size_t depth,
-                                           std::size_t count) const {
-    const auto table = p_.costs.by_rank() ? r : 0;
-    return minima_.data() +
-           ((table * (p_.experts + 1) + depth) * (p_.slots + 1) + count) * p_.steps;
-  }
+  /// A partial assignment: who is left, and what all its children have in common, step by step.
+  struct Node {
+    std::vector<std::size_t> left;        // experts
+    std::vector<std::uint32_t> ranks_of;  // [left] bits of ranks that may still take it
+    std::vector<std::int64_t> coming;     // [count][step] least units that many of them add
+    std::vector<double> most, second;     // seconds of the slowest rank and of the next
+    std::vector<std::size_t> slowest;
+    std::vector<double> carried;  // units on open ranks and still to come
+    double offset = 0;            // of the lines of open ranks
+    double speed = 0;
+  };
 
-  void find_minima() {
-    minima_.assign(tables_ * (p_.experts + 1) * (p_.slots + 1) * p_.steps, 0);
-    std::vector<std::int32_t> row;
-    for (std::size_t r = 0; r < tables_; ++r)
-      for (std::size_t depth = 0; depth <= p_.experts; ++depth)
-        for (std::size_t t = 0; t < p_.steps; ++t) {
-          row.clear();
-          for (auto d = depth; d < p_.experts; ++d) row.push_back(units(r, p_.by_total[d], t));
-          std::sort(row.begin(), row.end());
-          std::int64_t sum = 0;
-          for (std::size_t count = 1; count <= std::min(p_.slots, row.size()); ++count) {
-            sum += row[count - 1];
-            const_cast<std::int64_t*>(minima(r, depth, count))[t] = sum;
-          }
-        }
+  [[nodiscard]] const std::int32_t* units(std::size_t r, std::size_t e) const {
+    return units_.data() + (r * p_.real + e) * p_.steps;
   }
 
   /// twin_[r]: the first rank with the same curve. Of empty twins only the first needs a try.
@@ -77,43 +115,129 @@ class BranchAndBound {
     }
   }
 
-  /// What no placement undercuts in a step: with an expert on a rank come the least others.
-  void find_floor() {
-    for (std::size_t t = 0; t < p_.steps; ++t) {
-      double floor = 0;
-      for (std::size_t r = 0; r < p_.ranks; ++r)
-        floor = std::max(floor, p_.costs.of(r).least_from(minima(r, 0, p_.slots)[t]));
-      floor_[t] = floor;
-    }
-    rest_.assign(p_.steps + 1, 0);
-    for (auto t = p_.steps; t-- > 0;) rest_[t] = rest_[t + 1] + p_.weight[t] * floor_[t];
+  [[nodiscard]] bool has_empty_twin_before(std::size_t r) const {
+    for (std::size_t other = 0; other < r; ++other)
+      if (twin_[other] == twin_[r] && used_[other] == 0) return true;
+    return false;
   }
 
-  /// Lower bound of everything below the current node; stops once it is no better than the best.
-  [[nodiscard]] double bound(std::size_t depth) const {
+  /// Lines below the curves, at what ranks carry on average: with them open ranks must carry the
+  /// work still to come, however it is split.
+  void find_lines() {
+    std::int64_t all = 0;
+    for (auto units : fewest_) all += units;
+    const auto mean =
+        all / static_cast<std::int64_t>(std::max<std::size_t>(1, p_.steps) * p_.ranks);
+    for (std::size_t r = 0; r < p_.ranks; ++r) {
+      const auto line = p_.costs.of(r).line_below(mean);
+      by_work_ = by_work_ && line.slope > 0;  // otherwise some rank takes any load in no time
+      offset_.push_back(by_work_ ? line.base / line.slope - line.start : 0);
+      speed_.push_back(by_work_ ? 1 / line.slope : 0);
+    }
+  }
+
+  /// How many of the experts left a rank must get, because there is no room for more elsewhere.
+  [[nodiscard]] std::size_t must_get(const Node& node, std::size_t r) const {
+    const auto elsewhere = p_.experts - (p_.real - node.left.size()) - (p_.slots - used_[r]);
+    return node.left.size() > elsewhere ? node.left.size() - elsewhere : 0;
+  }
+
+  void look(Node& node) const {
+    const auto steps = p_.steps;
+    node.coming.assign((p_.slots + 1) * steps, 0);
+    node.most.assign(steps, 0);
+    node.second.assign(steps, 0);
+    node.slowest.assign(steps, p_.ranks);
+    node.carried.assign(steps, 0);
+    std::vector<std::int32_t> row;
+    for (std::size_t t = 0; t < steps; ++t) {
+      row.clear();
+      for (auto e : node.left) row.push_back(fewest_[e * steps + t]);
+      std::sort(row.begin(), row.end());
+      for (std::size_t n = 0; n < std::min(p_.slots, row.size()); ++n)
+        node.coming[(n + 1) * steps + t] = node.coming[n * steps + t] + row[n];
+      for (auto units : row) node.carried[t] += units;
+    }
+    node.offset = node.speed = 0;
+    for (std::size_t r = 0; r < p_.ranks; ++r) {
+      const auto* load = load_.data() + r * steps;
+      const auto* coming = node.coming.data() + must_get(node, r) * steps;
+      for (std::size_t t = 0; t < steps; ++t) {
+        const auto seconds = p_.costs.of(r).least_from(load[t] + coming[t]);
+        if (seconds > node.most[t]) {
+          node.second[t] = node.most[t];
+          node.most[t] = seconds;
+          node.slowest[t] = r;
+        } else if (seconds > node.second[t]) {
+          node.second[t] = seconds;
+        }
+      }
+      if (used_[r] == p_.slots) continue;
+      node.offset += offset_[r];
+      node.speed += speed_[r];
+      for (std::size_t t = 0; t < steps; ++t) node.carried[t] += static_cast<double>(load[t]);
+    }
+  }
+
+  /// Lower bound of everything with expert e on rank r; the best so far if it is no better.
+  [[nodiscard]] double bound(const Node& node, std::size_t e, std::size_t r) const {
     const auto enough = least_ * (1 - kLeastGain);
+    const auto& cost = p_.costs.of(r);
+    const auto* load = load_.data() + r * p_.steps;
+    const auto* add = units(r, e);
+    const auto must = must_get(node, r);
+    const auto* coming = node.coming.data() + (must > 0 ? must - 1 : 0) * p_.steps;
+    const bool closes = used_[r] + 1 == p_.slots;
+    const auto offset = node.offset - (closes ? offset_[r] : 0);
+    const auto speed = node.speed - (closes ? speed_[r] : 0);
+    const auto per_unit = by_work_ && speed > 1e-9 * node.speed ? (1 - kLeastGain) / speed : 0;
     double sum = 0;
     for (std::size_t t = 0; t < p_.steps; ++t) {
-      double slowest = floor_[t];
-      for (std::size_t r = 0; r < p_.ranks; ++r) {
-        const auto coming = minima(r, depth, p_.slots - used_[r])[t];
-        slowest = std::max(slowest, p_.costs.of(r).least_from(load_[r * p_.steps + t] + coming));
-      }
+      const auto mine = load[t] + add[t];
+      auto slowest = node.slowest[t] == r ? node.second[t] : node.most[t];
+      slowest = std::max(slowest, cost.least_from(mine + coming[t]));
+      // A rank that closes takes its own away from what the open ones carry.
+      const auto work = node.carried[t] - (closes ? static_cast<double>(mine) : 0.0);
+      slowest = std::max(slowest, (offset + work) * per_unit);
       sum += p_.weight[t] * slowest;
-      if (sum + rest_[t + 1] >= enough) return least_;
+      if (sum >= enough) return least_;
     }
     return sum;
   }
 
   void put(std::size_t e, std::size_t r, int sign) {
+    const auto* add = units(r, e);
     for (std::size_t t = 0; t < p_.steps; ++t)
-      load_[r * p_.steps + t] += sign * std::int64_t{units(r, e, t)};
+      load_[r * p_.steps + t] += sign * std::int64_t{add[t]};
     used_[r] += static_cast<std::size_t>(sign);
     place_[e] = static_cast<std::int32_t>(r);
   }
 
+  /// Which ranks may take whom; false when someone has no place or some rank too few.
+  bool try_everyone(Node& node, std::vector<double>& promises) const {
+    std::vector<std::size_t> takers(p_.ranks, 0);
+    promises.assign(node.left.size() * p_.ranks, least_);
+    for (std::size_t i = 0; i < node.left.size(); ++i) {
+      std::uint32_t ranks = 0;
+      for (std::size_t r = 0; r < p_.ranks; ++r) {
+        if (used_[r] == p_.slots || !(node.ranks_of[i] >> r & 1U)) continue;
+        const auto promise = bound(node, node.left[i], r);
+        if (promise >= least_ * (1 - kLeastGain)) continue;
+        promises[i * p_.ranks + r] = promise;
+        ranks |= 1U << r;
+        ++takers[r];
+      }
+      node.ranks_of[i] = ranks;
+      if (ranks == 0) return false;
+    }
+    for (std::size_t r = 0; r < p_.ranks; ++r)
+      if (takers[r] < must_get(node, r)) return false;
+    return true;
+  }
+
   void branch(std::size_t depth) {
-    if (depth == p_.real) {
+    auto& node = nodes_[depth];
+    if (node.left.empty()) {
       fill_up();
       const auto seconds = evaluate(p_, place_);
       if (seconds >= least_) return;
@@ -121,18 +245,25 @@ class BranchAndBound {
       best_ = place_;
       return;
     }
-    const auto e = p_.by_total[depth];
+    look(node);
+    std::vector<double> promises;
+    if (!try_everyone(node, promises)) return;
+    std::size_t next = 0;
+    for (std::size_t i = 1; i < node.left.size(); ++i)
+      if (std::popcount(node.ranks_of[i]) < std::popcount(node.ranks_of[next])) next = i;
+    const auto e = node.left[next];
     std::vector<std::pair<double, std::size_t>> children;
-    for (std::size_t r = 0; r < p_.ranks; ++r) {
-      if (used_[r] == p_.slots || (used_[r] == 0 && has_empty_twin_before(r))) continue;
-      put(e, r, 1);
-      const auto promise = bound(depth + 1);
-      put(e, r, -1);
-      if (promise < least_ * (1 - kLeastGain)) children.emplace_back(promise, r);
-    }
+    for (std::size_t r = 0; r < p_.ranks; ++r)
+      if ((node.ranks_of[next] >> r & 1U) && !(used_[r] == 0 && has_empty_twin_before(r)))
+        children.emplace_back(promises[next * p_.ranks + r], r);
     std::sort(children.begin(), children.end());
+    auto& child = nodes_[depth + 1];
     for (const auto& [promise, r] : children) {
       if (promise >= least_ * (1 - kLeastGain)) break;
+      child.left = node.left;
+      child.left.erase(child.left.begin() + static_cast<std::ptrdiff_t>(next));
+      child.ranks_of = node.ranks_of;
+      child.ranks_of.erase(child.ranks_of.begin() + static_cast<std::ptrdiff_t>(next));
       put(e, r, 1);
       branch(depth + 1);
       put(e, r, -1);
@@ -143,29 +274,25 @@ class BranchAndBound {
   void fill_up() {
     std::size_t r = 0;
     auto free = p_.slots - used_[0];
-    for (auto d = p_.real; d < p_.experts; ++d, --free) {
+    for (auto e = p_.real; e < p_.experts; ++e, --free) {
       while (free == 0) free = p_.slots - used_[++r];
-      place_[p_.by_total[d]] = static_cast<std::int32_t>(r);
+      place_[e] = static_cast<std::int32_t>(r);
     }
   }
 
-  [[nodiscard]] bool has_empty_twin_before(std::size_t r) const {
-    for (std::size_t other = 0; other < r; ++other)
-      if (twin_[other] == twin_[r] && used_[other] == 0) return true;
-    return false;
-  }
-
-  const LayerProblem& p_;
+  LayerProblem p_;
   Assignment best_;
   double least_;
-  std::size_t tables_;
-  std::vector<std::int64_t> minima_;  // [table][depth][count][step]
+  std::vector<std::int32_t> units_;   // [rank][expert][step]
+  std::vector<std::int32_t> fewest_;  // [expert][step] of all ranks
   std::vector<std::size_t> twin_;     // [rank]
+  bool by_work_ = true;               // whether there are lines
+  std::vector<double> offset_;        // [rank] units its line starts with
+  std::vector<double> speed_;         // [rank] units a second
   std::vector<std::int64_t> load_;    // [rank][step] units
   std::vector<std::size_t> used_;     // [rank]
   Assignment place_;
-  std::vector<double> floor_;  // [step] seconds
-  std::vector<double> rest_;   // [step] of this and later steps
+  std::vector<Node> nodes_;  // [depth]
 };
 
 }  // namespace

@@ -37,7 +37,9 @@ std::int32_t first_crossing(const CostModel& model, int rank, double seconds, st
 
 }  // namespace
 
-RankCost::RankCost(std::vector<Line> lines, std::int64_t max_load) : lines_(std::move(lines)) {
+RankCost::RankCost(std::vector<Line> lines, std::int64_t max_load)
+    : max_load_(max_load), lines_(std::move(lines)) {
+  for (const auto& line : lines_) rises_ = rises_ && line.slope >= 0;
   while ((max_load >> shift_) >= kCells) ++shift_;
   lines_.push_back({std::numeric_limits<double>::infinity(), 0, 0});
   std::uint16_t line = 0;
@@ -47,11 +49,32 @@ RankCost::RankCost(std::vector<Line> lines, std::int64_t max_load) : lines_(std:
   }
 }
 
-double RankCost::least_from(std::int64_t load) const {
+double RankCost::least_where_it_falls(std::int64_t load) const {
   auto least = (*this)(load);
   for (auto i = lines_.size() - 1; i-- > 0 && lines_[i].start > static_cast<double>(load);)
     least = std::min(least, lines_[i].base);
   return least;
+}
+
+RankCost::Line RankCost::line_below(std::int64_t load) const {
+  // The lower convex hull of the ends of all lines, left to right.
+  const auto most = static_cast<double>(max_load_);
+  std::vector<Line> hull;  // slope: to the next
+  const auto add = [&](double x, double seconds) {
+    while (hull.size() > 1 &&
+           (seconds - hull.back().base) * (hull.back().start - hull[hull.size() - 2].start) <=
+               (hull.back().base - hull[hull.size() - 2].base) * (x - hull.back().start))
+      hull.pop_back();
+    hull.push_back({x, seconds, 0});
+  };
+  for (const auto& line : lines_)
+    if (line.start < most) add(line.start, line.base);
+  if (max_load_ > 0) add(most, (*this)(max_load_));
+  for (std::size_t i = 0; i + 1 < hull.size(); ++i)
+    hull[i].slope = (hull[i + 1].base - hull[i].base) / (hull[i + 1].start - hull[i].start);
+  std::size_t at = 0;
+  while (at + 2 < hull.size() && hull[at + 1].start <= static_cast<double>(load)) ++at;
+  return hull[at];
 }
 
 std::span<const RankCost::Line> RankCost::lines(double from, double to) const {

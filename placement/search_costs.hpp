@@ -27,11 +27,19 @@ class RankCost {
     return line->base + line->slope * (x - line->start);
   }
   /// Least seconds of any load of at least this: less than its own where the curve falls later.
-  [[nodiscard]] double least_from(std::int64_t load) const;
+  [[nodiscard]] double least_from(std::int64_t load) const {
+    return rises_ ? (*this)(load) : least_where_it_falls(load);
+  }
+  /// A line that is nowhere above the curve up to max_load and touches it near `load`.
+  [[nodiscard]] Line line_below(std::int64_t load) const;
   /// The lines that hold for loads in [from, to].
   [[nodiscard]] std::span<const Line> lines(double from, double to) const;
 
  private:
+  [[nodiscard]] double least_where_it_falls(std::int64_t load) const;
+
+  std::int64_t max_load_ = 0;
+  bool rises_ = true;        // nowhere falling
   std::vector<Line> lines_;  // with one behind the last that starts nowhere
   int shift_ = 0;
   std::vector<std::uint16_t> line_of_;  // [load >> shift] the line at the cell's beginning

@@ -183,14 +183,25 @@ double SwapSearch<Units>::remaining_loss(std::size_t i, std::size_t j, double mo
 }
 
 template <class Units>
-double SwapSearch<Units>::gain_of(std::size_t a, std::size_t i, std::size_t b, std::size_t j) {
+std::vector<double> SwapSearch<Units>::gains(std::size_t a, std::size_t b) {
+  constexpr auto kAny = std::numeric_limits<double>::infinity();
+  std::vector<double> result;
   view_pair(a, b);
-  double gain = 0;
-  if (view_.rest[0] > enough_) {
-    take_out(i);
-    gain = gain_in_critical(j, -std::numeric_limits<double>::infinity());
+  const bool can_gain = view_.rest[0] > enough_;
+  for (std::size_t i = 0; i < p_->slots; ++i) {
+    if (can_gain) take_out(i);
+    for (std::size_t j = 0; j < p_->slots; ++j)
+      result.push_back((can_gain ? gain_in_critical(j, -kAny) : 0) - remaining_loss(i, j, kAny));
   }
-  return gain - remaining_loss(i, j, std::numeric_limits<double>::infinity());
+  return result;
+}
+
+template <class Units>
+std::size_t SwapSearch<Units>::look_again() {
+  looked_at_ = 0;
+  ++clock_;
+  round(true);
+  return looked_at_;
 }
 
 template <class Units>
@@ -206,6 +217,7 @@ bool SwapSearch<Units>::visit(std::size_t a, std::size_t b) {
   for (bool changed = false;; changed = true) {
     view_pair(a, b);
     if (view_.rest[0] <= enough_) return changed;
+    looked_at_ += p_->slots * p_->slots;
     double best = enough_;
     std::size_t best_i = p_->slots;
     std::size_t best_j = 0;

@@ -29,8 +29,11 @@ class SwapSearch {
   [[nodiscard]] double value() const { return state_.value(); }
   [[nodiscard]] Assignment assignment() const { return state_.assignment(); }
 
-  /// Seconds saved by exchanging slot i of rank a with slot j of rank b; for tests and benches.
-  [[nodiscard]] double gain_of(std::size_t a, std::size_t i, std::size_t b, std::size_t j);
+  // For tests and benches.
+  /// [slot of a][slot of b] seconds saved by exchanging the two, exactly, whatever they are.
+  [[nodiscard]] std::vector<double> gains(std::size_t a, std::size_t b);
+  /// Looks at every swap once more and makes those that help; returns how many were looked at.
+  std::size_t look_again();
 
  private:
   /// The critical steps of a pair of ranks, one beside the other.
@@ -65,6 +68,7 @@ class SwapSearch {
   SwapState<Units> state_;
   double enough_;  // seconds a swap must gain: more than rounding could pretend
   View view_;
+  std::size_t looked_at_ = 0;  // swaps
   std::vector<std::uint64_t> mask_;
   std::vector<Units> foreign_;       // [2][slot][stride] units on the pair's other rank
   std::vector<char> foreign_known_;  // [2][slot]

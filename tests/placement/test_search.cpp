@@ -42,19 +42,20 @@ void expect_gains_equal_recomputation(const Case& c, Random& random, Isa isa) {
   SwapSearch<Units> search(c.problem, start, isa);
   const auto before = plain_objective(c.trace, 0, c.cost, start);
   EXPECT_NEAR(search.value(), before, 1e-8 * before);
-  for (std::size_t x = 0; x < c.problem.experts; ++x)
-    for (std::size_t y = 0; y < c.problem.experts; ++y) {
-      const auto a = std::size_t(start[x]);
-      const auto b = std::size_t(start[y]);
+  std::vector<std::vector<std::size_t>> members(c.problem.ranks);  // [rank][slot]
+  for (std::size_t e = 0; e < start.size(); ++e) members[std::size_t(start[e])].push_back(e);
+  for (std::size_t a = 0; a < c.problem.ranks; ++a)
+    for (std::size_t b = 0; b < c.problem.ranks; ++b) {
       if (a == b) continue;
-      std::size_t i = 0;
-      std::size_t j = 0;
-      for (std::size_t e = 0; e < x; ++e) i += start[e] == start[x];
-      for (std::size_t e = 0; e < y; ++e) j += start[e] == start[y];
-      auto swapped = start;
-      std::swap(swapped[x], swapped[y]);
-      const auto after = plain_objective(c.trace, 0, c.cost, swapped);
-      EXPECT_NEAR(search.gain_of(a, i, b, j), before - after, 1e-8 * before);
+      const auto gains = search.gains(a, b);
+      auto gain = gains.begin();
+      for (auto x : members[a])
+        for (auto y : members[b]) {
+          auto swapped = start;
+          std::swap(swapped[x], swapped[y]);
+          const auto after = plain_objective(c.trace, 0, c.cost, swapped);
+          EXPECT_NEAR(*gain++, before - after, 1e-8 * before);
+        }
     }
 }
 
