@@ -9,7 +9,7 @@ namespace gembench {
 struct SearchOptions {
   int threads = 0;  ///< layers planned at once; 0 = one per CPU
   Isa isa = best_isa();
-  int kicks = 20;  ///< per start; gem+ only
+  int kicks = 20;  ///< gem+ only; up to 64 experts per start, above that in all
 };
 
 /// Deals experts in the given order, one full rank after the other.

@@ -13,6 +13,8 @@ namespace {
 // Up to here a layer is solved exactly, in well under a millisecond.
 constexpr std::size_t kExactExperts = 8;
 
+constexpr std::size_t kKickedFromEverywhere = 64;
+
 /// Random starts besides greedy and packing by means. Ours: what small layers need to get within
 /// 0.1 % of the optimum; large ones gain more from kicks.
 int random_starts(std::size_t experts) {
@@ -30,15 +32,20 @@ Assignment search_from_starts(const LayerProblem& problem, Random random,
     random.shuffle(order);
     starts.push_back(blocks(order, problem.slots));
   }
+  // Small layers: kicks from everywhere. Large ones: from the best only, they have kicks to spare.
+  const bool all = problem.experts <= kKickedFromEverywhere;
   const Assignment* best = nullptr;
   double least = 0;
   for (auto& start : starts) {
-    const auto seconds = improve_with_kicks(problem, start, options.isa, options.kicks, random);
+    const auto seconds =
+        improve_with_kicks(problem, start, options.isa, all ? options.kicks : 0, random);
     if (best && seconds >= least) continue;
     best = &start;
     least = seconds;
   }
-  return *best;
+  auto result = *best;
+  if (!all) improve_with_kicks(problem, result, options.isa, options.kicks, random);
+  return result;
 }
 
 Placement plan_gem_plus(const PlanInput& input, const SearchOptions& options) {

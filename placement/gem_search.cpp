@@ -78,7 +78,7 @@ class Insertion {
 
  private:
   // Growing ranks only make room; after this many insertions a row is worth computing again (ours).
-  static constexpr int kStale = 8;
+  static constexpr int kStale = 16;
 
   const Units* units_of(std::size_t e, std::size_t r) {
     const auto* tokens = p_.template tokens_of<Units>(e);

@@ -7,7 +7,7 @@
 #include <limits>
 #include <utility>
 
-#include "placement/error.hpp"
+#include "placement/checked.hpp"
 
 namespace gembench {
 namespace {
@@ -33,6 +33,14 @@ std::int32_t first_crossing(const CostModel& model, int rank, double seconds, st
   const auto load =
       (static_cast<double>(knots[from]) + (seconds - latency[from]) / slope) * (1 - 1e-12);
   return load >= static_cast<double>(kAnyLoad) ? kAnyLoad : static_cast<std::int32_t>(load);
+}
+
+void require_sound(const Trace& trace) {
+  if (trace.steps < 1) throw usage_error("the trace has 0 steps; at least 1 is needed to plan");
+  const auto cells = checked_product({trace.steps, trace.layers, trace.experts}, "the trace");
+  if (trace.tokens.size() != cells)
+    throw usage_error(fmt::format("the trace holds {} counts where {} belong; record it again",
+                                  trace.tokens.size(), cells));
 }
 
 }  // namespace
@@ -69,7 +77,7 @@ RankCost::Line RankCost::line_below(std::int64_t load) const {
   };
   for (const auto& line : lines_)
     if (line.start < most) add(line.start, line.base);
-  if (max_load_ > 0) add(most, (*this)(max_load_));
+  add(most, (*this)(max_load_));
   for (std::size_t i = 0; i + 1 < hull.size(); ++i)
     hull[i].slope = (hull[i + 1].base - hull[i].base) / (hull[i + 1].start - hull[i].start);
   std::size_t at = 0;
@@ -87,17 +95,21 @@ std::span<const RankCost::Line> RankCost::lines(double from, double to) const {
 
 SearchCosts::SearchCosts(const CostModel& model, const Trace& trace, int slots)
     : model_(model), ranks_(static_cast<std::size_t>(model.ranks())), cost_(ranks_) {
+  require_sound(trace);
   std::int32_t most_tokens = 0;
+  std::int32_t least_tokens = 0;
   std::int64_t most_in_step = 0;
   for (int step = 0; step < trace.steps; ++step)
     for (int layer = 0; layer < trace.layers; ++layer) {
       std::int64_t sum = 0;
       for (auto tokens : trace.loads(step, layer)) {
         most_tokens = std::max(most_tokens, tokens);
+        least_tokens = std::min(least_tokens, tokens);
         sum += tokens;
       }
       most_in_step = std::max(most_in_step, sum);
     }
+  if (least_tokens < 0) throw usage_error("the trace has counts below zero; record it again");
   const auto most = std::min(std::int64_t{most_tokens} * slots, most_in_step);
   if (most > kAnyLoad)
     throw usage_error(fmt::format(

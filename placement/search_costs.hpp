@@ -52,7 +52,8 @@ class RankCost {
 /// recomputed, on every machine and thread count.
 class SearchCosts {
  public:
-  /// Usage error when a rank with `slots` experts could get more tokens in a step of `trace` than
+  /// Usage error for a trace without steps, with counts below zero or of another size than it says,
+  /// and when a rank with `slots` experts could get more tokens in a step of `trace` than
   /// 32 bits count.
   SearchCosts(const CostModel& model, const Trace& trace, int slots);
 

@@ -2,10 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
-#include "placement/swap_state.hpp"
+#include "placement/pair_view.hpp"
 
 namespace gembench {
 
@@ -21,6 +20,8 @@ template <class Units>
 class SwapSearch {
  public:
   SwapSearch(const LayerProblem& problem, const Assignment& start, Isa isa);
+  SwapSearch(const SwapSearch&) = delete;  // the view points into the state
+  SwapSearch& operator=(const SwapSearch&) = delete;
 
   /// Until no swap of two experts lowers the objective.
   void descend();
@@ -36,42 +37,15 @@ class SwapSearch {
   std::size_t look_again();
 
  private:
-  /// The critical steps of a pair of ranks, one beside the other.
-  struct View {
-    std::size_t a = 0;
-    std::size_t b = 0;
-    std::vector<std::uint32_t> step;
-    std::size_t count = 0;                    // of them, rounded up to whole vectors
-    std::vector<double> others, now, weight;  // slowest of all others; of all
-    std::vector<double> load_a, load_b;
-    std::vector<double> a_kept, b_with;  // loads without and with the expert looked at
-    double most_units = 0;               // any expert of the pair adds in any of the steps
-    std::vector<double> rest;            // [block] most that this and later blocks can gain
-    std::vector<double> units[4];        // [slot][count]: a's on a, a's on b, b's on b, b's on a
-    std::vector<std::uint64_t> mask;     // critical steps as bits
-    std::span<const RankCost::Line> cost_a, cost_b;
-  };
-
   bool round(bool everyone);
   bool visit(std::size_t a, std::size_t b);
-  void view_pair(std::size_t a, std::size_t b);
-  void view_units();
-  void take_out(std::size_t i);
-  double gain_in_critical(std::size_t j, double enough) const;
-  double remaining_loss(std::size_t i, std::size_t j, double most);
-  const Units* foreign(std::size_t side, std::size_t s);
   void swap(std::size_t a, std::size_t i, std::size_t b, std::size_t j);
 
   const LayerProblem* p_;
-  StepMask<Units> mask_of_;
-  CriticalGain gain_in_;
   SwapState<Units> state_;
   double enough_;  // seconds a swap must gain: more than rounding could pretend
-  View view_;
+  PairView<Units> view_;
   std::size_t looked_at_ = 0;  // swaps
-  std::vector<std::uint64_t> mask_;
-  std::vector<Units> foreign_;       // [2][slot][stride] units on the pair's other rank
-  std::vector<char> foreign_known_;  // [2][slot]
   // A clock that ticks with every swap says which pairs need another look.
   std::uint64_t clock_ = 1;
   std::vector<std::uint64_t> changed_at_;  // [rank]

@@ -139,16 +139,16 @@ TEST(SearchCosts, RoomIsNeverTooLarge) {
 }
 
 TEST(Search, SamePlacementOnAnyPathAndAnyNumberOfThreads) {
-  for (std::uint64_t seed = 0; seed < 4; ++seed)
+  for (std::uint64_t seed = 0; seed < 2; ++seed)
     for (auto kind : {CostKind::tokens, CostKind::experts}) {
-      const auto trace = testing::small_trace(200, 5, 32, 4, seed);
+      const auto trace = testing::small_trace(100, 5, 32, 4, seed);
       const auto cost = some_cost(8, seed, kind);
       const PlanInput input{trace, cost, seed};
       const auto gem = plan_gem(input, {1, Isa::plain});
       const auto plus = plan_gem_plus(input, {1, Isa::plain, 5});
       for (auto isa : {Isa::plain, Isa::avx2, Isa::avx512}) {
         if (!has_isa(isa)) continue;  // AVX-512 is covered only where the CPU has it
-        for (int threads : {1, 2, 3, 7}) {
+        for (int threads : {1, 3}) {
           EXPECT_EQ(plan_gem(input, {threads, isa}).slot_expert, gem.slot_expert);
           EXPECT_EQ(plan_gem_plus(input, {threads, isa, 5}).slot_expert, plus.slot_expert);
         }
