@@ -46,6 +46,36 @@ TEST(CostModel, EqualRanksCostOneSecondPerToken) {
   expect_refused("at least 1", [] { (void)equal_ranks(2, 0); });
 }
 
+TEST(CostModel, ExpertsCostWhatAnEvenShareOfTheProfileDid) {
+  const CostModel cost(two_ranks(), CostKind::experts, 2);
+  EXPECT_EQ(cost.kind(), CostKind::experts);
+  EXPECT_DOUBLE_EQ(cost.expert_seconds(0, 0), 0);
+  EXPECT_DOUBLE_EQ(cost.expert_seconds(0, 5), 0.5);   // 10 tokens on two experts took 1 s more
+  EXPECT_DOUBLE_EQ(cost.expert_seconds(0, 15), 2.5);  // 30 tokens 5 s more
+  EXPECT_DOUBLE_EQ(cost.expert_seconds(0, 10), 1.5);
+  EXPECT_DOUBLE_EQ(cost.expert_seconds(1, 1000), 0.5);  // a falling end is not continued
+  const std::vector<std::int32_t> tokens = {5, 0, 15};
+  EXPECT_DOUBLE_EQ(cost.rank_seconds(0, tokens), 1.5 + 0.5 + 2.5);
+  const std::vector<std::int32_t> even = {5, 5};
+  EXPECT_DOUBLE_EQ(cost.rank_seconds(0, even), 2.5) << "as measured";
+  EXPECT_DOUBLE_EQ(CostModel(two_ranks()).rank_seconds(0, tokens), 4.5) << "20 tokens";
+  auto cheaper = two_ranks();
+  cheaper.latency[4] = 1;  // rank 1: 10 tokens take less than none
+  EXPECT_DOUBLE_EQ(CostModel(cheaper, CostKind::experts, 2).expert_seconds(1, 5), 0);
+  expect_refused("0 experts per rank", [] { (void)CostModel(two_ranks(), CostKind::experts, 0); });
+}
+
+TEST(CostModel, FitErrorSaysWhatTheProfileLosesInTheModel) {
+  EXPECT_DOUBLE_EQ(CostModel(two_ranks()).fit_error().worst, 0);
+  EXPECT_NEAR(CostModel(two_ranks(), CostKind::experts, 2).fit_error().worst, 0, 1e-12);
+  // 10 tokens on 4 experts are 3, 3, 2, 2; the kink at 10 is lost between them. Rank 0: 1 s at
+  // least, 2.5 at 10; h(2.5) = 0.25 lies where the slope grows from 0.1 to 0.2 a token.
+  const auto error = CostModel(two_ranks(), CostKind::experts, 4).fit_error();
+  EXPECT_GT(error.worst, 0);
+  EXPECT_LT(error.worst, 0.1);
+  EXPECT_LE(error.mean, error.worst);
+}
+
 TEST(Profile, RefusesWhatIsNoMeasurement) {
   struct Case {
     const char* part;

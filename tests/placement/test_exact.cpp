@@ -60,7 +60,7 @@ TEST(Exact, GemPlusComesWithinATenthOfAPercent) {
   for (auto [experts, ranks] : {std::pair{12, 4}, {16, 4}, {16, 8}})
     for (auto kind : testing::kVariability) {
       const int slots = experts / ranks;
-      const auto trace = make_trace("serving", {64, 1, experts, 2, 4096, 7});
+      const auto trace = make_trace("serving", {32, 1, experts, 2, 4096, 7});
       const CostModel cost(testing::prefill_profile(testing::slowdowns(kind, ranks, 3), slots, 105,
                                                     0.59, std::int64_t{4096} * 2));
       const PlanInput input{trace, cost, 1};
