@@ -12,8 +12,16 @@ import numpy
 
 from support import PROGRAM, SMALL, TOP, CliTest, main
 
-LONG = [word if word != "8" else "160" for word in SMALL]
-RUN = ["run", *LONG, "--placements", "linear,gem", "--profile", "p.h5", "-o"]
+
+def run_of(steps):
+    """Words of a run up to the name of its output."""
+    at = SMALL.index("--steps") + 1
+    return ["run", *SMALL[:at], str(steps), *SMALL[at + 1:], "--placements", "linear,gem",
+            "--profile", "p.h5", "-o"]
+
+
+RUN = run_of(480)  # long enough to be stopped after its first block, short enough to be completed
+LONG_RUN = run_of(4000)  # many times as long as the limits below, also on a faster machine
 # Equal in a run that was interrupted and in one that was not.
 SAME = ["expert_tokens", "slots", "order", "block", "tokens", "active_experts", "bytes_sent",
         "metadata_bytes", "bytes_pair", "predicted_layer_time", "profile_latency",
@@ -39,8 +47,8 @@ class Stopped(CliTest):
         self.good("profile", *SMALL[:8], "--profile-seconds", "0", "-o", "p.h5", ranks=2)
         self.partial = self.folder / "a.h5.partial"
 
-    def start(self, *more):
-        job = subprocess.Popen([TOP / "jobs/local.sh", "-n", "2", *RUN, "a.h5", *more],
+    def start(self, *more, run=LONG_RUN):
+        job = subprocess.Popen([TOP / "jobs/local.sh", "-n", "2", *run, "a.h5", *more],
                                cwd=self.folder, env={**os.environ, "GEMBENCH": PROGRAM}, text=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.addCleanup(job.communicate)
@@ -64,7 +72,7 @@ class Stopped(CliTest):
         self.assertFalse((self.folder / "a.h5").exists())
 
     def test_a_killed_rank_ends_the_job_and_resuming_completes_it(self):
-        job = self.start()
+        job = self.start(run=RUN)
         self.wait_for_a_block()
         os.kill(ranks_of(self.folder)[-1], signal.SIGKILL)
         self.assertNotEqual(job.wait(timeout=10), 0)
@@ -91,7 +99,7 @@ class Stopped(CliTest):
     def test_a_file_that_is_being_written_is_left_alone(self):
         self.start()
         self.wait_for_a_block()
-        for words in (["compare", "a.h5.partial"], [*RUN, "a.h5", "--resume"]):
+        for words in (["compare", "a.h5.partial"], [*LONG_RUN, "a.h5", "--resume"]):
             done = self.gembench(*words)
             self.assertEqual(done.returncode, 2, done.stdout)
             self.assertIn("a run is writing it", done.stderr)
@@ -103,12 +111,12 @@ class Stopped(CliTest):
         job.wait(timeout=10)
         kept = self.partial.read_bytes()
         for words, said in ((["--seed", "2"], "--seed"), (["--layers", "1"], "--layers")):
-            given = RUN if words[0] not in RUN else \
-                [w for i, w in enumerate(RUN) if words[0] not in (w, RUN[i - 1])]
+            given = LONG_RUN if words[0] not in LONG_RUN else \
+                [w for i, w in enumerate(LONG_RUN) if words[0] not in (w, LONG_RUN[i - 1])]
             done = self.gembench(*given, "a.h5", "--resume", *words, ranks=2)
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn(said, done.stderr)
-        self.assertEqual(self.gembench(*RUN, "a.h5", ranks=2).returncode, 4, "nor overwritten")
+        self.assertEqual(self.gembench(*LONG_RUN, "a.h5", ranks=2).returncode, 4, "nor overwritten")
         self.assertEqual(self.partial.read_bytes(), kept)
 
     def test_sigterm_ends_in_order(self):
@@ -121,7 +129,7 @@ class Stopped(CliTest):
         self.is_incomplete_and_readable()
 
     def test_a_time_limit_ends_in_order(self):
-        done = self.gembench(*RUN, "a.h5", "--timeout", "2", ranks=2)
+        done = self.gembench(*LONG_RUN, "a.h5", "--timeout", "2", ranks=2)
         self.assertEqual(done.returncode, 5, done.stderr)
         self.assertEqual(done.stderr.count("gembench: not done after --timeout 2 s"), 1)
 
