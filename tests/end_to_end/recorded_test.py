@@ -1,11 +1,11 @@
-"""The quickstart's job on recorded routing (GPT-OSS-20B decode), where the recordings are there."""
+"""A small job on recorded routing (GPT-OSS-20B decode), where the recordings are there."""
 
 import unittest
 
 from support import CliTest, data_folder, main
 
-JOB = ["--model", "gpt-oss-20b", "--scale", "4", "--layers", "8", "--steps", "40", "--placements",
-       "linear,round-robin,eplb,gem", "--variability", "high", "-q"]
+JOB = ["--model", "gpt-oss-20b", "--scale", "8", "--layers", "4", "--steps", "16", "--placements",
+       "linear,round-robin,eplb,gem", "--variability", "high", "--profile-seconds", "1", "-q"]
 
 
 @unittest.skipUnless(data_folder(), "no recordings: set GEMBENCH_DATA to their folder")
