@@ -53,7 +53,7 @@ Placement plan_gem_plus(const PlanInput& input, const SearchOptions& options) {
                      [&](const LayerProblem& problem, const Random& random) {
                        auto found = search_from_starts(problem, random, options);
                        if (problem.experts <= kExactExperts)
-                         found = solve_exactly(problem, std::move(found));
+                         found = solve_exactly(problem, std::move(found)).assignment;
                        return found;
                      });
 }
