@@ -28,12 +28,15 @@ def gembench(*words):
     return done.stdout
 
 
-def score(trace, *words, split=0.5):
-    """Seconds of a held-out step by strategy, all layers of the trace together, and the lower bound
-    under `bound`: planned on the first `split` of the steps, judged on the others."""
-    judged = json.loads(gembench("score", "--trace", trace, "--strategies", ",".join(STRATEGIES),
-                                 "--split", split, "--format", "json", *words))
-    assert judged["held_out"]
+def score(trace, *words, split=0.5, strategies=None):
+    """Seconds of a step by strategy, all layers of the trace together, and the lower bound under
+    `bound`: planned on the first `split` of the steps, judged on the others; without a split
+    planned and judged on all of them."""
+    if split:
+        words = ("--split", split, *words)
+    judged = json.loads(gembench("score", "--trace", trace, "--strategies",
+                                 ",".join(strategies or STRATEGIES), "--format", "json", *words))
+    assert judged["held_out"] == bool(split)
     seconds = {one["placement"]: one["step_mean"] for one in judged["placements"]}
     return {**seconds, "bound": judged["placements"][0]["bound"]}
 

@@ -149,6 +149,8 @@ def main():
     parser.add_argument("--cases", default="", help="only recordings whose name contains this")
     parser.add_argument("--cost", choices=["tokens", "experts"], default="experts",
                         help="cost model for the DeepSeek recordings (the study's: experts)")
+    parser.add_argument("--local", action="store_true",
+                        help="recordings: latencies of ranks that get only their own tokens")
     parser.add_argument("--quick", action="store_true", help="few cases, to see that all runs")
     parser.add_argument("--no-bars", action="store_true", help="exit 0 whatever they say")
     parser.add_argument("--json", type=pathlib.Path, help="write all readings here")
