@@ -9,8 +9,8 @@ namespace gembench {
 inline constexpr int kMaxExactExperts = 16;
 inline constexpr int kMaxExactRanks = 8;
 
-/// Bounds of one step that `exact` may compute in a layer: minutes on one core. Counted, not timed,
-/// so that it gives up at the same place everywhere.
+/// Bounds of one step that `exact` may compute in a layer: some minutes on one core. Counted, not
+/// timed, so that it gives up at the same place everywhere.
 inline constexpr std::int64_t kMaxExactLooks = std::int64_t{1} << 36;
 
 struct ExactResult {

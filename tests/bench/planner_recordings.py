@@ -34,8 +34,8 @@ OTHERS = "prefill_in1024", "decode_in500out1500"
 # The four workloads by turns; the planned half and the judged half of `shift` and `flip`.
 MIX = [PREFILL, DECODE, *OTHERS]
 DEEPSEEK_LAYERS = [9, 28, 47]  # of 58 MoE layers, evenly spread; the study took 2
-# 24 of Qwen3: with 6, which prompts come next decides, not the planner (6 and all 48
-# differ by up to 2 points).
+# 24 of Qwen3: with 6, which prompts come next decides more than the planner (what 6 and all 48 say
+# differs by up to 2 points).
 GPT_LAYERS, QWEN_LAYERS = slice(0, 24, 2), slice(0, 48, 2)
 STRATEGIES = [*planner_files.STRATEGIES, "gem+cv"]
 WINDOW, SLIDING = 64, 2048  # tokens of a Qwen3 step
