@@ -152,7 +152,8 @@ def main():
     parser.add_argument("--local", action="store_true",
                         help="recordings: latencies of ranks that get only their own tokens")
     parser.add_argument("--quick", action="store_true", help="few cases, to see that all runs")
-    parser.add_argument("--no-bars", action="store_true", help="exit 1 only for times below a lower bound")
+    parser.add_argument("--no-bars", action="store_true",
+                        help="exit 1 only for times below a lower bound")
     parser.add_argument("--json", type=pathlib.Path, help="write all readings here")
     options = parser.parse_args()
     if options.gembench:
