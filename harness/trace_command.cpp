@@ -24,7 +24,10 @@ Trace import_trace(const Options& options) {
   const std::string& format = options.files[1];
   const std::string& path = options.files[2];
   const ModelShape model = model_of(options);
-  if (format == "csv") return read_counts_csv(path, model.topk);
+  if (format == "csv") {
+    return options.expand_multinomial ? read_totals_csv(path, model.topk)
+                                      : read_counts_csv(path, model.topk);
+  }
   if (format == "ids") {
     if (!options.tokens) throw usage_error("trace import ids needs --tokens N, tokens of a step");
     return read_raw_ids(path, {model.layers, model.experts, model.topk, *options.tokens});

@@ -51,8 +51,9 @@ LayerProblem longest_first(LayerProblem problem, const Assignment& start) {
 /// the fewest ranks left is placed next.
 class BranchAndBound {
  public:
-  BranchAndBound(const LayerProblem& problem, Assignment start)
-      : p_(longest_first(problem, start)),
+  BranchAndBound(const LayerProblem& problem, Assignment start, std::int64_t looks)
+      : looks_left_(looks),
+        p_(longest_first(problem, start)),
         best_(std::move(start)),
         least_(evaluate(p_, best_)),
         units_(p_.ranks * p_.real * p_.steps),
@@ -72,13 +73,15 @@ class BranchAndBound {
     find_lines();
   }
 
-  Assignment run() {
+  ExactResult run() {
     auto& root = nodes_[0];
     root.left.assign(p_.by_total.begin(), p_.by_total.end());
     std::erase_if(root.left, [&](std::size_t e) { return e >= p_.real; });
     root.ranks_of.assign(root.left.size(), ~0U);
     branch(0);
-    return best_;
+    // Whatever was left out takes at least open_, and the rest was looked at or is no better.
+    const auto least = std::min(open_, least_);
+    return {best_, least > 0 ? least_ / least - 1 : 0};
   }
 
  private:
@@ -174,7 +177,7 @@ class BranchAndBound {
   }
 
   /// Lower bound of everything with expert e on rank r; the best so far if it is no better.
-  [[nodiscard]] double bound(const Node& node, std::size_t e, std::size_t r) const {
+  double bound(const Node& node, std::size_t e, std::size_t r) {
     const auto enough = least_ * (1 - kLeastGain);
     const auto& cost = p_.costs.of(r);
     const auto* load = load_.data() + r * p_.steps;
@@ -186,7 +189,7 @@ class BranchAndBound {
     const auto speed = node.speed - (closes ? speed_[r] : 0);
     const auto per_unit = by_work_ && speed > 1e-9 * node.speed ? (1 - kLeastGain) / speed : 0;
     double sum = 0;
-    for (std::size_t t = 0; t < p_.steps; ++t) {
+    for (std::size_t t = 0; t < p_.steps; ++t, --looks_left_) {
       const auto mine = load[t] + add[t];
       auto slowest = node.slowest[t] == r ? node.second[t] : node.most[t];
       slowest = std::max(slowest, cost.least_from(mine + coming[t]));
@@ -208,7 +211,7 @@ class BranchAndBound {
   }
 
   /// Which ranks may take whom; false when someone has no place or some rank too few.
-  bool try_everyone(Node& node, std::vector<double>& promises) const {
+  bool try_everyone(Node& node, std::vector<double>& promises) {
     std::vector<std::size_t> takers(p_.ranks, 0);
     promises.assign(node.left.size() * p_.ranks, least_);
     for (std::size_t i = 0; i < node.left.size(); ++i) {
@@ -258,6 +261,10 @@ class BranchAndBound {
       child.left.erase(child.left.begin() + static_cast<std::ptrdiff_t>(next));
       child.ranks_of = node.ranks_of;
       child.ranks_of.erase(child.ranks_of.begin() + static_cast<std::ptrdiff_t>(next));
+      if (looks_left_ <= 0) {  // the first of those left out promises most
+        open_ = std::min(open_, promise);
+        return;
+      }
       put(e, r, 1);
       branch(depth + 1);
       put(e, r, -1);
@@ -274,6 +281,8 @@ class BranchAndBound {
     }
   }
 
+  std::int64_t looks_left_;
+  double open_ = std::numeric_limits<double>::infinity();  // least that branches left out promise
   LayerProblem p_;
   Assignment best_;
   double least_;
@@ -291,8 +300,8 @@ class BranchAndBound {
 
 }  // namespace
 
-Assignment solve_exactly(const LayerProblem& problem, Assignment start) {
-  return BranchAndBound(problem, std::move(start)).run();
+ExactResult solve_exactly(const LayerProblem& problem, Assignment start, std::int64_t looks) {
+  return BranchAndBound(problem, std::move(start), looks).run();
 }
 
 }  // namespace gembench

@@ -48,13 +48,17 @@ Assignment search_from_starts(const LayerProblem& problem, Random random,
   return result;
 }
 
+Assignment plan_layer_plus(const LayerProblem& problem, const Random& random,
+                           const SearchOptions& options) {
+  auto found = search_from_starts(problem, random, options);
+  if (problem.experts <= kExactExperts) found = solve_exactly(problem, std::move(found)).assignment;
+  return found;
+}
+
 Placement plan_gem_plus(const PlanInput& input, const SearchOptions& options) {
-  return plan_layers(input, "gem+", 0x6e3b1, options.threads,
+  return plan_layers(input, "gem+", kGemPlusSalt, options.threads,
                      [&](const LayerProblem& problem, const Random& random) {
-                       auto found = search_from_starts(problem, random, options);
-                       if (problem.experts <= kExactExperts)
-                         found = solve_exactly(problem, std::move(found));
-                       return found;
+                       return plan_layer_plus(problem, random, options);
                      });
 }
 

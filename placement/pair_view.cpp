@@ -143,9 +143,10 @@ template <class Units>
 double PairView<Units>::gain_in_critical(std::size_t j, double enough) const {
   const auto* b_out = units_[2].data() + j * count_;
   const auto* a_in = p_->costs.by_rank() ? units_[3].data() + j * count_ : b_out;
-  return gain_in_({count_, others_.data(), now_.data(), weight_.data(), rest_.data(),
-                   a_kept_.data(), a_in, b_with_.data(), b_out, cost_a_, cost_b_},
-                  enough);
+  return gain_in_(
+      {count_, others_.data(), now_.data(), weight_.data(), rest_.data(), a_kept_.data(), a_in,
+       b_with_.data(), b_out, cost_a_, cost_b_, &p_->costs.of(a_), &p_->costs.of(b_)},
+      enough);
 }
 
 template <class Units>

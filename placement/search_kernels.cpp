@@ -40,14 +40,25 @@ double seconds_plain(std::span<const RankCost::Line> lines, double load) {
   return seconds;
 }
 
+/// The same of several loads by looking each up.
+void look_up(const RankCost& curve, double* loads, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) loads[i] = curve(static_cast<std::int64_t>(loads[i]));
+}
+
+double seconds_plain(std::span<const RankCost::Line> lines, const RankCost* curve, double load) {
+  if (lines.size() <= kFewLines) return seconds_plain(lines, load);
+  look_up(*curve, &load, 1);
+  return load;
+}
+
 double gain_plain(const CriticalSteps& s, double enough) {
   double lanes[kLanes] = {};
   for (std::size_t k = 0; k < s.count; k += kLanes) {
     if (k % kGainBlock == 0 && total(lanes) + s.rest[k / kGainBlock] <= enough) return enough;
     for (std::size_t l = 0; l < kLanes; ++l) {
       const auto t = k + l;
-      const auto a = seconds_plain(s.a_cost, s.a_kept[t] + s.a_in[t]);
-      const auto b = seconds_plain(s.b_cost, s.b_with[t] - s.b_out[t]);
+      const auto a = seconds_plain(s.a_cost, s.a_curve, s.a_kept[t] + s.a_in[t]);
+      const auto b = seconds_plain(s.b_cost, s.b_curve, s.b_with[t] - s.b_out[t]);
       lanes[l] += s.weight[t] * (s.now[t] - std::max(std::max(a, b), s.others[t]));
     }
   }
@@ -104,7 +115,14 @@ GEMBENCH_AVX2 void mask_avx2(const Exchange<std::int32_t>& x, std::size_t words,
   }
 }
 
-GEMBENCH_AVX2 inline __m256d seconds_avx2(std::span<const RankCost::Line> lines, __m256d load) {
+GEMBENCH_AVX2 inline __m256d seconds_avx2(std::span<const RankCost::Line> lines,
+                                          const RankCost* curve, __m256d load) {
+  if (lines.size() > kFewLines) {
+    double loads[4];
+    _mm256_storeu_pd(loads, load);
+    look_up(*curve, loads, 4);
+    return _mm256_loadu_pd(loads);
+  }
   const auto start = _mm256_set1_pd(lines[0].start);
   const auto above = _mm256_sub_pd(_mm256_max_pd(load, start), start);
   auto seconds = _mm256_add_pd(_mm256_set1_pd(lines[0].base),
@@ -120,10 +138,12 @@ GEMBENCH_AVX2 inline __m256d seconds_avx2(std::span<const RankCost::Line> lines,
 }
 
 GEMBENCH_AVX2 inline __m256d saved_avx2(const CriticalSteps& s, std::size_t t) {
-  const auto a = seconds_avx2(
-      s.a_cost, _mm256_add_pd(_mm256_loadu_pd(s.a_kept + t), _mm256_loadu_pd(s.a_in + t)));
-  const auto b = seconds_avx2(
-      s.b_cost, _mm256_sub_pd(_mm256_loadu_pd(s.b_with + t), _mm256_loadu_pd(s.b_out + t)));
+  const auto a =
+      seconds_avx2(s.a_cost, s.a_curve,
+                   _mm256_add_pd(_mm256_loadu_pd(s.a_kept + t), _mm256_loadu_pd(s.a_in + t)));
+  const auto b =
+      seconds_avx2(s.b_cost, s.b_curve,
+                   _mm256_sub_pd(_mm256_loadu_pd(s.b_with + t), _mm256_loadu_pd(s.b_out + t)));
   const auto after = _mm256_max_pd(_mm256_max_pd(a, b), _mm256_loadu_pd(s.others + t));
   return _mm256_mul_pd(_mm256_loadu_pd(s.weight + t),
                        _mm256_sub_pd(_mm256_loadu_pd(s.now + t), after));
@@ -185,7 +205,14 @@ GEMBENCH_AVX512 inline __m512d max512(__m512d a, __m512d b) {
   return _mm512_maskz_max_pd(0xff, a, b);
 }
 
-GEMBENCH_AVX512 inline __m512d seconds_avx512(std::span<const RankCost::Line> lines, __m512d load) {
+GEMBENCH_AVX512 inline __m512d seconds_avx512(std::span<const RankCost::Line> lines,
+                                              const RankCost* curve, __m512d load) {
+  if (lines.size() > kFewLines) {
+    double loads[8];
+    _mm512_storeu_pd(loads, load);
+    look_up(*curve, loads, 8);
+    return _mm512_loadu_pd(loads);
+  }
   const auto start = _mm512_set1_pd(lines[0].start);
   const auto above = _mm512_sub_pd(max512(load, start), start);
   auto seconds = _mm512_add_pd(_mm512_set1_pd(lines[0].base),
@@ -205,10 +232,12 @@ GEMBENCH_AVX512 double gain_avx512(const CriticalSteps& s, double enough) {
   double lanes[kLanes] = {};
   for (std::size_t k = 0; k < s.count; k += kLanes) {
     if (k % kGainBlock == 0 && total(lanes) + s.rest[k / kGainBlock] <= enough) return enough;
-    const auto a = seconds_avx512(
-        s.a_cost, _mm512_add_pd(_mm512_loadu_pd(s.a_kept + k), _mm512_loadu_pd(s.a_in + k)));
-    const auto b = seconds_avx512(
-        s.b_cost, _mm512_sub_pd(_mm512_loadu_pd(s.b_with + k), _mm512_loadu_pd(s.b_out + k)));
+    const auto a =
+        seconds_avx512(s.a_cost, s.a_curve,
+                       _mm512_add_pd(_mm512_loadu_pd(s.a_kept + k), _mm512_loadu_pd(s.a_in + k)));
+    const auto b =
+        seconds_avx512(s.b_cost, s.b_curve,
+                       _mm512_sub_pd(_mm512_loadu_pd(s.b_with + k), _mm512_loadu_pd(s.b_out + k)));
     const auto after = max512(max512(a, b), _mm512_loadu_pd(s.others + k));
     sum = _mm512_add_pd(sum, _mm512_mul_pd(_mm512_loadu_pd(s.weight + k),
                                            _mm512_sub_pd(_mm512_loadu_pd(s.now + k), after)));

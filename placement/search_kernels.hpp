@@ -48,7 +48,11 @@ struct CriticalSteps {
   const double* b_out = nullptr;           ///< units it loses
   std::span<const RankCost::Line> a_cost;  ///< may leave out lines below `others`
   std::span<const RankCost::Line> b_cost;
+  const RankCost* a_curve = nullptr;  ///< all of it, looked up where there are more than kFewLines
+  const RankCost* b_curve = nullptr;
 };
+/// Up to here trying every line on a whole vector is faster than finding each load's own.
+inline constexpr std::size_t kFewLines = 8;
 inline constexpr std::size_t kLanes = 8;
 inline constexpr std::size_t kGainBlock = 32;
 

@@ -29,6 +29,8 @@ constexpr Strategy kStrategies[] = {
      plan_gem},
     {"gem+", "gem's objective searched harder: several starts, kicks, small layers exactly",
      plan_gem_plus},
+    {"gem+cv", "gem+ with a share of the mean load's time, cross-validated: for short recordings",
+     plan_gem_plus_cv},
     {"exact", "the optimum, up to 16 experts on 8 ranks", plan_exact},
 };
 

@@ -75,7 +75,10 @@ void require_known_name(std::string_view name);
 [[nodiscard]] Placement plan_gem(const PlanInput& input);
 /// Ours: the objective of GEM, searched harder (several starts, kicks; up to 8 experts exactly).
 [[nodiscard]] Placement plan_gem_plus(const PlanInput& input);
-/// The optimum of the same objective, up to 16 experts on 8 ranks (usage error beyond).
+/// Ours: gem+ guarded against planning for what will not come back (gem_plus.hpp).
+[[nodiscard]] Placement plan_gem_plus_cv(const PlanInput& input);
+/// The optimum of the same objective, up to 16 experts on 8 ranks (usage error beyond, and
+/// where a layer is not solved within kMaxExactLooks of exact.hpp).
 [[nodiscard]] Placement plan_exact(const PlanInput& input);
 
 }  // namespace gembench

@@ -109,6 +109,7 @@ struct Row {
   std::size_t first = 0;   // of its counts
 };
 
+/// `topk` 0: whatever the counts sum to.
 Row parse_row(const Lines& lines, std::string_view line, int experts, int topk,
               std::vector<std::int32_t>& counts) {
   Row row;
@@ -131,6 +132,7 @@ Row parse_row(const Lines& lines, std::string_view line, int experts, int topk,
     counts.push_back(count);
   }
   if (more) throw lines.refuse(fmt::format("more counts than the {} the header names", experts));
+  if (topk == 0) return row;
   if (sum % topk != 0)
     throw lines.refuse(
         fmt::format("counts sum to {}, which is no multiple of top-k {}; check "
@@ -179,9 +181,8 @@ std::pair<int, int> arrange(const Lines& lines, std::vector<Row>& rows) {
   return {static_cast<int>(steps), static_cast<int>(layers)};
 }
 
-}  // namespace
-
-Trace read_counts_csv(const std::filesystem::path& path, int topk) {
+/// `exact_sums`: every layer of a step must sum to as many tokens, and those to top-k of a batch.
+Trace read_csv(const std::filesystem::path& path, int topk, bool exact_sums) {
   if (topk < 1) throw usage_error(fmt::format("top-k is {}; give at least 1", topk));
   const auto text = read_input_file(path, kMaxInputBytes);
   Lines lines(text, path.string());
@@ -195,7 +196,7 @@ Trace read_counts_csv(const std::filesystem::path& path, int topk) {
   std::vector<std::int32_t> counts;  // bounded by the file: a count takes at least two bytes
   while (lines.next(line)) {
     if (line.empty() && lines.at_end()) break;
-    rows.push_back(parse_row(lines, line, experts, topk, counts));
+    rows.push_back(parse_row(lines, line, experts, exact_sums ? topk : 0, counts));
   }
   if (rows.empty()) throw lines.refuse("no rows after the header");
 
@@ -209,8 +210,23 @@ Trace read_counts_csv(const std::filesystem::path& path, int topk) {
     const auto* from = counts.data() + row.first;
     trace.tokens.insert(trace.tokens.end(), from, from + experts);
   }
+  return trace;
+}
+
+}  // namespace
+
+Trace read_counts_csv(const std::filesystem::path& path, int topk) {
+  auto trace = read_csv(path, topk, true);
   validate(trace);
   return trace;
+}
+
+Trace read_totals_csv(const std::filesystem::path& path, int topk) {
+  auto totals = read_csv(path, topk, false);
+  if (totals.steps != 1)
+    throw usage_error(fmt::format("{} has {} steps; run totals are one step, a row per layer",
+                                  path.string(), totals.steps));
+  return totals;
 }
 
 Trace read_raw_ids(const std::filesystem::path& path, const RawIdsShape& shape) {

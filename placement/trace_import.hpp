@@ -11,6 +11,11 @@ namespace gembench {
 /// Throws a usage error naming the file and line.
 [[nodiscard]] Trace read_counts_csv(const std::filesystem::path& path, int topk);
 
+/// Reads run totals from a CSV as above of one step, whatever its layers sum to: recorders drop
+/// tokens, and a layer's totals are only shares to draw from (expand_multinomial, which checks
+/// them). The result is no sound trace by itself. Usage error as above, and for more steps.
+[[nodiscard]] Trace read_totals_csv(const std::filesystem::path& path, int topk);
+
 /// Shape of a raw file of per-token ids, which says nothing about itself.
 struct RawIdsShape {
   int layers = 0;

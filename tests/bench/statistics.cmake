@@ -12,3 +12,7 @@ endfunction()
 gembench_add_proof(NAME bench.aa SCRIPT aa.py TIMEOUT 600 ARGS --runs 5)
 gembench_add_proof(NAME bench.planted SCRIPT planted.py TIMEOUT 600 ARGS --runs 5)
 gembench_add_proof(NAME bench.kills SCRIPT kills.py TIMEOUT 1800)
+
+# That the planner's quality bench runs and its placements keep above their bounds; what its bars say
+# of a few cases is no verdict.
+gembench_add_proof(NAME bench.planner SCRIPT planner_quality.py TIMEOUT 600 ARGS --quick --no-bars)

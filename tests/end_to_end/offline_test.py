@@ -79,11 +79,12 @@ class Planner(CliTest):
         self.assertIn("zip", refused.stderr)
 
     def test_run_totals_are_drawn_out_into_steps(self):
-        (self.folder / "totals.csv").write_text("step,layer,e0,e1,e2,e3\n0,0,400,300,200,300\n")
-        out = self.good("trace", "import", "csv", "totals.csv", *SHAPE[:2], "--layers", "1",
+        (self.folder / "totals.csv").write_text("step,layer,e0,e1,e2,e3\n0,0,400,300,200,300\n"
+                                               "0,1,40,31,20,30\n")  # layers dropped tokens
+        out = self.good("trace", "import", "csv", "totals.csv", *SHAPE[:2], "--layers", "2",
                         "--experts", "4", "--topk", "2", "--expand-multinomial", "--steps", "50",
                         "--tokens", "60", "-o", "drawn.h5")
-        self.assertIn("steps 50  layers 1  experts 4  top-k 2  tokens a step 60", out)
+        self.assertIn("steps 50  layers 2  experts 4  top-k 2  tokens a step 60", out)
         self.assertIn("multinomial", out)
 
     def test_profiles_and_speeds_measured_by_others(self):

@@ -46,8 +46,40 @@ TEST(Exact, DoesNotNeedAGoodStart) {
     const LayerProblem problem(trace, 0, costs);
     const auto found = solve_exactly(problem, blocks({0, 1, 2, 3, 4, 5, 6, 7}, 2));
     const auto optimum = brute_force(trace, cost);
-    EXPECT_NEAR(evaluate(problem, found), optimum, 1e-9 * optimum);
+    EXPECT_NEAR(evaluate(problem, found.assignment), optimum, 1e-9 * optimum);
+    EXPECT_EQ(found.gap, 0);
   }
+}
+
+TEST(Exact, GivesUpAtTheSamePlaceWithAGapThatHolds) {
+  int given_up = 0;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    const auto trace = testing::small_trace(16, 1, 8, 2, seed);
+    const CostModel cost(testing::uneven_profile(4, seed, seed % 2));
+    const SearchCosts costs(cost, trace, 2);
+    const LayerProblem problem(trace, 0, costs);
+    const auto optimum = brute_force(trace, cost);
+    for (std::int64_t looks : {1, 1000, 4000, 16000, 64000}) {
+      const auto found = solve_exactly(problem, blocks({0, 1, 2, 3, 4, 5, 6, 7}, 2), looks);
+      const auto seconds = evaluate(problem, found.assignment);
+      EXPECT_GE(seconds, optimum * (1 - 1e-9));
+      EXPECT_LE(seconds, optimum * (1 + found.gap) * (1 + 1e-9)) << seed << ", " << looks;
+      const auto again = solve_exactly(problem, blocks({0, 1, 2, 3, 4, 5, 6, 7}, 2), looks);
+      EXPECT_EQ(again.assignment, found.assignment);
+      EXPECT_EQ(again.gap, found.gap);
+      given_up += found.gap > 0;
+    }
+  }
+  EXPECT_GT(given_up, 10) << "or the gap was never put to the test";
+  EXPECT_LT(given_up, 50);
+}
+
+TEST(Exact, SaysWhatToDoWhenItGivesUp) {
+  const auto trace = testing::small_trace(16, 2, 16, 2, 1);
+  const CostModel cost(testing::uneven_profile(8, 1));
+  testing::expect_refused("use gem+, or plan on fewer steps", [&] {
+    (void)plan_exact({trace, cost, 1}, {}, 1000);
+  });
 }
 
 /// Gaps to the optimum of gem and gem+ on a few layers of every size and kind of variability. The

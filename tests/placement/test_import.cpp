@@ -101,6 +101,29 @@ TEST(CountsCsv, RefusesEveryBrokenFileByLine) {
   }
 }
 
+TEST(TotalsCsv, TakesLayersThatSumToWhateverTheyDo) {
+  TempDir dir;
+  const auto path = dir.write("a.csv", "step,layer,e0,e1,e2\n0,1,30,30,21\n0,0,300,200,100\n");
+  const auto totals = read_totals_csv(path, 2);
+  EXPECT_EQ(totals.tokens, (std::vector<std::int32_t>{300, 200, 100, 30, 30, 21}));
+  EXPECT_EQ(totals.topk, 2);
+  EXPECT_EQ(totals.source, path.string());
+  expect_refused("a.csv:2: counts sum to 81", [&] { (void)read_counts_csv(path, 2); });
+}
+
+TEST(TotalsCsv, RefusesWhatIsBrokenOrHasSteps) {
+  TempDir dir;
+  const auto refuse = [&](const char* part, const std::string& rows) {
+    const auto path = dir.write("a.csv", "step,layer,e0,e1\n" + rows);
+    expect_refused(part, [&] { (void)read_totals_csv(path, 1); });
+  };
+  refuse("2 steps; run totals are one step", "0,0,1,2\n1,0,1,2\n");
+  refuse("column e1: -2 is negative", "0,0,1,-2\n");
+  refuse("without a row for step 0, layer 0", "0,1,1,2\n");
+  refuse("no rows", "");
+  expect_refused("give at least 1", [&] { (void)read_totals_csv(dir.write("b.csv", ""), 0); });
+}
+
 TEST(CountsCsv, RefusesHugeThingsBeforeTheyCostMemory) {
   TempDir dir;
   std::string wide = "step,layer";

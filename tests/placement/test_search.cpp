@@ -138,6 +138,33 @@ TEST(SearchCosts, RoomIsNeverTooLarge) {
     }
 }
 
+TEST(Search, IncrementalEqualsRecomputationWithManyKnots) {
+  Random random(6);
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    const auto trace = testing::small_trace(60, 1, 16, 2, seed);
+    auto profile = equal_ranks(4, 256);
+    profile.knots.clear();
+    profile.latency.clear();
+    for (int k = 0; k <= 128; ++k) profile.knots.push_back(2 * k);
+    for (int rank = 0; rank < 4; ++rank)
+      for (int k = 0; k <= 128; ++k) profile.latency.push_back((1 + 0.1 * rank) * (k / 8 + 1));
+    profile.spread.assign(profile.latency.size(), 0);
+    const CostModel cost(profile);
+    const SearchCosts costs(cost, trace, 4);
+    const LayerProblem problem(trace, 0, costs);
+    Assignment assignment;
+    for (int e = 0; e < 16; ++e) assignment.push_back(e / 4);
+    random.shuffle(assignment);
+    const auto plain = [&] {
+      auto copy = assignment;
+      return improve(problem, copy, Isa::plain);
+    }();
+    const auto end = improve(problem, assignment, best_isa());
+    EXPECT_EQ(end, plain);
+    EXPECT_NEAR(end, testing::plain_objective(trace, 0, cost, assignment), 1e-9 * end);
+  }
+}
+
 TEST(Search, SamePlacementOnAnyPathAndAnyNumberOfThreads) {
   for (std::uint64_t seed = 0; seed < 2; ++seed)
     for (auto kind : {CostKind::tokens, CostKind::experts}) {
@@ -146,14 +173,70 @@ TEST(Search, SamePlacementOnAnyPathAndAnyNumberOfThreads) {
       const PlanInput input{trace, cost, seed};
       const auto gem = plan_gem(input, {1, Isa::plain});
       const auto plus = plan_gem_plus(input, {1, Isa::plain, 5});
+      const auto cv = plan_gem_plus_cv(input, {1, Isa::plain, 5});
+      const auto blend = plan_blended(input, 0.5, {1, Isa::plain, 5});
       for (auto isa : {Isa::plain, Isa::avx2, Isa::avx512}) {
         if (!has_isa(isa)) continue;  // AVX-512 is covered only where the CPU has it
         for (int threads : {1, 3}) {
           EXPECT_EQ(plan_gem(input, {threads, isa}).slot_expert, gem.slot_expert);
           EXPECT_EQ(plan_gem_plus(input, {threads, isa, 5}).slot_expert, plus.slot_expert);
+          EXPECT_EQ(plan_gem_plus_cv(input, {threads, isa, 5}).slot_expert, cv.slot_expert);
+          EXPECT_EQ(plan_blended(input, 0.5, {threads, isa, 5}).slot_expert, blend.slot_expert);
         }
       }
     }
+}
+
+/// Stairs of many lines, as tiles of tokens make them; every third one falls.
+std::vector<RankCost::Line> stairs(int lines) {
+  std::vector<RankCost::Line> result;
+  for (int i = 0; i < lines; ++i)
+    result.push_back({double(3 * i), double(i % 3 + i), i % 3 == 1 ? -0.25 : 0.4});
+  return result;
+}
+
+TEST(Search, LookingLinesUpGivesTheBitsOfTryingThemAll) {
+  Random random(5);
+  const auto lines = stairs(100);
+  const RankCost curve(lines, 400);
+  const std::size_t count = 5 * kLanes;
+  std::vector<double> numbers[7];
+  for (auto& row : numbers)
+    for (std::size_t k = 0; k < count; ++k) row.push_back(double(random.below(200)));
+  for (auto& out : numbers[6]) out /= 2;
+  for (std::size_t k = 0; k < count; ++k) {
+    numbers[5][k] += 100;
+    numbers[6][k] = double(int(numbers[6][k]));
+  }
+  const std::vector<double> rest(count / kGainBlock + 2, 1e9);
+  CriticalSteps steps{count,
+                      numbers[0].data(),
+                      numbers[1].data(),
+                      numbers[2].data(),
+                      rest.data(),
+                      numbers[3].data(),
+                      numbers[4].data(),
+                      numbers[5].data(),
+                      numbers[6].data(),
+                      lines,
+                      lines,
+                      &curve,
+                      &curve};
+  double lanes[kLanes] = {};
+  const auto seconds = [&](double load) {
+    auto line = lines.end() - 1;
+    while (load < line->start) --line;
+    return line->base + line->slope * (load - line->start);
+  };
+  for (std::size_t k = 0; k < count; ++k) {
+    const auto a = seconds(numbers[3][k] + numbers[4][k]);
+    const auto b = seconds(numbers[5][k] - numbers[6][k]);
+    lanes[k % kLanes] += numbers[2][k] * (numbers[1][k] - std::max({a, b, numbers[0][k]}));
+  }
+  const auto expected = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
+                        ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+  for (auto isa : {Isa::plain, Isa::avx2, Isa::avx512})
+    EXPECT_EQ(critical_gain(isa)(steps, -1e9), expected);
 }
 
 TEST(Search, KernelsGiveTheSameBitsOnEveryPath) {
@@ -177,7 +260,9 @@ TEST(Search, KernelsGiveTheSameBitsOnEveryPath) {
                               numbers[5].data(),
                               numbers[6].data(),
                               std::span(lines).subspan(i % 2, 3),
-                              lines};
+                              lines,
+                              nullptr,
+                              nullptr};
     for (auto isa : {Isa::avx2, Isa::avx512})
       EXPECT_EQ(critical_gain(isa)(steps, -1e9), critical_gain(Isa::plain)(steps, -1e9));
   }
