@@ -51,7 +51,8 @@ struct CriticalSteps {
   const RankCost* a_curve = nullptr;  ///< all of it, looked up where there are more than kFewLines
   const RankCost* b_curve = nullptr;
 };
-/// Up to here trying every line on a whole vector is faster than finding each load's own.
+/// Up to here every line is tried on a whole vector, beyond each load's own is found (estimated, not
+/// measured).
 inline constexpr std::size_t kFewLines = 8;
 inline constexpr std::size_t kLanes = 8;
 inline constexpr std::size_t kGainBlock = 32;
