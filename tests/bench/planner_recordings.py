@@ -14,7 +14,8 @@ qwen3_30b_a3b_prefill_routing/             Qwen3-30B-A3B, expert ids of three pr
 
 Latencies are gembench's built-in ones of an H100, as measured: for GPT-OSS they leave as much to gain
 as the study's curves did (what the bound is below linear agrees within 3 points in all rows), for
-DeepSeek about as much on 16 and 32 ranks. --local takes the estimates for a layer whose ranks get
+DeepSeek in prefill and mix on 16 and 32 ranks only; on 64 ranks and in decode they leave less or more
+than the study's curves, which are not published. --local takes the estimates for a layer whose ranks get
 only their own tokens; there several bars lie above what planning on the judged steps reaches.
 DeepSeek's cost is taken expert by expert (the study's M2; --cost), the others' by sums (M1); the
 whole curve is stretched by the slowdown. Speeds: `--slowdown-from builtin:v100-sgemm`.
