@@ -61,8 +61,8 @@ class MoeLayers {
   double time_overhead();
 
   // What the last run_layer left behind, for recording and checking. Local.
-  [[nodiscard]] std::vector<std::uint16_t> last_ids();       ///< [token][k] used
-  [[nodiscard]] std::vector<std::uint16_t> last_gate_ids();  ///< [token][k] the gate's own choice
+  [[nodiscard]] std::vector<std::uint16_t> last_ids();         ///< [token][k] used
+  [[nodiscard]] std::vector<std::uint16_t> last_gate_ids();    ///< [token][k] the gate's own choice
   [[nodiscard]] std::vector<std::int32_t> last_slot_tokens();  ///< [slot] pairs computed
   [[nodiscard]] std::vector<float> hidden_state(int token);
   [[nodiscard]] int tokens() const { return range_.count; }
