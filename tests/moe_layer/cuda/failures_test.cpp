@@ -7,7 +7,7 @@
 namespace gembench {
 namespace {
 
-constexpr int kTokens = 16;
+constexpr int kTokens = 64;  // enough for every rank to have pairs
 
 /// The error of `work`, whose code must be `code`.
 template <class F>
