@@ -115,6 +115,27 @@ class Runs(CudaTest):
                    says=["--lock-clocks 1200", "Insufficient Permissions", "nvidia-smi -lgc"])
 
 
+class GpuCheck(CudaTest):
+    """jobs/gpu_check.sh, all but real GPUs: tiny shapes on the simulation."""
+
+    def check(self, *env):
+        return self.call("env", f"GEMBENCH={PROGRAM}", *env,
+                         pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/gpu_check.sh", "-n", "2",
+                         "-t", "-o", "page", timeout=200)
+
+    def test_its_page_says_what_passed_and_what_failed(self):
+        done = self.check()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("verdict: PASS", done.stdout)
+        for part in ("check_1_f32 ", "check_2_bf16 ", "check_mpi ", "gem+ vs linear"):
+            self.assertIn(part, done.stdout)
+        self.assertTrue((self.folder / "page/compare.h5").exists())
+        done = self.check("GEMBENCH_SIMULATED_GPUS=1")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("verdict: FAIL", done.stdout)
+        self.assertIn("share GPU-", done.stdout)
+
+
 class Failures(CudaTest):
     def test_no_gpu(self):
         text = self.fails(3, 2, *RUN, env=simulated(GPUS=0),
