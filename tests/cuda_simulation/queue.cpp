@@ -135,7 +135,7 @@ void Scheduler::wait_for_all() {
 }
 
 void Scheduler::poll(const Ticket& ticket) {
-  if (!ticket.done()) step(ticket);
+  if (!ticket.done() && !step(ticket)) sched_yield();  // other ranks may share this core
 }
 
 }  // namespace gembench::simulation

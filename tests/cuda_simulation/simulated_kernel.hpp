@@ -4,7 +4,7 @@
 
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
-#include <device_launch_parameters.h>  // before the names in it become macros
+#include <device_launch_parameters.h>
 
 #include <cstdint>
 #include <cstring>
@@ -16,16 +16,11 @@
 
 #include "tests/cuda_simulation/block.hpp"
 
-#define threadIdx (::gembench::simulation::running_thread->index)
-#define blockIdx (::gembench::simulation::running_block.index)
-#define blockDim (::gembench::simulation::running_block.threads)
-#define gridDim (::gembench::simulation::running_block.blocks)
-#define warpSize 32
 #define __launch_bounds__(...)
 #undef __shared__
 #define __shared__ static
 #define GEMBENCH_DYNAMIC_SHARED(type, name) \
-  type* const name = static_cast<type*>(::gembench::simulation::running_block.dynamic_shared)
+  type* const name = static_cast<type*>(::gembench::simulation::dynamic_shared)
 #define GEMBENCH_GLOBAL_TIMER() gembench_simulated_timer()
 #define cudaLaunchKernelEx gembench_simulated_launch
 
@@ -90,14 +85,14 @@ inline void __syncwarp(unsigned mask = ~0U, GembenchPlace where = GembenchPlace:
   gembench::simulation::warp_collective(gembench::simulation::Collective::sync, mask, 0, 0, where);
 }
 template <class T>
-T __shfl_sync(unsigned mask, T value, int source, int width = warpSize,
+T __shfl_sync(unsigned mask, T value, int source, int width = 32,
               GembenchPlace where = GembenchPlace::current()) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   return gembench::simulation::shuffle(mask, value, lane / width * width + (source & (width - 1)),
                                        where);
 }
 template <class T>
-T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32,
                  GembenchPlace where = GembenchPlace::current()) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   const int source = lane - static_cast<int>(delta);
@@ -105,7 +100,7 @@ T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
                                        where);
 }
 template <class T>
-T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
+T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32,
                    GembenchPlace where = GembenchPlace::current()) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   const int source = lane + static_cast<int>(delta);
@@ -113,7 +108,7 @@ T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
       mask, value, source >= (lane / width + 1) * width ? lane : source, where);
 }
 template <class T>
-T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = warpSize,
+T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = 32,
                   GembenchPlace where = GembenchPlace::current()) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   const int source = lane ^ lanes;
