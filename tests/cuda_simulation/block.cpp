@@ -67,8 +67,8 @@ void become(Thread& thread) {
 
 [[noreturn]] void give_up(const std::string& problem) {
   const auto& b = blockIdx;
-  std::fprintf(stderr, "CUDA simulation: kernel %s, block (%u, %u, %u): %s\n", grid->name.c_str(), b.x,
-               b.y, b.z, problem.c_str());
+  std::fprintf(stderr, "CUDA simulation: kernel %s, block (%u, %u, %u): %s\n", grid->name.c_str(),
+               b.x, b.y, b.z, problem.c_str());
   std::fflush(stderr);
   std::abort();
 }
@@ -83,10 +83,10 @@ std::string place(const std::source_location& where) {
   for (const Thread& thread : threads) {
     if (thread.state != State::at_barrier && thread.state != State::in_collective) continue;
     if (++shown > 4) break;  // an example says as much as all
-    problem += "\n  thread " + std::to_string(thread.number) +
-               (thread.state == State::at_barrier ? " at __syncthreads, "
-                                                  : " in a warp collective, ") +
-               place(thread.where);
+    problem +=
+        "\n  thread " + std::to_string(thread.number) +
+        (thread.state == State::at_barrier ? " at __syncthreads, " : " in a warp collective, ") +
+        place(thread.where);
   }
   problem += "\n  " + std::to_string(at_barrier) + " of " + std::to_string(threads.size()) +
              " threads are at __syncthreads, " + std::to_string(exited) + " have exited";
@@ -110,7 +110,8 @@ class DynamicShared {
   void fill() { std::memset(begin_, kJunkByte, bytes_ + kGuardBytes); }
   [[nodiscard]] bool overrun() const {
     const auto* guard = static_cast<const unsigned char*>(begin_) + bytes_;
-    return std::any_of(guard, guard + kGuardBytes, [](unsigned char byte) { return byte != kJunkByte; });
+    return std::any_of(guard, guard + kGuardBytes,
+                       [](unsigned char byte) { return byte != kJunkByte; });
   }
 
  private:
@@ -173,9 +174,10 @@ void complete_collective(std::size_t number, unsigned mask) {
   unsigned votes = 0;
   for (unsigned bits = part; bits != 0; bits &= bits - 1) {
     const auto lane = static_cast<unsigned>(__builtin_ctz(bits));
-    if (lanes[lane].mask != mask || lanes[lane].kind != first.kind) {
-      give_up("lanes of one warp wait in different collectives or with different masks, " +
-              place(first.where) + " and " + place(lanes[lane].where));
+    if (lanes[lane].mask != mask) return;  // it has to finish something else first
+    if (lanes[lane].kind != first.kind) {
+      give_up("lanes of one warp wait in different collectives, " + place(first.where) + " and " +
+              place(lanes[lane].where));
     }
     if (lanes[lane].value != 0) votes |= 1U << lane;
   }

@@ -23,8 +23,8 @@ constexpr std::size_t kGuardBytes = 0;
 constexpr std::size_t kGuardBytes = 64;
 #endif
 
-/// Where the running block's dynamic shared memory begins. (threadIdx and its like are variables too,
-/// as the toolkit's headers declare them.)
+/// Where the running block's dynamic shared memory begins. (threadIdx and its like are variables
+/// too, as the toolkit's headers declare them.)
 extern void* dynamic_shared;
 
 /// One launch: `body` is the kernel with its arguments, called once a CUDA thread.

@@ -162,9 +162,9 @@ TEST_F(DeviceDeathTest, counters_count_and_are_written_at_the_end) {
   std::ifstream stream(file + ".0");
   const auto counted = nlohmann::json::parse(stream);
   const std::map<std::string, int> expected = {
-      {"allocations", 1}, {"host_allocations", 1}, {"copies", 1}, {"copied_bytes", 64}, {"sets", 1},
-      {"queries", 1},     {"synchronizations", 1}, {"frees", 1},  {"live_bytes", 0},
-      {"peak_bytes", 64}, {"launches", 0}};
+      {"allocations", 1}, {"host_allocations", 1}, {"copies", 1},           {"copied_bytes", 64},
+      {"sets", 1},        {"queries", 1},          {"synchronizations", 1}, {"frees", 1},
+      {"live_bytes", 0},  {"peak_bytes", 64},      {"launches", 0}};
   for (const auto& [name, value] : expected) EXPECT_EQ(counted.at(name), value) << name;
 }
 

@@ -19,8 +19,14 @@ namespace {
 using gembench::simulation::injected_fault;
 using gembench::simulation::settings;
 
-enum Result : int { success, uninitialized, invalid_argument, not_supported, no_permission,
-                    not_found = 6 };
+enum Result : int {
+  success,
+  uninitialized,
+  invalid_argument,
+  not_supported,
+  no_permission,
+  not_found = 6
+};
 
 bool started = false;
 

@@ -95,8 +95,9 @@ using GemmDeathTest = Gemm;
 TEST_F(Gemm, every_transposition_type_and_scale_matches_plain_loops) {
   for (const auto a_op : {CUBLAS_OP_N, CUBLAS_OP_T}) {
     for (const auto b_op : {CUBLAS_OP_N, CUBLAS_OP_T}) {
-      for (const Case& c : {Case{a_op, b_op, 5, 7, 3, 2, 1, 0}, Case{a_op, b_op, 16, 1, 33, 0, 2, 1},
-                            Case{a_op, b_op, 40, 24, 64, 8, 0.5F, -1}}) {
+      for (const Case& c :
+           {Case{a_op, b_op, 5, 7, 3, 2, 1, 0}, Case{a_op, b_op, 16, 1, 33, 0, 2, 1},
+            Case{a_op, b_op, 40, 24, 64, 8, 0.5F, -1}}) {
         SCOPED_TRACE(testing::Message() << a_op << b_op << ' ' << c.m << 'x' << c.n << 'x' << c.k);
         expect_right<float, float>(c, CUDA_R_32F, CUDA_R_32F);
         expect_right<__nv_bfloat16, __nv_bfloat16>(c, CUDA_R_16BF, CUDA_R_16BF);
@@ -137,7 +138,7 @@ TEST_F(Gemm, groups_take_shapes_at_the_call_and_addresses_when_they_run) {
     using T = __nv_bfloat16;
     const auto a = values<T>(200, 4), b = values<T>(200, 5);
     const Values<T> on_a(a), on_b(b), out(300);
-    EXPECT_CUDA(cudaMemset(out.get(), 0, 300 * sizeof(T)));
+    EXPECT_CUDA(cudaMemsetAsync(out.get(), 0, 300 * sizeof(T), stream_.stream));
     Values<void*> host(9, true);
     const Values<void*> device(9);
     const std::size_t at[] = {0, 1, 2};
@@ -149,12 +150,12 @@ TEST_F(Gemm, groups_take_shapes_at_the_call_and_addresses_when_they_run) {
     EXPECT_CUDA(cudaMemcpyAsync(device.get(), host.get(), 9 * sizeof(void*), cudaMemcpyHostToDevice,
                                 stream_.stream));
     void** pointers = device.get();
-    EXPECT_EQ(cublasGemmGroupedBatchedEx(
-                  blas_, a_op.data(), b_op.data(), m.data(), n.data(), k.data(), alpha.data(),
-                  pointers, CUDA_R_16BF, lda.data(), pointers + 3, CUDA_R_16BF, ldb.data(),
-                  beta.data(), pointers + 6, CUDA_R_16BF, ldc.data(), 2, sizes.data(),
-                  CUBLAS_COMPUTE_32F),
-              CUBLAS_STATUS_SUCCESS);
+    EXPECT_EQ(
+        cublasGemmGroupedBatchedEx(blas_, a_op.data(), b_op.data(), m.data(), n.data(), k.data(),
+                                   alpha.data(), pointers, CUDA_R_16BF, lda.data(), pointers + 3,
+                                   CUDA_R_16BF, ldb.data(), beta.data(), pointers + 6, CUDA_R_16BF,
+                                   ldc.data(), 2, sizes.data(), CUBLAS_COMPUTE_32F),
+        CUBLAS_STATUS_SUCCESS);
     m.assign(2, 0), lda.assign(2, 0), alpha.assign(2, 9), sizes.assign(2, 7);
     EXPECT_CUDA(cudaStreamSynchronize(stream_.stream));
     const auto got = out.read();
@@ -200,8 +201,8 @@ TEST_F(Gemm, calls_that_cublas_refuses) {
   const int zero_rows = 0, two = 2, size = 1;
   const auto op = CUBLAS_OP_N;
   EXPECT_EQ(cublasGemmGroupedBatchedEx(blas_, &op, &op, &two, &zero_rows, &two, &one, nullptr,
-                                       CUDA_R_16BF, &two, nullptr, CUDA_R_16BF, &two, &zero, nullptr,
-                                       CUDA_R_16BF, &two, 1, &size, CUBLAS_COMPUTE_32F),
+                                       CUDA_R_16BF, &two, nullptr, CUDA_R_16BF, &two, &zero,
+                                       nullptr, CUDA_R_16BF, &two, 1, &size, CUBLAS_COMPUTE_32F),
             CUBLAS_STATUS_INVALID_VALUE);
   EXPECT_STREQ(cublasGetStatusString(CUBLAS_STATUS_NOT_SUPPORTED), "CUBLAS_STATUS_NOT_SUPPORTED");
   set("FAULT", "cublasGemmEx:1:13");

@@ -23,8 +23,8 @@ __global__ void places_kernel(unsigned* places, unsigned* next) {
 std::vector<unsigned> places() {
   constexpr std::size_t kThreadsOfAll = 12 * 24;
   Values<unsigned> result(kThreadsOfAll), next(std::vector<unsigned>{0});
-  EXPECT_CUDA(launch(nullptr, dim3(2, 3, 2), dim3(4, 2, 3), 0, places_kernel, result.get(),
-                     next.get()));
+  EXPECT_CUDA(
+      launch(nullptr, dim3(2, 3, 2), dim3(4, 2, 3), 0, places_kernel, result.get(), next.get()));
   return result.read();
 }
 
@@ -79,7 +79,8 @@ __global__ void rotate_kernel(int* out, bool barrier) {
   GEMBENCH_DYNAMIC_SHARED(int, values);
   values[threadIdx.x] = static_cast<int>(threadIdx.x);
   if (barrier) __syncthreads();
-  out[threadIdx.x] = values[(threadIdx.x + 1) % blockDim.x] + values[(threadIdx.x + 2) % blockDim.x];
+  out[threadIdx.x] =
+      values[(threadIdx.x + 1) % blockDim.x] + values[(threadIdx.x + 2) % blockDim.x];
 }
 
 TEST_F(Kernels, a_missing_barrier_shows_as_junk) {
@@ -335,6 +336,9 @@ __global__ void lone_shuffle_kernel() {
 __global__ void own_lane_kernel() {
   __syncwarp(~(1U << 4));
 }
+__global__ void two_masks_kernel() {
+  __syncwarp(threadIdx.x % 32 < 16 ? kAll : 0xffff0001U);
+}
 __global__ void mixed_kernel() {
   if (threadIdx.x < 16) {
     __shfl_sync(kAll, 1, 0);
@@ -353,8 +357,9 @@ TEST_F(KernelsDeathTest, blocks_that_cannot_finish_are_named_with_the_line) {
   EXPECT_DEATH(run(two_barriers_kernel), "different __syncthreads, .*kernel_test.cu:[0-9]+ and");
   EXPECT_DEATH(run(early_exit_kernel), "63 of 64 threads are at __syncthreads, 1 have exited");
   EXPECT_DEATH(run(lone_shuffle_kernel), "wait for each other");
+  EXPECT_DEATH(run(two_masks_kernel), "in a warp collective, .*kernel_test.cu:[0-9]+");
   EXPECT_DEATH(run(own_lane_kernel), "lane 4 is not in the mask");
-  EXPECT_DEATH(run(mixed_kernel), "different collectives or with different masks");
+  EXPECT_DEATH(run(mixed_kernel), "different collectives, .*kernel_test.cu:[0-9]+ and");
 }
 
 __global__ void write_kernel(char* to, std::size_t at) {

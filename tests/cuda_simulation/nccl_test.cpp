@@ -59,7 +59,7 @@ class Nccl : public SimulationTest {
 
 /// What `from` sends `to`: so many values, none for some.
 int count_of(int from, int to) {
-  return (3 * from + 5 * to) % 7;
+  return (3 * from + 5 * to + 1) % 7;
 }
 int value_of(int from, int to, int i) {
   return 10000 * from + 100 * to + i;
@@ -156,8 +156,7 @@ TEST_F(Nccl, a_group_on_two_streams_runs_after_both_and_before_both) {
     EXPECT_NCCL(ncclSend(out.get(), 1, ncclInt32, rank_, comm_, second.stream));
     EXPECT_NCCL(ncclRecv(in.get(), 1, ncclInt32, rank_, comm_, stream_->stream));
     EXPECT_NCCL(ncclGroupEnd());
-    EXPECT_CUDA(
-        cudaMemcpyAsync(copy.get(), in.get(), 4, cudaMemcpyDeviceToDevice, second.stream));
+    EXPECT_CUDA(cudaMemcpyAsync(copy.get(), in.get(), 4, cudaMemcpyDeviceToDevice, second.stream));
     EXPECT_CUDA(cudaStreamSynchronize(second.stream));
     EXPECT_EQ(copy.read()[0], 0x01010101) << order;
   }

@@ -27,8 +27,8 @@ TEST(Plugin, runs_a_kernel_and_counts_it) {
   void* plugin = dlopen(GEMBENCH_TEST_PLUGIN, RTLD_NOW | RTLD_LOCAL);
   ASSERT_NE(plugin, nullptr) << dlerror();
   EXPECT_EQ(function_of<int(int)>(plugin, "doubled_on_the_device")(21), 42);
-  const auto* count = function_of<const GembenchSimulationCounters*()>(
-      plugin, "gembench_simulation_counters")();
+  const auto* count =
+      function_of<const GembenchSimulationCounters*()>(plugin, "gembench_simulation_counters")();
   EXPECT_EQ(count->launches, 1);
   EXPECT_EQ(count->live_bytes, 0);
 }

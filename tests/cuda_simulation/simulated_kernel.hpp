@@ -1,5 +1,5 @@
-// First in every CUDA source that is compiled for the CPU: what the toolkit's headers leave to nvcc.
-// Deadlocks of a block, wrong masks and the like end the process with a message.
+// First in every CUDA source that is compiled for the CPU: what the toolkit's headers leave to
+// nvcc. Deadlocks of a block, wrong masks and the like end the process with a message.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -30,10 +30,10 @@ template <class... P>
 std::function<void()> bind_arguments(const void* kernel, void** arguments) {
   auto* function = reinterpret_cast<void (*)(P...)>(const_cast<void*>(kernel));
   return [&]<std::size_t... I>(std::index_sequence<I...>) {
-    std::tuple<std::remove_cv_t<P>...> copies(
-        *static_cast<std::remove_cv_t<P>*>(arguments[I])...);
+    std::tuple<std::remove_cv_t<P>...> copies(*static_cast<std::remove_cv_t<P>*>(arguments[I])...);
     return std::function<void()>([function, copies] { std::apply(function, copies); });
-  }(std::index_sequence_for<P...>());
+  }
+  (std::index_sequence_for<P...>());
 }
 
 /// A value of up to 8 bytes as it lies in a lane's register.
@@ -104,16 +104,16 @@ T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32,
                    GembenchPlace where = GembenchPlace::current()) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   const int source = lane + static_cast<int>(delta);
-  return gembench::simulation::shuffle(
-      mask, value, source >= (lane / width + 1) * width ? lane : source, where);
+  return gembench::simulation::shuffle(mask, value,
+                                       source >= (lane / width + 1) * width ? lane : source, where);
 }
 template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = 32,
                   GembenchPlace where = GembenchPlace::current()) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   const int source = lane ^ lanes;
-  return gembench::simulation::shuffle(
-      mask, value, source >= (lane / width + 1) * width ? lane : source, where);
+  return gembench::simulation::shuffle(mask, value,
+                                       source >= (lane / width + 1) * width ? lane : source, where);
 }
 inline unsigned __ballot_sync(unsigned mask, int predicate,
                               GembenchPlace where = GembenchPlace::current()) {

@@ -27,8 +27,8 @@ std::vector<int> sequence() {
   const TestStream streams[3];
   for (int i = 0; i < 3; ++i) {
     for (int s = 0; s < 3; ++s) {
-      EXPECT_CUDA(launch(streams[s].stream, 1, 1, 0, append_kernel, list.get(), length.get(),
-                         10 * s + i));
+      EXPECT_CUDA(
+          launch(streams[s].stream, 1, 1, 0, append_kernel, list.get(), length.get(), 10 * s + i));
     }
   }
   EXPECT_CUDA(cudaStreamSynchronize(streams[1].stream));
@@ -104,8 +104,8 @@ TEST_F(Streams, an_event_stands_for_its_last_record_before_the_wait) {
     const Values<int> value(1), early(1);
     const TestStream a, b;
     const TestEvent event;
-    EXPECT_CUDA(cudaEventQuery(event.event));                      // never recorded: complete
-    EXPECT_CUDA(cudaStreamWaitEvent(b.stream, event.event));       // and nobody waits for it
+    EXPECT_CUDA(cudaEventQuery(event.event));                 // never recorded: complete
+    EXPECT_CUDA(cudaStreamWaitEvent(b.stream, event.event));  // and nobody waits for it
     EXPECT_CUDA(launch(a.stream, 1, 1, 0, set_kernel, value.get(), 1));
     EXPECT_CUDA(cudaEventRecord(event.event, a.stream));
     EXPECT_CUDA(cudaStreamWaitEvent(b.stream, event.event));

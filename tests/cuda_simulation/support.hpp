@@ -45,7 +45,8 @@ class Values {
  public:
   explicit Values(std::size_t n, bool pinned = false) : n_(n), pinned_(pinned) {
     void* memory = nullptr;
-    EXPECT_CUDA(pinned ? cudaMallocHost(&memory, n * sizeof(T)) : cudaMalloc(&memory, n * sizeof(T)));
+    EXPECT_CUDA(pinned ? cudaMallocHost(&memory, n * sizeof(T))
+                       : cudaMalloc(&memory, n * sizeof(T)));
     begin_ = static_cast<T*>(memory);
   }
   explicit Values(const std::vector<T>& from) : Values(from.size()) {
