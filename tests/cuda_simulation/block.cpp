@@ -11,16 +11,23 @@
 #include "tests/cuda_simulation/environment.hpp"
 #include "tests/cuda_simulation/fiber.hpp"
 
+// Kernels see these as constants, and for one CUDA thread they are. They are set at every switch.
+extern "C" {
+uint3 threadIdx{}, blockIdx{};
+dim3 blockDim, gridDim;
+extern const int warpSize = gembench::simulation::kWarp;
+}
+
 namespace gembench::simulation {
 
-ThreadView* running_thread = nullptr;
-BlockView running_block;
+void* dynamic_shared = nullptr;
 
 namespace {
 
 enum class State : unsigned char { unstarted, running, ready, at_barrier, in_collective, exited };
 
-struct Thread : ThreadView {
+struct Thread {
+  uint3 index{};
   unsigned number = 0;  // in the block, x fastest
   State state = State::unstarted;
   Collective kind{};
@@ -49,15 +56,19 @@ std::vector<Thread*> ready;
 std::vector<Fiber*> idle;
 std::deque<Fiber> fibers;
 Fiber* running_fiber = nullptr;
+Thread* running_thread = nullptr;
 
-Thread& current() {
-  return static_cast<Thread&>(*running_thread);
+/// From here on this fiber is `thread`.
+void become(Thread& thread) {
+  thread.state = State::running;
+  running_thread = &thread;
+  threadIdx = thread.index;
 }
 
 [[noreturn]] void give_up(const std::string& problem) {
-  const auto& b = running_block.index;
-  std::fprintf(stderr, "CUDA simulation: kernel %s, block (%u, %u, %u): %s\n", grid->name.c_str(), b.x,
-               b.y, b.z, problem.c_str());
+  const auto& b = blockIdx;
+  std::fprintf(stderr, "CUDA simulation: kernel %s, block (%u, %u, %u): %s\n", grid->name.c_str(),
+               b.x, b.y, b.z, problem.c_str());
   std::fflush(stderr);
   std::abort();
 }
@@ -72,10 +83,10 @@ std::string place(const std::source_location& where) {
   for (const Thread& thread : threads) {
     if (thread.state != State::at_barrier && thread.state != State::in_collective) continue;
     if (++shown > 4) break;  // an example says as much as all
-    problem += "\n  thread " + std::to_string(thread.number) +
-               (thread.state == State::at_barrier ? " at __syncthreads, "
-                                                  : " in a warp collective, ") +
-               place(thread.where);
+    problem +=
+        "\n  thread " + std::to_string(thread.number) +
+        (thread.state == State::at_barrier ? " at __syncthreads, " : " in a warp collective, ") +
+        place(thread.where);
   }
   problem += "\n  " + std::to_string(at_barrier) + " of " + std::to_string(threads.size()) +
              " threads are at __syncthreads, " + std::to_string(exited) + " have exited";
@@ -99,7 +110,8 @@ class DynamicShared {
   void fill() { std::memset(begin_, kJunkByte, bytes_ + kGuardBytes); }
   [[nodiscard]] bool overrun() const {
     const auto* guard = static_cast<const unsigned char*>(begin_) + bytes_;
-    return std::any_of(guard, guard + kGuardBytes, [](unsigned char byte) { return byte != kJunkByte; });
+    return std::any_of(guard, guard + kGuardBytes,
+                       [](unsigned char byte) { return byte != kJunkByte; });
   }
 
  private:
@@ -132,7 +144,7 @@ Thread* take_ready() {
 
 /// Leaves the running thread, which waits, until it was released.
 void wait_for_release() {
-  Thread& self = current();
+  Thread& self = *running_thread;
   if (Thread* next = take_ready()) {
     switch_to(*next->fiber);
   } else if (started < order.size()) {
@@ -140,8 +152,7 @@ void wait_for_release() {
   } else {
     report_deadlock();
   }
-  self.state = State::running;
-  running_thread = &self;
+  become(self);
 }
 
 void release(Thread& thread) {
@@ -163,9 +174,10 @@ void complete_collective(std::size_t number, unsigned mask) {
   unsigned votes = 0;
   for (unsigned bits = part; bits != 0; bits &= bits - 1) {
     const auto lane = static_cast<unsigned>(__builtin_ctz(bits));
-    if (lanes[lane].mask != mask || lanes[lane].kind != first.kind) {
-      give_up("lanes of one warp wait in different collectives or with different masks, " +
-              place(first.where) + " and " + place(lanes[lane].where));
+    if (lanes[lane].mask != mask) return;  // it has to finish something else first
+    if (lanes[lane].kind != first.kind) {
+      give_up("lanes of one warp wait in different collectives, " + place(first.where) + " and " +
+              place(lanes[lane].where));
     }
     if (lanes[lane].value != 0) votes |= 1U << lane;
   }
@@ -203,9 +215,8 @@ void fiber_main() {
   for (;;) {
     while (ready.empty() && started < order.size()) {
       Thread& thread = threads[order[started++]];
-      thread.state = State::running;
       thread.fiber = running_fiber;
-      running_thread = &thread;
+      become(thread);
       grid->body();
       exit_thread(thread);
     }
@@ -254,7 +265,7 @@ void fill_order(std::vector<unsigned>& numbers, std::size_t count) {
 }  // namespace
 
 void block_barrier(const std::source_location& where) {
-  Thread& self = current();
+  Thread& self = *running_thread;
   self.where = where;
   self.state = State::at_barrier;
   if (++at_barrier < threads.size()) return wait_for_release();
@@ -270,7 +281,7 @@ void block_barrier(const std::source_location& where) {
 
 std::uint64_t warp_collective(Collective kind, unsigned mask, std::uint64_t value, unsigned source,
                               const std::source_location& where) {
-  Thread& self = current();
+  Thread& self = *running_thread;
   const unsigned lane = self.number % kWarp;
   if ((mask >> lane & 1U) == 0) {
     give_up("lane " + std::to_string(lane) + " is not in the mask of its own collective, " +
@@ -289,29 +300,29 @@ std::uint64_t warp_collective(Collective kind, unsigned mask, std::uint64_t valu
 }
 
 unsigned lane_of_running_thread() {
-  return current().number % kWarp;
+  return running_thread->number % kWarp;
 }
 
 void run_grid(const Grid& launched) {
   grid = &launched;
-  running_block.blocks = launched.blocks;
-  running_block.threads = launched.threads;
+  gridDim = launched.blocks;
+  blockDim = launched.threads;
   lay_out_threads(launched.threads);
   fill_order(order, threads.size());
   std::vector<unsigned> blocks;
   fill_order(blocks, std::size_t{launched.blocks.x} * launched.blocks.y * launched.blocks.z);
   DynamicShared shared(launched.shared_bytes);
-  running_block.dynamic_shared = shared.begin();
+  dynamic_shared = shared.begin();
   for (const unsigned number : blocks) {
     const dim3 size = launched.blocks;
-    running_block.index = {number % size.x, number / size.x % size.y, number / (size.x * size.y)};
+    blockIdx = {number % size.x, number / size.x % size.y, number / (size.x * size.y)};
     shared.fill();
     reset_block();
     running_fiber = &Fiber::outside();
     switch_to(idle_fiber());
     if (shared.overrun()) give_up("it wrote past the end of its dynamic shared memory");
   }
-  running_block.dynamic_shared = nullptr;
+  dynamic_shared = nullptr;
   grid = nullptr;
 }
 

@@ -23,17 +23,9 @@ constexpr std::size_t kGuardBytes = 0;
 constexpr std::size_t kGuardBytes = 64;
 #endif
 
-/// What a CUDA thread reads as threadIdx; the others are the same in a whole block.
-struct ThreadView {
-  uint3 index{};
-};
-struct BlockView {
-  uint3 index{};
-  dim3 threads, blocks;  // blockDim, gridDim
-  void* dynamic_shared = nullptr;
-};
-extern ThreadView* running_thread;
-extern BlockView running_block;
+/// Where the running block's dynamic shared memory begins. (threadIdx and its like are variables
+/// too, as the toolkit's headers declare them.)
+extern void* dynamic_shared;
 
 /// One launch: `body` is the kernel with its arguments, called once a CUDA thread.
 struct Grid {

@@ -40,8 +40,7 @@ ncclResult_t check_members(Communicator& comm) {
             [](const auto& a, const auto& b) { return a.rank < b.rank; });
   for (int rank = 0; rank < comm.size; ++rank) {
     const auto& member = members[static_cast<std::size_t>(rank)];
-    if (member.rank != rank ||
-        std::memcmp(&member.id, &comm.self.id, sizeof(ncclUniqueId)) != 0) {
+    if (member.rank != rank || std::memcmp(&member.id, &comm.self.id, sizeof(ncclUniqueId)) != 0) {
       return comm.fail(ncclInvalidArgument, "ranks or unique ids do not belong together");
     }
     for (int other = 0; other < rank; ++other) {
@@ -193,9 +192,9 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm) {
                                             " sent a message that was never received");
   }
   return wait_until([&] {
-           state.forget_sent();
-           return state.under_way.empty();
-         })
+    state.forget_sent();
+    return state.under_way.empty();
+  })
              ? ncclSuccess
              : state.fail(ncclInvalidUsage, "a message was sent that was never received");
 }

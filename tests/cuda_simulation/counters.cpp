@@ -33,7 +33,8 @@ constexpr std::array<std::pair<const char*, std::int64_t Counters::*>, 20> kFiel
     {"live_bytes", &Counters::live_bytes},
     {"peak_bytes", &Counters::peak_bytes},
 }};
-static_assert(kFields.size() * sizeof(std::int64_t) == sizeof(Counters), "every counter is written");
+static_assert(kFields.size() * sizeof(std::int64_t) == sizeof(Counters),
+              "every counter is written");
 
 /// Writes the counters to GEMBENCH_SIMULATED_COUNTERS.RANK when the process ends.
 struct Holder {

@@ -4,12 +4,12 @@
 
 /// What this process asked of the simulation since it started, or since the counters were reset.
 struct GembenchSimulationCounters {
-  std::int64_t launches;         ///< kernels
+  std::int64_t launches;          ///< kernels
   std::int64_t synchronizations;  ///< host waits: of streams, events, the device; copies that block
-  std::int64_t queries;          ///< of streams and events
-  std::int64_t allocations;      ///< device memory
+  std::int64_t queries;           ///< of streams and events
+  std::int64_t allocations;       ///< device memory
   std::int64_t host_allocations;  ///< pinned
-  std::int64_t frees;            ///< of both
+  std::int64_t frees;             ///< of both
   std::int64_t copies, copied_bytes;
   std::int64_t pageable_copies;  ///< cudaMemcpyAsync to or from memory that is not pinned
   std::int64_t sets;

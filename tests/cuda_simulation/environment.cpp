@@ -22,7 +22,8 @@ std::map<std::string, int, std::less<>> calls;
 bool loaded = false;
 
 [[noreturn]] void refuse(const char* variable, std::string_view value) {
-  std::fprintf(stderr, "CUDA simulation: %s=%.*s cannot be read: see tests/cuda_simulation/README.md\n",
+  std::fprintf(stderr,
+               "CUDA simulation: %s=%.*s cannot be read: see tests/cuda_simulation/README.md\n",
                variable, static_cast<int>(value.size()), value.data());
   std::exit(2);
 }
@@ -62,12 +63,9 @@ std::vector<std::string> split(const std::string& joined, char separator) {
 void read_orders() {
   constexpr const char* kStreams = "GEMBENCH_SIMULATED_ORDER";
   constexpr const char* kBlocks = "GEMBENCH_SIMULATED_BLOCKS";
-  const std::map<std::string, Order, std::less<>> orders = {{"", Order::late},
-                                                            {"eager", Order::eager},
-                                                            {"late", Order::late},
-                                                            {"greedy", Order::greedy},
-                                                            {"reverse", Order::reverse},
-                                                            {"random", Order::random}};
+  const std::map<std::string, Order, std::less<>> orders = {
+      {"", Order::late},         {"eager", Order::eager},     {"late", Order::late},
+      {"greedy", Order::greedy}, {"reverse", Order::reverse}, {"random", Order::random}};
   const std::map<std::string, BlockOrder, std::less<>> block_orders = {
       {"", {BlockOrder::forward}},
       {"forward", {BlockOrder::forward}},

@@ -74,10 +74,9 @@ const float* as_floats(const void* matrix, cudaDataType type, Extent& extent,
 bool multiply(const Shape& s, const Types& types, const void* a, const void* b, void* c) {
   static std::vector<float> a_copy, b_copy, c_copy;
   Extent a_extent = extent_of_a(s), b_extent = extent_of_b(s), c_extent = extent_of_c(s);
-  const std::pair<const void*, std::size_t> ranges[] = {
-      {a, a_extent.values() * bytes_of(types.a)},
-      {b, b_extent.values() * bytes_of(types.b)},
-      {c, c_extent.values() * bytes_of(types.c)}};
+  const std::pair<const void*, std::size_t> ranges[] = {{a, a_extent.values() * bytes_of(types.a)},
+                                                        {b, b_extent.values() * bytes_of(types.b)},
+                                                        {c, c_extent.values() * bytes_of(types.c)}};
   for (const auto& [at, bytes] : ranges) {
     if (Memory::space_of(at, bytes) == Space::device) continue;
     say("cuBLAS was given a matrix that does not lie in device memory");
@@ -99,8 +98,7 @@ bool multiply(const Shape& s, const Types& types, const void* a, const void* b, 
     }
   }
   if (dnnl_sgemm(b_transposed, a_transposed, s.n, s.m, s.k, s.alpha, b_values, b_extent.leading,
-                 a_values, a_extent.leading, s.beta, c_values,
-                 c_extent.leading) != dnnl_success) {
+                 a_values, a_extent.leading, s.beta, c_values, c_extent.leading) != dnnl_success) {
     say("oneDNN refuses a matrix product");
     std::abort();
   }
@@ -251,8 +249,14 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t a_op, cubla
                             cublasComputeType_t compute, cublasGemmAlgo_t /*algorithm*/) {
   if (const auto status = enter_blas("cublasGemmEx", handle)) return status;
   const Types types{a_type, b_type, c_type};
-  const Shape shape{a_op, b_op, m,   n,
-                    k,    lda,  ldb, ldc,
+  const Shape shape{a_op,
+                    b_op,
+                    m,
+                    n,
+                    k,
+                    lda,
+                    ldb,
+                    ldc,
                     *static_cast<const float*>(alpha),
                     *static_cast<const float*>(beta)};
   if (const auto status = check_types(types, compute, false)) return status;
@@ -274,8 +278,14 @@ cublasStatus_t cublasGemmBatchedEx(cublasHandle_t handle, cublasOperation_t a_op
                                    cublasGemmAlgo_t /*algorithm*/) {
   if (const auto status = enter_blas("cublasGemmBatchedEx", handle)) return status;
   const Types types{a_type, b_type, c_type};
-  const Shape shape{a_op, b_op, m,   n,
-                    k,    lda,  ldb, ldc,
+  const Shape shape{a_op,
+                    b_op,
+                    m,
+                    n,
+                    k,
+                    lda,
+                    ldb,
+                    ldc,
                     *static_cast<const float*>(alpha),
                     *static_cast<const float*>(beta)};
   if (const auto status = check_types(types, compute, false)) return status;
@@ -298,8 +308,14 @@ cublasStatus_t cublasGemmGroupedBatchedEx(
   if (groups < 0) return CUBLAS_STATUS_INVALID_VALUE;
   std::vector<Shape> shapes;
   for (int g = 0; g < groups; ++g) {
-    const Shape shape{a_op[g], b_op[g], m[g],   n[g],
-                      k[g],    lda[g],  ldb[g], ldc[g],
+    const Shape shape{a_op[g],
+                      b_op[g],
+                      m[g],
+                      n[g],
+                      k[g],
+                      lda[g],
+                      ldb[g],
+                      ldc[g],
                       static_cast<const float*>(alpha)[g],
                       static_cast<const float*>(beta)[g]};
     // Stricter than cuBLAS may be: a group without work must be left out.

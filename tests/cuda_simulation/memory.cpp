@@ -77,7 +77,8 @@ cudaError_t release(void* memory, Space space) {
   }
   check_guard(place->first, place->second);
   ++counters().frees;
-  if (space == Space::device) counters().live_bytes -= static_cast<std::int64_t>(place->second.bytes);
+  if (space == Space::device)
+    counters().live_bytes -= static_cast<std::int64_t>(place->second.bytes);
   blocks().erase(place);
   std::free(memory);
   return cudaSuccess;

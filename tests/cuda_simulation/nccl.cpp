@@ -84,8 +84,8 @@ bool advance_receive(Message& message) {
     MPI_Get_count(&status, MPI_BYTE, &bytes);
     char* to = message.at;
     if (static_cast<std::size_t>(bytes) != message.bytes) {
-      comm.fail(ncclInvalidUsage, "expected " + describe(message) + ", got " +
-                                      std::to_string(bytes));
+      comm.fail(ncclInvalidUsage,
+                "expected " + describe(message) + ", got " + std::to_string(bytes));
       message.other.resize(static_cast<std::size_t>(bytes));
       to = message.other.data();
     }

@@ -23,9 +23,8 @@ Scheduler& Scheduler::instance() {
 
 std::shared_ptr<Queue> Scheduler::make_queue() {
   // A destroyed stream's queue goes when its work is done and nobody holds a ticket of it.
-  std::erase_if(queues_, [](const Shared& queue) {
-    return queue.use_count() == 1 && queue->work_.empty();
-  });
+  std::erase_if(queues_,
+                [](const Shared& queue) { return queue.use_count() == 1 && queue->work_.empty(); });
   queues_.push_back(std::make_shared<Queue>(made_++));
   return queues_.back();
 }
@@ -135,7 +134,7 @@ void Scheduler::wait_for_all() {
 }
 
 void Scheduler::poll(const Ticket& ticket) {
-  if (!ticket.done()) step(ticket);
+  if (!ticket.done() && !step(ticket)) sched_yield();  // other ranks may share this core
 }
 
 }  // namespace gembench::simulation

@@ -121,10 +121,9 @@ inline unsigned __float_as_uint(float value) {
 
 /// ns of the host's clock.
 inline unsigned long long gembench_simulated_timer() {
-  return static_cast<unsigned long long>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(
-          std::chrono::steady_clock::now().time_since_epoch())
-          .count());
+  return static_cast<unsigned long long>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                             std::chrono::steady_clock::now().time_since_epoch())
+                                             .count());
 }
 inline long long clock64() {
   return static_cast<long long>(gembench_simulated_timer());

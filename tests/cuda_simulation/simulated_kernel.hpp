@@ -1,10 +1,10 @@
-// First in every CUDA source that is compiled for the CPU: what the toolkit's headers leave to nvcc.
-// Deadlocks of a block, wrong masks and the like end the process with a message.
+// First in every CUDA source that is compiled for the CPU: what the toolkit's headers leave to
+// nvcc. Deadlocks of a block, wrong masks and the like end the process with a message.
 #pragma once
 
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
-#include <device_launch_parameters.h>  // before the names in it become macros
+#include <device_launch_parameters.h>
 
 #include <cstdint>
 #include <cstring>
@@ -16,16 +16,11 @@
 
 #include "tests/cuda_simulation/block.hpp"
 
-#define threadIdx (::gembench::simulation::running_thread->index)
-#define blockIdx (::gembench::simulation::running_block.index)
-#define blockDim (::gembench::simulation::running_block.threads)
-#define gridDim (::gembench::simulation::running_block.blocks)
-#define warpSize 32
 #define __launch_bounds__(...)
 #undef __shared__
 #define __shared__ static
 #define GEMBENCH_DYNAMIC_SHARED(type, name) \
-  type* const name = static_cast<type*>(::gembench::simulation::running_block.dynamic_shared)
+  type* const name = static_cast<type*>(::gembench::simulation::dynamic_shared)
 #define GEMBENCH_GLOBAL_TIMER() gembench_simulated_timer()
 #define cudaLaunchKernelEx gembench_simulated_launch
 
@@ -35,10 +30,10 @@ template <class... P>
 std::function<void()> bind_arguments(const void* kernel, void** arguments) {
   auto* function = reinterpret_cast<void (*)(P...)>(const_cast<void*>(kernel));
   return [&]<std::size_t... I>(std::index_sequence<I...>) {
-    std::tuple<std::remove_cv_t<P>...> copies(
-        *static_cast<std::remove_cv_t<P>*>(arguments[I])...);
+    std::tuple<std::remove_cv_t<P>...> copies(*static_cast<std::remove_cv_t<P>*>(arguments[I])...);
     return std::function<void()>([function, copies] { std::apply(function, copies); });
-  }(std::index_sequence_for<P...>());
+  }
+  (std::index_sequence_for<P...>());
 }
 
 /// A value of up to 8 bytes as it lies in a lane's register.
@@ -90,14 +85,14 @@ inline void __syncwarp(unsigned mask = ~0U, GembenchPlace where = GembenchPlace:
   gembench::simulation::warp_collective(gembench::simulation::Collective::sync, mask, 0, 0, where);
 }
 template <class T>
-T __shfl_sync(unsigned mask, T value, int source, int width = warpSize,
+T __shfl_sync(unsigned mask, T value, int source, int width = 32,
               GembenchPlace where = GembenchPlace::current()) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   return gembench::simulation::shuffle(mask, value, lane / width * width + (source & (width - 1)),
                                        where);
 }
 template <class T>
-T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32,
                  GembenchPlace where = GembenchPlace::current()) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   const int source = lane - static_cast<int>(delta);
@@ -105,20 +100,20 @@ T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
                                        where);
 }
 template <class T>
-T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
+T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32,
                    GembenchPlace where = GembenchPlace::current()) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   const int source = lane + static_cast<int>(delta);
-  return gembench::simulation::shuffle(
-      mask, value, source >= (lane / width + 1) * width ? lane : source, where);
+  return gembench::simulation::shuffle(mask, value,
+                                       source >= (lane / width + 1) * width ? lane : source, where);
 }
 template <class T>
-T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = warpSize,
+T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = 32,
                   GembenchPlace where = GembenchPlace::current()) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   const int source = lane ^ lanes;
-  return gembench::simulation::shuffle(
-      mask, value, source >= (lane / width + 1) * width ? lane : source, where);
+  return gembench::simulation::shuffle(mask, value,
+                                       source >= (lane / width + 1) * width ? lane : source, where);
 }
 inline unsigned __ballot_sync(unsigned mask, int predicate,
                               GembenchPlace where = GembenchPlace::current()) {
