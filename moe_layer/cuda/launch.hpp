@@ -23,10 +23,9 @@ template <class... P, class... A>
 cudaError_t launch(cudaStream_t stream, std::size_t blocks, unsigned threads, void (*kernel)(P...),
                    A... arguments) {
   if (blocks == 0) return cudaSuccess;
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(blocks));
-  config.blockDim = dim3(threads);
-  config.stream = stream;
+  // Grid, block, dynamic shared memory, stream, no attributes.
+  const cudaLaunchConfig_t config{
+      dim3(static_cast<unsigned>(blocks)), dim3(threads), 0, stream, nullptr, 0};
   return cudaLaunchKernelEx(&config, kernel, static_cast<P>(arguments)...);
 }
 
