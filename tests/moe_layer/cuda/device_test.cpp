@@ -19,7 +19,7 @@ TEST(CudaLayers, outputs_equal_the_reference_in_every_order_of_streams_and_block
       const Simulated blocks("GEMBENCH_SIMULATED_BLOCKS", order == "random:1" ? "shuffle:1"
                                                           : order == "late"   ? "reverse"
                                                                               : "forward");
-      CudaRig rig(small_model(1), dtype, kTokens);
+      CudaRig rig(small_model(2), dtype, kTokens);
       const Placement placement = random_placement(rig.model, rig.comm.size(), 2);
       const CheckOutcome outcome = rig.check(placement);
       EXPECT_TRUE(outcome.passed) << order << ": " << outcome.message;

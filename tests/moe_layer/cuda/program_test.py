@@ -173,6 +173,10 @@ class Failures(CudaTest):
         self.fails(1, 4, *RUN, "--timeout", "60", env=simulated(FAULT="ncclGroupEnd:30:3:1"),
                    says=["GPU 1 of rank 1", "ncclGroupEnd failed (layer "])
 
+    def test_a_kernel_that_faults_is_noticed_at_the_next_wait(self):
+        self.fails(1, 2, *RUN, "--timeout", "60", env=simulated(FAULT="execution:400:700:1"),
+                   says=["GPU 1 of rank 1", " failed (layer ", "illegal memory access"])
+
     def test_what_does_not_fit_the_device_is_refused(self):
         self.fails(2, 1, *RUN, "--clock", "cpu-time", says=["--clock cpu-time"])
         self.fails(2, 1, *[w for w in RUN if w not in ("--device", "cuda")], "--lock-clocks", "9",
