@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Shows that the tests of the CUDA device find mistakes: makes one after another in a copy of its
 sources, rebuilds the file, and runs the test that should fail. Prints a table; exit 1 when a mistake
-is missed. mutations.py BUILD_FOLDER [PART OF A NAME]"""
+is missed. mutations.py BUILD_FOLDER [REGULAR EXPRESSION OF NAMES]"""
 
 import json
 import pathlib
@@ -203,7 +203,7 @@ def main():
         bench = Bench(build, pathlib.Path(folder))
         print(f"{'mistake':<52} {'file':<20} {'ranks':>5}  found by")
         for name, file, old, new, tests, ranks in MUTATIONS:
-            if wanted not in name:
+            if not re.search(wanted, name):
                 continue
             text = (SOURCES / file).read_text()
             if text.count(old) != 1:
