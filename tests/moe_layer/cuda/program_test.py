@@ -101,7 +101,7 @@ class Runs(CudaTest):
         # Also when the job fails on one rank, and when it is asked to end.
         log.unlink()
         self.fails(3, 1, *RUN, "--lock-clocks", "1200", "--overwrite",
-                   env=[*env, "GEMBENCH_SIMULATED_MEMORY=100000000"], says=["GPU"])
+                   env=[*env, "GEMBENCH_SIMULATED_MEMORY=45000000"], says=["GPU"])
         self.assertEqual(log.read_text().splitlines(), ["lock 0 1200 1200", "reset 0"])
         log.unlink()
         long = [word if word != "8" else "4000" for word in RUN]
@@ -162,7 +162,7 @@ class Failures(CudaTest):
             self.assertIn(part, done.stderr)
 
     def test_out_of_memory_before_and_while_it_is_taken(self):
-        self.fails(3, 2, *RUN, env=simulated(MEMORY=80_000_000),
+        self.fails(3, 2, *RUN, env=simulated(MEMORY=40_000_000),
                    says=["GPU", "--tokens", "--scale"])
         self.fails(3, 2, *RUN, env=simulated(FAULT="cudaMalloc:20:2:1"),
                    says=["GPU 1 of rank 1", "MiB of device memory are needed", "--tokens"])
