@@ -173,7 +173,8 @@ class Bench:
         command = ["mpirun", "--oversubscribe", "--bind-to", "none", "--allow-run-as-root", "-n",
                    str(ranks), program, f"--gtest_filter={tests}"]
         environment = {"GEMBENCH_TEST_SECONDS": str(SECONDS), "GEMBENCH_SIMULATED_TIMEOUT": "10",
-                       "OMPI_MCA_mpi_yield_when_idle": "1", "OMP_NUM_THREADS": "1"}
+                       "OMPI_MCA_mpi_yield_when_idle": "1", "OMP_NUM_THREADS": "1",
+                       "GTEST_COLOR": "no"}
         words = ["env", *[f"{name}={value}" for name, value in environment.items()], *command]
         try:
             done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS + 20,
