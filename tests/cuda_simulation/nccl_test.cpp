@@ -221,6 +221,10 @@ TEST_F(Nccl, a_communicator_can_be_made_without_waiting) {
 TEST_F(Nccl, calls_that_nccl_refuses) {
   make_communicator();
   const Values<int> memory(2);
+  void* registered = nullptr;
+  EXPECT_NCCL(ncclMemAlloc(&registered, 64));
+  EXPECT_CUDA(cudaMemset(registered, 0, 64));
+  EXPECT_NCCL(ncclMemFree(registered));
   int host = 0;
   const auto send = [&](void* from, std::size_t count, int peer) {
     return ncclSend(from, count, ncclInt32, peer, comm_, stream_->stream);
