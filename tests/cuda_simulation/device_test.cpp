@@ -42,6 +42,28 @@ TEST_F(Device, says_that_it_is_none) {
   EXPECT_STREQ(cudaGetErrorString(cudaErrorMemoryAllocation), "out of memory");
 }
 
+TEST_F(Device, versions_are_those_of_the_headers) {
+  int driver = 0, runtime = 0;
+  EXPECT_CUDA(cudaDriverGetVersion(&driver));
+  EXPECT_CUDA(cudaRuntimeGetVersion(&runtime));
+  EXPECT_EQ(driver, CUDART_VERSION);
+  EXPECT_EQ(runtime, CUDART_VERSION);
+}
+
+TEST_F(Device, pinned_memory_by_either_call_may_be_copied_without_waiting) {
+  void *by_flags = nullptr, *plain = nullptr;
+  EXPECT_CUDA(cudaHostAlloc(&by_flags, 8, cudaHostAllocPortable));
+  EXPECT_CUDA(cudaMallocHost(&plain, 8));
+  const Values<char> device(8);
+  const TestStream s;
+  EXPECT_CUDA(cudaMemcpyAsync(device.get(), by_flags, 8, cudaMemcpyHostToDevice, s.stream));
+  EXPECT_CUDA(cudaMemcpyAsync(plain, device.get(), 8, cudaMemcpyDeviceToHost, s.stream));
+  EXPECT_EQ(counters().pageable_copies, 0);
+  EXPECT_CUDA(cudaFreeHost(by_flags));  // waits for the copies
+  EXPECT_EQ(static_cast<unsigned char*>(plain)[7], 0xCD);
+  EXPECT_CUDA(cudaFreeHost(plain));
+}
+
 TEST_F(Device, memory_is_junk_at_first_and_runs_out) {
   set("MEMORY", "1000");
   const auto before = counters().live_bytes;

@@ -92,11 +92,7 @@ bool multiply(const Shape& s, const Types& types, const void* a, const void* b, 
   // Row-major products are those of the transposed matrices, which column-major ones are.
   const char a_transposed = s.a_op == CUBLAS_OP_N ? 'N' : 'T';
   const char b_transposed = s.b_op == CUBLAS_OP_N ? 'N' : 'T';
-  if (s.beta == 0) {  // C may hold anything then, NaN too
-    for (int column = 0; column < s.n; ++column) {
-      std::fill_n(c_values + std::ptrdiff_t{column} * c_extent.leading, s.m, 0.0F);
-    }
-  }
+  // Without beta oneDNN does not read C, as cuBLAS does not: it may hold anything.
   if (dnnl_sgemm(b_transposed, a_transposed, s.n, s.m, s.k, s.alpha, b_values, b_extent.leading,
                  a_values, a_extent.leading, s.beta, c_values, c_extent.leading) != dnnl_success) {
     say("oneDNN refuses a matrix product");

@@ -187,6 +187,20 @@ TEST_F(Gemm, batches_share_a_shape) {
   EXPECT_EQ(out.read(), (std::vector<float>{3, 8}));
 }
 
+TEST_F(Gemm, a_handle_has_a_stream_a_workspace_and_a_version) {
+  cudaStream_t stream = nullptr;
+  EXPECT_EQ(cublasGetStream(blas_, &stream), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(stream, stream_.stream);
+  const Values<char> workspace(1024);
+  EXPECT_EQ(cublasSetWorkspace(blas_, workspace.get(), 1024), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(cublasSetWorkspace(blas_, workspace.get(), 1025), CUBLAS_STATUS_INVALID_VALUE);
+  EXPECT_EQ(cublasSetWorkspace(blas_, &stream, 8), CUBLAS_STATUS_INVALID_VALUE);
+  EXPECT_EQ(cublasSetMathMode(blas_, CUBLAS_DEFAULT_MATH), CUBLAS_STATUS_SUCCESS);
+  int version = 0;
+  EXPECT_EQ(cublasGetVersion(nullptr, &version), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(version, CUBLAS_VERSION);
+}
+
 TEST_F(Gemm, calls_that_cublas_refuses) {
   const float one = 1, zero = 0;
   const auto call = [&](int m, int lda, cudaDataType c_type, cublasComputeType_t compute) {

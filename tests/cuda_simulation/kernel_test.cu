@@ -314,6 +314,18 @@ TEST_F(Kernels, launches_that_no_gpu_takes_are_refused) {
   EXPECT_EQ(counters().launches, 0);
 }
 
+TEST_F(Kernels, as_many_blocks_fit_a_multiprocessor_as_threads_and_shared_memory_allow) {
+  const auto blocks = [](int threads, std::size_t shared) {
+    int fit = -1;
+    EXPECT_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, empty_kernel, threads, shared));
+    return fit;
+  };
+  EXPECT_EQ(blocks(1024, 0), 2);
+  EXPECT_EQ(blocks(32, 0), 32);
+  EXPECT_EQ(blocks(256, 100 << 10), 2);
+  EXPECT_EQ(blocks(2048, 0), 0);
+}
+
 __global__ void half_barrier_kernel() {
   if (threadIdx.x < 16) __syncthreads();
   if (threadIdx.x >= 16) __syncwarp(0xffffffffU);

@@ -152,13 +152,16 @@ TEST_F(Nccl, a_group_on_two_streams_runs_after_both_and_before_both) {
     const TestStream second;
     const Values<int> out(std::vector<int>{0}), in(1), copy(1);
     EXPECT_CUDA(cudaMemsetAsync(out.get(), 1, 4, second.stream));
+    EXPECT_CUDA(cudaMemsetAsync(in.get(), 2, 4, stream_->stream));  // what is received comes later
     EXPECT_NCCL(ncclGroupStart());
     EXPECT_NCCL(ncclSend(out.get(), 1, ncclInt32, rank_, comm_, second.stream));
     EXPECT_NCCL(ncclRecv(in.get(), 1, ncclInt32, rank_, comm_, stream_->stream));
     EXPECT_NCCL(ncclGroupEnd());
     EXPECT_CUDA(cudaMemcpyAsync(copy.get(), in.get(), 4, cudaMemcpyDeviceToDevice, second.stream));
     EXPECT_CUDA(cudaStreamSynchronize(second.stream));
+    EXPECT_CUDA(cudaStreamSynchronize(stream_->stream));
     EXPECT_EQ(copy.read()[0], 0x01010101) << order;
+    EXPECT_EQ(in.read()[0], 0x01010101) << order;
   }
 }
 
@@ -221,6 +224,10 @@ TEST_F(Nccl, a_communicator_can_be_made_without_waiting) {
 TEST_F(Nccl, calls_that_nccl_refuses) {
   make_communicator();
   const Values<int> memory(2);
+  void* registered = nullptr;
+  EXPECT_NCCL(ncclMemAlloc(&registered, 64));
+  EXPECT_CUDA(cudaMemset(registered, 0, 64));
+  EXPECT_NCCL(ncclMemFree(registered));
   int host = 0;
   const auto send = [&](void* from, std::size_t count, int peer) {
     return ncclSend(from, count, ncclInt32, peer, comm_, stream_->stream);

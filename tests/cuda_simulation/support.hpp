@@ -28,7 +28,10 @@ class SimulationTest : public testing::Test {
     setenv(("GEMBENCH_SIMULATED_" + name).c_str(), value.c_str(), 1);
     gembench_simulation_reload();
   }
-  void SetUp() override { gembench_simulation_reset_counters(); }
+  void SetUp() override {
+    gembench_simulation_reset_counters();
+    cudaGetLastError();
+  }
   void TearDown() override {
     EXPECT_CUDA(cudaDeviceSynchronize());
     for (const auto& name : names_) unsetenv(name.c_str());
