@@ -170,7 +170,8 @@ class Failures(CudaTest):
     def test_an_error_on_one_rank_ends_all(self):
         self.fails(1, 4, *RUN, "--timeout", "60", env=simulated(FAULT="cudaLaunchKernelExC:300:700:2"),
                    says=["GPU 2 of rank 2", "failed (layer "])
-        self.fails(1, 4, *RUN, "--timeout", "60", env=simulated(FAULT="ncclGroupEnd:30:3:1"),
+        self.fails(1, 4, *RUN, "--timeout", "60", "--overwrite",
+                   env=simulated(FAULT="ncclGroupEnd:30:3:1"),
                    says=["GPU 1 of rank 1", "ncclGroupEnd failed (layer "])
 
     def test_a_kernel_that_faults_is_noticed_at_the_next_wait(self):
