@@ -40,8 +40,7 @@ class Simulated {
 };
 
 inline constexpr const char* kOrder = "GEMBENCH_SIMULATED_ORDER";
-inline const std::vector<std::string> kOrders{"eager",   "late",     "greedy",
-                                              "reverse", "random:1", "random:2"};
+inline const std::vector<std::string> kOrders{"eager", "late", "greedy", "reverse", "random:1"};
 
 inline std::unique_ptr<Device> make_simulated(const Comm& comm, const ModelShape& model,
                                               DType dtype, const std::string& transport = "auto") {
