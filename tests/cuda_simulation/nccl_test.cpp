@@ -150,17 +150,21 @@ TEST_F(Nccl, a_group_on_two_streams_runs_after_both_and_before_both) {
   for (const auto& order : kOrders) {
     set("ORDER", order);
     const TestStream second;
-    const Values<int> out(std::vector<int>{0}), in(1), copy(1);
+    const Values<int> out(std::vector<int>{0}), in(1), after_first(1), after_second(1);
     EXPECT_CUDA(cudaMemsetAsync(out.get(), 1, 4, second.stream));
     EXPECT_CUDA(cudaMemsetAsync(in.get(), 2, 4, stream_->stream));  // what is received comes later
     EXPECT_NCCL(ncclGroupStart());
     EXPECT_NCCL(ncclSend(out.get(), 1, ncclInt32, rank_, comm_, second.stream));
     EXPECT_NCCL(ncclRecv(in.get(), 1, ncclInt32, rank_, comm_, stream_->stream));
     EXPECT_NCCL(ncclGroupEnd());
-    EXPECT_CUDA(cudaMemcpyAsync(copy.get(), in.get(), 4, cudaMemcpyDeviceToDevice, second.stream));
-    EXPECT_CUDA(cudaStreamSynchronize(second.stream));
+    for (const cudaStream_t stream : {stream_->stream, second.stream}) {
+      const Values<int>& copy = stream == second.stream ? after_second : after_first;
+      EXPECT_CUDA(cudaMemcpyAsync(copy.get(), in.get(), 4, cudaMemcpyDeviceToDevice, stream));
+    }
     EXPECT_CUDA(cudaStreamSynchronize(stream_->stream));
-    EXPECT_EQ(copy.read()[0], 0x01010101) << order;
+    EXPECT_CUDA(cudaStreamSynchronize(second.stream));
+    EXPECT_EQ(after_first.read()[0], 0x01010101) << order;
+    EXPECT_EQ(after_second.read()[0], 0x01010101) << order;
     EXPECT_EQ(in.read()[0], 0x01010101) << order;
   }
 }
