@@ -134,7 +134,7 @@ constexpr Variable fact_of_rank(std::string_view name) {
 /// One number that a GPU tells, before and after the run.
 struct GpuNumber {
   Variable before, after;
-  double GpuReading::*member;
+  double GpuReading::*member = nullptr;
 };
 constexpr Variable of_gpu(std::string_view name, Type type, std::string_view units,
                           std::string_view meaning) {

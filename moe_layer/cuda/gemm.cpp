@@ -64,7 +64,7 @@ cublasStatus_t Gemm::call(const ProductGroup& group) {
 
 bool Gemm::has_groups(cudaStream_t stream, Buffer& scratch) {
   constexpr int kSide = 16;
-  constexpr std::size_t kBytes = kSide * kSide * 2;
+  constexpr std::size_t kBytes = std::size_t{2} * kSide * kSide;
   char* const at = scratch.as<char>();
   const void* const pointers[] = {at, at + kBytes, at + 2 * kBytes};
   char* const array = at + 3 * kBytes;

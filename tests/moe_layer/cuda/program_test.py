@@ -105,7 +105,7 @@ class Runs(CudaTest):
         self.assertEqual(log.read_text().splitlines(), ["lock 0 1200 1200", "reset 0"])
         log.unlink()
         long = [word if word != "8" else "4000" for word in RUN]
-        stopped = self.call(*env, "timeout", "-s", "TERM", "8",
+        stopped = self.call(*env, "timeout", "-s", "TERM", "5",
                             pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/local.sh", "-n", "1",
                             *long, "--lock-clocks", "1200", "--overwrite")
         self.assertNotEqual(stopped.returncode, 0)
