@@ -70,7 +70,11 @@ class Builder {
   }
   po::options_description ranks() {
     po::options_description d("Ranks");
-    text(d, "device", o_.device, "KIND", "cpu");
+    text(d, "device", o_.device, "KIND", "cpu, or cuda (a GPU for every rank)");
+    text(d, "transport", o_.transport, "KIND",
+         "of device cuda: nccl, mpi (also where ranks share a GPU), or auto = nccl");
+    count(d, "lock-clocks", o_.lock_clocks,
+          "MHz to hold the GPUs' clocks at while the program runs (needs the rights to)");
     text(d, "clock", o_.clock, "KIND", "auto, wall, or cpu-time (ranks share CPUs)");
     call(
         d, "slowdown", "S,S,..", "emulated slowdown of every rank, 1 = none",

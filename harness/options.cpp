@@ -74,7 +74,8 @@ void validate(const Options& o) {
   check_choice("preset", o.preset, {"serving", "bursty", "even"});
   check_choice("variability", o.variability, {"none", "low", "high"});
   check_choice("cost", o.cost, {"tokens", "experts"});
-  check_choice("device", o.device, {"cpu"});
+  check_choice("device", o.device, {"cpu", "cuda"});
+  check_choice("transport", o.transport, {"auto", "nccl", "mpi"});
   check_choice("clock", o.clock, {"auto", "wall", "cpu-time"});
   check_choice("check", o.check, {"none", "last", "all"});
   check_choice("dtype", o.dtype, {"auto", "f32", "bf16"});
@@ -84,6 +85,14 @@ void validate(const Options& o) {
   check_range("block", o.block, 1, 1e6);
   check_range("non-moe-time", o.non_moe_time, 0, 1e3);
   check_range("profile-seconds", o.profile_seconds, 0, 3600);
+  if (o.lock_clocks) check_range("lock-clocks", *o.lock_clocks, 1, 1e5);
+  if (o.device == "cpu" && (o.lock_clocks || o.transport != "auto")) {
+    throw usage_error(
+        "--lock-clocks and --transport are for GPUs: add --device cuda, or drop them");
+  }
+  if (o.device == "cuda" && o.clock == "cpu-time") {
+    throw usage_error("--clock cpu-time cannot see a GPU's work: drop it, GPUs use wall");
+  }
   if (o.plan_steps) check_range("plan-steps", *o.plan_steps, 1, 1e6);
   if (o.weight_layers) check_range("weight-layers", *o.weight_layers, 1, 65536);
   if (o.ranks) check_range("ranks", *o.ranks, 1, 65536);

@@ -45,6 +45,8 @@ struct Options {
   std::string slowdown_from;  ///< builtin:NAME or a file of factors
   double slowdown_floor = 0;  ///< share of a rank's smallest latency that no slowdown stretches
   std::string device = "cpu";
+  std::string transport = "auto";  ///< of device cuda: auto, nccl or mpi
+  std::optional<int> lock_clocks;  ///< MHz, of device cuda
   std::string clock = "auto";
   std::string check = "last";
   double non_moe_time = 0;

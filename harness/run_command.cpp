@@ -6,6 +6,7 @@
 
 #include "harness/agreement.hpp"
 #include "harness/commands.hpp"
+#include "harness/devices.hpp"
 #include "harness/dry_run.hpp"
 #include "harness/measure.hpp"
 #include "harness/report.hpp"
@@ -138,6 +139,7 @@ class Run {
     RunEnd end = measure(session, placements_, schedule_, finished_turns(comm_, reader_.get()),
                          [&](const Block& block) { writer_->write(block); });
     seconds_["measure"] = wall_seconds() - begin;
+    end.gpu_after = read_states(comm_, *session.device);
     end.profile_after = profile_again(session, profile_);
     finish(end);
   }

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "harness/devices.hpp"
 #include "harness/version.hpp"
 #include "placement/objective.hpp"
 
@@ -65,6 +66,10 @@ RunInfo describe(const Session& session, const Profile& profile,
   const auto hosts = session.comm.gather(session.place.host);
   const auto cpus = session.comm.gather(cpu_list(session.place.cpus));
   RunInfo info;
+  for (const auto& [name, value] : session.device->facts()) {
+    info.rank_facts[name] = session.comm.gather(value);
+  }
+  info.gpu_before = read_states(session.comm, *session.device);
   if (session.comm.rank() != 0) return info;
   info.shape = {static_cast<int>(placements.size()),
                 options.steps,

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "harness/agreement.hpp"
+#include "harness/devices.hpp"
 #include "harness/memory.hpp"
 #include "harness/stop.hpp"
 #include "placement/strategy.hpp"
@@ -43,10 +44,6 @@ Session::Session(const Comm& the_comm, const Options& the_options)
     slowdown = emulated_slowdown(options, comm.size());
     require_shares();
     linear = empty_placement(model.layers, comm.size(), model.experts);
-    const DType dtype = options.dtype == "auto"   ? best_cpu_dtype()
-                        : options.dtype == "bf16" ? DType::bf16
-                                                  : DType::f32;
-    device = make_cpu_device(comm, model, dtype);
     Trace none;
     none.layers = model.layers;
     none.experts = model.experts;
@@ -54,6 +51,7 @@ Session::Session(const Comm& the_comm, const Options& the_options)
     const CostModel cost(equal);
     linear = plan_linear({none, cost, 0});
   });
+  device = make_device(comm, options, model);
   choose_clock();
   load_workload();
   require_memory();
@@ -118,6 +116,12 @@ void Session::require_same_options() {
 }
 
 void Session::choose_clock() {
+  if (options.device == "cuda") {
+    clock = Clock::wall;
+    clock_reason = options.transport == "mpi" ? "a GPU's work is seen on no other clock"
+                                              : "every rank has a GPU of its own";
+    return;
+  }
   const bool own = every_rank_has_own_cpu(comm, place);
   if (options.clock == "auto") {
     clock = own ? Clock::wall : Clock::cpu_time;
@@ -160,17 +164,22 @@ void Session::require_memory() {
     const std::size_t experts = std::min(sz(model.experts), sharing * sz(linear.slots));
     const std::size_t weights =
         (sz(weight_layers) + 1) * (experts + sz(model.shared)) * device->expert_bytes();
+    const LayerLimits limits{sz(most_tokens()), sz(limits_.rows), sz(limits_.pairs)};
     const std::size_t hidden = sz(model.hidden) * 4;
     const std::size_t buffers = (3 * sz(limits_.rows) + 6 * sz(workload.tokens)) * hidden * 2;
-    memory_needed = weights + buffers;
+    memory_needed = weights + buffers + device->scratch_bytes(limits);
     const auto require = [&](const std::string& who, std::size_t needed, std::size_t left) {
       if (left == 0 || needed <= left) return;
       throw Error(ExitCode::environment,
                   fmt::format("{} on {} need {:.1f} GiB of memory and {:.1f} are left: use a "
-                              "larger --scale, fewer --layers, or --weight-layers",
+                              "larger --scale, fewer --layers or --tokens, or --weight-layers",
                               who, place.host, static_cast<double>(needed) / 0x1p30,
                               static_cast<double>(left) / 0x1p30));
     };
+    if (const std::size_t left = device->memory_left(); left > 0) {
+      require(fmt::format("rank {} and its GPU", comm.rank()), memory_needed, left);
+      return;
+    }
     require(fmt::format("{} ranks", comm.node_size()), memory_needed * sz(comm.node_size()),
             node_memory_left());
     require(fmt::format("rank {}, whose address space is limited,", comm.rank()), memory_needed,

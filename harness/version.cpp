@@ -9,6 +9,7 @@
 #include "moe_layer/clock.hpp"
 #include "moe_layer/comm.hpp"
 #include "moe_layer/cpu_gemm.hpp"
+#include "moe_layer/cuda_plugin.hpp"
 #include "results/hdf5.hpp"
 #include "results/run_file.hpp"
 
@@ -24,11 +25,12 @@ std::string build_description() {
 
 std::string version_text() {
   return fmt::format(
-      "{}\nbuild {}\nresults schema {} {}\n{}\n{}\n{}\n{}\nBoost {}.{}\nfmt {}.{}.{}\n"
+      "{}\nbuild {}\ndevices {}\nresults schema {} {}\n{}\n{}\n{}\n{}\nBoost {}.{}\nfmt {}.{}.{}\n"
       "nlohmann/json {}.{}.{}\n",
-      program_version(), build_description(), kRunSchema, kRunSchemaVersion,
-      MpiSession::library_version(), cpu_gemm_version(), h5::library_version(), hwloc_version(),
-      BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, FMT_VERSION / 10000,
+      program_version(), build_description(),
+      has_cuda_plugin() ? "cpu, cuda (where there is a driver)" : "cpu", kRunSchema,
+      kRunSchemaVersion, MpiSession::library_version(), cpu_gemm_version(), h5::library_version(),
+      hwloc_version(), BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, FMT_VERSION / 10000,
       FMT_VERSION / 100 % 100, FMT_VERSION % 100, NLOHMANN_JSON_VERSION_MAJOR,
       NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH);
 }

@@ -1,6 +1,9 @@
 #include "moe_layer/comm.hpp"
 
 #include <mpi.h>
+#if __has_include(<mpi-ext.h>)
+#include <mpi-ext.h>
+#endif
 
 #include <cstdlib>
 #include <cstring>
@@ -196,6 +199,14 @@ std::string MpiSession::library_version() {
   MPI_Get_library_version(text, &length);
   const std::string version(text, static_cast<std::size_t>(length));
   return version.substr(0, version.find(','));
+}
+
+bool MpiSession::is_cuda_aware() {
+#if defined(MPIX_CUDA_AWARE_SUPPORT) && MPIX_CUDA_AWARE_SUPPORT
+  return MPIX_Query_cuda_support() == 1;
+#else
+  return false;
+#endif
 }
 
 Launch launched_as() {

@@ -95,6 +95,8 @@ class MpiSession {
   [[noreturn]] static void abort(int exit_code);
   /// "Open MPI v4.1.4", without starting MPI.
   [[nodiscard]] static std::string library_version();
+  /// Whether this MPI takes addresses of GPU memory, as far as it says.
+  [[nodiscard]] static bool is_cuda_aware();
 };
 
 /// This process's rank and rank count as its launcher set them in the environment, before MPI

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "moe_layer/clock.hpp"
 #include "placement/error.hpp"
 
 namespace gembench {
@@ -34,6 +35,7 @@ CpuDevice::CpuDevice(const Comm& comm, const ModelShape& model, DType dtype)
       inner_(CpuGemm::kChunk * sz(model.ffn) * size_of(dtype)),
       product_(CpuGemm::kChunk * hidden_),
       seen_(sz(comm.size())),
+      first_row_(sz(comm.size())),
       row_at_(sz(comm.size())),
       pair_at_(sz(comm.size())) {}
 
@@ -53,15 +55,25 @@ Buffer CpuDevice::allocate(std::size_t bytes) {
   return {memory, bytes, std::free};
 }
 
-void CpuDevice::prepare(std::size_t max_pairs) {
+void CpuDevice::prepare(const LayerLimits& limits) {
   for (int m = 1; m <= CpuGemm::kChunk; ++m) {
     gate_.prepare(m);
     up_.prepare(m);
     down_.prepare(m);
     router_.prepare(m);
   }
-  order_.reserve(max_pairs);
-  absolute_.reserve(max_pairs);
+  order_.reserve(limits.pairs);
+  absolute_.reserve(limits.pairs);
+}
+
+std::size_t CpuDevice::scratch_bytes(const LayerLimits& limits) const {
+  return 2 * limits.pairs * sizeof(std::int32_t);
+}
+
+void CpuDevice::spin(Stream, double seconds) {
+  const double until = wall_seconds() + seconds;
+  while (wall_seconds() < until) {
+  }
 }
 
 std::size_t CpuDevice::offset_of_up() const {

@@ -29,7 +29,8 @@ class CpuDevice final : public Device {
   Stream make_stream() override { return {}; }
   void synchronize(Stream) override {}
 
-  void prepare(std::size_t max_pairs) override;
+  void prepare(const LayerLimits& limits) override;
+  std::size_t scratch_bytes(const LayerLimits& limits) const override;
 
   std::size_t expert_bytes() const override;
 
@@ -41,13 +42,19 @@ class CpuDevice final : public Device {
 
   void route(Stream, const RouteArgs& args) override;
   void pack(Stream, const PackArgs& args) override;
-  void exchange(Stream, const Buffer& send, std::span<const std::int32_t> send_rows, Buffer& recv,
-                std::span<const std::int32_t> recv_rows, std::size_t row_bytes) override {
-    comm_.all_to_all_rows(send.as<char>(), send_rows, recv.as<char>(), recv_rows, row_bytes);
+  void exchange(Stream, std::span<const RowExchange> parts) override {
+    for (const RowExchange& part : parts) {
+      comm_.all_to_all_rows(part.send->as<char>(), part.send_rows, part.recv->as<char>(),
+                            part.recv_rows, part.row_bytes);
+    }
   }
   void experts(Stream, const ExpertArgs& args) override;
   void shared_experts(Stream, const SharedArgs& args) override;
   void combine(Stream, const CombineArgs& args) override;
+  void send_weights(std::span<const Message> sends, std::span<const Message> receives) override {
+    comm_.exchange(sends, receives);
+  }
+  void spin(Stream, double seconds) override;
 
  private:
   /// Packed gate, up and down of an expert lie behind one another, each at a cache line.
@@ -73,7 +80,8 @@ class CpuDevice final : public Device {
   std::vector<std::int32_t> order_;             // pairs sorted by slot
   std::vector<std::int32_t> absolute_;          // [pair] row counted over all sources
   std::vector<std::int32_t> slot_at_;           // [slot + 1] where a slot's pairs start in order_
-  std::vector<std::int32_t> row_at_, pair_at_;  // [rank] where a destination's rows, pairs start
+  std::vector<std::int32_t> first_row_;         // [rank] where a destination's rows start
+  std::vector<std::int32_t> row_at_, pair_at_;  // [rank] where its next row and pair go
 };
 
 }  // namespace gembench

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,12 +16,24 @@
 namespace gembench {
 
 /// The seam between the layer and what computes it. Calls enqueue on a stream and return; results
-/// may be looked at after synchronize(). Nothing allocates after prepare().
+/// may be looked at after synchronize(), which also stands between two calls of the same kind.
+/// Nothing allocates after prepare().
 class Device {
  public:
   virtual ~Device() = default;
   [[nodiscard]] virtual std::string name() const = 0;  ///< e.g. "cpu: oneDNN 2.6.3 f32, .."
   [[nodiscard]] virtual DType dtype() const = 0;
+  /// What a run's file should say of this rank's device, by name ("gpu_uuid"); the same names on
+  /// every rank.
+  [[nodiscard]] virtual std::map<std::string, std::string> facts() const { return {}; }
+  [[nodiscard]] virtual bool tells_state() const { return false; }
+  [[nodiscard]] virtual DeviceState state() { return {}; }
+  /// Bytes that can still be allocated; 0 = the node's memory is the device's.
+  [[nodiscard]] virtual std::size_t memory_left() const { return 0; }
+  /// Collective: gets ready to send to the other ranks.
+  virtual void connect() {}
+  /// What follows belongs to this phase: for a profiler's timeline and for messages of errors.
+  virtual void enter([[maybe_unused]] const char* phase, [[maybe_unused]] int layer) {}
 
   [[nodiscard]] virtual Buffer allocate(std::size_t bytes) = 0;  ///< environment error when full
   virtual void upload(Buffer& to, std::size_t offset, const void* from, std::size_t bytes) = 0;
@@ -28,23 +41,30 @@ class Device {
   [[nodiscard]] virtual Stream make_stream() = 0;
   virtual void synchronize(Stream stream) = 0;
 
-  /// Makes every kernel that can be needed, before anything is timed, for up to `max_pairs`
-  /// received (token, expert) pairs.
-  virtual void prepare(std::size_t max_pairs) = 0;
+  /// Makes every kernel and all memory of its own that can be needed, before anything is timed.
+  virtual void prepare(const LayerLimits& limits) = 0;
+  /// Bytes that prepare() will take.
+  [[nodiscard]] virtual std::size_t scratch_bytes(const LayerLimits& limits) const = 0;
   [[nodiscard]] virtual std::size_t expert_bytes() const = 0;  ///< one expert in its own layout
   virtual void load_expert(Buffer& to, const PlainExpert& plain) = 0;
   [[nodiscard]] virtual std::size_t router_bytes() const = 0;  ///< a layer's router, likewise
   virtual void load_router(Buffer& to, std::span<const float> plain) = 0;  ///< [hidden][expert]
 
   virtual void route(Stream stream, const RouteArgs& args) = 0;
+  /// The only call that waits: for the counts.
   virtual void pack(Stream stream, const PackArgs& args) = 0;
-  /// All-to-all of rows that lie in device buffers, ordered by rank.
-  virtual void exchange(Stream stream, const Buffer& send, std::span<const std::int32_t> send_rows,
-                        Buffer& recv, std::span<const std::int32_t> recv_rows,
-                        std::size_t row_bytes) = 0;
+  /// All-to-all of all parts at once.
+  virtual void exchange(Stream stream, std::span<const RowExchange> parts) = 0;
   virtual void experts(Stream stream, const ExpertArgs& args) = 0;
   virtual void shared_experts(Stream stream, const SharedArgs& args) = 0;
+  /// Follows the pack() of the same layer.
   virtual void combine(Stream stream, const CombineArgs& args) = 0;
+
+  /// Weights between ranks, off the clock; every rank's messages to another in the order in which
+  /// that one receives them. Returns when all are there.
+  virtual void send_weights(std::span<const Message> sends, std::span<const Message> receives) = 0;
+  /// Keeps the stream busy, to emulate a slower rank.
+  virtual void spin(Stream stream, double seconds) = 0;
 };
 
 /// The CPU: oneDNN on one thread. `dtype` bf16 needs AVX-512 BF16: environment error otherwise.

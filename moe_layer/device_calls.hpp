@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -11,11 +12,27 @@
 /// are row-major with the last index fastest; "dtype" is the device's payload type.
 namespace gembench {
 
-/// A (token, expert) pair as it travels: 12 bytes of metadata.
+/// A (token, expert) pair as it travels: 12 bytes of metadata. The pairs of a row lie side by side.
 struct Pair {
   std::int32_t row;   ///< row within the rows its sender sends to this rank
   std::int32_t slot;  ///< slot of the expert on the receiving rank
   float weight;       ///< gate weight
+};
+
+/// The largest layer that a device is prepared for.
+struct LayerLimits {
+  std::size_t tokens = 0;  ///< of this rank
+  std::size_t rows = 0;    ///< received
+  std::size_t pairs = 0;   ///< received
+};
+
+/// What a device says of its own state. NaN or -1 = it does not say.
+struct DeviceState {
+  double clock = std::numeric_limits<double>::quiet_NaN();         ///< of the compute units, Hz
+  double memory_clock = std::numeric_limits<double>::quiet_NaN();  ///< Hz
+  double power = std::numeric_limits<double>::quiet_NaN();         ///< W
+  double temperature = std::numeric_limits<double>::quiet_NaN();   ///< degree Celsius
+  std::int64_t throttle_reasons = -1;                              ///< NVML's bit mask, 0 = none
 };
 
 /// Untyped plain weights of one expert, row-major [in][out], as generated.
@@ -43,6 +60,7 @@ struct RouteArgs {
 /// Sorts (token, expert) pairs by destination; a token is sent to a rank once.
 struct PackArgs {
   int tokens = 0;
+  int slots = 0;  ///< of a rank
   const Buffer* payload = nullptr;
   const Buffer* ids = nullptr;
   const Buffer* weights = nullptr;
@@ -50,7 +68,17 @@ struct PackArgs {
   Buffer* send_rows = nullptr;    ///< out dtype [row][hidden], by destination
   Buffer* send_pairs = nullptr;   ///< out Pair, by destination
   Buffer* row_token = nullptr;    ///< out i32 [row], local token
-  Buffer* counts = nullptr;       ///< out i32 [rank][2]: rows, pairs for every destination
+  /// Out, on the host, [rank][2 + slots]: rows, pairs, and the pairs of every slot there.
+  std::span<std::int32_t> counts;
+};
+
+/// Rows for every rank, ordered by rank, that lie in device buffers.
+struct RowExchange {
+  const Buffer* send = nullptr;
+  std::span<const std::int32_t> send_rows;  ///< [rank]
+  Buffer* recv = nullptr;
+  std::span<const std::int32_t> recv_rows;  ///< [rank]
+  std::size_t row_bytes = 0;
 };
 
 /// Grouped SwiGLU FFN over received rows; the outputs of one row's experts are weighted and summed.
@@ -58,11 +86,12 @@ struct ExpertArgs {
   std::span<const Buffer* const> slots;      ///< packed weights by slot, null = empty slot
   std::span<const std::int32_t> rows_from;   ///< [rank]
   std::span<const std::int32_t> pairs_from;  ///< [rank]
+  std::span<const std::int32_t> pairs_to;    ///< [slot], as the senders counted them
   const Buffer* rows = nullptr;              ///< dtype [row][hidden], by source
   const Buffer* pairs = nullptr;             ///< Pair, by source
   Buffer* sums = nullptr;                    ///< scratch f32 [row][hidden]
   Buffer* results = nullptr;                 ///< out dtype [row][hidden]
-  Buffer* slot_tokens = nullptr;             ///< out i32 [slot]
+  Buffer* slot_tokens = nullptr;             ///< out i32 [slot], as found in `pairs`
 };
 
 /// Shared experts: dense SwiGLU over the rank's own tokens.

@@ -80,7 +80,7 @@ MoveReport ExpertStore::hold(std::span<const Placement* const> placements) {
         }
       }
     }
-    comm_.exchange(sends, receives);
+    device_.send_weights(sends, receives);
     std::erase_if(mine, [&](const auto& held) {
       const auto& ranks = needed[static_cast<std::size_t>(held.first)];
       return !std::binary_search(ranks.begin(), ranks.end(), comm_.rank());

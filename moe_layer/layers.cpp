@@ -43,7 +43,6 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   send_rows_ = make(sent * row_bytes_);
   send_pairs_ = make(tokens * k * sizeof(Pair));
   row_token_ = make(sent * sizeof(std::int32_t));
-  counts_ = make(2 * ranks * sizeof(std::int32_t));
   recv_rows_ = make(rows * row_bytes_);
   recv_pairs_ = make(pairs * sizeof(Pair));
   sums_ = make(rows * hidden * sizeof(float));
@@ -61,11 +60,9 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
     shared_.push_back(store.shared(layer));
   }
   input_.reserve(tokens * hidden);
-  send_counts_.resize(2 * ranks);
-  recv_counts_.resize(2 * ranks);
   for (auto* split : {&rows_out_, &rows_in_, &pairs_out_, &pairs_in_}) split->resize(ranks);
   rows_to_.assign(layers * ranks, 0);
-  device.prepare(pairs);
+  device.prepare({tokens, rows, pairs});
 }
 
 void MoeLayers::use(const Placement& placement) {
@@ -78,6 +75,8 @@ void MoeLayers::use(const Placement& placement) {
   }
   slots_ = sz(placement.slots);
   slot_counts_.assign(slots_, 0);
+  send_counts_.assign(rows_out_.size() * (2 + slots_), 0);
+  recv_counts_ = send_counts_;
 }
 
 void MoeLayers::load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids) {
@@ -101,6 +100,7 @@ double MoeLayers::run_step(std::span<LayerReading> readings) {
 // prints or logs.
 LayerReading MoeLayers::run_layer(int layer) {
   const Clock clock = options_.clock;
+  device_.enter("start barrier", layer);
   comm_.barrier();
   const double t0 = read(clock);
   route(layer);
@@ -111,9 +111,10 @@ LayerReading MoeLayers::run_layer(int layer) {
   experts(layer);
   hold_back(t2);
   const double t3 = read(clock);
+  device_.enter("barrier", layer);
   comm_.barrier();
   const double t4 = read(clock);
-  combine();
+  combine(layer);
   const double t5 = read(clock);
 
   LayerReading reading;
@@ -138,7 +139,6 @@ LayerReading MoeLayers::run_layer(int layer) {
                .combine_time = kNotMeasured,
                .layer_time = kNotMeasured};
   }
-  device_.download(slot_counts_.data(), slot_tokens_, 0, slots_ * sizeof(std::int32_t));
   for (const std::int32_t tokens : slot_counts_) {
     reading.tokens += tokens;
     reading.active_experts += tokens > 0 ? 1 : 0;
@@ -148,20 +148,24 @@ LayerReading MoeLayers::run_layer(int layer) {
     if (rank == sz(comm_.rank())) continue;
     reading.bytes_sent += rows_out_[rank] * static_cast<std::int64_t>(row_bytes_);
     reading.metadata_bytes += pairs_out_[rank] * static_cast<std::int64_t>(sizeof(Pair)) +
-                              2 * static_cast<std::int64_t>(sizeof(std::int32_t));
+                              static_cast<std::int64_t>((2 + slots_) * sizeof(std::int32_t));
   }
   previous_end_ = t5;
   return reading;
 }
 
-void MoeLayers::hold_back(double begin) const {
+void MoeLayers::hold_back(double begin) {
   if (options_.clock != Clock::wall || options_.slowdown <= 1) return;
   const double until = begin + (wall_seconds() - begin) * options_.slowdown;
-  while (wall_seconds() < until) {
+  // A device's spin may end a little early; what is then left is spun again.
+  for (double left = until - wall_seconds(); left > 0; left = until - wall_seconds()) {
+    device_.spin(stream_, left);
+    device_.synchronize(stream_);
   }
 }
 
 void MoeLayers::route(int layer) {
+  device_.enter("route", layer);
   RouteArgs args;
   args.tokens = range_.count;
   args.hidden_state = &hidden_state_;
@@ -179,8 +183,10 @@ void MoeLayers::route(int layer) {
 }
 
 void MoeLayers::dispatch(int layer) {
+  device_.enter("dispatch", layer);
   PackArgs args;
   args.tokens = range_.count;
+  args.slots = static_cast<int>(slots_);
   args.payload = &payload_;
   args.ids = &ids_;
   args.weights = &weights_;
@@ -188,27 +194,34 @@ void MoeLayers::dispatch(int layer) {
   args.send_rows = &send_rows_;
   args.send_pairs = &send_pairs_;
   args.row_token = &row_token_;
-  args.counts = &counts_;
+  args.counts = send_counts_;
   device_.pack(stream_, args);
-  device_.synchronize(stream_);
-  device_.download(send_counts_.data(), counts_, 0, send_counts_.size() * sizeof(std::int32_t));
   comm_.all_to_all(send_counts_, recv_counts_);
+  std::fill(slot_counts_.begin(), slot_counts_.end(), 0);
   for (std::size_t rank = 0; rank < rows_out_.size(); ++rank) {
-    rows_out_[rank] = send_counts_[2 * rank];
-    pairs_out_[rank] = send_counts_[2 * rank + 1];
-    rows_in_[rank] = recv_counts_[2 * rank];
-    pairs_in_[rank] = recv_counts_[2 * rank + 1];
+    const std::int32_t* sent = &send_counts_[rank * (2 + slots_)];
+    const std::int32_t* received = &recv_counts_[rank * (2 + slots_)];
+    rows_out_[rank] = sent[0];
+    pairs_out_[rank] = sent[1];
+    rows_in_[rank] = received[0];
+    pairs_in_[rank] = received[1];
+    for (std::size_t slot = 0; slot < slots_; ++slot) slot_counts_[slot] += received[2 + slot];
   }
-  device_.exchange(stream_, send_pairs_, pairs_out_, recv_pairs_, pairs_in_, sizeof(Pair));
-  device_.exchange(stream_, send_rows_, rows_out_, recv_rows_, rows_in_, row_bytes_);
+  const RowExchange parts[] = {
+      {&send_pairs_, pairs_out_, &recv_pairs_, pairs_in_, sizeof(Pair)},
+      {&send_rows_, rows_out_, &recv_rows_, rows_in_, row_bytes_},
+  };
+  device_.exchange(stream_, parts);
   device_.synchronize(stream_);
 }
 
 void MoeLayers::experts(int layer) {
+  device_.enter("experts", layer);
   ExpertArgs args;
   args.slots = experts_[sz(layer)];
   args.rows_from = rows_in_;
   args.pairs_from = pairs_in_;
+  args.pairs_to = slot_counts_;
   args.rows = &recv_rows_;
   args.pairs = &recv_pairs_;
   args.sums = &sums_;
@@ -221,8 +234,10 @@ void MoeLayers::experts(int layer) {
   device_.synchronize(stream_);
 }
 
-void MoeLayers::combine() {
-  device_.exchange(stream_, results_, rows_in_, returned_, rows_out_, row_bytes_);
+void MoeLayers::combine(int layer) {
+  device_.enter("combine", layer);
+  const RowExchange back{&results_, rows_in_, &returned_, rows_out_, row_bytes_};
+  device_.exchange(stream_, {&back, 1});
   CombineArgs args;
   args.tokens = range_.count;
   args.rows = std::accumulate(rows_out_.begin(), rows_out_.end(), 0);
@@ -257,7 +272,9 @@ std::vector<std::uint16_t> MoeLayers::last_gate_ids() {
 }
 
 std::vector<std::int32_t> MoeLayers::last_slot_tokens() {
-  return slot_counts_;
+  std::vector<std::int32_t> computed(slots_);
+  device_.download(computed.data(), slot_tokens_, 0, slots_ * sizeof(std::int32_t));
+  return computed;
 }
 
 std::vector<float> MoeLayers::hidden_state(int token) {

@@ -61,9 +61,9 @@ class MoeLayers {
   double time_overhead();
 
   // What the last run_layer left behind, for recording and checking. Local.
-  [[nodiscard]] std::vector<std::uint16_t> last_ids();       ///< [token][k] used
-  [[nodiscard]] std::vector<std::uint16_t> last_gate_ids();  ///< [token][k] the gate's own choice
-  [[nodiscard]] std::vector<std::int32_t> last_slot_tokens();
+  [[nodiscard]] std::vector<std::uint16_t> last_ids();         ///< [token][k] used
+  [[nodiscard]] std::vector<std::uint16_t> last_gate_ids();    ///< [token][k] the gate's own choice
+  [[nodiscard]] std::vector<std::int32_t> last_slot_tokens();  ///< [slot] pairs computed
   [[nodiscard]] std::vector<float> hidden_state(int token);
   [[nodiscard]] int tokens() const { return range_.count; }
   [[nodiscard]] TokenRange token_range() const { return range_; }
@@ -77,9 +77,10 @@ class MoeLayers {
   void route(int layer);
   void dispatch(int layer);
   void experts(int layer);
-  void combine();
-  /// Emulates a slower rank on the wall clock: waits until the time since `begin` is stretched.
-  void hold_back(double begin) const;
+  void combine(int layer);
+  /// Emulates a slower rank on the wall clock: keeps the device busy until the time since `begin`
+  /// is stretched.
+  void hold_back(double begin);
 
   const Comm& comm_;
   Device& device_;
@@ -98,13 +99,13 @@ class MoeLayers {
   std::vector<std::vector<const Buffer*>> experts_;  // [layer][slot]
   std::vector<std::vector<const Buffer*>> shared_;   // [layer][i]
   Buffer hidden_state_, replay_, normed_, payload_, logits_, gate_ids_, ids_, weights_;
-  Buffer send_rows_, send_pairs_, row_token_, counts_, recv_rows_, recv_pairs_;
+  Buffer send_rows_, send_pairs_, row_token_, recv_rows_, recv_pairs_;
   Buffer sums_, results_, slot_tokens_, returned_, shared_sums_;
   std::vector<float> input_;
-  // [rank][2] rows and pairs, then the same split for the exchanges.
+  // [rank][2 + slot] rows, pairs, pairs of every slot; then the same split for the exchanges.
   std::vector<std::int32_t> send_counts_, recv_counts_;
   std::vector<std::int32_t> rows_out_, rows_in_, pairs_out_, pairs_in_;
-  std::vector<std::int32_t> slot_counts_;
+  std::vector<std::int32_t> slot_counts_;  // [slot] pairs, as the senders counted them
   std::vector<std::int64_t> rows_to_;
 };
 

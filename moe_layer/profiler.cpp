@@ -35,10 +35,13 @@ class ExpertBench {
 
   double seconds(std::int64_t load, std::span<const Buffer* const> weights, Clock clock) {
     std::vector<Pair> pairs(sz(load));
+    pairs_to_.assign(sz(slots_), 0);
     const auto rows = std::max<std::int64_t>(1, std::min(load, max_rows_));
     for (std::size_t i = 0; i < pairs.size(); ++i) {
-      pairs[i] = {static_cast<std::int32_t>(i % sz(rows)),
+      // As pairs arrive: those of a row side by side, for different experts.
+      pairs[i] = {static_cast<std::int32_t>(i * sz(rows) / pairs.size()),
                   static_cast<std::int32_t>(i % sz(slots_)), 1.0F};
+      ++pairs_to_[i % sz(slots_)];
     }
     device_.upload(pairs_, 0, pairs.data(), pairs.size() * sizeof(Pair));
     const std::int32_t rows_in = load == 0 ? 0 : static_cast<std::int32_t>(rows);
@@ -47,6 +50,7 @@ class ExpertBench {
     args.slots = weights;
     args.rows_from = {&rows_in, 1};
     args.pairs_from = {&pairs_in, 1};
+    args.pairs_to = pairs_to_;
     args.rows = &rows_;
     args.pairs = &pairs_;
     args.sums = &sums_;
@@ -64,6 +68,7 @@ class ExpertBench {
   Stream stream_;
   int slots_;
   std::int64_t max_rows_;
+  std::vector<std::int32_t> pairs_to_;  // [slot]
   Buffer rows_, results_, sums_, pairs_, slot_tokens_;
 };
 

@@ -16,7 +16,7 @@
 namespace gembench {
 
 inline constexpr std::string_view kRunSchema = "gembench-results";
-inline constexpr std::string_view kRunSchemaVersion = "2.0.0";
+inline constexpr std::string_view kRunSchemaVersion = "2.1.0";
 
 /// Times per (placement, step, layer, rank). Seconds; NaN = not measured.
 enum class TimeField : std::size_t {
@@ -61,6 +61,15 @@ struct RunModel {
   int row_bytes = 0;  ///< payload of one token to one rank
 };
 
+/// What a rank's GPU said of itself. NaN or -1 = it did not say.
+struct GpuReading {
+  double clock = std::numeric_limits<double>::quiet_NaN();         ///< Hz, of the multiprocessors
+  double memory_clock = std::numeric_limits<double>::quiet_NaN();  ///< Hz
+  double power = std::numeric_limits<double>::quiet_NaN();         ///< W
+  double temperature = std::numeric_limits<double>::quiet_NaN();   ///< degree Celsius
+  std::int64_t throttle_reasons = -1;                              ///< NVML's bit mask
+};
+
 /// Consecutive measured steps of one placement, between two switches: what is gathered, checked and
 /// written at once. The turns of a run, in the order in which they run, are its schedule.
 struct Turn {
@@ -93,6 +102,7 @@ struct RunInfo {
   std::map<std::string, std::string> facts;  ///< other root attributes: program, device, ..
   /// /environment: per-rank strings by name ("host", "cpus", "device_name"), each of size ranks.
   std::map<std::string, std::vector<std::string>> rank_facts;
+  std::vector<GpuReading> gpu_before;  ///< [rank], before the first step; empty: no GPUs
 };
 
 /// What happened beside a turn's steps. -1 or NaN = not done.
@@ -133,6 +143,7 @@ struct RunEnd {
   std::vector<std::int64_t> bytes_pair;  ///< [placement][layer][src][dst] dispatch payload, bytes
   CheckRecord check;
   std::vector<double> profile_after;  ///< [rank][knot] s, the profile taken again; or empty
+  std::vector<GpuReading> gpu_after;  ///< [rank], after the last step; empty: no GPUs
   /// Wall-clock seconds of rank 0 by part of the run: "profile", "plan", "measure", "write", ..
   std::map<std::string, double> seconds;
 };

@@ -139,6 +139,20 @@ Profile read_profile_of(const File& file, const RunShape& shape) {
   return profile;
 }
 
+std::vector<GpuReading> read_gpus(const File& file, const RunShape& shape, bool after) {
+  if (!file.has("gpu")) return {};
+  const Extents ranks{extent(shape.ranks)};
+  std::vector<GpuReading> readings(ranks[0]);
+  for (const auto& number : schema::kGpuNumbers) {
+    const auto values = file.read<double>(after ? number.after : number.before, ranks);
+    for (std::size_t i = 0; i < values.size(); ++i) readings[i].*number.member = values[i];
+  }
+  const auto reasons =
+      file.read<std::int64_t>(after ? schema::kThrottleAfter : schema::kThrottleBefore, ranks);
+  for (std::size_t i = 0; i < reasons.size(); ++i) readings[i].throttle_reasons = reasons[i];
+  return readings;
+}
+
 RunInfo read_info(const File& file) {
   RunInfo info;
   info.shape = read_shape(file);
@@ -157,6 +171,7 @@ RunInfo read_info(const File& file) {
       file.read<std::int32_t>(schema::kExpertTokens, {steps, layers, extent(shape.experts)});
   info.profile = read_profile_of(file, shape);
   info.slowdown = file.read<double>(schema::kSlowdown, {ranks});
+  info.gpu_before = read_gpus(file, shape, false);
   if (!file.has("check")) file.refuse("it has no group check");
   info.check = file.get<std::string>("check", "mode");
   info.clock = file.get<std::string>("/", "clock");
@@ -197,6 +212,7 @@ RunEnd read_end(const File& file, const RunShape& shape) {
       end.profile_after.clear();
     }
   }
+  end.gpu_after = read_gpus(file, shape, true);
   if (!file.has("timing")) file.refuse("it has no group timing");
   for (const auto& part : file.attributes("timing")) {
     const auto seconds = file.get<double>("timing", part);

@@ -131,6 +131,34 @@ inline constexpr Variable kProfileSlowdown =
 constexpr Variable fact_of_rank(std::string_view name) {
   return {name, Type::text, Layout::whole, Cells::complete, {"rank"}, "", "fact about the rank"};
 }
+/// One number that a GPU tells, before and after the run.
+struct GpuNumber {
+  Variable before, after;
+  double GpuReading::*member = nullptr;
+};
+constexpr Variable of_gpu(std::string_view name, Type type, std::string_view units,
+                          std::string_view meaning) {
+  return {name, type, Layout::whole, Cells::unmeasured, {"rank"}, units, meaning};
+}
+constexpr GpuNumber gpu_number(std::string_view before, std::string_view after,
+                               std::string_view units, std::string_view meaning,
+                               double GpuReading::*member) {
+  return {of_gpu(before, Type::float64, units, meaning),
+          of_gpu(after, Type::float64, units, meaning), member};
+}
+inline constexpr std::array<GpuNumber, 4> kGpuNumbers{
+    gpu_number("gpu/clock_before", "gpu/clock_after", "Hz", "clock of the multiprocessors",
+               &GpuReading::clock),
+    gpu_number("gpu/memory_clock_before", "gpu/memory_clock_after", "Hz", "clock of the memory",
+               &GpuReading::memory_clock),
+    gpu_number("gpu/power_before", "gpu/power_after", "W", "power drawn", &GpuReading::power),
+    gpu_number("gpu/temperature_before", "gpu/temperature_after", "degC", "temperature",
+               &GpuReading::temperature)};
+inline constexpr Variable kThrottleBefore = of_gpu("gpu/throttle_reasons_before", Type::int64, "1",
+                                                   "why the clock is held down, NVML bits");
+inline constexpr Variable kThrottleAfter =
+    of_gpu("gpu/throttle_reasons_after", Type::int64, "1", "why the clock is held down, NVML bits");
+
 constexpr Variable turn(std::string_view name, Type type, Cells cells, std::string_view units,
                         std::string_view meaning) {
   return {name, type, Layout::whole, cells, {"turn"}, units, meaning};

@@ -92,6 +92,29 @@ void add_turns(File& file, const RunInfo& info) {
   for (const Variable* note : schema::kTurnNotes) file.make(*note, turns);
 }
 
+/// Room for what the GPUs say before and after the run.
+void add_gpus(File& file, std::uint64_t ranks) {
+  file.make_group("gpu");
+  for (const auto& number : schema::kGpuNumbers) {
+    file.make(number.before, {ranks});
+    file.make(number.after, {ranks});
+  }
+  file.make(schema::kThrottleBefore, {ranks});
+  file.make(schema::kThrottleAfter, {ranks});
+}
+
+void put_gpus(File& file, const std::vector<GpuReading>& readings, bool after) {
+  std::vector<double> values(readings.size());
+  for (const auto& number : schema::kGpuNumbers) {
+    std::transform(readings.begin(), readings.end(), values.begin(),
+                   [&](const GpuReading& reading) { return reading.*number.member; });
+    put(file, after ? number.after : number.before, values);
+  }
+  std::vector<std::int64_t> reasons;
+  for (const GpuReading& reading : readings) reasons.push_back(reading.throttle_reasons);
+  put(file, after ? schema::kThrottleAfter : schema::kThrottleBefore, reasons);
+}
+
 void add_model(File& file, const RunModel& model) {
   file.make_group("model");
   for (const auto& [name, member] : schema::kModel) {
@@ -139,6 +162,7 @@ struct RunWriter::State {
   std::optional<RunShape> shape;
   std::vector<Turn> turns;
   std::uint64_t knots = 0;  ///< of the profile; 0 = none
+  bool gpus = false;        ///< the file has room for what they say
   CheckRecord check;        ///< as it stands in the file before finish()
 };
 
@@ -237,6 +261,11 @@ void RunWriter::lay_out(const RunInfo& info) {
   add_attributes(file, info);
   add_model(file, info.model);
   add_turns(file, info);
+  if (!info.gpu_before.empty()) {
+    require_size(info.gpu_before, {ranks}, "gpu_before");
+    add_gpus(file, ranks);
+    put_gpus(file, info.gpu_before, false);
+  }
   file.make_group("environment");
   file.make_group("check");
   state_->check.mode = info.check;
@@ -254,6 +283,7 @@ void RunWriter::lay_out(const RunInfo& info) {
   state_->shape = shape;
   state_->turns = info.turns;
   state_->knots = info.profile.knots.size();
+  state_->gpus = !info.gpu_before.empty();
 }
 
 void RunWriter::write(const Block& block) {
@@ -311,6 +341,11 @@ void RunWriter::finish(const RunEnd& end) {
   if (!end.profile_after.empty()) {
     require_size(end.profile_after, {extent(shape.ranks), state_->knots}, "profile_after");
     put(file, schema::kProfileAfter, end.profile_after);
+  }
+
+  if (!end.gpu_after.empty()) {
+    require_size(end.gpu_after, {state_->gpus ? extent(shape.ranks) : 0}, "gpu_after");
+    put_gpus(file, end.gpu_after, true);
   }
 
   set_check(file, end.check, &state_->check);

@@ -19,7 +19,10 @@ SECONDS=0
 jobs/install.sh --tests
 say "packages are there (${SECONDS} s)"
 SECONDS=0
-cmake --preset release >/dev/null
+# Where the toolkit is installed the CUDA device must build.
+cuda=AUTO
+if command -v nvcc >/dev/null || [[ -x /usr/local/cuda/bin/nvcc ]]; then cuda=ON; fi
+cmake --preset release -DGEMBENCH_CUDA=$cuda >/dev/null
 cmake --build --preset release --parallel "$(nproc)" >&2
 say "built (${SECONDS} s)"
 ctest --preset release -j "$(nproc)" "${exclude[@]}"

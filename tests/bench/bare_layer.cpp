@@ -39,7 +39,6 @@ BareLayers::BareLayers(const Comm& comm, Device& device, const ModelShape& model
   send_rows_ = make(sent * row_bytes_);
   send_pairs_ = make(tokens * k * sizeof(Pair));
   row_token_ = make(sent * sizeof(std::int32_t));
-  counts_ = make(2 * ranks * sizeof(std::int32_t));
   recv_rows_ = make(rows * row_bytes_);
   recv_pairs_ = make(pairs * sizeof(Pair));
   sums_ = make(rows * hidden * sizeof(float));
@@ -60,7 +59,9 @@ BareLayers::BareLayers(const Comm& comm, Device& device, const ModelShape& model
     experts_.push_back(store.slots(step.placement, layer));
     shared_.push_back(store.shared(layer));
   }
-  for (auto* counts : {&send_counts_, &recv_counts_}) counts->resize(2 * ranks);
+  slots_ = sz(step.placement.slots);
+  slot_counts_.resize(slots_);
+  for (auto* counts : {&send_counts_, &recv_counts_}) counts->resize((2 + slots_) * ranks);
   for (auto* split : {&rows_out_, &rows_in_, &pairs_out_, &pairs_in_}) split->resize(ranks);
 }
 
@@ -68,11 +69,6 @@ void BareLayers::load() {
   std::vector<float> input(sz(step_.range.count) * sz(model_.hidden));
   fill_input(input, seed_, 0, step_.range.first, model_.hidden);
   device_.upload(hidden_state_, 0, input.data(), input.size() * sizeof(float));
-}
-
-void BareLayers::exchange(const Buffer& send, const std::vector<std::int32_t>& out, Buffer& recv,
-                          const std::vector<std::int32_t>& in, std::size_t row_bytes) {
-  device_.exchange(stream_, send, out, recv, in, row_bytes);
 }
 
 void BareLayers::run_layer(int layer, bool start_barrier) {
@@ -92,6 +88,7 @@ void BareLayers::run_layer(int layer, bool start_barrier) {
                  .weights = &weights_});
   device_.synchronize(stream_);
   device_.pack(stream_, {.tokens = tokens,
+                         .slots = static_cast<int>(slots_),
                          .payload = &payload_,
                          .ids = &ids_,
                          .weights = &weights_,
@@ -99,22 +96,28 @@ void BareLayers::run_layer(int layer, bool start_barrier) {
                          .send_rows = &send_rows_,
                          .send_pairs = &send_pairs_,
                          .row_token = &row_token_,
-                         .counts = &counts_});
-  device_.synchronize(stream_);
-  device_.download(send_counts_.data(), counts_, 0, counts_.bytes());
+                         .counts = send_counts_});
   comm_.all_to_all(send_counts_, recv_counts_);
+  std::fill(slot_counts_.begin(), slot_counts_.end(), 0);
   for (std::size_t rank = 0; rank < rows_out_.size(); ++rank) {
-    rows_out_[rank] = send_counts_[2 * rank];
-    pairs_out_[rank] = send_counts_[2 * rank + 1];
-    rows_in_[rank] = recv_counts_[2 * rank];
-    pairs_in_[rank] = recv_counts_[2 * rank + 1];
+    rows_out_[rank] = send_counts_[rank * (2 + slots_)];
+    pairs_out_[rank] = send_counts_[rank * (2 + slots_) + 1];
+    rows_in_[rank] = recv_counts_[rank * (2 + slots_)];
+    pairs_in_[rank] = recv_counts_[rank * (2 + slots_) + 1];
+    for (std::size_t slot = 0; slot < slots_; ++slot) {
+      slot_counts_[slot] += recv_counts_[rank * (2 + slots_) + 2 + slot];
+    }
   }
-  exchange(send_pairs_, pairs_out_, recv_pairs_, pairs_in_, sizeof(Pair));
-  exchange(send_rows_, rows_out_, recv_rows_, rows_in_, row_bytes_);
+  const RowExchange parts[] = {
+      {&send_pairs_, pairs_out_, &recv_pairs_, pairs_in_, sizeof(Pair)},
+      {&send_rows_, rows_out_, &recv_rows_, rows_in_, row_bytes_},
+  };
+  device_.exchange(stream_, parts);
   device_.synchronize(stream_);
   device_.experts(stream_, {.slots = experts_[sz(layer)],
                             .rows_from = rows_in_,
                             .pairs_from = pairs_in_,
+                            .pairs_to = slot_counts_,
                             .rows = &recv_rows_,
                             .pairs = &recv_pairs_,
                             .sums = &sums_,
@@ -125,7 +128,8 @@ void BareLayers::run_layer(int layer, bool start_barrier) {
   }
   device_.synchronize(stream_);
   comm_.barrier();
-  exchange(results_, rows_in_, returned_, rows_out_, row_bytes_);
+  const RowExchange back{&results_, rows_in_, &returned_, rows_out_, row_bytes_};
+  device_.exchange(stream_, {&back, 1});
   device_.combine(stream_, {.tokens = tokens,
                             .rows = std::accumulate(rows_out_.begin(), rows_out_.end(), 0),
                             .returned = &returned_,

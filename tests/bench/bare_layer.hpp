@@ -22,22 +22,19 @@ class BareLayers {
   [[nodiscard]] std::vector<float> hidden_state(int token) const;
 
  private:
-  void exchange(const Buffer& send, const std::vector<std::int32_t>& out, Buffer& recv,
-                const std::vector<std::int32_t>& in, std::size_t row_bytes);
-
   const Comm& comm_;
   Device& device_;
   ModelShape model_;
   const RoutedStep& step_;
   std::uint64_t seed_;
   Stream stream_;
-  std::size_t row_bytes_;
+  std::size_t row_bytes_, slots_ = 0;
   std::vector<Buffer> routers_, homes_;                       // [layer]
   std::vector<std::vector<const Buffer*>> experts_, shared_;  // [layer][slot], [layer][i]
   Buffer hidden_state_, replay_, normed_, payload_, logits_, gate_ids_, ids_, weights_;
-  Buffer send_rows_, send_pairs_, row_token_, counts_, recv_rows_, recv_pairs_;
+  Buffer send_rows_, send_pairs_, row_token_, recv_rows_, recv_pairs_;
   Buffer sums_, results_, slot_tokens_, returned_, shared_sums_;
-  std::vector<std::int32_t> send_counts_, recv_counts_;
+  std::vector<std::int32_t> send_counts_, recv_counts_, slot_counts_;
   std::vector<std::int32_t> rows_out_, rows_in_, pairs_out_, pairs_in_;
 };
 

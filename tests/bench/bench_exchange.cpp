@@ -68,10 +68,10 @@ class OurDispatch {
     returned_ = device_->allocate(sent * row_bytes_);
     send_pairs_ = device_->allocate(tokens * sz(model.topk) * sizeof(Pair));
     row_token_ = device_->allocate(sent * sizeof(std::int32_t));
-    counts_ = device_->allocate(2 * ranks * sizeof(std::int32_t));
+    slots_ = sz(step.placement.slots);
     recv_rows_ = device_->allocate(sz(step.limits.rows) * row_bytes_);
     recv_pairs_ = device_->allocate(sz(step.limits.pairs) * sizeof(Pair));
-    for (auto* counts : {&send_counts_, &recv_counts_}) counts->resize(2 * ranks);
+    for (auto* counts : {&send_counts_, &recv_counts_}) counts->resize((2 + slots_) * ranks);
     for (auto* split : {&rows_out_, &rows_in_, &pairs_out_, &pairs_in_}) split->resize(ranks);
     tokens_ = step.range.count;
   }
@@ -86,19 +86,23 @@ class OurDispatch {
     pack.send_rows = &send_rows_;
     pack.send_pairs = &send_pairs_;
     pack.row_token = &row_token_;
-    pack.counts = &counts_;
+    pack.slots = static_cast<int>(slots_);
+    pack.counts = send_counts_;
     device_->pack({}, pack);
-    device_->download(send_counts_.data(), counts_, 0, counts_.bytes());
     comm_.all_to_all(send_counts_, recv_counts_);
     for (std::size_t rank = 0; rank < rows_out_.size(); ++rank) {
-      rows_out_[rank] = send_counts_[2 * rank];
-      pairs_out_[rank] = send_counts_[2 * rank + 1];
-      rows_in_[rank] = recv_counts_[2 * rank];
-      pairs_in_[rank] = recv_counts_[2 * rank + 1];
+      rows_out_[rank] = send_counts_[rank * (2 + slots_)];
+      pairs_out_[rank] = send_counts_[rank * (2 + slots_) + 1];
+      rows_in_[rank] = recv_counts_[rank * (2 + slots_)];
+      pairs_in_[rank] = recv_counts_[rank * (2 + slots_) + 1];
     }
-    device_->exchange({}, send_pairs_, pairs_out_, recv_pairs_, pairs_in_, sizeof(Pair));
-    device_->exchange({}, send_rows_, rows_out_, recv_rows_, rows_in_, row_bytes_);
-    device_->exchange({}, recv_rows_, rows_in_, returned_, rows_out_, row_bytes_);
+    const RowExchange parts[] = {
+        {&send_pairs_, pairs_out_, &recv_pairs_, pairs_in_, sizeof(Pair)},
+        {&send_rows_, rows_out_, &recv_rows_, rows_in_, row_bytes_},
+    };
+    device_->exchange({}, parts);
+    const RowExchange back{&recv_rows_, rows_in_, &returned_, rows_out_, row_bytes_};
+    device_->exchange({}, {&back, 1});
     CombineArgs combine;
     combine.tokens = tokens_;
     combine.rows = std::accumulate(rows_out_.begin(), rows_out_.end(), 0);
@@ -116,9 +120,9 @@ class OurDispatch {
  private:
   const Comm& comm_;
   std::unique_ptr<Device> device_;
-  std::size_t row_bytes_ = 0;
+  std::size_t row_bytes_ = 0, slots_ = 0;
   int tokens_ = 0;
-  Buffer payload_, ids_, weights_, homes_, sums_, send_rows_, send_pairs_, row_token_, counts_;
+  Buffer payload_, ids_, weights_, homes_, sums_, send_rows_, send_pairs_, row_token_;
   Buffer recv_rows_, recv_pairs_, returned_;
   std::vector<std::int32_t> send_counts_, recv_counts_, rows_out_, rows_in_, pairs_out_, pairs_in_;
 };

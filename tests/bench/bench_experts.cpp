@@ -38,7 +38,7 @@ class Experts {
     } else {
       device_->upload(rows_, 0, input_.data(), rows * row_bytes);
     }
-    device_->prepare(rows);
+    device_->prepare({0, rows, rows});
     PlainExpert plain;
     for (int e = 0; e < model.experts; ++e) {
       fill_expert(plain, 1, 0, e, model, device_->dtype());
@@ -61,6 +61,8 @@ class Experts {
     args.slots = slots_;
     args.rows_from = {&count, 1};
     args.pairs_from = {&count, 1};
+    const std::vector<std::int32_t> each(sz(model_.experts), tokens);
+    args.pairs_to = each;
     args.rows = &rows_;
     args.pairs = &pairs_;
     args.sums = &sums_;

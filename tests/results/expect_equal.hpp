@@ -57,6 +57,17 @@ inline void expect_equal(const Profile& a, const Profile& b) {
   EXPECT_EQ(a.clock, b.clock);
 }
 
+inline void expect_equal(const std::vector<GpuReading>& a, const std::vector<GpuReading>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    EXPECT_PRED2(same, a[i].clock, b[i].clock);
+    EXPECT_PRED2(same, a[i].memory_clock, b[i].memory_clock);
+    EXPECT_PRED2(same, a[i].power, b[i].power);
+    EXPECT_PRED2(same, a[i].temperature, b[i].temperature);
+    EXPECT_EQ(a[i].throttle_reasons, b[i].throttle_reasons);
+  }
+}
+
 inline void expect_equal(const RunInfo& a, const RunInfo& b) {
   EXPECT_EQ(a.shape.placements, b.shape.placements);
   EXPECT_EQ(a.shape.steps, b.shape.steps);
@@ -90,6 +101,7 @@ inline void expect_equal(const RunInfo& a, const RunInfo& b) {
   EXPECT_EQ(a.seed, b.seed);
   EXPECT_EQ(a.facts, b.facts);
   EXPECT_EQ(a.rank_facts, b.rank_facts);
+  expect_equal(a.gpu_before, b.gpu_before);
 }
 
 inline void expect_equal(const RunEnd& a, const RunEnd& b) {
@@ -101,6 +113,7 @@ inline void expect_equal(const RunEnd& a, const RunEnd& b) {
   EXPECT_EQ(a.check.passed, b.check.passed);
   EXPECT_EQ(a.check.message, b.check.message);
   EXPECT_EQ(a.profile_after, b.profile_after);
+  expect_equal(a.gpu_after, b.gpu_after);
   EXPECT_EQ(a.seconds, b.seconds);
 }
 

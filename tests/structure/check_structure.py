@@ -21,6 +21,7 @@ OWNERS = {
     r"hdf5.*\.h|H5.*": "results",
     r"boost/program_options.*": "harness",
 }
+CUDA = r"cuda.*|cublas.*|nccl\.h|nvml\.h|nvtx3/.*|moe_layer/cuda/.*"
 TOP = {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md", "harness", "moe_layer",
        "placement", "jobs", "results", "analysis", "tests"}
 BUILT = {"build"}  # ignored by git
@@ -45,6 +46,15 @@ def check_includes(path, folder):
         for pattern, owner in OWNERS.items():
             if folder != owner and re.fullmatch(pattern, included) and target not in ARROWS:
                 yield f"{path}: only {owner} may include {included}"
+
+
+def check_cuda(path, relative):
+    """CUDA stays in its folder, which is left out where there is no toolkit."""
+    if relative.parts[:2] == ("moe_layer", "cuda"):
+        return
+    for included in INCLUDE.findall(path.read_text(errors="replace")):
+        if re.fullmatch(CUDA, included):
+            yield f"{path}: only moe_layer/cuda may include {included}"
 
 
 def check_scripts(scripts):
@@ -74,6 +84,7 @@ def violations(top):
                 yield f"{path}: {lines} lines, more than {MAX_LINES}: do two things live there?"
         if path.suffix in {".cpp", ".hpp", ".cu"} and relative.parts[0] in ARROWS:
             yield from check_includes(path, relative.parts[0])
+            yield from check_cuda(path, relative)
         if path.suffix == ".sh" or relative.parts[0] == ".ci":
             scripts.append(path)
     yield from check_scripts(scripts)

@@ -32,6 +32,10 @@ class FindsViolations(unittest.TestCase):
         self.assertIn("only moe_layer may include mpi.h",
                       self.found("harness/a.cpp", "#include <mpi.h>\n"))
 
+    def test_cuda_outside_its_folder(self):
+        self.assertIn("only moe_layer/cuda may include cuda_runtime.h",
+                      self.found("moe_layer/a.cpp", "#include <cuda_runtime.h>\n"))
+
     def test_hdf5_outside_its_folder(self):
         self.assertIn("only results may include hdf5.h",
                       self.found("moe_layer/a.cpp", "  # include <hdf5.h>\n"))

@@ -1,0 +1,60 @@
+#include "harness/devices.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "harness/agreement.hpp"
+#include "moe_layer/cuda_plugin.hpp"
+
+namespace gembench {
+namespace {
+
+DType dtype_of(const Options& options) {
+  if (options.dtype != "auto") return options.dtype == "bf16" ? DType::bf16 : DType::f32;
+  return options.device == "cuda" ? DType::bf16 : best_cpu_dtype();
+}
+
+/// NCCL refuses ranks that share a GPU, in words that few understand, and what shares one is not
+/// a measurement of anything.
+void require_own_gpus(const Comm& comm, const Options& options, const Device& device) {
+  const auto uuids = comm.gather(device.facts().at("gpu_uuid"));
+  on_root(comm, [&] {
+    std::map<std::string, std::size_t> owner;
+    for (std::size_t rank = 0; rank < uuids.size(); ++rank) {
+      const auto [first, own] = owner.try_emplace(uuids[rank], rank);
+      if (own || options.transport == "mpi") continue;
+      throw Error(ExitCode::environment,
+                  fmt::format("ranks {} and {} share {}: start one rank for every GPU, with all of "
+                              "a node's GPUs visible or one bound to each rank, or allow it with "
+                              "--transport mpi",
+                              first->second, rank, uuids[rank]));
+    }
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<Device> make_device(const Comm& comm, const Options& options,
+                                    const ModelShape& model) {
+  std::unique_ptr<Device> device;
+  on_every_rank(comm, [&] {
+    device = options.device == "cpu" ? make_cpu_device(comm, model, dtype_of(options))
+                                     : make_cuda_device(comm, model,
+                                                        {dtype_of(options), options.transport,
+                                                         options.lock_clocks.value_or(0)});
+  });
+  if (options.device == "cuda") require_own_gpus(comm, options, *device);
+  device->connect();
+  return device;
+}
+
+std::vector<GpuReading> read_states(const Comm& comm, Device& device) {
+  if (!device.tells_state()) return {};
+  const DeviceState mine = device.state();
+  const GpuReading reading{mine.clock, mine.memory_clock, mine.power, mine.temperature,
+                           mine.throttle_reasons};
+  return comm.gather(std::span<const GpuReading>(&reading, 1));
+}
+
+}  // namespace gembench

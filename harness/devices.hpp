@@ -1,0 +1,21 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "harness/options.hpp"
+#include "moe_layer/comm.hpp"
+#include "moe_layer/device.hpp"
+#include "results/run_file.hpp"
+
+namespace gembench {
+
+/// Collective: what --device asks for, connected with the other ranks' devices. Two ranks on one
+/// GPU are refused unless --transport mpi allows it.
+[[nodiscard]] std::unique_ptr<Device> make_device(const Comm& comm, const Options& options,
+                                                  const ModelShape& model);
+
+/// Collective: what the devices say of themselves now, on rank 0; empty where they say nothing.
+[[nodiscard]] std::vector<GpuReading> read_states(const Comm& comm, Device& device);
+
+}  // namespace gembench

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# What to run first on a machine with GPUs: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [-t]
+# Builds with CUDA, checks that what the GPUs compute is right at 1, 2, 4, .. GPUs, and measures a
+# little. Prints a page to paste into an issue; FOLDER (gpu_check/) keeps the files and all output.
+# -t takes tiny shapes, to try the script itself. GEMBENCH names another executable, which is then not built. Exit code 0: everything was right.
+set -euo pipefail
+
+usage="usage: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [-t]"
+gpus=0
+folder=gpu_check
+small=(--scale 4 --layers 4 --tokens 512 --steps 16 --block 4 --plan-steps 64 --profile-seconds 1)
+same=(--layers 4 --tokens 4096 --steps 40)
+compare=(--layers 4 --tokens 8192 --steps 40)
+tiny=(--scale 64 --layers 2 --tokens 64 --steps 8 --block 4 --plan-steps 16 --profile-seconds 0)
+while getopts "n:o:th" option; do
+  case $option in
+    n) gpus=$OPTARG ;;
+    o) folder=$OPTARG ;;
+    t) small=("${tiny[@]}") same=("${tiny[@]}") compare=("${tiny[@]}") ;;
+    h) echo "$usage"; exit 0 ;;
+    *) echo "$usage" >&2; exit 2 ;;
+  esac
+done
+if [[ ! $gpus =~ ^[0-9]+$ ]]; then
+  echo "$usage" >&2
+  exit 2
+fi
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+if ((gpus == 0)); then
+  if ! command -v nvidia-smi >/dev/null; then
+    echo "gpu_check.sh: there is no nvidia-smi to count GPUs with: say -n GPUS" >&2
+    exit 3
+  fi
+  gpus=$(nvidia-smi --list-gpus | wc -l)
+fi
+if [[ -z ${GEMBENCH:-} ]]; then
+  (cd "$top" && cmake --preset release -DGEMBENCH_CUDA=ON >/dev/null &&
+    cmake --build --preset release --parallel --target gembench gembench_cuda) >&2
+  GEMBENCH=$top/build/release/gembench
+fi
+export GEMBENCH
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+failed=0
+
+# on RANKS WORDS..: under Slurm as its tasks, else by mpirun.
+on() {
+  local ranks=$1
+  shift
+  if [[ -n ${SLURM_JOB_ID:-} ]] && command -v srun >/dev/null; then
+    srun --ntasks "$ranks" "$GEMBENCH" "$@"
+  else
+    "$top/jobs/local.sh" -n "$ranks" "$@"
+  fi
+}
+
+# step NAME RANKS WORDS..: one line of the page; what was printed goes to NAME.txt.
+step() {
+  local name=$1 verdict=PASS
+  shift
+  on "$@" >"$folder/$name.txt" 2>&1 || verdict="FAIL (exit code $?)"
+  [[ $verdict == PASS ]] || failed=1
+  printf '%-28s %s\n' "$name" "$verdict"
+  if [[ $verdict != PASS ]]; then grep '^gembench: ' "$folder/$name.txt" | head -n 3 || true; fi
+}
+
+small=(run --device cuda --model gpt-oss-20b "${small[@]}" --check all --overwrite -q)
+{
+  echo "gembench on GPUs: $(date -u +%Y-%m-%dT%H:%M:%SZ), $(hostname), $gpus GPUs"
+  "$GEMBENCH" --version | head -n 2
+  nvidia-smi --query-gpu=index,name,driver_version,clocks.sm,power.draw,temperature.gpu \
+    --format=csv,noheader 2>/dev/null || echo "no nvidia-smi"
+  echo
+  echo "right results"
+  for ((ranks = 1; ranks <= gpus; ranks *= 2)); do
+    for dtype in f32 bf16; do
+      step "check_${ranks}_$dtype" "$ranks" "${small[@]}" --dtype $dtype \
+        --placements linear,gem -o "$folder/check_${ranks}_$dtype.h5"
+    done
+  done
+  if ((gpus > 1)); then
+    step check_mpi 2 "${small[@]}" --transport mpi --placements linear,gem -o "$folder/check_mpi.h5"
+  fi
+  if command -v compute-sanitizer >/dev/null; then
+    verdict=PASS
+    compute-sanitizer --error-exitcode 9 "$GEMBENCH" "${small[@]}" --placements linear \
+      -o "$folder/sanitizer.h5" >"$folder/sanitizer.txt" 2>&1 || verdict="FAIL (exit code $?)"
+    [[ $verdict == PASS ]] || failed=1
+    printf '%-28s %s\n' compute-sanitizer "$verdict"
+  else
+    printf '%-28s %s\n' compute-sanitizer "not installed"
+  fi
+  echo
+  echo "no difference where there is none: the interval should hold 0"
+  step same_twice "$gpus" run --device cuda --model gpt-oss-20b "${same[@]}" \
+    --placements linear,linear --overwrite -q -o "$folder/same_twice.h5"
+  grep ' vs ' "$folder/same_twice.txt" || true
+  echo
+  echo "placements on these GPUs as they are"
+  step compare "$gpus" run --device cuda --model gpt-oss-120b "${compare[@]}" \
+    --placements linear,eplb,gem,gem+ --overwrite -q -o "$folder/compare.h5"
+  cat "$folder/compare.txt"
+  echo
+  if ((failed)); then echo "verdict: FAIL, see $folder"; else echo "verdict: PASS"; fi
+  exit $failed
+} | tee "$folder/page.txt"

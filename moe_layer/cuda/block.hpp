@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include "moe_layer/cuda/launch.hpp"
+
+/// Sums over the threads of a block, for kernel sources. Blocks are whole warps.
+namespace gembench::cuda {
+
+constexpr unsigned kWarp = 32;
+constexpr unsigned kAllLanes = 0xffffffffU;
+
+__device__ inline float to_float(float value) {
+  return value;
+}
+__device__ inline float to_float(__nv_bfloat16 value) {
+  return __bfloat162float(value);
+}
+__device__ inline void store(float value, float& to) {
+  to = value;
+}
+__device__ inline void store(float value, __nv_bfloat16& to) {
+  to = __float2bfloat16(value);
+}
+
+/// The same sum in every lane, in an order that depends on nothing but the lanes.
+__device__ inline float warp_sum(float value) {
+  for (unsigned apart = kWarp / 2; apart > 0; apart /= 2) {
+    value += __shfl_xor_sync(kAllLanes, value, static_cast<int>(apart));
+  }
+  return value;
+}
+
+/// What the threads before this one have together; `all` is what the block has.
+__device__ inline int sum_before(int value, int& all) {
+  __shared__ int of_warp[kWarp];
+  const unsigned lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  int upto = value;
+  for (unsigned apart = 1; apart < kWarp; apart *= 2) {
+    const int before = __shfl_up_sync(kAllLanes, upto, apart);
+    if (lane >= apart) upto += before;
+  }
+  if (lane == kWarp - 1) of_warp[warp] = upto;
+  __syncthreads();
+  int before = 0;
+  all = 0;
+  for (unsigned w = 0; w < blockDim.x / kWarp; ++w) {
+    if (w < warp) before += of_warp[w];
+    all += of_warp[w];
+  }
+  __syncthreads();  // of_warp is used again by the next call
+  return before + upto - value;
+}
+
+}  // namespace gembench::cuda

@@ -1,0 +1,194 @@
+// What surrounds the experts' matrix products, the way back, and the emulated slowdown.
+#include "moe_layer/cuda/block.hpp"
+#include "moe_layer/cuda/kernels.hpp"
+
+namespace gembench::cuda {
+namespace {
+
+constexpr unsigned kThreads = 256;
+constexpr unsigned kSortThreads = 512;
+// Enough to fill any GPU; the blocks then take turns over what is left.
+constexpr std::size_t kMostBlocks = 4096;
+
+/// A warp a row, turn by turn.
+template <class T>
+__global__ void copy_kernel(std::size_t width, const std::int32_t* count, const std::int32_t* index,
+                            const T* from, T* to) {
+  const unsigned warps = gridDim.x * blockDim.x / kWarp;
+  const unsigned rows = static_cast<unsigned>(*count);
+  for (unsigned row = (blockIdx.x * blockDim.x + threadIdx.x) / kWarp; row < rows; row += warps) {
+    const T* source = from + static_cast<std::size_t>(index[row]) * width;
+    T* target = to + row * width;
+    for (std::size_t i = threadIdx.x % kWarp; i < width; i += kWarp) target[i] = source[i];
+  }
+}
+
+/// The source of a received pair: the last rank whose pairs start no later.
+__device__ int source_of(const Sorting& s, int pair) {
+  int low = 0, high = s.ranks - 1;
+  while (low < high) {
+    const int middle = (low + high + 1) / 2;
+    if (s.pair_at[middle] <= pair) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
+}
+
+/// A block a slot, whose threads take the pairs in order, so that a slot's pairs keep theirs.
+__global__ void sort_kernel(Sorting s) {
+  const int slot = static_cast<int>(blockIdx.x);
+  int at = s.slot_at[slot];
+  const int begin = at;
+  for (int from = 0; from < s.pairs; from += static_cast<int>(blockDim.x)) {
+    const int p = from + static_cast<int>(threadIdx.x);
+    const bool mine = p < s.pairs && s.pair[p].slot == slot;
+    int all = 0;
+    const int position = at + sum_before(mine ? 1 : 0, all);
+    if (mine) {
+      const int source = source_of(s, p);
+      const int row = s.row_at[source] + s.pair[p].row;
+      s.sorted_row[position] = row;
+      s.position[p] = position;
+      if (p == s.pair_at[source] || s.pair[p - 1].row != s.pair[p].row) s.first_pair[row] = p;
+    }
+    at += all;
+  }
+  if (threadIdx.x == 0) s.slot_tokens[slot] = at - begin;
+}
+
+template <class T, int W>
+__global__ void swiglu_kernel(std::size_t rows, std::size_t packs, const Pack<T, W>* both,
+                              Pack<T, W>* inner) {
+  const std::size_t step = std::size_t{gridDim.x} * blockDim.x;
+  for (std::size_t i = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x; i < rows * packs;
+       i += step) {
+    const std::size_t row = i / packs, pack = i % packs;
+    const Pack<T, W> gate = both[2 * row * packs + pack];
+    const Pack<T, W> up = both[(2 * row + 1) * packs + pack];
+    Pack<T, W> product;
+    for (int w = 0; w < W; ++w) {
+      const float g = to_float(gate.value[w]);
+      store(g / (1 + expf(-g)) * to_float(up.value[w]), product.value[w]);
+    }
+    inner[i] = product;
+  }
+}
+
+/// A block a row.
+template <class T, int W>
+__global__ void weigh_kernel(Weighing w, int packs) {
+  const int row = static_cast<int>(blockIdx.x);
+  const int begin = w.first_pair[row];
+  const int end = row + 1 < w.rows ? w.first_pair[row + 1] : w.pairs;
+  const auto* outputs = static_cast<const Pack<T, W>*>(w.outputs);
+  auto* sums = static_cast<Pack<T, W>*>(w.sums) +
+               static_cast<std::size_t>(row) * static_cast<std::size_t>(packs);
+  for (int i = static_cast<int>(threadIdx.x); i < packs; i += static_cast<int>(blockDim.x)) {
+    float sum[W] = {};
+    for (int p = begin; p < end; ++p) {
+      const Pack<T, W> output =
+          outputs[static_cast<std::size_t>(w.position[p]) * static_cast<std::size_t>(packs) +
+                  static_cast<std::size_t>(i)];
+      for (int n = 0; n < W; ++n) sum[n] += w.pair[p].weight * to_float(output.value[n]);
+    }
+    for (int n = 0; n < W; ++n) store(sum[n], sums[i].value[n]);
+  }
+}
+
+/// A block a token.
+template <class T, int W>
+__global__ void add_kernel(Adding a, int packs) {
+  const std::size_t width = static_cast<std::size_t>(packs);
+  const std::int32_t* rows =
+      a.token_row + std::size_t{blockIdx.x} * static_cast<std::size_t>(a.ranks);
+  const auto* returned = static_cast<const Pack<T, W>*>(a.returned);
+  auto* x = reinterpret_cast<Pack<float, W>*>(a.x) + blockIdx.x * width;
+  const auto* shared = reinterpret_cast<const Pack<float, W>*>(a.shared) + blockIdx.x * width;
+  for (int i = static_cast<int>(threadIdx.x); i < packs; i += static_cast<int>(blockDim.x)) {
+    Pack<float, W> sum = x[i];
+    for (int r = 0; r < a.ranks; ++r) {
+      if (rows[r] < 0) continue;
+      const Pack<T, W> row =
+          returned[static_cast<std::size_t>(rows[r]) * width + static_cast<std::size_t>(i)];
+      for (int n = 0; n < W; ++n) sum.value[n] += to_float(row.value[n]);
+    }
+    if (a.shared != nullptr) {
+      for (int n = 0; n < W; ++n) sum.value[n] += shared[i].value[n];
+    }
+    x[i] = sum;
+  }
+}
+
+__global__ void spin_kernel(unsigned long long nanoseconds) {
+  const unsigned long long begin = GEMBENCH_GLOBAL_TIMER();
+  while (GEMBENCH_GLOBAL_TIMER() - begin < nanoseconds) {
+  }
+}
+
+std::size_t blocks_for(std::size_t items, std::size_t per_block) {
+  const std::size_t blocks = (items + per_block - 1) / per_block;
+  return blocks < kMostBlocks ? blocks : kMostBlocks;
+}
+
+/// Calls with the payload's type and how many values of a row a thread moves at once.
+template <class F>
+cudaError_t with_packs(DType dtype, int width, F&& call) {
+  const bool fours = width % 4 == 0;
+  if (dtype == DType::f32) {
+    return fours ? call.template operator()<float, 4>() : call.template operator()<float, 1>();
+  }
+  return fours ? call.template operator()<__nv_bfloat16, 4>()
+               : call.template operator()<__nv_bfloat16, 1>();
+}
+
+}  // namespace
+
+cudaError_t copy_rows(cudaStream_t stream, std::size_t row_bytes, std::size_t most,
+                      const std::int32_t* count, const std::int32_t* index, const void* from,
+                      void* to) {
+  const std::size_t blocks = blocks_for(most, kThreads / kWarp);
+  const auto copy = [&]<class T>(T) {
+    return launch(stream, blocks, kThreads, copy_kernel<T>, row_bytes / sizeof(T), count, index,
+                  static_cast<const T*>(from), static_cast<T*>(to));
+  };
+  if (row_bytes % sizeof(uint4) == 0) return copy(uint4{});
+  if (row_bytes % sizeof(unsigned) == 0) return copy(0U);
+  return copy(static_cast<unsigned short>(0));
+}
+
+cudaError_t sort_pairs(cudaStream_t stream, const Sorting& sorting) {
+  return launch(stream, static_cast<std::size_t>(sorting.slots), kSortThreads, sort_kernel,
+                sorting);
+}
+
+cudaError_t swiglu(cudaStream_t stream, DType dtype, std::size_t rows, int ffn, const void* both,
+                   void* inner) {
+  return with_packs(dtype, ffn, [&]<class T, int W>() {
+    const std::size_t packs = static_cast<std::size_t>(ffn / W);
+    return launch(stream, blocks_for(rows * packs, kThreads), kThreads, swiglu_kernel<T, W>, rows,
+                  packs, static_cast<const Pack<T, W>*>(both), static_cast<Pack<T, W>*>(inner));
+  });
+}
+
+cudaError_t weigh_rows(cudaStream_t stream, DType dtype, const Weighing& weighing) {
+  return with_packs(dtype, weighing.hidden, [&]<class T, int W>() {
+    return launch(stream, static_cast<std::size_t>(weighing.rows), kThreads, weigh_kernel<T, W>,
+                  weighing, weighing.hidden / W);
+  });
+}
+
+cudaError_t add_rows(cudaStream_t stream, DType dtype, const Adding& adding) {
+  return with_packs(dtype, adding.hidden, [&]<class T, int W>() {
+    return launch(stream, static_cast<std::size_t>(adding.tokens), kThreads, add_kernel<T, W>,
+                  adding, adding.hidden / W);
+  });
+}
+
+cudaError_t spin(cudaStream_t stream, std::uint64_t nanoseconds) {
+  return launch(stream, 1, 1, spin_kernel, static_cast<unsigned long long>(nanoseconds));
+}
+
+}  // namespace gembench::cuda

@@ -1,0 +1,229 @@
+#include "moe_layer/cuda/experts.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "moe_layer/cuda/kernels.hpp"
+#include "moe_layer/cuda/memory.hpp"
+
+namespace gembench::cuda {
+namespace {
+
+constexpr std::size_t kAlignment = 256;
+constexpr std::size_t kPointerArrays = 6;  // a, b, c of both products
+
+std::size_t sz(int value) {
+  return static_cast<std::size_t>(value);
+}
+
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+/// sums[0] = 0, sums[i + 1] = sums[i] + values[i].
+void running_sums(std::span<const std::int32_t> values, std::int32_t* sums) {
+  sums[0] = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) sums[i + 1] = sums[i] + values[i];
+}
+
+}  // namespace
+
+ExpertLayout expert_layout(const ModelShape& model, DType dtype) {
+  const std::size_t matrix = sz(model.hidden) * sz(model.ffn) * size_of(dtype);
+  return {aligned(2 * matrix), aligned(2 * matrix) + matrix};
+}
+
+Experts::Experts(const ModelShape& model, DType dtype, int ranks, Whereabouts& at)
+    : model_(model),
+      dtype_(dtype),
+      ranks_(sz(ranks)),
+      element_(size_of(dtype)),
+      layout_(expert_layout(model, dtype)),
+      at_(at),
+      gemm_(at) {
+  check(cudaEventCreateWithFlags(&begun_, cudaEventDisableTiming), "cudaEventCreateWithFlags", at_);
+  if (dtype == DType::bf16) {
+    Buffer scratch = device_memory(kAlignment * kAlignment, at_);
+    grouped_ = gemm_.has_groups(nullptr, scratch);
+  }
+  if (grouped_) return;
+  for (int i = 0; i < kStreams; ++i) {
+    Branch& branch = branches_.emplace_back();
+    check(cudaStreamCreateWithFlags(&branch.stream, cudaStreamNonBlocking),
+          "cudaStreamCreateWithFlags", at_);
+    check(cudaEventCreateWithFlags(&branch.done, cudaEventDisableTiming),
+          "cudaEventCreateWithFlags", at_);
+    branch.gemm = std::make_unique<Gemm>(at_);
+  }
+}
+
+Experts::~Experts() {
+  for (const Branch& branch : branches_) {
+    static_cast<void>(cudaEventDestroy(branch.done));
+    static_cast<void>(cudaStreamDestroy(branch.stream));
+  }
+  static_cast<void>(cudaEventDestroy(begun_));
+}
+
+std::size_t Experts::rows_of(const LayerLimits& limits) {
+  return std::max(limits.pairs, limits.tokens);
+}
+
+std::size_t Experts::table_bytes() const {
+  return kPointerArrays * sz(model_.experts) * sizeof(void*) +
+         (2 * (ranks_ + 1) + sz(model_.experts) + 1) * sizeof(std::int32_t);
+}
+
+std::size_t Experts::scratch_bytes(const LayerLimits& limits) const {
+  return rows_of(limits) * sz(3 * model_.ffn) * element_ +
+         limits.pairs * sz(2 * model_.hidden) * element_ +
+         (2 * limits.pairs + limits.rows) * sizeof(std::int32_t) + table_bytes();
+}
+
+void Experts::prepare(const LayerLimits& limits) {
+  gathered_ = device_memory(limits.pairs * sz(model_.hidden) * element_, at_);
+  outputs_ = device_memory(limits.pairs * sz(model_.hidden) * element_, at_);
+  both_ = device_memory(rows_of(limits) * sz(2 * model_.ffn) * element_, at_);
+  inner_ = device_memory(rows_of(limits) * sz(model_.ffn) * element_, at_);
+  sorted_row_ = device_memory(limits.pairs * sizeof(std::int32_t), at_);
+  position_ = device_memory(limits.pairs * sizeof(std::int32_t), at_);
+  first_pair_ = device_memory(limits.rows * sizeof(std::int32_t), at_);
+  host_table_ = pinned_memory(table_bytes(), at_);
+  table_ = device_memory(table_bytes(), at_);
+  pair_at_ = reinterpret_cast<std::int32_t*>(host_table_.as<void*>() +
+                                             kPointerArrays * sz(model_.experts));
+  row_at_ = pair_at_ + ranks_ + 1;
+  slot_at_ = row_at_ + ranks_ + 1;
+  products_[0].n = 2 * model_.ffn;
+  products_[0].k = model_.hidden;
+  products_[1].n = model_.hidden;
+  products_[1].k = model_.ffn;
+  for (auto& product : products_) product.rows.reserve(sz(model_.experts));
+}
+
+void* Experts::at_row(const Buffer& scratch, std::size_t row, int width) const {
+  return scratch.as<char>() + row * sz(width) * element_;
+}
+
+/// What kernels and cuBLAS read in device memory, in one copy: where sources and slots start, and
+/// the matrices of all slots that have pairs.
+void Experts::fill_table(cudaStream_t stream, const ExpertArgs& args) {
+  running_sums(args.rows_from, row_at_);
+  running_sums(args.pairs_from, pair_at_);
+  running_sums(args.pairs_to, slot_at_);
+  const std::size_t most = sz(model_.experts);
+  void** const pointers = host_table_.as<void*>();
+  for (auto& product : products_) product.rows.clear();
+  for (std::size_t slot = 0; slot < args.slots.size(); ++slot) {
+    const std::int32_t count = args.pairs_to[slot];
+    if (count == 0) continue;
+    const std::size_t group = products_[0].rows.size(), first = sz(slot_at_[slot]);
+    char* const weights = args.slots[slot]->as<char>();
+    void* const matrices[kPointerArrays] = {at_row(gathered_, first, model_.hidden),
+                                            weights,
+                                            at_row(both_, first, 2 * model_.ffn),
+                                            at_row(inner_, first, model_.ffn),
+                                            weights + layout_.down,
+                                            at_row(outputs_, first, model_.hidden)};
+    for (std::size_t i = 0; i < kPointerArrays; ++i) pointers[i * most + group] = matrices[i];
+    for (auto& product : products_) product.rows.push_back(count);
+  }
+  check(cudaMemcpyAsync(table_.as<void>(), host_table_.as<void>(), table_bytes(),
+                        cudaMemcpyHostToDevice, stream),
+        "cudaMemcpyAsync", at_);
+  void** const copied = table_.as<void*>();
+  for (std::size_t i = 0; i < products_.size(); ++i) {
+    products_[i].a = copied + 3 * i * most;
+    products_[i].b = copied + (3 * i + 1) * most;
+    products_[i].c = copied + (3 * i + 2) * most;
+  }
+}
+
+void Experts::run(cudaStream_t stream, const ExpertArgs& args) {
+  fill_table(stream, args);
+  const int pairs = pair_at_[args.pairs_from.size()], rows = row_at_[args.rows_from.size()];
+  const auto on_device = [&](const std::int32_t* host) {
+    return reinterpret_cast<const std::int32_t*>(
+        table_.as<char>() + (reinterpret_cast<const char*>(host) - host_table_.as<char>()));
+  };
+  Sorting sorting{};
+  sorting.pairs = pairs;
+  sorting.ranks = static_cast<int>(args.rows_from.size());
+  sorting.slots = static_cast<int>(args.slots.size());
+  sorting.pair = args.pairs->as<Pair>();
+  sorting.pair_at = on_device(pair_at_);
+  sorting.row_at = on_device(row_at_);
+  sorting.slot_at = on_device(slot_at_);
+  sorting.sorted_row = sorted_row_.as<std::int32_t>();
+  sorting.position = position_.as<std::int32_t>();
+  sorting.first_pair = first_pair_.as<std::int32_t>();
+  sorting.slot_tokens = args.slot_tokens->as<std::int32_t>();
+  check(sort_pairs(stream, sorting), "sort_pairs", at_);
+  if (pairs == 0) return;
+  check(copy_rows(stream, sz(model_.hidden) * element_, sz(pairs),
+                  sorting.slot_at + args.slots.size(), sorting.sorted_row, args.rows->as<void>(),
+                  gathered_.as<void>()),
+        "copy_rows", at_);
+  grouped_ ? run_grouped(stream) : run_each(stream, args);
+  const Weighing weighing{rows,
+                          pairs,
+                          model_.hidden,
+                          sorting.pair,
+                          sorting.position,
+                          sorting.first_pair,
+                          outputs_.as<void>(),
+                          args.results->as<void>()};
+  check(weigh_rows(stream, dtype_, weighing), "weigh_rows", at_);
+}
+
+void Experts::run_grouped(cudaStream_t stream) {
+  gemm_.run(stream, products_[0]);
+  const auto& rows = products_[0].rows;
+  std::size_t all = 0;
+  for (const int count : rows) all += sz(count);
+  check(swiglu(stream, dtype_, all, model_.ffn, both_.as<void>(), inner_.as<void>()), "swiglu",
+        at_);
+  gemm_.run(stream, products_[1]);
+}
+
+void Experts::run_each(cudaStream_t stream, const ExpertArgs& args) {
+  check(cudaEventRecord(begun_, stream), "cudaEventRecord", at_);
+  for (const Branch& branch : branches_) {
+    check(cudaStreamWaitEvent(branch.stream, begun_, 0), "cudaStreamWaitEvent", at_);
+  }
+  std::size_t turn = 0;
+  for (std::size_t slot = 0; slot < args.slots.size(); ++slot) {
+    const std::int32_t count = args.pairs_to[slot];
+    if (count == 0) continue;
+    const std::size_t first = sz(slot_at_[slot]);
+    Branch& branch = branches_[turn++ % branches_.size()];
+    feed_forward(branch.stream, *branch.gemm, *args.slots[slot],
+                 at_row(gathered_, first, model_.hidden), first, count,
+                 at_row(outputs_, first, model_.hidden), dtype_, false);
+  }
+  for (const Branch& branch : branches_) {
+    check(cudaEventRecord(branch.done, branch.stream), "cudaEventRecord", at_);
+    check(cudaStreamWaitEvent(stream, branch.done, 0), "cudaStreamWaitEvent", at_);
+  }
+}
+
+void Experts::feed_forward(cudaStream_t stream, Gemm& gemm, const Buffer& weights, const void* rows,
+                           std::size_t first, int count, void* out, DType out_type, bool add) {
+  void* const both = at_row(both_, first, 2 * model_.ffn);
+  void* const inner = at_row(inner_, first, model_.ffn);
+  gemm.run(stream, {count, 2 * model_.ffn, model_.hidden, rows, weights.as<void>(), both, dtype_,
+                    dtype_, false});
+  check(swiglu(stream, dtype_, sz(count), model_.ffn, both, inner), "swiglu", at_);
+  gemm.run(stream, {count, model_.hidden, model_.ffn, inner, weights.as<char>() + layout_.down, out,
+                    dtype_, out_type, add});
+}
+
+void Experts::run_shared(cudaStream_t stream, const SharedArgs& args) {
+  bool add = false;
+  for (const Buffer* expert : args.experts) {
+    feed_forward(stream, gemm_, *expert, args.payload->as<void>(), 0, args.tokens,
+                 args.sums->as<void>(), DType::f32, std::exchange(add, true));
+  }
+}
+
+}  // namespace gembench::cuda

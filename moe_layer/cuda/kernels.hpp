@@ -1,0 +1,97 @@
+#pragma once
+
+#include <driver_types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "moe_layer/device_calls.hpp"
+#include "moe_layer/model.hpp"
+#include "placement/placement.hpp"
+
+/// The kernels as host calls that enqueue them. All pointers are device memory; shapes are
+/// row-major with the last index fastest; "dtype" is the payload type. No thread of one block waits
+/// for another block, sums have a fixed order, and no call allocates or waits.
+namespace gembench::cuda {
+
+/// normed = x / rms(x), as f32 and as payload. All [token][hidden].
+cudaError_t norm_rows(cudaStream_t stream, DType dtype, int tokens, int hidden, const float* x,
+                      float* normed, void* payload);
+
+/// The gate's own top-k ([token][k], largest logit first, ties to the lower expert), the experts
+/// used (`replay`, or where it is null the gate's own) and their weights: softmax over the k
+/// logits.
+struct Choice {
+  int tokens, experts, topk;
+  const float* logits;          // [token][expert]
+  const std::uint16_t* replay;  // [token][k] or null
+  std::uint16_t* gate_ids;
+  std::uint16_t* ids;
+  float* weights;
+};
+cudaError_t choose_experts(cudaStream_t stream, const Choice& choice);
+
+/// What the two halves of packing share.
+struct Packing {
+  int tokens, topk, ranks, slots;
+  const std::uint16_t* ids;  // [token][k]
+  const float* weights;      // [token][k]
+  const Home* homes;         // [expert]
+  std::int32_t* counts;      // [rank][2 + slots]: rows, pairs, pairs of every slot
+  Pair* pairs;               // by destination, then token, then k
+  std::int32_t* row_token;   // [row], by destination, then token
+  std::int32_t* token_row;   // [token][rank]: the row that goes there, -1 = none
+  std::int32_t* rows;        // [1] rows of all destinations
+};
+cudaError_t count_pairs(cudaStream_t stream, const Packing& packing);
+/// Needs the counts.
+cudaError_t place_pairs(cudaStream_t stream, const Packing& packing);
+
+/// to[i] = from[index[i]] for i < *count <= most. Rows of row_bytes.
+cudaError_t copy_rows(cudaStream_t stream, std::size_t row_bytes, std::size_t most,
+                      const std::int32_t* count, const std::int32_t* index, const void* from,
+                      void* to);
+
+/// Received pairs in the order of their experts.
+struct Sorting {
+  int pairs, ranks, slots;
+  const Pair* pair;             // by source
+  const std::int32_t* pair_at;  // [rank + 1] where a source's pairs start
+  const std::int32_t* row_at;   // [rank + 1] where its rows start
+  const std::int32_t* slot_at;  // [slot + 1] where a slot's sorted pairs start
+  std::int32_t* sorted_row;     // [sorted pair] received row
+  std::int32_t* position;       // [pair] its place among the sorted ones
+  std::int32_t* first_pair;     // [row] first of its pairs
+  std::int32_t* slot_tokens;    // [slot] pairs found
+};
+cudaError_t sort_pairs(cudaStream_t stream, const Sorting& sorting);
+
+/// inner[row][f] = swish(both[row][f]) * both[row][ffn + f]; dtype [row][ffn], [row][2 ffn].
+cudaError_t swiglu(cudaStream_t stream, DType dtype, std::size_t rows, int ffn, const void* both,
+                   void* inner);
+
+/// sums[row] = its experts' outputs by weight, in f32, in the order of its pairs.
+struct Weighing {
+  int rows, pairs, hidden;
+  const Pair* pair;
+  const std::int32_t* position;
+  const std::int32_t* first_pair;
+  const void* outputs;  // dtype [sorted pair][hidden]
+  void* sums;           // dtype [row][hidden]
+};
+cudaError_t weigh_rows(cudaStream_t stream, DType dtype, const Weighing& weighing);
+
+/// x[token] += its returned rows in the order of their ranks, then += shared, in f32.
+struct Adding {
+  int tokens, ranks, hidden;
+  const std::int32_t* token_row;  // [token][rank]
+  const void* returned;           // dtype [row][hidden]
+  const float* shared;            // [token][hidden] or null
+  float* x;                       // [token][hidden]
+};
+cudaError_t add_rows(cudaStream_t stream, DType dtype, const Adding& adding);
+
+/// Keeps the stream busy for so many nanoseconds of the GPU's clock.
+cudaError_t spin(cudaStream_t stream, std::uint64_t nanoseconds);
+
+}  // namespace gembench::cuda

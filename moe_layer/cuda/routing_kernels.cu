@@ -1,0 +1,189 @@
+// Norm, top-k and packing: what happens to a rank's own tokens before they leave.
+#include <math_constants.h>
+
+#include "moe_layer/cuda/block.hpp"
+#include "moe_layer/cuda/kernels.hpp"
+
+namespace gembench::cuda {
+namespace {
+
+constexpr float kRmsEpsilon = 1e-6F;
+constexpr unsigned kRowThreads = 256;    // a token's row
+constexpr unsigned kTokenThreads = 128;  // four tokens, a warp each
+constexpr unsigned kPackThreads = 512;   // a destination walks over all tokens
+
+/// A block a token.
+template <class T>
+__global__ void norm_kernel(int hidden, const float* x, float* normed, T* payload) {
+  __shared__ float of_warp[kWarp];
+  const std::size_t row = std::size_t{blockIdx.x} * static_cast<std::size_t>(hidden);
+  float squares = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < hidden; i += static_cast<int>(blockDim.x)) {
+    squares += x[row + static_cast<std::size_t>(i)] * x[row + static_cast<std::size_t>(i)];
+  }
+  squares = warp_sum(squares);
+  if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = squares;
+  __syncthreads();
+  float all = 0;
+  for (unsigned w = 0; w < blockDim.x / kWarp; ++w) all += of_warp[w];
+  const float scale = 1 / sqrtf(all / static_cast<float>(hidden) + kRmsEpsilon);
+  for (int i = static_cast<int>(threadIdx.x); i < hidden; i += static_cast<int>(blockDim.x)) {
+    const std::size_t at = row + static_cast<std::size_t>(i);
+    const float value = x[at] * scale;
+    normed[at] = value;
+    store(value, payload[at]);
+  }
+}
+
+/// The best (logit, expert) of the warp: larger logit, then lower expert; expert < 0 is none.
+__device__ void best_of_warp(float& logit, int& expert) {
+  for (int apart = static_cast<int>(kWarp) / 2; apart > 0; apart /= 2) {
+    const float other_logit = __shfl_xor_sync(kAllLanes, logit, apart);
+    const int other = __shfl_xor_sync(kAllLanes, expert, apart);
+    const bool better = other >= 0 && (expert < 0 || other_logit > logit ||
+                                       (other_logit == logit && other < expert));
+    if (better) {
+      logit = other_logit;
+      expert = other;
+    }
+  }
+}
+
+/// A warp a token. Every round takes the best of those that come after the last taken one, so that
+/// nothing has to be remembered of the others, however many experts there are.
+__global__ void choose_kernel(Choice c) {
+  const int token = static_cast<int>((blockIdx.x * blockDim.x + threadIdx.x) / kWarp);
+  const int lane = static_cast<int>(threadIdx.x % kWarp);
+  if (token >= c.tokens) return;
+  const float* logits =
+      c.logits + static_cast<std::size_t>(token) * static_cast<std::size_t>(c.experts);
+  const std::size_t first = static_cast<std::size_t>(token) * static_cast<std::size_t>(c.topk);
+  float last = CUDART_INF_F;
+  int taken = -1;
+  for (int j = 0; j < c.topk; ++j) {
+    float best = 0;
+    int expert = -1;
+    for (int e = lane; e < c.experts; e += static_cast<int>(kWarp)) {
+      const float logit = logits[e];
+      const bool after = logit < last || (logit == last && e > taken);
+      if (after && (expert < 0 || logit > best)) {
+        best = logit;
+        expert = e;
+      }
+    }
+    best_of_warp(best, expert);
+    // Logits that are not numbers are never taken; what then stands here is at least an expert.
+    if (expert < 0) expert = j;
+    last = best;
+    taken = expert;
+    if (lane == 0)
+      c.gate_ids[first + static_cast<std::size_t>(j)] = static_cast<std::uint16_t>(expert);
+  }
+  if (lane != 0) return;
+  const std::uint16_t* used = c.replay != nullptr ? c.replay + first : c.gate_ids + first;
+  float top = -CUDART_INF_F, sum = 0;
+  for (int j = 0; j < c.topk; ++j) top = fmaxf(top, logits[used[j]]);
+  for (int j = 0; j < c.topk; ++j) {
+    const float share = expf(logits[used[j]] - top);
+    c.weights[first + static_cast<std::size_t>(j)] = share;
+    sum += share;
+  }
+  for (int j = 0; j < c.topk; ++j) {
+    c.weights[first + static_cast<std::size_t>(j)] /= sum;
+    c.ids[first + static_cast<std::size_t>(j)] = used[j];
+  }
+}
+
+/// Pairs of a token for one rank.
+__device__ int pairs_for(const Packing& p, int token, int rank) {
+  int here = 0;
+  for (int j = 0; j < p.topk; ++j) here += p.homes[p.ids[token * p.topk + j]].rank == rank ? 1 : 0;
+  return here;
+}
+
+/// A block a destination.
+__global__ void count_kernel(Packing p) {
+  const int rank = static_cast<int>(blockIdx.x), step = static_cast<int>(blockDim.x);
+  std::int32_t* counts = p.counts + rank * (2 + p.slots);
+  for (int slot = static_cast<int>(threadIdx.x); slot < p.slots; slot += step) counts[2 + slot] = 0;
+  __syncthreads();
+  int rows = 0, pairs = 0;
+  for (int token = static_cast<int>(threadIdx.x); token < p.tokens; token += step) {
+    int here = 0;
+    for (int j = 0; j < p.topk; ++j) {
+      const Home home = p.homes[p.ids[token * p.topk + j]];
+      if (home.rank != rank) continue;
+      ++here;
+      atomicAdd(&counts[2 + home.slot], 1);
+    }
+    rows += here > 0 ? 1 : 0;
+    pairs += here;
+  }
+  int all_rows = 0, all_pairs = 0;
+  sum_before(rows, all_rows);
+  sum_before(pairs, all_pairs);
+  if (threadIdx.x == 0) {
+    counts[0] = all_rows;
+    counts[1] = all_pairs;
+  }
+}
+
+/// A block a destination, whose threads take the tokens in order: rows and pairs come out in the
+/// order of tokens.
+__global__ void place_kernel(Packing p) {
+  const int rank = static_cast<int>(blockIdx.x);
+  int first_row = 0, pair_at = 0;
+  for (int r = 0; r < rank; ++r) {
+    first_row += p.counts[r * (2 + p.slots)];
+    pair_at += p.counts[r * (2 + p.slots) + 1];
+  }
+  int row_at = first_row;
+  for (int from = 0; from < p.tokens; from += static_cast<int>(blockDim.x)) {
+    const int token = from + static_cast<int>(threadIdx.x);
+    const int here = token < p.tokens ? pairs_for(p, token, rank) : 0;
+    int all_rows = 0, all_pairs = 0;
+    const int row = row_at + sum_before(here > 0 ? 1 : 0, all_rows);
+    int pair = pair_at + sum_before(here, all_pairs);
+    if (token < p.tokens) p.token_row[token * p.ranks + rank] = here > 0 ? row : -1;
+    if (here > 0) {
+      p.row_token[row] = token;
+      for (int j = 0; j < p.topk; ++j) {
+        const int k = token * p.topk + j;
+        const Home home = p.homes[p.ids[k]];
+        if (home.rank == rank) p.pairs[pair++] = {row - first_row, home.slot, p.weights[k]};
+      }
+    }
+    row_at += all_rows;
+    pair_at += all_pairs;
+  }
+  if (rank == p.ranks - 1 && threadIdx.x == 0) *p.rows = row_at;
+}
+
+}  // namespace
+
+cudaError_t norm_rows(cudaStream_t stream, DType dtype, int tokens, int hidden, const float* x,
+                      float* normed, void* payload) {
+  const auto blocks = static_cast<std::size_t>(tokens);
+  return dtype == DType::f32 ? launch(stream, blocks, kRowThreads, norm_kernel<float>, hidden, x,
+                                      normed, static_cast<float*>(payload))
+                             : launch(stream, blocks, kRowThreads, norm_kernel<__nv_bfloat16>,
+                                      hidden, x, normed, static_cast<__nv_bfloat16*>(payload));
+}
+
+cudaError_t choose_experts(cudaStream_t stream, const Choice& choice) {
+  constexpr unsigned tokens = kTokenThreads / kWarp;
+  return launch(stream, (static_cast<std::size_t>(choice.tokens) + tokens - 1) / tokens,
+                kTokenThreads, choose_kernel, choice);
+}
+
+cudaError_t count_pairs(cudaStream_t stream, const Packing& packing) {
+  return launch(stream, static_cast<std::size_t>(packing.ranks), kPackThreads, count_kernel,
+                packing);
+}
+
+cudaError_t place_pairs(cudaStream_t stream, const Packing& packing) {
+  return launch(stream, static_cast<std::size_t>(packing.ranks), kPackThreads, place_kernel,
+                packing);
+}
+
+}  // namespace gembench::cuda

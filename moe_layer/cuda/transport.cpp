@@ -1,0 +1,216 @@
+#include "moe_layer/cuda/transport.hpp"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <numeric>
+#include <utility>
+
+#include "moe_layer/cuda/memory.hpp"
+
+namespace gembench::cuda {
+namespace {
+
+std::size_t sz(int value) {
+  return static_cast<std::size_t>(value);
+}
+
+std::size_t sum(std::span<const std::int32_t> rows) {
+  return std::accumulate(rows.begin(), rows.end(), std::size_t{0});
+}
+
+/// Calls visit(rank, offset in bytes, bytes) for every rank that has rows.
+template <class F>
+void for_each_rank(std::span<const std::int32_t> rows, std::size_t row_bytes, F&& visit) {
+  std::size_t at = 0;
+  for (std::size_t rank = 0; rank < rows.size(); ++rank) {
+    const std::size_t bytes = sz(rows[rank]) * row_bytes;
+    if (bytes > 0) visit(static_cast<int>(rank), at, bytes);
+    at += bytes;
+  }
+}
+
+}  // namespace
+
+Transport::Transport(const Comm& comm, const std::string& asked, Whereabouts& at)
+    : comm_(comm),
+      at_(at),
+      kind_(asked != "mpi"                ? Kind::nccl
+            : MpiSession::is_cuda_aware() ? Kind::cuda_aware_mpi
+                                          : Kind::staged_mpi) {}
+
+Transport::~Transport() {
+  // An error of this rank leaves the others in the middle of something: no orderly end then.
+  if (std::uncaught_exceptions() > 0) {
+    abort();
+  } else if (nccl_ != nullptr) {
+    static_cast<void>(ncclCommDestroy(nccl_));
+  }
+}
+
+void Transport::abort() {
+  if (nccl_ != nullptr) static_cast<void>(ncclCommAbort(std::exchange(nccl_, nullptr)));
+}
+
+void Transport::connect() {
+  if (kind_ != Kind::nccl) return;
+  ncclUniqueId id{};
+  if (comm_.rank() == 0) check(ncclGetUniqueId(&id), "ncclGetUniqueId", at_);
+  std::vector<ncclUniqueId> shared{id};
+  comm_.broadcast(shared);
+  check(ncclCommInitRank(&nccl_, comm_.size(), shared[0], comm_.rank()), "ncclCommInitRank", at_);
+  at_.on_error = [this] { abort(); };
+}
+
+void Transport::prepare(std::size_t most_sent, std::size_t most_received) {
+  if (kind_ != Kind::staged_mpi) return;
+  sent_ = pinned_memory(most_sent, at_);
+  received_ = pinned_memory(most_received, at_);
+}
+
+std::string Transport::name() const {
+  switch (kind_) {
+    case Kind::nccl:
+      return "NCCL " + nccl_version();
+    case Kind::cuda_aware_mpi:
+      return "CUDA-aware MPI";
+    case Kind::staged_mpi:
+      return "MPI through pinned host memory";
+  }
+  return {};
+}
+
+std::string Transport::nccl_version() {
+  int version = 0;
+  static_cast<void>(ncclGetVersion(&version));
+  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
+void Transport::copy(cudaStream_t stream, void* to, const void* from, std::size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), "cudaMemcpyAsync", at_);
+}
+
+void Transport::copy_own_rows(cudaStream_t stream, std::span<const RowExchange> parts) {
+  const std::size_t self = sz(comm_.rank());
+  for (const RowExchange& part : parts) {
+    const std::size_t bytes = sz(part.send_rows[self]) * part.row_bytes;
+    if (bytes == 0) continue;
+    copy(stream, part.recv->as<char>() + sum(part.recv_rows.first(self)) * part.row_bytes,
+         part.send->as<char>() + sum(part.send_rows.first(self)) * part.row_bytes, bytes);
+  }
+}
+
+void Transport::exchange(cudaStream_t stream, std::span<const RowExchange> parts) {
+  kind_ == Kind::nccl ? exchange_by_nccl(stream, parts) : exchange_by_mpi(stream, parts);
+}
+
+void Transport::exchange_by_nccl(cudaStream_t stream, std::span<const RowExchange> parts) {
+  copy_own_rows(stream, parts);
+  check(ncclGroupStart(), "ncclGroupStart", at_);
+  for (const RowExchange& part : parts) {
+    for_each_rank(part.send_rows, part.row_bytes, [&](int rank, std::size_t at, std::size_t bytes) {
+      if (rank == comm_.rank()) return;
+      check(ncclSend(part.send->as<char>() + at, bytes, ncclInt8, rank, nccl_, stream), "ncclSend",
+            at_);
+    });
+    for_each_rank(part.recv_rows, part.row_bytes, [&](int rank, std::size_t at, std::size_t bytes) {
+      if (rank == comm_.rank()) return;
+      check(ncclRecv(part.recv->as<char>() + at, bytes, ncclInt8, rank, nccl_, stream), "ncclRecv",
+            at_);
+    });
+  }
+  check(ncclGroupEnd(), "ncclGroupEnd", at_);
+}
+
+void Transport::exchange_by_mpi(cudaStream_t stream, std::span<const RowExchange> parts) {
+  const bool staged = kind_ == Kind::staged_mpi;
+  copy_own_rows(stream, parts);
+  sends_.clear();
+  receives_.clear();
+  char* out = sent_.as<char>();
+  char* in = received_.as<char>();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const RowExchange& part = parts[i];
+    const auto add = [&](std::vector<Message>& messages, char* base) {
+      return [&messages, base, i, this](int rank, std::size_t at, std::size_t bytes) {
+        if (rank == comm_.rank()) return;
+        messages.push_back({base + at, bytes, rank, static_cast<int>(i)});
+      };
+    };
+    char* const from = staged ? out : part.send->as<char>();
+    char* const to = staged ? in : part.recv->as<char>();
+    for_each_rank(part.send_rows, part.row_bytes, add(sends_, from));
+    for_each_rank(part.recv_rows, part.row_bytes, add(receives_, to));
+    if (!staged) continue;
+    const std::size_t bytes = sum(part.send_rows) * part.row_bytes;
+    if (bytes > 0) copy(stream, out, part.send->as<char>(), bytes);
+    out += bytes;
+    in += sum(part.recv_rows) * part.row_bytes;
+  }
+  synchronize(stream);  // what is sent must be there
+  comm_.exchange(sends_, receives_);
+  if (!staged) return;
+  in = received_.as<char>();
+  for (const RowExchange& part : parts) {
+    for_each_rank(part.recv_rows, part.row_bytes, [&](int rank, std::size_t at, std::size_t bytes) {
+      if (rank != comm_.rank()) copy(stream, part.recv->as<char>() + at, in + at, bytes);
+    });
+    in += sum(part.recv_rows) * part.row_bytes;
+  }
+}
+
+void Transport::send_weights(cudaStream_t stream, std::span<const Message> sends,
+                             std::span<const Message> receives) {
+  if (kind_ == Kind::cuda_aware_mpi) {
+    comm_.exchange(sends, receives);
+    return;
+  }
+  if (kind_ == Kind::nccl) {
+    check(ncclGroupStart(), "ncclGroupStart", at_);
+    for (const Message& m : sends) {
+      check(ncclSend(m.data, m.bytes, ncclInt8, m.peer, nccl_, stream), "ncclSend", at_);
+    }
+    for (const Message& m : receives) {
+      check(ncclRecv(m.data, m.bytes, ncclInt8, m.peer, nccl_, stream), "ncclRecv", at_);
+    }
+    check(ncclGroupEnd(), "ncclGroupEnd", at_);
+    synchronize(stream);
+    return;
+  }
+  const auto staged = [&](std::span<const Message> messages, std::vector<std::vector<char>>& host) {
+    std::vector<Message> through(messages.begin(), messages.end());
+    for (Message& m : through) m.data = host.emplace_back(m.bytes).data();
+    return through;
+  };
+  std::vector<std::vector<char>> out, in;
+  const auto host_sends = staged(sends, out), host_receives = staged(receives, in);
+  for (std::size_t i = 0; i < sends.size(); ++i) {
+    copy(stream, host_sends[i].data, sends[i].data, sends[i].bytes);
+  }
+  synchronize(stream);
+  comm_.exchange(host_sends, host_receives);
+  for (std::size_t i = 0; i < receives.size(); ++i) {
+    copy(stream, receives[i].data, host_receives[i].data, receives[i].bytes);
+  }
+  synchronize(stream);
+}
+
+void Transport::synchronize(cudaStream_t stream) {
+  if (kind_ != Kind::nccl || comm_.size() == 1) {
+    check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
+    return;
+  }
+  // A kernel of NCCL waits for ever when a peer is gone, so look at the communicator now and then.
+  constexpr int kPollsBetween = 256;
+  for (int polls = 1;; ++polls) {
+    const cudaError_t result = cudaStreamQuery(stream);
+    if (result == cudaSuccess) return;
+    if (result != cudaErrorNotReady) check(result, "cudaStreamQuery", at_);
+    if (polls % kPollsBetween != 0) continue;
+    ncclResult_t state = ncclSuccess;
+    check(ncclCommGetAsyncError(nccl_, &state), "ncclCommGetAsyncError", at_);
+    check(state, "NCCL", at_);
+  }
+}
+
+}  // namespace gembench::cuda

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+#include <nccl.h>
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "moe_layer/comm.hpp"
+#include "moe_layer/cuda/errors.hpp"
+#include "moe_layer/device_calls.hpp"
+
+namespace gembench::cuda {
+
+/// How device memory gets to other ranks: NCCL on the stream; or MPI from the host, which waits for
+/// the stream, with device addresses where MPI takes them, else through pinned memory.
+class Transport {
+ public:
+  enum class Kind { nccl, cuda_aware_mpi, staged_mpi };
+
+  /// `asked`: "nccl", "mpi", or "auto", which is NCCL.
+  Transport(const Comm& comm, const std::string& asked, Whereabouts& at);
+  ~Transport();
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+
+  /// Collective.
+  void connect();
+  /// Room for the largest exchange, in bytes, of all its parts.
+  void prepare(std::size_t most_sent, std::size_t most_received);
+  [[nodiscard]] std::string name() const;
+  [[nodiscard]] static std::string nccl_version();
+
+  void exchange(cudaStream_t stream, std::span<const RowExchange> parts);
+  void send_weights(cudaStream_t stream, std::span<const Message> sends,
+                    std::span<const Message> receives);
+  /// Waits for the stream, and throws when another rank or the network has failed meanwhile.
+  void synchronize(cudaStream_t stream);
+
+ private:
+  void exchange_by_nccl(cudaStream_t stream, std::span<const RowExchange> parts);
+  void exchange_by_mpi(cudaStream_t stream, std::span<const RowExchange> parts);
+  void copy_own_rows(cudaStream_t stream, std::span<const RowExchange> parts);
+  void copy(cudaStream_t stream, void* to, const void* from, std::size_t bytes);
+  void abort();
+
+  const Comm& comm_;
+  Whereabouts& at_;
+  Kind kind_;
+  ncclComm_t nccl_ = nullptr;
+  Buffer sent_, received_;  // pinned, of staged_mpi
+  std::vector<Message> sends_, receives_;
+};
+
+}  // namespace gembench::cuda

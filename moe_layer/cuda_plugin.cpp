@@ -1,0 +1,46 @@
+#include "moe_layer/cuda_plugin.hpp"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "placement/error.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr const char* kLibrary = "libgembench_cuda.so";
+constexpr const char* kMake = "gembench_make_cuda_device";
+using Make = Device* (*)(const Comm&, const ModelShape&, const CudaOptions&);
+
+std::filesystem::path plugin_path() {
+  std::error_code ignored;
+  return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / kLibrary;
+}
+
+Error refuse(const std::string& why) {
+  return {ExitCode::environment,
+          fmt::format("--device cuda is not to be had: {}: build with -DGEMBENCH_CUDA=ON on a "
+                      "machine with the CUDA toolkit and NCCL, or use --device cpu",
+                      why)};
+}
+
+}  // namespace
+
+bool has_cuda_plugin() {
+  return std::filesystem::exists(plugin_path());
+}
+
+std::unique_ptr<Device> make_cuda_device(const Comm& comm, const ModelShape& model,
+                                         const CudaOptions& options) {
+  if (!has_cuda_plugin()) throw refuse(fmt::format("there is no {}", plugin_path().string()));
+  // Never closed: what it made, down to the errors it throws, uses its code until the end.
+  void* const library = dlopen(plugin_path().c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) throw refuse(dlerror());
+  const auto make = reinterpret_cast<Make>(dlsym(library, kMake));
+  if (make == nullptr) throw refuse(dlerror());
+  return std::unique_ptr<Device>(make(comm, model, options));
+}
+
+}  // namespace gembench

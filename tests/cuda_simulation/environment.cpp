@@ -1,0 +1,155 @@
+#include "tests/cuda_simulation/environment.hpp"
+
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string_view>
+#include <vector>
+
+namespace gembench::simulation {
+namespace {
+
+struct Fault {
+  std::string name;
+  int call = 0, code = 0, rank = -1;  // rank -1: all
+};
+
+Settings the_settings;
+std::vector<Fault> faults;
+std::map<std::string, int, std::less<>> calls;
+bool loaded = false;
+
+[[noreturn]] void refuse(const char* variable, std::string_view value) {
+  std::fprintf(stderr,
+               "CUDA simulation: %s=%.*s cannot be read: see tests/cuda_simulation/README.md\n",
+               variable, static_cast<int>(value.size()), value.data());
+  std::exit(2);
+}
+
+std::string text(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value ? value : "";
+}
+
+template <class T>
+T number(const char* variable, std::string_view value) {
+  T result{};
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
+  if (error != std::errc() || end != value.data() + value.size() || result < 0) {
+    refuse(variable, value);
+  }
+  return result;
+}
+
+template <class T>
+void set_number(const char* variable, T& to) {
+  const std::string value = text(variable);
+  if (!value.empty()) to = number<T>(variable, value);
+}
+
+std::vector<std::string> split(const std::string& joined, char separator) {
+  std::vector<std::string> parts;
+  std::size_t begin = 0;
+  while (begin <= joined.size() && !joined.empty()) {
+    const std::size_t end = std::min(joined.find(separator, begin), joined.size());
+    parts.push_back(joined.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+void read_orders() {
+  constexpr const char* kStreams = "GEMBENCH_SIMULATED_ORDER";
+  constexpr const char* kBlocks = "GEMBENCH_SIMULATED_BLOCKS";
+  const std::map<std::string, Order, std::less<>> orders = {
+      {"", Order::late},         {"eager", Order::eager},     {"late", Order::late},
+      {"greedy", Order::greedy}, {"reverse", Order::reverse}, {"random", Order::random}};
+  const std::map<std::string, BlockOrder, std::less<>> block_orders = {
+      {"", {BlockOrder::forward}},
+      {"forward", {BlockOrder::forward}},
+      {"reverse", {BlockOrder::reverse}},
+      {"shuffle", {BlockOrder::shuffle}}};
+  std::uint64_t seed = 0;
+  for (const char* variable : {kStreams, kBlocks}) {
+    const std::string value = text(variable);
+    const std::size_t colon = std::min(value.find(':'), value.size());
+    const std::string name = value.substr(0, colon);
+    if (colon < value.size()) seed += number<std::uint64_t>(variable, value.substr(colon + 1));
+    if (variable == kStreams && orders.contains(name)) {
+      the_settings.order = orders.at(name);
+    } else if (variable == kBlocks && block_orders.contains(name)) {
+      the_settings.block_order = block_orders.at(name);
+    } else {
+      refuse(variable, value);
+    }
+  }
+  the_settings.random.seed(seed);
+}
+
+void read_faults() {
+  constexpr const char* kFault = "GEMBENCH_SIMULATED_FAULT";
+  faults.clear();
+  calls.clear();
+  for (const std::string& part : split(text(kFault), ',')) {
+    const auto fields = split(part, ':');
+    if (fields.size() < 3 || fields.size() > 4) refuse(kFault, part);
+    faults.push_back({fields[0], number<int>(kFault, fields[1]), number<int>(kFault, fields[2]),
+                      fields.size() == 4 ? number<int>(kFault, fields[3]) : -1});
+  }
+}
+
+void load() {
+  the_settings = {};
+  read_orders();
+  read_faults();
+  set_number("GEMBENCH_SIMULATED_GPUS", the_settings.gpus);
+  set_number("GEMBENCH_SIMULATED_MEMORY", the_settings.memory);
+  set_number("GEMBENCH_SIMULATED_TIMEOUT", the_settings.timeout);
+  the_settings.log = text("GEMBENCH_SIMULATED_LOG") == "1";
+  the_settings.counters_file = text("GEMBENCH_SIMULATED_COUNTERS");
+  loaded = true;
+}
+
+}  // namespace
+
+Settings& settings() {
+  if (!loaded) load();
+  return the_settings;
+}
+
+int rank_from_environment() {
+  for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"}) {
+    if (const char* value = std::getenv(variable)) return std::atoi(value);
+  }
+  return 0;
+}
+
+int injected_fault(const char* name) {
+  if (!loaded) load();
+  if (faults.empty()) return 0;
+  const int call = ++calls[name];
+  for (const Fault& fault : faults) {
+    if (fault.name == name && fault.call == call &&
+        (fault.rank < 0 || fault.rank == rank_from_environment())) {
+      return fault.code;
+    }
+  }
+  return 0;
+}
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void say(const std::string& text) {
+  std::fprintf(stderr, "CUDA simulation, rank %d: %s\n", rank_from_environment(), text.c_str());
+  std::fflush(stderr);
+}
+
+}  // namespace gembench::simulation
+
+void gembench_simulation_reload() {
+  gembench::simulation::load();
+}

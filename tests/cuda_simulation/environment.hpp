@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <string>
+
+namespace gembench::simulation {
+
+/// In what order queued work of several streams runs: README.md.
+enum class Order : unsigned char { eager, late, greedy, reverse, random };
+struct BlockOrder {
+  enum Kind : unsigned char { forward, reverse, shuffle } kind = forward;
+};
+
+/// What the GEMBENCH_SIMULATED_* variables ask for: README.md.
+struct Settings {
+  Order order = Order::late;
+  BlockOrder block_order;
+  std::mt19937_64 random;  // for both orders
+  int gpus = 8;
+  std::size_t memory = std::size_t{8} << 30;  // bytes of each GPU
+  double timeout = 60;                        // s without progress until the process gives up
+  bool log = false;
+  std::string counters_file;
+};
+
+/// Read at the first call and by reload(). A value that cannot be meant ends the process, exit 2.
+Settings& settings();
+
+/// MPI rank as the launcher tells it in the environment, 0 without one.
+int rank_from_environment();
+
+/// Counts a call of the function `name`. The code that GEMBENCH_SIMULATED_FAULT wants this call to
+/// fail with, else 0.
+int injected_fault(const char* name);
+
+/// Seconds of a clock that only goes forward.
+double now();
+
+/// One line on standard error, with the rank.
+void say(const std::string& text);
+
+}  // namespace gembench::simulation
+
+/// Reads the environment anew, and counts calls for faults from 1 again.
+extern "C" void gembench_simulation_reload();

@@ -1,0 +1,160 @@
+// A libnvidia-ml.so.1 for tests: answers for the simulated GPUs, and writes down what was locked.
+// Results and enumerations are those of NVIDIA's NVML API reference.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "tests/cuda_simulation/environment.hpp"
+
+#define NVML_CALL extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+using gembench::simulation::injected_fault;
+using gembench::simulation::settings;
+
+enum Result : int {
+  success,
+  uninitialized,
+  invalid_argument,
+  not_supported,
+  no_permission,
+  not_found = 6
+};
+
+bool started = false;
+
+/// A handle is the number of the GPU, from 1.
+using Handle = void*;
+std::uintptr_t number_of(Handle handle) {
+  return reinterpret_cast<std::uintptr_t>(handle) - 1;
+}
+
+int enter(const char* name, Handle handle) {
+  if (const int fault = injected_fault(name)) return fault;
+  if (!started) return uninitialized;
+  const bool known = number_of(handle) < static_cast<std::uintptr_t>(settings().gpus);
+  return known ? success : invalid_argument;
+}
+
+/// One line in the file that GEMBENCH_SIMULATED_NVML_LOG names; whole, whoever else writes.
+void note(const char* format, std::uintptr_t gpu, unsigned least = 0, unsigned most = 0) {
+  const char* file = std::getenv("GEMBENCH_SIMULATED_NVML_LOG");
+  if (!file) return;
+  char line[128];
+  const int length =
+      std::snprintf(line, sizeof(line), format, static_cast<unsigned>(gpu), least, most);
+  const int to = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (to < 0) return;
+  [[maybe_unused]] const auto written = write(to, line, static_cast<std::size_t>(length));
+  close(to);
+}
+
+int answer(const char* name, Handle handle, unsigned* to, unsigned value) {
+  const int result = enter(name, handle);
+  if (result == success) *to = value;
+  return result;
+}
+
+int copy_text(char* to, unsigned size, const char* text) {
+  if (std::strlen(text) >= size) return invalid_argument;
+  std::strcpy(to, text);
+  return success;
+}
+
+}  // namespace
+
+NVML_CALL int nvmlInit_v2() {
+  if (const int fault = injected_fault("nvmlInit_v2")) return fault;
+  started = true;
+  return success;
+}
+
+NVML_CALL int nvmlShutdown() {
+  if (!started) return uninitialized;
+  started = false;
+  return success;
+}
+
+NVML_CALL const char* nvmlErrorString(int result) {
+  switch (result) {
+    case success:
+      return "Success";
+    case uninitialized:
+      return "Uninitialized";
+    case invalid_argument:
+      return "Invalid Argument";
+    case not_supported:
+      return "Not Supported";
+    case no_permission:
+      return "Insufficient Permissions";
+    case not_found:
+      return "Not Found";
+    default:
+      return "Unknown Error";
+  }
+}
+
+NVML_CALL int nvmlSystemGetDriverVersion(char* to, unsigned size) {
+  return started ? copy_text(to, size, "0.0 (simulated)") : static_cast<int>(uninitialized);
+}
+
+NVML_CALL int nvmlDeviceGetHandleByUUID(const char* uuid, Handle* to) {
+  if (const int fault = injected_fault("nvmlDeviceGetHandleByUUID")) return fault;
+  if (!started) return uninitialized;
+  // "SIMULATED GPU", two zeros and the number, as device.cpp makes them.
+  constexpr const char* kPrefix = "GPU-53494d55-4c41-5445-4420-4750550000";
+  const std::size_t length = std::strlen(kPrefix);
+  if (std::strncmp(uuid, kPrefix, length) != 0 || std::strlen(uuid) != length + 2) return not_found;
+  const auto number = std::strtoul(uuid + length, nullptr, 16);
+  if (number >= static_cast<unsigned long>(settings().gpus)) return not_found;
+  *to = reinterpret_cast<Handle>(number + 1);
+  return success;
+}
+
+NVML_CALL int nvmlDeviceGetName(Handle handle, char* to, unsigned size) {
+  const int result = enter("nvmlDeviceGetName", handle);
+  return result == success ? copy_text(to, size, "simulated GPU") : result;
+}
+
+NVML_CALL int nvmlDeviceGetClockInfo(Handle handle, int type, unsigned* mhz) {
+  constexpr int kMemory = 2;
+  return answer("nvmlDeviceGetClockInfo", handle, mhz, type == kMemory ? 2000 : 1500);
+}
+
+NVML_CALL int nvmlDeviceGetPowerUsage(Handle handle, unsigned* milliwatts) {
+  return answer("nvmlDeviceGetPowerUsage", handle, milliwatts, 123000);
+}
+
+NVML_CALL int nvmlDeviceGetTemperature(Handle handle, int /*sensor*/, unsigned* celsius) {
+  return answer("nvmlDeviceGetTemperature", handle, celsius, 45);
+}
+
+NVML_CALL int nvmlDeviceGetCurrentClocksEventReasons(Handle handle, unsigned long long* bits) {
+  constexpr unsigned long long kPowerCap = 4;
+  const int result = enter("nvmlDeviceGetCurrentClocksEventReasons", handle);
+  if (result == success) *bits = kPowerCap;
+  return result;
+}
+
+NVML_CALL int nvmlDeviceGetCurrentClocksThrottleReasons(Handle handle, unsigned long long* bits) {
+  return nvmlDeviceGetCurrentClocksEventReasons(handle, bits);
+}
+
+NVML_CALL int nvmlDeviceSetGpuLockedClocks(Handle handle, unsigned least, unsigned most) {
+  const int result = enter("nvmlDeviceSetGpuLockedClocks", handle);
+  if (result == success) note("lock %u %u %u\n", number_of(handle), least, most);
+  return result;
+}
+
+NVML_CALL int nvmlDeviceResetGpuLockedClocks(Handle handle) {
+  const int result = enter("nvmlDeviceResetGpuLockedClocks", handle);
+  if (result == success) note("reset %u\n", number_of(handle));
+  return result;
+}

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+
+namespace gembench::simulation {
+
+/// A stack that a function runs on until it hands over to another fiber. Fibers are never destroyed
+/// while the process runs: they are kept and used again.
+class Fiber {
+ public:
+  using Entry = void (*)();
+  /// `entry` starts at the first switch to this fiber and must never return.
+  explicit Fiber(Entry entry);
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+  ~Fiber();
+
+  /// What the calling thread runs on when it is in no fiber.
+  static Fiber& outside();
+  /// Leaves this fiber, which must be the running one, and goes on in `other`.
+  void switch_to(Fiber& other);
+
+ private:
+  Fiber() = default;
+  static void start();  // first function on a new stack
+
+  void* context_ = nullptr;  // saved stack pointer, or a ucontext_t
+  void* fake_stack_ = nullptr;
+  const void* bottom_ = nullptr;
+  std::size_t bytes_ = 0;
+  void* mapping_ = nullptr;
+  Entry entry_ = nullptr;
+};
+
+}  // namespace gembench::simulation

@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""Shows that the tests of the CUDA device find mistakes: makes one after another in a copy of its
+sources, rebuilds the file, and runs the test that should fail. Prints a table; exit 1 when a mistake
+is missed. mutations.py BUILD_FOLDER [REGULAR EXPRESSION OF NAMES]"""
+
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[3]
+SOURCES = TOP / "moe_layer" / "cuda"
+SECONDS = 60  # a mistake may also make ranks wait for ever
+
+PHASES, LAYERS, COSTS = "*Phases*", "CudaLayers.*", "CudaCosts.*"
+ROUTING = "*Phases.routing*"
+PACKING = "*Phases.packing*"
+ORDERS = "CudaLayers.outputs*"
+ONE_BY_ONE = "CudaLayers.one_by_one*"
+MOVES = "CudaLayers.experts_move*"
+
+# name, file, text, what it becomes, tests that should fail, ranks
+MUTATIONS = [
+    ("norm: sum leaves out a warp", "routing_kernels.cu",
+     "w < blockDim.x / kWarp; ++w) all +=", "w + 1 < blockDim.x / kWarp; ++w) all +=", ROUTING, 1),
+    ("norm: no barrier before the sum", "routing_kernels.cu",
+     "= squares;\n  __syncthreads();", "= squares;", ROUTING, 1),
+    ("top-k: ties go to the higher expert", "routing_kernels.cu",
+     "other < expert", "other > expert", ROUTING, 1),
+    ("top-k: an expert is taken twice", "routing_kernels.cu", "e > taken", "e >= taken", ROUTING, 1),
+    ("top-k: the last expert is never seen", "routing_kernels.cu",
+     "e < c.experts; e +=", "e < c.experts - 1; e +=", ROUTING, 1),
+    ("softmax: not divided by its sum", "routing_kernels.cu", "/= sum", "/= 1", ROUTING, 1),
+    ("replayed experts are ignored", "routing_kernels.cu",
+     "c.replay != nullptr ? c.replay + first : c.gate_ids + first", "c.gate_ids + first", ROUTING, 1),
+    ("counts: a row with one pair is not counted", "routing_kernels.cu",
+     "rows += here > 0 ? 1 : 0", "rows += here > 1 ? 1 : 0", PACKING, 2),
+    ("counts: slots are not set to zero", "routing_kernels.cu",
+     "counts[2 + slot] = 0;", "counts[2 + slot] += 0;", PACKING, 1),
+    ("packing: the second block of tokens starts over", "routing_kernels.cu",
+     "row_at += all_rows;", "", PACKING, 1),
+    ("packing: rows counted over all destinations", "routing_kernels.cu",
+     "{row - first_row,", "{row,", PACKING, 2),
+    ("packing: a token's row is off by one", "routing_kernels.cu",
+     "here > 0 ? row : -1", "here > 0 ? row - row % 2 : -1", PACKING, 2),
+    ("packing: pairs of earlier ranks forgotten", "routing_kernels.cu",
+     "pair_at += p.counts[r * (2 + p.slots) + 1];", "", PACKING, 2),
+    ("scan: a lane does not add its neighbour", "block.hpp",
+     "lane >= apart", "lane > apart", PACKING, 1),
+    ("scan: shared memory reused too early", "block.hpp",
+     "  __syncthreads();  // of_warp is used again by the next call\n", "", PACKING, 1),
+    ("copy: the end of a row stays behind", "expert_kernels.cu",
+     "i < width; i += kWarp", "i + 1 < width; i += kWarp", PACKING, 1),
+    ("sort: the second block of pairs starts over", "expert_kernels.cu",
+     "    at += all;\n", "", PACKING, 1),
+    ("sort: a source's first pair joins the row before", "expert_kernels.cu",
+     "p == s.pair_at[source] || ", "p == 0 || ", PACKING, 2),
+    ("sort: pairs counted to the source before", "expert_kernels.cu",
+     "s.pair_at[middle] <= pair", "s.pair_at[middle] < pair", PACKING, 2),
+    ("SwiGLU: gate and up exchanged", "expert_kernels.cu",
+     "both[2 * row * packs + pack];\n    const Pack<T, W> up = both[(2 * row + 1) * packs + pack];",
+     "both[(2 * row + 1) * packs + pack];\n    const Pack<T, W> up = both[2 * row * packs + pack];",
+     PACKING, 1),
+    ("weighing: the last expert of a row is dropped", "expert_kernels.cu",
+     "p < end; ++p", "p < end - 1; ++p", PACKING, 1),
+    ("weighing: the weight is dropped", "expert_kernels.cu",
+     "w.pair[p].weight * to_float", "to_float", PACKING, 1),
+    ("combine: the last rank's row is dropped", "expert_kernels.cu",
+     "r < a.ranks; ++r", "r < a.ranks - 1; ++r", PACKING, 2),
+    ("combine: shared experts are dropped", "expert_kernels.cu",
+     "if (a.shared != nullptr)", "if (a.shared == nullptr)", PACKING, 1),
+    ("experts: streams do not wait for the rows", "experts.cpp",
+     'check(cudaStreamWaitEvent(branch.stream, begun_, 0), "cudaStreamWaitEvent", at_);',
+     "static_cast<void>(branch);", ONE_BY_ONE, 1),
+    ("experts: nobody waits for the streams", "experts.cpp",
+     '    check(cudaStreamWaitEvent(stream, branch.done, 0), "cudaStreamWaitEvent", at_);\n', "",
+     ONE_BY_ONE, 1),
+    ("experts: one with a single token is dropped", "experts.cpp",
+     "if (count == 0) continue;\n    const std::size_t group", "if (count < 2) continue;\n    const std::size_t group",
+     "CudaLayers.grouped*", 1),
+    ("experts: the second shared one forgets the first", "experts.cpp",
+     "std::exchange(add, true)", "add", ORDERS, 1),
+    ("experts: the first shared one adds to stale sums", "experts.cpp",
+     "bool add = false;", "bool add = true;", ORDERS, 1),
+    ("experts: weights of another expert", "experts.cpp",
+     "args.slots[slot]->as<char>();", "args.slots[slot / 2 * 2]->as<char>();", LAYERS, 1),
+    ("exchange: own rows land at the wrong place", "transport.cpp",
+     "sum(part.recv_rows.first(self))", "sum(part.send_rows.first(self))", PACKING, 2),
+    ("exchange: wrong peer", "transport.cpp",
+     "bytes, ncclInt8, rank, nccl_, stream), \"ncclSend\"",
+     "bytes, ncclInt8, comm_.size() - 1 - rank, nccl_, stream), \"ncclSend\"", PACKING, 4),
+    ("exchange: wrong count", "transport.cpp",
+     "ncclRecv(part.recv->as<char>() + at, bytes,", "ncclRecv(part.recv->as<char>() + at, bytes - 1,",
+     PACKING, 2),
+    ("exchange: MPI sends before the rows are there", "transport.cpp",
+     "synchronize(stream);  // what is sent must be there", "", MOVES, 2),
+    ("moving: returns before the weights are there", "transport.cpp",
+     'check(ncclGroupEnd(), "ncclGroupEnd", at_);\n    synchronize(stream);',
+     'check(ncclGroupEnd(), "ncclGroupEnd", at_);', "CudaDevice.weights*", 2),
+    ("packing: counts are read too early", "cuda_device.cpp",
+     '  check(cudaEventSynchronize(counted_), "cudaEventSynchronize", at_);\n', "", PACKING, 1),
+    ("upload: does not wait", "cuda_device.cpp",
+     'cudaMemcpyHostToDevice, copies_),\n        "cudaMemcpyAsync", at_);\n  check(cudaStreamSynchronize(copies_), "cudaStreamSynchronize", at_);',
+     'cudaMemcpyHostToDevice, copies_),\n        "cudaMemcpyAsync", at_);', PHASES, 1),
+    ("weights: gate and up exchanged", "cuda_device.cpp",
+     "put(0, 2 * h * ffn, &plain.gate", "put(0, 2 * h * ffn, &plain.up", PACKING, 1),
+    ("replay: every layer takes the first layer's experts", "cuda_device.cpp",
+     "args.replay_offset);", "0 * args.replay_offset);", LAYERS, 1),
+    ("synchronize: returns at the first look", "transport.cpp",
+     "if (polls % kPollsBetween != 0) continue;", "return;", LAYERS, 2),
+    ("memory: allocated in every layer", "cuda_device.cpp",
+     "void CudaDevice::combine(Stream stream, const CombineArgs& args) {",
+     "void CudaDevice::combine(Stream stream, const CombineArgs& args) {\n  const Buffer waste = device_memory(64, at_);",
+     COSTS, 1),
+]
+
+def commands(build):
+    """How the simulated sources are compiled, by file name, and how the test is linked."""
+    compiles = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        if "gembench_simulated_device" in entry["command"]:
+            compiles[pathlib.Path(entry["file"]).name] = shlex.split(entry["command"])
+    listed = subprocess.run(["ninja", "-C", build, "-t", "commands", "moe_layer.cuda"],
+                            capture_output=True, text=True, check=True).stdout.splitlines()
+    link = listed[-1].removeprefix(": && ").removesuffix(" && :")
+    return compiles, shlex.split(link)
+
+
+class Bench:
+    def __init__(self, build, folder):
+        self.build, self.folder = build, folder
+        self.compiles, self.link = commands(build)
+        self.passed = {}
+
+    def users_of(self, file):
+        """Sources that a changed header reaches."""
+        if not file.endswith(".hpp"):
+            return [file]
+        return [name for name in self.compiles
+                if f"moe_layer/cuda/{file}" in (SOURCES / name).read_text()]
+
+    def make(self, file, text):
+        """The test's executable with this content of a source or header."""
+        changed = self.folder / "moe_layer" / "cuda"
+        changed.mkdir(parents=True, exist_ok=True)
+        (changed / file).write_text(text)
+        link = list(self.link)
+        for source in self.users_of(file):
+            command = list(self.compiles[source])
+            original = command[command.index("-o") + 1]
+            made = str(self.folder / (source + ".o"))
+            if source != file:
+                (changed / source).write_text((SOURCES / source).read_text())
+            command = [word for word in command if not re.fullmatch(r"-O\d", word)]
+            command[command.index("-o") + 1] = made
+            command[command.index("-c") + 1] = str(changed / source)
+            command[1:1] = [f"-I{self.folder}"]  # before the tree: a changed header is found first
+            subprocess.run([*command, "-O1", "-w"], cwd=self.build, check=True)
+            link = [made if word.endswith(original) else word for word in link]
+        program = str(self.folder / "mutated")
+        link[link.index("-o") + 1] = program
+        subprocess.run(link, cwd=self.build, check=True)
+        for path in changed.iterdir():
+            path.unlink()
+        return program
+
+    def fails(self, program, tests, ranks):
+        """Whether some test fails, and which."""
+        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "--allow-run-as-root", "-n",
+                   str(ranks), program, f"--gtest_filter={tests}"]
+        environment = {"GEMBENCH_TEST_SECONDS": str(SECONDS), "GEMBENCH_SIMULATED_TIMEOUT": "10",
+                       "OMPI_MCA_mpi_yield_when_idle": "1", "OMP_NUM_THREADS": "1",
+                       "GTEST_COLOR": "no"}
+        words = ["env", *[f"{name}={value}" for name, value in environment.items()], *command]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS + 20,
+                                  check=False, errors="replace")
+        except subprocess.TimeoutExpired:
+            return True, "hangs"
+        if done.returncode == 0:
+            return False, ""
+        text = done.stdout + done.stderr
+        found = re.search(r"\[rank \d+\] (\S+) \S+:\d+", text) or \
+            re.search(r"\[ RUN      \] (\S+)(?![\s\S]*\[ RUN)", text)
+        return True, found.group(1) if found else "the job ends"
+
+    def passes_unchanged(self, tests, ranks):
+        key = tests, ranks
+        if key not in self.passed:
+            self.passed[key] = not self.fails(str(self.build / "moe_layer.cuda"), tests, ranks)[0]
+        return self.passed[key]
+
+
+def main():
+    build = pathlib.Path(sys.argv[1]).resolve()
+    wanted = sys.argv[2] if len(sys.argv) > 2 else ""
+    missed = 0
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="gembench-mutations-") as folder:
+        bench = Bench(build, pathlib.Path(folder))
+        print(f"{'mistake':<52} {'file':<20} {'ranks':>5}  found by")
+        for name, file, old, new, tests, ranks in MUTATIONS:
+            if not re.search(wanted, name):
+                continue
+            text = (SOURCES / file).read_text()
+            if text.count(old) != 1:
+                sys.exit(f"mutations.py: {file} holds the text of '{name}' {text.count(old)} times")
+            if not bench.passes_unchanged(tests, ranks):
+                sys.exit(f"mutations.py: {tests} fails on {ranks} ranks without any mistake")
+            found, by = bench.fails(bench.make(file, text.replace(old, new)), tests, ranks)
+            missed += not found
+            print(f"{name:<52} {file:<20} {ranks:>5}  {by if found else 'NOBODY'}", flush=True)
+    print(f"{missed} missed, {time.monotonic() - begin:.0f} s")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""`--device cuda` as a user starts it, with the simulated plugin beside a copy of the program."""
+
+import os
+import pathlib
+import shutil
+import sys
+import time
+import unittest
+
+import h5py
+import numpy
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "end_to_end"))
+from support import PROGRAM, SMALL, CliTest, main  # noqa: E402
+
+RUN = ["run", *SMALL, "--device", "cuda", "--placements", "linear,gem", "-o", "a.h5"]
+REAL = os.environ.get("GEMBENCH_REAL", "")  # the program beside the plugin of nvcc, if built
+NVML = os.environ.get("GEMBENCH_FAKE_NVML", "")  # a folder with a libnvidia-ml.so.1
+
+
+def simulated(**settings):
+    """Words before a command that set variables of the simulation."""
+    return ["env", *[f"GEMBENCH_SIMULATED_{name}={value}" for name, value in settings.items()]]
+
+
+class CudaTest(CliTest):
+    def on_ranks(self, ranks, *words, env=(), timeout=120):
+        return self.call(*env, pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/local.sh", "-n",
+                         ranks, *words, timeout=timeout)
+
+    def passes(self, ranks, *words, env=()):
+        done = self.on_ranks(ranks, *words, env=env)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(done.stdout.splitlines()[-1], "# check: PASS")
+        return done.stdout
+
+    def fails(self, code, ranks, *words, env=(), says=()):
+        begin = time.monotonic()
+        done = self.on_ranks(ranks, *words, env=env)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        for part in says:
+            self.assertIn(part, done.stderr)
+        self.assertLess(time.monotonic() - begin, 60)
+        return done.stderr
+
+
+class Runs(CudaTest):
+    def test_placements_side_by_side_at_several_rank_counts(self):
+        for ranks, dtype in ((1, "bf16"), (2, "f32"), (4, "bf16"), (8, "bf16")):
+            with self.subTest(ranks=ranks):
+                out = self.passes(ranks, *RUN, "--dtype", dtype, "--overwrite")
+                self.assertIn("simulated", out.splitlines()[0] + out.splitlines()[1])
+                self.assertIn("clock wall", out)
+                with h5py.File(self.folder / "a.h5") as f:
+                    self.assertIn("simulated", f.attrs["device"])
+                    self.assertEqual(f.attrs["clock"], "wall")
+                    self.assertTrue(numpy.isfinite(f["dispatch_time"][:]).all())
+                    uuids = {u for u in f["environment/gpu_uuid"][:]}
+                    self.assertEqual(len(uuids), ranks)
+                    # Without NVML nothing is told, and that stands there.
+                    self.assertTrue(numpy.isnan(f["gpu/clock_before"][:]).all())
+                    self.assertTrue((f["gpu/throttle_reasons_after"][:] == -1).all())
+                    if ranks > 1:
+                        self.assertGreater(f["turns/bytes_moved"][:].sum(), 0)
+
+    def test_what_is_computed_is_what_the_cpu_computes(self):
+        self.passes(2, *RUN, "--dtype", "f32")
+        on_cpu = [word for word in RUN if word not in ("--device", "cuda", "a.h5")]
+        self.good(*on_cpu, "b.h5", "--clock", "wall", "--dtype", "f32", ranks=2)
+        with h5py.File(self.folder / "a.h5") as a, h5py.File(self.folder / "b.h5") as b:
+            for name in ("tokens", "active_experts", "bytes_sent", "metadata_bytes"):
+                numpy.testing.assert_array_equal(a[name][0], b[name][0], err_msg=name)
+
+    def test_the_gate_decides_and_is_replayed(self):
+        steps = [word if word != "32" else "4" for word in RUN]
+        self.passes(2, *steps, "--routing", "gate")
+
+    def test_mpi_also_where_ranks_share_a_gpu(self):
+        one = simulated(GPUS=1)
+        self.fails(3, 2, *RUN, env=one, says=["ranks 0 and 1 share GPU-", "--transport mpi"])
+        self.passes(2, *RUN, "--transport", "mpi", env=one)
+        with h5py.File(self.folder / "a.h5") as f:
+            self.assertIn("MPI", f["environment/transport"].asstr()[0])
+
+    def test_a_slow_gpu_is_emulated_and_found(self):
+        out = self.passes(2, *RUN, "--slowdown", "1,1.5")
+        self.assertIn("emulated", out)
+
+    @unittest.skipUnless(NVML, "no fake NVML was built")
+    def test_clocks_are_recorded_locked_and_set_free(self):
+        log = self.folder / "nvml.log"
+        env = [*simulated(NVML_LOG=log), f"LD_LIBRARY_PATH={NVML}"]
+        self.passes(2, *RUN, "--lock-clocks", "1200", env=env)
+        with h5py.File(self.folder / "a.h5") as f:
+            self.assertEqual(list(f["gpu/clock_before"][:]), [1.5e9, 1.5e9])
+            self.assertEqual(list(f["gpu/power_after"][:]), [123, 123])
+            self.assertEqual(list(f["gpu/throttle_reasons_after"][:]), [4, 4])
+            self.assertEqual(f["environment/locked_clocks"].asstr()[1], "1200 MHz")
+        self.assertEqual(sorted(log.read_text().splitlines()),
+                         ["lock 0 1200 1200", "lock 1 1200 1200", "reset 0", "reset 1"])
+        # Also when the job fails on one rank, and when it is asked to end.
+        log.unlink()
+        self.fails(3, 1, *RUN, "--lock-clocks", "1200", "--overwrite",
+                   env=[*env, "GEMBENCH_SIMULATED_MEMORY=45000000"], says=["GPU"])
+        self.assertEqual(log.read_text().splitlines(), ["lock 0 1200 1200", "reset 0"])
+        log.unlink()
+        long = [word if word != "8" else "4000" for word in RUN]
+        stopped = self.call(*env, "timeout", "-s", "TERM", "5",
+                            pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/local.sh", "-n", "1",
+                            *long, "--lock-clocks", "1200", "--overwrite")
+        self.assertNotEqual(stopped.returncode, 0)
+        self.assertEqual(log.read_text().splitlines(), ["lock 0 1200 1200", "reset 0"])
+        refused = [*env, "GEMBENCH_SIMULATED_FAULT=nvmlDeviceSetGpuLockedClocks:1:4"]
+        self.fails(3, 1, *RUN, "--lock-clocks", "1200", "--overwrite", env=refused,
+                   says=["--lock-clocks 1200", "Insufficient Permissions", "nvidia-smi -lgc"])
+
+
+class GpuCheck(CudaTest):
+    """jobs/gpu_check.sh, all but real GPUs: tiny shapes on the simulation."""
+
+    def check(self, *env):
+        return self.call("env", f"GEMBENCH={PROGRAM}", *env,
+                         pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/gpu_check.sh", "-n", "2",
+                         "-t", "-o", "page", timeout=200)
+
+    def test_its_page_says_what_passed_and_what_failed(self):
+        done = self.check()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("verdict: PASS", done.stdout)
+        for part in ("check_1_f32 ", "check_2_bf16 ", "check_mpi ", "gem+ vs linear"):
+            self.assertIn(part, done.stdout)
+        self.assertTrue((self.folder / "page/compare.h5").exists())
+        done = self.check("GEMBENCH_SIMULATED_GPUS=1")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("verdict: FAIL", done.stdout)
+        self.assertIn("share GPU-", done.stdout)
+
+
+class Failures(CudaTest):
+    def test_no_gpu(self):
+        text = self.fails(3, 2, *RUN, env=simulated(GPUS=0),
+                          says=["driver for CUDA", "toolkit", "0 GPUs", "--device cpu"])
+        self.assertEqual(text.count("gembench: "), 1, text)
+
+    def test_no_plugin(self):
+        shutil.copy(PROGRAM, self.folder / "gembench")
+        done = self.call(self.folder / "gembench", *RUN)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("libgembench_cuda.so", done.stderr)
+        (self.folder / "libgembench_cuda.so").write_text("not a library")
+        done = self.call(self.folder / "gembench", *RUN)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("-DGEMBENCH_CUDA=ON", done.stderr)
+
+    @unittest.skipUnless(REAL, "the plugin of nvcc was not built")
+    def test_the_real_plugin_says_what_it_finds(self):
+        if pathlib.Path("/dev/nvidiactl").exists():
+            self.skipTest("there is a GPU")
+        done = self.call(REAL, *RUN)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        for part in ("driver for CUDA none", "toolkit", "0 GPUs"):
+            self.assertIn(part, done.stderr)
+
+    def test_out_of_memory_before_and_while_it_is_taken(self):
+        self.fails(3, 2, *RUN, env=simulated(MEMORY=40_000_000),
+                   says=["GPU", "--tokens", "--scale"])
+        self.fails(3, 2, *RUN, env=simulated(FAULT="cudaMalloc:20:2:1"),
+                   says=["GPU 1 of rank 1", "MiB of device memory are needed", "--tokens"])
+
+    def test_an_error_on_one_rank_ends_all(self):
+        self.fails(1, 4, *RUN, "--timeout", "60", env=simulated(FAULT="cudaLaunchKernelExC:300:700:2"),
+                   says=["GPU 2 of rank 2", "failed (layer "])
+        self.fails(1, 4, *RUN, "--timeout", "60", "--overwrite",
+                   env=simulated(FAULT="ncclGroupEnd:30:3:1"),
+                   says=["GPU 1 of rank 1", "ncclGroupEnd failed (layer "])
+
+    def test_a_kernel_that_faults_is_noticed_at_the_next_wait(self):
+        self.fails(1, 2, *RUN, "--timeout", "60", env=simulated(FAULT="execution:400:700:1"),
+                   says=["GPU 1 of rank 1", " failed (layer ", "illegal memory access"])
+
+    def test_what_does_not_fit_the_device_is_refused(self):
+        self.fails(2, 1, *RUN, "--clock", "cpu-time", says=["--clock cpu-time"])
+        self.fails(2, 1, *[w for w in RUN if w not in ("--device", "cuda")], "--lock-clocks", "9",
+                   says=["--device cuda"])
+
+
+if __name__ == "__main__":
+    main()
