@@ -34,7 +34,7 @@ struct Thread {
   unsigned mask = 0, source = 0;
   std::uint64_t value = 0, result = 0;
   Fiber* fiber = nullptr;  // its stack while it is neither unstarted nor exited
-  std::source_location where;
+  Place where;
 };
 
 /// The lanes of a warp, as bits.
@@ -73,8 +73,8 @@ void become(Thread& thread) {
   std::abort();
 }
 
-std::string place(const std::source_location& where) {
-  return std::string(where.file_name()) + ":" + std::to_string(where.line());
+std::string text_of(Place where) {
+  return std::string(where.file) + ":" + std::to_string(where.line);
 }
 
 [[noreturn]] void report_deadlock() {
@@ -86,7 +86,7 @@ std::string place(const std::source_location& where) {
     problem +=
         "\n  thread " + std::to_string(thread.number) +
         (thread.state == State::at_barrier ? " at __syncthreads, " : " in a warp collective, ") +
-        place(thread.where);
+        text_of(thread.where);
   }
   problem += "\n  " + std::to_string(at_barrier) + " of " + std::to_string(threads.size()) +
              " threads are at __syncthreads, " + std::to_string(exited) + " have exited";
@@ -176,8 +176,8 @@ void complete_collective(std::size_t number, unsigned mask) {
     const auto lane = static_cast<unsigned>(__builtin_ctz(bits));
     if (lanes[lane].mask != mask) return;  // it has to finish something else first
     if (lanes[lane].kind != first.kind) {
-      give_up("lanes of one warp wait in different collectives, " + place(first.where) + " and " +
-              place(lanes[lane].where));
+      give_up("lanes of one warp wait in different collectives, " + text_of(first.where) + " and " +
+              text_of(lanes[lane].where));
     }
     if (lanes[lane].value != 0) votes |= 1U << lane;
   }
@@ -264,28 +264,28 @@ void fill_order(std::vector<unsigned>& numbers, std::size_t count) {
 
 }  // namespace
 
-void block_barrier(const std::source_location& where) {
+void block_barrier(Place where) {
   Thread& self = *running_thread;
   self.where = where;
   self.state = State::at_barrier;
   if (++at_barrier < threads.size()) return wait_for_release();
   for (const Thread& thread : threads) {
-    if (thread.where.line() != where.line()) {
-      give_up("its threads wait at different __syncthreads, " + place(thread.where) + " and " +
-              place(where));
+    if (thread.where.line != where.line) {
+      give_up("its threads wait at different __syncthreads, " + text_of(thread.where) + " and " +
+              text_of(where));
     }
   }
   at_barrier = 0;
-  for (auto number = order.rbegin(); number != order.rend(); ++number) release(threads[*number]);
+  for (std::size_t i = order.size(); i-- > 0;) release(threads[order[i]]);
 }
 
 std::uint64_t warp_collective(Collective kind, unsigned mask, std::uint64_t value, unsigned source,
-                              const std::source_location& where) {
+                              Place where) {
   Thread& self = *running_thread;
   const unsigned lane = self.number % kWarp;
   if ((mask >> lane & 1U) == 0) {
     give_up("lane " + std::to_string(lane) + " is not in the mask of its own collective, " +
-            place(where));
+            text_of(where));
   }
   self.kind = kind;
   self.mask = mask;

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <source_location>
 #include <string>
 
 namespace gembench::simulation {
@@ -44,14 +43,20 @@ void register_kernel(const void* kernel, Bind bind);
 /// Ends the process with a message when a block cannot finish.
 void run_grid(const Grid& grid);
 
+/// Where a kernel waits. (Not std::source_location: clang-tidy's compiler lacks it.)
+struct Place {
+  const char* file = "";
+  int line = 0;
+};
+
 enum class Collective : unsigned char { sync, shuffle, vote };
 
 /// Barrier of the block. Ends the process where its threads wait at different ones, or some exited.
-void block_barrier(const std::source_location& where);
+void block_barrier(Place where);
 /// Barrier of the lanes in `mask`; returns the `value` of lane `source` for a shuffle (junk where
 /// that lane takes no part), the bits of lanes whose value is not 0 for a vote.
 std::uint64_t warp_collective(Collective kind, unsigned mask, std::uint64_t value, unsigned source,
-                              const std::source_location& where);
+                              Place where);
 /// Place of the running thread in its warp.
 [[nodiscard]] unsigned lane_of_running_thread();
 

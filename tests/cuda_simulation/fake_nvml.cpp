@@ -30,10 +30,11 @@ enum Result : int {
 
 bool started = false;
 
-/// A handle is the number of the GPU, from 1.
+/// A handle points to the GPU's place in here.
 using Handle = void*;
+char gpus[256];
 std::uintptr_t number_of(Handle handle) {
-  return reinterpret_cast<std::uintptr_t>(handle) - 1;
+  return static_cast<std::uintptr_t>(static_cast<char*>(handle) - gpus);
 }
 
 int enter(const char* name, Handle handle) {
@@ -114,7 +115,7 @@ NVML_CALL int nvmlDeviceGetHandleByUUID(const char* uuid, Handle* to) {
   if (std::strncmp(uuid, kPrefix, length) != 0 || std::strlen(uuid) != length + 2) return not_found;
   const auto number = std::strtoul(uuid + length, nullptr, 16);
   if (number >= static_cast<unsigned long>(settings().gpus)) return not_found;
-  *to = reinterpret_cast<Handle>(number + 1);
+  *to = &gpus[number];
   return success;
 }
 

@@ -24,8 +24,8 @@ class Fiber {
   Fiber() = default;
   static void start();  // first function on a new stack
 
-  void* context_ = nullptr;  // saved stack pointer, or a ucontext_t
-  void* fake_stack_ = nullptr;
+  void* context_ = nullptr;                      // saved stack pointer, or a ucontext_t
+  [[maybe_unused]] void* fake_stack_ = nullptr;  // AddressSanitizer's
   const void* bottom_ = nullptr;
   std::size_t bytes_ = 0;
   void* mapping_ = nullptr;

@@ -53,7 +53,7 @@ std::string name_of(const void* kernel) {
   }
   int status = 0;
   char* readable = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);
-  const std::string name = readable ? readable : info.dli_sname;
+  std::string name = readable ? readable : info.dli_sname;
   std::free(readable);
   return name;
 }

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
-#include <source_location>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -46,7 +45,7 @@ std::uint64_t to_bits(const T& value) {
 }
 
 template <class T>
-T shuffle(unsigned mask, T value, int source, const std::source_location& where) {
+T shuffle(unsigned mask, T value, int source, Place where) {
   const std::uint64_t bits = warp_collective(Collective::shuffle, mask, to_bits(value),
                                              static_cast<unsigned>(source) % kWarp, where);
   std::memcpy(&value, &bits, sizeof(T));
@@ -55,7 +54,7 @@ T shuffle(unsigned mask, T value, int source, const std::source_location& where)
 
 }  // namespace gembench::simulation
 
-using GembenchPlace = std::source_location;
+using GembenchPlace = gembench::simulation::Place;
 
 template <class... P, class... A>
 cudaError_t gembench_simulated_launch(const cudaLaunchConfig_t* config, void (*kernel)(P...),
@@ -78,22 +77,23 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void (*ke
       blocks, reinterpret_cast<const void*>(kernel), threads, shared_bytes);
 }
 
-inline void __syncthreads(GembenchPlace where = GembenchPlace::current()) {
+inline void __syncthreads(GembenchPlace where = {__builtin_FILE(), __builtin_LINE()}) {
   gembench::simulation::block_barrier(where);
 }
-inline void __syncwarp(unsigned mask = ~0U, GembenchPlace where = GembenchPlace::current()) {
+inline void __syncwarp(unsigned mask = ~0U,
+                       GembenchPlace where = {__builtin_FILE(), __builtin_LINE()}) {
   gembench::simulation::warp_collective(gembench::simulation::Collective::sync, mask, 0, 0, where);
 }
 template <class T>
 T __shfl_sync(unsigned mask, T value, int source, int width = 32,
-              GembenchPlace where = GembenchPlace::current()) {
+              GembenchPlace where = {__builtin_FILE(), __builtin_LINE()}) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   return gembench::simulation::shuffle(mask, value, lane / width * width + (source & (width - 1)),
                                        where);
 }
 template <class T>
 T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32,
-                 GembenchPlace where = GembenchPlace::current()) {
+                 GembenchPlace where = {__builtin_FILE(), __builtin_LINE()}) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   const int source = lane - static_cast<int>(delta);
   return gembench::simulation::shuffle(mask, value, source < lane / width * width ? lane : source,
@@ -101,7 +101,7 @@ T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32,
 }
 template <class T>
 T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32,
-                   GembenchPlace where = GembenchPlace::current()) {
+                   GembenchPlace where = {__builtin_FILE(), __builtin_LINE()}) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   const int source = lane + static_cast<int>(delta);
   return gembench::simulation::shuffle(mask, value,
@@ -109,23 +109,23 @@ T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32,
 }
 template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = 32,
-                  GembenchPlace where = GembenchPlace::current()) {
+                  GembenchPlace where = {__builtin_FILE(), __builtin_LINE()}) {
   const int lane = static_cast<int>(gembench::simulation::lane_of_running_thread());
   const int source = lane ^ lanes;
   return gembench::simulation::shuffle(mask, value,
                                        source >= (lane / width + 1) * width ? lane : source, where);
 }
 inline unsigned __ballot_sync(unsigned mask, int predicate,
-                              GembenchPlace where = GembenchPlace::current()) {
+                              GembenchPlace where = {__builtin_FILE(), __builtin_LINE()}) {
   return static_cast<unsigned>(gembench::simulation::warp_collective(
       gembench::simulation::Collective::vote, mask, predicate != 0, 0, where));
 }
 inline int __any_sync(unsigned mask, int predicate,
-                      GembenchPlace where = GembenchPlace::current()) {
+                      GembenchPlace where = {__builtin_FILE(), __builtin_LINE()}) {
   return __ballot_sync(mask, predicate, where) != 0;
 }
 inline int __all_sync(unsigned mask, int predicate,
-                      GembenchPlace where = GembenchPlace::current()) {
+                      GembenchPlace where = {__builtin_FILE(), __builtin_LINE()}) {
   return __ballot_sync(mask, predicate == 0, where) == 0;
 }
 

@@ -68,8 +68,8 @@ class Values {
   }
 
  private:
-  std::size_t n_;
-  bool pinned_;
+  std::size_t n_ = 0;
+  bool pinned_ = false;
   T* begin_ = nullptr;
 };
 
