@@ -2,7 +2,8 @@
 # What to run first on a machine with GPUs: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [-t]
 # Builds with CUDA, checks that what the GPUs compute is right at 1, 2, 4, .. GPUs, and measures a
 # little. Prints a page to paste into an issue; FOLDER (gpu_check/) keeps the files and all output.
-# -t takes tiny shapes, to try the script itself. GEMBENCH names another executable, which is then not built. Exit code 0: everything was right.
+# -t takes tiny shapes, to try the script itself. GEMBENCH names another executable, which is then
+# not built. Exit code 0: everything was right.
 set -euo pipefail
 
 usage="usage: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [-t]"
