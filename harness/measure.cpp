@@ -62,6 +62,7 @@ class Measurement {
 
   /// One turn from the switch to its readings, gathered on rank 0; `order` as in gather_turn().
   Block run(const Turn& turn, std::int64_t order) {
+    stop_if_asked();
     TurnNotes notes;
     const Placement* placement = all_[sz(turn.placement)];
     if (!options_.resident) {
@@ -73,6 +74,7 @@ class Measurement {
     MoeLayers& layers = *session_.layers;
     layers.use(*placement);
     for (int i = 0; i < options_.warmup; ++i) {
+      stop_if_asked();
       // The steps before the block, so that the block's own data are not warm either.
       load(((turn.first_step - options_.warmup + i) % trace_.steps + trace_.steps) % trace_.steps);
       static_cast<void>(layers.run_step(discarded_));
@@ -81,7 +83,7 @@ class Measurement {
     readings_.step_time.assign(sz(turn.steps), 0);
     layers.clear_rows_to();
     for (int i = 0; i < turn.steps; ++i) {
-      throw_if_stopped(session_.comm, "finished blocks are kept, continue with --resume");
+      stop_if_asked();
       load(turn.first_step + i);
       readings_.step_time[sz(i)] = layers.run_step(
           std::span(readings_.layers).subspan(sz(i) * sz(shape_.layers), sz(shape_.layers)));
@@ -158,6 +160,10 @@ class Measurement {
   double& seconds(const char* part) { return end_.seconds[part]; }
 
  private:
+  /// Between any two steps, measured or not: a launcher that was told to stop kills ranks soon.
+  void stop_if_asked() const {
+    throw_if_stopped(session_.comm, "finished blocks are kept, continue with --resume");
+  }
   void load(int step) {
     const TokenRange tokens = session_.tokens_of(step);
     session_.layers->load_step(session_.workload.first_measured + step, tokens,
