@@ -50,7 +50,7 @@ class Reduction {
         const std::size_t first = (step * layers + layer) * ranks;
         critical += add_layer(part, layer, first);
         for (std::size_t i = first; i < first + ranks; ++i) {
-          wait += or_zero(time(part, TimeField::barrier_wait)[i]);
+          wait += time(part, TimeField::barrier_wait)[i];
         }
       }
       tokens_in_steps_ += (pairs_ - pairs_before) / topk_ / static_cast<double>(layers);
@@ -70,10 +70,11 @@ class Reduction {
     s.wait_mean = mean(waits_);
     s.wait_share = s.wait_mean / s.step_mean;
     s.straggler = static_cast<int>(std::max_element(last_.begin(), last_.end()) - last_.begin());
-    const double readings = static_cast<double>(
-        std::max<std::int64_t>(1, std::accumulate(last_.begin(), last_.end(), std::int64_t{0})));
+    const auto readings =
+        static_cast<double>(std::accumulate(last_.begin(), last_.end(), std::int64_t{0}));
     for (const auto count : last_) s.last_share.push_back(static_cast<double>(count) / readings);
     s.straggler_share = s.last_share[sz(s.straggler)];
+    if (readings == 0) s.straggler = -1;
     double aggregate = 0;
     for (const auto& layer : tokens_) aggregate += imbalance(layer);
     s.aggregate_imbalance = aggregate / static_cast<double>(tokens_.size());
@@ -110,7 +111,7 @@ class Reduction {
     return part.count[static_cast<std::size_t>(field)];
   }
 
-  /// Returns the slowest rank's compute; counts who arrived last.
+  /// Returns the slowest rank's compute, NaN when it was not read; counts who arrived last.
   double add_layer(const Block& part, std::size_t layer, std::size_t first) {
     const std::size_t ranks = sz(shape_.ranks);
     double slowest = 0, latest = -1;
@@ -136,8 +137,9 @@ class Reduction {
       dispatch_seconds_ += time(part, TimeField::dispatch_time)[i];  // NaN stays NaN
       combine_seconds_ += time(part, TimeField::combine_time)[i];
     }
-    ++last_[last];
     imbalances_.push_back(imbalance(loads));
+    if (latest < 0) return NAN;  // --whole-steps
+    ++last_[last];
     return slowest;
   }
 

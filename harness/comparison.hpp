@@ -27,7 +27,7 @@ struct PlacementSummary {
   double step_mean = 0, step_p50 = 0, step_p90 = 0, step_p99 = 0;
   double wait_mean = 0;   ///< barrier wait of a rank, mean over ranks
   double wait_share = 0;  ///< of step_mean
-  int straggler = 0;      ///< rank that arrives last most often
+  int straggler = 0;      ///< rank that arrives last most often; -1 = arrivals were not read
   double straggler_share = 0;
   std::vector<double> last_share;  ///< [rank] share of (step, layer) in which it arrives last
   double aggregate_imbalance = 0;  ///< mean over layers of max/mean over ranks of summed tokens

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "harness/agreement.hpp"
+#include "harness/version.hpp"
 #include "moe_layer/cuda_plugin.hpp"
 
 namespace gembench {
@@ -42,7 +43,8 @@ std::unique_ptr<Device> make_device(const Comm& comm, const Options& options,
     device = options.device == "cpu" ? make_cpu_device(comm, model, dtype_of(options))
                                      : make_cuda_device(comm, model,
                                                         {dtype_of(options), options.transport,
-                                                         options.lock_clocks.value_or(0)});
+                                                         options.lock_clocks.value_or(0)},
+                                                        program_commit());
   });
   if (options.device == "cuda") require_own_gpus(comm, options, *device);
   device->connect();

@@ -34,10 +34,10 @@ double time_one_step(Session& session) {
 
 /// Bytes of results.h5 before compression: the arrays over (placement, step, layer, rank), and
 /// those of the loads, predictions, pairs and slots.
-double file_bytes(const RunShape& s) {
+double file_bytes(const RunShape& s, bool gpus) {
   const double placements = s.placements, steps = s.steps, layers = s.layers, ranks = s.ranks;
-  constexpr double kReading = 8 + 7 * 4 + 2 * 4 + 2 * 8;  // see SCHEMA.md
-  return placements * steps * layers * ranks * kReading + steps * layers * s.experts * 4 +
+  const double reading = 8 + 7 * 4 + 2 * 4 + 2 * 8 + (gpus ? 4 * 4 : 0);  // see SCHEMA.md
+  return placements * steps * layers * ranks * reading + steps * layers * s.experts * 4 +
          placements * steps * (layers + ranks + 2) * 4 + placements * layers * ranks * ranks * 8 +
          placements * layers * ranks * s.slots * 4;
 }
@@ -58,7 +58,7 @@ std::string dry_run(Session& session, const Profile& profile,
   const std::size_t steps =
       sz(options.steps) * placements.size() + sz(options.warmup) * schedule.size() + checks;
   const double seconds = static_cast<double>(steps) * step;
-  const double bytes = file_bytes(info.shape);
+  const double bytes = file_bytes(info.shape, !info.gpu_before.empty());
   const CostModel cost = cost_model(options, profile, session.linear.slots);
   std::vector<Score> scores;
   for (const Placement& placement : placements) {

@@ -63,6 +63,8 @@ class Builder {
     number(d, "warmup,w", o_.warmup, "steps run and discarded after every switch of placement");
     number(d, "block", o_.block, "steps of a placement in a row, at least");
     flag(d, "resident", o_.resident, "keep the experts of all placements in memory: no moves");
+    flag(d, "whole-steps", o_.whole_steps,
+         "time whole steps only: no barriers, waits and readings between phases (wall clock)");
     text(d, "check", o_.check, "WHEN", "compare outputs with a reference: none, last or all steps");
     real(d, "non-moe-time", o_.non_moe_time, "S",
          "seconds a layer added for attention and the rest");

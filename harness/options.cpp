@@ -112,6 +112,12 @@ void validate(const Options& o) {
   if (slowdowns > 1) {
     throw usage_error("--slowdown, --variability and --slowdown-from exclude each other: keep one");
   }
+  if (o.whole_steps && slowdowns > 0) {
+    throw usage_error("emulated slowdowns need the readings that --whole-steps drops: drop one");
+  }
+  if (o.whole_steps && o.clock == "cpu-time") {
+    throw usage_error("--clock cpu-time reads phases and --whole-steps has none: drop one");
+  }
   check_range("slowdown-floor", o.slowdown_floor, 0, 1);
   check_range("split", o.split, 0, 1);
   if (o.split > 0 && o.plan_steps) {

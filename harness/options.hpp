@@ -40,6 +40,7 @@ struct Options {
   int warmup = 2;
   int block = 8;
   bool resident = false;
+  bool whole_steps = false;
   std::vector<double> slowdown;
   std::string variability = "none";
   std::string slowdown_from;  ///< builtin:NAME or a file of factors

@@ -38,14 +38,16 @@ std::string as_csv(const RunReader&, const Comparison& comparison) {
     const Rates& r = row.rates;
     // Labels are strategy names or file names; quotes keep a comma in a file name harmless.
     text += fmt::format(
-        "\"{}\",{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},"
-        "{:.6g},{:.0f},{:.6g},{:.6g},{},{},{},{},{},{},{},{},{},{},{}\n",
+        "\"{}\",{},{:.6g},{:.6g},{:.6g},{:.6g},{},{},{},{},{:.6g},{:.6g},{:.6g},{:.6g},"
+        "{},{:.0f},{:.6g},{:.6g},{},{},{},{},{},{},{},{},{},{},{}\n",
         row.label, row.steps, row.step_mean, row.step_p50, row.step_p90, row.step_p99,
-        row.wait_mean, row.wait_share, row.straggler, row.straggler_share, row.aggregate_imbalance,
-        row.step_imbalance, row.predicted, row.predicted_by_experts, row.measured, row.moved_bytes,
-        row.moved_seconds, d.mean, maybe(d.low), maybe(d.high), d.blocks, known(r.tokens),
-        known(r.expert_flops), known(r.active_experts), known(r.distinct_ranks), known(r.dispatch),
-        known(r.combine), known(r.payload_bytes), known(r.metadata_bytes));
+        known(row.wait_mean), known(row.wait_share),
+        row.straggler < 0 ? "" : fmt::format("{}", row.straggler), known(row.straggler_share),
+        row.aggregate_imbalance, row.step_imbalance, row.predicted, row.predicted_by_experts,
+        known(row.measured), row.moved_bytes, row.moved_seconds, d.mean, maybe(d.low),
+        maybe(d.high), d.blocks, known(r.tokens), known(r.expert_flops), known(r.active_experts),
+        known(r.distinct_ranks), known(r.dispatch), known(r.combine), known(r.payload_bytes),
+        known(r.metadata_bytes));
   }
   return text;
 }
@@ -54,23 +56,24 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
   const RunInfo& info = file.info();
   ordered_json rows = ordered_json::array();
   for (const PlacementSummary& row : comparison.placements) {
-    ordered_json one{{"placement", row.label},
-                     {"steps", row.steps},
-                     {"step_mean", row.step_mean},
-                     {"step_p50", row.step_p50},
-                     {"step_p90", row.step_p90},
-                     {"step_p99", row.step_p99},
-                     {"wait_mean", row.wait_mean},
-                     {"wait_share", row.wait_share},
-                     {"straggler", row.straggler},
-                     {"last_share", row.last_share},
-                     {"aggregate_imbalance", row.aggregate_imbalance},
-                     {"step_imbalance", row.step_imbalance},
-                     {"predicted", number(row.predicted)},
-                     {"predicted_by_experts", number(row.predicted_by_experts)},
-                     {"measured", row.measured},
-                     {"moved_bytes", row.moved_bytes},
-                     {"moved_seconds", row.moved_seconds}};
+    ordered_json one{
+        {"placement", row.label},
+        {"steps", row.steps},
+        {"step_mean", row.step_mean},
+        {"step_p50", row.step_p50},
+        {"step_p90", row.step_p90},
+        {"step_p99", row.step_p99},
+        {"wait_mean", number(row.wait_mean)},
+        {"wait_share", number(row.wait_share)},
+        {"straggler", row.straggler < 0 ? ordered_json() : ordered_json(row.straggler)},
+        {"last_share", row.last_share},
+        {"aggregate_imbalance", row.aggregate_imbalance},
+        {"step_imbalance", row.step_imbalance},
+        {"predicted", number(row.predicted)},
+        {"predicted_by_experts", number(row.predicted_by_experts)},
+        {"measured", number(row.measured)},
+        {"moved_bytes", row.moved_bytes},
+        {"moved_seconds", row.moved_seconds}};
     const Rates& r = row.rates;
     one["rates"] = {
         {"tokens_per_s", number(r.tokens)},           {"expert_flops", number(r.expert_flops)},

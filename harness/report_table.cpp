@@ -38,6 +38,9 @@ std::string clock_line(const RunInfo& info) {
     return "# clock cpu-time: thread CPU time of route and experts; no number holds communication "
            "or real waiting";
   }
+  if (fact(info, "whole_steps") != "?") {
+    return "# clock wall: WHOLE STEPS only, without barriers, waits and readings between phases";
+  }
   return "# clock wall: every phase and wait as it passed on each rank";
 }
 
@@ -171,9 +174,9 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
         "{:>6}   {:>6}\n",
         row.label, width, number(row.step_mean, 0, kUs), number(row.step_p50, 0, kUs),
         number(row.step_p90, 0, kUs), number(row.step_p99, 0, kUs), number(row.wait_mean, 0, kUs),
-        number(row.wait_share, 1, 100), row.straggler, number(row.straggler_share, 1, 100),
-        number(row.aggregate_imbalance, 3), number(row.step_imbalance, 3),
-        number(row.predicted, 0, kUs), number(row.measured, 0, kUs),
+        number(row.wait_share, 1, 100), row.straggler < 0 ? "-" : fmt::format("{}", row.straggler),
+        number(row.straggler_share, 1, 100), number(row.aggregate_imbalance, 3),
+        number(row.step_imbalance, 3), number(row.predicted, 0, kUs), number(row.measured, 0, kUs),
         number(row.predicted / row.measured - 1, 1, 100),
         number(row.predicted_by_experts / row.measured - 1, 1, 100));
   }

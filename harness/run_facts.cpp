@@ -110,6 +110,7 @@ RunInfo describe(const Session& session, const Profile& profile,
   info.facts["nodes"] = fmt::format("{} node{}", nodes, nodes == 1 ? "" : "s");
   info.facts["started"] = utc_now();
   info.facts["clock_reason"] = session.clock_reason;
+  if (options.whole_steps) info.facts["whole_steps"] = "yes";
   info.facts["model"] = session.describe_model();
   info.facts["routing"] =
       fmt::format("{}, {} tokens a step", session.workload.label, session.workload.tokens);

@@ -62,6 +62,7 @@ Session::Session(const Comm& the_comm, const Options& the_options)
     LayerOptions layer_options;
     layer_options.clock = clock;
     layer_options.slowdown = slowdown[sz(comm.rank())];
+    layer_options.whole_steps = options.whole_steps;
     layer_options.seed = options.seed;
     layer_options.max_tokens = most_tokens();
     layer_options.receive = limits_;
@@ -130,6 +131,11 @@ void Session::choose_clock() {
     clock = options.clock == "wall" ? Clock::wall : Clock::cpu_time;
     clock_reason = own ? "as asked" : "as asked; ranks share CPUs";
     if (clock == Clock::wall && !own) clock_reason += ", waits are not trustworthy";
+  }
+  if (options.whole_steps && clock == Clock::cpu_time) {
+    throw AgreedError(ExitCode::usage,
+                      "--whole-steps needs the wall clock, and ranks share CPUs: give every rank a "
+                      "CPU of its own, or add --clock wall");
   }
 }
 

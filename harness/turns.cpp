@@ -54,6 +54,7 @@ Block gather_turn(const Comm& comm, const Turn& turn, const TurnReadings& mine, 
   const std::size_t readings = mine.layers.size();
   for (auto& values : block.time) values.resize(readings * ranks);
   for (auto& values : block.count) values.resize(readings * ranks);
+  for (auto& values : block.gpu_time) values.resize(readings * ranks);
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     for (std::size_t i = 0; i < readings; ++i) {
       const LayerReading& reading = layers[rank * readings + i];
@@ -66,6 +67,9 @@ Block gather_turn(const Comm& comm, const Turn& turn, const TurnReadings& mine, 
       times(block, TimeField::barrier_wait)[at] = reading.barrier_wait;
       times(block, TimeField::combine_time)[at] = reading.combine_time;
       times(block, TimeField::layer_time)[at] = reading.layer_time;
+      for (std::size_t phase = 0; phase < kGpuTimeFields; ++phase) {
+        block.gpu_time[phase][at] = reading.device_time[phase];
+      }
       counts(block, CountField::tokens)[at] = reading.tokens;
       counts(block, CountField::active_experts)[at] = reading.active_experts;
       counts(block, CountField::bytes_sent)[at] = reading.bytes_sent;

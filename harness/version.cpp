@@ -19,6 +19,10 @@ std::string program_version() {
   return fmt::format("gembench {} (git {})", GEMBENCH_VERSION, GEMBENCH_GIT);
 }
 
+std::string program_commit() {
+  return GEMBENCH_GIT;
+}
+
 std::string build_description() {
   return GEMBENCH_BUILD;
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # What to run first on a machine with GPUs: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [-t]
-# Builds with CUDA, checks that what the GPUs compute is right at 1, 2, 4, .. GPUs, and measures a
-# little. Prints a page to paste into an issue; FOLDER (gpu_check/) keeps the files and all output.
+# Builds with CUDA, checks that what the GPUs compute is right at 1, 2, 4, .. GPUs, and measures: the
+# exchange beside bare NCCL, the experts beside cuBLAS alone, what measuring costs, a profile and a
+# comparison. Prints a page to paste into an issue; FOLDER (gpu_check/) keeps the files and all output.
 # -t takes tiny shapes, to try the script itself. GEMBENCH names another executable, which is then
-# not built. Exit code 0: everything was right.
+# not built and has the benches beside it. Exit code 0: everything was right.
 set -euo pipefail
 
 usage="usage: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [-t]"
@@ -12,12 +13,18 @@ folder=gpu_check
 small=(--scale 4 --layers 4 --tokens 512 --steps 16 --block 4 --plan-steps 64 --profile-seconds 1)
 same=(--layers 4 --tokens 4096 --steps 40)
 compare=(--layers 4 --tokens 8192 --steps 40)
-tiny=(--scale 64 --layers 2 --tokens 64 --steps 8 --block 4 --plan-steps 16 --profile-seconds 0)
+tiny=(--scale 64 --layers 2 --tokens 32 --steps 4 --block 2 --plan-steps 8 --profile-seconds 0)
+profile=(--layers 1 --tokens 8192)
+effort=--full
 while getopts "n:o:th" option; do
   case $option in
     n) gpus=$OPTARG ;;
     o) folder=$OPTARG ;;
-    t) small=("${tiny[@]}") same=("${tiny[@]}") compare=("${tiny[@]}") ;;
+    t)
+      small=("${tiny[@]}") same=("${tiny[@]}") compare=("${tiny[@]}")
+      profile=(--scale 64 --tokens 32 --profile-seconds 0)
+      effort=--quick
+      ;;
     h) echo "$usage"; exit 0 ;;
     *) echo "$usage" >&2; exit 2 ;;
   esac
@@ -37,7 +44,8 @@ if ((gpus == 0)); then
 fi
 if [[ -z ${GEMBENCH:-} ]]; then
   (cd "$top" && cmake --preset release -DGEMBENCH_CUDA=ON >/dev/null &&
-    cmake --build --preset release --parallel --target gembench gembench_cuda) >&2
+    cmake --build --preset release --parallel --target gembench gembench_cuda \
+      bench_cuda_exchange bench_cuda_experts bench_cuda_layer) >&2
   GEMBENCH=$top/build/release/gembench
 fi
 export GEMBENCH
@@ -66,6 +74,23 @@ step() {
   if [[ $verdict != PASS ]]; then grep '^gembench: ' "$folder/$name.txt" | head -n 3 || true; fi
 }
 
+# bench NAME RANKS COMPARISON..: runs a bench of tests/bench, prints a line for everything it compared.
+bench() {
+  local name=$1 ranks=$2 code=0 comparison
+  shift 2
+  GEMBENCH="$(dirname "$GEMBENCH")/bench_cuda_$name" on "$ranks" "$effort" \
+    >"$folder/bench_$name.txt" 2>&1 || code=$?
+  if ((code)); then
+    failed=1
+    printf '%-28s %s\n' "bench_$name" "FAIL (exit code $code)"
+    tail -n 3 "$folder/bench_$name.txt"
+    return
+  fi
+  for comparison in "$@"; do
+    python3 "$top/jobs/gpu_check.py" "$comparison" <"$folder/bench_$name.txt" || failed=1
+  done
+}
+
 small=(run --device cuda --model gpt-oss-20b "${small[@]}" --check all --overwrite -q)
 {
   echo "gembench on GPUs: $(date -u +%Y-%m-%dT%H:%M:%SZ), $(hostname), $gpus GPUs"
@@ -92,6 +117,24 @@ small=(run --device cuda --model gpt-oss-20b "${small[@]}" --check all --overwri
   else
     printf '%-28s %s\n' compute-sanitizer "not installed"
   fi
+  if grep -q simulated "$folder/check_1_f32.txt"; then
+    echo
+    echo "NO GPU: this ran on the simulation of the tests; every time below is a CPU's"
+  fi
+  echo
+  echo "beside the libraries alone, median of pairs"
+  if ((gpus > 1)); then bench exchange "$gpus" exchange; fi
+  bench experts 1 experts
+  echo
+  echo "what measuring adds to a layer"
+  bench layer "$gpus" tax "start barrier" stages
+  step whole_steps "$gpus" "${small[@]}" --whole-steps --placements linear,gem \
+    -o "$folder/whole_steps.h5"
+  echo
+  echo "how fast the GPUs are: us of the expert phase by tokens"
+  step profile "$gpus" profile --device cuda --model gpt-oss-120b "${profile[@]}" --overwrite -q \
+    -o "$folder/profile.h5"
+  cat "$folder/profile.txt"
   echo
   echo "no difference where there is none: the interval should hold 0"
   step same_twice "$gpus" run --device cuda --model gpt-oss-20b "${same[@]}" \

@@ -11,7 +11,7 @@ namespace gembench {
 namespace {
 
 constexpr const char* kLibrary = "libgembench_cuda.so";
-constexpr const char* kMake = "gembench_make_cuda_device";
+using Commit = const char* (*)();
 using Make = Device* (*)(const Comm&, const ModelShape&, const CudaOptions&);
 
 std::filesystem::path plugin_path() {
@@ -33,13 +33,21 @@ bool has_cuda_plugin() {
 }
 
 std::unique_ptr<Device> make_cuda_device(const Comm& comm, const ModelShape& model,
-                                         const CudaOptions& options) {
+                                         const CudaOptions& options, const std::string& commit) {
   if (!has_cuda_plugin()) throw refuse(fmt::format("there is no {}", plugin_path().string()));
   // Never closed: what it made, down to the errors it throws, uses its code until the end.
   void* const library = dlopen(plugin_path().c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) throw refuse(dlerror());
-  const auto make = reinterpret_cast<Make>(dlsym(library, kMake));
-  if (make == nullptr) throw refuse(dlerror());
+  // Before anything else of it is called: what they share may look different there.
+  const auto its = reinterpret_cast<Commit>(dlsym(library, kCudaPluginCommit));
+  const auto make = reinterpret_cast<Make>(dlsym(library, kCudaPluginMake));
+  if (its == nullptr || make == nullptr) throw refuse(dlerror());
+  if (its() != commit) {
+    throw Error(ExitCode::environment,
+                fmt::format("{} was built from commit {} and this program from {}: build both "
+                            "again, or copy both from one build",
+                            plugin_path().string(), its(), commit));
+  }
   return std::unique_ptr<Device>(make(comm, model, options));
 }
 

@@ -17,10 +17,16 @@ struct CudaOptions {
   int lock_clocks = 0;             ///< MHz, 0 = as they are
 };
 
-/// This rank's GPU. Local; connect() is the collective part. Environment error, with what was seen,
-/// where there is no library, no driver or no GPU.
+/// What the library exports. Library and program share classes, so they must be of one build.
+inline constexpr const char* kCudaPluginCommit = "gembench_cuda_commit";  ///< const char*()
+inline constexpr const char* kCudaPluginMake = "gembench_make_cuda_device";
+
+/// This rank's GPU. Local; connect() is the collective part. `commit`: the program's, which the
+/// library must have been built from too. Environment error, with what was seen, where there is no
+/// library, no driver or no GPU.
 [[nodiscard]] std::unique_ptr<Device> make_cuda_device(const Comm& comm, const ModelShape& model,
-                                                       const CudaOptions& options);
+                                                       const CudaOptions& options,
+                                                       const std::string& commit);
 
 /// Whether the library lies beside the executable; says nothing about driver and GPU.
 [[nodiscard]] bool has_cuda_plugin();

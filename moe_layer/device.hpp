@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <span>
@@ -34,6 +35,14 @@ class Device {
   virtual void connect() {}
   /// What follows belongs to this phase: for a profiler's timeline and for messages of errors.
   virtual void enter([[maybe_unused]] const char* phase, [[maybe_unused]] int layer) {}
+  /// Room for marks 0 .. count - 1 on the device's own clock.
+  virtual void reserve_marks([[maybe_unused]] int count) {}
+  /// Notes when the stream gets here, without waiting for it.
+  virtual void mark([[maybe_unused]] Stream stream, [[maybe_unused]] int mark) {}
+  /// Seconds between two marks that the stream has passed; NaN = the device has no such clock.
+  [[nodiscard]] virtual double seconds_between([[maybe_unused]] int from, [[maybe_unused]] int to) {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
 
   [[nodiscard]] virtual Buffer allocate(std::size_t bytes) = 0;  ///< environment error when full
   virtual void upload(Buffer& to, std::size_t offset, const void* from, std::size_t bytes) = 0;
@@ -45,6 +54,8 @@ class Device {
   virtual void prepare(const LayerLimits& limits) = 0;
   /// Bytes that prepare() will take.
   [[nodiscard]] virtual std::size_t scratch_bytes(const LayerLimits& limits) const = 0;
+  /// Whether experts() takes ExpertArgs::sums.
+  [[nodiscard]] virtual bool needs_sums() const { return true; }
   [[nodiscard]] virtual std::size_t expert_bytes() const = 0;  ///< one expert in its own layout
   virtual void load_expert(Buffer& to, const PlainExpert& plain) = 0;
   [[nodiscard]] virtual std::size_t router_bytes() const = 0;  ///< a layer's router, likewise

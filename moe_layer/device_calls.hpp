@@ -89,7 +89,7 @@ struct ExpertArgs {
   std::span<const std::int32_t> pairs_to;    ///< [slot], as the senders counted them
   const Buffer* rows = nullptr;              ///< dtype [row][hidden], by source
   const Buffer* pairs = nullptr;             ///< Pair, by source
-  Buffer* sums = nullptr;                    ///< scratch f32 [row][hidden]
+  Buffer* sums = nullptr;                    ///< scratch f32 [row][hidden], if needs_sums()
   Buffer* results = nullptr;                 ///< out dtype [row][hidden]
   Buffer* slot_tokens = nullptr;             ///< out i32 [slot], as found in `pairs`
 };

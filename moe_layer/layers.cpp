@@ -1,7 +1,6 @@
 #include "moe_layer/layers.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 
 #include "moe_layer/weights.hpp"
@@ -9,7 +8,12 @@
 namespace gembench {
 namespace {
 
-constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
+constexpr int kPhases = 4;
+
+/// Where a phase begins on the device's clock; it ends at the next mark.
+int mark_of(int layer, int phase) {
+  return 2 * (layer * kPhases + phase);
+}
 
 std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
@@ -45,7 +49,7 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   row_token_ = make(sent * sizeof(std::int32_t));
   recv_rows_ = make(rows * row_bytes_);
   recv_pairs_ = make(pairs * sizeof(Pair));
-  sums_ = make(rows * hidden * sizeof(float));
+  if (device.needs_sums()) sums_ = make(rows * hidden * sizeof(float));
   results_ = make(rows * row_bytes_);
   returned_ = make(sent * row_bytes_);
   slot_tokens_ = make(sz(model.experts) * sizeof(std::int32_t));
@@ -63,6 +67,7 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   for (auto* split : {&rows_out_, &rows_in_, &pairs_out_, &pairs_in_}) split->resize(ranks);
   rows_to_.assign(layers * ranks, 0);
   device.prepare({tokens, rows, pairs});
+  device.reserve_marks(mark_of(model.layers, 0));
 }
 
 void MoeLayers::use(const Placement& placement) {
@@ -91,7 +96,19 @@ void MoeLayers::load_step(int step, TokenRange tokens, std::span<const std::uint
 
 double MoeLayers::run_step(std::span<LayerReading> readings) {
   const double begin = previous_end_ = read(options_.clock);
-  for (int layer = 0; layer < model_.layers; ++layer) readings[sz(layer)] = run_layer(layer);
+  for (int layer = 0; layer < model_.layers; ++layer) {
+    readings[sz(layer)] = options_.whole_steps ? run_unread(layer) : run_layer(layer);
+  }
+  if (options_.whole_steps) {
+    device_.synchronize(stream_);
+    return read(options_.clock) - begin;
+  }
+  for (int layer = 0; layer < model_.layers; ++layer) {
+    for (int phase = 0; phase < kPhases; ++phase) {
+      const int from = mark_of(layer, phase);
+      readings[sz(layer)].device_time[sz(phase)] = device_.seconds_between(from, from + 1);
+    }
+  }
   return options_.clock == Clock::wall ? previous_end_ - begin : kNotMeasured;
 }
 
@@ -103,42 +120,52 @@ LayerReading MoeLayers::run_layer(int layer) {
   device_.enter("start barrier", layer);
   comm_.barrier();
   const double t0 = read(clock);
-  route(layer);
+  run_phase(0, &MoeLayers::route, layer);
   hold_back(t0);
   const double t1 = read(clock);
-  dispatch(layer);
+  run_phase(1, &MoeLayers::dispatch, layer);
   const double t2 = read(clock);
-  experts(layer);
+  run_phase(2, &MoeLayers::experts, layer);
   hold_back(t2);
   const double t3 = read(clock);
   device_.enter("barrier", layer);
   comm_.barrier();
   const double t4 = read(clock);
-  combine(layer);
+  run_phase(3, &MoeLayers::combine, layer);
   const double t5 = read(clock);
 
   LayerReading reading;
   if (clock == Clock::wall) {
-    reading = {.start_time = t0,
-               .start_wait = t0 - previous_end_,
-               .route_time = t1 - t0,
-               .dispatch_time = t2 - t1,
-               .expert_time = t3 - t2,
-               .barrier_wait = t4 - t3,
-               .combine_time = t5 - t4,
-               .layer_time = t5 - t0};
+    reading.start_time = t0;
+    reading.start_wait = t0 - previous_end_;
+    reading.route_time = t1 - t0;
+    reading.dispatch_time = t2 - t1;
+    reading.expert_time = t3 - t2;
+    reading.barrier_wait = t4 - t3;
+    reading.combine_time = t5 - t4;
+    reading.layer_time = t5 - t0;
   } else {
     // Ranks share CPUs: only the thread's own compute can be told from the others' turns, and a
     // slower rank is emulated by stretching its reading.
-    reading = {.start_time = kNotMeasured,
-               .start_wait = kNotMeasured,
-               .route_time = (t1 - t0) * options_.slowdown,
-               .dispatch_time = kNotMeasured,
-               .expert_time = (t3 - t2) * options_.slowdown,
-               .barrier_wait = kNotMeasured,
-               .combine_time = kNotMeasured,
-               .layer_time = kNotMeasured};
+    reading.route_time = (t1 - t0) * options_.slowdown;
+    reading.expert_time = (t3 - t2) * options_.slowdown;
   }
+  count(layer, reading);
+  previous_end_ = t5;
+  return reading;
+}
+
+LayerReading MoeLayers::run_unread(int layer) {
+  route(layer);
+  dispatch(layer);
+  experts(layer);
+  combine(layer);
+  LayerReading reading;
+  count(layer, reading);
+  return reading;
+}
+
+void MoeLayers::count(int layer, LayerReading& reading) {
   for (const std::int32_t tokens : slot_counts_) {
     reading.tokens += tokens;
     reading.active_experts += tokens > 0 ? 1 : 0;
@@ -150,8 +177,13 @@ LayerReading MoeLayers::run_layer(int layer) {
     reading.metadata_bytes += pairs_out_[rank] * static_cast<std::int64_t>(sizeof(Pair)) +
                               static_cast<std::int64_t>((2 + slots_) * sizeof(std::int32_t));
   }
-  previous_end_ = t5;
-  return reading;
+}
+
+void MoeLayers::run_phase(int phase, void (MoeLayers::*work)(int), int layer) {
+  device_.mark(stream_, mark_of(layer, phase));
+  (this->*work)(layer);
+  device_.mark(stream_, mark_of(layer, phase) + 1);
+  device_.synchronize(stream_);
 }
 
 void MoeLayers::hold_back(double begin) {
@@ -179,7 +211,6 @@ void MoeLayers::route(int layer) {
   args.ids = &ids_;
   args.weights = &weights_;
   device_.route(stream_, args);
-  device_.synchronize(stream_);
 }
 
 void MoeLayers::dispatch(int layer) {
@@ -212,7 +243,6 @@ void MoeLayers::dispatch(int layer) {
       {&send_rows_, rows_out_, &recv_rows_, rows_in_, row_bytes_},
   };
   device_.exchange(stream_, parts);
-  device_.synchronize(stream_);
 }
 
 void MoeLayers::experts(int layer) {
@@ -224,14 +254,13 @@ void MoeLayers::experts(int layer) {
   args.pairs_to = slot_counts_;
   args.rows = &recv_rows_;
   args.pairs = &recv_pairs_;
-  args.sums = &sums_;
+  args.sums = &sums_;  // empty where it is not needed
   args.results = &results_;
   args.slot_tokens = &slot_tokens_;
   device_.experts(stream_, args);
   if (model_.shared > 0) {
     device_.shared_experts(stream_, {range_.count, shared_[sz(layer)], &payload_, &shared_sums_});
   }
-  device_.synchronize(stream_);
 }
 
 void MoeLayers::combine(int layer) {
@@ -246,7 +275,6 @@ void MoeLayers::combine(int layer) {
   args.shared = model_.shared > 0 ? &shared_sums_ : nullptr;
   args.hidden_state = &hidden_state_;
   device_.combine(stream_, args);
-  device_.synchronize(stream_);
 }
 
 double MoeLayers::time_overhead() {
@@ -254,8 +282,8 @@ double MoeLayers::time_overhead() {
   route(0);
   if (model_.shared > 0) {
     device_.shared_experts(stream_, {range_.count, shared_[0], &payload_, &shared_sums_});
-    device_.synchronize(stream_);
   }
+  device_.synchronize(stream_);
   return (read(options_.clock) - begin) * options_.slowdown;
 }
 

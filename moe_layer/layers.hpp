@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -12,18 +14,24 @@
 
 namespace gembench {
 
+inline constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
+
 /// What one rank read in one layer of one step. Seconds on the run's clock; NaN where that clock
 /// says nothing (README.md has the table).
 struct LayerReading {
-  double start_time = 0;     ///< t0
-  double start_wait = 0;     ///< from the end of the previous layer (or the step's start) to t0
-  double route_time = 0;     ///< t1 - t0
-  double dispatch_time = 0;  ///< t2 - t1
-  double expert_time = 0;    ///< t3 - t2
-  double barrier_wait = 0;   ///< t4 - t3; on cpu-time known only when all ranks are together
-  double combine_time = 0;   ///< t5 - t4
-  double layer_time = 0;     ///< t5 - t0; likewise
-  std::int64_t tokens = 0;   ///< (token, expert) pairs computed here
+  double start_time = kNotMeasured;  ///< t0
+  double start_wait = kNotMeasured;  ///< from the previous layer's end (or the step's start) to t0
+  double route_time = kNotMeasured;  ///< t1 - t0
+  double dispatch_time = kNotMeasured;  ///< t2 - t1
+  double expert_time = kNotMeasured;    ///< t3 - t2
+  double barrier_wait = kNotMeasured;   ///< t4 - t3; on cpu-time known when all ranks are together
+  double combine_time = kNotMeasured;   ///< t5 - t4
+  double layer_time = kNotMeasured;     ///< t5 - t0; likewise
+  /// Route, dispatch, experts and combine by the device's own clock, each from its first work on
+  /// the stream to its last, without emulated slowdown. Only from run_step(), NaN without such a
+  /// clock.
+  std::array<double, 4> device_time{kNotMeasured, kNotMeasured, kNotMeasured, kNotMeasured};
+  std::int64_t tokens = 0;  ///< (token, expert) pairs computed here
   std::int64_t active_experts = 0;
   std::int64_t bytes_sent = 0;      ///< dispatch payload to other ranks
   std::int64_t metadata_bytes = 0;  ///< dispatch metadata to other ranks: counts and pairs
@@ -33,6 +41,9 @@ struct LayerReading {
 struct LayerOptions {
   Clock clock = Clock::wall;
   double slowdown = 1;  ///< emulated: this rank's compute takes this many times as long
+  /// Steps run without barriers, waits and readings between phases: what those cost. Needs the wall
+  /// clock and no slowdown.
+  bool whole_steps = false;
   std::uint64_t seed = 0;
   int max_tokens = 0;  ///< local tokens of the largest step
   ReceiveLimits receive;
@@ -51,7 +62,8 @@ class MoeLayers {
   /// decides). Off the clock. Local.
   void load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids);
 
-  /// All layers of the loaded step; returns the step's time on this rank.
+  /// All layers of the loaded step; returns the step's time on this rank. With whole_steps nothing
+  /// but that is timed, readings hold counts only.
   double run_step(std::span<LayerReading> readings);
   /// One layer of the loaded step; layers must run in order.
   LayerReading run_layer(int layer);
@@ -74,6 +86,13 @@ class MoeLayers {
   [[nodiscard]] std::size_t row_bytes() const { return row_bytes_; }
 
  private:
+  /// The phases in order, all as in run_layer(), with nothing to read a clock by.
+  LayerReading run_unread(int layer);
+  /// Counts of the layer that ran last, into its reading and rows_to().
+  void count(int layer, LayerReading& reading);
+  /// Phase 0 .. 3 between two marks on the device's clock, and the wait for it.
+  void run_phase(int phase, void (MoeLayers::*work)(int), int layer);
+  // The phases only put work on the stream, except for what dispatch has to know.
   void route(int layer);
   void dispatch(int layer);
   void experts(int layer);

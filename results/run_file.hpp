@@ -16,7 +16,7 @@
 namespace gembench {
 
 inline constexpr std::string_view kRunSchema = "gembench-results";
-inline constexpr std::string_view kRunSchemaVersion = "2.1.0";
+inline constexpr std::string_view kRunSchemaVersion = "2.2.0";
 
 /// Times per (placement, step, layer, rank). Seconds; NaN = not measured.
 enum class TimeField : std::size_t {
@@ -38,8 +38,11 @@ enum class CountField : std::size_t {
   metadata_bytes,  ///< routing metadata sent to other ranks in dispatch
   count
 };
+/// Times by the GPUs' own events, of the same cells. NaN = not measured.
+enum class GpuTimeField : std::size_t { route, dispatch, experts, combine, count };
 inline constexpr std::size_t kTimeFields = static_cast<std::size_t>(TimeField::count);
 inline constexpr std::size_t kCountFields = static_cast<std::size_t>(CountField::count);
+inline constexpr std::size_t kGpuTimeFields = static_cast<std::size_t>(GpuTimeField::count);
 
 /// How much the file holds along each dimension.
 struct RunShape {
@@ -123,6 +126,8 @@ struct Block {
   Turn at;
   std::array<std::vector<double>, kTimeFields> time;          ///< [step][layer][rank]
   std::array<std::vector<std::int64_t>, kCountFields> count;  ///< [step][layer][rank]
+  std::array<std::vector<double>, kGpuTimeFields> gpu_time;   ///< [step][layer][rank]; without GPUs
+                                                              ///< they are not stored
   std::vector<double> step_time;                              ///< [step][rank] s
   std::vector<std::int64_t> order;                            ///< [step] global execution index
   TurnNotes notes;

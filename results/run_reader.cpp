@@ -46,6 +46,9 @@ void expect_measured(const File& file, const RunShape& shape) {
              layers = extent(shape.layers), ranks = extent(shape.ranks);
   for (const auto& field : schema::kTimes) file.expect(field, {placements, steps, layers, ranks});
   for (const auto& field : schema::kCounts) file.expect(field, {placements, steps, layers, ranks});
+  for (const auto& field : schema::kGpuTimes) {  // since 2.2.0, and only of GPUs
+    if (file.has(field.name)) file.expect(field, {placements, steps, layers, ranks});
+  }
   file.expect(schema::kStepTime, {placements, steps, ranks});
   file.expect(schema::kOrder, {placements, steps});
   file.expect(schema::kBlock, {placements, steps});
@@ -312,6 +315,10 @@ Block RunReader::read(int placement, int first_step, int steps) const {
   }
   for (std::size_t i = 0; i < kCountFields; ++i) {
     read(schema::kCounts[i], block.count[i], {1, size, layers, ranks});
+  }
+  for (std::size_t i = 0; i < kGpuTimeFields; ++i) {
+    if (!state_->file.has(schema::kGpuTimes[i].name)) continue;
+    read(schema::kGpuTimes[i], block.gpu_time[i], {1, size, layers, ranks});
   }
   read(schema::kStepTime, block.step_time, {1, size, ranks});
   read(schema::kOrder, block.order, {1, size});

@@ -154,6 +154,12 @@ inline constexpr std::array<GpuNumber, 4> kGpuNumbers{
     gpu_number("gpu/power_before", "gpu/power_after", "W", "power drawn", &GpuReading::power),
     gpu_number("gpu/temperature_before", "gpu/temperature_after", "degC", "temperature",
                &GpuReading::temperature)};
+/// In the order of GpuTimeField.
+inline constexpr std::array<Variable, kGpuTimeFields> kGpuTimes{
+    measured("gpu/route_time", Type::float32, "s", "routing by the GPU's events"),
+    measured("gpu/dispatch_time", Type::float32, "s", "dispatch by the GPU's events"),
+    measured("gpu/expert_time", Type::float32, "s", "experts by the GPU's events"),
+    measured("gpu/combine_time", Type::float32, "s", "combine by the GPU's events")};
 inline constexpr Variable kThrottleBefore = of_gpu("gpu/throttle_reasons_before", Type::int64, "1",
                                                    "why the clock is held down, NVML bits");
 inline constexpr Variable kThrottleAfter =

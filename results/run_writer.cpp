@@ -93,8 +93,10 @@ void add_turns(File& file, const RunInfo& info) {
 }
 
 /// Room for what the GPUs say before and after the run.
-void add_gpus(File& file, std::uint64_t ranks) {
+void add_gpus(File& file, const Extents& cells) {
+  const auto ranks = cells.back();
   file.make_group("gpu");
+  for (const auto& field : schema::kGpuTimes) file.make(field, cells);
   for (const auto& number : schema::kGpuNumbers) {
     file.make(number.before, {ranks});
     file.make(number.after, {ranks});
@@ -263,7 +265,7 @@ void RunWriter::lay_out(const RunInfo& info) {
   add_turns(file, info);
   if (!info.gpu_before.empty()) {
     require_size(info.gpu_before, {ranks}, "gpu_before");
-    add_gpus(file, ranks);
+    add_gpus(file, {placements, steps, layers, ranks});
     put_gpus(file, info.gpu_before, false);
   }
   file.make_group("environment");
@@ -310,6 +312,9 @@ void RunWriter::write(const Block& block) {
   }
   for (std::size_t i = 0; i < kCountFields; ++i) {
     write(schema::kCounts[i], block.count[i], {1, steps, layers, ranks});
+  }
+  for (std::size_t i = 0; state_->gpus && i < kGpuTimeFields; ++i) {
+    write(schema::kGpuTimes[i], block.gpu_time[i], {1, steps, layers, ranks});
   }
   write(schema::kStepTime, block.step_time, {1, steps, ranks});
   write(schema::kOrder, block.order, {1, steps});

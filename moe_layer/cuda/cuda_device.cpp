@@ -37,7 +37,7 @@ CudaDevice::CudaDevice(const Comm& comm, const ModelShape& model, const CudaOpti
       gpu_(choose_gpu(comm.node_rank())),
       at_{.rank = comm.rank(), .gpu = gpu_.index, .phase = "start", .layer = -1, .on_error = {}},
       nvml_(gpu_.uuid),
-      transport_(comm, options.transport, at_),
+      transport_(comm, Transport::kind_of(options.transport, MpiSession::is_cuda_aware()), at_),
       experts_(model, dtype_, comm.size(), at_) {
   check(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags",
         at_);
@@ -49,6 +49,7 @@ CudaDevice::CudaDevice(const Comm& comm, const ModelShape& model, const CudaOpti
 CudaDevice::~CudaDevice() {
   if (in_range_) nvtxRangePop();
   for (const cudaStream_t stream : streams_) static_cast<void>(cudaStreamDestroy(stream));
+  for (const cudaEvent_t event : marks_) static_cast<void>(cudaEventDestroy(event));
   static_cast<void>(cudaEventDestroy(counted_));
   static_cast<void>(cudaStreamDestroy(copies_));
 }
@@ -86,6 +87,24 @@ void CudaDevice::enter(const char* phase, int layer) {
   in_range_ = true;
 }
 
+void CudaDevice::reserve_marks(int count) {
+  while (marks_.size() < sz(count)) {
+    check(cudaEventCreate(&marks_.emplace_back()), "cudaEventCreate", at_);
+  }
+}
+
+void CudaDevice::mark(Stream stream, int mark) {
+  check(cudaEventRecord(marks_[sz(mark)], handle(stream)), "cudaEventRecord", at_);
+}
+
+double CudaDevice::seconds_between(int from, int to) {
+  constexpr double kMilli = 1e-3;
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, marks_[sz(from)], marks_[sz(to)]),
+        "cudaEventElapsedTime", at_);
+  return milliseconds * kMilli;
+}
+
 Buffer CudaDevice::allocate(std::size_t bytes) {
   return device_memory(bytes, at_);
 }
@@ -120,8 +139,13 @@ std::size_t CudaDevice::counts_bytes() const {
   return sz(comm_.size()) * (2 + sz(model_.experts)) * sizeof(std::int32_t);
 }
 
+std::size_t CudaDevice::chunk_bytes(const LayerLimits& limits) const {
+  return 2 * sz(comm_.size()) * sz(chunks_of(static_cast<int>(limits.tokens))) *
+         sizeof(std::int32_t);
+}
+
 std::size_t CudaDevice::scratch_bytes(const LayerLimits& limits) const {
-  return experts_.scratch_bytes(limits) + counts_bytes() +
+  return experts_.scratch_bytes(limits) + counts_bytes() + chunk_bytes(limits) +
          (limits.tokens * sz(comm_.size()) + 1) * sizeof(std::int32_t);
 }
 
@@ -130,6 +154,7 @@ void CudaDevice::prepare(const LayerLimits& limits) {
   host_counts_ = pinned_memory(counts_bytes(), at_);
   token_row_ = device_memory(limits.tokens * sz(comm_.size()) * sizeof(std::int32_t), at_);
   row_count_ = device_memory(sizeof(std::int32_t), at_);
+  chunk_counts_ = device_memory(chunk_bytes(limits), at_);
   most_rows_sent_ = limits.tokens * sz(std::min(model_.topk, comm_.size()));
   const std::size_t row = sz(model_.hidden) * size_of(dtype_);
   // Dispatch sends rows and pairs; combine sends what dispatch received.
@@ -227,6 +252,7 @@ void CudaDevice::pack(Stream stream, const PackArgs& args) {
   packing.weights = args.weights->as<float>();
   packing.homes = args.homes->as<Home>();
   packing.counts = counts_.as<std::int32_t>();
+  packing.chunk_counts = chunk_counts_.as<std::int32_t>();
   packing.pairs = args.send_pairs->as<Pair>();
   packing.row_token = args.row_token->as<std::int32_t>();
   packing.token_row = token_row_.as<std::int32_t>();
@@ -241,7 +267,7 @@ void CudaDevice::pack(Stream stream, const PackArgs& args) {
                   sz(args.tokens) * sz(std::min(model_.topk, comm_.size())), packing.rows,
                   packing.row_token, args.payload->as<void>(), args.send_rows->as<void>()),
         "copy_rows", at_);
-  check(cudaEventSynchronize(counted_), "cudaEventSynchronize", at_);
+  transport_.wait_for(counted_);
   std::memcpy(args.counts.data(), host_counts_.as<void>(), args.counts.size_bytes());
 }
 
@@ -273,9 +299,3 @@ void CudaDevice::send_weights(std::span<const Message> sends, std::span<const Me
 }
 
 }  // namespace gembench::cuda
-
-extern "C" gembench::Device* gembench_make_cuda_device(const gembench::Comm& comm,
-                                                       const gembench::ModelShape& model,
-                                                       const gembench::CudaOptions& options) {
-  return new gembench::cuda::CudaDevice(comm, model, options);
-}

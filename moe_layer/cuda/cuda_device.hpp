@@ -29,6 +29,9 @@ class CudaDevice final : public Device {
   std::size_t memory_left() const override;
   void connect() override { transport_.connect(); }
   void enter(const char* phase, int layer) override;
+  void reserve_marks(int count) override;
+  void mark(Stream stream, int mark) override;
+  double seconds_between(int from, int to) override;
 
   Buffer allocate(std::size_t bytes) override;
   void upload(Buffer& to, std::size_t offset, const void* from, std::size_t bytes) override;
@@ -38,6 +41,7 @@ class CudaDevice final : public Device {
 
   void prepare(const LayerLimits& limits) override;
   std::size_t scratch_bytes(const LayerLimits& limits) const override;
+  bool needs_sums() const override { return false; }
   std::size_t expert_bytes() const override { return expert_layout(model_, dtype_).bytes; }
   void load_expert(Buffer& to, const PlainExpert& plain) override;
   std::size_t router_bytes() const override;
@@ -54,6 +58,7 @@ class CudaDevice final : public Device {
 
  private:
   [[nodiscard]] std::size_t counts_bytes() const;
+  [[nodiscard]] std::size_t chunk_bytes(const LayerLimits& limits) const;
   void measure_spin();
 
   const Comm& comm_;
@@ -68,8 +73,10 @@ class CudaDevice final : public Device {
   cudaStream_t copies_ = nullptr;      // uploads, downloads, weights
   cudaEvent_t counted_ = nullptr;      // pack's counts are on the host
   std::vector<cudaStream_t> streams_;  // made for others
-  Buffer counts_, host_counts_;        // i32 [rank][2 + slot] and its pinned copy
-  Buffer token_row_, row_count_;       // i32 [token][rank] and [1], from pack to combine
+  std::vector<cudaEvent_t> marks_;
+  Buffer counts_, host_counts_;   // i32 [rank][2 + slot] and its pinned copy
+  Buffer token_row_, row_count_;  // i32 [token][rank] and [1], from pack to combine
+  Buffer chunk_counts_;           // see Packing
   std::size_t most_rows_sent_ = 0;
   std::vector<char> packed_;  // scratch of load_expert
   double spin_overhead_ = 0;  // s, of a spin of no length

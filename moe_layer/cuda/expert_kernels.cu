@@ -6,7 +6,6 @@ namespace gembench::cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
-constexpr unsigned kSortThreads = 512;
 // Enough to fill any GPU; the blocks then take turns over what is left.
 constexpr std::size_t kMostBlocks = 4096;
 
@@ -37,26 +36,33 @@ __device__ int source_of(const Sorting& s, int pair) {
   return low;
 }
 
-/// A block a slot, whose threads take the pairs in order, so that a slot's pairs keep theirs.
+/// A block a chunk. The counts must be 0.
+__global__ void slot_kernel(Sorting s) {
+  const int chunks = chunks_of(s.pairs), chunk = static_cast<int>(blockIdx.x);
+  const int p = chunk * kChunk + static_cast<int>(threadIdx.x);
+  if (p < s.pairs) atomicAdd(&s.chunk_pairs[s.pair[p].slot * chunks + chunk], 1);
+}
+
+/// A block a slot and chunk, which takes its pairs in order behind those of the chunks before.
 __global__ void sort_kernel(Sorting s) {
-  const int slot = static_cast<int>(blockIdx.x);
-  int at = s.slot_at[slot];
-  const int begin = at;
-  for (int from = 0; from < s.pairs; from += static_cast<int>(blockDim.x)) {
-    const int p = from + static_cast<int>(threadIdx.x);
-    const bool mine = p < s.pairs && s.pair[p].slot == slot;
-    int all = 0;
-    const int position = at + sum_before(mine ? 1 : 0, all);
-    if (mine) {
-      const int source = source_of(s, p);
-      const int row = s.row_at[source] + s.pair[p].row;
-      s.sorted_row[position] = row;
-      s.position[p] = position;
-      if (p == s.pair_at[source] || s.pair[p - 1].row != s.pair[p].row) s.first_pair[row] = p;
-    }
-    at += all;
+  const int chunks = chunks_of(s.pairs), block = static_cast<int>(blockIdx.x);
+  const int slot = block / chunks, chunk = block % chunks;
+  const std::int32_t* of_slot = s.chunk_pairs + slot * chunks;
+  if (of_slot[chunk] == 0 && chunk < chunks - 1) return;
+  int before = 0, begin = 0, all = 0;
+  for (int c = static_cast<int>(threadIdx.x); c < chunk; c += kChunk) before += of_slot[c];
+  sum_before(before, begin);
+  const int p = chunk * kChunk + static_cast<int>(threadIdx.x);
+  const bool mine = p < s.pairs && s.pair[p].slot == slot;
+  const int position = s.slot_at[slot] + begin + sum_before(mine ? 1 : 0, all);
+  if (mine) {
+    const int source = source_of(s, p);
+    const int row = s.row_at[source] + s.pair[p].row;
+    s.sorted_row[position] = row;
+    s.position[p] = position;
+    if (p == s.pair_at[source] || s.pair[p - 1].row != s.pair[p].row) s.first_pair[row] = p;
   }
-  if (threadIdx.x == 0) s.slot_tokens[slot] = at - begin;
+  if (chunk == chunks - 1 && threadIdx.x == 0) s.slot_tokens[slot] = begin + all;
 }
 
 template <class T, int W>
@@ -160,8 +166,12 @@ cudaError_t copy_rows(cudaStream_t stream, std::size_t row_bytes, std::size_t mo
 }
 
 cudaError_t sort_pairs(cudaStream_t stream, const Sorting& sorting) {
-  return launch(stream, static_cast<std::size_t>(sorting.slots), kSortThreads, sort_kernel,
-                sorting);
+  const auto chunks = static_cast<std::size_t>(chunks_of(sorting.pairs));
+  const std::size_t blocks = static_cast<std::size_t>(sorting.slots) * chunks;
+  cudaError_t result =
+      cudaMemsetAsync(sorting.chunk_pairs, 0, blocks * sizeof(std::int32_t), stream);
+  if (result == cudaSuccess) result = launch(stream, chunks, kChunk, slot_kernel, sorting);
+  return result != cudaSuccess ? result : launch(stream, blocks, kChunk, sort_kernel, sorting);
 }
 
 cudaError_t swiglu(cudaStream_t stream, DType dtype, std::size_t rows, int ffn, const void* both,

@@ -77,7 +77,13 @@ std::size_t Experts::table_bytes() const {
 std::size_t Experts::scratch_bytes(const LayerLimits& limits) const {
   return rows_of(limits) * sz(3 * model_.ffn) * element_ +
          limits.pairs * sz(2 * model_.hidden) * element_ +
-         (2 * limits.pairs + limits.rows) * sizeof(std::int32_t) + table_bytes();
+         (2 * limits.pairs + limits.rows) * sizeof(std::int32_t) + table_bytes() +
+         chunk_bytes(limits);
+}
+
+std::size_t Experts::chunk_bytes(const LayerLimits& limits) const {
+  // A rank may get every expert.
+  return sz(model_.experts) * sz(chunks_of(static_cast<int>(limits.pairs))) * sizeof(std::int32_t);
 }
 
 void Experts::prepare(const LayerLimits& limits) {
@@ -88,6 +94,7 @@ void Experts::prepare(const LayerLimits& limits) {
   sorted_row_ = device_memory(limits.pairs * sizeof(std::int32_t), at_);
   position_ = device_memory(limits.pairs * sizeof(std::int32_t), at_);
   first_pair_ = device_memory(limits.rows * sizeof(std::int32_t), at_);
+  chunk_pairs_ = device_memory(chunk_bytes(limits), at_);
   host_table_ = pinned_memory(table_bytes(), at_);
   table_ = device_memory(table_bytes(), at_);
   pair_at_ = reinterpret_cast<std::int32_t*>(host_table_.as<void*>() +
@@ -158,6 +165,7 @@ void Experts::run(cudaStream_t stream, const ExpertArgs& args) {
   sorting.position = position_.as<std::int32_t>();
   sorting.first_pair = first_pair_.as<std::int32_t>();
   sorting.slot_tokens = args.slot_tokens->as<std::int32_t>();
+  sorting.chunk_pairs = chunk_pairs_.as<std::int32_t>();
   check(sort_pairs(stream, sorting), "sort_pairs", at_);
   if (pairs == 0) return;
   check(copy_rows(stream, sz(model_.hidden) * element_, sz(pairs),

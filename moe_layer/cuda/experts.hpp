@@ -40,6 +40,7 @@ class Experts {
   /// Scratch rows that fit `limits`: sorted pairs, or the tokens of shared experts.
   [[nodiscard]] static std::size_t rows_of(const LayerLimits& limits);
   [[nodiscard]] std::size_t table_bytes() const;
+  [[nodiscard]] std::size_t chunk_bytes(const LayerLimits& limits) const;
   void fill_table(cudaStream_t stream, const ExpertArgs& args);
   void run_grouped(cudaStream_t stream);
   void run_each(cudaStream_t stream, const ExpertArgs& args);
@@ -64,9 +65,9 @@ class Experts {
   std::vector<Branch> branches_;
   cudaEvent_t begun_ = nullptr;
 
-  Buffer gathered_, both_, inner_, outputs_;   // dtype, [sorted pair][..]
-  Buffer sorted_row_, position_, first_pair_;  // i32, see Sorting
-  Buffer host_table_, table_;                  // pinned, and its copy on the device
+  Buffer gathered_, both_, inner_, outputs_;                 // dtype, [sorted pair][..]
+  Buffer sorted_row_, position_, first_pair_, chunk_pairs_;  // i32, see Sorting
+  Buffer host_table_, table_;                                // pinned, and its copy on the device
   std::array<ProductGroup, 2> products_;
   std::int32_t* pair_at_ = nullptr;  // in host_table_, likewise the next two
   std::int32_t* row_at_ = nullptr;

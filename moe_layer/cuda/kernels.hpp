@@ -31,17 +31,25 @@ struct Choice {
 };
 cudaError_t choose_experts(cudaStream_t stream, const Choice& choice);
 
+/// Tokens or pairs that one block sorts in their order; there are as many blocks as it takes, a row
+/// of them for every destination or slot.
+inline constexpr int kChunk = 256;
+[[nodiscard]] constexpr int chunks_of(int items) {
+  return items > kChunk ? (items + kChunk - 1) / kChunk : 1;
+}
+
 /// What the two halves of packing share.
 struct Packing {
   int tokens, topk, ranks, slots;
-  const std::uint16_t* ids;  // [token][k]
-  const float* weights;      // [token][k]
-  const Home* homes;         // [expert]
-  std::int32_t* counts;      // [rank][2 + slots]: rows, pairs, pairs of every slot
-  Pair* pairs;               // by destination, then token, then k
-  std::int32_t* row_token;   // [row], by destination, then token
-  std::int32_t* token_row;   // [token][rank]: the row that goes there, -1 = none
-  std::int32_t* rows;        // [1] rows of all destinations
+  const std::uint16_t* ids;    // [token][k]
+  const float* weights;        // [token][k]
+  const Home* homes;           // [expert]
+  std::int32_t* counts;        // [rank][2 + slots]: rows, pairs, pairs of every slot
+  std::int32_t* chunk_counts;  // [rank][chunk][2] rows and pairs, from one half to the other
+  Pair* pairs;                 // by destination, then token, then k
+  std::int32_t* row_token;     // [row], by destination, then token
+  std::int32_t* token_row;     // [token][rank]: the row that goes there, -1 = none
+  std::int32_t* rows;          // [1] rows of all destinations
 };
 cudaError_t count_pairs(cudaStream_t stream, const Packing& packing);
 /// Needs the counts.
@@ -63,6 +71,7 @@ struct Sorting {
   std::int32_t* position;       // [pair] its place among the sorted ones
   std::int32_t* first_pair;     // [row] first of its pairs
   std::int32_t* slot_tokens;    // [slot] pairs found
+  std::int32_t* chunk_pairs;    // [slot][chunk] scratch
 };
 cudaError_t sort_pairs(cudaStream_t stream, const Sorting& sorting);
 

@@ -10,7 +10,6 @@ namespace {
 constexpr float kRmsEpsilon = 1e-6F;
 constexpr unsigned kRowThreads = 256;    // a token's row
 constexpr unsigned kTokenThreads = 128;  // four tokens, a warp each
-constexpr unsigned kPackThreads = 512;   // a destination walks over all tokens
 
 /// A block a token.
 template <class T>
@@ -101,62 +100,78 @@ __device__ int pairs_for(const Packing& p, int token, int rank) {
   return here;
 }
 
-/// A block a destination.
-__global__ void count_kernel(Packing p) {
-  const int rank = static_cast<int>(blockIdx.x), step = static_cast<int>(blockDim.x);
-  std::int32_t* counts = p.counts + rank * (2 + p.slots);
-  for (int slot = static_cast<int>(threadIdx.x); slot < p.slots; slot += step) counts[2 + slot] = 0;
-  __syncthreads();
-  int rows = 0, pairs = 0;
-  for (int token = static_cast<int>(threadIdx.x); token < p.tokens; token += step) {
-    int here = 0;
-    for (int j = 0; j < p.topk; ++j) {
-      const Home home = p.homes[p.ids[token * p.topk + j]];
-      if (home.rank != rank) continue;
-      ++here;
-      atomicAdd(&counts[2 + home.slot], 1);
-    }
-    rows += here > 0 ? 1 : 0;
-    pairs += here;
-  }
-  int all_rows = 0, all_pairs = 0;
-  sum_before(rows, all_rows);
-  sum_before(pairs, all_pairs);
-  if (threadIdx.x == 0) {
-    counts[0] = all_rows;
-    counts[1] = all_pairs;
-  }
+/// What a block of packing works on: a destination and kChunk tokens in order, a thread each.
+struct Part {
+  int rank, chunk, token;
+};
+__device__ Part part_of(const Packing& p) {
+  const int block = static_cast<int>(blockIdx.x), chunks = chunks_of(p.tokens);
+  const int chunk = block % chunks;
+  return {block / chunks, chunk, chunk * kChunk + static_cast<int>(threadIdx.x)};
 }
 
-/// A block a destination, whose threads take the tokens in order: rows and pairs come out in the
-/// order of tokens.
+/// Counts must be 0. Integers: whichever block comes first, the sums are the same.
+__global__ void count_kernel(Packing p) {
+  const Part part = part_of(p);
+  std::int32_t* counts = p.counts + part.rank * (2 + p.slots);
+  int here = 0;
+  for (int j = 0; part.token < p.tokens && j < p.topk; ++j) {
+    const Home home = p.homes[p.ids[part.token * p.topk + j]];
+    if (home.rank != part.rank) continue;
+    ++here;
+    atomicAdd(&counts[2 + home.slot], 1);
+  }
+  int rows = 0, pairs = 0;
+  sum_before(here > 0 ? 1 : 0, rows);
+  sum_before(here, pairs);
+  if (threadIdx.x != 0) return;
+  atomicAdd(&counts[0], rows);
+  atomicAdd(&counts[1], pairs);
+  std::int32_t* of_chunk = p.chunk_counts + 2 * (part.rank * chunks_of(p.tokens) + part.chunk);
+  of_chunk[0] = rows;
+  of_chunk[1] = pairs;
+}
+
+/// Rows and pairs come out in the order of tokens: a block starts behind what ranks and chunks
+/// before its own have.
 __global__ void place_kernel(Packing p) {
-  const int rank = static_cast<int>(blockIdx.x);
-  int first_row = 0, pair_at = 0;
-  for (int r = 0; r < rank; ++r) {
-    first_row += p.counts[r * (2 + p.slots)];
-    pair_at += p.counts[r * (2 + p.slots) + 1];
+  const Part part = part_of(p);
+  const int thread = static_cast<int>(threadIdx.x), step = static_cast<int>(blockDim.x);
+  int rows = 0, pairs = 0, first_row = 0, chunk_row = 0, pair_at = 0;
+  for (int r = thread; r < part.rank; r += step) {
+    rows += p.counts[r * (2 + p.slots)];
+    pairs += p.counts[r * (2 + p.slots) + 1];
   }
-  int row_at = first_row;
-  for (int from = 0; from < p.tokens; from += static_cast<int>(blockDim.x)) {
-    const int token = from + static_cast<int>(threadIdx.x);
-    const int here = token < p.tokens ? pairs_for(p, token, rank) : 0;
-    int all_rows = 0, all_pairs = 0;
-    const int row = row_at + sum_before(here > 0 ? 1 : 0, all_rows);
-    int pair = pair_at + sum_before(here, all_pairs);
-    if (token < p.tokens) p.token_row[token * p.ranks + rank] = here > 0 ? row : -1;
-    if (here > 0) {
-      p.row_token[row] = token;
-      for (int j = 0; j < p.topk; ++j) {
-        const int k = token * p.topk + j;
-        const Home home = p.homes[p.ids[k]];
-        if (home.rank == rank) p.pairs[pair++] = {row - first_row, home.slot, p.weights[k]};
-      }
+  sum_before(rows, first_row);
+  rows = 0;
+  for (int c = thread; c < part.chunk; c += step) {
+    const int at = 2 * (part.rank * chunks_of(p.tokens) + c);
+    rows += p.chunk_counts[at];
+    pairs += p.chunk_counts[at + 1];
+  }
+  sum_before(rows, chunk_row);
+  sum_before(pairs, pair_at);
+
+  const bool real = part.token < p.tokens;
+  const int here = real ? pairs_for(p, part.token, part.rank) : 0;
+  int all_rows = 0, all_pairs = 0;
+  const int row = first_row + chunk_row + sum_before(here > 0 ? 1 : 0, all_rows);
+  int pair = pair_at + sum_before(here, all_pairs);
+  if (real) p.token_row[part.token * p.ranks + part.rank] = here > 0 ? row : -1;
+  if (here > 0) {
+    p.row_token[row] = part.token;
+    for (int j = 0; j < p.topk; ++j) {
+      const int k = part.token * p.topk + j;
+      const Home home = p.homes[p.ids[k]];
+      if (home.rank == part.rank) p.pairs[pair++] = {row - first_row, home.slot, p.weights[k]};
     }
-    row_at += all_rows;
-    pair_at += all_pairs;
   }
-  if (rank == p.ranks - 1 && threadIdx.x == 0) *p.rows = row_at;
+  if (blockIdx.x == gridDim.x - 1 && thread == 0) *p.rows = first_row + chunk_row + all_rows;
+}
+
+std::size_t parts_of(const Packing& packing) {
+  return static_cast<std::size_t>(packing.ranks) *
+         static_cast<std::size_t>(chunks_of(packing.tokens));
 }
 
 }  // namespace
@@ -177,13 +192,15 @@ cudaError_t choose_experts(cudaStream_t stream, const Choice& choice) {
 }
 
 cudaError_t count_pairs(cudaStream_t stream, const Packing& packing) {
-  return launch(stream, static_cast<std::size_t>(packing.ranks), kPackThreads, count_kernel,
-                packing);
+  const std::size_t bytes = static_cast<std::size_t>(packing.ranks) *
+                            static_cast<std::size_t>(2 + packing.slots) * sizeof(std::int32_t);
+  const cudaError_t result = cudaMemsetAsync(packing.counts, 0, bytes, stream);
+  return result != cudaSuccess ? result
+                               : launch(stream, parts_of(packing), kChunk, count_kernel, packing);
 }
 
 cudaError_t place_pairs(cudaStream_t stream, const Packing& packing) {
-  return launch(stream, static_cast<std::size_t>(packing.ranks), kPackThreads, place_kernel,
-                packing);
+  return launch(stream, parts_of(packing), kChunk, place_kernel, packing);
 }
 
 }  // namespace gembench::cuda

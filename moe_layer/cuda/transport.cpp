@@ -32,12 +32,8 @@ void for_each_rank(std::span<const std::int32_t> rows, std::size_t row_bytes, F&
 
 }  // namespace
 
-Transport::Transport(const Comm& comm, const std::string& asked, Whereabouts& at)
-    : comm_(comm),
-      at_(at),
-      kind_(asked != "mpi"                ? Kind::nccl
-            : MpiSession::is_cuda_aware() ? Kind::cuda_aware_mpi
-                                          : Kind::staged_mpi) {}
+Transport::Transport(const Comm& comm, Kind kind, Whereabouts& at)
+    : comm_(comm), at_(at), kind_(kind) {}
 
 Transport::~Transport() {
   // An error of this rank leaves the others in the middle of something: no orderly end then.
@@ -46,6 +42,11 @@ Transport::~Transport() {
   } else if (nccl_ != nullptr) {
     static_cast<void>(ncclCommDestroy(nccl_));
   }
+}
+
+Transport::Kind Transport::kind_of(const std::string& asked, bool mpi_is_cuda_aware) {
+  if (asked != "mpi") return Kind::nccl;
+  return mpi_is_cuda_aware ? Kind::cuda_aware_mpi : Kind::staged_mpi;
 }
 
 void Transport::abort() {
@@ -196,17 +197,23 @@ void Transport::send_weights(cudaStream_t stream, std::span<const Message> sends
 }
 
 void Transport::synchronize(cudaStream_t stream) {
-  if (kind_ != Kind::nccl || comm_.size() == 1) {
-    check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
-    return;
-  }
-  // A kernel of NCCL waits for ever when a peer is gone, so look at the communicator now and then.
-  constexpr int kPollsBetween = 256;
-  for (int polls = 1;; ++polls) {
-    const cudaError_t result = cudaStreamQuery(stream);
+  if (polls()) return poll([&] { return cudaStreamQuery(stream); }, "cudaStreamQuery");
+  check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
+}
+
+void Transport::wait_for(cudaEvent_t event) {
+  if (polls()) return poll([&] { return cudaEventQuery(event); }, "cudaEventQuery");
+  check(cudaEventSynchronize(event), "cudaEventSynchronize", at_);
+}
+
+template <class Query>
+void Transport::poll(Query&& query, const char* call) {
+  constexpr int kQueriesBetween = 256;  // looks at the communicator
+  for (int queries = 1;; ++queries) {
+    const cudaError_t result = query();
     if (result == cudaSuccess) return;
-    if (result != cudaErrorNotReady) check(result, "cudaStreamQuery", at_);
-    if (polls % kPollsBetween != 0) continue;
+    if (result != cudaErrorNotReady) check(result, call, at_);
+    if (queries % kQueriesBetween != 0) continue;
     ncclResult_t state = ncclSuccess;
     check(ncclCommGetAsyncError(nccl_, &state), "ncclCommGetAsyncError", at_);
     check(state, "NCCL", at_);

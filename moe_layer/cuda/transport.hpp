@@ -19,12 +19,13 @@ class Transport {
  public:
   enum class Kind { nccl, cuda_aware_mpi, staged_mpi };
 
-  /// `asked`: "nccl", "mpi", or "auto", which is NCCL.
-  Transport(const Comm& comm, const std::string& asked, Whereabouts& at);
+  Transport(const Comm& comm, Kind kind, Whereabouts& at);
   ~Transport();
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
+  /// `asked`: "nccl", "mpi", or "auto", which is NCCL.
+  [[nodiscard]] static Kind kind_of(const std::string& asked, bool mpi_is_cuda_aware);
   /// Collective.
   void connect();
   /// Room for the largest exchange, in bytes, of all its parts.
@@ -35,8 +36,9 @@ class Transport {
   void exchange(cudaStream_t stream, std::span<const RowExchange> parts);
   void send_weights(cudaStream_t stream, std::span<const Message> sends,
                     std::span<const Message> receives);
-  /// Waits for the stream, and throws when another rank or the network has failed meanwhile.
+  // Wait, and throw when another rank or the network has failed meanwhile.
   void synchronize(cudaStream_t stream);
+  void wait_for(cudaEvent_t event);
 
  private:
   void exchange_by_nccl(cudaStream_t stream, std::span<const RowExchange> parts);
@@ -44,6 +46,10 @@ class Transport {
   void copy_own_rows(cudaStream_t stream, std::span<const RowExchange> parts);
   void copy(cudaStream_t stream, void* to, const void* from, std::size_t bytes);
   void abort();
+  /// Whether a wait has to look at other ranks too: NCCL's kernels wait for ever for a lost one.
+  [[nodiscard]] bool polls() const { return kind_ == Kind::nccl && comm_.size() > 1; }
+  template <class Query>
+  void poll(Query&& query, const char* call);
 
   const Comm& comm_;
   Whereabouts& at_;

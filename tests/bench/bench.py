@@ -91,7 +91,7 @@ class Table:
         ours, reference = record["ours"], record["reference"]
         if not all(0 < seconds < 1e6 for seconds in ours + reference):
             raise Failed(f"{bench}, {record['shape']}: times that cannot be")
-        percent = bench in ("tax", "start barrier")
+        percent = bench in ("tax", "start barrier", "stages")
         values = [100 * (a / b - 1) if percent else b / a for a, b in zip(ours, reference)]
         middle, quartiles, interval = median_interval(values)
         form, unit = ("{:+.2f}", " %") if percent else ("{:.3f}", "")
@@ -196,7 +196,7 @@ def header(options):
     print(f"# {cpu_name()}, {cores()} cores; device cpu, one thread a rank; load {load:.1f}")
     print("# clock wall, pairs in turn; wall*: ranks share cores, the span of a whole batch, idle "
           "ranks yield")
-    print("# ratio: reference / ours, median of pairs; tax, start barrier and writing: what is "
+    print("# ratio: reference / ours, median of pairs; tax, start barrier, stages and writing: what is "
           "added, in %")
     if options.quick:
         print("# --quick: shows only that everything runs")

@@ -54,10 +54,12 @@ int repeats_for(const Comm& comm, double seconds, Work&& work) {
 
 /// Prints {"bench":..,"shape":..,"ranks":..,"ours":[..],"reference":[..]}: seconds of one
 /// repetition by pair. Which side goes first changes from pair to pair, so that a drift of the
-/// machine's speed meets both alike.
+/// machine's speed meets both alike. `more` is put in as it stands: JSON members, each with a comma
+/// before it.
 template <class Ours, class Reference>
 void compare(const Comm& comm, const Effort& effort, std::string_view bench,
-             const std::string& shape, Ours&& ours, Reference&& reference, int units = 1) {
+             const std::string& shape, Ours&& ours, Reference&& reference, int units = 1,
+             const std::string& more = "") {
   const int repeats = std::max(repeats_for(comm, effort.batch_seconds, ours),
                                repeats_for(comm, effort.batch_seconds, reference));
   std::vector<double> seconds[2];
@@ -72,9 +74,10 @@ void compare(const Comm& comm, const Effort& effort, std::string_view bench,
     }
   }
   if (comm.rank() != 0) return;
-  fmt::print(R"({{"bench":"{}","shape":"{}","ranks":{},"ours":[{:.9g}],"reference":[{:.9g}]}})"
+  fmt::print(R"({{"bench":"{}","shape":"{}","ranks":{},"ours":[{:.9g}],"reference":[{:.9g}]{}}})"
              "\n",
-             bench, shape, comm.size(), fmt::join(seconds[0], ","), fmt::join(seconds[1], ","));
+             bench, shape, comm.size(), fmt::join(seconds[0], ","), fmt::join(seconds[1], ","),
+             more);
   std::fflush(stdout);
 }
 

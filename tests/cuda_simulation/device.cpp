@@ -16,7 +16,7 @@ namespace {
 int the_device = 0;
 
 constexpr int kMultiprocessors = 4;  // few, so that grids which fit the device loop
-constexpr int kMajor = 9, kMinor = 0;
+constexpr int kMinor = 0;
 constexpr int kShared = 48 << 10, kSharedOptin = 227 << 10, kSharedMultiprocessor = 228 << 10;
 constexpr int kThreads = 1024, kThreadsMultiprocessor = 2048;
 constexpr int kL2 = 50 << 20;
@@ -143,7 +143,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* to, int device) {
   properties.maxThreadsDim[2] = 64;
   properties.maxGridSize[0] = 0x7FFFFFFF;
   properties.maxGridSize[1] = properties.maxGridSize[2] = 65535;
-  properties.major = kMajor;
+  properties.major = settings().capability;
   properties.minor = kMinor;
   properties.multiProcessorCount = kMultiprocessors;
   properties.maxThreadsPerMultiProcessor = kThreadsMultiprocessor;
@@ -164,7 +164,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
       *value = kMultiprocessors;
       return cudaSuccess;
     case cudaDevAttrComputeCapabilityMajor:
-      *value = kMajor;
+      *value = settings().capability;
       return cudaSuccess;
     case cudaDevAttrComputeCapabilityMinor:
       *value = kMinor;

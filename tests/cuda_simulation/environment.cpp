@@ -106,6 +106,7 @@ void load() {
   read_faults();
   set_number("GEMBENCH_SIMULATED_GPUS", the_settings.gpus);
   set_number("GEMBENCH_SIMULATED_MEMORY", the_settings.memory);
+  set_number("GEMBENCH_SIMULATED_CAPABILITY", the_settings.capability);
   set_number("GEMBENCH_SIMULATED_TIMEOUT", the_settings.timeout);
   the_settings.log = text("GEMBENCH_SIMULATED_LOG") == "1";
   the_settings.counters_file = text("GEMBENCH_SIMULATED_COUNTERS");

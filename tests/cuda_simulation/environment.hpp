@@ -20,6 +20,7 @@ struct Settings {
   std::mt19937_64 random;  // for both orders
   int gpus = 8;
   std::size_t memory = std::size_t{8} << 30;  // bytes of each GPU
+  int capability = 9;                         // compute capability, before the point
   double timeout = 60;                        // s without progress until the process gives up
   bool log = false;
   std::string counters_file;

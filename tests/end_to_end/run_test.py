@@ -80,6 +80,32 @@ class MainJob(CliTest):
         with h5py.File(self.folder / "a.h5") as f:
             self.assertTrue((f["turns/experts_moved"][:] == -1).all())
 
+    def test_whole_steps_have_no_phases(self):
+        out = self.good("run", *SMALL, "--placements", "linear,round-robin", "-o", "a.h5",
+                        "--clock", "wall", "--whole-steps", "--format", "csv", ranks=2)
+        names, *rows = (line.split(",") for line in out.splitlines())
+        for row in rows:
+            values = dict(zip(names, row))
+            self.assertGreater(float(values["step_mean"]), 0)
+            self.assertGreater(float(values["tokens_per_s"]), 0)
+            for unknown in ("wait_mean", "wait_share", "straggler", "straggler_share", "measured",
+                            "expert_flops", "dispatch_bytes_per_s"):
+                self.assertEqual(values[unknown], "", unknown)
+        table = self.good("compare", "a.h5")
+        self.assertIn("WHOLE STEPS", table)
+        self.assertNotIn("nan", table)
+        with h5py.File(self.folder / "a.h5") as f:
+            self.assertEqual(f.attrs["whole_steps"], "yes")
+            self.assertEqual(json.loads(f.attrs["config"])["whole-steps"], True)
+            for name in ("start_time", "route_time", "barrier_wait", "layer_time"):
+                self.assertTrue(numpy.isnan(f[name][:]).all(), name)
+            self.assertTrue((f["tokens"][:].sum(axis=3) == 128 * 4).all())
+            self.assertNotIn("gpu", f)
+        refused = self.gembench("run", *SMALL, "--whole-steps", "--overwrite", "-o", "a.h5",
+                                ranks=8)
+        self.assertEqual(refused.returncode, 2, refused.stderr)
+        self.assertIn("--clock wall", refused.stderr)
+
     def test_every_check_and_shared_experts(self):
         out = self.good("run", "--model", "deepseek-v3", "--scale", "64", "--layers", "1",
                         "--tokens", "64", "--steps", "4", "--block", "2", "--profile-seconds", "0",

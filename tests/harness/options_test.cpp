@@ -50,6 +50,13 @@ TEST(Options, help_and_version_are_texts) {
   }
 }
 
+TEST(Options, whole_steps_exclude_what_reads_phases) {
+  EXPECT_TRUE(parse({"run", "--whole-steps", "-o", "a.h5"}).options.whole_steps);
+  for (const char* other : {"--variability=low", "--slowdown=1,1.5", "--clock=cpu-time"}) {
+    EXPECT_THROW(parse({"run", "--whole-steps", other, "-o", "a.h5"}), Error) << other;
+  }
+}
+
 struct Mistake {
   std::vector<const char*> words;
   const char* said;  ///< part of the sentence

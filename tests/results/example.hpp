@@ -168,6 +168,9 @@ inline Block block(const RunInfo& info, int turn) {
   for (auto& value : block.time[0]) value += random.uniform() * 1e-9;  // float64 in the file
   for (auto& values : block.count) values = counts<std::int64_t>(random, cells, 1 << 30);
   for (auto& value : block.count[2]) value <<= 20;  // int64 in the file
+  for (auto& values : block.gpu_time) {
+    if (!info.gpu_before.empty()) values = reals(random, cells);
+  }
   block.step_time = reals(random, product({steps, shape.ranks}));
   block.order = counts<std::int64_t>(random, product({steps}), 1 << 30);
   return block;

@@ -18,7 +18,7 @@ GembenchSimulationCounters of_layer(CudaRig& rig) {
 }
 
 /// What the README's table adds up to.
-constexpr std::int64_t kRouteLaunches = 2, kPackLaunches = 3, kExpertLaunches = 4,
+constexpr std::int64_t kRouteLaunches = 2, kPackLaunches = 3, kExpertLaunches = 5,
                        kCombineLaunches = 1;
 
 TEST(CudaCosts, a_layer_with_grouped_experts_is_as_the_readme_says) {
@@ -27,8 +27,9 @@ TEST(CudaCosts, a_layer_with_grouped_experts_is_as_the_readme_says) {
   EXPECT_EQ(counted.launches, kRouteLaunches + kPackLaunches + kExpertLaunches + kCombineLaunches);
   EXPECT_EQ(counted.gemm_calls, 3);  // gate, then gate|up and down of all experts
   // The ends of route, dispatch, experts and combine are read by the clock; pack waits for counts.
-  // With peers the clock's waits are polls.
-  EXPECT_EQ(counted.synchronizations, rig.comm.size() > 1 ? 1 : 5);
+  // With peers all waits are polls.
+  EXPECT_EQ(counted.synchronizations, rig.comm.size() > 1 ? 0 : 5);
+  EXPECT_EQ(counted.event_records, 1 + 8);  // pack's counts; begin and end of four phases
   EXPECT_EQ(counted.allocations, 0);
   EXPECT_EQ(counted.host_allocations, 0);
   EXPECT_EQ(counted.frees, 0);
@@ -36,6 +37,7 @@ TEST(CudaCosts, a_layer_with_grouped_experts_is_as_the_readme_says) {
   EXPECT_LE(counted.copies, 5);
   EXPECT_GE(counted.copies, 2);
   EXPECT_EQ(counted.pageable_copies, 0);
+  EXPECT_EQ(counted.sets, 2);  // counts that kernels add to
   EXPECT_EQ(counted.nccl_groups, rig.comm.size() > 1 ? 2 : 0);
   EXPECT_EQ(counted.event_waits, 0);
 }
@@ -49,6 +51,20 @@ TEST(CudaCosts, a_layer_with_experts_one_by_one_has_two_products_for_each) {
   EXPECT_EQ(counted.launches,
             kRouteLaunches + kPackLaunches + kExpertLaunches - 1 + active + kCombineLaunches);
   EXPECT_EQ(counted.event_waits, 8);  // four streams, there and back
+  EXPECT_EQ(counted.allocations, 0);
+}
+
+TEST(CudaCosts, a_whole_step_waits_for_counts_and_for_its_end_only) {
+  CudaRig rig(small_model(0), DType::bf16, kTokens, "mpi", 1, true);
+  static_cast<void>(rig.step());
+  rig.load();
+  std::vector<LayerReading> readings(static_cast<std::size_t>(rig.model.layers));
+  gembench_simulation_reset_counters();
+  static_cast<void>(rig.layers->run_step(readings));
+  const auto counted = *gembench_simulation_counters();
+  // MPI waits before each of its two exchanges.
+  EXPECT_EQ(counted.synchronizations, rig.model.layers * (1 + 2) + 1);
+  EXPECT_EQ(counted.event_records, rig.model.layers);
   EXPECT_EQ(counted.allocations, 0);
 }
 

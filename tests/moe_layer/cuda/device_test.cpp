@@ -69,10 +69,7 @@ TEST(CudaLayers, one_by_one_where_cublas_has_no_grouped_call) {
 
 /// The residual stream of all of a rank's tokens after one step.
 std::vector<float> after_a_step(CudaRig& rig) {
-  rig.use(random_placement(rig.model, rig.comm.size(), 2));
-  rig.load();
-  std::vector<LayerReading> readings(static_cast<std::size_t>(rig.model.layers));
-  static_cast<void>(rig.layers->run_step(readings));
+  static_cast<void>(rig.step());
   std::vector<float> all;
   for (int token = 0; token < rig.range.count; ++token) {
     const auto row = rig.layers->hidden_state(token);
@@ -90,6 +87,42 @@ TEST(CudaLayers, grouped_and_one_by_one_agree_also_on_experts_with_one_token) {
   const auto a = after_a_step(grouped), b = after_a_step(each);
   ASSERT_EQ(a.size(), b.size());
   for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 2e-2F) << i;
+}
+
+TEST(CudaLayers, phases_are_timed_by_events_too_within_what_the_host_reads) {
+  constexpr double kWork = 1e-5;  // s, less than the simulation needs for any phase's kernels
+  for (const auto& order : kOrders) {
+    const Simulated streams(kOrder, order);
+    CudaRig rig(small_model(1), DType::bf16, 8 * kTokens);
+    for (const LayerReading& reading : rig.step()) {
+      const double host[] = {reading.route_time, reading.dispatch_time, reading.expert_time,
+                             reading.combine_time};
+      for (std::size_t phase = 0; phase < reading.device_time.size(); ++phase) {
+        EXPECT_GT(reading.device_time[phase], kWork) << order << " phase " << phase;
+        EXPECT_LE(reading.device_time[phase], host[phase] + 1e-6) << order << " phase " << phase;
+      }
+    }
+  }
+}
+
+TEST(CudaLayers, whole_steps_compute_the_same_and_read_only_the_step) {
+  for (const char* transport : {"nccl", "mpi"}) {
+    CudaRig read(small_model(1), DType::bf16, kTokens, transport);
+    const auto expected = after_a_step(read);
+    for (const auto& order : kOrders) {
+      const Simulated streams(kOrder, order);
+      CudaRig rig(small_model(1), DType::bf16, kTokens, transport, 1, true);
+      EXPECT_EQ(after_a_step(rig), expected) << transport << " " << order;
+      const auto readings = rig.step();
+      EXPECT_GT(rig.step_time, 0);
+      for (const LayerReading& reading : readings) {
+        EXPECT_TRUE(std::isnan(reading.route_time) && std::isnan(reading.barrier_wait) &&
+                    std::isnan(reading.layer_time) && std::isnan(reading.device_time[0]));
+        EXPECT_GT(rig.comm.sum(reading.tokens), 0);
+      }
+      EXPECT_TRUE(rig.check(random_placement(rig.model, rig.comm.size(), 2)).passed);
+    }
+  }
 }
 
 TEST(CudaLayers, tokens_counts_and_bytes_are_those_of_the_cpu_device) {

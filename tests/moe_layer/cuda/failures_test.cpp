@@ -1,4 +1,5 @@
 // What a user is told when a GPU, a library or another rank fails.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "moe_layer/cuda/gpu.hpp"
@@ -41,6 +42,24 @@ TEST(CudaFailures, no_gpu_says_which_driver_toolkit_and_count_were_seen) {
                         "cudaGetDeviceCount:1:" + std::to_string(kInsufficientDriver));
   const std::string text = error_of(ExitCode::environment, make);
   EXPECT_TRUE(has(text, "0 GPUs")) << text;
+}
+
+TEST(CudaFailures, a_gpu_that_is_too_old_is_named) {
+  const Simulated old("GEMBENCH_SIMULATED_CAPABILITY", "7");
+  const std::string text =
+      error_of(ExitCode::environment, [] { static_cast<void>(cuda::choose_gpu(0)); });
+  EXPECT_TRUE(has(text, "simulated GPU") && has(text, "compute capability 7.0, 8.0 is the least"))
+      << text;
+}
+
+TEST(CudaFailures, a_gpu_that_cannot_be_had_says_why) {
+  constexpr int kNotReady = 802;
+  for (const char* call : {"cudaGetDeviceProperties", "cudaSetDevice"}) {
+    const Simulated fault("GEMBENCH_SIMULATED_FAULT", fmt::format("{}:1:{}", call, kNotReady));
+    const std::string text =
+        error_of(ExitCode::environment, [] { static_cast<void>(cuda::choose_gpu(0)); });
+    EXPECT_TRUE(has(text, "system not yet initialized")) << text;
+  }
 }
 
 TEST(CudaFailures, ranks_beyond_the_gpus_share_them) {
@@ -97,7 +116,27 @@ INSTANTIATE_TEST_SUITE_P(
                     std::pair{"cublasGemmGroupedBatchedEx:2:13", "cublasGemmGroupedBatchedEx"},
                     std::pair{"cudaMemcpyAsync:1:1", "cudaMemcpyAsync"},
                     std::pair{"ncclGroupStart:1:1", "ncclGroupStart"},
-                    std::pair{"cudaEventSynchronize:1:700", "cudaEventSynchronize"}));
+                    // Waits are queries where there are peers.
+                    std::pair{"cudaEventSynchronize:1:700,cudaEventQuery:1:700", "cudaEvent"}));
+
+TEST(CudaFailures, what_nccl_learns_of_another_rank_ends_the_wait) {
+  CudaRig rig(small_model(0), DType::bf16, kTokens);
+  if (rig.comm.size() > 1 && rig.comm.rank() == 0) {
+    const Simulated injected("GEMBENCH_SIMULATED_FAULT", "ncclCommGetAsyncError:1:6");
+    Buffer in = rig.device->allocate(64);
+    std::vector<std::int32_t> none(static_cast<std::size_t>(rig.comm.size())), one = none;
+    one[1] = 1;
+    const RowExchange part{&in, none, &in, one, 64};  // rank 1 never sends
+    const Stream stream = rig.device->make_stream();
+    rig.device->enter("dispatch", 3);
+    const std::string text = error_of(ExitCode::failed, [&] {
+      rig.device->exchange(stream, {&part, 1});
+      rig.device->synchronize(stream);
+    });
+    EXPECT_TRUE(has(text, "GPU 0 of rank 0: NCCL failed (layer 3, dispatch)")) << text;
+  }
+  rig.comm.barrier();
+}
 
 }  // namespace
 }  // namespace gembench

@@ -1,8 +1,10 @@
 """`--device cuda` as a user starts it, with the simulated plugin beside a copy of the program."""
 
+import json
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import time
 import unittest
@@ -86,7 +88,6 @@ class Runs(CudaTest):
         out = self.passes(2, *RUN, "--slowdown", "1,1.5")
         self.assertIn("emulated", out)
 
-    @unittest.skipUnless(NVML, "no fake NVML was built")
     def test_clocks_are_recorded_locked_and_set_free(self):
         log = self.folder / "nvml.log"
         env = [*simulated(NVML_LOG=log), f"LD_LIBRARY_PATH={NVML}"]
@@ -129,13 +130,42 @@ class GpuCheck(CudaTest):
         done = self.check()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("verdict: PASS", done.stdout)
-        for part in ("check_1_f32 ", "check_2_bf16 ", "check_mpi ", "gem+ vs linear"):
+        for part in ("check_1_f32 ", "check_2_bf16 ", "check_mpi ", "NO GPU: ", "whole_steps ",
+                     "median us of the expert phase", "gem+ vs linear"):
             self.assertIn(part, done.stdout)
+        for comparison, rows in (("exchange", 2), ("experts", 1), ("tax", 1), ("start barrier", 1),
+                                 ("stages", 1)):
+            found = [line for line in done.stdout.splitlines() if line.startswith(f"  {comparison} ")]
+            self.assertEqual(len(found), rows, done.stdout)
+            for line in found:
+                self.assertTrue(line.endswith("no GPU, so no times"), line)
         self.assertTrue((self.folder / "page/compare.h5").exists())
         done = self.check("GEMBENCH_SIMULATED_GPUS=1")
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("verdict: FAIL", done.stdout)
         self.assertIn("share GPU-", done.stdout)
+
+
+class GpuCheckLines(unittest.TestCase):
+    """Its numbers, from records as a GPU would give them."""
+
+    def lines(self, bench, **more):
+        record = {"bench": bench, "shape": "some", "ranks": 2, "device": "cuda: H100", "unit": "",
+                  "work": 0, "ours": [2e-6, 2e-6, 1e-3], "reference": [1e-6, 1e-6, 1e-6], **more}
+        script = pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/gpu_check.py"
+        return subprocess.run(["python3", script, bench], input="other\n" + json.dumps(record),
+                              capture_output=True, text=True, check=False)
+
+    def test_rates_and_shares(self):
+        done = self.lines("exchange", unit="byte", work=4e3)
+        self.assertIn("ours       2.0 us, NCCL alone       1.0 us, ratio 0.500, 2.0 GB/s",
+                      done.stdout)
+        self.assertIn("ratio 0.500, 3.0 TFLOP/s",
+                      self.lines("experts", unit="FLOP", work=6e6).stdout)
+        self.assertIn("+100.00 %", self.lines("tax").stdout)
+        script = pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/gpu_check.py"
+        self.assertEqual(subprocess.run(["python3", script, "tax"], input="", text=True, check=False,
+                                        capture_output=True).returncode, 1)
 
 
 class Failures(CudaTest):
@@ -153,6 +183,15 @@ class Failures(CudaTest):
         done = self.call(self.folder / "gembench", *RUN)
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn("-DGEMBENCH_CUDA=ON", done.stderr)
+
+    def test_a_plugin_of_another_commit(self):
+        shutil.copy(PROGRAM, self.folder / "gembench")
+        shutil.copy(pathlib.Path(PROGRAM).parent / "other/libgembench_cuda.so", self.folder)
+        done = self.call(self.folder / "gembench", *RUN)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("libgembench_cuda.so was built from commit 0123abc and this program from ",
+                      done.stderr)
+        self.assertEqual(done.stderr.count("gembench: "), 1, done.stderr)
 
     @unittest.skipUnless(REAL, "the plugin of nvcc was not built")
     def test_the_real_plugin_says_what_it_finds(self):

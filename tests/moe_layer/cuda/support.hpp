@@ -89,7 +89,7 @@ inline std::vector<std::uint16_t> of_rank(const std::vector<std::uint16_t>& ids,
 /// Layers on the simulated device, under a placement.
 struct CudaRig {
   CudaRig(const ModelShape& the_model, DType dtype, int the_tokens,
-          const std::string& transport = "auto", double slowdown = 1)
+          const std::string& transport = "auto", double slowdown = 1, bool whole_steps = false)
       : model(the_model),
         tokens(the_tokens),
         device(make_simulated(comm, model, dtype, transport)),
@@ -98,6 +98,7 @@ struct CudaRig {
         ids(of_rank(random_ids(model, tokens, 5), model, tokens, range)) {
     LayerOptions options;
     options.slowdown = slowdown;
+    options.whole_steps = whole_steps;
     options.seed = 3;
     options.max_tokens = local_tokens(tokens, 0, comm.size()).count;
     options.receive = {tokens, tokens * model.topk};
@@ -109,6 +110,14 @@ struct CudaRig {
     layers->use(placement);
   }
   void load() { layers->load_step(0, range, ids); }
+  /// All layers of one step under a random placement.
+  std::vector<LayerReading> step() {
+    use(random_placement(model, comm.size(), 2));
+    load();
+    std::vector<LayerReading> readings(static_cast<std::size_t>(model.layers));
+    step_time = layers->run_step(readings);
+    return readings;
+  }
   CheckOutcome check(const Placement& placement) {
     use(placement);
     load();
@@ -123,6 +132,7 @@ struct CudaRig {
   TokenRange range;
   std::vector<std::uint16_t> ids;
   std::unique_ptr<MoeLayers> layers;
+  double step_time = 0;
 };
 
 /// What small_model() has, in other sizes.

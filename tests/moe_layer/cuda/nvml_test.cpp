@@ -1,0 +1,104 @@
+// What NVML says, does not say, and is asked to do, against the simulation's.
+#include "moe_layer/cuda/nvml.hpp"
+
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "support.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr const char* kFault = "GEMBENCH_SIMULATED_FAULT";
+/// Of simulated GPU 1.
+constexpr const char* kUuid = "GPU-53494d55-4c41-5445-4420-475055000001";
+
+/// Loads the fake: whoever asks for libnvidia-ml.so.1 then gets it, and anew after this is gone.
+class FakeLibrary {
+ public:
+  FakeLibrary() : handle_(dlopen(GEMBENCH_FAKE_NVML, RTLD_NOW | RTLD_LOCAL)) {
+    if (handle_ == nullptr) ADD_FAILURE() << dlerror();
+  }
+  ~FakeLibrary() { dlclose(handle_); }
+  FakeLibrary(const FakeLibrary&) = delete;
+  FakeLibrary& operator=(const FakeLibrary&) = delete;
+
+ private:
+  void* handle_;
+};
+
+std::string refusal(cuda::Nvml& nvml) {
+  try {
+    nvml.lock_clocks(1200);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::environment);
+    return error.what();
+  }
+  ADD_FAILURE() << "clocks were locked";
+  return {};
+}
+
+TEST(CudaNvml, tells_clocks_power_and_temperature) {
+  const FakeLibrary fake;
+  const cuda::Nvml nvml(kUuid);
+  const DeviceState state = nvml.state();
+  EXPECT_EQ(state.clock, 1.5e9);
+  EXPECT_EQ(state.memory_clock, 2e9);
+  EXPECT_EQ(state.power, 123);
+  EXPECT_EQ(state.temperature, 45);
+  EXPECT_EQ(state.throttle_reasons, 4);
+  EXPECT_EQ(nvml.driver(), "0.0 (simulated)");
+}
+
+TEST(CudaNvml, what_one_call_does_not_tell_is_missing_alone) {
+  const Simulated fault(kFault, "nvmlDeviceGetPowerUsage:1:3");
+  const FakeLibrary fake;
+  const DeviceState state = cuda::Nvml(kUuid).state();
+  EXPECT_TRUE(std::isnan(state.power));
+  EXPECT_EQ(state.temperature, 45);
+}
+
+TEST(CudaNvml, nothing_is_told_of_an_unknown_gpu_or_without_a_driver) {
+  {
+    const FakeLibrary fake;
+    cuda::Nvml nvml("GPU-00000000-0000-0000-0000-000000000000");
+    EXPECT_TRUE(std::isnan(nvml.state().clock));
+    EXPECT_EQ(nvml.state().throttle_reasons, -1);
+    EXPECT_NE(refusal(nvml).find("does not know the GPU"), std::string::npos);
+  }
+  const Simulated fault(kFault, "nvmlInit_v2:1:9");
+  const FakeLibrary fake;
+  cuda::Nvml nvml(kUuid);
+  EXPECT_TRUE(std::isnan(nvml.state().clock));
+  EXPECT_EQ(nvml.driver(), "not told");
+  EXPECT_NE(refusal(nvml).find("NVML is missing"), std::string::npos);
+}
+
+TEST(CudaNvml, clocks_are_locked_and_set_free) {
+  const auto log = std::filesystem::temp_directory_path() /
+                   ("gembench-nvml-" + std::to_string(getpid()) + ".log");
+  const Simulated to_log("GEMBENCH_SIMULATED_NVML_LOG", log);
+  const FakeLibrary fake;
+  { cuda::Nvml(kUuid).lock_clocks(1200); }
+  std::stringstream text;
+  text << std::ifstream(log).rdbuf();
+  std::filesystem::remove(log);
+  EXPECT_EQ(text.str(), "lock 1 1200 1200\nreset 1\n");
+}
+
+TEST(CudaNvml, who_has_no_right_to_lock_is_told_what_to_do) {
+  const Simulated fault(kFault, "nvmlDeviceSetGpuLockedClocks:1:4");
+  const FakeLibrary fake;
+  cuda::Nvml nvml(kUuid);
+  const std::string text = refusal(nvml);
+  EXPECT_NE(text.find("Insufficient Permissions"), std::string::npos) << text;
+  EXPECT_NE(text.find("nvidia-smi -lgc 1200"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace gembench
