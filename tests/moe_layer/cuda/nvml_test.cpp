@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
 
 #include "support.hpp"
 
@@ -18,11 +19,12 @@ constexpr const char* kFault = "GEMBENCH_SIMULATED_FAULT";
 /// Of simulated GPU 1.
 constexpr const char* kUuid = "GPU-53494d55-4c41-5445-4420-475055000001";
 
-/// Loads the fake: whoever asks for libnvidia-ml.so.1 then gets it, and anew after this is gone.
+/// Loads the fake, which reads its settings anew: whoever asks for libnvidia-ml.so.1 then gets it.
 class FakeLibrary {
  public:
   FakeLibrary() : handle_(dlopen(GEMBENCH_FAKE_NVML, RTLD_NOW | RTLD_LOCAL)) {
-    if (handle_ == nullptr) ADD_FAILURE() << dlerror();
+    if (handle_ == nullptr) throw std::runtime_error(dlerror());
+    reinterpret_cast<void (*)()>(dlsym(handle_, "gembench_fake_nvml_reload"))();
   }
   ~FakeLibrary() { dlclose(handle_); }
   FakeLibrary(const FakeLibrary&) = delete;
