@@ -13,9 +13,12 @@ import h5py
 import numpy
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "end_to_end"))
-from support import PROGRAM, SMALL, CliTest, main  # noqa: E402
+from support import PROGRAM, CliTest, main  # noqa: E402
 
-RUN = ["run", *SMALL, "--device", "cuda", "--placements", "linear,gem", "-o", "a.h5"]
+# A simulated GPU is slow: what is tested here shows at the smallest shapes.
+TINY = ["--model", "gpt-oss-20b", "--scale", "45", "--layers", "2", "--tokens", "64", "--steps", "4",
+        "--block", "2", "--profile-seconds", "0", "--plan-steps", "16", "-q"]
+RUN = ["run", *TINY, "--device", "cuda", "--placements", "linear,gem", "-o", "a.h5"]
 REAL = os.environ.get("GEMBENCH_REAL", "")  # the program beside the plugin of nvcc, if built
 NVML = os.environ.get("GEMBENCH_FAKE_NVML", "")  # a folder with a libnvidia-ml.so.1
 
@@ -48,15 +51,21 @@ class CudaTest(CliTest):
 
 class Runs(CudaTest):
     def test_placements_side_by_side_at_several_rank_counts(self):
-        for ranks, dtype in ((1, "bf16"), (2, "f32"), (4, "bf16"), (8, "bf16")):
+        # The gate decides and is replayed on 4 ranks, a GPU is slow on 8.
+        for ranks, more in ((1, ["--dtype", "bf16"]), (2, ["--dtype", "f32"]),
+                            (4, ["--routing", "gate"]), (8, ["--slowdown", "1,1,1,1,1,1,1,1.5"])):
             with self.subTest(ranks=ranks):
-                out = self.passes(ranks, *RUN, "--dtype", dtype, "--overwrite")
+                out = self.passes(ranks, *RUN, *more, "--overwrite")
+                self.assertEqual("emulated" in out.lower(), ranks == 8)
                 self.assertIn("simulated", out.splitlines()[0] + out.splitlines()[1])
                 self.assertIn("clock wall", out)
                 with h5py.File(self.folder / "a.h5") as f:
                     self.assertIn("simulated", f.attrs["device"])
                     self.assertEqual(f.attrs["clock"], "wall")
-                    self.assertTrue(numpy.isfinite(f["dispatch_time"][:]).all())
+                    for phase in ("route", "dispatch", "expert", "combine"):
+                        host, gpu = f[f"{phase}_time"][:], f[f"gpu/{phase}_time"][:]
+                        self.assertTrue((gpu > 0).all(), phase)
+                        self.assertTrue((gpu <= host + 1e-6).all(), phase)
                     uuids = {u for u in f["environment/gpu_uuid"][:]}
                     self.assertEqual(len(uuids), ranks)
                     # Without NVML nothing is told, and that stands there.
@@ -73,9 +82,13 @@ class Runs(CudaTest):
             for name in ("tokens", "active_experts", "bytes_sent", "metadata_bytes"):
                 numpy.testing.assert_array_equal(a[name][0], b[name][0], err_msg=name)
 
-    def test_the_gate_decides_and_is_replayed(self):
-        steps = [word if word != "32" else "4" for word in RUN]
-        self.passes(2, *steps, "--routing", "gate")
+    def test_whole_steps(self):
+        out = self.passes(2, *RUN, "--whole-steps")
+        self.assertIn("WHOLE STEPS", out)
+        with h5py.File(self.folder / "a.h5") as f:
+            self.assertTrue(numpy.isfinite(f["step_time"][:]).all())
+            for name in ("layer_time", "gpu/expert_time"):
+                self.assertTrue(numpy.isnan(f[name][:]).all(), name)
 
     def test_mpi_also_where_ranks_share_a_gpu(self):
         one = simulated(GPUS=1)
@@ -83,10 +96,6 @@ class Runs(CudaTest):
         self.passes(2, *RUN, "--transport", "mpi", env=one)
         with h5py.File(self.folder / "a.h5") as f:
             self.assertIn("MPI", f["environment/transport"].asstr()[0])
-
-    def test_a_slow_gpu_is_emulated_and_found(self):
-        out = self.passes(2, *RUN, "--slowdown", "1,1.5")
-        self.assertIn("emulated", out)
 
     def test_clocks_are_recorded_locked_and_set_free(self):
         log = self.folder / "nvml.log"
@@ -107,7 +116,7 @@ class Runs(CudaTest):
         log.unlink()
         # Once only (--foreground): a second SIGTERM makes mpirun kill its ranks, and killed ranks
         # cannot set clocks free. It kills a second after the first as well, so steps are short.
-        long = [*(word if word != "8" else "4000" for word in RUN), "--check", "none"]
+        long = [*(word if word != "4" else "8000" for word in RUN), "--check", "none"]
         stopped = self.call(*env, "timeout", "--foreground", "-s", "TERM", "5",
                             pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/local.sh", "-n", "1",
                             *long, "--lock-clocks", "1200", "--overwrite")
