@@ -37,15 +37,15 @@ __device__ int source_of(const Sorting& s, int pair) {
 }
 
 /// A block a chunk. The counts must be 0.
-__global__ void slot_kernel(Sorting s) {
-  const int chunks = chunks_of(s.pairs), chunk = static_cast<int>(blockIdx.x);
+__global__ void slot_kernel(Sorting s, int chunks) {
+  const int chunk = static_cast<int>(blockIdx.x);
   const int p = chunk * kChunk + static_cast<int>(threadIdx.x);
   if (p < s.pairs) atomicAdd(&s.chunk_pairs[s.pair[p].slot * chunks + chunk], 1);
 }
 
 /// A block a slot and chunk, which takes its pairs in order behind those of the chunks before.
-__global__ void sort_kernel(Sorting s) {
-  const int chunks = chunks_of(s.pairs), block = static_cast<int>(blockIdx.x);
+__global__ void sort_kernel(Sorting s, int chunks) {
+  const int block = static_cast<int>(blockIdx.x);
   const int slot = block / chunks, chunk = block % chunks;
   const std::int32_t* of_slot = s.chunk_pairs + slot * chunks;
   if (of_slot[chunk] == 0 && chunk < chunks - 1) return;
@@ -166,12 +166,14 @@ cudaError_t copy_rows(cudaStream_t stream, std::size_t row_bytes, std::size_t mo
 }
 
 cudaError_t sort_pairs(cudaStream_t stream, const Sorting& sorting) {
-  const auto chunks = static_cast<std::size_t>(chunks_of(sorting.pairs));
-  const std::size_t blocks = static_cast<std::size_t>(sorting.slots) * chunks;
+  const int chunks = chunks_of(sorting.pairs);
+  const std::size_t each = static_cast<std::size_t>(chunks);
+  const std::size_t blocks = static_cast<std::size_t>(sorting.slots) * each;
   cudaError_t result =
       cudaMemsetAsync(sorting.chunk_pairs, 0, blocks * sizeof(std::int32_t), stream);
-  if (result == cudaSuccess) result = launch(stream, chunks, kChunk, slot_kernel, sorting);
-  return result != cudaSuccess ? result : launch(stream, blocks, kChunk, sort_kernel, sorting);
+  if (result == cudaSuccess) result = launch(stream, each, kChunk, slot_kernel, sorting, chunks);
+  return result != cudaSuccess ? result
+                               : launch(stream, blocks, kChunk, sort_kernel, sorting, chunks);
 }
 
 cudaError_t swiglu(cudaStream_t stream, DType dtype, std::size_t rows, int ffn, const void* both,

@@ -104,15 +104,14 @@ __device__ int pairs_for(const Packing& p, int token, int rank) {
 struct Part {
   int rank, chunk, token;
 };
-__device__ Part part_of(const Packing& p) {
-  const int block = static_cast<int>(blockIdx.x), chunks = chunks_of(p.tokens);
-  const int chunk = block % chunks;
+__device__ Part part_of(int chunks) {
+  const int block = static_cast<int>(blockIdx.x), chunk = block % chunks;
   return {block / chunks, chunk, chunk * kChunk + static_cast<int>(threadIdx.x)};
 }
 
 /// Counts must be 0. Integers: whichever block comes first, the sums are the same.
-__global__ void count_kernel(Packing p) {
-  const Part part = part_of(p);
+__global__ void count_kernel(Packing p, int chunks) {
+  const Part part = part_of(chunks);
   std::int32_t* counts = p.counts + part.rank * (2 + p.slots);
   int here = 0;
   for (int j = 0; part.token < p.tokens && j < p.topk; ++j) {
@@ -127,15 +126,15 @@ __global__ void count_kernel(Packing p) {
   if (threadIdx.x != 0) return;
   atomicAdd(&counts[0], rows);
   atomicAdd(&counts[1], pairs);
-  std::int32_t* of_chunk = p.chunk_counts + 2 * (part.rank * chunks_of(p.tokens) + part.chunk);
+  std::int32_t* of_chunk = p.chunk_counts + 2 * (part.rank * chunks + part.chunk);
   of_chunk[0] = rows;
   of_chunk[1] = pairs;
 }
 
 /// Rows and pairs come out in the order of tokens: a block starts behind what ranks and chunks
 /// before its own have.
-__global__ void place_kernel(Packing p) {
-  const Part part = part_of(p);
+__global__ void place_kernel(Packing p, int chunks) {
+  const Part part = part_of(chunks);
   const int thread = static_cast<int>(threadIdx.x), step = static_cast<int>(blockDim.x);
   int rows = 0, pairs = 0, first_row = 0, chunk_row = 0, pair_at = 0;
   for (int r = thread; r < part.rank; r += step) {
@@ -145,7 +144,7 @@ __global__ void place_kernel(Packing p) {
   sum_before(rows, first_row);
   rows = 0;
   for (int c = thread; c < part.chunk; c += step) {
-    const int at = 2 * (part.rank * chunks_of(p.tokens) + c);
+    const int at = 2 * (part.rank * chunks + c);
     rows += p.chunk_counts[at];
     pairs += p.chunk_counts[at + 1];
   }
@@ -169,9 +168,11 @@ __global__ void place_kernel(Packing p) {
   if (blockIdx.x == gridDim.x - 1 && thread == 0) *p.rows = first_row + chunk_row + all_rows;
 }
 
-std::size_t parts_of(const Packing& packing) {
-  return static_cast<std::size_t>(packing.ranks) *
-         static_cast<std::size_t>(chunks_of(packing.tokens));
+template <class Kernel>
+cudaError_t launch_parts(cudaStream_t stream, Kernel kernel, const Packing& packing) {
+  const int chunks = chunks_of(packing.tokens);
+  const auto blocks = static_cast<std::size_t>(packing.ranks) * static_cast<std::size_t>(chunks);
+  return launch(stream, blocks, kChunk, kernel, packing, chunks);
 }
 
 }  // namespace
@@ -195,12 +196,11 @@ cudaError_t count_pairs(cudaStream_t stream, const Packing& packing) {
   const std::size_t bytes = static_cast<std::size_t>(packing.ranks) *
                             static_cast<std::size_t>(2 + packing.slots) * sizeof(std::int32_t);
   const cudaError_t result = cudaMemsetAsync(packing.counts, 0, bytes, stream);
-  return result != cudaSuccess ? result
-                               : launch(stream, parts_of(packing), kChunk, count_kernel, packing);
+  return result != cudaSuccess ? result : launch_parts(stream, count_kernel, packing);
 }
 
 cudaError_t place_pairs(cudaStream_t stream, const Packing& packing) {
-  return launch(stream, parts_of(packing), kChunk, place_kernel, packing);
+  return launch_parts(stream, place_kernel, packing);
 }
 
 }  // namespace gembench::cuda
