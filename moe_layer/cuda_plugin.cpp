@@ -26,6 +26,12 @@ Error refuse(const std::string& why) {
                       why)};
 }
 
+void* find(void* library, const char* name) {
+  void* const found = dlsym(library, name);
+  if (found == nullptr) throw refuse(dlerror());
+  return found;
+}
+
 }  // namespace
 
 bool has_cuda_plugin() {
@@ -39,9 +45,8 @@ std::unique_ptr<Device> make_cuda_device(const Comm& comm, const ModelShape& mod
   void* const library = dlopen(plugin_path().c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) throw refuse(dlerror());
   // Before anything else of it is called: what they share may look different there.
-  const auto its = reinterpret_cast<Commit>(dlsym(library, kCudaPluginCommit));
-  const auto make = reinterpret_cast<Make>(dlsym(library, kCudaPluginMake));
-  if (its == nullptr || make == nullptr) throw refuse(dlerror());
+  const auto its = reinterpret_cast<Commit>(find(library, kCudaPluginCommit));
+  const auto make = reinterpret_cast<Make>(find(library, kCudaPluginMake));
   if (its() != commit) {
     throw Error(ExitCode::environment,
                 fmt::format("{} was built from commit {} and this program from {}: build both "

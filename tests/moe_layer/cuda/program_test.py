@@ -111,7 +111,7 @@ class Runs(CudaTest):
         # Also when the job fails on one rank, and when it is asked to end.
         log.unlink()
         self.fails(3, 1, *RUN, "--lock-clocks", "1200", "--overwrite",
-                   env=[*env, "GEMBENCH_SIMULATED_MEMORY=45000000"], says=["GPU"])
+                   env=[*env, "GEMBENCH_SIMULATED_MEMORY=34000000"], says=["GPU"])
         self.assertEqual(log.read_text().splitlines(), ["lock 0 1200 1200", "reset 0"])
         log.unlink()
         # Once only (--foreground): a second SIGTERM makes mpirun kill its ranks, and killed ranks
@@ -201,6 +201,11 @@ class Failures(CudaTest):
         self.assertIn("libgembench_cuda.so was built from commit 0123abc and this program from ",
                       done.stderr)
         self.assertEqual(done.stderr.count("gembench: "), 1, done.stderr)
+        # Some other library, or a plugin from before it said its commit.
+        shutil.copy(pathlib.Path(NVML) / "libnvidia-ml.so", self.folder / "libgembench_cuda.so")
+        done = self.call(self.folder / "gembench", *RUN)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("gembench_cuda_commit", done.stderr)
 
     @unittest.skipUnless(REAL, "the plugin of nvcc was not built")
     def test_the_real_plugin_says_what_it_finds(self):
@@ -212,7 +217,7 @@ class Failures(CudaTest):
             self.assertIn(part, done.stderr)
 
     def test_out_of_memory_before_and_while_it_is_taken(self):
-        self.fails(3, 2, *RUN, env=simulated(MEMORY=40_000_000),
+        self.fails(3, 2, *RUN, env=simulated(MEMORY=34_000_000),
                    says=["GPU", "--tokens", "--scale"])
         self.fails(3, 2, *RUN, env=simulated(FAULT="cudaMalloc:20:2:1"),
                    says=["GPU 1 of rank 1", "MiB of device memory are needed", "--tokens"])
