@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "placement/score.hpp"
@@ -94,6 +95,7 @@ class Reduction {
     r.expert_flops = pairs * expert_flop / expert_seconds_;
     r.active_experts = active_ / readings;
     r.payload_bytes = payload_ / steps;
+    r.inter_node_bytes = inter_node_ / steps;
     r.metadata_bytes = metadata_ / steps;
     r.dispatch = payload_ / dispatch_seconds_;
     r.combine = payload_ / combine_seconds_;
@@ -133,6 +135,8 @@ class Reduction {
       active_ += static_cast<double>(count(part, CountField::active_experts)[i]);
       payload_ += static_cast<double>(count(part, CountField::bytes_sent)[i]);
       metadata_ += static_cast<double>(count(part, CountField::metadata_bytes)[i]);
+      const auto inter_node = count(part, CountField::inter_node_bytes)[i];
+      inter_node_ += inter_node < 0 ? NAN : static_cast<double>(inter_node);
       expert_seconds_ += time(part, TimeField::expert_time)[i];
       dispatch_seconds_ += time(part, TimeField::dispatch_time)[i];  // NaN stays NaN
       combine_seconds_ += time(part, TimeField::combine_time)[i];
@@ -147,7 +151,8 @@ class Reduction {
   int topk_;
   double non_moe_;
   // Sums over ranks, layers and measured steps.
-  double pairs_ = 0, active_ = 0, payload_ = 0, metadata_ = 0, tokens_in_steps_ = 0;
+  double pairs_ = 0, active_ = 0, payload_ = 0, metadata_ = 0, inter_node_ = 0;
+  double tokens_in_steps_ = 0;
   double expert_seconds_ = 0, dispatch_seconds_ = 0, combine_seconds_ = 0;
 
  public:
@@ -173,12 +178,17 @@ double predicted_step(const RunInfo& info, const std::vector<double>& times, int
   return mean(predicted);
 }
 
+bool forwards_rows(const RunInfo& info) {
+  const auto config = nlohmann::json::parse(info.config, nullptr, false);
+  return config.is_object() && config.contains("dispatch") && config["dispatch"] == "hierarchical";
+}
+
 /// Rows of payload of all measured steps and layers, those that stayed on their rank included; NaN
-/// when the file does not know yet.
+/// when the file does not know yet, or when forwarded rows are among them.
 double rows_sent(const RunReader& file, int placement) {
   const auto& pairs = file.end().bytes_pair;
   const RunInfo& info = file.info();
-  if (pairs.empty() || info.model.row_bytes == 0) return NAN;
+  if (pairs.empty() || info.model.row_bytes == 0 || forwards_rows(info)) return NAN;
   const std::size_t size = sz(info.shape.layers) * sz(info.shape.ranks) * sz(info.shape.ranks);
   const auto first = pairs.begin() + static_cast<std::ptrdiff_t>(sz(placement) * size);
   return static_cast<double>(

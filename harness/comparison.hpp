@@ -10,14 +10,16 @@ namespace gembench {
 
 /// What was done, per second and per step; NaN = the clock or an unfinished file cannot say.
 struct Rates {
-  double tokens = 0;          ///< tokens/s: a step's tokens by its time
-  double expert_flops = 0;    ///< FLOP/s of a rank in its expert phase, shared experts included
-  double active_experts = 0;  ///< of a rank in a layer, mean
-  double distinct_ranks = 0;  ///< that a token is sent to in a layer, its own included, mean
-  double dispatch = 0;        ///< byte/s of a rank: payload to other ranks by dispatch time
-  double combine = 0;         ///< byte/s of a rank: the same payload back by combine time
-  double payload_bytes = 0;   ///< dispatched between ranks in a step
-  double metadata_bytes = 0;  ///< likewise
+  double tokens = 0;            ///< tokens/s: a step's tokens by its time
+  double expert_flops = 0;      ///< FLOP/s of a rank in its expert phase, shared experts included
+  double active_experts = 0;    ///< of a rank in a layer, mean
+  double distinct_ranks = 0;    ///< that a token is sent to in a layer, its own included, mean; NaN
+                                ///< of hierarchical dispatch
+  double dispatch = 0;          ///< byte/s of a rank: payload to other ranks by dispatch time
+  double combine = 0;           ///< byte/s of a rank: the same payload back by combine time
+  double payload_bytes = 0;     ///< dispatched between ranks in a step
+  double inter_node_bytes = 0;  ///< of payload_bytes: between nodes; NaN in files before 2.2.0
+  double metadata_bytes = 0;    ///< dispatched between ranks in a step
 };
 
 /// One row of the comparison. Seconds of the run's clock; per step, all layers together.

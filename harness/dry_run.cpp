@@ -36,7 +36,7 @@ double time_one_step(Session& session) {
 /// those of the loads, predictions, pairs and slots.
 double file_bytes(const RunShape& s, bool gpus) {
   const double placements = s.placements, steps = s.steps, layers = s.layers, ranks = s.ranks;
-  const double reading = 8 + 7 * 4 + 2 * 4 + 2 * 8 + (gpus ? 4 * 4 : 0);  // see SCHEMA.md
+  const double reading = 8 + 7 * 4 + 2 * 4 + 3 * 8 + (gpus ? 4 * 4 : 0);  // see SCHEMA.md
   return placements * steps * layers * ranks * reading + steps * layers * s.experts * 4 +
          placements * steps * (layers + ranks + 2) * 4 + placements * layers * ranks * ranks * 8 +
          placements * layers * ranks * s.slots * 4;

@@ -8,6 +8,7 @@
 
 #include "harness/agreement.hpp"
 #include "harness/stop.hpp"
+#include "moe_layer/clock_offset.hpp"
 
 namespace gembench {
 namespace {
@@ -58,6 +59,7 @@ class Measurement {
     if (options_.resident) static_cast<void>(session.store->hold(all_));
     session.comm.barrier();
     epoch_ = wall_seconds();
+    end_.clocks_before = clocks();
   }
 
   /// One turn from the switch to its readings, gathered on rank 0; `order` as in gather_turn().
@@ -123,13 +125,14 @@ class Measurement {
 
   /// A turn that an earlier run has measured: only what is added up is done again.
   void skip(const Turn& turn) {
-    std::vector<std::int64_t> rows(sz(shape_.layers) * sz(shape_.ranks), 0);
-    const std::vector<Home> where = homes(*all_[sz(turn.placement)]);
+    const Placement& placement = *all_[sz(turn.placement)];
     for (int step = turn.first_step; step < turn.first_step + turn.steps; ++step) {
-      const auto ids = routed_ids(trace_, step, options_.seed, session_.tokens_of(step));
-      count_rows(ids, where, shape_.layers, shape_.ranks, trace_.topk, rows);
+      if (options_.dispatch == "flat") {
+        add_rows(turn, rows_sent(step, session_.comm.rank(), homes(placement)));
+      } else {
+        add_rows(turn, rows_sent_by_node(step, placement));
+      }
     }
-    add_rows(turn, rows);
   }
 
   void add(const TurnNotes& notes) {
@@ -140,6 +143,7 @@ class Measurement {
   }
 
   RunEnd finish() {
+    end_.clocks_after = clocks();
     const std::size_t layers = sz(shape_.layers), ranks = sz(shape_.ranks);
     end_.bytes_pair.assign(sz(shape_.placements) * layers * ranks * ranks, 0);
     for (std::size_t p = 0; p < rows_to_.size(); ++p) {
@@ -160,6 +164,16 @@ class Measurement {
   double& seconds(const char* part) { return end_.seconds[part]; }
 
  private:
+  /// Collective: [rank] on rank 0, what makes a start_time one of rank 0's.
+  [[nodiscard]] std::vector<ClockReading> clocks() const {
+    const auto offsets = clock_offsets(session_.comm, session_.topology);
+    const auto epochs = session_.comm.gather(std::span<const double>(&epoch_, 1));
+    std::vector<ClockReading> clocks;
+    for (std::size_t rank = 0; rank < offsets.size(); ++rank) {
+      clocks.push_back({offsets[rank].seconds + epochs[rank] - epochs[0], offsets[rank].error});
+    }
+    return clocks;
+  }
   /// Between any two steps, measured or not: a launcher that was told to stop kills ranks soon.
   void stop_if_asked() const {
     throw_if_stopped(session_.comm, "finished blocks are kept, continue with --resume");
@@ -168,6 +182,32 @@ class Measurement {
     const TokenRange tokens = session_.tokens_of(step);
     session_.layers->load_step(session_.workload.first_measured + step, tokens,
                                routed_ids(trace_, step, options_.seed, tokens));
+  }
+  /// [layer][destination] rows of a rank's own tokens.
+  [[nodiscard]] std::vector<std::int64_t> rows_sent(int step, int rank,
+                                                    const std::vector<Home>& where) const {
+    std::vector<std::int64_t> rows(sz(shape_.layers) * sz(shape_.ranks), 0);
+    const auto ids = routed_ids(trace_, step, options_.seed, session_.tokens_of(step, rank));
+    count_rows(ids, where, shape_.layers, shape_.ranks, trace_.topk, rows);
+    return rows;
+  }
+  /// The same of hierarchical dispatch: this rank's own tokens to their nodes, and those that it
+  /// forwards within its own.
+  [[nodiscard]] std::vector<std::int64_t> rows_sent_by_node(int step,
+                                                            const Placement& placement) const {
+    const Topology& topology = session_.topology;
+    const int self = session_.comm.rank();
+    const auto where = homes(placement);
+    auto rows = rows_sent(step, self, by_node(where, topology, self, placement.slots));
+    for (const int source : topology.sources_of(self)) {
+      const auto forwarded = rows_sent(step, source, where);
+      for (const int to : topology.ranks_of(topology.node(self))) {
+        for (std::size_t at = sz(to); at < rows.size(); at += sz(shape_.ranks)) {
+          rows[at] += forwarded[at];
+        }
+      }
+    }
+    return rows;
   }
   void add_rows(const Turn& turn, std::span<const std::int64_t> rows) {
     auto& sum = rows_to_[sz(turn.placement)];

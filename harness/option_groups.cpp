@@ -77,6 +77,11 @@ class Builder {
          "of device cuda: nccl, mpi (also where ranks share a GPU), or auto = nccl");
     count(d, "lock-clocks", o_.lock_clocks,
           "MHz to hold the GPUs' clocks at while the program runs (needs the rights to)");
+    text(d, "dispatch", o_.dispatch, "KIND",
+         "flat (a token to every rank that needs it), or hierarchical (over the network once a "
+         "node)");
+    count(d, "ranks-per-node", o_.ranks_per_node,
+          "take every N ranks for a node, wherever they run (default: as MPI finds them)");
     text(d, "clock", o_.clock, "KIND", "auto, wall, or cpu-time (ranks share CPUs)");
     call(
         d, "slowdown", "S,S,..", "emulated slowdown of every rank, 1 = none",
@@ -142,6 +147,10 @@ class Builder {
     shapes_result_ = true;
     d.add_options()("config", po::value(&o_.config)->value_name("FILE"),
                     "options as 'name = value' lines; the command line wins");
+    if (command == "run") {
+      d.add_options()("config-from", po::value(&o_.config_from)->value_name("FILE"),
+                      "replay the run of a results.h5: its options, routing, placements, order");
+    }
     d.add_options()("print-config", po::bool_switch(&o_.print_config),
                     "print all options in that form, and end");
     d.add_options()("help,h", "this text");

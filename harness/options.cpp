@@ -13,6 +13,7 @@
 #include "harness/version.hpp"
 #include "placement/error.hpp"
 #include "placement/input_file.hpp"
+#include "results/run_reader.hpp"
 
 namespace po = boost::program_options;
 
@@ -75,6 +76,7 @@ void validate(const Options& o) {
   check_choice("variability", o.variability, {"none", "low", "high"});
   check_choice("cost", o.cost, {"tokens", "experts"});
   check_choice("device", o.device, {"cpu", "cuda"});
+  check_choice("dispatch", o.dispatch, {"flat", "hierarchical"});
   check_choice("transport", o.transport, {"auto", "nccl", "mpi"});
   check_choice("clock", o.clock, {"auto", "wall", "cpu-time"});
   check_choice("check", o.check, {"none", "last", "all"});
@@ -137,7 +139,32 @@ void validate(const Options& o) {
 
 constexpr std::uintmax_t kLargestConfig = 1 << 20;
 
-/// Stores the words of the command line, then those of --config that it left open.
+/// A value as --config reads it.
+std::string config_value(const nlohmann::ordered_json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.dump();
+  std::vector<std::string> parts;
+  for (const auto& part : value) parts.push_back(config_value(part));
+  return fmt::format("{}", fmt::join(parts, ","));
+}
+
+/// The options in a results.h5 as --config reads them.
+std::string config_of_run(const std::string& path) {
+  const auto values = nlohmann::ordered_json::parse(read_run_config(path), nullptr, false);
+  if (!values.is_object() ||
+      values.value("/command"_json_pointer, nlohmann::ordered_json()) != "run") {
+    throw usage_error(
+        fmt::format("{} holds no options of a run: give a results.h5 of gembench run", path));
+  }
+  std::string lines;
+  for (const auto& [name, value] : values.items()) {
+    const bool given = !value.is_null() && !(value.is_array() && value.empty());
+    if (name != "command" && given) lines += fmt::format("{} = {}\n", name, config_value(value));
+  }
+  return lines;
+}
+
+/// Stores the words of the command line, then what it left open: from --config, from --config-from.
 po::variables_map parse(const po::options_description& all, const std::string& command,
                         const std::vector<std::string>& words) {
   po::positional_options_description positional;
@@ -160,16 +187,17 @@ po::variables_map parse(const po::options_description& all, const std::string& c
                                     error.what(), command));
     }
   }
+  if (values.count("config-from") != 0) {
+    const std::string path = values["config-from"].as<std::string>();
+    std::istringstream lines(config_of_run(path));
+    try {
+      po::store(po::parse_config_file(lines, all), values);
+    } catch (const po::error& error) {
+      throw usage_error(
+          fmt::format("{}: {}: replay it with the program that wrote it", path, error.what()));
+    }
+  }
   return values;
-}
-
-/// A value as --config reads it.
-std::string config_value(const nlohmann::ordered_json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (!value.is_array()) return value.dump();
-  std::vector<std::string> parts;
-  for (const auto& part : value) parts.push_back(config_value(part));
-  return fmt::format("{}", fmt::join(parts, ","));
 }
 
 }  // namespace

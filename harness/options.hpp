@@ -46,8 +46,10 @@ struct Options {
   std::string slowdown_from;  ///< builtin:NAME or a file of factors
   double slowdown_floor = 0;  ///< share of a rank's smallest latency that no slowdown stretches
   std::string device = "cpu";
-  std::string transport = "auto";  ///< of device cuda: auto, nccl or mpi
-  std::optional<int> lock_clocks;  ///< MHz, of device cuda
+  std::string transport = "auto";     ///< of device cuda: auto, nccl or mpi
+  std::optional<int> lock_clocks;     ///< MHz, of device cuda
+  std::string dispatch = "flat";      ///< or hierarchical
+  std::optional<int> ranks_per_node;  ///< stated; none: as MPI finds them
   std::string clock = "auto";
   std::string check = "last";
   double non_moe_time = 0;
@@ -65,6 +67,7 @@ struct Options {
   bool dry_run = false;
   double timeout = 0;  ///< s, 0 = none
   std::string config;
+  std::string config_from;  ///< results.h5 whose run is replayed
   bool print_config = false;
 
   // trace, plan, score, compare

@@ -29,7 +29,7 @@ std::string as_csv(const RunReader&, const Comparison& comparison) {
       "moved_bytes,"
       "moved_seconds,difference,difference_low,difference_high,blocks,tokens_per_s,expert_flops,"
       "active_experts,distinct_ranks,dispatch_bytes_per_s,combine_bytes_per_s,payload_bytes,"
-      "metadata_bytes\n";
+      "metadata_bytes,inter_node_bytes\n";
   for (const PlacementSummary& row : comparison.placements) {
     const Difference& d = row.against_first;
     const auto maybe = [](const std::optional<double>& v) {
@@ -39,7 +39,7 @@ std::string as_csv(const RunReader&, const Comparison& comparison) {
     // Labels are strategy names or file names; quotes keep a comma in a file name harmless.
     text += fmt::format(
         "\"{}\",{},{:.6g},{:.6g},{:.6g},{:.6g},{},{},{},{},{:.6g},{:.6g},{:.6g},{:.6g},"
-        "{},{:.0f},{:.6g},{:.6g},{},{},{},{},{},{},{},{},{},{},{}\n",
+        "{},{:.0f},{:.6g},{:.6g},{},{},{},{},{},{},{},{},{},{},{},{}\n",
         row.label, row.steps, row.step_mean, row.step_p50, row.step_p90, row.step_p99,
         known(row.wait_mean), known(row.wait_share),
         row.straggler < 0 ? "" : fmt::format("{}", row.straggler), known(row.straggler_share),
@@ -47,7 +47,7 @@ std::string as_csv(const RunReader&, const Comparison& comparison) {
         known(row.measured), row.moved_bytes, row.moved_seconds, d.mean, maybe(d.low),
         maybe(d.high), d.blocks, known(r.tokens), known(r.expert_flops), known(r.active_experts),
         known(r.distinct_ranks), known(r.dispatch), known(r.combine), known(r.payload_bytes),
-        known(r.metadata_bytes));
+        known(r.metadata_bytes), known(r.inter_node_bytes));
   }
   return text;
 }
@@ -75,11 +75,15 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
         {"moved_bytes", row.moved_bytes},
         {"moved_seconds", row.moved_seconds}};
     const Rates& r = row.rates;
-    one["rates"] = {
-        {"tokens_per_s", number(r.tokens)},           {"expert_flops", number(r.expert_flops)},
-        {"active_experts", number(r.active_experts)}, {"distinct_ranks", number(r.distinct_ranks)},
-        {"dispatch_bytes_per_s", number(r.dispatch)}, {"combine_bytes_per_s", number(r.combine)},
-        {"payload_bytes", number(r.payload_bytes)},   {"metadata_bytes", number(r.metadata_bytes)}};
+    one["rates"] = {{"tokens_per_s", number(r.tokens)},
+                    {"expert_flops", number(r.expert_flops)},
+                    {"active_experts", number(r.active_experts)},
+                    {"distinct_ranks", number(r.distinct_ranks)},
+                    {"dispatch_bytes_per_s", number(r.dispatch)},
+                    {"combine_bytes_per_s", number(r.combine)},
+                    {"payload_bytes", number(r.payload_bytes)},
+                    {"metadata_bytes", number(r.metadata_bytes)},
+                    {"inter_node_bytes", number(r.inter_node_bytes)}};
     const Difference& d = row.against_first;
     one["difference"] = {{"mean", d.mean}, {"blocks", d.blocks}};
     if (d.low) one["difference"]["low"] = *d.low;

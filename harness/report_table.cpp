@@ -98,17 +98,17 @@ std::string rates_table(const RunReader& file, const Comparison& comparison) {
   const std::size_t width = label_width(comparison);
   std::string text = fmt::format(
       "#\n# {0:<{1}}                  experts            distinct   dispatch   combine    payload  "
-      "metadata\n# {2:<{1}}    tokens/s   TFLOP/s    active     ranks       GB/s      GB/s    "
-      "MB/step "
-      "  MB/step\n",
+      "to nodes  metadata\n# {2:<{1}}    tokens/s   TFLOP/s    active     ranks       GB/s      "
+      "GB/s    MB/step   MB/step   MB/step\n",
       "", width, "placement");
   for (const PlacementSummary& row : comparison.placements) {
     const Rates& r = row.rates;
-    text += fmt::format("  {:<{}} {:>11} {:>9} {:>9} {:>9}  {:>9} {:>9}  {:>9} {:>9}\n", row.label,
-                        width, number(r.tokens, 1), number(r.expert_flops, 4, 1e-12),
+    text += fmt::format("  {:<{}} {:>11} {:>9} {:>9} {:>9}  {:>9} {:>9}  {:>9} {:>9} {:>9}\n",
+                        row.label, width, number(r.tokens, 1), number(r.expert_flops, 4, 1e-12),
                         number(r.active_experts, 1), number(r.distinct_ranks, 2),
                         number(r.dispatch, 3, 1e-9), number(r.combine, 3, 1e-9),
-                        number(r.payload_bytes, 3, 1e-6), number(r.metadata_bytes, 3, 1e-6));
+                        number(r.payload_bytes, 3, 1e-6), number(r.inter_node_bytes, 3, 1e-6),
+                        number(r.metadata_bytes, 3, 1e-6));
   }
   if (emulated(file.info())) {
     text += "# the rates contain the emulated slowdown\n";
@@ -126,6 +126,20 @@ std::string drift_lines(const Comparison& comparison) {
                         rank, percent(drift));
   }
   return text;
+}
+
+/// How far the clocks of several nodes can be compared.
+std::string clocks_line(const RunReader& file) {
+  const auto &before = file.end().clocks_before, &after = file.end().clocks_after;
+  double error = 0, drift = 0;
+  for (std::size_t rank = 0; rank < before.size(); ++rank) {
+    error = std::max({error, before[rank].error, after[rank].error});
+    drift = std::max(drift, std::abs(after[rank].offset - before[rank].offset));
+  }
+  if (error == 0) return {};
+  return fmt::format(
+      "# clocks of the nodes are known to {:.0f} us; they moved {:.0f} us apart in the run\n",
+      error * kUs, drift * kUs);
 }
 
 std::string timing_line(const RunReader& file) {
@@ -190,7 +204,8 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
                           row.label, row.moved_bytes / 0x1p20, row.moved_seconds);
     }
   }
-  text += cost_model_line(comparison) + drift_lines(comparison) + timing_line(file);
+  text +=
+      cost_model_line(comparison) + drift_lines(comparison) + clocks_line(file) + timing_line(file);
   text += fmt::format("# result: {}\n", path);
   const CheckRecord& check = file.end().check;
   if (!file.completed()) return text + "# check: INCOMPLETE\n";

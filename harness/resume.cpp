@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "placement/error.hpp"
@@ -48,6 +50,29 @@ void require_same_request(const RunInfo& earlier, int ranks, const std::string& 
     require_same("--" + name, known ? before[name].dump() : "none", value.dump());
   }
   require_same("loads", fact(earlier, "trace_digest"), trace_digest);
+}
+
+void require_replayable(const RunInfo& earlier, const std::vector<std::string>& strategies,
+                        int ranks, const std::string& trace_digest) {
+  const auto differs = [](const Placement& placement, const std::string& strategy) {
+    return placement.strategy != strategy;
+  };
+  if (earlier.placements.size() != strategies.size() ||
+      !std::equal(earlier.placements.begin(), earlier.placements.end(), strategies.begin(),
+                  std::not_fn(differs))) {
+    throw usage_error("--config-from runs the placements of its file: leave out --placements");
+  }
+  if (earlier.shape.ranks != ranks) {
+    throw usage_error(
+        fmt::format("--config-from replays a run of {} ranks and here are {}: start "
+                    "as many",
+                    earlier.shape.ranks, ranks));
+  }
+  if (fact(earlier, "trace_digest") != trace_digest) {
+    throw usage_error(
+        "--config-from cannot make the loads of that run again: leave out options that change "
+        "model, routing, steps or seed, and use its --trace file");
+  }
 }
 
 void require_same_machine(const RunInfo& earlier, const RunInfo& mine) {

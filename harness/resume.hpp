@@ -16,6 +16,11 @@ enum class Earlier {
 // What an unfinished run and this one must have in common, or profile and numbers would not be of
 // one run. Both are usage errors that name the first difference.
 
+/// What --config-from needs to run a file's placements again: its strategies, ranks and loads
+/// (digest).
+void require_replayable(const RunInfo& earlier, const std::vector<std::string>& strategies,
+                        int ranks, const std::string& trace_digest);
+
 /// The same ranks, options (JSON) and loads (digest).
 void require_same_request(const RunInfo& earlier, int ranks, const std::string& config,
                           const std::string& trace_digest);

@@ -165,7 +165,8 @@ class Run {
     earlier_ = static_cast<Earlier>(known[0]);
   }
 
-  /// Profile and placements: those of the unfinished file, or new ones.
+  /// Profile and placements: those of the unfinished file, or new ones; --config-from has
+  /// placements, and the profile is this machine's.
   void plan(Session& session) {
     if (earlier_ == Earlier::unfinished) {
       on_root(comm_, [&] {
@@ -180,11 +181,24 @@ class Run {
       seconds_["profile"] = wall_seconds() - begin;
       throw_if_stopped(comm_, "nothing was measured yet");
       begin = wall_seconds();
-      placements_ = plan_all(session, profile_);
+      placements_ = options_.config_from.empty() ? plan_all(session, profile_) : replayed(session);
       seconds_["plan"] = wall_seconds() - begin;
       throw_if_stopped(comm_, "nothing was measured yet");
     }
     share(session, placements_);
+  }
+
+  /// Collective: the placements of the file that is replayed, on rank 0.
+  std::vector<Placement> replayed(const Session& session) {
+    std::vector<Placement> placements;
+    on_root(comm_, [&] {
+      const RunReader file(options_.config_from);
+      require_replayable(file.info(), options_.placements, comm_.size(),
+                         digest(session.workload.measured));
+      placements = file.info().placements;
+      for (const Placement& one : placements) require_runnable(one, session.linear.slots);
+    });
+    return placements;
   }
 
   void begin_file(const Session& session) {

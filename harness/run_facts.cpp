@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <ctime>
 #include <map>
-#include <set>
 
 #include "harness/devices.hpp"
 #include "harness/version.hpp"
@@ -101,13 +100,17 @@ RunInfo describe(const Session& session, const Profile& profile,
   info.config = to_json(options);
   info.command_line = options.command_line;
   info.seed = options.seed;
-  const std::size_t nodes = std::set<std::string>(hosts.begin(), hosts.end()).size();
+  const int nodes = session.topology.nodes();
+  for (int rank = 0; rank < session.comm.size(); ++rank) {
+    info.topology.push_back({session.topology.node(rank), session.topology.local_rank(rank)});
+  }
   info.facts = allowed_environment();
   info.facts["program"] = program_version();
   info.facts["build"] = build_description();
   info.facts["mpi"] = MpiSession::library_version();
   info.facts["device"] = session.device->name();
-  info.facts["nodes"] = fmt::format("{} node{}", nodes, nodes == 1 ? "" : "s");
+  info.facts["nodes"] = fmt::format("{} node{}{}", nodes, nodes == 1 ? "" : "s",
+                                    options.ranks_per_node ? " (as stated)" : "");
   info.facts["started"] = utc_now();
   info.facts["clock_reason"] = session.clock_reason;
   if (options.whole_steps) info.facts["whole_steps"] = "yes";
@@ -121,6 +124,7 @@ RunInfo describe(const Session& session, const Profile& profile,
       options.in_sample ? std::string("the measured steps themselves (IN-SAMPLE)")
                         : fmt::format("{} earlier steps", session.workload.plan.steps),
       options.steps, options.block, options.warmup, options.resident ? ", experts resident" : "");
+  if (!options.config_from.empty()) info.facts["replayed_from"] = options.config_from;
   info.facts["profile_source"] = options.profile.empty() ? "measured in this run" : options.profile;
   info.rank_facts["host"] = hosts;
   info.rank_facts["cpus"] = cpus;

@@ -37,7 +37,11 @@ std::int64_t largest_load(const Trace& trace, int slots) {
 }  // namespace
 
 Session::Session(const Comm& the_comm, const Options& the_options)
-    : comm(the_comm), options(the_options), place(place_of_this_rank()) {
+    : comm(the_comm),
+      options(the_options),
+      place(place_of_this_rank()),
+      topology(options.ranks_per_node ? Topology::in_groups_of(*options.ranks_per_node, comm.size())
+                                      : Topology(comm.node_of())) {
   require_same_options();
   on_every_rank(comm, [&] {
     model = model_of(options);
@@ -52,6 +56,7 @@ Session::Session(const Comm& the_comm, const Options& the_options)
     linear = plan_linear({none, cost, 0});
   });
   device = make_device(comm, options, model);
+  require_dispatch();
   choose_clock();
   load_workload();
   require_memory();
@@ -66,6 +71,8 @@ Session::Session(const Comm& the_comm, const Options& the_options)
     layer_options.seed = options.seed;
     layer_options.max_tokens = most_tokens();
     layer_options.receive = limits_;
+    layer_options.topology = topology;
+    layer_options.hierarchical = options.dispatch == "hierarchical";
     layers = std::make_unique<MoeLayers>(comm, *device, model, *store, layer_options);
   });
   const Placement* first = &linear;
@@ -86,18 +93,17 @@ void Session::require_shares() const {
   }
 }
 
-TokenRange Session::share_of(int tokens) const {
-  return options.tokens_per_rank.empty()
-             ? local_tokens(tokens, comm.rank(), comm.size())
-             : local_tokens(tokens, comm.rank(), options.tokens_per_rank);
+TokenRange Session::share_of(int tokens, int rank) const {
+  return options.tokens_per_rank.empty() ? local_tokens(tokens, rank, comm.size())
+                                         : local_tokens(tokens, rank, options.tokens_per_rank);
 }
 
-TokenRange Session::tokens_of(int measured_step) const {
-  return share_of(workload.measured.tokens_in_step(measured_step));
+TokenRange Session::tokens_of(int measured_step, int rank) const {
+  return share_of(workload.measured.tokens_in_step(measured_step), rank);
 }
 
 int Session::most_tokens() const {
-  int most = share_of(workload.tokens).count;
+  int most = share_of(workload.tokens, comm.rank()).count;
   for (int step = 0; step < workload.measured.steps; ++step) {
     most = std::max(most, tokens_of(step).count);
   }
@@ -114,6 +120,11 @@ void Session::require_same_options() {
           comm.rank()));
     }
   });
+}
+
+void Session::require_dispatch() const {
+  if (options.dispatch == "flat" || device->forwards()) return;
+  throw usage_error("--dispatch hierarchical runs on --device cpu only: use --dispatch flat");
 }
 
 void Session::choose_clock() {
@@ -162,6 +173,8 @@ void Session::load_workload() {
 }
 
 void Session::require_memory() {
+  const auto most_everywhere = static_cast<int>(comm.max(most_tokens()));
+  const std::size_t layer_row_bytes = sz(model.hidden) * size_of(device->dtype());
   on_every_rank(comm, [&] {
     const int weight_layers = std::min(options.weight_layers.value_or(model.layers), model.layers);
     // Layers that share weights hold the union of their experts; residents that of all placements.
@@ -174,6 +187,11 @@ void Session::require_memory() {
     const std::size_t hidden = sz(model.hidden) * 4;
     const std::size_t buffers = (3 * sz(limits_.rows) + 6 * sz(workload.tokens)) * hidden * 2;
     memory_needed = weights + buffers + device->scratch_bytes(limits);
+    if (options.dispatch == "hierarchical") {
+      memory_needed +=
+          forwarding_bytes(forwarded_at_most(topology, comm.rank(), most_everywhere, model.topk),
+                           model.hidden, model.topk, layer_row_bytes);
+    }
     const auto require = [&](const std::string& who, std::size_t needed, std::size_t left) {
       if (left == 0 || needed <= left) return;
       throw Error(ExitCode::environment,
@@ -201,7 +219,7 @@ void Session::record_gate() {
   whole.layers = model.layers;
   whole.experts = model.experts;
   whole.topk = model.topk;
-  const TokenRange tokens = share_of(workload.tokens);
+  const TokenRange tokens = share_of(workload.tokens, comm.rank());
   const std::size_t per_token = sz(model.layers) * sz(model.topk);
   const std::size_t k = sz(model.topk);
   // Every rank fills in its tokens; the sum over ranks puts them together.

@@ -21,7 +21,10 @@ class Session {
   /// Collective: a profile of all ranks, on rank 0. Leaves the linear placement in use.
   [[nodiscard]] Profile measure_profile();
   /// This rank's tokens of a measured step.
-  [[nodiscard]] TokenRange tokens_of(int measured_step) const;
+  [[nodiscard]] TokenRange tokens_of(int measured_step) const {
+    return tokens_of(measured_step, comm.rank());
+  }
+  [[nodiscard]] TokenRange tokens_of(int measured_step, int rank) const;
   /// "gpt-oss-20b/4: 8 layers, 32 experts, .."
   [[nodiscard]] std::string describe_model() const;
 
@@ -29,6 +32,7 @@ class Session {
   const Options& options;
   ModelShape model;
   RankPlace place;
+  Topology topology;
   Clock clock = Clock::wall;
   std::string clock_reason;
   std::vector<double> slowdown;  ///< [rank]
@@ -40,11 +44,12 @@ class Session {
   std::size_t memory_needed = 0;  ///< bytes this rank is expected to need
 
  private:
-  [[nodiscard]] TokenRange share_of(int tokens) const;
+  [[nodiscard]] TokenRange share_of(int tokens, int rank) const;
   [[nodiscard]] int most_tokens() const;
   void require_same_options();
   void require_shares() const;
   void choose_clock();
+  void require_dispatch() const;
   void load_workload();
   void require_memory();
   void record_gate();

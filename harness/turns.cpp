@@ -74,6 +74,7 @@ Block gather_turn(const Comm& comm, const Turn& turn, const TurnReadings& mine, 
       counts(block, CountField::active_experts)[at] = reading.active_experts;
       counts(block, CountField::bytes_sent)[at] = reading.bytes_sent;
       counts(block, CountField::metadata_bytes)[at] = reading.metadata_bytes;
+      counts(block, CountField::inter_node_bytes)[at] = reading.inter_node_bytes;
     }
   }
   block.step_time.resize(sz(turn.steps) * ranks);

@@ -64,7 +64,11 @@ Comm::Comm(std::shared_ptr<State> state) : state_(std::move(state)) {
   MPI_Comm_split_type(state_->comm, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node);
   MPI_Comm_rank(node, &node_rank_);
   MPI_Comm_size(node, &node_size_);
+  int first = rank_;
+  MPI_Bcast(&first, 1, MPI_INT, 0, node);
   MPI_Comm_free(&node);
+  node_of_.resize(static_cast<std::size_t>(size_));
+  MPI_Allgather(&first, 1, MPI_INT, node_of_.data(), 1, MPI_INT, state_->comm);
 }
 
 Comm Comm::world() {

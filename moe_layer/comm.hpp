@@ -30,6 +30,8 @@ class Comm {
   /// Rank and size within the ranks that share this rank's memory (the node).
   [[nodiscard]] int node_rank() const { return node_rank_; }
   [[nodiscard]] int node_size() const { return node_size_; }
+  /// [rank] the lowest rank that shares its memory: the same number on all ranks of a node.
+  [[nodiscard]] const std::vector<int>& node_of() const { return node_of_; }
 
   void barrier() const;
   [[nodiscard]] double max(double value) const;
@@ -80,6 +82,7 @@ class Comm {
   int size_ = 1;
   int node_rank_ = 0;
   int node_size_ = 1;
+  std::vector<int> node_of_;
 };
 
 /// MPI from construction to destruction. Not finalised while an exception passes through: the other

@@ -11,7 +11,8 @@
 namespace gembench {
 
 /// The CPU behind the device seam: oneDNN for every matrix product, one thread a rank. Calls finish
-/// before they return. Experts and dispatch live in cpu_experts.cpp and cpu_routing.cpp.
+/// before they return. Routing, packing and experts live in
+/// cpu_routing.cpp, cpu_packing.cpp and cpu_experts.cpp.
 class CpuDevice final : public Device {
  public:
   CpuDevice(const Comm& comm, const ModelShape& model, DType dtype);
@@ -48,6 +49,9 @@ class CpuDevice final : public Device {
                             part.recv_rows, part.row_bytes);
     }
   }
+  bool forwards() const override { return true; }
+  void forward(Stream, const ForwardArgs& args) override;
+  void merge(Stream, const MergeArgs& args) override;
   void experts(Stream, const ExpertArgs& args) override;
   void shared_experts(Stream, const SharedArgs& args) override;
   void combine(Stream, const CombineArgs& args) override;
@@ -65,6 +69,16 @@ class CpuDevice final : public Device {
   void choose_experts(const float* logits, std::uint16_t* ids) const;
   void softmax(const float* logits, const std::uint16_t* ids, float* weights) const;
   void to_payload(const float* from, char* to, std::size_t n) const;
+  /// Adds returned rows (dtype) onto the rows of `sums` that `onto` (i32 [row]) names.
+  void add_rows(int rows, const Buffer& returned, const Buffer& onto, float* sums) const;
+  /// Where rows come from and what is made of them; see PackArgs.
+  struct Placing {
+    const Buffer* from;
+    Buffer *rows, *pairs, *row_from;
+    std::span<std::int32_t> counts;
+  };
+  template <class ForEachPair>
+  void place(const ForEachPair& for_each_pair, const Placing& to);
 
   const Comm& comm_;
   ModelShape model_;

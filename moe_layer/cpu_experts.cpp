@@ -85,12 +85,11 @@ void CpuDevice::shared_experts(Stream, const SharedArgs& args) {
   }
 }
 
-void CpuDevice::combine(Stream, const CombineArgs& args) {
-  float* x = args.hidden_state->as<float>();
-  const auto* row_token = args.row_token->as<std::int32_t>();
-  for (std::size_t row = 0; row < sz(args.rows); ++row) {
-    float* target = x + sz(row_token[row]) * hidden_;
-    const char* from = args.returned->as<char>() + row * row_bytes_;
+void CpuDevice::add_rows(int rows, const Buffer& returned, const Buffer& onto, float* sums) const {
+  const auto* target_row = onto.as<std::int32_t>();
+  for (std::size_t row = 0; row < sz(rows); ++row) {
+    float* target = sums + sz(target_row[row]) * hidden_;
+    const char* from = returned.as<char>() + row * row_bytes_;
     if (dtype_ == DType::f32) {
       add_scaled(target, reinterpret_cast<const float*>(from), 1.0F, hidden_);
     } else {
@@ -98,6 +97,11 @@ void CpuDevice::combine(Stream, const CombineArgs& args) {
       for (std::size_t i = 0; i < hidden_; ++i) target[i] += from_bf16(bits[i]);
     }
   }
+}
+
+void CpuDevice::combine(Stream, const CombineArgs& args) {
+  float* x = args.hidden_state->as<float>();
+  add_rows(args.rows, *args.returned, *args.row_token, x);
   if (args.shared) add_scaled(x, args.shared->as<float>(), 1.0F, sz(args.tokens) * hidden_);
 }
 

@@ -3,8 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include "placement/placement.hpp"
-
 namespace gembench {
 namespace {
 
@@ -63,52 +61,6 @@ void CpuDevice::route(Stream, const RouteArgs& args) {
     softmax(args.logits->as<float>() + t * sz(model_.experts),
             args.ids->as<std::uint16_t>() + t * k, args.weights->as<float>() + t * k);
   }
-}
-
-void CpuDevice::pack(Stream, const PackArgs& args) {
-  const std::size_t k = sz(model_.topk);
-  const auto* ids = args.ids->as<std::uint16_t>();
-  const auto* weights = args.weights->as<float>();
-  const auto* homes = args.homes->as<Home>();
-  const std::size_t ranks = sz(comm_.size()), width = 2 + sz(args.slots);
-  const auto count = [&](std::int32_t rank, std::size_t which) -> std::int32_t& {
-    return args.counts[sz(rank) * width + which];
-  };
-
-  // First count rows and pairs for every destination, then place them: two passes, one order.
-  std::fill(args.counts.begin(), args.counts.end(), 0);
-  const auto for_each_pair = [&](auto&& visit) {
-    for (std::size_t t = 0; t < sz(args.tokens); ++t) {
-      std::fill(seen_.begin(), seen_.end(), -1);
-      for (std::size_t j = 0; j < k; ++j) {
-        const Home home = homes[ids[t * k + j]];
-        visit(t, home, weights[t * k + j], seen_[sz(home.rank)]);
-      }
-    }
-  };
-  for_each_pair([&](std::size_t, Home home, float, std::int32_t& row) {
-    if (row < 0) row = count(home.rank, 0)++;
-    ++count(home.rank, 1);
-    ++count(home.rank, 2 + sz(home.slot));
-  });
-  std::int32_t rows = 0, pairs = 0;
-  for (std::size_t r = 0; r < ranks; ++r) {
-    row_at_[r] = first_row_[r] = rows;
-    pair_at_[r] = pairs;
-    rows += args.counts[r * width];
-    pairs += args.counts[r * width + 1];
-  }
-  for_each_pair([&](std::size_t t, Home home, float weight, std::int32_t& row) {
-    if (row < 0) {
-      const auto at = sz(row_at_[sz(home.rank)]++);
-      row = static_cast<std::int32_t>(at) - first_row_[sz(home.rank)];
-      std::memcpy(args.send_rows->as<char>() + at * row_bytes_,
-                  args.payload->as<char>() + t * row_bytes_, row_bytes_);
-      args.row_token->as<std::int32_t>()[at] = static_cast<std::int32_t>(t);
-    }
-    const auto at = sz(pair_at_[sz(home.rank)]++);
-    args.send_pairs->as<Pair>()[at] = {row, home.slot, weight};
-  });
 }
 
 }  // namespace gembench

@@ -66,6 +66,11 @@ class Device {
   virtual void pack(Stream stream, const PackArgs& args) = 0;
   /// All-to-all of all parts at once.
   virtual void exchange(Stream stream, std::span<const RowExchange> parts) = 0;
+  /// Whether hierarchical dispatch runs on it: forward() and merge() are there.
+  [[nodiscard]] virtual bool forwards() const { return false; }
+  /// Waits for the counts, as pack() does.
+  virtual void forward(Stream, const ForwardArgs&) {}
+  virtual void merge(Stream, const MergeArgs&) {}
   virtual void experts(Stream stream, const ExpertArgs& args) = 0;
   virtual void shared_experts(Stream stream, const SharedArgs& args) = 0;
   /// Follows the pack() of the same layer.

@@ -81,6 +81,31 @@ struct RowExchange {
   std::size_t row_bytes = 0;
 };
 
+/// Hierarchical dispatch: what came for ranks of this node goes on to them, a row to each rank
+/// once. A received pair's slot counts over the node: local rank * slots + slot.
+struct ForwardArgs {
+  int slots = 0;                             ///< of a rank
+  std::span<const int> ranks;                ///< [local rank] of this node
+  std::span<const std::int32_t> rows_from;   ///< [rank]
+  std::span<const std::int32_t> pairs_from;  ///< [rank]
+  const Buffer* rows = nullptr;              ///< dtype [row][hidden], by source
+  const Buffer* pairs = nullptr;             ///< Pair, by source
+  Buffer* send_rows = nullptr;               ///< out dtype [row][hidden], by destination
+  Buffer* send_pairs = nullptr;              ///< out Pair, by destination
+  Buffer* row_source = nullptr;              ///< out i32 [row], received row
+  std::span<std::int32_t> counts;            ///< out as of PackArgs
+};
+
+/// The way back: results of the rows that a received row was forwarded as, summed in f32.
+struct MergeArgs {
+  int returned_rows = 0;
+  int rows = 0;
+  const Buffer* returned = nullptr;    ///< dtype [returned row][hidden]
+  const Buffer* row_source = nullptr;  ///< i32 [returned row], as forward made it
+  Buffer* sums = nullptr;              ///< scratch f32 [row][hidden]
+  Buffer* results = nullptr;           ///< out dtype [row][hidden]
+};
+
 /// Grouped SwiGLU FFN over received rows; the outputs of one row's experts are weighted and summed.
 struct ExpertArgs {
   std::span<const Buffer* const> slots;      ///< packed weights by slot, null = empty slot

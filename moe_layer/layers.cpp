@@ -1,7 +1,6 @@
 #include "moe_layer/layers.hpp"
 
 #include <algorithm>
-#include <numeric>
 
 #include "moe_layer/weights.hpp"
 
@@ -24,12 +23,14 @@ std::size_t sz(std::int64_t value) {
 MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, ExpertStore& store,
                      const LayerOptions& options)
     : comm_(comm),
+      topology_(options.topology.value_or(Topology(comm.node_of()))),
       device_(device),
       model_(model),
       store_(store),
       options_(options),
       stream_(device.make_stream()),
-      row_bytes_(sz(model.hidden) * size_of(device.dtype())) {
+      row_bytes_(sz(model.hidden) * size_of(device.dtype())),
+      legs_(options.hierarchical ? 2 : 1) {
   const std::size_t layers = sz(model.layers), ranks = sz(comm.size()), k = sz(model.topk);
   const std::size_t tokens = sz(options.max_tokens), hidden = sz(model.hidden);
   const std::size_t rows = sz(options.receive.rows), pairs = sz(options.receive.pairs);
@@ -54,6 +55,10 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   returned_ = make(sent * row_bytes_);
   slot_tokens_ = make(sz(model.experts) * sizeof(std::int32_t));
   if (model.shared > 0) shared_sums_ = make(tokens * hidden * sizeof(float));
+  if (options.hierarchical) {
+    const auto most = static_cast<int>(comm.max(options.max_tokens));
+    forwarding_ = std::make_unique<Forwarding>(comm, topology_, device, model, most);
+  }
 
   std::vector<float> router(hidden * sz(model.experts));
   for (int layer = 0; layer < model.layers; ++layer) {
@@ -64,24 +69,24 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
     shared_.push_back(store.shared(layer));
   }
   input_.reserve(tokens * hidden);
-  for (auto* split : {&rows_out_, &rows_in_, &pairs_out_, &pairs_in_}) split->resize(ranks);
   rows_to_.assign(layers * ranks, 0);
   device.prepare({tokens, rows, pairs});
   device.reserve_marks(mark_of(model.layers, 0));
 }
 
 void MoeLayers::use(const Placement& placement) {
-  const std::vector<Home> all = homes(placement);
+  std::vector<Home> all = homes(placement);
+  const int slots = placement.slots;
+  if (forwarding_) all = by_node(all, topology_, comm_.rank(), slots);
   experts_.clear();
   for (int layer = 0; layer < model_.layers; ++layer) {
     device_.upload(homes_[sz(layer)], 0, &all[sz(layer) * sz(model_.experts)],
                    sz(model_.experts) * sizeof(Home));
     experts_.push_back(store_.slots(placement, layer));
   }
-  slots_ = sz(placement.slots);
-  slot_counts_.assign(slots_, 0);
-  send_counts_.assign(rows_out_.size() * (2 + slots_), 0);
-  recv_counts_ = send_counts_;
+  slots_ = sz(slots);
+  legs_.front().resize(comm_.size(), slots * (forwarding_ ? topology_.largest_node() : 1));
+  legs_.back().resize(comm_.size(), slots);
 }
 
 void MoeLayers::load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids) {
@@ -166,16 +171,20 @@ LayerReading MoeLayers::run_unread(int layer) {
 }
 
 void MoeLayers::count(int layer, LayerReading& reading) {
-  for (const std::int32_t tokens : slot_counts_) {
+  for (const std::int32_t tokens : legs_.back().slot_counts) {
     reading.tokens += tokens;
     reading.active_experts += tokens > 0 ? 1 : 0;
   }
-  for (std::size_t rank = 0; rank < rows_out_.size(); ++rank) {
-    rows_to_[sz(layer) * rows_out_.size() + rank] += rows_out_[rank];
-    if (rank == sz(comm_.rank())) continue;
-    reading.bytes_sent += rows_out_[rank] * static_cast<std::int64_t>(row_bytes_);
-    reading.metadata_bytes += pairs_out_[rank] * static_cast<std::int64_t>(sizeof(Pair)) +
-                              static_cast<std::int64_t>((2 + slots_) * sizeof(std::int32_t));
+  for (const Leg& leg : legs_) {
+    for (int rank = 0; rank < comm_.size(); ++rank) {
+      const std::int64_t rows = leg.rows_out[sz(rank)];
+      const std::int64_t bytes = rows * static_cast<std::int64_t>(row_bytes_);
+      rows_to_[sz(layer) * sz(comm_.size()) + sz(rank)] += rows;
+      if (rank == comm_.rank()) continue;
+      reading.bytes_sent += bytes;
+      reading.metadata_bytes += leg.metadata_bytes(sz(rank));
+      if (topology_.node(rank) != topology_.node(comm_.rank())) reading.inter_node_bytes += bytes;
+    }
   }
 }
 
@@ -217,7 +226,7 @@ void MoeLayers::dispatch(int layer) {
   device_.enter("dispatch", layer);
   PackArgs args;
   args.tokens = range_.count;
-  args.slots = static_cast<int>(slots_);
+  args.slots = static_cast<int>(legs_.front().slot_counts.size());
   args.payload = &payload_;
   args.ids = &ids_;
   args.weights = &weights_;
@@ -225,33 +234,25 @@ void MoeLayers::dispatch(int layer) {
   args.send_rows = &send_rows_;
   args.send_pairs = &send_pairs_;
   args.row_token = &row_token_;
-  args.counts = send_counts_;
+  args.counts = legs_.front().send_counts;
   device_.pack(stream_, args);
-  comm_.all_to_all(send_counts_, recv_counts_);
-  std::fill(slot_counts_.begin(), slot_counts_.end(), 0);
-  for (std::size_t rank = 0; rank < rows_out_.size(); ++rank) {
-    const std::int32_t* sent = &send_counts_[rank * (2 + slots_)];
-    const std::int32_t* received = &recv_counts_[rank * (2 + slots_)];
-    rows_out_[rank] = sent[0];
-    pairs_out_[rank] = sent[1];
-    rows_in_[rank] = received[0];
-    pairs_in_[rank] = received[1];
-    for (std::size_t slot = 0; slot < slots_; ++slot) slot_counts_[slot] += received[2 + slot];
+  legs_.front().exchange_counts(comm_);
+  legs_.front().send(device_, stream_, send_pairs_, send_rows_,
+                     forwarding_ ? forwarding_->pairs() : recv_pairs_,
+                     forwarding_ ? forwarding_->rows() : recv_rows_, row_bytes_);
+  if (forwarding_) {
+    forwarding_->forward(stream_, legs_.front(), legs_.back(), static_cast<int>(slots_),
+                         recv_pairs_, recv_rows_);
   }
-  const RowExchange parts[] = {
-      {&send_pairs_, pairs_out_, &recv_pairs_, pairs_in_, sizeof(Pair)},
-      {&send_rows_, rows_out_, &recv_rows_, rows_in_, row_bytes_},
-  };
-  device_.exchange(stream_, parts);
 }
 
 void MoeLayers::experts(int layer) {
   device_.enter("experts", layer);
   ExpertArgs args;
   args.slots = experts_[sz(layer)];
-  args.rows_from = rows_in_;
-  args.pairs_from = pairs_in_;
-  args.pairs_to = slot_counts_;
+  args.rows_from = legs_.back().rows_in;
+  args.pairs_from = legs_.back().pairs_in;
+  args.pairs_to = legs_.back().slot_counts;
   args.rows = &recv_rows_;
   args.pairs = &recv_pairs_;
   args.sums = &sums_;  // empty where it is not needed
@@ -265,11 +266,14 @@ void MoeLayers::experts(int layer) {
 
 void MoeLayers::combine(int layer) {
   device_.enter("combine", layer);
-  const RowExchange back{&results_, rows_in_, &returned_, rows_out_, row_bytes_};
-  device_.exchange(stream_, {&back, 1});
+  if (forwarding_) {
+    forwarding_->back(stream_, legs_.front(), legs_.back(), results_, returned_);
+  } else {
+    legs_.front().send_back(device_, stream_, results_, returned_, row_bytes_);
+  }
   CombineArgs args;
   args.tokens = range_.count;
-  args.rows = std::accumulate(rows_out_.begin(), rows_out_.end(), 0);
+  args.rows = legs_.front().rows_sent();
   args.returned = &returned_;
   args.row_token = &row_token_;
   args.shared = model_.shared > 0 ? &shared_sums_ : nullptr;

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,7 +12,10 @@
 #include "moe_layer/comm.hpp"
 #include "moe_layer/device.hpp"
 #include "moe_layer/expert_store.hpp"
+#include "moe_layer/forwarding.hpp"
+#include "moe_layer/leg.hpp"
 #include "moe_layer/routing.hpp"
+#include "moe_layer/topology.hpp"
 
 namespace gembench {
 
@@ -33,8 +38,9 @@ struct LayerReading {
   std::array<double, 4> device_time{kNotMeasured, kNotMeasured, kNotMeasured, kNotMeasured};
   std::int64_t tokens = 0;  ///< (token, expert) pairs computed here
   std::int64_t active_experts = 0;
-  std::int64_t bytes_sent = 0;      ///< dispatch payload to other ranks
-  std::int64_t metadata_bytes = 0;  ///< dispatch metadata to other ranks: counts and pairs
+  std::int64_t bytes_sent = 0;        ///< dispatch payload to other ranks
+  std::int64_t inter_node_bytes = 0;  ///< of it: to other nodes
+  std::int64_t metadata_bytes = 0;    ///< dispatch metadata to other ranks: counts and pairs
 };
 
 /// Sizes and choices that stay for a run.
@@ -47,6 +53,8 @@ struct LayerOptions {
   std::uint64_t seed = 0;
   int max_tokens = 0;  ///< local tokens of the largest step
   ReceiveLimits receive;
+  std::optional<Topology> topology;  ///< none: as MPI finds it
+  bool hierarchical = false;         ///< dispatch: a token crosses to a node once
 };
 
 /// The MoE layers of a model on this rank, run one after the other and read at every barrier.
@@ -80,7 +88,7 @@ class MoeLayers {
   [[nodiscard]] int tokens() const { return range_.count; }
   [[nodiscard]] TokenRange token_range() const { return range_; }
 
-  /// Dispatch payload rows sent since the last clear, [layer][destination].
+  /// Dispatch payload rows sent since the last clear, forwarded ones too, [layer][destination].
   [[nodiscard]] std::span<const std::int64_t> rows_to() const { return rows_to_; }
   void clear_rows_to() { rows_to_.assign(rows_to_.size(), 0); }
   [[nodiscard]] std::size_t row_bytes() const { return row_bytes_; }
@@ -102,6 +110,7 @@ class MoeLayers {
   void hold_back(double begin);
 
   const Comm& comm_;
+  Topology topology_;
   Device& device_;
   ModelShape model_;
   ExpertStore& store_;
@@ -121,10 +130,8 @@ class MoeLayers {
   Buffer send_rows_, send_pairs_, row_token_, recv_rows_, recv_pairs_;
   Buffer sums_, results_, slot_tokens_, returned_, shared_sums_;
   std::vector<float> input_;
-  // [rank][2 + slot] rows, pairs, pairs of every slot; then the same split for the exchanges.
-  std::vector<std::int32_t> send_counts_, recv_counts_;
-  std::vector<std::int32_t> rows_out_, rows_in_, pairs_out_, pairs_in_;
-  std::vector<std::int32_t> slot_counts_;  // [slot] pairs, as the senders counted them
+  std::unique_ptr<Forwarding> forwarding_;  // hierarchical dispatch only
+  std::vector<Leg> legs_;  // in the order of dispatch: one, or to the nodes and within them
   std::vector<std::int64_t> rows_to_;
 };
 

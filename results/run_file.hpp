@@ -32,10 +32,11 @@ enum class TimeField : std::size_t {
 };
 /// Counts per (placement, step, layer, rank). -1 = not measured.
 enum class CountField : std::size_t {
-  tokens,          ///< (token, expert) pairs computed on the rank
-  active_experts,  ///< experts of the rank with at least one token
-  bytes_sent,      ///< payload bytes sent to other ranks in dispatch
-  metadata_bytes,  ///< routing metadata sent to other ranks in dispatch
+  tokens,            ///< (token, expert) pairs computed on the rank
+  active_experts,    ///< experts of the rank with at least one token
+  bytes_sent,        ///< payload bytes sent to other ranks in dispatch
+  metadata_bytes,    ///< routing metadata sent to other ranks in dispatch
+  inter_node_bytes,  ///< of bytes_sent: to other nodes; since 2.2.0
   count
 };
 /// Times by the GPUs' own events, of the same cells. NaN = not measured.
@@ -62,6 +63,18 @@ struct RunModel {
   int hidden = 0;
   int ffn = 0;
   int row_bytes = 0;  ///< payload of one token to one rank
+};
+
+/// Where a rank ran. -1 = not told (files before 2.2.0).
+struct NodePlace {
+  int node = -1;  ///< nodes are numbered in the order of their first ranks
+  int local_rank = -1;
+};
+
+/// What to add to a rank's start_time to read rank 0's clock, and its largest error. Seconds.
+struct ClockReading {
+  double offset = std::numeric_limits<double>::quiet_NaN();
+  double error = std::numeric_limits<double>::quiet_NaN();
 };
 
 /// What a rank's GPU said of itself. NaN or -1 = it did not say.
@@ -105,6 +118,7 @@ struct RunInfo {
   std::map<std::string, std::string> facts;  ///< other root attributes: program, device, ..
   /// /environment: per-rank strings by name ("host", "cpus", "device_name"), each of size ranks.
   std::map<std::string, std::vector<std::string>> rank_facts;
+  std::vector<NodePlace> topology;     ///< [rank]; empty: not told
   std::vector<GpuReading> gpu_before;  ///< [rank], before the first step; empty: no GPUs
 };
 
@@ -148,6 +162,8 @@ struct RunEnd {
   std::vector<std::int64_t> bytes_pair;  ///< [placement][layer][src][dst] dispatch payload, bytes
   CheckRecord check;
   std::vector<double> profile_after;  ///< [rank][knot] s, the profile taken again; or empty
+  /// [rank] before the first and after the last step since the run's last start; empty: not told.
+  std::vector<ClockReading> clocks_before, clocks_after;
   std::vector<GpuReading> gpu_after;  ///< [rank], after the last step; empty: no GPUs
   /// Wall-clock seconds of rank 0 by part of the run: "profile", "plan", "measure", "write", ..
   std::map<std::string, double> seconds;

@@ -41,11 +41,21 @@ RunShape read_shape(const File& file) {
   return shape;
 }
 
+/// Whether a count is in the file: the first ones must be.
+bool is_there(const File& file, const Variable& count) {
+  const auto first = schema::kCounts.begin() + schema::kFirstCounts;
+  return std::find_if(schema::kCounts.begin(), first,
+                      [&](const Variable& one) { return one.name == count.name; }) != first ||
+         file.has(count.name);
+}
+
 void expect_measured(const File& file, const RunShape& shape) {
   const auto placements = extent(shape.placements), steps = extent(shape.steps),
              layers = extent(shape.layers), ranks = extent(shape.ranks);
   for (const auto& field : schema::kTimes) file.expect(field, {placements, steps, layers, ranks});
-  for (const auto& field : schema::kCounts) file.expect(field, {placements, steps, layers, ranks});
+  for (const auto& field : schema::kCounts) {
+    if (is_there(file, field)) file.expect(field, {placements, steps, layers, ranks});
+  }
   for (const auto& field : schema::kGpuTimes) {  // since 2.2.0, and only of GPUs
     if (file.has(field.name)) file.expect(field, {placements, steps, layers, ranks});
   }
@@ -142,6 +152,32 @@ Profile read_profile_of(const File& file, const RunShape& shape) {
   return profile;
 }
 
+std::vector<NodePlace> read_topology(const File& file, const RunShape& shape) {
+  if (!file.has("topology")) return {};
+  const Extents ranks{extent(shape.ranks)};
+  const auto nodes = file.read<std::int32_t>(schema::kNode, ranks);
+  const auto local_ranks = file.read<std::int32_t>(schema::kLocalRank, ranks);
+  std::vector<NodePlace> places;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    if (nodes[i] < 0 || nodes[i] >= shape.ranks || local_ranks[i] < 0) {
+      file.refuse("its topology names an impossible node of rank " + std::to_string(i));
+    }
+    places.push_back({nodes[i], local_ranks[i]});
+  }
+  return places;
+}
+
+std::vector<ClockReading> read_clocks(const File& file, const RunShape& shape,
+                                      const Variable& offset, const Variable& error) {
+  if (!file.has("topology")) return {};
+  const Extents ranks{extent(shape.ranks)};
+  const auto offsets = file.read<double>(offset, ranks);
+  const auto errors = file.read<double>(error, ranks);
+  std::vector<ClockReading> clocks;
+  for (std::size_t i = 0; i < offsets.size(); ++i) clocks.push_back({offsets[i], errors[i]});
+  return clocks;
+}
+
 std::vector<GpuReading> read_gpus(const File& file, const RunShape& shape, bool after) {
   if (!file.has("gpu")) return {};
   const Extents ranks{extent(shape.ranks)};
@@ -174,6 +210,7 @@ RunInfo read_info(const File& file) {
       file.read<std::int32_t>(schema::kExpertTokens, {steps, layers, extent(shape.experts)});
   info.profile = read_profile_of(file, shape);
   info.slowdown = file.read<double>(schema::kSlowdown, {ranks});
+  info.topology = read_topology(file, shape);
   info.gpu_before = read_gpus(file, shape, false);
   if (!file.has("check")) file.refuse("it has no group check");
   info.check = file.get<std::string>("check", "mode");
@@ -215,6 +252,8 @@ RunEnd read_end(const File& file, const RunShape& shape) {
       end.profile_after.clear();
     }
   }
+  end.clocks_before = read_clocks(file, shape, schema::kOffsetBefore, schema::kErrorBefore);
+  end.clocks_after = read_clocks(file, shape, schema::kOffsetAfter, schema::kErrorAfter);
   end.gpu_after = read_gpus(file, shape, true);
   if (!file.has("timing")) file.refuse("it has no group timing");
   for (const auto& part : file.attributes("timing")) {
@@ -245,6 +284,12 @@ struct RunReader::State {
   std::vector<TurnNotes> notes;
   RunEnd end;
 };
+
+std::string read_run_config(const std::filesystem::path& path) {
+  const File file = File::open(path);
+  file.expect_schema(kRunSchema, kRunSchemaVersion);
+  return file.get<std::string>("/", "config");
+}
 
 RunReader::RunReader(const std::filesystem::path& path) : state_(std::make_unique<State>(path)) {}
 RunReader::~RunReader() = default;
@@ -314,7 +359,11 @@ Block RunReader::read(int placement, int first_step, int steps) const {
     read(schema::kTimes[i], block.time[i], {1, size, layers, ranks});
   }
   for (std::size_t i = 0; i < kCountFields; ++i) {
-    read(schema::kCounts[i], block.count[i], {1, size, layers, ranks});
+    if (is_there(state_->file, schema::kCounts[i])) {
+      read(schema::kCounts[i], block.count[i], {1, size, layers, ranks});
+    } else {
+      block.count[i].assign(size * layers * ranks, -1);
+    }
   }
   for (std::size_t i = 0; i < kGpuTimeFields; ++i) {
     if (!state_->file.has(schema::kGpuTimes[i].name)) continue;

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "results/run_file.hpp"
 
@@ -36,5 +37,8 @@ class RunReader {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Only the options of a run, JSON; of any results.h5 whose `config` can be read.
+[[nodiscard]] std::string read_run_config(const std::filesystem::path& path);
 
 }  // namespace gembench

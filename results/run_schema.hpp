@@ -51,7 +51,10 @@ inline constexpr std::array<Variable, kCountFields> kCounts{
     measured("tokens", Type::int32, "1", "(token, expert) pairs computed on the rank"),
     measured("active_experts", Type::int32, "1", "experts of the rank with at least one token"),
     measured("bytes_sent", Type::int64, "byte", "dispatch payload sent to other ranks"),
-    measured("metadata_bytes", Type::int64, "byte", "routing metadata sent to other ranks")};
+    measured("metadata_bytes", Type::int64, "byte", "routing metadata sent to other ranks"),
+    measured("inter_node_bytes", Type::int64, "byte", "of bytes_sent: to other nodes")};
+/// Those that a file before 2.2.0 lacks come behind these.
+inline constexpr std::size_t kFirstCounts = 4;
 
 inline constexpr Variable kStepTime{
     "step_time", Type::float32, Layout::whole, Cells::unmeasured, {"placement", "step", "rank"},
@@ -127,6 +130,24 @@ inline constexpr Variable kProfileOverhead =
     per_rank("profile_overhead", "s", "time per layer that no placement changes");
 inline constexpr Variable kProfileSlowdown =
     per_rank("profile_slowdown", "1", "emulated stretch contained in the profile");
+
+constexpr Variable place_of_rank(std::string_view name, std::string_view meaning) {
+  return {name, Type::int32, Layout::whole, Cells::complete, {"rank"}, "1", meaning};
+}
+inline constexpr Variable kNode = place_of_rank("topology/node", "node of the rank");
+inline constexpr Variable kLocalRank =
+    place_of_rank("topology/local_rank", "number of the rank on its node");
+constexpr Variable of_clock(std::string_view name, std::string_view meaning) {
+  return {name, Type::float64, Layout::whole, Cells::unmeasured, {"rank"}, "s", meaning};
+}
+inline constexpr Variable kOffsetBefore =
+    of_clock("topology/clock_offset_before", "added to start_time it is on rank 0's clock");
+inline constexpr Variable kErrorBefore =
+    of_clock("topology/clock_error_before", "largest error of clock_offset_before");
+inline constexpr Variable kOffsetAfter =
+    of_clock("topology/clock_offset_after", "clock_offset_before estimated again after the run");
+inline constexpr Variable kErrorAfter =
+    of_clock("topology/clock_error_after", "largest error of clock_offset_after");
 
 constexpr Variable fact_of_rank(std::string_view name) {
   return {name, Type::text, Layout::whole, Cells::complete, {"rank"}, "", "fact about the rank"};

@@ -117,6 +117,34 @@ void put_gpus(File& file, const std::vector<GpuReading>& readings, bool after) {
   put(file, after ? schema::kThrottleAfter : schema::kThrottleBefore, reasons);
 }
 
+/// Where ranks ran, and room for their clocks.
+void add_topology(File& file, const std::vector<NodePlace>& places) {
+  std::vector<std::int32_t> nodes, local_ranks;
+  for (const NodePlace& place : places) {
+    nodes.push_back(place.node);
+    local_ranks.push_back(place.local_rank);
+  }
+  const Extents ranks{places.size()};
+  file.make_group("topology");
+  add(file, schema::kNode, ranks, nodes);
+  add(file, schema::kLocalRank, ranks, local_ranks);
+  for (const Variable* clock : {&schema::kOffsetBefore, &schema::kErrorBefore,
+                                &schema::kOffsetAfter, &schema::kErrorAfter}) {
+    file.make(*clock, ranks);
+  }
+}
+
+void put_clocks(File& file, const std::vector<ClockReading>& clocks, const Variable& offset,
+                const Variable& error) {
+  std::vector<double> offsets, errors;
+  for (const ClockReading& clock : clocks) {
+    offsets.push_back(clock.offset);
+    errors.push_back(clock.error);
+  }
+  put(file, offset, offsets);
+  put(file, error, errors);
+}
+
 void add_model(File& file, const RunModel& model) {
   file.make_group("model");
   for (const auto& [name, member] : schema::kModel) {
@@ -164,6 +192,7 @@ struct RunWriter::State {
   std::optional<RunShape> shape;
   std::vector<Turn> turns;
   std::uint64_t knots = 0;  ///< of the profile; 0 = none
+  bool topology = false;    ///< the file says where ranks are
   bool gpus = false;        ///< the file has room for what they say
   CheckRecord check;        ///< as it stands in the file before finish()
 };
@@ -268,6 +297,10 @@ void RunWriter::lay_out(const RunInfo& info) {
     add_gpus(file, {placements, steps, layers, ranks});
     put_gpus(file, info.gpu_before, false);
   }
+  if (!info.topology.empty()) {
+    require_size(info.topology, {ranks}, "topology");
+    add_topology(file, info.topology);
+  }
   file.make_group("environment");
   file.make_group("check");
   state_->check.mode = info.check;
@@ -285,6 +318,7 @@ void RunWriter::lay_out(const RunInfo& info) {
   state_->shape = shape;
   state_->turns = info.turns;
   state_->knots = info.profile.knots.size();
+  state_->topology = !info.topology.empty();
   state_->gpus = !info.gpu_before.empty();
 }
 
@@ -348,6 +382,13 @@ void RunWriter::finish(const RunEnd& end) {
     put(file, schema::kProfileAfter, end.profile_after);
   }
 
+  if (!end.clocks_before.empty()) {
+    const Extents places{state_->topology ? extent(shape.ranks) : 0};
+    require_size(end.clocks_before, places, "clocks_before");
+    require_size(end.clocks_after, places, "clocks_after");
+    put_clocks(file, end.clocks_before, schema::kOffsetBefore, schema::kErrorBefore);
+    put_clocks(file, end.clocks_after, schema::kOffsetAfter, schema::kErrorAfter);
+  }
   if (!end.gpu_after.empty()) {
     require_size(end.gpu_after, {state_->gpus ? extent(shape.ranks) : 0}, "gpu_after");
     put_gpus(file, end.gpu_after, true);

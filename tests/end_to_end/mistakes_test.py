@@ -24,15 +24,6 @@ CPU = pathlib.Path("/proc/cpuinfo").read_text()
 
 
 class MistakesTest(CliTest):
-    def one_sentence(self, done, code, said):
-        """The run ended with this code, and one line of ours says this."""
-        what = f"{done.args}:\n{done.stdout}{done.stderr}"
-        self.assertEqual(done.returncode, code, what)
-        # mpirun adds lines of its own; ours begin with the program's name.
-        ours = [line for line in done.stderr.splitlines() if line.startswith("gembench: ")]
-        self.assertEqual(len(ours), 1, what)
-        self.assertIn(said, ours[0], what)
-
     def refused(self, code, said, *words, ranks):
         self.one_sentence(self.gembench(*words, ranks=ranks, timeout=60), code, said)
 

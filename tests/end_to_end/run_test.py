@@ -142,6 +142,52 @@ class MainJob(CliTest):
             self.assertEqual(sent[1], 0)
             self.assertGreater(sent[2], 3 * sent[3])
 
+    def test_a_run_is_replayed_from_its_file(self):
+        self.good("run", *SMALL, "--variability", "high", "-o", "a.h5", ranks=4)
+        # The gate too: what it chose is no option, so it must choose alike.
+        self.good("run", *SMALL, "--routing", "gate", "-o", "gate.h5", ranks=2)
+        for name, ranks in (("a.h5", 4), ("gate.h5", 2)):
+            self.good("run", "--config-from", name, "-o", "b.h5", "--overwrite", ranks=ranks)
+            with h5py.File(self.folder / name) as a, h5py.File(self.folder / "b.h5") as b:
+                for same in ("slots", "expert_tokens", "order", "block", "tokens", "bytes_pair",
+                             "slowdown"):
+                    self.assertTrue((a[same][...] == b[same][...]).all(), same)
+                self.assertEqual(b.attrs["replayed_from"], name)
+                self.assertEqual(a.attrs["config"], b.attrs["config"])
+
+    def test_what_cannot_be_replayed_is_refused(self):
+        self.good("run", *SMALL, "-o", "a.h5", ranks=2)
+        for words, ranks, said in (
+                (["--seed", "9"], 2, "cannot make the loads of that run again"),
+                (["--placements", "linear"], 2, "leave out --placements"),
+                ([], 1, "replays a run of 2 ranks and here are 1")):
+            replayed = self.gembench("run", "-q", "--config-from", "a.h5", *words, "-o", "b.h5",
+                                     ranks=ranks)
+            self.one_sentence(replayed, 2, said)
+        missing = self.gembench("run", "--config-from", "none.h5", "-o", "b.h5")
+        self.one_sentence(missing, 2, "none.h5")
+
+    def test_hierarchical_dispatch_crosses_to_a_node_once(self):
+        def crossing(kind):
+            out = self.good("run", *SMALL, "--check", "all", "--dispatch", kind,
+                            "--ranks-per-node", "2", "-o", f"{kind}.h5", ranks=4)
+            self.assertEqual(out.splitlines()[-1], "# check: PASS")
+            self.assertIn("4 ranks on 2 nodes (as stated)", out)
+            with h5py.File(self.folder / f"{kind}.h5") as f:
+                self.assertEqual(list(f["topology/node"]), [0, 0, 1, 1])
+                self.assertEqual(list(f["topology/local_rank"]), [0, 1, 0, 1])
+                pairs = f["bytes_pair"][...]
+                nodes = f["inter_node_bytes"][...].sum(axis=(1, 2, 3))
+                self.assertTrue((pairs[:, :, :2, 2:].sum(axis=(1, 2, 3))
+                                 + pairs[:, :, 2:, :2].sum(axis=(1, 2, 3)) == nodes).all())
+                self.assertTrue((abs(f["topology/clock_offset_after"][...]
+                                     - f["topology/clock_offset_before"][...])
+                                 <= f["topology/clock_error_after"][...]
+                                 + f["topology/clock_error_before"][...]).all(),
+                                "both nodes read one clock")
+                return nodes
+        self.assertTrue((crossing("hierarchical") < crossing("flat")).all())
+
     def test_a_sweep_over_tokens_is_a_run_each_and_one_table(self):
         words = [word for word in SMALL if word not in ("--tokens", "128")]
         out = self.good("run", *words, "--placements", "linear,gem", "--tokens", "32:128:x2", "-o",

@@ -45,6 +45,15 @@ class CliTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout
 
+    def one_sentence(self, done, code, said):
+        """The run ended with this code, and one line of ours says this."""
+        what = f"{done.args}:\n{done.stdout}{done.stderr}"
+        self.assertEqual(done.returncode, code, what)
+        # mpirun adds lines of its own; ours begin with the program's name.
+        ours = [line for line in done.stderr.splitlines() if line.startswith("gembench: ")]
+        self.assertEqual(len(ours), 1, what)
+        self.assertIn(said, ours[0], what)
+
 
 def main():
     """Runs the tests; 77 tells CTest that all were skipped."""

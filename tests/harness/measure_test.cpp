@@ -75,9 +75,11 @@ TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_
   EXPECT_EQ(end.check.message.find("linear step 0 layer 0 token "), 0U) << end.check.message;
 }
 
-TEST(Measure, what_an_earlier_run_has_finished_is_not_run_again_but_counted) {
+void finished_turns_are_not_run_again_but_counted(const char* dispatch, int ranks_per_node) {
   const Comm comm = Comm::world();
-  const Options options = small_run();
+  Options options = small_run();
+  options.dispatch = dispatch;
+  options.ranks_per_node = ranks_per_node;
   Session session(comm, options);
   const std::vector<Placement> placements{session.linear, session.linear};
   const auto schedule = make_schedule(options.steps, options.block, 2, options.seed);
@@ -115,6 +117,46 @@ TEST(Measure, what_an_earlier_run_has_finished_is_not_run_again_but_counted) {
   end = measure(session, placements, schedule, finished, [](const Block&) {});
   EXPECT_FALSE(end.check.passed);
   EXPECT_NE(end.check.message, "");
+}
+
+TEST(Measure, what_an_earlier_run_has_finished_is_not_run_again_but_counted) {
+  finished_turns_are_not_run_again_but_counted("flat", 1);
+  finished_turns_are_not_run_again_but_counted("hierarchical", 2);
+  finished_turns_are_not_run_again_but_counted("hierarchical", 3);
+}
+
+TEST(Measure, starts_on_all_ranks_lie_together_on_the_clock_of_rank_0) {
+  const Comm comm = Comm::world();
+  Options options = small_run();
+  options.clock = "wall";
+  options.ranks_per_node = 1;  // so that clocks are asked for
+  options.placements = {"linear"};
+  Session session(comm, options);
+  std::vector<Block> kept;
+  const RunEnd end = measure(session, {session.linear},
+                             make_schedule(options.steps, options.block, 1, options.seed), {},
+                             [&](const Block& block) { kept.push_back(block); });
+  if (comm.rank() != 0) return;
+  for (const auto* clocks : {&end.clocks_before, &end.clocks_after}) {
+    ASSERT_EQ(clocks->size(), static_cast<std::size_t>(comm.size()));
+    // All ranks left the barrier before the epoch within the time of a scheduler's turn.
+    for (const ClockReading& clock : *clocks) EXPECT_LT(std::abs(clock.offset), 1 + clock.error);
+    EXPECT_EQ(clocks->front().offset, 0);
+  }
+  // Every rank starts a layer after all have ended the one before: t0 plus the layer's own parts.
+  const auto& start = kept[0].time[static_cast<std::size_t>(TimeField::start_time)];
+  const auto& length = kept[0].time[static_cast<std::size_t>(TimeField::layer_time)];
+  const auto ranks = static_cast<std::size_t>(comm.size());
+  for (std::size_t first = 0; first + 2 * ranks <= start.size(); first += ranks) {
+    for (std::size_t a = 0; a < ranks; ++a) {
+      for (std::size_t b = 0; b < ranks; ++b) {
+        const ClockReading &of_a = end.clocks_before[a], &of_b = end.clocks_before[b];
+        const double ended = start[first + a] + length[first + a] + of_a.offset;
+        const double begun = start[first + ranks + b] + of_b.offset;
+        EXPECT_LE(ended, begun + of_a.error + of_b.error + 1e-6) << "barrier broken by the clocks";
+      }
+    }
+  }
 }
 
 TEST(Measure, tokens_are_split_as_asked) {

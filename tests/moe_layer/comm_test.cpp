@@ -81,5 +81,10 @@ TEST(Comm, reduces_over_all_ranks) {
   EXPECT_LT(comm.node_rank(), comm.node_size());
 }
 
+TEST(Comm, ranks_of_one_machine_are_one_node) {
+  const Comm comm = Comm::world();
+  EXPECT_EQ(comm.node_of(), std::vector<int>(static_cast<std::size_t>(comm.size()), 0));
+}
+
 }  // namespace
 }  // namespace gembench

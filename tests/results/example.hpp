@@ -83,6 +83,12 @@ inline std::vector<GpuReading> gpus(int ranks, Random& random) {
   return readings;
 }
 
+inline std::vector<ClockReading> clocks(int ranks, Random& random) {
+  std::vector<ClockReading> readings(product({ranks}));
+  for (auto& reading : readings) reading = {random.uniform() - 0.5, random.uniform() * 1e-6};
+  return readings;
+}
+
 /// All placements side by side in blocks of steps, the last of them shorter.
 inline std::vector<Turn> turns(const RunShape& shape, int block_steps) {
   std::vector<Turn> turns;
@@ -124,6 +130,7 @@ inline RunInfo info(const RunShape& shape, std::uint64_t seed, int block_steps =
       counts<std::int32_t>(random, product({shape.steps, shape.layers, shape.experts}), 1 << 30);
   info.profile = profile(shape.ranks, random);
   info.slowdown = reals(random, product({shape.ranks}));
+  for (int rank = 0; rank < shape.ranks; ++rank) info.topology.push_back({rank / 2, rank % 2});
   info.gpu_before = gpus(shape.ranks, random);
   info.clock = "cpu-time";
   info.config = R"({"steps": 40, "note": "ä ∑"})" + std::string(100'000, ' ');  // > 64 KiB
@@ -183,6 +190,8 @@ inline RunEnd end(const RunShape& shape, std::uint64_t seed) {
       random, product({shape.placements, shape.layers, shape.ranks, shape.ranks}), 1ULL << 60);
   end.check = {"last", 4096, 1e-6, 1e-3, false, "layer 3, token 17: error 0.5"};
   end.profile_after = reals(random, product({shape.ranks, 4}));
+  end.clocks_before = clocks(shape.ranks, random);
+  end.clocks_after = clocks(shape.ranks, random);
   end.gpu_after = gpus(shape.ranks, random);
   end.seconds = {{"profile", 1.5}, {"plan", 3e-9}, {"measure", 1e6}, {"write", 0}, {"total", 2e6}};
   return end;

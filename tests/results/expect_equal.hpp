@@ -102,7 +102,20 @@ inline void expect_equal(const RunInfo& a, const RunInfo& b) {
   EXPECT_EQ(a.seed, b.seed);
   EXPECT_EQ(a.facts, b.facts);
   EXPECT_EQ(a.rank_facts, b.rank_facts);
+  ASSERT_EQ(a.topology.size(), b.topology.size());
+  for (std::size_t i = 0; i < a.topology.size(); ++i) {
+    EXPECT_EQ(a.topology[i].node, b.topology[i].node);
+    EXPECT_EQ(a.topology[i].local_rank, b.topology[i].local_rank);
+  }
   expect_equal(a.gpu_before, b.gpu_before);
+}
+
+inline void expect_equal(const std::vector<ClockReading>& a, const std::vector<ClockReading>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].offset, b[i].offset);
+    EXPECT_EQ(a[i].error, b[i].error);
+  }
 }
 
 inline void expect_equal(const RunEnd& a, const RunEnd& b) {
@@ -114,6 +127,8 @@ inline void expect_equal(const RunEnd& a, const RunEnd& b) {
   EXPECT_EQ(a.check.passed, b.check.passed);
   EXPECT_EQ(a.check.message, b.check.message);
   EXPECT_EQ(a.profile_after, b.profile_after);
+  expect_equal(a.clocks_before, b.clocks_before);
+  expect_equal(a.clocks_after, b.clocks_after);
   expect_equal(a.gpu_after, b.gpu_after);
   EXPECT_EQ(a.seconds, b.seconds);
 }

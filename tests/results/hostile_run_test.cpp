@@ -1,4 +1,5 @@
 // results.h5 with parts that are missing, of another type or dishonest.
+#include "expect_equal.hpp"
 #include "hostile.hpp"
 
 namespace gembench {
@@ -45,6 +46,11 @@ const Attack kAttacks[] = {
      },
      "unusual"},
     {"unknown expert", 0, [](hid_t f) { fill<std::int32_t>(f, "slots", H5T_NATIVE_INT32, 9); }, ""},
+    {"unknown node", 0,
+     [](hid_t f) { fill<std::int32_t>(f, "topology/node", H5T_NATIVE_INT32, 4); },
+     "impossible node"},
+    {"no node", 0, [](hid_t f) { H5Ldelete(f, "topology/node", H5P_DEFAULT); },
+     "no dataset topology/node"},
     {"NaN profile", 0, [](hid_t f) { fill<double>(f, "profile_latency", H5T_NATIVE_DOUBLE, NAN); },
      ""},
 };
@@ -205,6 +211,32 @@ TEST(HostileRun, TurnsThatOverlapAreRead) {
   EXPECT_NO_THROW(kind.read(folder / "f.h5"));
   const RunReader reader(folder / "f.h5");
   EXPECT_FALSE(reader.measured(0));  // the steps are of another block
+}
+
+TEST(RunFile, AFileOfAnEarlierMinorVersionLacksWhatCameLater) {
+  const example::Folder folder;
+  const RunShape shape{
+      .placements = 2, .steps = 9, .layers = 2, .ranks = 4, .experts = 8, .slots = 3};
+  const auto info = example::info(shape, 1);
+  {
+    RunWriter writer(folder / "r.h5", false);
+    writer.describe(info);
+    for (int turn = 0; turn < info.shape.turns; ++turn) writer.write(example::block(info, turn));
+    writer.finish(example::end(info.shape, 2));
+  }
+  const hid_t file = H5Fopen((folder / "r.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+  H5Ldelete(file, "inter_node_bytes", H5P_DEFAULT);
+  H5Ldelete(file, "topology", H5P_DEFAULT);
+  H5Fclose(file);
+
+  const RunReader reader(folder / "r.h5");
+  EXPECT_TRUE(reader.info().topology.empty());
+  EXPECT_TRUE(reader.end().clocks_before.empty());
+  const auto block = reader.read_turn(0);
+  auto expected = example::block(info, 0);
+  auto& later = expected.count[static_cast<std::size_t>(CountField::inter_node_bytes)];
+  later.assign(later.size(), -1);
+  example::expect_equal(block, expected);
 }
 
 }  // namespace
