@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "results/output_file.hpp"
+#include "results/run_gpus.hpp"
 #include "results/run_reader.hpp"
 #include "results/run_schema.hpp"
 
@@ -90,31 +91,6 @@ void add_turns(File& file, const RunInfo& info) {
   add(file, schema::kTurnSteps, turns, steps);
   add(file, schema::kTurnBlock, turns, block);
   for (const Variable* note : schema::kTurnNotes) file.make(*note, turns);
-}
-
-/// Room for what the GPUs say before and after the run.
-void add_gpus(File& file, const Extents& cells) {
-  const auto ranks = cells.back();
-  file.make_group("gpu");
-  for (const auto& field : schema::kGpuTimes) file.make(field, cells);
-  for (const auto& number : schema::kGpuNumbers) {
-    file.make(number.before, {ranks});
-    file.make(number.after, {ranks});
-  }
-  file.make(schema::kThrottleBefore, {ranks});
-  file.make(schema::kThrottleAfter, {ranks});
-}
-
-void put_gpus(File& file, const std::vector<GpuReading>& readings, bool after) {
-  std::vector<double> values(readings.size());
-  for (const auto& number : schema::kGpuNumbers) {
-    std::transform(readings.begin(), readings.end(), values.begin(),
-                   [&](const GpuReading& reading) { return reading.*number.member; });
-    put(file, after ? number.after : number.before, values);
-  }
-  std::vector<std::int64_t> reasons;
-  for (const GpuReading& reading : readings) reasons.push_back(reading.throttle_reasons);
-  put(file, after ? schema::kThrottleAfter : schema::kThrottleBefore, reasons);
 }
 
 /// Where ranks ran, and room for their clocks.
