@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "moe_layer/cuda/gpu.hpp"
 #include "moe_layer/cuda/memory.hpp"
 #include "support.hpp"
 
@@ -26,7 +27,10 @@ struct Line {
   Line& operator=(const Line&) = delete;
 
   Comm comm = Comm::world();
-  cuda::Whereabouts at{.rank = comm.rank(), .gpu = comm.rank(), .phase = "", .on_error = {}};
+  cuda::Whereabouts at{.rank = comm.rank(),
+                       .gpu = cuda::choose_gpu(comm.node_rank()).index,
+                       .phase = "",
+                       .on_error = {}};
   Transport transport;
   cudaStream_t stream = nullptr;
 };
