@@ -1,0 +1,87 @@
+# Sourced by the .sbatch scripts, which set $top: `launch WORDS ..` runs gembench on all of the job's
+# tasks and ends the script with its exit code. DRY_RUN=1 prints the command instead.
+# shellcheck shell=bash
+
+# shellcheck source=jobs/site.sh
+source "${GEMBENCH_SITE:-$top/jobs/site.sh}"
+for module in "${modules[@]}"; do module load "$module"; done
+program=${GEMBENCH:-$top/build/release/gembench}
+
+# What Open MPI and NCCL read. mpirun notices a node that died silently within half a minute instead
+# of eight, and gives ranks time to end in order; srun has no such settings (README.md).
+set_environment() {
+  if [[ -n $interfaces ]]; then
+    export OMPI_MCA_btl_tcp_if_include=$interfaces OMPI_MCA_oob_tcp_if_include=$interfaces
+    # NCCL takes names of interfaces only.
+    if [[ $interfaces != */* ]]; then export NCCL_SOCKET_IFNAME=$interfaces; fi
+  fi
+  export OMPI_MCA_oob_tcp_keepalive_time=10 OMPI_MCA_oob_tcp_keepalive_intvl=5
+  export OMPI_MCA_oob_tcp_keepalive_probes=3
+}
+
+# Sets `command`: the launcher's part of it.
+choose_launcher() {
+  case $launcher in
+    srun)
+      # One rank's end ends all; so does a rank that is still there long after the first has left.
+      command=(srun --mpi=pmix --kill-on-bad-exit=1 --wait=60)
+      if [[ $gpu_binding == one ]]; then command+=(--gpus-per-task=1); fi
+      # srun asks anew how many CPUs a task gets.
+      if [[ -n ${SLURM_CPUS_PER_TASK:-} ]]; then
+        command+=("--cpus-per-task=$SLURM_CPUS_PER_TASK")
+      fi
+      ;;
+    mpirun) command=(mpirun) ;;
+    *)
+      echo "launch.sh: launcher '$launcher' is neither srun nor mpirun: correct jobs/site.sh" >&2
+      exit 3
+      ;;
+  esac
+  command+=("${launcher_options[@]}")
+}
+
+# Slurm's TERM before the time limit reaches this script alone. gembench ends in order when a rank of
+# it gets TERM; srun and mpirun themselves would kill their ranks.
+pass_on() {
+  trap '' TERM
+  stopped=1
+  if [[ $launcher == srun ]]; then
+    scancel --signal=TERM "$SLURM_JOB_ID" || true  # to its steps
+  else
+    pkill -TERM -P "$child" -x "$(basename "$program" | cut -c -15)" || true
+  fi
+}
+
+launch() {
+  local command code=0 stopped=0 child
+  set_environment
+  choose_launcher
+  command+=("$program" "$@")
+  if [[ ${DRY_RUN:-0} == 1 ]]; then
+    printf '%q ' "${command[@]}"
+    echo
+    exit 0
+  fi
+  if [[ ! -x $program ]]; then
+    echo "launch.sh: $program is not built: build it (README.md), or set GEMBENCH" >&2
+    exit 3
+  fi
+  trap pass_on TERM
+  "${command[@]}" &
+  child=$!
+  wait "$child" || code=$?
+  if ((stopped)); then  # the signal ended `wait`, not the program
+    code=0
+    wait "$child" || code=$?
+  fi
+  if ((code != 0)); then
+    echo "launch.sh: gembench ended with exit code $code: what it finished is kept, and the same" \
+      "submitted again continues there" >&2
+  fi
+  if ((stopped && code != 0)) && [[ $requeue == yes ]]; then
+    # --resume wants the nodes whose speeds it has measured.
+    scontrol requeue "$SLURM_JOB_ID"
+    scontrol update JobId="$SLURM_JOB_ID" ReqNodeList="$SLURM_JOB_NODELIST"
+  fi
+  exit "$code"
+}
