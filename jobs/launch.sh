@@ -74,10 +74,13 @@ launch() {
     code=0
     wait "$child" || code=$?
   fi
-  if ((code != 0)); then
-    echo "launch.sh: gembench ended with exit code $code: what it finished is kept, and the same" \
-      "submitted again continues there" >&2
-  fi
+  case $code in
+    0 | 2 | 3 | 4) ;;  # done, or gembench has said what to do
+    *)
+      echo "launch.sh: gembench was cut off (exit code $code): what it finished is kept, and the" \
+        "same submitted again continues there" >&2
+      ;;
+  esac
   if ((stopped && code != 0)) && [[ $requeue == yes ]]; then
     # --resume wants the nodes whose speeds it has measured.
     scontrol requeue "$SLURM_JOB_ID"

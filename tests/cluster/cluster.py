@@ -45,8 +45,8 @@ GresTypes=gpu
 MpiDefault=none
 MailProg=/bin/true
 ReturnToService=2
+SchedulerParameters=sched_interval=1
 SlurmdTimeout=10
-KillWait=5
 """
 NODE = ("NodeName={name} NodeAddr={address} CPUs=4 CoresPerSocket=4 RealMemory=1000 "
         "Gres=gpu:4 State=UNKNOWN\n")
@@ -103,6 +103,12 @@ class Node:
     def connected(self):
         self.process.stdin.write("connected\n")
         self.process.stdin.flush()
+
+    def mount(self, *words):
+        """mount's words; seen by the node and its jobs only."""
+        command = ["umount", *words[1:]] if words[0] == "--unmount" else ["mount", *words]
+        subprocess.run(["nsenter", f"--target={self.first}", "--mount", *map(str, command)],
+                       check=True)
 
     def processes(self):
         """{id: name} of what runs on it but its first process and its daemons."""
@@ -182,6 +188,15 @@ class Cluster:
         node.run("ip", "link", "set", "eth0", "up")
         node.connected()
 
+    def repair(self):
+        """Nodes that died, cables that were cut and limits."""
+        for node in list(self.nodes):
+            if node.process.poll() is not None:
+                self.start_node(node.name)
+            self.cut(node.name, up=True)
+        self.limit(None)
+        self.wait_for_nodes()
+
     def wait_for_nodes(self):
         self.wait(lambda: self.call("sinfo", "-h", "-N", "-o", "%T").stdout.split()
                   == ["idle"] * len(self.names), "idle nodes")
@@ -204,14 +219,11 @@ class Cluster:
         """A node's cable: nothing arrives any more, and nobody is told."""
         self.head.run("ip", "link", "set", name, "up" if up else "down")
 
-    def limit(self, rate=None):
+    def limit(self, rate):
         """What every node sends, in tc's words ("100mbit"); None = no limit."""
+        qdisc = ["tbf", "rate", rate, "burst", "64kb", "latency", "500ms"] if rate else ["noqueue"]
         for node in self.nodes:
-            if rate is None:
-                node.run("tc", "qdisc", "del", "dev", "eth0", "root")
-            else:
-                node.run("tc", "qdisc", "replace", "dev", "eth0", "root", "tbf", "rate", rate,
-                         "burst", "64kb", "latency", "200ms")
+            node.run("tc", "qdisc", "replace", "dev", "eth0", "root", *qdisc)
 
     def down(self):
         for node in [*self.nodes, self.head]:

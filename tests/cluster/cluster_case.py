@@ -16,8 +16,11 @@ import support  # noqa: E402  pylint: disable=wrong-import-position
 from cluster import Cluster, missing  # noqa: E402  pylint: disable=wrong-import-position
 from stop_test import SAME, ranks_of, run_of  # noqa: E402  pylint: disable=wrong-import-position
 
-RUN = run_of(240)[1:-1]  # words after "run" and before the name of the output
+# Words after "run" and before the name of the output. On SLOW_LINK a step lasts 10 ms at least on
+# every machine, so that the first takes more than a second after its first block.
+RUN = run_of(64)[1:-1]
 LONG_RUN = run_of(40000)[1:-1]
+SLOW_LINK = "100mbit"
 ENVIRONMENT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
                # The program counts on a node having its CPUs for itself; here two share them.
                "OMPI_MCA_mpi_yield_when_idle": "1", "GEMBENCH": support.PROGRAM,
@@ -36,6 +39,7 @@ class ClusterCase(support.CliTest):
     def setUpClass(cls):
         cls.cluster = Cluster()
         cls.addClassCleanup(cls.cluster.down)
+        cls.made = {}
 
     def setUp(self):
         super().setUp()
@@ -45,7 +49,7 @@ class ClusterCase(support.CliTest):
     def tearDown(self):
         # What is still there is ended, so that the next test is not disturbed.
         self.cluster.call("scancel", "--full", "--signal=KILL", "--user=root")
-        self.cluster.wait_for_nodes()
+        self.cluster.repair()
         self.assertEqual(self.left(), [])
 
     def left(self, seconds=5):
@@ -109,11 +113,18 @@ class ClusterCase(support.CliTest):
         self.assertEqual((state, code), ("COMPLETED", 0), self.printed())
         return self.printed()
 
-    def profile(self):
-        """So that every run of the test plans the same."""
-        self.completes(self.submit("profile.sbatch", *support.SMALL[:8], "--profile-seconds", "0",
-                                   "-q", "-o", "p.h5"))
-        (self.folder / "out.txt").unlink()
+    def reference(self):
+        """Here p.h5, so that every run plans the same, and whole.h5, a RUN with it that nobody
+        disturbed. Made once a class."""
+        if not self.made:
+            self.completes(self.submit("profile.sbatch", *support.SMALL[:8], "--profile-seconds",
+                                       "0", "-q", "-o", "p.h5"))
+            self.completes(self.submit("run.sbatch", *RUN, "-o", "whole.h5"))
+            (self.folder / "out.txt").unlink()
+            for name in ("p.h5", "whole.h5"):
+                self.made[name] = (self.folder / name).read_bytes()
+        for name, content in self.made.items():
+            (self.folder / name).write_bytes(content)
 
     def wait_for_a_block(self, name="a.h5"):
         """Until a run has finished something."""
@@ -130,27 +141,24 @@ class ClusterCase(support.CliTest):
         """Process ids of the ranks on a node."""
         return sorted(process for process, name in node.processes().items() if name == "gembench")
 
-    def kill(self, process):
-        os.kill(process, signal.SIGKILL)
-
     def is_readable(self):
         """An unfinished file can be compared."""
         done = self.gembench("compare", "a.h5.partial")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.splitlines()[-1], "# check: INCOMPLETE")
 
-    def resumes_to(self, whole, *words):
-        """The same job again completes a.h5, which then differs from `whole` in times only."""
+    def resumes(self, *words):
+        """The same job again completes a.h5, which then differs from whole.h5 in times only."""
         (self.folder / "out.txt").unlink(missing_ok=True)
-        out = self.completes(self.submit("run.sbatch", *words, "-o", "a.h5"))
+        out = self.completes(self.submit("run.sbatch", *RUN, *words, "-o", "a.h5"))
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
         self.assertIn("# resumed last at", out)
-        self.is_equal_to(whole)
+        self.is_whole()
 
-    def is_equal_to(self, whole):
-        with h5py.File(self.folder / "a.h5") as file, h5py.File(self.folder / whole) as other:
+    def is_whole(self):
+        with h5py.File(self.folder / "a.h5") as file, h5py.File(self.folder / "whole.h5") as whole:
             for name in SAME:
-                numpy.testing.assert_array_equal(file[name][()], other[name][()], name)
+                numpy.testing.assert_array_equal(file[name][()], whole[name][()], name)
             self.assertTrue(numpy.isfinite(file["step_time"][()]).all())
 
 

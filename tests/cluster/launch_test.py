@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """The job scripts on two nodes: launchers, GPUs, sweeps, the end before a time limit."""
 
+import os
+import signal
+
 import h5py
 import numpy
 
-from cluster_case import LONG_RUN, RUN, ClusterCase, main
+from cluster_case import LONG_RUN, RUN, SLOW_LINK, ClusterCase, main
 from support import PROGRAM, SMALL, TOP
 
 QUICK = [*SMALL, "--placements", "linear,gem"]
@@ -75,17 +78,18 @@ class Launch(ClusterCase):
                                     for node in (0, 1) for local in (0, 1)), launcher)
 
     def test_a_sweep_skips_what_is_done_and_continues_what_is_not(self):
-        self.profile()
+        self.reference()
         (self.folder / "sweep.csv").write_text(
             "output;placements;seed\ndone.h5;linear;1\na.h5;linear,gem;1\nnew.h5;linear;2\n")
         words = [word for word in RUN if word not in ("--placements", "linear,gem")]
         self.completes(self.submit("run.sbatch", *words, "--placements", "linear", "--seed", "1",
                                    "-o", "done.h5"))
-        self.completes(self.submit("run.sbatch", *RUN, "--seed", "1", "-o", "whole.h5"))
+        self.cluster.limit(SLOW_LINK)
         cut_off = self.submit("run.sbatch", *RUN, "--seed", "1", "-o", "a.h5")
         self.wait_for_a_block()
-        self.kill(self.ranks_on(self.cluster.nodes[1])[0])
+        os.kill(self.ranks_on(self.cluster.nodes[1])[0], signal.SIGKILL)
         self.ended(cut_off)
+        self.cluster.limit(None)
         before = (self.folder / "done.h5").read_bytes()
 
         job = self.submit("sweep.sbatch", "sweep.csv", *words, options=["--output=%a.txt"])
@@ -96,10 +100,10 @@ class Launch(ClusterCase):
             self.assertEqual(out.splitlines()[-1], "# check: PASS")
             self.assertEqual("# resumed last at" in out, row == 2, out)
         self.assertEqual((self.folder / "done.h5").read_bytes(), before)
-        self.is_equal_to("whole.h5")
+        self.is_whole()
 
     def test_term_before_the_time_limit(self):
-        self.profile()
+        self.reference()
         for launcher in ("srun", "mpirun"):
             self.site(launcher=launcher)
             job = self.submit("run.sbatch", *LONG_RUN, "-o", f"{launcher}.h5")
@@ -111,20 +115,6 @@ class Launch(ClusterCase):
             self.assertLess(seconds, 10)
             self.assertEqual(self.printed().count("gembench: ended by SIGTERM"), 1, self.printed())
             (self.folder / "out.txt").unlink()
-
-    def test_a_job_is_queued_again_where_the_site_wants_it(self):
-        self.profile()
-        self.completes(self.submit("run.sbatch", *RUN, "-o", "whole.h5"))
-        self.site(requeue="yes")
-        job = self.submit("run.sbatch", *RUN, "-o", "a.h5", options=["--requeue"])
-        self.wait_for_a_block()
-        self.cluster.call("scancel", "--batch", "--signal=TERM", job)
-        self.cluster.wait(lambda: self.state(job)[0] == "PENDING", "job queued again")
-        self.cluster.wait(lambda: not self.left(0), "end of the first run")
-        # Slurm would wait two minutes.
-        self.cluster.call("scontrol", "update", f"JobId={job}", "StartTime=now")
-        self.assertIn("# resumed last at", self.completes(job))
-        self.is_equal_to("whole.h5")
 
     def test_dry_run_prints_the_commands(self):
         done = self.on_head(TOP / "jobs/submit.sh", "-N4", "run.sbatch", "-o", "a.h5",

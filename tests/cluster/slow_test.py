@@ -1,0 +1,33 @@
+#!/usr/bin/python3
+"""What takes Slurm half a minute of waiting: its own signal before a time limit, and a job that is
+queued again."""
+
+from cluster_case import LONG_RUN, RUN, SLOW_LINK, ClusterCase, main
+
+
+class Slow(ClusterCase):
+    def test_slurm_itself_signals_before_the_time_limit(self):
+        self.reference()
+        # A minute is the shortest limit, so TERM comes as soon as Slurm looks, twice a minute.
+        job = self.submit("run.sbatch", *LONG_RUN, "-o", "a.h5", options=["--time=1"])
+        self.assertEqual(self.ended(job, 100)[:2], ("FAILED", 1), self.printed())
+        self.assertEqual(self.printed().count("gembench: ended by SIGTERM"), 1, self.printed())
+        self.is_readable()
+
+    def test_a_job_is_queued_again_where_the_site_wants_it(self):
+        self.reference()
+        self.site(requeue="yes")
+        self.cluster.limit(SLOW_LINK)
+        job = self.submit("run.sbatch", *RUN, "-o", "a.h5", options=["--requeue"])
+        self.wait_for_a_block()
+        self.cluster.call("scancel", "--batch", "--signal=TERM", job)
+        self.cluster.wait(lambda: self.state(job)[0] == "PENDING", "job queued again")
+        self.cluster.wait(lambda: not self.left(0), "end of the first run")
+        # Slurm would wait two minutes.
+        self.cluster.call("scontrol", "update", f"JobId={job}", "StartTime=now")
+        self.assertIn("# resumed last at", self.completes(job))
+        self.is_whole()
+
+
+if __name__ == "__main__":
+    main()
