@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that gembench is built with; with --tests also those that its tests
-# read results with. Does nothing, quickly, when all are there. Needs root or sudo.
+# read results with and make a cluster of. Does nothing, quickly, when all are there. Needs root or sudo.
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config git
@@ -8,7 +8,10 @@ packages=(g++ cmake ninja-build pkg-config git
   libhwloc-dev nlohmann-json3-dev libfmt-dev libgtest-dev)
 case "$*" in
   "") ;;
-  --tests) packages+=(python3 python3-h5py python3-xarray python3-h5netcdf) ;;
+  --tests)
+    packages+=(python3 python3-h5py python3-xarray python3-h5netcdf shellcheck
+      slurmctld slurmd slurm-client munge iproute2 util-linux procps)
+    ;;
   -h | --help)
     echo "usage: jobs/install.sh [--tests]"
     exit 0
