@@ -2,15 +2,17 @@
 
 #include "harness/options.hpp"
 #include "moe_layer/comm.hpp"
+#include "moe_layer/progress.hpp"
 
 namespace gembench {
 
-// One function per subcommand. They print results on standard output and throw what goes wrong.
+// One function per subcommand. They print results on standard output and throw what goes wrong;
+// those of many ranks say in `progress` what this rank does.
 
 /// The main job, collective: profile if none is given, plan, measure side by side, write, compare.
-void run_command(const Comm& comm, const Options& options);
+void run_command(const Comm& comm, const Options& options, Progress& progress);
 /// Collective: measures and writes profile.h5, prints it.
-void profile_command(const Comm& comm, const Options& options);
+void profile_command(const Comm& comm, const Options& options, Progress& progress);
 
 void trace_command(const Options& options);
 void plan_command(const Options& options);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/run_facts.hpp"
+#include "harness/sizes.hpp"
 #include "placement/score.hpp"
 
 namespace gembench {
@@ -29,17 +30,8 @@ double time_one_step(Session& session) {
     static_cast<void>(session.layers->run_step(readings));
     seconds = session.comm.max(wall_seconds() - begin);
   }
+  session.progress.enter(Phase::prepare);
   return seconds;
-}
-
-/// Bytes of results.h5 before compression: the arrays over (placement, step, layer, rank), and
-/// those of the loads, predictions, pairs and slots.
-double file_bytes(const RunShape& s, bool gpus) {
-  const double placements = s.placements, steps = s.steps, layers = s.layers, ranks = s.ranks;
-  const double reading = 8 + 7 * 4 + 2 * 4 + 3 * 8 + (gpus ? 4 * 4 : 0);  // see SCHEMA.md
-  return placements * steps * layers * ranks * reading + steps * layers * s.experts * 4 +
-         placements * steps * (layers + ranks + 2) * 4 + placements * layers * ranks * ranks * 8 +
-         placements * layers * ranks * s.slots * 4;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "harness/commands.hpp"
 #include "harness/options.hpp"
 #include "harness/stop.hpp"
+#include "harness/watchdog.hpp"
 #include "moe_layer/clock.hpp"
 #include "moe_layer/comm.hpp"
 #include "placement/error.hpp"
@@ -72,7 +73,9 @@ int run_together(int argc, char** argv) {
     });
     watch_for_stop(parsed.options.timeout);
     const Options& options = parsed.options;
-    options.command == "run" ? run_command(comm, options) : profile_command(comm, options);
+    Watchdog watchdog(comm, options.timeout, options.hang_timeout);
+    options.command == "run" ? run_command(comm, options, watchdog.progress())
+                             : profile_command(comm, options, watchdog.progress());
   });
 }
 

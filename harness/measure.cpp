@@ -17,9 +17,10 @@ std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
 }
 
-class Progress {
+/// What standard error says while it goes on.
+class ProgressLines {
  public:
-  Progress(bool on, std::size_t total) : on_(on), total_(total), begin_(wall_seconds()) {}
+  ProgressLines(bool on, std::size_t total) : on_(on), total_(total), begin_(wall_seconds()) {}
   void skip() { --total_; }
   void done(const std::string& what) {
     ++done_;
@@ -65,6 +66,7 @@ class Measurement {
   /// One turn from the switch to its readings, gathered on rank 0; `order` as in gather_turn().
   Block run(const Turn& turn, std::int64_t order) {
     stop_if_asked();
+    session_.progress.enter(Phase::move);
     TurnNotes notes;
     const Placement* placement = all_[sz(turn.placement)];
     if (!options_.resident) {
@@ -90,6 +92,8 @@ class Measurement {
       readings_.step_time[sz(i)] = layers.run_step(
           std::span(readings_.layers).subspan(sz(i) * sz(shape_.layers), sz(shape_.layers)));
     }
+    session_.progress.enter(Phase::gather);
+    require_finite(turn);
     add_rows(turn, layers.rows_to());
     const double begin = wall_seconds();
     Block block = gather_turn(session_.comm, turn, readings_, epoch_, order);
@@ -108,6 +112,7 @@ class Measurement {
     for (int step = turn.first_step + turn.steps - steps; step < turn.first_step + turn.steps;
          ++step) {
       load(step);
+      session_.progress.enter(Phase::check);
       const CheckOutcome outcome =
           check_step(session_.comm, *session_.device, session_.model, *session_.store,
                      *session_.layers, placement, options_.seed);
@@ -178,7 +183,22 @@ class Measurement {
   void stop_if_asked() const {
     throw_if_stopped(session_.comm, "finished blocks are kept, continue with --resume");
   }
+  /// Collective: what the turn's last step left behind. Off the clock.
+  void require_finite(const Turn& turn) const {
+    const std::int64_t wrong = session_.layers->count_not_finite();
+    on_every_rank(session_.comm, [&] {
+      if (wrong == 0) return;
+      throw Error(ExitCode::failed,
+                  fmt::format("{} values of rank {} on {} are NaN or infinite after step {} under "
+                              "{}: look at that rank's device and memory (ECC errors, overclocking)",
+                              wrong, session_.comm.rank(), session_.place.host,
+                              turn.first_step + turn.steps - 1,
+                              all_[sz(turn.placement)]->strategy));
+    });
+  }
   void load(int step) {
+    session_.progress.at_step(step);
+    session_.progress.enter(Phase::load);
     const TokenRange tokens = session_.tokens_of(step);
     session_.layers->load_step(session_.workload.first_measured + step, tokens,
                                routed_ids(trace_, step, options_.seed, tokens));
@@ -234,7 +254,7 @@ RunEnd measure(Session& session, const std::vector<Placement>& placements,
   const Comm& comm = session.comm;
   const Options& options = session.options;
   Measurement measurement(session, placements);
-  Progress progress(comm.rank() == 0 && !options.quiet, schedule.size());
+  ProgressLines progress(comm.rank() == 0 && !options.quiet, schedule.size());
   std::int64_t order = 0;
   for (std::size_t i = 0; i < schedule.size(); ++i) {
     const Turn& turn = schedule[i];
@@ -251,6 +271,7 @@ RunEnd measure(Session& session, const std::vector<Placement>& placements,
                                                           : 0,
                         block.notes);
       measurement.add(block.notes);
+      session.progress.enter(Phase::write);
       on_root(comm, [&] {
         block.turn = static_cast<int>(i);
         require_all_tokens(block, measurement.shape(), session.workload.measured,

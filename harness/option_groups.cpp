@@ -141,8 +141,18 @@ class Builder {
     if (command == "run") {
       flag(d, "dry-run", o_.dry_run,
            "plan and say what a run would take: time, memory, file size; writes nothing");
+      count(d, "ranks", o_.ranks,
+            "of a dry run: for N ranks, without them and without mpirun; --profile may then be a "
+            "builtin:NAME");
+      number(d, "spare-slots", o_.spare_slots,
+             "of a dry run with --ranks: slots a rank has beyond experts/ranks");
       real(d, "timeout", o_.timeout, "S",
            "end the job with exit code 5 after S seconds, finished blocks kept (0 = never)");
+    }
+    if (command == "run" || command == "profile") {
+      real(d, "hang-timeout", o_.hang_timeout, "S",
+           "end the job with exit code 5 when a rank has not moved on for S seconds while it "
+           "measures (0 = never)");
     }
     shapes_result_ = true;
     d.add_options()("config", po::value(&o_.config)->value_name("FILE"),

@@ -100,6 +100,7 @@ void validate(const Options& o) {
   if (o.ranks) check_range("ranks", *o.ranks, 1, 65536);
   for (const int tokens : o.token_sweep) check_range("tokens", tokens, 1, 1 << 24);
   check_range("timeout", o.timeout, 0, 1e9);
+  check_range("hang-timeout", o.hang_timeout, 0, 1e9);
   if (o.token_sweep.size() > 1 && o.command != "run") {
     throw usage_error(fmt::format("{} takes one --tokens, only run takes several", o.command));
   }
@@ -129,6 +130,10 @@ void validate(const Options& o) {
   check_range("nodes", o.nodes, 1, 65536);
   check_range("groups", o.groups, 0, 65536);
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");
+  if (o.command == "run" && !o.dry_run && (o.ranks || o.spare_slots > 0)) {
+    throw usage_error(
+        "--ranks and --spare-slots of run state what is not there: add --dry-run, or drop them");
+  }
   if (o.command == "run" && o.output.empty() && !o.dry_run && !o.print_config) {
     throw usage_error("run needs --output FILE for its results");
   }

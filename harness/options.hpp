@@ -65,7 +65,8 @@ struct Options {
 
   // Job
   bool dry_run = false;
-  double timeout = 0;  ///< s, 0 = none
+  double timeout = 0;         ///< s, 0 = none
+  double hang_timeout = 300;  ///< s, 0 = none
   std::string config;
   std::string config_from;  ///< results.h5 whose run is replayed
   bool print_config = false;

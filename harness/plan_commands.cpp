@@ -4,23 +4,19 @@
 #include <optional>
 
 #include "harness/commands.hpp"
+#include "harness/profile_source.hpp"
 #include "harness/score_report.hpp"
 #include "harness/version.hpp"
 #include "harness/workload.hpp"
 #include "moe_layer/clock.hpp"
 #include "placement/ablation.hpp"
-#include "placement/builtin_profiles.hpp"
-#include "placement/builtin_slowdowns.hpp"
 #include "placement/error.hpp"
 #include "placement/placement_file.hpp"
 #include "placement/strategy.hpp"
-#include "results/profile_file.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench {
 namespace {
-
-constexpr std::string_view kBuiltin = "builtin:";
 
 /// What `plan` and `score` work on.
 struct Problem {
@@ -41,35 +37,6 @@ struct Problem {
     return score(judged, placement, cost, from ? &*from : nullptr);
   }
 };
-
-Profile load_profile(const Options& options, const Trace& trace, std::string& source) {
-  const bool stated = options.profile.empty() || options.profile.starts_with(kBuiltin);
-  if (stated && !options.ranks) {
-    throw usage_error(options.command + " needs --ranks N, or --profile FILE, which knows it");
-  }
-  if (options.profile.empty()) {
-    Profile equal =
-        equal_ranks(*options.ranks, std::int64_t{trace.max_tokens_in_step()} * trace.topk);
-    for (double& seconds : equal.latency) seconds *= 1e-6;
-    source = "equally fast ranks at 1 us a token, none measured";
-    return equal;
-  }
-  source = options.profile;
-  if (stated) {
-    Profile builtin = builtin_profile(options.profile.substr(kBuiltin.size()), *options.ranks);
-    source += fmt::format(" ({}, measured by others)", builtin.model);
-    return builtin;
-  }
-  Profile profile = read_profile(options.profile);
-  if (options.ranks && *options.ranks != profile.ranks) {
-    throw usage_error(fmt::format("{} holds {} ranks, not {}: drop --ranks", options.profile,
-                                  profile.ranks, *options.ranks));
-  }
-  if (profile.clock == "wall" || profile.clock == "cpu-time") {
-    source += fmt::format(" (clock {})", profile.clock);
-  }
-  return profile;
-}
 
 /// Cuts the trace into what is planned on and what is judged on.
 void split_trace(const Options& options, const Trace& whole, Problem& problem) {
@@ -97,11 +64,7 @@ Problem load_problem(const Options& options) {
   split_trace(options, whole, problem);
   problem.profile = load_profile(options, whole, problem.context.profile);
   const int ranks = problem.profile.ranks;
-  const auto slowdown = slowdown_of(options, ranks);
-  apply_slowdown(problem.profile, slowdown, options.slowdown_floor);
-  for (std::size_t rank = 0; rank < slowdown.size(); ++rank) {
-    problem.profile.overhead[rank] *= slowdown[rank];
-  }
+  const auto slowdown = slow_down(options, problem.profile);
   if (options.spare_slots > 0) {
     problem.slots = problem.experts_per_rank() + options.spare_slots;
   }

@@ -18,7 +18,7 @@ std::size_t sz(std::int64_t value) {
 
 }  // namespace
 
-void profile_command(const Comm& comm, const Options& options) {
+void profile_command(const Comm& comm, const Options& options, Progress& progress) {
   on_root(comm, [&] {
     if (options.output.empty()) throw usage_error("profile needs --output FILE");
     if (!options.overwrite && std::filesystem::exists(options.output)) {
@@ -27,7 +27,7 @@ void profile_command(const Comm& comm, const Options& options) {
                                                 options.output));
     }
   });
-  Session session(comm, options);
+  Session session(comm, options, progress);
   const Profile profile = session.measure_profile();
   on_root(comm, [&] {
     write_profile(options.output, profile, options.overwrite);

@@ -116,7 +116,8 @@ std::vector<double> profile_again(Session& session, const Profile& before) {
 /// The run of one --tokens: everything from an empty or unfinished file to the printed table.
 class Run {
  public:
-  Run(const Comm& comm, const Options& options) : comm_(comm), options_(options) {}
+  Run(const Comm& comm, const Options& options, Progress& progress)
+      : comm_(comm), options_(options), progress_(progress) {}
 
   void go() {
     open_file();
@@ -124,7 +125,7 @@ class Run {
       print(comm_, comm_.rank() == 0 ? report(options_.output, options_.format) : "");
       return;
     }
-    Session session(comm_, options_);
+    Session session(comm_, options_, progress_);
     say(session, fmt::format("{} on {} ranks, clock {} ({})", session.describe_model(),
                              comm_.size(), name_of(session.clock), session.clock_reason));
     schedule_ = make_schedule(options_.steps, options_.block,
@@ -230,6 +231,7 @@ class Run {
 
   const Comm& comm_;
   const Options& options_;
+  Progress& progress_;
   const double begin_ = wall_seconds();
   Earlier earlier_ = Earlier::nothing;
   std::unique_ptr<RunReader> reader_;  // rank 0's, of an unfinished file
@@ -251,9 +253,13 @@ std::string with_tokens(const std::string& output, int tokens) {
 
 }  // namespace
 
-void run_command(const Comm& comm, const Options& options) {
+void run_command(const Comm& comm, const Options& options, Progress& progress) {
+  if (options.dry_run && options.ranks) {
+    on_root(comm, [&] { print(comm, dry_run_alone(comm, options)); });
+    return;
+  }
   if (options.token_sweep.size() < 2) {
-    Run(comm, options).go();
+    Run(comm, options, progress).go();
     return;
   }
   std::vector<std::string> files;
@@ -262,7 +268,7 @@ void run_command(const Comm& comm, const Options& options) {
     one.tokens = tokens;
     one.token_sweep = {tokens};
     if (!options.output.empty()) one.output = with_tokens(options.output, tokens);
-    Run(comm, one).go();
+    Run(comm, one, progress).go();
     files.push_back(one.output);
   }
   if (!options.dry_run && options.format == "table") {

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "harness/agreement.hpp"
 #include "harness/devices.hpp"
 #include "harness/memory.hpp"
+#include "harness/sizes.hpp"
 #include "harness/stop.hpp"
 #include "placement/strategy.hpp"
 
@@ -18,27 +18,12 @@ std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
 }
 
-/// Most pairs a rank with `slots` experts can receive in one layer, whichever experts they are.
-std::int64_t largest_load(const Trace& trace, int slots) {
-  std::int64_t largest = 0;
-  for (int step = 0; step < trace.steps; ++step) {
-    for (int layer = 0; layer < trace.layers; ++layer) {
-      const auto loads = trace.loads(step, layer);
-      std::vector<std::int32_t> sorted(loads.begin(), loads.end());
-      std::partial_sort(sorted.begin(), sorted.begin() + slots, sorted.end(), std::greater<>());
-      std::int64_t sum = 0;
-      for (int i = 0; i < slots; ++i) sum += sorted[sz(i)];
-      largest = std::max(largest, sum);
-    }
-  }
-  return largest;
-}
-
 }  // namespace
 
-Session::Session(const Comm& the_comm, const Options& the_options)
+Session::Session(const Comm& the_comm, const Options& the_options, Progress& the_progress)
     : comm(the_comm),
       options(the_options),
+      progress(the_progress),
       place(place_of_this_rank()),
       topology(options.ranks_per_node ? Topology::in_groups_of(*options.ranks_per_node, comm.size())
                                       : Topology(comm.node_of())) {
@@ -72,6 +57,7 @@ Session::Session(const Comm& the_comm, const Options& the_options)
     layer_options.max_tokens = most_tokens();
     layer_options.receive = limits_;
     layer_options.topology = topology;
+    layer_options.progress = &progress;
     layer_options.hierarchical = options.dispatch == "hierarchical";
     layers = std::make_unique<MoeLayers>(comm, *device, model, *store, layer_options);
   });
@@ -79,6 +65,7 @@ Session::Session(const Comm& the_comm, const Options& the_options)
   static_cast<void>(store->hold({&first, 1}));
   layers->use(linear);
   if (options.routing == "gate") record_gate();
+  progress.enter(Phase::prepare);
 }
 
 void Session::require_shares() const {
@@ -157,6 +144,7 @@ void Session::load_workload() {
     const int tokens = tokens_per_step(options);
     workload.tokens = tokens;
     limits_.pairs = std::int64_t{tokens} * std::min(slots, model.topk);
+    limits_.rows = std::min<std::int64_t>(limits_.pairs, tokens);
   } else {
     on_root(comm, [&] { workload = make_workload(options, model); });
     broadcast(comm, workload.plan);
@@ -166,27 +154,16 @@ void Session::load_workload() {
     workload.first_measured = numbers[0];
     workload.tokens = numbers[1];
     comm.broadcast(workload.label);
-    limits_.pairs =
-        std::max(largest_load(workload.plan, slots), largest_load(workload.measured, slots));
+    limits_ = receive_limits(workload, slots);
   }
-  limits_.rows = std::min<std::int64_t>(limits_.pairs, workload.tokens);
 }
 
 void Session::require_memory() {
   const auto most_everywhere = static_cast<int>(comm.max(most_tokens()));
   const std::size_t layer_row_bytes = sz(model.hidden) * size_of(device->dtype());
   on_every_rank(comm, [&] {
-    const int weight_layers = std::min(options.weight_layers.value_or(model.layers), model.layers);
-    // Layers that share weights hold the union of their experts; residents that of all placements.
-    const std::size_t sharing = sz((model.layers + weight_layers - 1) / weight_layers) *
-                                (options.resident ? options.placements.size() : 1);
-    const std::size_t experts = std::min(sz(model.experts), sharing * sz(linear.slots));
-    const std::size_t weights =
-        (sz(weight_layers) + 1) * (experts + sz(model.shared)) * device->expert_bytes();
-    const LayerLimits limits{sz(most_tokens()), sz(limits_.rows), sz(limits_.pairs)};
-    const std::size_t hidden = sz(model.hidden) * 4;
-    const std::size_t buffers = (3 * sz(limits_.rows) + 6 * sz(workload.tokens)) * hidden * 2;
-    memory_needed = weights + buffers + device->scratch_bytes(limits);
+    memory_needed =
+        rank_bytes(options, model, *device, workload, linear.slots, limits_, most_tokens());
     if (options.dispatch == "hierarchical") {
       memory_needed +=
           forwarding_bytes(forwarded_at_most(topology, comm.rank(), most_everywhere, model.topk),
@@ -259,7 +236,9 @@ Profile Session::measure_profile() {
   how.slots = linear.slots;
   how.budget_seconds = options.profile_seconds;
   how.seed = options.seed;
+  how.progress = &progress;
   Profile profile = gembench::measure_profile(comm, *device, model, *layers, *store, linear, how);
+  progress.enter(Phase::prepare);
   profile.model = fmt::format("{} {}", model.name, name_of(device->dtype()));
   return profile;
 }

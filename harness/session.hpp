@@ -16,7 +16,7 @@ namespace gembench {
 /// Construction is collective and makes sure that all ranks were started alike.
 class Session {
  public:
-  Session(const Comm& comm, const Options& options);
+  Session(const Comm& comm, const Options& options, Progress& progress);
 
   /// Collective: a profile of all ranks, on rank 0. Leaves the linear placement in use.
   [[nodiscard]] Profile measure_profile();
@@ -30,6 +30,7 @@ class Session {
 
   const Comm& comm;
   const Options& options;
+  Progress& progress;
   ModelShape model;
   RankPlace place;
   Topology topology;

@@ -1,10 +1,7 @@
 #include "harness/stop.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <cmath>
 #include <csignal>
 
 #include "harness/agreement.hpp"
@@ -19,14 +16,6 @@ double limit = 0;
 
 extern "C" void on_stop(int signal) {
   asked_by = signal;
-}
-
-extern "C" void on_hang(int) {
-  constexpr char text[] =
-      "gembench: the time limit is over and this rank does not answer: look for "
-      "a rank or a network that hangs\n";
-  [[maybe_unused]] const auto written = write(STDERR_FILENO, text, sizeof text - 1);
-  _exit(static_cast<int>(ExitCode::timeout));
 }
 
 void handle(int signal, void (*handler)(int)) {
@@ -45,8 +34,6 @@ void watch_for_stop(double timeout_seconds) {
   if (timeout_seconds <= 0) return;
   limit = timeout_seconds;
   deadline = wall_seconds() + timeout_seconds;
-  handle(SIGALRM, on_hang);
-  alarm(static_cast<unsigned>(std::ceil(std::min(timeout_seconds, 1e8))) + kGraceSeconds);
 }
 
 void throw_if_stopped(const Comm& comm, const std::string& kept) {

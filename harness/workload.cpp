@@ -11,6 +11,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "harness/profile_source.hpp"
 #include "placement/builtin_slowdowns.hpp"
 #include "placement/error.hpp"
 #include "placement/input_file.hpp"
@@ -20,7 +21,6 @@
 namespace gembench {
 namespace {
 
-constexpr std::string_view kBuiltin = "builtin:";
 constexpr int kDefaultTokens = 1024;
 constexpr int kMostTokens = 1 << 24;
 

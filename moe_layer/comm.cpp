@@ -184,6 +184,26 @@ void Comm::exchange(std::span<const Message> sends, std::span<const Message> rec
   MPI_Waitall(as_int(requests.size()), requests.data(), MPI_STATUSES_IGNORE);
 }
 
+struct NodeMemory::Window {
+  MPI_Win win = MPI_WIN_NULL;
+};
+
+NodeMemory::NodeMemory(const Comm& comm, std::size_t bytes) : window_(std::make_unique<Window>()) {
+  MPI_Comm node = MPI_COMM_NULL;
+  MPI_Comm_split_type(comm.state_->comm, MPI_COMM_TYPE_SHARED, comm.rank(), MPI_INFO_NULL, &node);
+  const bool owner = comm.node_rank() == 0;
+  MPI_Win_allocate_shared(owner ? static_cast<MPI_Aint>(bytes) : 0, 1, MPI_INFO_NULL, node, &data_,
+                          &window_->win);
+  MPI_Aint size = 0;
+  int unit = 0;
+  MPI_Win_shared_query(window_->win, 0, &size, &unit, &data_);
+  MPI_Comm_free(&node);
+}
+
+NodeMemory::~NodeMemory() {
+  if (std::uncaught_exceptions() == 0) MPI_Win_free(&window_->win);
+}
+
 MpiSession::MpiSession(int& argc, char**& argv) {
   MPI_Init(&argc, &argv);
 }

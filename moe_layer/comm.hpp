@@ -18,6 +18,8 @@ struct Message {
   int tag = 0;
 };
 
+class NodeMemory;
+
 /// A communicator (owner: this object; MPI_COMM_WORLD is duplicated). MPI errors abort the job
 /// (MPI's default handler), so no call here reports one. Nothing outside moe_layer/ sees MPI.
 class Comm {
@@ -72,6 +74,7 @@ class Comm {
   void exchange(std::span<const Message> sends, std::span<const Message> receives) const;
 
  private:
+  friend class NodeMemory;
   struct State;
   explicit Comm(std::shared_ptr<State> state);
   void broadcast_bytes(void* data, std::size_t bytes) const;
@@ -83,6 +86,22 @@ class Comm {
   int node_rank_ = 0;
   int node_size_ = 1;
   std::vector<int> node_of_;
+};
+
+/// Memory that all ranks of a node see, from construction to destruction, both collective. Nothing
+/// of it outlives the processes, however they end.
+class NodeMemory {
+ public:
+  NodeMemory(const Comm& comm, std::size_t bytes);
+  ~NodeMemory();
+  NodeMemory(const NodeMemory&) = delete;
+  NodeMemory& operator=(const NodeMemory&) = delete;
+  [[nodiscard]] void* data() const { return data_; }
+
+ private:
+  struct Window;
+  std::unique_ptr<Window> window_;
+  void* data_ = nullptr;
 };
 
 /// MPI from construction to destruction. Not finalised while an exception passes through: the other

@@ -1,6 +1,7 @@
 #include "moe_layer/layers.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "moe_layer/weights.hpp"
 
@@ -122,7 +123,7 @@ double MoeLayers::run_step(std::span<LayerReading> readings) {
 // prints or logs.
 LayerReading MoeLayers::run_layer(int layer) {
   const Clock clock = options_.clock;
-  device_.enter("start barrier", layer);
+  enter(Phase::start_barrier, layer);
   comm_.barrier();
   const double t0 = read(clock);
   run_phase(0, &MoeLayers::route, layer);
@@ -133,7 +134,7 @@ LayerReading MoeLayers::run_layer(int layer) {
   run_phase(2, &MoeLayers::experts, layer);
   hold_back(t2);
   const double t3 = read(clock);
-  device_.enter("barrier", layer);
+  enter(Phase::barrier, layer);
   comm_.barrier();
   const double t4 = read(clock);
   run_phase(3, &MoeLayers::combine, layer);
@@ -195,6 +196,11 @@ void MoeLayers::run_phase(int phase, void (MoeLayers::*work)(int), int layer) {
   device_.synchronize(stream_);
 }
 
+void MoeLayers::enter(Phase phase, int layer) {
+  if (options_.progress) options_.progress->enter(phase, layer);
+  device_.enter(name_of(phase), layer);
+}
+
 void MoeLayers::hold_back(double begin) {
   if (options_.clock != Clock::wall || options_.slowdown <= 1) return;
   const double until = begin + (wall_seconds() - begin) * options_.slowdown;
@@ -206,7 +212,7 @@ void MoeLayers::hold_back(double begin) {
 }
 
 void MoeLayers::route(int layer) {
-  device_.enter("route", layer);
+  enter(Phase::route, layer);
   RouteArgs args;
   args.tokens = range_.count;
   args.hidden_state = &hidden_state_;
@@ -223,7 +229,7 @@ void MoeLayers::route(int layer) {
 }
 
 void MoeLayers::dispatch(int layer) {
-  device_.enter("dispatch", layer);
+  enter(Phase::dispatch, layer);
   PackArgs args;
   args.tokens = range_.count;
   args.slots = static_cast<int>(legs_.front().slot_counts.size());
@@ -247,7 +253,7 @@ void MoeLayers::dispatch(int layer) {
 }
 
 void MoeLayers::experts(int layer) {
-  device_.enter("experts", layer);
+  enter(Phase::experts, layer);
   ExpertArgs args;
   args.slots = experts_[sz(layer)];
   args.rows_from = legs_.back().rows_in;
@@ -265,7 +271,7 @@ void MoeLayers::experts(int layer) {
 }
 
 void MoeLayers::combine(int layer) {
-  device_.enter("combine", layer);
+  enter(Phase::combine, layer);
   if (forwarding_) {
     forwarding_->back(stream_, legs_.front(), legs_.back(), results_, returned_);
   } else {
@@ -314,6 +320,13 @@ std::vector<float> MoeLayers::hidden_state(int token) {
   device_.download(row.data(), hidden_state_, sz(token) * row.size() * sizeof(float),
                    row.size() * sizeof(float));
   return row;
+}
+
+std::int64_t MoeLayers::count_not_finite() {
+  // Into the room of the step's input, which is made anew for every step.
+  input_.resize(sz(range_.count) * sz(model_.hidden));
+  device_.download(input_.data(), hidden_state_, 0, input_.size() * sizeof(float));
+  return std::count_if(input_.begin(), input_.end(), [](float x) { return !std::isfinite(x); });
 }
 
 }  // namespace gembench

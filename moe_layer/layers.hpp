@@ -14,6 +14,7 @@
 #include "moe_layer/expert_store.hpp"
 #include "moe_layer/forwarding.hpp"
 #include "moe_layer/leg.hpp"
+#include "moe_layer/progress.hpp"
 #include "moe_layer/routing.hpp"
 #include "moe_layer/topology.hpp"
 
@@ -55,6 +56,7 @@ struct LayerOptions {
   ReceiveLimits receive;
   std::optional<Topology> topology;  ///< none: as MPI finds it
   bool hierarchical = false;         ///< dispatch: a token crosses to a node once
+  Progress* progress = nullptr;      ///< borrowed: where the rank is is told there
 };
 
 /// The MoE layers of a model on this rank, run one after the other and read at every barrier.
@@ -85,6 +87,7 @@ class MoeLayers {
   [[nodiscard]] std::vector<std::uint16_t> last_gate_ids();    ///< [token][k] the gate's own choice
   [[nodiscard]] std::vector<std::int32_t> last_slot_tokens();  ///< [slot] pairs computed
   [[nodiscard]] std::vector<float> hidden_state(int token);
+  [[nodiscard]] std::int64_t count_not_finite();  ///< NaN and infinities in all tokens' states
   [[nodiscard]] int tokens() const { return range_.count; }
   [[nodiscard]] TokenRange token_range() const { return range_; }
 
@@ -100,6 +103,8 @@ class MoeLayers {
   void count(int layer, LayerReading& reading);
   /// Phase 0 .. 3 between two marks on the device's clock, and the wait for it.
   void run_phase(int phase, void (MoeLayers::*work)(int), int layer);
+  /// Says that a phase begins: to whom it may watch, and to the device.
+  void enter(Phase phase, int layer);
   // The phases only put work on the stream, except for what dispatch has to know.
   void route(int layer);
   void dispatch(int layer);

@@ -118,6 +118,7 @@ Profile measure_profile(const Comm& comm, Device& device, const ModelShape& mode
     if (round >= kMinRounds && spent > options.budget_seconds) break;
     random.shuffle(order);
     for (const std::size_t knot : order) {
+      if (options.progress) options.progress->enter(Phase::profile);
       const auto& turn_weights = weights[turn++ % weights.size()];
       const double seconds =
           bench.seconds(knots[knot], turn_weights, options.clock) * options.slowdown;
@@ -126,6 +127,7 @@ Profile measure_profile(const Comm& comm, Device& device, const ModelShape& mode
       samples[knot].push_back(seconds);
       overheads.push_back(overhead);
     }
+    if (options.progress) options.progress->enter(Phase::profile);
   }
 
   std::vector<double> latency, spread;

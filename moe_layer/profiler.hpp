@@ -17,6 +17,7 @@ struct ProfileOptions {
   int slots = 0;              ///< experts per rank
   double budget_seconds = 5;  ///< wall clock, after the minimum of kMinRounds rounds
   std::uint64_t seed = 0;
+  Progress* progress = nullptr;  ///< borrowed: where the rank is is told there
 };
 
 /// Loads at which the expert phase is measured: 0, then 1, 2, 4, .. tokens on every expert of the

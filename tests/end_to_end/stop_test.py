@@ -133,17 +133,25 @@ class Stopped(CliTest):
         self.assertEqual(done.returncode, 5, done.stderr)
         self.assertEqual(done.stderr.count("gembench: not done after --timeout 2 s"), 1)
 
-    def test_a_rank_that_hangs_is_ended_soon_after_the_limit(self):
-        job = self.start("--timeout", "3")
-        deadline = time.monotonic() + 30
-        while len(ranks_of(self.folder)) < 2:
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.1)
-        time.sleep(0.7)
+    def hang(self, *options):
+        """Stops the last rank in mid-run as a debugger would; what the job says then."""
+        job = self.start(*options)
+        self.wait_for_a_block()
         os.kill(ranks_of(self.folder)[-1], signal.SIGSTOP)
         said = job.communicate(timeout=40)[1]
         self.assertEqual(job.returncode, 5, said)
-        self.assertIn("time limit is over", said)
+        ours = [line for line in said.splitlines() if line.startswith("gembench: ")]
+        self.assertEqual(len(ours), 1, said)
+        self.assertRegex(ours[0], r"rank 1 on \S+ was last seen in the [a-z ]+( of layer [01])?, "
+                                  r"step \d+, and is stopped or gone: ")
+        self.is_incomplete_and_readable()
+        return ours[0]
+
+    def test_a_rank_that_hangs_is_named_when_nothing_moves(self):
+        self.assertIn("nothing moved for 5 s (--hang-timeout)", self.hang("--hang-timeout", "5"))
+
+    def test_a_rank_that_hangs_is_ended_soon_after_the_limit(self):
+        self.assertIn("not ended 10 s after --timeout 4 s", self.hang("--timeout", "4"))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "harness/agreement.hpp"
 #include "harness/session.hpp"
 
 namespace gembench {
@@ -27,7 +28,8 @@ Options small_run() {
 TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
   const Comm comm = Comm::world();
   const Options options = small_run();
-  Session session(comm, options);
+  Progress progress;
+  Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
   std::vector<Block> kept;
   const auto schedule = make_schedule(options.steps, options.block, 2, options.seed);
@@ -63,7 +65,8 @@ TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
 TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_token) {
   const Comm comm = Comm::world();
   const Options options = small_run();
-  Session session(comm, options);
+  Progress progress;
+  Session session(comm, options, progress);
   for (const int expert : session.linear.on_rank(0, comm.rank())) {
     Buffer& weights = session.store->held(0, expert);
     std::memset(weights.as<char>(), 0, weights.bytes());
@@ -75,12 +78,40 @@ TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_
   EXPECT_EQ(end.check.message.find("linear step 0 layer 0 token "), 0U) << end.check.message;
 }
 
+TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_turn_is_kept) {
+  const Comm comm = Comm::world();
+  Options options = small_run();
+  options.check = "none";
+  Progress progress;
+  Session session(comm, options, progress);
+  const int last = comm.size() - 1;
+  if (comm.rank() == last) {
+    const int expert = session.linear.on_rank(1, last).front();
+    Buffer& weights = session.store->held(1, expert);
+    std::memset(weights.as<char>(), 0xff, weights.bytes());  // NaN in f32 and in bf16
+  }
+  int kept = 0;
+  try {
+    static_cast<void>(measure(session, {session.linear},
+                              make_schedule(options.steps, options.block, 1, options.seed), {},
+                              [&](const Block&) { ++kept; }));
+    FAIL() << "NaN went unnoticed";
+  } catch (const AgreedError& error) {
+    EXPECT_EQ(error.code(), ExitCode::failed);
+    EXPECT_NE(std::string(error.what()).find("NaN or infinite after step 3 under linear"),
+              std::string::npos)
+        << error.what();
+  }
+  EXPECT_EQ(kept, 0);
+}
+
 void finished_turns_are_not_run_again_but_counted(const char* dispatch, int ranks_per_node) {
   const Comm comm = Comm::world();
   Options options = small_run();
   options.dispatch = dispatch;
   options.ranks_per_node = ranks_per_node;
-  Session session(comm, options);
+  Progress progress;
+  Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
   const auto schedule = make_schedule(options.steps, options.block, 2, options.seed);
   std::vector<Block> all;
@@ -131,7 +162,8 @@ TEST(Measure, starts_on_all_ranks_lie_together_on_the_clock_of_rank_0) {
   options.clock = "wall";
   options.ranks_per_node = 1;  // so that clocks are asked for
   options.placements = {"linear"};
-  Session session(comm, options);
+  Progress progress;
+  Session session(comm, options, progress);
   std::vector<Block> kept;
   const RunEnd end = measure(session, {session.linear},
                              make_schedule(options.steps, options.block, 1, options.seed), {},
@@ -164,7 +196,8 @@ TEST(Measure, tokens_are_split_as_asked) {
   Options options = small_run();
   for (int rank = 0; rank < comm.size(); ++rank) options.tokens_per_rank.push_back(rank * 10 + 7);
   options.tokens.reset();
-  Session session(comm, options);
+  Progress progress;
+  Session session(comm, options, progress);
   EXPECT_EQ(session.tokens_of(0).count, comm.rank() * 10 + 7);
   const RunEnd end = measure(session, {session.linear},
                              make_schedule(options.steps, options.block, 1, options.seed), {},

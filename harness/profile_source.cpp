@@ -1,0 +1,51 @@
+#include "harness/profile_source.hpp"
+
+#include <fmt/format.h>
+
+#include "harness/workload.hpp"
+#include "placement/builtin_profiles.hpp"
+#include "placement/builtin_slowdowns.hpp"
+#include "placement/error.hpp"
+#include "results/profile_file.hpp"
+
+namespace gembench {
+
+Profile load_profile(const Options& options, const Trace& trace, std::string& source) {
+  const bool stated = options.profile.empty() || options.profile.starts_with(kBuiltin);
+  if (stated && !options.ranks) {
+    throw usage_error(options.command + " needs --ranks N, or --profile FILE, which knows it");
+  }
+  if (options.profile.empty()) {
+    Profile equal =
+        equal_ranks(*options.ranks, std::int64_t{trace.max_tokens_in_step()} * trace.topk);
+    for (double& seconds : equal.latency) seconds *= 1e-6;
+    source = "equally fast ranks at 1 us a token, none measured";
+    return equal;
+  }
+  source = options.profile;
+  if (stated) {
+    Profile builtin = builtin_profile(options.profile.substr(kBuiltin.size()), *options.ranks);
+    source += fmt::format(" ({}, measured by others)", builtin.model);
+    return builtin;
+  }
+  Profile profile = read_profile(options.profile);
+  if (options.ranks && *options.ranks != profile.ranks) {
+    throw usage_error(fmt::format("{} holds {} ranks, not {}: drop --ranks", options.profile,
+                                  profile.ranks, *options.ranks));
+  }
+  if (profile.clock == "wall" || profile.clock == "cpu-time") {
+    source += fmt::format(" (clock {})", profile.clock);
+  }
+  return profile;
+}
+
+std::vector<double> slow_down(const Options& options, Profile& profile) {
+  auto slowdown = slowdown_of(options, profile.ranks);
+  apply_slowdown(profile, slowdown, options.slowdown_floor);
+  for (std::size_t rank = 0; rank < slowdown.size(); ++rank) {
+    profile.overhead[rank] *= slowdown[rank];
+  }
+  return slowdown;
+}
+
+}  // namespace gembench

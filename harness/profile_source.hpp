@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "harness/options.hpp"
+#include "placement/profile.hpp"
+#include "placement/trace.hpp"
+
+namespace gembench {
+
+/// What names something built in, such as "builtin:l40s/qwen3-30b-a3b".
+inline constexpr std::string_view kBuiltin = "builtin:";
+
+/// The profile that --profile names, for where none is measured: a file, one built in, or without
+/// the option equally fast ranks. `source` says which, for people. Usage error when it does not fit
+/// --ranks, or needs it.
+[[nodiscard]] Profile load_profile(const Options& options, const Trace& trace, std::string& source);
+
+/// --slowdown and its like on top of a profile, overhead included; returns [rank].
+std::vector<double> slow_down(const Options& options, Profile& profile);
+
+}  // namespace gembench
