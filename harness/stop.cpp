@@ -36,6 +36,10 @@ void watch_for_stop(double timeout_seconds) {
   deadline = wall_seconds() + timeout_seconds;
 }
 
+bool asked_to_stop() {
+  return asked_by != 0;
+}
+
 void throw_if_stopped(const Comm& comm, const std::string& kept) {
   const bool late = deadline > 0 && wall_seconds() > deadline;
   // One number for both, so that one reduction is enough: a signal counts more.

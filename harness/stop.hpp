@@ -12,6 +12,9 @@ namespace gembench {
 void watch_for_stop(double timeout_seconds);
 inline constexpr int kGraceSeconds = 10;
 
+/// Whether a signal asked this process to end.
+[[nodiscard]] bool asked_to_stop();
+
 /// Collective: if any rank has been asked to end, all throw the same error: failed or timeout.
 /// `kept` ends the sentence: what is safe, and how to go on.
 void throw_if_stopped(const Comm& comm, const std::string& kept);

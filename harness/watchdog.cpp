@@ -105,15 +105,22 @@ void Watchdog::watch() {
     const double now = wall_seconds();
     board_.mine().be_alive(now);
     const Whereabouts where = board_.mine().now();
-    if (where != before || where.phase == Phase::prepare) {
+    const bool asked = asked_to_stop();
+    if (where != before || (where.phase == Phase::prepare && !asked)) {
       before = where;
       moved = now;
     }
     if (now > deadline_) {
-      end(fmt::format("not ended {} s after --timeout {:g} s", kGraceSeconds, limit_));
+      end(fmt::format("not ended {} s after --timeout {:g} s", kGraceSeconds, limit_),
+          ExitCode::timeout);
+    }
+    if (asked && now - moved > kStopSeconds) {
+      end(fmt::format("asked to end, and nothing moved for {:g} s", kStopSeconds),
+          ExitCode::failed);
     }
     if (now - moved > hang_timeout_) {
-      end(fmt::format("nothing moved for {:g} s (--hang-timeout)", hang_timeout_));
+      end(fmt::format("nothing moved for {:g} s (--hang-timeout)", hang_timeout_),
+          ExitCode::timeout);
     }
   } while (!wait(kPeriod));
 }
@@ -128,11 +135,13 @@ std::vector<RankSeen> Watchdog::look() const {
   return seen;
 }
 
-void Watchdog::end(const std::string& why) {
+void Watchdog::end(const std::string& why, ExitCode code) {
   auto ranks = look();
   const bool elsewhere = static_cast<int>(ranks.size()) < ranks_ && !culprit_among(ranks);
   if (elsewhere && wait(kPatience)) return;
-  if (board_.claim()) {
+  // The launcher ended the others since a rank has spoken or died: one node more is enough.
+  const bool said = elsewhere && asked_to_stop() && board_.ranks().front() != 0;
+  if (!said && board_.claim()) {
     fmt::print(stderr, "gembench: {}\n",
                hang_sentence(why, place_of_this_rank().host, ranks));
     std::fflush(stderr);
@@ -140,7 +149,7 @@ void Watchdog::end(const std::string& why) {
     // The launcher ends the job at the first rank's end: not before its sentence is out.
     wait(kPeriod);
   }
-  _exit(static_cast<int>(ExitCode::timeout));
+  _exit(static_cast<int>(code));
 }
 
 }  // namespace gembench
