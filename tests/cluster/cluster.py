@@ -46,7 +46,9 @@ MpiDefault=none
 MailProg=/bin/true
 ReturnToService=2
 SchedulerParameters=sched_interval=1
-SlurmdTimeout=10
+# Less than by default (30 and 300 s), and still so long that it shows who waits for them.
+KillWait=10
+SlurmdTimeout=30
 """
 NODE = ("NodeName={name} NodeAddr={address} CPUs=4 CoresPerSocket=4 RealMemory=1000 "
         "Gres=gpu:4 State=UNKNOWN\n")
@@ -177,8 +179,11 @@ class Cluster:
         self.wait_for_nodes()
 
     def start_node(self, name):
-        """Also after its death."""
+        """Also after its death; what it had in /tmp is then gone."""
         index = self.names.index(name)
+        for left in (*(self.folder / f"tmp-{name}").iterdir(),
+                     *(self.folder / "tmp").glob(f"ompi.{name}.*")):
+            shutil.rmtree(left)
         node = Node(self.folder, name, f"10.77.0.{index + 2}", ["slurmd -D"])
         self.nodes[index:index + 1] = [node]
         self.head.run("ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns",

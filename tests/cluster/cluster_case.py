@@ -21,6 +21,7 @@ from stop_test import SAME, ranks_of, run_of  # noqa: E402  pylint: disable=wron
 RUN = run_of(64)[1:-1]
 LONG_RUN = run_of(40000)[1:-1]
 SLOW_LINK = "100mbit"
+HANG = ["--hang-timeout", "5"]
 ENVIRONMENT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
                # The program counts on a node having its CPUs for itself; here two share them.
                "OMPI_MCA_mpi_yield_when_idle": "1", "GEMBENCH": support.PROGRAM,
@@ -43,7 +44,6 @@ class ClusterCase(support.CliTest):
 
     def setUp(self):
         super().setUp()
-        self.lost = set()  # names of nodes that died and so could not tidy up
         self.site()
 
     def tearDown(self):
@@ -61,8 +61,7 @@ class ClusterCase(support.CliTest):
                 found += node.processes().values()
                 found += map(str, pathlib.Path(f"/proc/{node.first}/root/dev/shm").iterdir())
             found += [str(path) for folder in self.cluster.folder.glob("tmp*")
-                      for path in folder.iterdir()
-                      if not any(name in str(path) for name in self.lost)]
+                      for path in folder.iterdir()]
             if not found or time.monotonic() > deadline:
                 return found
             time.sleep(0.1)
@@ -160,6 +159,39 @@ class ClusterCase(support.CliTest):
             for name in SAME:
                 numpy.testing.assert_array_equal(file[name][()], whole[name][()], name)
             self.assertTrue(numpy.isfinite(file["step_time"][()]).all())
+
+    def run_into(self, fault, launcher="srun", limit=10.0):
+        """Starts a run and calls `fault` in its middle. The job must end within `limit` seconds, not
+        with 0, and its file must be readable; the same job again must complete it to what a run has
+        that nobody disturbed. (exit code, gembench's sentences)"""
+        self.reference()
+        self.site(launcher=launcher)
+        self.cluster.limit(SLOW_LINK)
+        job = self.submit("run.sbatch", *RUN, *HANG, "-o", "a.h5")
+        self.wait_for_a_block()
+        begin = time.monotonic()
+        fault()
+        self.cluster.wait(lambda: "launch.sh: " in self.printed(), "end of the job", 60)
+        seconds = time.monotonic() - begin
+        printed = self.printed()
+        self.cluster.repair()  # before, Slurm waits for a node that does not answer
+        state, code, _ = self.ended(job)
+        ours = [line for line in printed.splitlines() if line.startswith("gembench: ")]
+        print(f"  exit code {code} after {seconds:.1f} s; {ours}")
+        self.assertIn(state, ("FAILED", "NODE_FAIL"), printed)
+        self.assertNotEqual(code, 0, printed)
+        self.assertEqual(printed.count("launch.sh: gembench was cut off"), 1, printed)
+        self.assertLess(seconds, limit, printed)
+        self.is_readable()
+        self.resumes(*HANG)
+        return code, ours
+
+    def kill_a_rank(self, node=1):
+        os.kill(self.ranks_on(self.cluster.nodes[node])[0], signal.SIGKILL)
+
+    def kill_node(self):
+        """As when its power fails."""
+        self.cluster.nodes[1].kill()
 
 
 def main():

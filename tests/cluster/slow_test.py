@@ -1,6 +1,5 @@
 #!/usr/bin/python3
-"""What takes Slurm half a minute of waiting: its own signal before a time limit, and a job that is
-queued again."""
+"""What takes Slurm half a minute of waiting, and more of the faults."""
 
 from cluster_case import LONG_RUN, RUN, SLOW_LINK, ClusterCase, main
 
@@ -8,8 +7,9 @@ from cluster_case import LONG_RUN, RUN, SLOW_LINK, ClusterCase, main
 class Slow(ClusterCase):
     def test_slurm_itself_signals_before_the_time_limit(self):
         self.reference()
-        # A minute is the shortest limit, so TERM comes as soon as Slurm looks, twice a minute.
-        job = self.submit("run.sbatch", *LONG_RUN, "-o", "a.h5", options=["--time=1"])
+        # A minute is the shortest limit; Slurm looks twice a minute and rather signals too early.
+        job = self.submit("run.sbatch", *LONG_RUN, "-o", "a.h5",
+                          options=["--time=1", "--signal=B:TERM@20"])
         self.assertEqual(self.ended(job, 100)[:2], ("FAILED", 1), self.printed())
         self.assertEqual(self.printed().count("gembench: ended by SIGTERM"), 1, self.printed())
         self.is_readable()
@@ -27,6 +27,17 @@ class Slow(ClusterCase):
         self.cluster.call("scontrol", "update", f"JobId={job}", "StartTime=now")
         self.assertIn("# resumed last at", self.completes(job))
         self.is_whole()
+
+    def test_the_writing_rank_is_killed(self):
+        self.run_into(lambda: self.kill_a_rank(0))
+
+    def test_a_node_dies_under_mpirun(self):
+        self.run_into(self.kill_node, "mpirun")
+
+    def test_the_network_is_cut_under_mpirun(self):
+        # mpirun waits for its daemon, until Slurm says that the node is down.
+        code, ours = self.run_into(lambda: self.cluster.cut("node1"), "mpirun", limit=55)
+        self.assertEqual((code, len(ours)), (5, 1), ours)
 
 
 if __name__ == "__main__":
