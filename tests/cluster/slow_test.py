@@ -20,7 +20,7 @@ class Slow(ClusterCase):
         self.cluster.limit(SLOW_LINK)
         job = self.submit("run.sbatch", *RUN, "-o", "a.h5", options=["--requeue"])
         self.wait_for_a_block()
-        self.cluster.call("scancel", "--batch", "--signal=TERM", job)
+        self.term(job)
         self.cluster.wait(lambda: self.state(job)[0] == "PENDING", "job queued again")
         self.cluster.wait(lambda: not self.left(0), "end of the first run")
         # Slurm would wait two minutes.
@@ -31,8 +31,10 @@ class Slow(ClusterCase):
     def test_the_writing_rank_is_killed(self):
         self.run_into(lambda: self.kill_a_rank(0))
 
-    def test_a_node_dies_under_mpirun(self):
-        self.run_into(self.kill_node, "mpirun")
+    def test_a_node_dies(self):
+        code, ours = self.run_into(self.kill_node, limit=25)
+        self.assertEqual(code, 5)
+        self.assertIn("ranks 0-1 on node0", ours[0])
 
     def test_the_network_is_cut_under_mpirun(self):
         # mpirun waits for its daemon, until Slurm says that the node is down.
