@@ -52,8 +52,20 @@ pass_on() {
   fi
 }
 
+# Once: sets `code`.
+start() {
+  code=0
+  "${command[@]}" &
+  child=$!
+  wait "$child" || code=$?
+  if ((stopped)); then  # the signal ended `wait`, not the program
+    code=0
+    wait "$child" || code=$?
+  fi
+}
+
 launch() {
-  local command code=0 stopped=0 child
+  local command code stopped=0 child
   set_environment
   choose_launcher
   command+=("$program" "$@")
@@ -67,22 +79,18 @@ launch() {
     exit 3
   fi
   trap pass_on TERM
-  "${command[@]}" &
-  child=$!
-  wait "$child" || code=$?
-  if ((stopped)); then  # the signal ended `wait`, not the program
-    code=0
-    wait "$child" || code=$?
+  start
+  # Open MPI 4.1 sometimes crashes in MPI_Init (README.md): SEGV of a rank, TERM of the others.
+  if (((code == 139 || code == 143) && !stopped && SECONDS < 30)); then
+    echo "launch.sh: a rank crashed while starting (exit code $code): once more" >&2
+    start
   fi
   # mpirun that lost a node leaves behind the srun which started its daemons.
   if [[ $launcher == mpirun ]]; then pkill -KILL -s 0 -x srun || true; fi
-  case $code in
-    0 | 2 | 3 | 4) ;;  # done, or gembench has said what to do
-    *)
-      echo "launch.sh: gembench was cut off (exit code $code): what it finished is kept, and the" \
-        "same submitted again continues there" >&2
-      ;;
-  esac
+  if ((stopped && code != 0 || code >= 5)); then  # else gembench has said what to do
+    echo "launch.sh: gembench was cut off (exit code $code): what it finished is kept, and the" \
+      "same submitted again continues there" >&2
+  fi
   if ((stopped && code != 0)) && [[ $requeue == yes ]]; then
     # --resume wants the nodes whose speeds it has measured.
     scontrol requeue "$SLURM_JOB_ID"

@@ -24,6 +24,7 @@ RUN = run_of(64)[1:-1]
 LONG_RUN = run_of(40000)[1:-1]
 SLOW_LINK = "100mbit"
 HANG = ["--hang-timeout", "5"]
+CUT_OFF = "launch.sh: gembench was cut off"
 ENVIRONMENT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
                # The program counts on a node having its CPUs for itself; here two share them.
                "OMPI_MCA_mpi_yield_when_idle": "1", "GEMBENCH": support.PROGRAM}
@@ -131,7 +132,7 @@ class ClusterCase(support.CliTest):
         partial = self.folder / f"{name}.partial"
 
         def finished():
-            self.assertNotIn("launch.sh: ", self.printed())
+            self.assertNotIn(CUT_OFF, self.printed())
             if not partial.exists():
                 return False
             with h5py.File(partial) as file:
@@ -177,7 +178,7 @@ class ClusterCase(support.CliTest):
         self.wait_for_a_block()
         begin = time.monotonic()
         fault()
-        self.cluster.wait(lambda: "launch.sh: " in self.printed(), "end of the job", 60)
+        self.cluster.wait(lambda: CUT_OFF in self.printed(), "end of the job", 60)
         seconds = time.monotonic() - begin
         printed = self.printed()
         self.cluster.repair()  # before, Slurm waits for a node that does not answer
@@ -186,7 +187,7 @@ class ClusterCase(support.CliTest):
         print(f"  exit code {code} after {seconds:.1f} s; {ours}")
         self.assertIn(state, ("FAILED", "NODE_FAIL"), printed)
         self.assertNotEqual(code, 0, printed)
-        self.assertEqual(printed.count("launch.sh: gembench was cut off"), 1, printed)
+        self.assertEqual(printed.count(CUT_OFF), 1, printed)
         self.assertLess(seconds, limit, printed)
         self.is_readable()
         self.resumes(*HANG)

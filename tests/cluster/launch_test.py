@@ -74,6 +74,16 @@ class Launch(ClusterCase):
                              sorted(f"rank node{node} {local} sees {seen[local]}"
                                     for node in (0, 1) for local in (0, 1)), launcher)
 
+    def test_a_crash_while_starting_is_tried_once_more(self):
+        program = self.folder / "crashes"
+        for again, ended in (("[[ -e tried ]] && exit\n", ("COMPLETED", 0)), ("", ("FAILED", 139))):
+            program.write_text(f"#!/bin/bash\n{again}sleep 0.5\ntouch tried\nkill -SEGV $$\n")
+            program.chmod(0o755)
+            job = self.submit("run.sbatch", environment={"GEMBENCH": program})
+            self.assertEqual(self.ended(job)[:2], ended, self.printed())
+            self.assertEqual(self.printed().count("launch.sh: a rank crashed"), 1)
+            (self.folder / "out.txt").unlink()
+
     def test_a_sweep_skips_what_is_done_and_continues_what_is_not(self):
         self.reference()
         (self.folder / "sweep.csv").write_text(
