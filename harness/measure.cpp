@@ -43,7 +43,7 @@ class ProgressLines {
 class Measurement {
  public:
   Measurement(Session& session, const std::vector<Placement>& placements,
-              const Splitting& splitting)
+              const SplitSpec& splitting)
       : session_(session),
         splitting_(splitting),
         options_(session.options),
@@ -207,7 +207,7 @@ class Measurement {
   }
 
   Session& session_;
-  Splitting splitting_;
+  SplitSpec splitting_;
   const Options& options_;
   const Trace& trace_;
   std::vector<const Placement*> all_;
@@ -222,7 +222,7 @@ class Measurement {
 }  // namespace
 
 RunEnd measure(Session& session, const std::vector<Placement>& placements,
-               const Splitting& splitting, const std::vector<Turn>& schedule, const FinishedTurns& finished,
+               const SplitSpec& splitting, const std::vector<Turn>& schedule, const FinishedTurns& finished,
                const std::function<void(const Block&)>& keep) {
   const Comm& comm = session.comm;
   const Options& options = session.options;

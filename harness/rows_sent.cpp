@@ -37,7 +37,7 @@ std::vector<std::int32_t> counts_of(const Session& session, int step) {
 }
 
 Asked asked_by(const Session& session, int step, int rank, const Placement& placement,
-               const Splitting& splitting) {
+               const SplitSpec& splitting) {
   Asked asked{ids_of(session, step, rank), {}};
   if (count_duplicates(placement) == 0) {
     asked.homes = homes(placement);
@@ -68,7 +68,7 @@ std::vector<std::int64_t> rows_of(const Session& session, const Asked& asked) {
 }  // namespace
 
 std::vector<std::int64_t> rows_sent(const Session& session, int step, const Placement& placement,
-                                    const Splitting& splitting) {
+                                    const SplitSpec& splitting) {
   const int self = session.comm.rank();
   Asked own = asked_by(session, step, self, placement, splitting);
   if (session.options.dispatch == "flat") return rows_of(session, own);

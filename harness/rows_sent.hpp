@@ -11,6 +11,6 @@ namespace gembench {
 /// from the routing, for steps that an earlier job ran. Equals what MoeLayers::rows_to() counts.
 [[nodiscard]] std::vector<std::int64_t> rows_sent(const Session& session, int step,
                                                   const Placement& placement,
-                                                  const Splitting& splitting);
+                                                  const SplitSpec& splitting);
 
 }  // namespace gembench

@@ -78,7 +78,7 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   device.reserve_marks(mark_of(model.layers, 0));
 }
 
-void MoeLayers::use(const Placement& placement, const Splitting& splitting) {
+void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
   const bool replicated = count_duplicates(placement) > 0;
   replicas_ = replicated ? std::make_unique<ReplicaChoice>(placement, splitting) : nullptr;
   std::vector<Home> all = replicated ? replicas_->homes() : homes(placement);

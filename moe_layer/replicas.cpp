@@ -16,7 +16,7 @@ std::size_t sz(std::int64_t value) {
 
 }  // namespace
 
-ReplicaChoice::ReplicaChoice(const Placement& placement, const Splitting& splitting)
+ReplicaChoice::ReplicaChoice(const Placement& placement, const SplitSpec& splitting)
     : rule_(splitting.rule),
       split_(placement, splitting.rule, splitting.cost),
       experts_(sz(placement.experts)),

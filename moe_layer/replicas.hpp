@@ -5,16 +5,9 @@
 #include <vector>
 
 #include "placement/placement.hpp"
-#include "placement/profile.hpp"
 #include "placement/token_split.hpp"
 
 namespace gembench {
-
-/// How the tokens of an expert that sits on several ranks are dealt to them.
-struct Splitting {
-  SplitRule rule = SplitRule::even;
-  const CostModel* cost = nullptr;  ///< borrowed while it is used; not needed by `even`
-};
 
 /// Which replica computes each (token, expert) pair of a rank, decided on the host from counts
 /// alone. From here on a pair names a cell, rank * slots + slot, instead of an expert.
@@ -25,7 +18,7 @@ struct Splitting {
 class ReplicaChoice {
  public:
   /// Usage error where cells do not fit 16 bits.
-  ReplicaChoice(const Placement& placement, const Splitting& splitting);
+  ReplicaChoice(const Placement& placement, const SplitSpec& splitting);
 
   /// Whether choose() wants the counts of all ranks.
   [[nodiscard]] bool needs_all_counts() const { return rule_ == SplitRule::water_fill; }
