@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "harness/agreement.hpp"
+#include "harness/rows_sent.hpp"
 #include "harness/stop.hpp"
 #include "moe_layer/clock_offset.hpp"
 
@@ -41,8 +42,10 @@ class ProgressLines {
 /// The loop over turns, with what it adds up.
 class Measurement {
  public:
-  Measurement(Session& session, const std::vector<Placement>& placements)
+  Measurement(Session& session, const std::vector<Placement>& placements,
+              const SplitSpec& splitting)
       : session_(session),
+        splitting_(splitting),
         options_(session.options),
         trace_(session.workload.measured),
         shape_{static_cast<int>(placements.size()),
@@ -76,7 +79,7 @@ class Measurement {
       notes.move_seconds = moved.seconds;
     }
     MoeLayers& layers = *session_.layers;
-    layers.use(*placement);
+    layers.use(*placement, splitting_);
     for (int i = 0; i < options_.warmup; ++i) {
       stop_if_asked();
       // The steps before the block, so that the block's own data are not warm either.
@@ -130,13 +133,8 @@ class Measurement {
 
   /// A turn that an earlier run has measured: only what is added up is done again.
   void skip(const Turn& turn) {
-    const Placement& placement = *all_[sz(turn.placement)];
     for (int step = turn.first_step; step < turn.first_step + turn.steps; ++step) {
-      if (options_.dispatch == "flat") {
-        add_rows(turn, rows_sent(step, session_.comm.rank(), homes(placement)));
-      } else {
-        add_rows(turn, rows_sent_by_node(step, placement));
-      }
+      add_rows(turn, rows_sent(session_, step, *all_[sz(turn.placement)], splitting_));
     }
   }
 
@@ -203,38 +201,13 @@ class Measurement {
     session_.layers->load_step(session_.workload.first_measured + step, tokens,
                                routed_ids(trace_, step, options_.seed, tokens));
   }
-  /// [layer][destination] rows of a rank's own tokens.
-  [[nodiscard]] std::vector<std::int64_t> rows_sent(int step, int rank,
-                                                    const std::vector<Home>& where) const {
-    std::vector<std::int64_t> rows(sz(shape_.layers) * sz(shape_.ranks), 0);
-    const auto ids = routed_ids(trace_, step, options_.seed, session_.tokens_of(step, rank));
-    count_rows(ids, where, shape_.layers, shape_.ranks, trace_.topk, rows);
-    return rows;
-  }
-  /// The same of hierarchical dispatch: this rank's own tokens to their nodes, and those that it
-  /// forwards within its own.
-  [[nodiscard]] std::vector<std::int64_t> rows_sent_by_node(int step,
-                                                            const Placement& placement) const {
-    const Topology& topology = session_.topology;
-    const int self = session_.comm.rank();
-    const auto where = homes(placement);
-    auto rows = rows_sent(step, self, by_node(where, topology, self, placement.slots));
-    for (const int source : topology.sources_of(self)) {
-      const auto forwarded = rows_sent(step, source, where);
-      for (const int to : topology.ranks_of(topology.node(self))) {
-        for (std::size_t at = sz(to); at < rows.size(); at += sz(shape_.ranks)) {
-          rows[at] += forwarded[at];
-        }
-      }
-    }
-    return rows;
-  }
   void add_rows(const Turn& turn, std::span<const std::int64_t> rows) {
     auto& sum = rows_to_[sz(turn.placement)];
     std::transform(rows.begin(), rows.end(), sum.begin(), sum.begin(), std::plus<>());
   }
 
   Session& session_;
+  SplitSpec splitting_;
   const Options& options_;
   const Trace& trace_;
   std::vector<const Placement*> all_;
@@ -249,11 +222,11 @@ class Measurement {
 }  // namespace
 
 RunEnd measure(Session& session, const std::vector<Placement>& placements,
-               const std::vector<Turn>& schedule, const FinishedTurns& finished,
+               const SplitSpec& splitting, const std::vector<Turn>& schedule, const FinishedTurns& finished,
                const std::function<void(const Block&)>& keep) {
   const Comm& comm = session.comm;
   const Options& options = session.options;
-  Measurement measurement(session, placements);
+  Measurement measurement(session, placements, splitting);
   ProgressLines progress(comm.rank() == 0 && !options.quiet, schedule.size());
   std::int64_t order = 0;
   for (std::size_t i = 0; i < schedule.size(); ++i) {

@@ -21,7 +21,8 @@ struct FinishedTurns {
 /// the gathered block (`keep`, for writing). Returns what is known at the end: complete on rank 0,
 /// the verdict of the check on all. Throws on all ranks when asked to stop (see stop.hpp).
 [[nodiscard]] RunEnd measure(Session& session, const std::vector<Placement>& placements,
-                             const std::vector<Turn>& schedule, const FinishedTurns& finished,
+                             const SplitSpec& splitting, const std::vector<Turn>& schedule,
+                             const FinishedTurns& finished,
                              const std::function<void(const Block&)>& keep);
 
 }  // namespace gembench

@@ -53,6 +53,7 @@ class Builder {
     text(d, "cost", o_.cost, "MODEL",
          "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
          "decode)");
+    spare(d);
     flag(d, "in-sample", o_.in_sample,
          "plan on the measured steps themselves (stated in the header)");
     return d;
@@ -144,8 +145,6 @@ class Builder {
       count(d, "ranks", o_.ranks,
             "of a dry run: for N ranks, without them and without mpirun; --profile may then be a "
             "builtin:NAME");
-      number(d, "spare-slots", o_.spare_slots,
-             "of a dry run with --ranks: slots a rank has beyond experts/ranks");
       real(d, "timeout", o_.timeout, "S",
            "end the job with exit code 5 after S seconds, finished blocks kept (0 = never)");
     }
@@ -195,7 +194,7 @@ class Builder {
     text(d, "cost", o_.cost, "MODEL",
          "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
          "decode)");
-    number(d, "spare-slots", o_.spare_slots, "slots a rank has beyond experts/ranks, for replicas");
+    spare(d);
     number(d, "nodes", o_.nodes, "eplb-hier: nodes that ranks are spread over");
     number(d, "groups", o_.groups,
            "eplb-hier: groups of experts that stay on a node; 0 = one a node");
@@ -204,6 +203,15 @@ class Builder {
   }
 
  private:
+  void spare(po::options_description& d) {
+    number(d, "spare-slots", o_.spare_slots,
+           "slots a rank has beyond experts/ranks: for replicas, or so that slow ranks hold fewer");
+    number(d, "replicas", o_.replicas,
+           "replicas in a layer at most, beyond the first of each expert (gem, gem+)");
+    text(d, "token-split", o_.token_split, "RULE",
+         "how tokens of an expert with replicas are dealt: even, by-speed, water-fill (by "
+         "predicted finish time), or water-fill-blind (taking ranks for equally fast)");
+  }
   void preset(po::options_description& d) {
     text(d, "preset", o_.preset, "NAME", "synthetic loads: serving, bursty or even");
   }

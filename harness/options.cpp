@@ -77,6 +77,8 @@ void validate(const Options& o) {
   check_choice("cost", o.cost, {"tokens", "experts"});
   check_choice("device", o.device, {"cpu", "cuda"});
   check_choice("dispatch", o.dispatch, {"flat", "hierarchical"});
+  check_choice("token-split", o.token_split,
+               {"even", "by-speed", "water-fill", "water-fill-blind"});
   check_choice("transport", o.transport, {"auto", "nccl", "mpi"});
   check_choice("clock", o.clock, {"auto", "wall", "cpu-time"});
   check_choice("check", o.check, {"none", "last", "all"});
@@ -127,12 +129,12 @@ void validate(const Options& o) {
     throw usage_error("--split and --plan-steps exclude each other: drop one");
   }
   check_range("spare-slots", o.spare_slots, 0, 65536);
+  check_range("replicas", o.replicas, 0, 65536);
   check_range("nodes", o.nodes, 1, 65536);
   check_range("groups", o.groups, 0, 65536);
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");
-  if (o.command == "run" && !o.dry_run && (o.ranks || o.spare_slots > 0)) {
-    throw usage_error(
-        "--ranks and --spare-slots of run state what is not there: add --dry-run, or drop them");
+  if (o.command == "run" && !o.dry_run && o.ranks) {
+    throw usage_error("--ranks of run stands for ranks that are not there: add --dry-run, or drop it");
   }
   if (o.command == "run" && o.output.empty() && !o.dry_run && !o.print_config) {
     throw usage_error("run needs --output FILE for its results");

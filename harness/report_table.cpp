@@ -116,14 +116,24 @@ std::string rates_table(const RunReader& file, const Comparison& comparison) {
   return text;
 }
 
-/// Ranks whose speed changed while the run lasted, by more than 2 %.
+/// Ranks whose speed changed while the run lasted, by more than 2 %: those that changed most.
 std::string drift_lines(const Comparison& comparison) {
-  std::string text;
+  constexpr std::size_t kLines = 4;
+  std::vector<std::size_t> ranks;
   for (std::size_t rank = 0; rank < comparison.drift.size(); ++rank) {
-    const double drift = comparison.drift[rank];
-    if (std::abs(drift) <= kDriftShown) continue;
+    if (std::abs(comparison.drift[rank]) > kDriftShown) ranks.push_back(rank);
+  }
+  std::stable_sort(ranks.begin(), ranks.end(), [&](std::size_t a, std::size_t b) {
+    return std::abs(comparison.drift[a]) > std::abs(comparison.drift[b]);
+  });
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kLines, ranks.size()); ++i) {
     text += fmt::format("# drift: after the run rank {}'s experts took {} against the profile\n",
-                        rank, percent(drift));
+                        ranks[i], percent(comparison.drift[ranks[i]]));
+  }
+  if (ranks.size() > kLines) {
+    text += fmt::format("# drift: and {} more ranks by more than {:g} %: see profile_after\n",
+                        ranks.size() - kLines, kDriftShown * 100);
   }
   return text;
 }

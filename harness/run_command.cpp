@@ -61,14 +61,12 @@ Profile obtain_profile(Session& session) {
   return profile;
 }
 
-/// The layer holds every expert once and as many on every rank.
-void require_runnable(const Placement& placement, int slots) {
-  static_cast<void>(homes(placement));
-  if (placement.slots == slots) return;
-  throw usage_error(
-      fmt::format("{} has {} slots a rank and the layer {}: score can judge it, run "
-                  "takes placements without spare slots",
-                  placement.strategy, placement.slots, slots));
+PlanInput plan_input(const Session& session, const CostModel& cost) {
+  PlanInput input{session.workload.plan, cost, session.options.seed};
+  // Without spare slots planners make sure themselves that experts divide by ranks.
+  input.slots = session.options.spare_slots > 0 ? session.slots : 0;
+  input.nodes = session.topology.nodes();
+  return input;
 }
 
 /// Collective: all placements, planned on rank 0, where they are returned.
@@ -77,11 +75,11 @@ std::vector<Placement> plan_all(const Session& session, const Profile& profile) 
   std::vector<Placement> placements;
   on_root(session.comm, [&] {
     const CostModel cost = cost_model(options, profile, session.linear.slots);
+    const PlanInput input = plan_input(session, cost);
     for (const std::string& name : options.placements) {
       const double begin = wall_seconds();
-      placements.push_back(plan_by_name(name, {session.workload.plan, cost, options.seed}));
+      placements.push_back(with_slots(plan_by_name(name, input), session.slots));
       validate(placements.back());
-      require_runnable(placements.back(), session.linear.slots);
       say(session, fmt::format("planned {} in {:.3f} s", name, wall_seconds() - begin));
     }
   });
@@ -90,7 +88,7 @@ std::vector<Placement> plan_all(const Session& session, const Profile& profile) 
 
 /// Collective: rank 0's placements on every rank.
 void share(const Session& session, std::vector<Placement>& placements) {
-  placements.resize(session.options.placements.size(), session.linear);
+  placements.resize(session.options.placements.size(), with_slots(session.linear, session.slots));
   for (Placement& placement : placements) {
     session.comm.broadcast(placement.slot_expert);
     session.comm.broadcast(placement.strategy);
@@ -137,7 +135,8 @@ class Run {
     }
     begin_file(session);
     const double begin = wall_seconds();
-    RunEnd end = measure(session, placements_, schedule_, finished_turns(comm_, reader_.get()),
+    RunEnd end = measure(session, placements_, {split_rule(options_), &*split_cost_}, schedule_,
+                         finished_turns(comm_, reader_.get()),
                          [&](const Block& block) { writer_->write(block); });
     seconds_["measure"] = wall_seconds() - begin;
     end.gpu_after = read_states(comm_, *session.device);
@@ -187,6 +186,9 @@ class Run {
       throw_if_stopped(comm_, "nothing was measured yet");
     }
     share(session, placements_);
+    broadcast(comm_, profile_);
+    split_cost_.emplace(
+        split_cost(options_, cost_model(options_, profile_, session.linear.slots)));
   }
 
   /// Collective: the placements of the file that is replayed, on rank 0.
@@ -197,7 +199,6 @@ class Run {
       require_replayable(file.info(), options_.placements, comm_.size(),
                          digest(session.workload.measured));
       placements = file.info().placements;
-      for (const Placement& one : placements) require_runnable(one, session.linear.slots);
     });
     return placements;
   }
@@ -237,7 +238,8 @@ class Run {
   std::unique_ptr<RunReader> reader_;  // rank 0's, of an unfinished file
   std::unique_ptr<RunWriter> writer_;  // rank 0's
   std::vector<Turn> schedule_;
-  Profile profile_;  // rank 0's
+  Profile profile_;
+  std::optional<CostModel> split_cost_;
   std::vector<Placement> placements_;
   std::map<std::string, double> seconds_;
 };

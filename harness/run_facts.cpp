@@ -75,7 +75,7 @@ RunInfo describe(const Session& session, const Profile& profile,
                 session.model.layers,
                 session.comm.size(),
                 session.model.experts,
-                session.linear.slots,
+                session.slots,
                 static_cast<int>(schedule.size())};
   info.turns = schedule;
   info.model = {session.model.topk, session.model.shared, session.model.hidden, session.model.ffn,

@@ -41,7 +41,8 @@ class Session {
   std::unique_ptr<Device> device;
   std::unique_ptr<ExpertStore> store;
   std::unique_ptr<MoeLayers> layers;
-  Placement linear;
+  Placement linear;  ///< as many experts on every rank, no spare slots: what is profiled
+  int slots = 0;     ///< of a rank in the placements that are measured, spare ones included
   std::size_t memory_needed = 0;  ///< bytes this rank is expected to need
 
  private:

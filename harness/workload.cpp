@@ -14,6 +14,7 @@
 #include "harness/profile_source.hpp"
 #include "placement/builtin_slowdowns.hpp"
 #include "placement/error.hpp"
+#include "placement/expert_sums.hpp"
 #include "placement/input_file.hpp"
 #include "placement/random.hpp"
 #include "results/trace_file.hpp"
@@ -132,6 +133,26 @@ void broadcast(const Comm& comm, Trace& trace) {
   comm.broadcast(trace.topk_ids);
   comm.broadcast(trace.task);
   comm.broadcast(trace.source);
+}
+
+void broadcast(const Comm& comm, Profile& profile) {
+  std::vector<int> ranks{profile.ranks};
+  comm.broadcast(ranks);
+  profile.ranks = ranks[0];
+  comm.broadcast(profile.knots);
+  for (auto* numbers : {&profile.latency, &profile.spread, &profile.overhead, &profile.slowdown}) {
+    comm.broadcast(*numbers);
+  }
+  for (auto* text : {&profile.model, &profile.device, &profile.clock}) comm.broadcast(*text);
+}
+
+SplitRule split_rule(const Options& options) {
+  if (options.token_split == "even") return SplitRule::even;
+  return options.token_split == "by-speed" ? SplitRule::by_speed : SplitRule::water_fill;
+}
+
+CostModel split_cost(const Options& options, const CostModel& cost) {
+  return options.token_split == "water-fill-blind" ? equal_speeds(cost, cost.ranks()) : cost;
 }
 
 CostModel cost_model(const Options& options, const Profile& profile, int slots) {

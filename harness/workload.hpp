@@ -5,6 +5,7 @@
 #include "harness/options.hpp"
 #include "moe_layer/comm.hpp"
 #include "moe_layer/model.hpp"
+#include "moe_layer/replicas.hpp"
 #include "placement/profile.hpp"
 #include "placement/synthetic.hpp"
 #include "placement/trace.hpp"
@@ -45,6 +46,9 @@ inline constexpr int kGatePlanSteps = 32;
 /// Collective: rank 0's trace to all ranks.
 void broadcast(const Comm& comm, Trace& trace);
 
+/// Collective: rank 0's profile to all ranks.
+void broadcast(const Comm& comm, Profile& profile);
+
 /// Slowdown of every rank from --slowdown, --variability or --slowdown-from; all ones without. 1 is
 /// the speed of the profile: drawn GPUs may be faster. Usage error when a list has another length
 /// than `ranks`.
@@ -54,6 +58,11 @@ void broadcast(const Comm& comm, Trace& trace);
 
 /// The cost model that --cost names; `slots` = experts a rank's profile was spread over.
 [[nodiscard]] CostModel cost_model(const Options& options, const Profile& profile, int slots);
+
+/// The rule --token-split names, for experts with replicas.
+[[nodiscard]] SplitRule split_rule(const Options& options);
+/// The cost model it splits by: the run's, or the same with equal speeds.
+[[nodiscard]] CostModel split_cost(const Options& options, const CostModel& cost);
 
 /// --preset with --set for a shape.
 [[nodiscard]] Trace synthetic_trace(const Options& options, const SyntheticSpec& spec);

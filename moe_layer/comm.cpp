@@ -134,6 +134,11 @@ std::vector<std::string> Comm::gather(const std::string& text) const {
   return all;
 }
 
+void Comm::all_gather(std::span<const std::int32_t> mine, std::span<std::int32_t> all) const {
+  const int each = as_int(mine.size());
+  MPI_Allgather(mine.data(), each, MPI_INT32_T, all.data(), each, MPI_INT32_T, state_->comm);
+}
+
 void Comm::all_to_all(std::span<const std::int32_t> send, std::span<std::int32_t> recv) const {
   const int each = as_int(send.size()) / size_;
   MPI_Alltoall(send.data(), each, MPI_INT32_T, recv.data(), each, MPI_INT32_T, state_->comm);

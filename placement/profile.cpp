@@ -80,6 +80,13 @@ CostModel::CostModel(const Profile& profile, CostKind kind, int slots)
   for (int rank = 0; rank < ranks_; ++rank)
     for (std::size_t k = 0; k < knots_.size(); ++k)
       latency_.push_back(profile.at(rank, k) + profile.overhead[static_cast<std::size_t>(rank)]);
+  slope_.assign(latency_.size(), 0);
+  for (std::size_t at = 0; at < latency_.size(); ++at) {
+    const std::size_t k = at % knots_.size();
+    if (k == 0) continue;
+    slope_[at] =
+        (latency_[at] - latency_[at - 1]) / static_cast<double>(knots_[k] - knots_[k - 1]);
+  }
 }
 
 double CostModel::seconds(int rank, std::int64_t tokens) const {
@@ -87,7 +94,7 @@ double CostModel::seconds(int rank, std::int64_t tokens) const {
   // Right end of the segment; 1 for no tokens, the last knot for everything beyond it.
   const auto above = std::upper_bound(knots_.begin() + 1, knots_.end() - 1, tokens);
   const auto k = static_cast<std::size_t>(above - knots_.begin());
-  const auto slope = (latency[k] - latency[k - 1]) / static_cast<double>(knots_[k] - knots_[k - 1]);
+  const auto slope = slope_[static_cast<std::size_t>(rank) * knots_.size() + k];
   // Noise can make the last segment fall; far beyond it that would predict negative times.
   if (tokens > knots_.back())
     return latency[k] + std::max(slope, 0.0) * static_cast<double>(tokens - knots_[k]);

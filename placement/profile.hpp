@@ -86,6 +86,7 @@ class CostModel {
   int slots_ = 1;
   std::vector<std::int64_t> knots_;
   std::vector<double> latency_;  // [rank][knot], overhead included
+  std::vector<double> slope_;    // [rank][knot] of the segment that ends there
 };
 
 }  // namespace gembench

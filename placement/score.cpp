@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <mutex>
 #include <numeric>
 #include <span>
 
 #include "placement/error.hpp"
 #include "placement/expert_sums.hpp"
 #include "placement/objective.hpp"
+#include "placement/parallel.hpp"
 #include "placement/token_split.hpp"
 
 namespace gembench {
@@ -34,14 +37,30 @@ double quantile(std::vector<double> values, double q) {
 
 namespace {
 
-/// What is gathered over all (step, layer).
-struct Sums {
-  std::vector<double> step_seconds;   // [step]
-  std::vector<std::int64_t> tokens;   // [layer][rank] over all steps
-  std::vector<std::int64_t> slowest;  // [rank] how often it is
+/// What one step loses, summed over its layers.
+struct StepSums {
+  double seconds = 0;
   double imbalance = 0;
   double straggle = 0;
   double straggle_load = 0;
+};
+
+/// What is counted over many steps.
+struct Counts {
+  std::vector<std::int64_t> tokens;   // [layer][rank]
+  std::vector<std::int64_t> slowest;  // [rank] how often it is
+
+  void add(const Counts& other) {
+    std::transform(tokens.begin(), tokens.end(), other.tokens.begin(), tokens.begin(),
+                   std::plus<>());
+    std::transform(slowest.begin(), slowest.end(), other.slowest.begin(), slowest.begin(),
+                   std::plus<>());
+  }
+};
+
+struct Gathered {
+  std::vector<StepSums> steps;
+  Counts counts;
 };
 
 /// What the slowest rank makes the others wait, on average.
@@ -51,32 +70,62 @@ double lost(std::span<const double> seconds) {
          all / static_cast<double>(seconds.size());
 }
 
-Sums gather(const Trace& trace, const TokenSplit& split, const CostModel& cost) {
+Counts no_counts(const Trace& trace, std::size_t ranks) {
+  return {std::vector<std::int64_t>(static_cast<std::size_t>(trace.layers) * ranks, 0),
+          std::vector<std::int64_t>(ranks, 0)};
+}
+
+/// Steps [first, end): their sums into `steps`, their counts returned.
+Counts gather_steps(const Trace& trace, const TokenSplit& split, const CostModel& cost,
+                    const CostModel& equal, int first, int end, std::vector<StepSums>& steps) {
   const auto ranks = static_cast<std::size_t>(split.ranks());
-  const auto equal = equal_speeds(cost, split.ranks());
-  Sums sums;
-  sums.tokens.assign(static_cast<std::size_t>(trace.layers) * ranks, 0);
-  sums.slowest.assign(ranks, 0);
+  Counts counts = no_counts(trace, ranks);
   std::vector<std::int64_t> loads(ranks);
   std::vector<double> seconds(ranks);
   std::vector<double> equal_seconds(ranks);
-  for (int step = 0; step < trace.steps; ++step) {
-    sums.step_seconds.push_back(0);
+  for (int step = first; step < end; ++step) {
+    StepSums& sums = steps[static_cast<std::size_t>(step)];
     for (int layer = 0; layer < trace.layers; ++layer) {
-      split.rank_loads(trace.loads(step, layer), layer, loads);
-      rank_seconds(cost, split, trace.loads(step, layer), layer, seconds);
-      rank_seconds(equal, split, trace.loads(step, layer), layer, equal_seconds);
+      const auto tokens = trace.loads(step, layer);
+      split.rank_loads(tokens, layer, loads);
+      if (cost.kind() == CostKind::tokens) {
+        rank_seconds(cost, loads, seconds);
+        rank_seconds(equal, loads, equal_seconds);
+      } else {
+        rank_seconds(cost, split, tokens, layer, seconds);
+        rank_seconds(equal, split, tokens, layer, equal_seconds);
+      }
       const auto slowest = std::max_element(seconds.begin(), seconds.end());
-      ++sums.slowest[static_cast<std::size_t>(slowest - seconds.begin())];
-      sums.step_seconds.back() += *slowest;
+      ++counts.slowest[static_cast<std::size_t>(slowest - seconds.begin())];
+      sums.seconds += *slowest;
       sums.straggle += lost(seconds);
       sums.straggle_load += lost(equal_seconds);
       sums.imbalance += imbalance(loads);
-      auto* summed = sums.tokens.data() + static_cast<std::size_t>(layer) * ranks;
+      auto* summed = counts.tokens.data() + static_cast<std::size_t>(layer) * ranks;
       for (std::size_t rank = 0; rank < ranks; ++rank) summed[rank] += loads[rank];
     }
   }
-  return sums;
+  return counts;
+}
+
+/// In blocks of steps on all CPUs: whole numbers add up in any order, and what is not whole stays
+/// apart by step.
+Gathered gather(const Trace& trace, const TokenSplit& split, const CostModel& cost) {
+  constexpr int kBlocks = 16;  // more threads would each need a table of layers * ranks
+  const auto equal = equal_speeds(cost, split.ranks());
+  Gathered all{std::vector<StepSums>(static_cast<std::size_t>(trace.steps)),
+               no_counts(trace, static_cast<std::size_t>(split.ranks()))};
+  std::mutex adding;
+  parallel_for(std::min(kBlocks, trace.steps), 0, [&](int block) {
+    const auto begin_of = [&](int b) {
+      return static_cast<int>(std::int64_t{trace.steps} * b / std::min(kBlocks, trace.steps));
+    };
+    const Counts counts = gather_steps(trace, split, cost, equal, begin_of(block),
+                                       begin_of(block + 1), all.steps);
+    const std::lock_guard lock(adding);
+    all.counts.add(counts);
+  });
+  return all;
 }
 
 }  // namespace
@@ -86,22 +135,32 @@ Score score(const Trace& trace, const Placement& placement, const CostModel& cos
   require_same_shape(trace, placement);
   require_same_ranks(placement, cost);
   if (trace.steps < 1) throw usage_error("the trace has no steps to judge a placement on");
-  const auto sums = gather(trace, TokenSplit(placement), cost);
+  const auto gathered = gather(trace, TokenSplit(placement), cost);
   const auto steps = static_cast<double>(trace.steps);
   const auto rows = steps * trace.layers;
+  std::vector<double> step_seconds;
+  StepSums sums;
+  for (const StepSums& step : gathered.steps) {
+    step_seconds.push_back(step.seconds);
+    sums.seconds += step.seconds;
+    sums.imbalance += step.imbalance;
+    sums.straggle += step.straggle;
+    sums.straggle_load += step.straggle_load;
+  }
   Score result;
-  result.step_mean =
-      std::accumulate(sums.step_seconds.begin(), sums.step_seconds.end(), 0.0) / steps;
-  result.step_p50 = quantile(sums.step_seconds, 0.5);
-  result.step_p99 = quantile(sums.step_seconds, 0.99);
+  result.step_mean = sums.seconds / steps;
+  result.step_p50 = quantile(step_seconds, 0.5);
+  result.step_p99 = quantile(std::move(step_seconds), 0.99);
   result.bound = lower_bound(trace, cost, placement.slots) / steps;
   result.gap = result.bound > 0 ? result.step_mean / result.bound - 1 : 0;
   const auto ranks = static_cast<std::ptrdiff_t>(placement.ranks);
-  for (auto layer = sums.tokens.begin(); layer != sums.tokens.end(); layer += ranks)
+  const auto& tokens = gathered.counts.tokens;
+  for (auto layer = tokens.begin(); layer != tokens.end(); layer += ranks)
     result.aggregate_imbalance += imbalance({layer, layer + ranks}) / trace.layers;
   result.step_imbalance = sums.imbalance / rows;
-  const auto most = std::max_element(sums.slowest.begin(), sums.slowest.end());
-  result.straggler = static_cast<int>(most - sums.slowest.begin());
+  const auto& slowest = gathered.counts.slowest;
+  const auto most = std::max_element(slowest.begin(), slowest.end());
+  result.straggler = static_cast<int>(most - slowest.begin());
   result.straggler_share = static_cast<double>(*most) / rows;
   result.straggle = sums.straggle / steps;
   result.straggle_load = sums.straggle_load / steps;

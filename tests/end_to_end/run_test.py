@@ -201,16 +201,6 @@ class MainJob(CliTest):
             with h5py.File(self.folder / f"a-{tokens}.h5") as f:
                 self.assertTrue((f["expert_tokens"][:].sum(axis=2) == tokens * 4).all())
 
-    def test_a_dry_run_says_what_a_run_would_take_and_writes_nothing(self):
-        out = self.good("run", *SMALL, "--dry-run", "--placements", "linear,gem", "--variability",
-                        "high", ranks=2)
-        self.assertIn("DRY RUN", out)
-        self.assertRegex(out, r"(?m)^  gem +\d+ +\d+")
-        self.assertRegex(out, r"# memory: \d+ MiB a rank")
-        self.assertEqual(list(self.folder.iterdir()), [])
-        plan = json.loads(self.good("run", *SMALL, "--dry-run", "--format", "json"))
-        self.assertGreater(plan["wall_seconds"], 0)
-
     def test_json_has_what_the_table_has_and_rates_are_those_of_the_raw_data(self):
         self.good("run", *SMALL, "--placements", "linear,gem", "--clock", "wall", "-o", "a.h5",
                   ranks=2)
