@@ -181,6 +181,9 @@ class ClusterCase(support.CliTest):
         self.cluster.wait(lambda: CUT_OFF in self.printed(), "end of the job", 60)
         seconds = time.monotonic() - begin
         printed = self.printed()
+        # Also ranks that nobody can reach any more end by themselves.
+        living = [node for node in self.cluster.nodes if node.process.poll() is None]
+        self.cluster.wait(lambda: not any(map(self.ranks_on, living)), "end of all ranks", 10)
         self.cluster.repair()  # before, Slurm waits for a node that does not answer
         state, code, _ = self.ended(job)
         ours = [line for line in printed.splitlines() if line.startswith("gembench: ")]
