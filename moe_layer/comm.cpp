@@ -245,8 +245,9 @@ Launch launched_as() {
   const bool task = std::getenv("SLURM_PROCID") != nullptr;  // not just inside an allocation
   launch.size =
       environment_int("OMPI_COMM_WORLD_SIZE", task ? environment_int("SLURM_NTASKS", 1) : 1);
-  launch.local_size =
-      environment_int("OMPI_COMM_WORLD_LOCAL_SIZE", environment_int("SLURM_NTASKS_PER_NODE", 0));
+  // Slurm tells "2(x2)", or "3,1": the first node's.
+  launch.local_size = environment_int("OMPI_COMM_WORLD_LOCAL_SIZE",
+                                      environment_int("SLURM_STEP_TASKS_PER_NODE", 0));
   return launch;
 }
 

@@ -32,7 +32,7 @@ class Slow(ClusterCase):
         self.run_into(lambda: self.kill_a_rank(0))
 
     def test_a_node_dies(self):
-        code, ours = self.run_into(self.kill_node, limit=25)
+        code, ours = self.run_into(self.kill_node, limit=40)
         self.assertEqual(code, 5)
         self.assertIn("ranks 0-1 on node0", ours[0])
 
