@@ -6,9 +6,9 @@
 
 namespace gembench {
 
-/// From now on SIGTERM and SIGINT ask for an end in order (a second SIGINT ends at once), and so does
-/// a time limit (seconds from now, 0 = none). A process that has not ended kGraceSeconds after the
-/// limit, because it hangs, is ended by its Watchdog. A file-size limit becomes a write error.
+/// From now on SIGTERM and SIGINT ask for an end in order (a second SIGINT ends at once), and so
+/// does a time limit (seconds from now, 0 = none). A process that has not ended kGraceSeconds after
+/// the limit, because it hangs, is ended by its Watchdog. A file-size limit becomes a write error.
 void watch_for_stop(double timeout_seconds);
 inline constexpr int kGraceSeconds = 10;
 

@@ -68,8 +68,9 @@ std::string hang_sentence(const std::string& why, const std::string& host,
   const auto first = std::find_if(ranks.begin(), ranks.end(), late);
   const auto culprits = numbers_of(ranks, late);
   const bool one = culprits.size() == 1;
-  const char* state = stopped ? (one ? ", and is stopped or gone" : ", and are stopped or gone") : "";
-  const char* remedy = stopped                       ? "see who stopped it"
+  const char* state =
+      stopped ? (one ? ", and is stopped or gone" : ", and are stopped or gone") : "";
+  const char* remedy = stopped                  ? "see who stopped it"
                        : waits_in(behind.phase) ? "look at that process and at the network"
                                                 : "look at that process and its device";
   return fmt::format("{}: {} on {} {} last seen {}{}: {}", why, ranks_text(culprits), host,
@@ -142,8 +143,7 @@ void Watchdog::end(const std::string& why, ExitCode code) {
   // The launcher ended the others since a rank has spoken or died: one node more is enough.
   const bool said = elsewhere && asked_to_stop() && board_.ranks().front() != 0;
   if (!said && board_.claim()) {
-    fmt::print(stderr, "gembench: {}\n",
-               hang_sentence(why, place_of_this_rank().host, ranks));
+    fmt::print(stderr, "gembench: {}\n", hang_sentence(why, place_of_this_rank().host, ranks));
     std::fflush(stderr);
   } else {
     // The launcher ends the job at the first rank's end: not before its sentence is out.

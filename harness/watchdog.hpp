@@ -17,7 +17,8 @@ struct RankSeen {
   Whereabouts where;
   double silent = 0;  ///< seconds since its process last showed that it runs
 };
-/// Seconds after which a silent process counts as stopped or gone: its watchdog speaks every second.
+/// Seconds after which a silent process counts as stopped or gone: its watchdog speaks every
+/// second.
 inline constexpr double kSilence = 4;
 /// Seconds for a rank that was asked to end to move on: well within what launchers wait before they
 /// kill, so that the others of a rank that died are gone within ten.

@@ -12,10 +12,6 @@ class Faults(ClusterCase):
         code, _ = self.run_into(self.kill_a_rank)
         self.assertEqual(code, 137)
 
-    def test_a_rank_is_killed_under_mpirun(self):
-        code, _ = self.run_into(self.kill_a_rank, "mpirun")
-        self.assertEqual(code, 137)
-
     def test_a_node_dies_under_mpirun(self):
         self.run_into(self.kill_node, "mpirun")
 

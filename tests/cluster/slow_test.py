@@ -28,6 +28,10 @@ class Slow(ClusterCase):
         self.assertIn("# resumed last at", self.completes(job))
         self.is_whole()
 
+    def test_a_rank_is_killed_under_mpirun(self):
+        code, _ = self.run_into(self.kill_a_rank, "mpirun")
+        self.assertEqual(code, 137)
+
     def test_the_writing_rank_is_killed(self):
         self.run_into(lambda: self.kill_a_rank(0))
 
