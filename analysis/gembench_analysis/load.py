@@ -49,7 +49,7 @@ def _check(path: str) -> Dict[str, Dict[str, Any]]:
         if "placement" not in file:
             raise FileError(f"{path}: the run ended before anything was measured; run it again with"
                             " --resume")
-        return {group: {name: _text(value) for name, value in file[group].attrs.items()}
+        return {"/" + group: {name: _text(value) for name, value in file[group].attrs.items()}
                 for group in FACTS if group in file}
 
 
@@ -59,7 +59,7 @@ def load(path: Union[str, "os.PathLike[str]"]) -> xr.Dataset:
 
     Variables, dimensions and units are those of results/SCHEMA.md: barrier_wait(placement, step,
     layer, rank) in s, .. What lies in groups is named group_name (environment_host(rank),
-    turns_bytes_moved(turn), ..); /model, /timing and /check are dicts in `attrs`, `config` too.
+    turns_bytes_moved(turn), ..); attrs["/model"], ["/timing"], ["/check"] and ["config"] are dicts.
     Also in attrs: `file`, the path, and `unfinished`, True for the .partial of a run that ended
     early. Missing values are NaN. Raises FileError.
     """

@@ -71,7 +71,7 @@ class _Placement:
         row["measured"][where] = compute.max(axis=2).sum(axis=1)
         row["imbalance"][where] = imbalance(read["tokens"]).mean(axis=1)
         row["tokens_of_step"][where] = (read["tokens"].sum(axis=(1, 2)) /
-                                        self.run.attrs["model"]["topk"] / self.run.sizes["layer"])
+                                        self.run.attrs["/model"]["topk"] / self.run.sizes["layer"])
         for name, source in (("predicted", "predicted_layer_time"),
                              ("predicted_by_experts", "predicted_by_experts")):
             row[name][where] = part[source].values.astype(float).sum(axis=1)

@@ -62,7 +62,7 @@ def _moves(run: xr.Dataset, index: int) -> Dict[str, float]:
 
 def _rates(run: xr.Dataset, one: xr.Dataset, index: int) -> Dict[str, float]:
     """Rates of a placement, under the names of the JSON of `gembench compare`."""
-    model, steps = run.attrs["model"], int(one["steps"])
+    model, steps = run.attrs["/model"], int(one["steps"])
     layers, ranks = run.sizes["layer"], run.sizes["rank"]
     if steps == 0:
         return {}
