@@ -104,7 +104,8 @@ def speeds(run: xr.Dataset, reduced: xr.Dataset) -> str:
     body += svg.text(x(found.at) + 4, 34, "mean load", "start", "tick")
     ranks = len(seconds)
     order = np.argsort(-seconds[:, -1])
-    named, used = {int(order[0]), int(order[-1])} if ranks > 8 else set(range(ranks)), []
+    named = {int(order[0]), int(order[-1])} if ranks > 8 else set(range(ranks))
+    used: List[float] = []
     for rank in order:
         said = (f"rank {rank}: {found.relative[rank]:.3f} times the fastest rank's time at the "
                 f"mean load; emulated slowdown {float(run['slowdown'].values[rank]):g}")
@@ -131,5 +132,4 @@ def bytes_map(run: xr.Dataset, placement: str) -> str:
     values, other = pooled(values, MOST_ROWS, 1)
     cell = min(24.0, (svg.WIDTH - 50) / len(other))
     return svg.heat_map(values, 0.0, high, names, other, "from", "to", "MB",
-                        f"Payload between ranks under {placement}", cell=cell,
-                        width=50 + max(320.0, cell * len(other)))
+                        f"Payload between ranks under {placement}", cell=cell)

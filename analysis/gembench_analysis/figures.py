@@ -1,7 +1,6 @@
 """The numbers behind every figure: pure functions of a run (load) and its reduction (reduce).
 Each is drawn twice: as SVG for the page (draw_*.py) and by matplotlib for files (static.py)."""
 
-import math
 from dataclasses import dataclass
 from typing import Dict, List, Optional
 
@@ -33,15 +32,15 @@ def _known(values: Array) -> Array:
 def barrier_share(reduced: xr.Dataset) -> Dict[str, float]:
     """Placement -> share of the step time spent waiting at barriers, mean over ranks; NaN after
     --whole-steps."""
-    return {label: float(np.divide(_known(one["wait"].values).mean() if _known(
-        one["wait"].values).size else math.nan, _known(one["step_time"].values).mean()))
-        for label, one in ((label, reduced.sel(placement=label)) for label in labels(reduced))}
+    share = reduced["wait"].mean("step") / reduced["step_time"].mean("step")
+    return {label: float(share.sel(placement=label)) for label in labels(reduced)}
 
 
 def straggler_share(reduced: xr.Dataset) -> xr.DataArray:
     """(placement, rank): share of (step, layer) in which the rank arrives last."""
     last = reduced["last"].sum("layer")
-    return last / last.sum("rank").where(lambda total: total > 0)
+    share: xr.DataArray = last / last.sum("rank").where(lambda total: total > 0)
+    return share
 
 
 def causes(reduced: xr.Dataset) -> xr.DataArray:
@@ -58,7 +57,8 @@ def wait_map(reduced: xr.Dataset) -> xr.DataArray:
 
 def prediction_error(reduced: xr.Dataset) -> xr.DataArray:
     """(placement, step): predicted / measured time to the barriers - 1, cost model `tokens`."""
-    return reduced["predicted"] / reduced["measured"] - 1
+    error: xr.DataArray = reduced["predicted"] / reduced["measured"] - 1
+    return error
 
 
 def imbalance(reduced: xr.Dataset) -> xr.DataArray:

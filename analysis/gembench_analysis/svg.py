@@ -137,7 +137,7 @@ def heat_map(values: NDArray[np.float64], low: float, high: float, rows: Sequenc
             tone = "on-high" if kind[r, c] >= CLASSES // 2 else "on-low"
             body += text(left + c * w + w / 2, top + r * h + h / 2 + 4,
                          f"{values[r, c]:.{digits}f}", "middle", f"cell {tone}")
-    every = max(1, math.ceil(11 / h))
+    every = max(1, math.ceil(13 / h))
     body += "".join(text(left - 5, top + r * h + h / 2 + 4, rows[r], "end", "tick")
                     for r in range(0, count_rows, every))
     every = max(1, math.ceil(max(len(name) for name in columns) * 8 / w))
@@ -164,7 +164,7 @@ def legend(entries: Sequence[Tuple[str, str]], x: float, y: float, most: float =
     """Coloured squares with names, (class, name), in a row that wraps."""
     body, at = "", x
     for style, name in entries:
-        wide = 18 + 7.0 * len(name) + 12
+        wide = 18 + 8.0 * len(name) + 12
         if at + wide > most and at > x:
             at, y = x, y + 17
         body += rect(at, y - 9, 11, 11, style) + text(at + 15, y, name, "start", "tick")
