@@ -49,7 +49,8 @@ def timeline(step: Arrivals, labels: List[str]) -> str:
             waiting = float(own[3].sum())
             rows += svg.text(60, y + 11, f"rank {rank}", "end", "tick")
             rows += svg.rect(66, y, at(starts[-1]) - 66, 14, "sense",
-                             f"{label}, rank {rank}: waits {waiting:.3g} of {starts[-1]:.3g} {unit}")
+                             f"{label}, rank {rank}: waits {waiting:.3g} of {starts[-1]:.3g} "
+                             f"{unit}")
             y += 15
         rows += "".join(svg.line(at(x), top, at(x), y, "layer") for x in starts)
         y += 8

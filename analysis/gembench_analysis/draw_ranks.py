@@ -1,6 +1,6 @@
 """Figures by rank: barrier wait, who is last and why, speeds, bytes between ranks."""
 
-from typing import List
+from typing import List, Tuple
 
 import numpy as np
 import xarray as xr
@@ -13,7 +13,8 @@ from .draw_times import unit_of
 MOST_ROWS, MOST_COLUMNS = 64, 96
 
 
-def pooled(values: NDArray[np.float64], most: int, axis: int) -> "tuple[NDArray[np.float64], List[str]]":
+def pooled(values: NDArray[np.float64], most: int,
+           axis: int) -> Tuple[NDArray[np.float64], List[str]]:
     """Means of neighbours along an axis when there are more than `most`; names like 0 or 0-3."""
     count = values.shape[axis]
     each = -(-count // most)
@@ -24,7 +25,7 @@ def pooled(values: NDArray[np.float64], most: int, axis: int) -> "tuple[NDArray[
     shape = [1] * values.ndim
     shape[axis] = len(sizes)
     means = np.add.reduceat(values, starts, axis=axis) / sizes.reshape(shape)
-    return means, [f"{a}-{a + n - 1}" for a, n in zip(starts, sizes)]
+    return means, [f"{a}-{a + n - 1}" if n > 1 else str(a) for a, n in zip(starts, sizes)]
 
 
 def wait_map(reduced: xr.Dataset, placement: str) -> str:

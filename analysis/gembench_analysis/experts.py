@@ -1,7 +1,7 @@
-"""Expert loads over time, and which experts are consistent or temporal (as `gembench trace info`)."""
+"""Expert loads over time; which experts are consistent or temporal (as `gembench trace info`)."""
 
 from dataclasses import dataclass
-from typing import List
+from typing import List, Tuple
 
 import numpy as np
 import xarray as xr
@@ -27,7 +27,8 @@ class LayerLoads:
     burst: NDArray[np.float64]
 
 
-def kinds(tokens: NDArray[np.float64]) -> "tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]":
+def kinds(tokens: NDArray[np.float64]) -> Tuple[NDArray[np.int64], NDArray[np.float64],
+                                                NDArray[np.float64]]:
     """kind, duty and burst [expert] of tokens [step, expert]. GEM (arXiv:2605.19945), second-hand:
     consistent experts are used in 85 % of steps, temporal ones in about 17 % with about 3 times the
     tokens; "about" = within a factor of 2 is ours."""

@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .attribution import CAUSES, Profile, split
+from .load import FileError
 
 Array = NDArray[np.float64]
 CELLS = 500_000  # (step, layer, rank) cells read at once: 4 MB an array
@@ -121,4 +122,7 @@ def reduce(run: xr.Dataset) -> xr.Dataset:
                           np.stack([one.causes / one.steps for one in placements]))
     data["last"] = (("placement", "layer", "rank"), np.stack([one.last for one in placements]))
     data["steps"] = (("placement",), steps)
+    if not steps.any():
+        raise FileError(f"{run.attrs['file']}: no step of it was finished; continue the run with"
+                        " --resume")
     return xr.Dataset(data, coords={"placement": labels, "cause": list(CAUSES)}, attrs=run.attrs)

@@ -56,8 +56,8 @@ def overview(loaded: List[Run]) -> Table:
     rows = []
     for one in loaded:
         facts = one.run.attrs
-        hosts = sorted({re.sub(r"\d+$", "", str(host)) for host in
-                        one.run["environment_host"].values}) if "environment_host" in one.run else []
+        names = one.run["environment_host"].values if "environment_host" in one.run else []
+        hosts = sorted({re.sub(r"\d+$", "", str(name)) for name in names})
         for row in one.rows:
             found = row.difference
             span = "-"
@@ -100,7 +100,8 @@ def _scaling(loaded: List[Run], name: str, axis: Callable[[Run], float]) -> str:
     room = (high - low) * 0.08 or 1.0
     x = svg.scale(where(places[0]), where(places[-1]), 70, svg.WIDTH - 24)
     y = svg.scale(low - room, high + room, 234, 24)
-    body = svg.axis_y(y, low - room, high + room, 48, svg.WIDTH - 4, "step time against reference (%)")
+    body = svg.axis_y(y, low - room, high + room, 48, svg.WIDTH - 4,
+                      "step time against reference (%)")
     for place in places:
         body += svg.text(x(where(place)), 248, svg.plain(round(place, 1)), "middle", "tick")
     body += svg.text((48 + svg.WIDTH) / 2, 265, name + (", logarithmic" if logarithmic else ""),

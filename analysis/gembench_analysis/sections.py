@@ -62,8 +62,8 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
                 + f". Left of zero: the cause made it earlier. {said}",
                 [("", draw_ranks.last_and_why(reduced))]),
         Section("wait", "Waiting at the barrier, rank by layer",
-                "The stronger a cell, the longer the wait; a faint row is a rank that others wait for. One "
-                f"scale for all placements; means over steps. {said}",
+                "The stronger a cell, the longer the wait; a faint row is a rank that others wait "
+                f"for. One scale for all placements; means over steps. {said}",
                 [(name, draw_ranks.wait_map(reduced, name)) for name in order]),
         Section("speeds", "How fast each rank is",
                 "Time of the expert phase by load, from the profile; the thick line is the slowest "
@@ -72,9 +72,10 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
                 "Every dot is a step. On the line the prediction was right; above it the step took "
                 f"longer. {predicted}", [("", draw_times.prediction(reduced))]),
         Section("arrivals", "One step, rank by rank",
-                "Layers follow each other between vertical lines; a layer goes on when its last rank "
-                f"has arrived, and the others wait until then. {said}",
-                [(f"{why} ({step})", draw_arrivals.timeline(figures.arrivals(run, step, why), names))
+                "Layers follow each other between vertical lines; a layer goes on when its last "
+                f"rank has arrived, and the others wait until then. {said}",
+                [(f"{why} ({step})",
+                  draw_arrivals.timeline(figures.arrivals(run, step, why), names))
                  for why, step in figures.chosen_steps(reduced).items()
                  if np.isfinite(reduced["measured"].values[:, step]).all()], wide=True),
         Section("loads", "Expert loads over time",
@@ -85,8 +86,8 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
                 f"{run.attrs.get('routing', 'routing unknown')}.",
                 [(f"layer {layer.layer}", draw_experts.loads(layer)) for layer in shown]),
         Section("placement", "Where the experts lie",
-                "Every cell is an expert, the stronger the hotter; the number at the end is the rank's "
-                "mean load. A slow rank should hold less.",
+                "Every cell is an expert, the stronger the hotter; the number at the end is the "
+                "rank's mean load. A slow rank should hold less.",
                 [(f"{name}, layer {layer.layer}", draw_experts.placement(run, layer,
                                                                          names.index(name)))
                  for layer in shown[:3] for name in order]),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 import matplotlib
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from . import figures, runs
 from .attribution import CAUSES
@@ -81,6 +82,7 @@ def wait(one: "runs.Run", figure: "Figure") -> None:
         axes.set_title(label, fontsize=9)
         axes.set_xlabel("layer")
     grid[0].set_ylabel("rank")
+    grid[0].yaxis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(image, ax=list(grid), label=f"barrier wait ({unit})")
 
 
@@ -128,7 +130,7 @@ def arrivals(one: "runs.Run", figure: "Figure") -> None:
                 took = phases[name][p, :, rank]
                 axes.barh([p * (ranks + 1) + rank] * len(at), took * factor, left=at * factor,
                           color=OF_PHASE[name],
-                          label=PHASES[name] if p == rank == 0 and took.any() else None)
+                          label=PHASES[name] if p == rank == 0 and phases[name].any() else None)
                 at += took
     axes.set_yticks([p * (ranks + 1) + (ranks - 1) / 2 for p in range(len(labels))], labels)
     axes.invert_yaxis()
@@ -159,10 +161,40 @@ def course(one: "runs.Run", figure: "Figure") -> None:
     axes.legend()
 
 
+def placement(one: "runs.Run", figure: "Figure") -> None:
+    wait_of = one.reduced["barrier_wait"].mean("rank").values[0]
+    layer = layer_loads(one.run, layers_to_show(wait_of, 1)[0])
+    grid = figure.subplots(1, one.run.sizes["placement"], sharey=True, squeeze=False)[0]
+    for index, (axes, label) in enumerate(zip(grid, figures.labels(one.reduced))):
+        slots = one.run["slots"].isel(placement=index, layer=layer.layer).values.astype(int)
+        load = np.where(slots >= 0, layer.mean[np.maximum(slots, 0)], np.nan)
+        image = axes.imshow(-np.sort(-load, axis=1), cmap="cividis", vmin=0, vmax=layer.mean.max(),
+                            aspect="auto")
+        axes.set_title(label, fontsize=9)
+        axes.set_xlabel("slot, hottest first")
+    grid[0].set_ylabel(f"rank (layer {layer.layer})")
+    grid[0].yaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.colorbar(image, ax=list(grid), label="mean load of the expert (tokens a step)")
+
+
+def sent(one: "runs.Run", figure: "Figure") -> None:
+    every = figures.bytes_pair(one.run) / 1e6
+    grid = figure.subplots(1, every.sizes["placement"], sharey=True, squeeze=False)[0]
+    for axes, label in zip(grid, figures.labels(one.reduced)):
+        image = axes.imshow(every.sel(placement=label).values, cmap="cividis", vmin=0,
+                            vmax=float(every.max()))
+        axes.set_title(label, fontsize=9)
+        axes.set_xlabel("to")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    grid[0].set_ylabel("from rank")
+    grid[0].yaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.colorbar(image, ax=list(grid), label="payload (MB); the diagonal was not sent")
+
+
 DRAWINGS: Dict[str, Callable[["runs.Run", Any], None]] = {
     "difference": difference, "distribution": distribution, "why": why, "wait": wait,
     "prediction": prediction, "speeds": speeds, "arrivals": arrivals, "loads": loads,
-    "course": course}
+    "placement": placement, "course": course, "bytes": sent}
 NEED_PHASES = {"why", "wait", "prediction", "arrivals"}  # nothing of --whole-steps
 
 
@@ -177,6 +209,8 @@ def draw(loaded: "List[runs.Run]", folder: str) -> List[str]:
             if name in NEED_PHASES and np.isnan(one.reduced["measured"].values).all():
                 continue
             if np.isnan(one.reduced["step_time"].values).all():
+                continue
+            if name == "bytes" and np.isnan(figures.bytes_pair(one.run).values).all():
                 continue
             figure = Figure(figsize=(7.5, 4.2), layout="constrained")
             drawing(one, figure)

@@ -20,7 +20,8 @@ def number(value: float) -> str:
 
 def text(x: float, y: float, words: str, anchor: str = "start", style: str = "") -> str:
     kind = f' class="{style}"' if style else ""
-    return f'<text x="{number(x)}" y="{number(y)}" text-anchor="{anchor}"{kind}>{escape(words)}</text>'
+    return (f'<text x="{number(x)}" y="{number(y)}" text-anchor="{anchor}"{kind}>'
+            f"{escape(words)}</text>")
 
 
 def line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:

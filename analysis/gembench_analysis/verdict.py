@@ -1,4 +1,4 @@
-"""The result in a sentence: which placement is faster, by how much, how sure, on what conditions."""
+"""The result in a sentence: which placement is faster, by how much, how sure, for what."""
 
 from dataclasses import dataclass
 from typing import List, Optional
@@ -14,7 +14,8 @@ from .summary import Summary, difference
 @dataclass(frozen=True)
 class Verdict:
     """`sentence` is the answer, `lead` whether the best is told from the next, `slow` which rank
-    is slow, `waited` which one others wait for and why, `conditions` what the numbers hold for, `warnings` what spoils them."""
+    is slow, `waited` which one others wait for and why, `conditions` what the numbers hold for,
+    `warnings` what spoils them."""
 
     sentence: str
     lead: str
@@ -80,6 +81,10 @@ def _slow(run: xr.Dataset, reduced: xr.Dataset) -> str:
     speeds = rank_speeds(run, reduced)
     if speeds is None:
         return "Not known: the run had no profile."
+    if speeds.relative.size == 1:
+        return "There is one rank only."
+    if speeds.relative.max() < 1.005:
+        return "None: by the profile all ranks are equally fast within 0.5 % at the mean load."
     slowest, fastest = int(speeds.relative.argmax()), int(speeds.relative.argmin())
     slowdown = run["slowdown"].values
     emulated = ""
@@ -91,7 +96,8 @@ def _slow(run: xr.Dataset, reduced: xr.Dataset) -> str:
             f"fastest (by the profile{emulated}).")
 
 
-def _waited(reduced: xr.Dataset, rows: List[Summary], best: Optional[str]) -> str:
+def _waited(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
+            best: Optional[str]) -> str:
     said = []
     for row in [rows[0]] + [row for row in rows[1:] if row.placement == best]:
         if row.straggler is None:
@@ -100,7 +106,8 @@ def _waited(reduced: xr.Dataset, rows: List[Summary], best: Optional[str]) -> st
         cause = str(by["cause"].values[int(by.values.argmax())])
         why = {"load": "above all because of its load", "speed": "above all because it is slow",
                "communication": "above all in communication",
-               "rest": "above all for reasons the profile does not explain"}[cause]
+               "rest": "above all for reasons the profile does not explain"
+                       if "profile_latency" in run else "and no profile tells why"}[cause]
         said.append(f"Under {row.placement} rank {row.straggler} arrives last in "
                     f"{percent(row.last_share[row.straggler], 0)} of layers, {why}; ranks wait "
                     f"{percent(row.wait_share)} of the time.")
@@ -114,8 +121,9 @@ def _conditions(run: xr.Dataset) -> str:
     spread = ("rank speeds EMULATED, each rank's compute stretched "
               f"{slowdown.min():g} to {slowdown.max():g} times") if (slowdown != 1).any() \
         else "rank speeds as they are, nothing emulated"
+    ranks = "1 rank" if run.sizes["rank"] == 1 else f"{run.sizes['rank']} ranks"
     stated = facts["config"].get("non-moe-time") or 0
-    return (f"Measured on {run.sizes['rank']} ranks, {facts.get('nodes', 'nodes unknown')}, "
+    return (f"Measured on {ranks}, {facts.get('nodes', 'nodes unknown')}, "
             f"{facts.get('device', 'device unknown')}; "
             f"{clock.get(str(facts['clock']), facts['clock'])} "
             f"({facts.get('clock_reason', 'no reason given')}); {spread}. "
@@ -145,4 +153,4 @@ def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdic
                         "--steps make it narrower.")
     sentence, best = _sentence(rows)
     return Verdict(sentence, _lead(rows, reduced, best), _slow(run, reduced),
-                   _waited(reduced, rows, best), _conditions(run), warnings, best)
+                   _waited(run, reduced, rows, best), _conditions(run), warnings, best)
