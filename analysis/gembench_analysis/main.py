@@ -7,8 +7,8 @@ import tempfile
 from typing import List, Optional, Sequence
 
 from . import markdown, page, perfetto, runs
-from .load import FileError, load
-from .reduce import reduce
+from .loading import FileError, load
+from .reduction import reduce
 from .summary import summarise
 
 

@@ -56,7 +56,7 @@ def overview(loaded: List[Run]) -> Table:
     rows = []
     for one in loaded:
         facts = one.run.attrs
-        names = one.run["environment_host"].values if "environment_host" in one.run else []
+        names = list(one.run["environment_host"].values) if "environment_host" in one.run else []
         hosts = sorted({re.sub(r"\d+$", "", str(name)) for name in names})
         for row in one.rows:
             found = row.difference

@@ -7,7 +7,7 @@ from typing import Dict, List, Optional
 import numpy as np
 import xarray as xr
 
-from .reduce import imbalance
+from .reduction import imbalance
 from .statistics import Difference, paired_difference, quantile
 
 

@@ -117,7 +117,7 @@ def environment(run: xr.Dataset) -> Table:
     if "mode" in check:
         said = {1: "passed", 0: "not passed"}.get(int(check.get("passed", -1)), "not known")
         rows.append(["check of outputs", f"{check['mode']}: {said}; "
-                     f"{check.get('checked_tokens', 0)} outputs, worst error {check.get('worst_error', 0):.2g}"
-                     f" (allowed {check.get('tolerance', 0):g})"])
+                     f"{check.get('checked_tokens', 0)} outputs, worst error "
+                     f"{check.get('worst_error', 0):.2g} (allowed {check.get('tolerance', 0):g})"])
     rows.append(["command", str(facts.get("command_line", "unknown"))])
     return Table("Environment", "As the program wrote it.", ["fact", "value"], rows, words=True)

@@ -106,7 +106,8 @@ class Browser(ReportTest):
         self.assertEqual(self.browser.execute_script(
             "return document.documentElement.dataset.theme"), "dark")
         said = self.browser.execute_script("""
-            const map = document.querySelector('[data-figure=wait] .panel:not([hidden]) [data-map]');
+            const map = document.querySelector(
+              '[data-figure=wait] .panel:not([hidden]) [data-map]');
             map.scrollIntoView({block: 'center'});
             const box = map.getBoundingClientRect();
             map.dispatchEvent(new PointerEvent('pointermove', {bubbles: true,

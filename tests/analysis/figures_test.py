@@ -5,10 +5,10 @@ import numpy as np
 
 from analysis_support import ReportTest, main
 from gembench_analysis import attribution, experts, figures
-from gembench_analysis import reduce as reduce_module
+from gembench_analysis import reduction
 from gembench_analysis.draw_ranks import pooled
-from gembench_analysis.load import load
-from gembench_analysis.reduce import reduce
+from gembench_analysis.loading import load
+from gembench_analysis.reduction import reduce
 from gembench_analysis.summary import drift, summarise
 from gembench_analysis.verdict import verdict
 
@@ -20,9 +20,9 @@ class Figures(ReportTest):
 
     def test_reduction_does_not_depend_on_chunks(self):
         run, whole = self.runs(steps=40, clock="wall")
-        cells = reduce_module.CELLS
-        self.addCleanup(setattr, reduce_module, "CELLS", cells)
-        reduce_module.CELLS = 7 * 2 * 4 * 4
+        cells = reduction.CELLS
+        self.addCleanup(setattr, reduction, "CELLS", cells)
+        reduction.CELLS = 7 * 2 * 4 * 4
         parts = reduce(run)
         for name in whole:
             np.testing.assert_allclose(parts[name].values, whole[name].values, rtol=1e-12,
@@ -56,8 +56,8 @@ class Figures(ReportTest):
         _, small = self.runs()
         causes = figures.causes(small).sel(placement="linear").isel(rank=1)
         self.assertEqual(str(causes["cause"].values[causes.values.argmax()]), "speed")
-        self.assertEqual(int(figures.straggler_share(small).sel(placement="linear").values.argmax()),
-                         1)
+        share = figures.straggler_share(small).sel(placement="linear")
+        self.assertEqual(int(share.values.argmax()), 1)
 
     def test_a_loaded_rank_is_blamed_for_its_load(self):
         profile = attribution.Profile(np.array([0.0, 100.0]), np.array([[0, 1.0], [0, 1.0]]))

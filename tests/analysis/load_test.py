@@ -4,8 +4,8 @@
 import numpy as np
 
 from analysis_support import Made, ReportTest, main
-from gembench_analysis.load import FileError, load, to_pandas
-from gembench_analysis.reduce import reduce
+from gembench_analysis.loading import FileError, load, to_pandas
+from gembench_analysis.reduction import reduce
 
 
 class Load(ReportTest):

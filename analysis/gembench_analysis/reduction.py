@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .attribution import CAUSES, Profile, split
-from .load import FileError
+from .loading import FileError
 
 Array = NDArray[np.float64]
 CELLS = 500_000  # (step, layer, rank) cells read at once: 4 MB an array
@@ -67,7 +67,8 @@ class _Placement:
         dispatch = np.nan_to_num(read["dispatch_time"])
         arrival = compute + dispatch
         row = self.by_step
-        row["step_time"][where] = part["step_time"].values.max(axis=1) + non_moe_time(self.run)
+        slowest = part["step_time"].values.astype(float).max(axis=1)
+        row["step_time"][where] = slowest + non_moe_time(self.run)
         row["wait"][where] = read["barrier_wait"].sum(axis=(1, 2)) / self.run.sizes["rank"]
         row["measured"][where] = compute.max(axis=2).sum(axis=1)
         row["imbalance"][where] = imbalance(read["tokens"]).mean(axis=1)
