@@ -1,6 +1,6 @@
 """Why the last rank is last: more load, a slower rank, or communication. The split is ours."""
 
-from typing import Optional
+from typing import Optional, Tuple
 
 import numpy as np
 import xarray as xr
@@ -31,19 +31,33 @@ class Profile:
         return Profile(run["knot"].values.astype(float),
                        run["profile_latency"].values * stretch[:, None])
 
-    def seconds(self, tokens: Array) -> Array:
-        """Time in s that every rank would take for `tokens` [..] -> [.., rank]: linear between
-        knots, beyond the last as the last piece goes on (never falling), as CostModel does."""
+    def _piece(self, tokens: Array) -> Tuple[NDArray[np.int64], Array]:
+        """Which piece each load lies on (its right knot) and where along it, 0 to 1; beyond the
+        last knot more than 1."""
         above = np.clip(np.searchsorted(self.knots, tokens, side="right"), 1, self.knots.size - 1)
         left, right = self.knots[above - 1], self.knots[above]
-        beyond = tokens > self.knots[-1]
-        times = []
-        for latency in self.latency:
-            slope = (latency[above] - latency[above - 1]) / (right - left)
-            inside = latency[above - 1] + slope * (tokens - left)
-            outside = latency[above] + np.maximum(slope, 0) * (tokens - right)
-            times.append(np.where(beyond, outside, inside))
-        return np.stack(times, axis=-1)
+        return above, (tokens - left) / (right - left)
+
+    @staticmethod
+    def _along(latency: Array, above: NDArray[np.int64], share: Array) -> Array:
+        """Latency [.., knot] at places on its pieces; beyond the last knot the last piece goes on,
+        but never falls, as CostModel has it."""
+        start, end = latency[above - 1], latency[above]
+        result: Array = start + (end - start) * share
+        return np.where((share > 1) & (end < start), end, result)
+
+    def seconds(self, tokens: Array) -> Array:
+        """Time in s that every rank would take for `tokens` [..] -> [.., rank]."""
+        above, share = self._piece(tokens)
+        return np.stack([self._along(one, above, share) for one in self.latency], axis=-1)
+
+    def own_and_common(self, tokens: Array) -> Tuple[Array, Array]:
+        """For tokens [.., rank]: time of each rank for its own tokens, and of a rank whose curve is
+        the mean of all ranks' for the same tokens; both [.., rank], s."""
+        above, share = self._piece(tokens)
+        own = np.stack([self._along(one, above[..., rank], share[..., rank])
+                        for rank, one in enumerate(self.latency)], axis=-1)
+        return own, self._along(self.latency.mean(axis=0), above, share)
 
 
 def split(profile: Optional[Profile], tokens: Array, dispatch: Array, arrival: Array,
@@ -59,9 +73,7 @@ def split(profile: Optional[Profile], tokens: Array, dispatch: Array, arrival: A
 
     causes = np.zeros(last.shape + (len(CAUSES),))
     if profile is not None:
-        every = profile.seconds(tokens)  # [.., rank that has the tokens, rank that computes]
-        common = every.mean(axis=-1)
-        own = np.einsum("...rr->...r", every)
+        own, common = profile.own_and_common(tokens)
         causes[..., 0] = lead(common)
         causes[..., 1] = lead(own - common)
     causes[..., 2] = lead(dispatch)

@@ -23,8 +23,6 @@ def non_moe_time(run: xr.Dataset) -> float:
 
 def _chunks(run: xr.Dataset) -> Iterator[slice]:
     steps = max(1, CELLS // (run.sizes["layer"] * run.sizes["rank"]))
-    if "profile_latency" in run:  # attribution holds [.., rank, rank]
-        steps = max(1, steps // run.sizes["rank"])
     for first in range(0, run.sizes["step"], steps):
         yield slice(first, min(first + steps, run.sizes["step"]))
 

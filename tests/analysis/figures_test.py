@@ -22,7 +22,7 @@ class Figures(ReportTest):
         run, whole = self.runs(steps=40, clock="wall")
         cells = reduction.CELLS
         self.addCleanup(setattr, reduction, "CELLS", cells)
-        reduction.CELLS = 7 * 2 * 4 * 4
+        reduction.CELLS = 7 * 2 * 4
         parts = reduce(run)
         for name in whole:
             np.testing.assert_allclose(parts[name].values, whole[name].values, rtol=1e-12,
@@ -71,8 +71,11 @@ class Figures(ReportTest):
         run, small = self.runs()
         profile = attribution.Profile.of(run)
         tokens = run["tokens"].values
-        every = np.einsum("...rr->...r", profile.seconds(tokens))
-        time = (every + run["profile_overhead"].values).max(axis=3)
+        own, common = profile.own_and_common(tokens)
+        every = profile.seconds(tokens)
+        np.testing.assert_allclose(own, np.einsum("...rr->...r", every))
+        np.testing.assert_allclose(common, every.mean(axis=-1))
+        time = (own + run["profile_overhead"].values).max(axis=3)
         np.testing.assert_allclose(time, run["predicted_layer_time"].values, rtol=1e-6)
         beyond = profile.seconds(np.array([300.0]))[0]  # the last knot is 200
         np.testing.assert_allclose(beyond, 300e-5 * run["slowdown"].values)
