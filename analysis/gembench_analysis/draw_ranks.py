@@ -53,8 +53,8 @@ def last_and_why(reduced: xr.Dataset) -> str:
     high = float(positive.sum("cause").max()) * factor
     ranks = causes.sizes["rank"]
     shown = np.arange(ranks)
-    if ranks > 16:  # those that are waited for most
-        shown = np.sort(np.argsort(-causes.sum("cause").max("placement").values)[:16])
+    if ranks > 8:  # those that are waited for most
+        shown = np.sort(np.argsort(-causes.sum("cause").max("placement").values)[:8])
     left = 62.0
     at = svg.scale(min(0.0, low), high, left, svg.WIDTH - 96)
     body, y = "", 4.0
