@@ -52,8 +52,7 @@ def placement(run: xr.Dataset, layer: LayerLoads, index: int) -> str:
                 body += svg.text(x + (cell - 1) / 2, y + 13, str(e), "middle", f"cell {dark}")
         body += svg.text(56 + cell * width + 8, y + 14, f"{totals[r]:.0f}", "start", "tick")
     bottom = 18 + ranks_shown * tall
-    said = "each rank's experts, hottest first; dashed outline = temporal expert"
     if ranks > ranks_shown:
-        said += f"; first {ranks_shown} of {ranks} ranks"
-    return svg.figure(body + svg.text(56, bottom + 14, said, "start", "tick"), bottom + 22,
-                      f"Where the experts of layer {layer.layer} lie")
+        body += svg.text(56, bottom + 14, f"first {ranks_shown} of {ranks} ranks", "start", "tick")
+        bottom += 16
+    return svg.figure(body, bottom + 4, f"Where the experts of layer {layer.layer} lie")

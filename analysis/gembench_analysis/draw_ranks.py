@@ -115,7 +115,7 @@ def speeds(run: xr.Dataset, reduced: xr.Dataset) -> str:
                          "curve slowest" if hot else "curve", said)
         if int(rank) in named:
             at = y(seconds[rank, -1]) + 4
-            at = max([at] + [other + 13 for other in used])
+            at = max([at] + [other + 15 for other in used])
             used.append(at)
             body += svg.text(svg.WIDTH - 60, at, f"rank {rank}", "start",
                              "name" if hot else "tick")

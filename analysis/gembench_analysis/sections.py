@@ -87,7 +87,8 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
                 [(f"layer {layer.layer}", draw_experts.loads(layer)) for layer in shown]),
         Section("placement", "Where the experts lie",
                 "Every cell is an expert, the stronger the hotter; the number at the end is the "
-                "rank's mean load. A slow rank should hold less.",
+                "rank's mean load in tokens a step. Each rank's experts are sorted, hottest first; a "
+                "dashed outline marks a temporal one. A slow rank should hold less.",
                 [(f"{name}, layer {layer.layer}", draw_experts.placement(run, layer,
                                                                          names.index(name)))
                  for layer in shown[:3] for name in order]),

@@ -141,7 +141,7 @@ def heat_map(values: NDArray[np.float64], low: float, high: float, rows: Sequenc
     every = max(1, math.ceil(13 / h))
     body += "".join(text(left - 5, top + r * h + h / 2 + 4, rows[r], "end", "tick")
                     for r in range(0, count_rows, every))
-    every = max(1, math.ceil(max(len(name) for name in columns) * 8 / w))
+    every = max(1, math.ceil(max(len(name) for name in columns) * 10 / w))
     body += "".join(text(left + c * w + w / 2, bottom + 13, columns[c], "middle", "tick")
                     for c in range(0, count_columns, every))
     body += text((left + width) / 2, bottom + 28, column_title, "middle", "title")
@@ -165,7 +165,7 @@ def legend(entries: Sequence[Tuple[str, str]], x: float, y: float, most: float =
     """Coloured squares with names, (class, name), in a row that wraps."""
     body, at = "", x
     for style, name in entries:
-        wide = 18 + 8.0 * len(name) + 12
+        wide = 18 + 8.6 * len(name) + 10
         if at + wide > most and at > x:
             at, y = x, y + 17
         body += rect(at, y - 9, 11, 11, style) + text(at + 15, y, name, "start", "tick")

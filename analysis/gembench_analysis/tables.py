@@ -47,16 +47,16 @@ def comparison(rows: List[Summary]) -> Table:
             span = f"{100 * found.low:+.2f} .. {100 * found.high:+.2f}"
         last = "-" if row.straggler is None else (
             f"rank {row.straggler}: {100 * row.last_share[row.straggler]:.0f} %")
-        cells.append([row.placement, number(row.step_mean, 0, 1e6), number(row.step_p50, 0, 1e6),
+        cells.append([row.placement, signed(found.mean) if found else "reference", span,
+                      number(row.step_mean, 0, 1e6), number(row.step_p50, 0, 1e6),
                       number(row.step_p90, 0, 1e6), number(row.step_p99, 0, 1e6),
-                      signed(found.mean) if found else "reference", span,
                       number(row.wait_share, 1, 100), last,
                       f"{row.aggregate_imbalance:.3f}", f"{row.step_imbalance:.3f}",
                       _error(row.predicted, row.measured), str(row.steps)])
     return Table("Comparison", "Step time in us: all layers of a step, slowest rank. Imbalance: "
                  "max/mean over ranks of tokens, of the run's sums and within a step; a placement "
                  "that knows speeds may raise it. Prediction: error of the time to the barriers.",
-                 ["placement", "mean us", "p50", "p90", "p99", "vs first %", "95 % interval",
+                 ["placement", "vs first %", "95 % interval", "mean us", "p50", "p90", "p99",
                   "waiting %", "arrives last", "imbalance", "in a step", "prediction %", "steps"],
                  cells)
 

@@ -90,7 +90,8 @@ def per_model(rows: List[Row]) -> str:
 def sweep(rows: List[Row]) -> str:
     """gem by tokens a step, variability high."""
     counts = sorted({row.tokens for row in rows})
-    lines = [[TITLES[model]] + [f"{100 * mean_gain(rows, model=model, variability='high', tokens=t, placement='gem'):.1f}"
+    ours = pick(rows, variability="high", placement="gem")
+    lines = [[TITLES[model]] + [f"{100 * mean_gain(ours, model=model, tokens=t):.1f}"
                                 for t in counts] for model in MODELS]
     return table(["gem against linear, %"] + [f"{t} tokens" for t in counts], lines)
 
@@ -114,9 +115,10 @@ def measured(rows: List[Row]) -> str:
     for row in pick(rows, placement="gem"):
         line = [TITLES[row.model], row.variability, str(row.seed)]
         for placement in placements:
-            one = pick(rows, model=row.model, variability=row.variability, seed=row.seed,
-                       placement=placement)[0]
-            line.append(f"{100 * one.gain:.1f} ({100 * one.low:.1f} .. {100 * one.high:.1f})")
+            found = pick(rows, model=row.model, variability=row.variability, seed=row.seed,
+                         placement=placement)
+            line.append("-" if not found else f"{100 * found[0].gain:.1f} "
+                        f"({100 * found[0].low:.1f} .. {100 * found[0].high:.1f})")
         lines.append(line)
     notes = "\n".join(f"- {note}" for note in dict.fromkeys(row.note for row in rows))
     return table(["model", "variability", "seed"] + [f"{p} %" for p in placements], lines) + (

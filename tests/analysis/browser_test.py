@@ -92,6 +92,16 @@ class Browser(ReportTest):
         self.assertEqual(self.browser.execute_script(OUTSIDE), [])
         self.assertEqual(self.browser.get_log("browser"), [])
 
+    def test_print_is_light_whatever_the_screen_is(self):
+        path = self.made("run.h5")
+        self.written(path)
+        self.open(self.folder / "run.html", 760, "dark")
+        colour = "return getComputedStyle(document.body).backgroundColor"
+        self.assertNotEqual(self.browser.execute_script(colour), "rgb(255, 255, 255)")
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        self.assertEqual(self.browser.execute_script(colour), "rgb(255, 255, 255)")
+        self.assertEqual(self.browser.execute_script(OUTSIDE), [])
+
     def test_what_can_be_pressed(self):
         path = self.made("run.h5")
         self.written(path)
