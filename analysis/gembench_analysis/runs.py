@@ -65,28 +65,64 @@ def overview(loaded: List[Run]) -> Table:
                 span = f"{100 * found.low:+.2f} .. {100 * found.high:+.2f}"
             rows.append([
                 os.path.basename(facts["file"]) + (" (unfinished)" if facts["unfinished"] else ""),
-                str(facts.get("model", "")).split(":")[0], ", ".join(hosts) or "-",
-                str(one.run.sizes["rank"]), number(tokens_of(one), 0), str(facts.get("seed", "-")),
-                str(facts["clock"]), number(spread_of(one), 1, 100), row.placement,
-                number(row.step_mean, 0, 1e6), signed(found.mean) if found else "reference", span,
-                number(row.wait_share, 1, 100)])
+                row.placement, signed(found.mean) if found else "reference", span,
+                number(row.step_mean, 0, 1e6), number(row.wait_share, 1, 100),
+                str(facts.get("model", "")).split(":")[0], str(one.run.sizes["rank"]),
+                number(tokens_of(one), 0), number(spread_of(one), 1, 100),
+                str(facts.get("seed", "-")), str(facts["clock"]), ", ".join(hosts) or "-"])
     return Table("All runs", "Measured; step time in us. Speed spread: emulated, slowest over "
                  "fastest rank - 1; 0 = as the ranks are. Intervals are within a run; between runs "
                  "only seeds and machines can tell.",
-                 ["file", "model", "hosts", "ranks", "tokens", "seed", "clock", "speed spread %",
-                  "placement", "mean us", "vs first %", "95 % interval", "waiting %"], rows)
+                 ["file", "placement", "vs first %", "95 % interval", "mean us", "waiting %",
+                  "model", "ranks", "tokens", "speed spread %", "seed", "clock", "hosts"], rows)
 
 
-def _scaling(loaded: List[Run], name: str, axis: Callable[[Run], float]) -> str:
-    """Difference to the reference by one property of the runs, a colour a placement."""
-    points: Dict[str, List[Tuple[float, Summary, str]]] = {}
+@dataclass(frozen=True)
+class Point:
+    """A dot of a scaling figure: `place` along the axis, `value` with its interval, if any."""
+
+    placement: str
+    place: float
+    value: float
+    low: float
+    high: float
+    said: str
+
+
+def _gains(loaded: List[Run], axis: Callable[[Run], float]) -> List[Point]:
+    """Difference to the reference in percent."""
+    points = []
     for one in loaded:
+        name = os.path.basename(one.run.attrs["file"])
         for row in one.rows[1:]:
-            if row.difference is not None and np.isfinite(row.difference.mean):
-                points.setdefault(row.placement, []).append(
-                    (axis(one), row, os.path.basename(one.run.attrs["file"])))
-    every = [point for group in points.values() for point in group]
-    places = sorted({point[0] for point in every})
+            found = row.difference
+            if found is None or not np.isfinite(found.mean):
+                continue
+            mean = 100 * found.mean
+            low, high = (100 * (found.mean if value is None else value)
+                         for value in (found.low, found.high))
+            points.append(Point(row.placement, axis(one), mean, low, high,
+                                f"{row.placement}, {name}: {mean:+.2f} % ({low:+.2f} .. "
+                                f"{high:+.2f})"))
+    return points
+
+
+def _rates(loaded: List[Run], axis: Callable[[Run], float]) -> List[Point]:
+    """Tokens per second, thousands."""
+    points = []
+    for one in loaded:
+        name = os.path.basename(one.run.attrs["file"])
+        for row in one.rows:
+            rate = row.rates.get("tokens_per_s", np.nan) / 1e3
+            if np.isfinite(rate):
+                points.append(Point(row.placement, axis(one), rate, rate, rate,
+                                    f"{row.placement}, {name}: {1e3 * rate:.0f} tokens/s"))
+    return points
+
+
+def _scaling(points: List[Point], names: List[str], across: str, up: str) -> str:
+    """Points over one property of the runs; `names` of placements fix their colours."""
+    places = sorted({point.place for point in points})
     if len(places) < 2:
         return ""
     logarithmic = places[0] > 0 and places[-1] / places[0] >= 8
@@ -94,47 +130,46 @@ def _scaling(loaded: List[Run], name: str, axis: Callable[[Run], float]) -> str:
     def where(value: float) -> float:
         return float(np.log2(value)) if logarithmic else value
 
-    ends = [100 * value for _, row, _ in every if row.difference for value in
-            (row.difference.mean, row.difference.low, row.difference.high) if value is not None]
-    low, high = min([0.0] + ends), max([0.0] + ends)
+    low = min([0.0] + [point.low for point in points])
+    high = max([0.0] + [point.high for point in points])
     room = (high - low) * 0.08 or 1.0
+    low, high = low - (room if low < 0 else 0), high + room
     x = svg.scale(where(places[0]), where(places[-1]), 70, svg.WIDTH - 24)
-    y = svg.scale(low - room, high + room, 234, 24)
-    body = svg.axis_y(y, low - room, high + room, 48, svg.WIDTH - 4,
-                      "step time against reference (%)")
+    y = svg.scale(low, high, 234, 24)
+    body = svg.axis_y(y, low, high, 48, svg.WIDTH - 4, up)
     for place in places:
         body += svg.text(x(where(place)), 248, svg.plain(round(place, 1)), "middle", "tick")
-    body += svg.text((48 + svg.WIDTH) / 2, 265, name + (", logarithmic" if logarithmic else ""),
+    body += svg.text((48 + svg.WIDTH) / 2, 265, across + (", logarithmic" if logarithmic else ""),
                      "middle", "title") + svg.line(48, y(0), svg.WIDTH - 4, y(0), "zero")
-    names = []
-    for index, (label, group) in enumerate(points.items(), start=1):
-        names.append((draw_times.style(index), label))
-        shift = (index - (len(points) + 1) / 2) * 5
-        for place, row, file in group:
-            found = row.difference
-            assert found is not None
-            at = x(where(place)) + shift
-            said = f"{label}, {file}: {100 * found.mean:+.2f} %"
-            if found.low is not None and found.high is not None:
-                body += svg.rect(at - 1.5, y(100 * found.high), 3,
-                                 y(100 * found.low) - y(100 * found.high),
-                                 f"{draw_times.style(index)} box")
-                said += f" ({100 * found.low:+.2f} .. {100 * found.high:+.2f})"
-            body += svg.circle(at, y(100 * found.mean), 4, f"{draw_times.style(index)} mean", said)
-    return svg.figure(body + svg.legend(names, 52, 286), 312, f"Gain by {name}")
+    for point in points:
+        index = names.index(point.placement)
+        at = x(where(point.place)) + (index - (len(names) - 1) / 2) * 6
+        kind = draw_times.style(index)
+        if point.high > point.low:
+            body += svg.rect(at - 1.5, y(point.high), 3, y(point.low) - y(point.high),
+                             f"{kind} box", point.said)
+        body += svg.circle(at, y(point.value), 4, f"{kind} mean", point.said)
+    shown = [name for name in names if any(point.placement == name for point in points)]
+    entries = [(draw_times.style(names.index(name)), name) for name in shown]
+    return svg.figure(body + svg.legend(entries, 52, 286), 296, f"{up} by {across}")
 
 
 def scaling(loaded: List[Run]) -> List[Section]:
     """A figure for every property in which the runs differ."""
     said = " ".join(sorted({source(one.run) for one in loaded}))
+    names = list(dict.fromkeys(row.placement for one in loaded for row in one.rows))
     found = []
-    for name, axis in AXES.items():
-        drawing = _scaling(loaded, name, axis)
-        if drawing:
-            found.append(Section(f"scaling-{name.split()[0]}", f"Gain by {name}",
-                                 "Every dot is a run and placement against its own reference, with "
-                                 f"its 95 % interval; below zero is faster. {said}",
-                                 [("", drawing)]))
+    for across, axis in AXES.items():
+        panels = [("gain", _scaling(_gains(loaded, axis), names, across,
+                                    "step time against reference (%)")),
+                  ("throughput", _scaling(_rates(loaded, axis), names, across,
+                                          "thousand tokens/s"))]
+        panels = [(name, drawing) for name, drawing in panels if drawing]
+        if panels:
+            found.append(Section(f"scaling-{across.split()[0]}", f"By {across}",
+                                 "Every dot is a run and placement. Gain: against the run's own "
+                                 "reference with its 95 % interval; below zero is faster. "
+                                 f"Throughput: tokens of a step by its time. {said}", panels))
     return found
 
 
@@ -143,11 +178,16 @@ def content(loaded: List[Run]) -> str:
     if len(loaded) == 1:
         one = loaded[0]
         return page.run_part(one.run, one.reduced, one.rows)
-    answers = "".join(
-        f"<li><b>{escape(os.path.basename(one.run.attrs['file']))}</b>: "
-        f"{escape(verdict(one.run, one.reduced, one.rows).sentence)}</li>" for one in loaded)
+    answers = ""
+    for one in loaded:
+        found = verdict(one.run, one.reduced, one.rows)
+        said = " ".join([found.sentence] + found.warnings)
+        answers += (f"<li><b>{escape(os.path.basename(one.run.attrs['file']))}</b>: "
+                    f"{escape(said)}</li>")
+    held = " ".join(sorted({source(one.run) for one in loaded}))
     parts = "".join(
         f"<details><summary>{escape(str(one.run.attrs['file']))}</summary>"
         f"{page.run_part(one.run, one.reduced, one.rows)}</details>" for one in loaded)
-    return (f"<section class=answer><ul>{answers}</ul></section>"
+    return (f"<section class=answer><ul>{answers}</ul>"
+            f"<p class=conditions><b>Holds for.</b> {escape(held)}</p></section>"
             f"{page.table(overview(loaded))}{page.cards(scaling(loaded))}{parts}")

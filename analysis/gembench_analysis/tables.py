@@ -87,7 +87,10 @@ def ranks(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Table:
     columns = ["rank"] + [str(name).split("_", 1)[1] for name in facts] + [
         "emulated slowdown", "profiled time / fastest", "drift %"]
     columns += [f"last under {row.placement} %" for row in rows]
-    columns += [f"{name.split('_', 1)[1]} ({run[name].attrs.get('units', '')})" for name in gpu]
+    told = {name: str(run[name].attrs.get("units", "")) for name in gpu}
+    factor = {name: 1e-6 if unit == "Hz" else 1.0 for name, unit in told.items()}
+    columns += [f"{name.split('_', 1)[1]} ({'MHz' if unit == 'Hz' else unit})"
+                for name, unit in told.items()]
     cells = []
     for rank in range(run.sizes["rank"]):
         cells.append([str(rank)] + [str(run[name].values[rank]) for name in facts]
@@ -95,7 +98,7 @@ def ranks(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Table:
                         "-" if speed is None else f"{speed.relative[rank]:.3f}",
                         "-" if after is None else signed(after[rank])]
                      + [number(row.last_share[rank], 0, 100) for row in rows]
-                     + [number(float(run[name].values[rank]), 0) for name in gpu])
+                     + [number(float(run[name].values[rank]), 0, factor[name]) for name in gpu])
     return Table("Ranks", "Profiled time: the expert phase at the mean load, over the fastest "
                  "rank's, emulation included. Drift: how much longer it took when the profile was "
                  "taken again after the run.", columns, cells)

@@ -31,9 +31,10 @@ class Made:
     """Slowest rank 1 (1.5 times); placement k has loads moved so that it gains by k."""
 
     def __init__(self, placements=3, steps=16, layers=2, ranks=4, experts=8, clock="cpu-time",
-                 block=4, whole_steps=False, profile=True, slowdown=True, seed=1):
+                 block=4, whole_steps=False, profile=True, slowdown=True, gpus=False, seed=1):
         self.shape = (placements, steps, layers, ranks)
         self.experts, self.clock, self.block = experts, clock, block
+        self.gpus = gpus
         self.whole, self.profile, self.random = whole_steps, profile, np.random.default_rng(seed)
         self.slowdown = np.ones(ranks)
         if slowdown:
@@ -146,6 +147,19 @@ class Made:
                                  ("profile_slowdown", self.slowdown)):
                 file[name] = values
                 _attach(file, name, ("rank",), units="s")
+        if self.gpus:
+            for name, value, unit in (("clock", 1.2e9, "Hz"), ("power", 300.0, "W"),
+                                      ("temperature", 60.0, "degC")):
+                for when in ("before", "after"):
+                    file[f"gpu/{name}_{when}"] = np.full(ranks, value)
+                    file[f"gpu/{name}_{when}"].dims[0].attach_scale(file["rank"])
+                    file[f"gpu/{name}_{when}"].attrs.update(units=unit)
+        if self.clock == "wall":
+            part, start = self._part(0, 1)[0], np.zeros((placements, steps, layers, ranks))
+            long = part["layer_time"].max() * 1.2
+            order = np.nan_to_num(file["order"][...])[:, :, None, None]
+            start += (order * layers + np.arange(layers)[None, None, :, None]) * long
+            file["start_time"][...] = start
         for name, values in (("host", [f"node{r}" for r in range(ranks)]), ("cpus", ["0"] * ranks)):
             file[f"environment/{name}"] = np.array(values, dtype=object)
             file[f"environment/{name}"].dims[0].attach_scale(file["rank"])

@@ -75,6 +75,12 @@ class Report(ReportTest):
             head = (self.folder / "figures" / name).read_bytes()[:300]
             self.assertIn(b"PNG" if name.endswith("png") else b"<?xml", head)
 
+    def test_what_gpus_said_is_told(self):
+        said = self.written(self.made(gpus=True, clock="wall"), "--format", "md")
+        ranks = said.split("### Ranks")[1].split("###")[0]
+        self.assertIn("clock_before (MHz)", ranks)
+        self.assertEqual(ranks.count("| 1200 | 1200 | 300 | 60 |"), 4)
+
     def test_several_runs(self):
         files = [self.made(f"r{ranks}.h5", ranks=ranks, clock="wall") for ranks in (2, 4, 8)]
         self.written(*files, "-o", "all.html")
