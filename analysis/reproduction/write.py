@@ -139,6 +139,7 @@ def figure(rows: List[Row], path: pathlib.Path) -> None:
             axes.plot(counts, [100 * mean_gain(ours, tokens=t) for t in counts], "o-",
                       color=colour, label=TITLES[model])
         axes.set_xscale("log", base=2)
+        axes.set_xticks(counts, [str(count) for count in counts], fontsize=8)
         axes.set_title(f"variability {kind}")
         axes.set_xlabel("tokens a step")
         axes.grid(alpha=0.3)
