@@ -28,11 +28,12 @@ def gains(folder: pathlib.Path) -> Dict[str, Dict[str, List[float]]]:
     """case-ranks -> column -> share of linear's time saved, by draw of GPUs."""
     found: Dict[str, Dict[str, List[float]]] = {}
     for path in sorted(folder.glob("*.json")):
-        if path.stem.endswith("-spare"):
+        if path.stem.endswith(("-spare", "-parts")):
             continue
-        rows = json.loads(path.read_text())["placements"]
-        spare = json.loads(path.with_name(path.stem + "-spare.json").read_text())["placements"]
-        times = {row["placement"]: row["step_mean"] for row in rows}
+        rows, parts, spare = (
+            json.loads(path.with_name(path.stem + more + ".json").read_text())["placements"]
+            for more in ("", "-parts", "-spare"))
+        times = {row["placement"]: row["step_mean"] for row in rows + parts}
         times["bound"] = rows[0]["bound"]
         times.update({f"spare {row['placement']}": row["step_mean"] for row in spare})
         case = found.setdefault(path.stem.rsplit("-", 1)[0], {name: [] for name in COLUMNS})
