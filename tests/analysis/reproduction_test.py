@@ -88,7 +88,8 @@ class Recordings(ReportTest):
         done = self.call(TOP / "jobs/case_study.sh", "--quick", "-o", "raw", "--text", "text")
         self.assertEqual(done.returncode, 0, done.stderr)
         text = (self.folder / "text/RECORDINGS.md").read_text()
-        rows = re.findall(r"(?m)^\| (?:GPT|Qwen|Deep).*\|$", text)
+        block = text.split("<!-- begin recordings -->")[1].split("<!-- end -->")[0]
+        rows = re.findall(r"(?m)^\| (?:GPT|Qwen|Deep).*\|$", block)
         self.assertEqual(len(rows), 6)
         for row in rows:
             cells = [cell.strip().split(" ")[0] for cell in row.strip("|").split("|")[2:]]
