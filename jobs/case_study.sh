@@ -12,7 +12,7 @@ GEMBENCH_DATA names the folder of recordings, GEMBENCH another executable."
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 program=${GEMBENCH:-$top/build/release/gembench}
-data=${GEMBENCH_DATA:-$top/../shared/data}
+data=${GEMBENCH_DATA:-$(dirname "$top")/shared/data}
 output=$top/build/case_study
 text=$top/analysis/reproduction
 draws=(1 2 3 4 5) layer_step=4 steps=512

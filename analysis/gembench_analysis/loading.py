@@ -10,12 +10,38 @@ import xarray as xr
 
 SCHEMA = "gembench-results"
 MAJOR = 2
+MEASURED = ("placement", "step", "layer", "rank")
+# What the rest of the package takes for granted; SCHEMA.md has more.
+NEEDED = {
+    **dict.fromkeys(("start_time", "route_time", "dispatch_time", "expert_time", "barrier_wait",
+                     "combine_time", "layer_time", "tokens", "active_experts", "bytes_sent",
+                     "metadata_bytes"), MEASURED),
+    "step_time": ("placement", "step", "rank"),
+    "order": ("placement", "step"),
+    "block": ("placement", "step"),
+    "expert_tokens": ("step", "layer", "expert"),
+    "predicted_layer_time": ("placement", "step", "layer"),
+    "predicted_by_experts": ("placement", "step", "layer"),
+    "bytes_pair": ("placement", "layer", "src", "dst"),
+    "slots": ("placement", "layer", "rank", "slot"),
+    "slowdown": ("rank",),
+}
+PROFILE = {"profile_latency": ("rank", "knot"), "profile_slowdown": ("rank",)}
+MODEL = ("topk", "shared", "hidden", "ffn", "row_bytes")
 GROUPS = ("environment", "topology", "gpu", "turns")  # datasets
 FACTS = ("model", "timing", "check")  # attributes only
 
 
+# What h5py, h5netcdf and xarray raise on damaged files.
+DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError,
+          NotImplementedError)
+
+
 class FileError(Exception):
     """A file that cannot be used; its text is one sentence with the remedy."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))  # reasons of libraries may have several lines
 
 
 def _text(value: Any) -> Any:
@@ -38,19 +64,41 @@ def _check(path: str) -> Dict[str, Dict[str, Any]]:
         raise FileError(f"{path}: cannot be read as HDF5 ({error}); name a results.h5 that gembench"
                         " run wrote") from None
     with file:
-        schema, version = (str(_text(file.attrs.get(name, "")))
-                           for name in ("schema", "schema_version"))
+        try:
+            schema, version = (str(_text(file.attrs.get(name, "")))
+                               for name in ("schema", "schema_version"))
+            facts = {"/" + group: {name: _text(value) for name, value in file[group].attrs.items()}
+                     for group in FACTS if group in file}
+            there = "placement" in file
+        except DAMAGE as error:
+            raise FileError(f"{path}: is damaged ({error}); run it again") from None
         if schema != SCHEMA:
             raise FileError(f"{path}: its schema is '{schema}', not '{SCHEMA}'; name a file that"
                             " gembench run wrote")
         if version.split(".")[0] != str(MAJOR):
             raise FileError(f"{path}: its schema version {version} is not {MAJOR}.x, which this"
                             " version reads; use the gembench-report of the program that wrote it")
-        if "placement" not in file:
+        if not there:
             raise FileError(f"{path}: the run ended before anything was measured; run it again with"
                             " --resume")
-        return {"/" + group: {name: _text(value) for name, value in file[group].attrs.items()}
-                for group in FACTS if group in file}
+        return facts
+
+
+def _lacks(run: xr.Dataset, facts: Dict[str, Dict[str, Any]]) -> str:
+    """The first thing that the schema promises and the file lacks; else empty."""
+    needed = {**NEEDED, **(PROFILE if "profile_latency" in run else {})}
+    for name, dims in needed.items():
+        if name not in run:
+            return f"no {name}"
+        if run[name].dims != dims:
+            return f"{name} over {', '.join(map(str, run[name].dims))}"
+    for name in MODEL:
+        if name not in facts.get("/model", {}):
+            return f"no attribute {name} of /model"
+    slots = run["slots"].values
+    if slots.min() < -1 or slots.max() >= run.sizes["expert"]:
+        return "slots name experts that there are not"
+    return "no attribute clock" if "clock" not in run.attrs else ""
 
 
 def load(path: Union[str, "os.PathLike[str]"]) -> xr.Dataset:
@@ -74,8 +122,11 @@ def load(path: Union[str, "os.PathLike[str]"]) -> xr.Dataset:
             part = xr.open_dataset(name, group=group, engine="h5netcdf")
             run = run.assign({f"{group}_{key}": (value.dims, value.values, value.attrs)
                               for key, value in part.data_vars.items()})
-    except (OSError, ValueError, KeyError) as error:
+    except DAMAGE as error:
         raise FileError(f"{name}: is damaged ({error}); run it again") from None
+    lacking = _lacks(run, facts)
+    if lacking:
+        raise FileError(f"{name}: is not what results/SCHEMA.md promises ({lacking}); run it again")
     run.attrs = {key: _text(value) for key, value in run.attrs.items()}
     run.attrs.update(facts)
     try:

@@ -60,8 +60,11 @@ def _report(options: argparse.Namespace) -> List[str]:
     loaded = []
     for name in options.files:
         run = load(name)
-        reduced = reduce(run)
-        loaded.append(runs.Run(run, reduced, summarise(run, reduced)))
+        try:
+            reduced = reduce(run)
+            loaded.append(runs.Run(run, reduced, summarise(run, reduced)))
+        except (OSError, RuntimeError) as error:  # HDF5 cannot read an array
+            raise FileError(f"{name}: is damaged ({error}); run it again") from None
     if options.format == "md":
         text = markdown.report(loaded)
     else:

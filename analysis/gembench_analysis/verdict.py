@@ -8,7 +8,10 @@ import xarray as xr
 
 from .figures import rank_speeds
 from .statistics import Difference
-from .summary import Summary, difference
+from .summary import Summary, difference, drift
+
+
+UNEVEN_DRIFT = 0.05  # between ranks; beyond it the report warns
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,12 @@ def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdic
     if run.attrs["config"].get("in-sample"):
         warnings.append("Planned on the very steps that were measured (--in-sample): gains are "
                         "larger than a deployment would see.")
+    after = drift(run)
+    if after is not None and max(after) - min(after) > UNEVEN_DRIFT:
+        warnings.append("The machine changed unevenly: after the run the ranks' experts took "
+                        f"{100 * min(after):+.0f} to {100 * max(after):+.0f} % against the profile "
+                        "that was planned with. Placements that know speeds suffer from that; "
+                        "differences between placements stay paired.")
     blocks = [row.difference.blocks for row in rows[1:] if row.difference]
     if blocks and min(blocks) < 5:
         warnings.append(f"Only {min(blocks)} blocks of steps: the interval is a rough one; more "

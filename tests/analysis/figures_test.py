@@ -91,6 +91,14 @@ class Figures(ReportTest):
         self.assertIsNone(figures.rank_speeds(run, small))
         self.assertIsNone(drift(run))
 
+    def test_uneven_drift_is_warned_of(self):
+        run, small = self.runs()
+        rows = summarise(run, small)
+        self.assertNotIn("unevenly", " ".join(verdict(run, small, rows).warnings))
+        run["profile_after"] = run["profile_latency"] * [[1.0], [1.2], [1.0], [1.0]]
+        said = " ".join(verdict(run, small, rows).warnings)
+        self.assertIn("+0 to +20 %", said)
+
     def test_experts_are_told_apart(self):
         run, _ = self.runs(steps=36)
         layer = experts.layer_loads(run, 0, most_windows=9)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """What load() gives, and what it refuses."""
 
+import h5py
 import numpy as np
 
 from analysis_support import Made, ReportTest, main
@@ -46,6 +47,16 @@ class Load(ReportTest):
         self.says(self.folder / "text.h5", "cannot be read as HDF5")
         self.says(self.made(written={"version": "3.0.0"}), "3.0.0", "2.x")
         self.says(self.made(written={"schema": "gembench-trace"}), "gembench-trace")
+
+    def test_what_the_schema_promises_is_asked_for(self):
+        for change, said in ((lambda file: file.__delitem__("order"), "no order"),
+                             (lambda file: file["model"].attrs.__delitem__("topk"), "topk"),
+                             (lambda file: file["slots"].write_direct(
+                                 np.full(file["slots"].shape, 99, "i4")), "slots name experts")):
+            path = self.made()
+            with h5py.File(path, "a") as file:
+                change(file)
+            self.says(path, said)
 
     def test_nothing_measured_is_refused(self):
         run = load(self.made(written={"measured_steps": 0}))
