@@ -29,7 +29,8 @@ def timeline(step: Arrivals, labels: List[str]) -> str:
     end = float(length.sum(axis=1).max()) * factor
     if end <= 0:
         return ""
-    at = svg.scale(0, end, 66, WIDE - 70)
+    left = 18.0 + 8 * len(f"rank {shown[-1]}")
+    at = svg.scale(0, end, left, WIDE - 70)
     drawn: Dict[str, List["tuple[float, float, float, float]"]] = {name: [] for name in PHASES}
     rows, y = "", 4.0
     for p, label in enumerate(labels):
@@ -47,8 +48,8 @@ def timeline(step: Arrivals, labels: List[str]) -> str:
                         drawn[name].append((at(x), y + 1, at(wide) - at(0), 12))
                     x += wide
             waiting = float(own[3].sum())
-            rows += svg.text(60, y + 11, f"rank {rank}", "end", "tick")
-            rows += svg.rect(66, y, at(starts[-1]) - 66, 14, "sense",
+            rows += svg.text(left - 6, y + 11, f"rank {rank}", "end", "tick")
+            rows += svg.rect(left, y, at(starts[-1]) - left, 14, "sense",
                              f"{label}, rank {rank}: waits {waiting:.3g} of {starts[-1]:.3g} "
                              f"{unit}")
             y += 15
@@ -57,7 +58,7 @@ def timeline(step: Arrivals, labels: List[str]) -> str:
     body = svg.axis_x(at, 0, end, 4, y, f"time since the start of the step ({unit})", 8)
     body += "".join(svg.boxes(drawn[name], f"phase-{name}") for name in PHASES) + rows
     names = [(f"phase-{name}", said) for name, said in PHASES.items() if drawn[name]]
-    body += svg.legend(names, 66, y + 50, WIDE)
+    body += svg.legend(names, left, y + 50, WIDE)
     parts = [f"first {layers_shown} of {layers} layers"] if layers_shown < layers else []
     if len(shown) < ranks:
         parts.append(f"the {len(shown)} of {ranks} ranks that are waited for most")

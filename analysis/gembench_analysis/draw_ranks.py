@@ -13,9 +13,10 @@ from .draw_times import unit_of
 MOST_ROWS, MOST_COLUMNS = 64, 96
 
 
-def pooled(values: NDArray[np.float64], most: int,
-           axis: int) -> Tuple[NDArray[np.float64], List[str]]:
-    """Means of neighbours along an axis when there are more than `most`; names like 0 or 0-3."""
+def pooled(values: NDArray[np.float64], most: int, axis: int,
+           least: bool = False) -> Tuple[NDArray[np.float64], List[str]]:
+    """Means (or the least) of neighbours along an axis when there are more than `most`; names like
+    0 or 0-3."""
     count = values.shape[axis]
     each = -(-count // most)
     if each == 1:
@@ -24,8 +25,11 @@ def pooled(values: NDArray[np.float64], most: int,
     sizes = np.diff(np.append(starts, count))
     shape = [1] * values.ndim
     shape[axis] = len(sizes)
-    means = np.add.reduceat(values, starts, axis=axis) / sizes.reshape(shape)
-    return means, [f"{a}-{a + n - 1}" if n > 1 else str(a) for a, n in zip(starts, sizes)]
+    if least:
+        found = np.minimum.reduceat(values, starts, axis=axis)
+    else:
+        found = np.add.reduceat(values, starts, axis=axis) / sizes.reshape(shape)
+    return found, [f"{a}-{a + n - 1}" if n > 1 else str(a) for a, n in zip(starts, sizes)]
 
 
 def wait_map(reduced: xr.Dataset, placement: str) -> str:
@@ -35,7 +39,8 @@ def wait_map(reduced: xr.Dataset, placement: str) -> str:
         return ""
     factor, unit = unit_of(float(every.mean()))
     high = float(every.max()) * factor
-    values, ranks = pooled(every.sel(placement=placement).values * factor, MOST_ROWS, 0)
+    values, ranks = pooled(every.sel(placement=placement).values * factor, MOST_ROWS, 0,
+                           least=True)  # who waits least is the one that others wait for
     values, layers = pooled(values, MOST_COLUMNS, 1)
     return svg.heat_map(values, 0.0, high, ranks, layers, "rank", "layer", unit,
                         f"Barrier wait by rank and layer under {placement}")
@@ -55,7 +60,7 @@ def last_and_why(reduced: xr.Dataset) -> str:
     shown = np.arange(ranks)
     if ranks > 8:  # those that are waited for most
         shown = np.sort(np.argsort(-causes.sum("cause").max("placement").values)[:8])
-    left = 62.0
+    left = 14.0 + 8 * len(f"rank {shown[-1]}")
     at = svg.scale(min(0.0, low), high, left, svg.WIDTH - 96)
     body, y = "", 4.0
     parts = ""
@@ -94,7 +99,7 @@ def speeds(run: xr.Dataset, reduced: xr.Dataset) -> str:
     factor, unit = unit_of(float(found.seconds.max()))
     loads = reduced["tokens"].values
     edge = min(float(found.tokens[-1]), float(np.nanmax(loads)) * 1.6)
-    inside = found.tokens <= max(edge, float(found.tokens[1]))
+    inside = slice(0, max(2, int(np.searchsorted(found.tokens, edge)) + 1))
     tokens, seconds = found.tokens[inside], found.seconds[:, inside] * factor
     high = float(seconds.max()) * 1.05
     x = svg.scale(0, float(tokens[-1]), 56, svg.WIDTH - 64)
@@ -102,7 +107,7 @@ def speeds(run: xr.Dataset, reduced: xr.Dataset) -> str:
     body = svg.axis_y(y, 0, high, 48, svg.WIDTH - 60, f"expert phase ({unit})")
     body += svg.axis_x(x, 0, float(tokens[-1]), 24, 224, "(token, expert) pairs on the rank")
     body += svg.line(x(found.at), 24, x(found.at), 224, "zero")
-    body += svg.text(x(found.at) + 4, 34, "mean load", "start", "tick")
+    body += svg.text(x(found.at) + 4, 218, "mean load", "start", "tick")
     ranks = len(seconds)
     order = np.argsort(-seconds[:, -1])
     named = {int(order[0]), int(order[-1])} if ranks > 8 else set(range(ranks))

@@ -24,7 +24,8 @@ def table(content: Table) -> str:
     body = "".join("<tr>" + f"<th scope=row>{escape(row[0])}</th>" + "".join(
         f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>" for row in content.rows)
     kind = "words" if content.words else "numbers"
-    return (f"<section class=table><h3>{escape(content.title)}</h3><div class=scroll tabindex=0>"
+    box = "scroll tall" if len(content.rows) > 40 else "scroll"
+    return (f"<section class=table><h3>{escape(content.title)}</h3><div class='{box}' tabindex=0>"
             f"<table class={kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
             f"<p class=note>{escape(content.note)}</p></section>")
 

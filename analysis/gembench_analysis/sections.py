@@ -63,7 +63,9 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
                 [("", draw_ranks.last_and_why(reduced))]),
         Section("wait", "Waiting at the barrier, rank by layer",
                 "The stronger a cell, the longer the wait; a faint row is a rank that others wait "
-                f"for. One scale for all placements; means over steps. {said}",
+                "for. One scale for all placements; means over steps"
+                + ("; of neighbouring ranks the one that waits least. "
+                   if reduced.sizes["rank"] > draw_ranks.MOST_ROWS else ". ") + said,
                 [(name, draw_ranks.wait_map(reduced, name)) for name in order]),
         Section("speeds", "How fast each rank is",
                 "Time of the expert phase by load, from the profile; the thick line is the slowest "

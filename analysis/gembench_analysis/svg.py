@@ -115,7 +115,7 @@ def heat_map(values: NDArray[np.float64], low: float, high: float, rows: Sequenc
     """values [row, column] as coloured cells, with a legend; NaN stays empty. Names of rows and
     columns are left out where they would not fit; the tooltip has them and the value."""
     count_rows, count_columns = values.shape
-    left, top = 46.0, 20.0
+    left, top = max(46.0, 10 + 8.0 * max(len(name) for name in rows)), 20.0
     w = (width - left - 4) / count_columns
     h = cell or max(3.0, min(20.0, 260.0 / count_rows))
     kind = classes_of(values, low, high)

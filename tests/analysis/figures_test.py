@@ -120,6 +120,8 @@ class Figures(ReportTest):
     def test_pooling_keeps_the_mean(self):
         values, names = pooled(np.arange(10.0)[:, None], 4, 0)
         self.assertEqual(values[:, 0].tolist(), [1, 4, 7, 9])
+        self.assertEqual(pooled(np.arange(10.0)[:, None], 4, 0, least=True)[0][:, 0].tolist(),
+                         [0, 3, 6, 9])
         self.assertEqual(names, ["0-2", "3-5", "6-8", "9"])
 
     def test_verdict_names_the_best_only_when_it_is_sure(self):
