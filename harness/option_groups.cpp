@@ -195,7 +195,15 @@ class Builder {
     text(d, "cost", o_.cost, "MODEL",
          "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
          "decode)");
-    number(d, "spare-slots", o_.spare_slots, "slots a rank has beyond experts/ranks, for replicas");
+    number(d, "spare-slots", o_.spare_slots,
+           "slots a rank has beyond experts/ranks: fast ranks may hold more experts, or replicas");
+    number(
+        d, "replicas", o_.replicas,
+        "gem, gem+, gem+cv: at most N replicas a layer beyond the first of an expert, as many as "
+        "pay; eplb, flashlb: N (0 = every spare slot)");
+    text(d, "token-split", o_.token_split, "RULE",
+         "how replicas share tokens: even, by-speed, water-fill (finish times levelled every step) "
+         "or water-fill-blind (as if speeds were equal)");
     number(d, "nodes", o_.nodes, "eplb-hier: nodes that ranks are spread over");
     number(d, "groups", o_.groups,
            "eplb-hier: groups of experts that stay on a node; 0 = one a node");

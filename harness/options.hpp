@@ -76,6 +76,8 @@ struct Options {
   std::string strategy = "gem";
   std::vector<std::string> strategies;
   int spare_slots = 0;  ///< per rank
+  int replicas = 0;     ///< beyond the first of an expert, a layer in all
+  std::string token_split = "even";
   int nodes = 1, groups = 0;
   std::string from;  ///< placement.json that moves are counted from
   double split = 0;  ///< share of the steps that is planned on; 0 = as plan_steps says

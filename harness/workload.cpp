@@ -14,6 +14,7 @@
 #include "harness/profile_source.hpp"
 #include "placement/builtin_slowdowns.hpp"
 #include "placement/error.hpp"
+#include "placement/expert_sums.hpp"
 #include "placement/input_file.hpp"
 #include "placement/random.hpp"
 #include "results/trace_file.hpp"
@@ -136,6 +137,14 @@ void broadcast(const Comm& comm, Trace& trace) {
 
 CostModel cost_model(const Options& options, const Profile& profile, int slots) {
   return {profile, options.cost == "experts" ? CostKind::experts : CostKind::tokens, slots};
+}
+
+TokenRule token_rule(const std::string& name, const CostModel& cost) {
+  if (name == "water-fill-blind") return {SplitRule::water_fill, equal_speeds(cost, cost.ranks())};
+  return {name == "water-fill" ? SplitRule::water_fill
+          : name == "by-speed" ? SplitRule::by_speed
+                               : SplitRule::even,
+          cost};
 }
 
 Trace synthetic_trace(const Options& options, const SyntheticSpec& spec) {

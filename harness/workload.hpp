@@ -7,6 +7,7 @@
 #include "moe_layer/model.hpp"
 #include "placement/profile.hpp"
 #include "placement/synthetic.hpp"
+#include "placement/token_split.hpp"
 #include "placement/trace.hpp"
 
 namespace gembench {
@@ -54,6 +55,14 @@ void broadcast(const Comm& comm, Trace& trace);
 
 /// The cost model that --cost names; `slots` = experts a rank's profile was spread over.
 [[nodiscard]] CostModel cost_model(const Options& options, const Profile& profile, int slots);
+
+/// What --token-split names, with the speeds it goes by.
+struct TokenRule {
+  SplitRule rule = SplitRule::even;
+  CostModel cost;
+  [[nodiscard]] SplitSpec spec() const { return {rule, &cost}; }  ///< valid as long as this is
+};
+[[nodiscard]] TokenRule token_rule(const std::string& name, const CostModel& cost);
 
 /// --preset with --set for a shape.
 [[nodiscard]] Trace synthetic_trace(const Options& options, const SyntheticSpec& spec);
