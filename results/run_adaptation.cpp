@@ -55,7 +55,8 @@ std::vector<ReplanRecord> read_replans(const h5::File& file, const RunShape& sha
     if (reasons[i] < -1 || reasons[i] > static_cast<int>(ReplanRecord::Reason::both)) {
       file.refuse("its adaptation gives an unknown reason");
     }
-    replans.push_back({static_cast<ReplanRecord::Reason>(reasons[i]), experts[i], bytes[i], seconds[i],
+    replans.push_back({static_cast<ReplanRecord::Reason>(reasons[i]), experts[i], bytes[i],
+                       seconds[i],
                        planning[i], gains[i]});
   }
   return replans;
