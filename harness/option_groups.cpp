@@ -207,10 +207,11 @@ class Builder {
     number(d, "spare-slots", o_.spare_slots,
            "slots a rank has beyond experts/ranks: for replicas, or so that slow ranks hold fewer");
     number(d, "replicas", o_.replicas,
-           "replicas in a layer at most, beyond the first of each expert (gem, gem+)");
+           "gem, gem+, gem+cv: at most N replicas a layer beyond the first of an expert, as many as "
+           "pay; eplb, flashlb: N (0 = every spare slot)");
     text(d, "token-split", o_.token_split, "RULE",
-         "how tokens of an expert with replicas are dealt: even, by-speed, water-fill (by "
-         "predicted finish time), or water-fill-blind (taking ranks for equally fast)");
+         "how replicas share tokens: even, by-speed, water-fill (finish times levelled every step) "
+         "or water-fill-blind (as if speeds were equal)");
   }
   void preset(po::options_description& d) {
     text(d, "preset", o_.preset, "NAME", "synthetic loads: serving, bursty or even");

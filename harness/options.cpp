@@ -77,8 +77,6 @@ void validate(const Options& o) {
   check_choice("cost", o.cost, {"tokens", "experts"});
   check_choice("device", o.device, {"cpu", "cuda"});
   check_choice("dispatch", o.dispatch, {"flat", "hierarchical"});
-  check_choice("token-split", o.token_split,
-               {"even", "by-speed", "water-fill", "water-fill-blind"});
   check_choice("transport", o.transport, {"auto", "nccl", "mpi"});
   check_choice("clock", o.clock, {"auto", "wall", "cpu-time"});
   check_choice("check", o.check, {"none", "last", "all"});
@@ -129,7 +127,12 @@ void validate(const Options& o) {
     throw usage_error("--split and --plan-steps exclude each other: drop one");
   }
   check_range("spare-slots", o.spare_slots, 0, 65536);
-  check_range("replicas", o.replicas, 0, 65536);
+  check_range("replicas", o.replicas, 0, 1 << 24);
+  if (o.replicas > 0 && o.spare_slots == 0) {
+    throw usage_error("--replicas needs slots to put them in: add --spare-slots N");
+  }
+  check_choice("token-split", o.token_split,
+               {"even", "by-speed", "water-fill", "water-fill-blind"});
   check_range("nodes", o.nodes, 1, 65536);
   check_range("groups", o.groups, 0, 65536);
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");

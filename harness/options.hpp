@@ -75,9 +75,9 @@ struct Options {
   std::optional<int> ranks;
   std::string strategy = "gem";
   std::vector<std::string> strategies;
-  int spare_slots = 0;               ///< per rank
-  int replicas = 0;                  ///< beyond the first, in a layer in all, at most
-  std::string token_split = "even";  ///< of experts with replicas: what they are dealt by
+  int spare_slots = 0;  ///< per rank
+  int replicas = 0;     ///< beyond the first of an expert, a layer in all
+  std::string token_split = "even";
   int nodes = 1, groups = 0;
   std::string from;  ///< placement.json that moves are counted from
   double split = 0;  ///< share of the steps that is planned on; 0 = as plan_steps says

@@ -27,14 +27,17 @@ struct Problem {
   std::optional<Placement> from;
   ScoreContext context;
 
-  [[nodiscard]] PlanInput input(const Options& options, const CostModel& cost) const {
-    return {plan, cost, options.seed, slots, options.nodes, options.groups};
+  [[nodiscard]] PlanInput input(const Options& options, const CostModel& cost,
+                                const SplitSpec& split) const {
+    return {plan,          cost,           options.seed,     slots,
+            options.nodes, options.groups, options.replicas, split};
   }
   [[nodiscard]] int experts_per_rank() const {
     return (plan.experts + profile.ranks - 1) / profile.ranks;
   }
-  [[nodiscard]] Score judge(const Placement& placement, const CostModel& cost) const {
-    return score(judged, placement, cost, from ? &*from : nullptr);
+  [[nodiscard]] Score judge(const Placement& placement, const CostModel& cost,
+                            const SplitSpec& split) const {
+    return score(judged, placement, cost, from ? &*from : nullptr, split);
   }
 };
 
@@ -74,6 +77,9 @@ Problem load_problem(const Options& options) {
       "; cost model {}, off by {:.2f} % on average and {:.2f} % at most where it was "
       "measured",
       options.cost, fit.mean * 100, fit.worst * 100);
+  if (options.token_split != "even") {
+    problem.context.profile += fmt::format("; tokens of replicas split by {}", options.token_split);
+  }
   problem.context.trace = options.trace;
   problem.context.ranks = ranks;
   problem.context.planned_steps = problem.plan.steps;
@@ -91,13 +97,15 @@ void plan_command(const Options& options) {
   if (options.output.empty()) throw usage_error("plan needs --output FILE");
   const Problem problem = load_problem(options);
   const CostModel cost = cost_model(options, problem.profile, problem.experts_per_rank());
+  const TokenRule rule = token_rule(options.token_split, cost);
+  const SplitSpec split = rule.spec();
   const double begin = wall_seconds();
   PlacementFile file;
-  file.placement = plan_by_name(options.strategy, problem.input(options, cost));
+  file.placement = plan_by_name(options.strategy, problem.input(options, cost, split));
   const double seconds = wall_seconds() - begin;
   file.model = problem.profile.model;
   file.seed = options.seed;
-  const Score planned = score(problem.plan, file.placement, cost);
+  const Score planned = score(problem.plan, file.placement, cost, nullptr, split);
   file.predicted_step = planned.step_mean;
   file.bound_step = planned.bound;
   file.trace_source = options.trace;
@@ -105,7 +113,7 @@ void plan_command(const Options& options) {
   file.program = program_version();
   write_placement(options.output, file, options.overwrite);
   const std::vector<JudgedPlacement> rows{
-      {options.strategy, seconds, problem.judge(file.placement, cost)}};
+      {options.strategy, seconds, problem.judge(file.placement, cost, split)}};
   fmt::print("{}", score_report(problem.context, rows, options.format));
   if (options.format == "table") fmt::print("# result: {}\n", options.output);
 }
@@ -113,17 +121,19 @@ void plan_command(const Options& options) {
 void score_command(const Options& options) {
   const Problem problem = load_problem(options);
   const CostModel cost = cost_model(options, problem.profile, problem.experts_per_rank());
+  const TokenRule rule = token_rule(options.token_split, cost);
+  const SplitSpec split = rule.spec();
   std::vector<std::string> strategies = options.strategies;
   if (strategies.empty() && options.files.empty()) strategies = options.placements;
   for (const std::string& name : strategies) require_known_name(name);
   std::vector<JudgedPlacement> rows;
   for (const std::string& name : strategies) {
     const double begin = wall_seconds();
-    const Placement placement = plan_by_name(name, problem.input(options, cost));
-    rows.push_back({name, wall_seconds() - begin, problem.judge(placement, cost)});
+    const Placement placement = plan_by_name(name, problem.input(options, cost, split));
+    rows.push_back({name, wall_seconds() - begin, problem.judge(placement, cost, split)});
     if (!options.ablation) continue;
     for (const AblationRow& row :
-         ablation(problem.input(options, cost), problem.judged, find_strategy(name).plan)) {
+         ablation(problem.input(options, cost, split), problem.judged, find_strategy(name).plan)) {
       rows.push_back(
           {fmt::format("{}: {} loads, {} speed", name, row.per_step ? "per-step" : "mean",
                        row.measured_speed ? "measured" : "equal"),
@@ -131,8 +141,9 @@ void score_command(const Options& options) {
     }
   }
   for (const std::string& path : options.files) {
-    const Placement placement = plan_by_name("file:" + path, problem.input(options, cost));
-    rows.push_back({std::filesystem::path(path).filename(), 0, problem.judge(placement, cost)});
+    const Placement placement = plan_by_name("file:" + path, problem.input(options, cost, split));
+    rows.push_back(
+        {std::filesystem::path(path).filename(), 0, problem.judge(placement, cost, split)});
   }
   fmt::print("{}", score_report(problem.context, rows, options.format));
 }

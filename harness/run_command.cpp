@@ -61,8 +61,10 @@ Profile obtain_profile(Session& session) {
   return profile;
 }
 
-PlanInput plan_input(const Session& session, const CostModel& cost) {
+PlanInput plan_input(const Session& session, const CostModel& cost, const SplitSpec& split) {
   PlanInput input{session.workload.plan, cost, session.options.seed};
+  input.replicas = session.options.replicas;
+  input.split = split;
   // Without spare slots planners make sure themselves that experts divide by ranks.
   input.slots = session.options.spare_slots > 0 ? session.slots : 0;
   input.nodes = session.topology.nodes();
@@ -75,7 +77,8 @@ std::vector<Placement> plan_all(const Session& session, const Profile& profile) 
   std::vector<Placement> placements;
   on_root(session.comm, [&] {
     const CostModel cost = cost_model(options, profile, session.linear.slots);
-    const PlanInput input = plan_input(session, cost);
+    const TokenRule rule = token_rule(options.token_split, cost);
+    const PlanInput input = plan_input(session, cost, rule.spec());
     for (const std::string& name : options.placements) {
       const double begin = wall_seconds();
       placements.push_back(with_slots(plan_by_name(name, input), session.slots));
@@ -135,7 +138,7 @@ class Run {
     }
     begin_file(session);
     const double begin = wall_seconds();
-    RunEnd end = measure(session, placements_, {split_rule(options_), &*split_cost_}, schedule_,
+    RunEnd end = measure(session, placements_, token_rule_->spec(), schedule_,
                          finished_turns(comm_, reader_.get()),
                          [&](const Block& block) { writer_->write(block); });
     seconds_["measure"] = wall_seconds() - begin;
@@ -187,8 +190,8 @@ class Run {
     }
     share(session, placements_);
     broadcast(comm_, profile_);
-    split_cost_.emplace(
-        split_cost(options_, cost_model(options_, profile_, session.linear.slots)));
+    token_rule_.emplace(token_rule(options_.token_split,
+                                   cost_model(options_, profile_, session.linear.slots)));
   }
 
   /// Collective: the placements of the file that is replayed, on rank 0.
@@ -239,7 +242,7 @@ class Run {
   std::unique_ptr<RunWriter> writer_;  // rank 0's
   std::vector<Turn> schedule_;
   Profile profile_;
-  std::optional<CostModel> split_cost_;
+  std::optional<TokenRule> token_rule_;
   std::vector<Placement> placements_;
   std::map<std::string, double> seconds_;
 };

@@ -84,9 +84,12 @@ RunInfo describe(const Session& session, const Profile& profile,
   info.labels = labels_of(placements);
   const CostModel cost(profile);
   const CostModel by_experts(profile, CostKind::experts, session.linear.slots);
+  const TokenRule rule =
+      token_rule(options.token_split, cost_model(options, profile, session.linear.slots));
   const auto predict = [&](const CostModel& model, std::vector<double>& all) {
     for (const Placement& placement : placements) {
-      const auto one = predicted_layer_seconds(session.workload.measured, placement, model);
+      const auto one =
+          predicted_layer_seconds(session.workload.measured, placement, model, rule.spec());
       all.insert(all.end(), one.begin(), one.end());
     }
   };

@@ -146,17 +146,16 @@ void broadcast(const Comm& comm, Profile& profile) {
   for (auto* text : {&profile.model, &profile.device, &profile.clock}) comm.broadcast(*text);
 }
 
-SplitRule split_rule(const Options& options) {
-  if (options.token_split == "even") return SplitRule::even;
-  return options.token_split == "by-speed" ? SplitRule::by_speed : SplitRule::water_fill;
-}
-
-CostModel split_cost(const Options& options, const CostModel& cost) {
-  return options.token_split == "water-fill-blind" ? equal_speeds(cost, cost.ranks()) : cost;
-}
-
 CostModel cost_model(const Options& options, const Profile& profile, int slots) {
   return {profile, options.cost == "experts" ? CostKind::experts : CostKind::tokens, slots};
+}
+
+TokenRule token_rule(const std::string& name, const CostModel& cost) {
+  if (name == "water-fill-blind") return {SplitRule::water_fill, equal_speeds(cost, cost.ranks())};
+  return {name == "water-fill" ? SplitRule::water_fill
+          : name == "by-speed" ? SplitRule::by_speed
+                               : SplitRule::even,
+          cost};
 }
 
 Trace synthetic_trace(const Options& options, const SyntheticSpec& spec) {

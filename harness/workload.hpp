@@ -5,9 +5,9 @@
 #include "harness/options.hpp"
 #include "moe_layer/comm.hpp"
 #include "moe_layer/model.hpp"
-#include "moe_layer/replicas.hpp"
 #include "placement/profile.hpp"
 #include "placement/synthetic.hpp"
+#include "placement/token_split.hpp"
 #include "placement/trace.hpp"
 
 namespace gembench {
@@ -59,10 +59,13 @@ void broadcast(const Comm& comm, Profile& profile);
 /// The cost model that --cost names; `slots` = experts a rank's profile was spread over.
 [[nodiscard]] CostModel cost_model(const Options& options, const Profile& profile, int slots);
 
-/// The rule --token-split names, for experts with replicas.
-[[nodiscard]] SplitRule split_rule(const Options& options);
-/// The cost model it splits by: the run's, or the same with equal speeds.
-[[nodiscard]] CostModel split_cost(const Options& options, const CostModel& cost);
+/// What --token-split names, with the speeds it goes by.
+struct TokenRule {
+  SplitRule rule = SplitRule::even;
+  CostModel cost;
+  [[nodiscard]] SplitSpec spec() const { return {rule, &cost}; }  ///< valid as long as this is
+};
+[[nodiscard]] TokenRule token_rule(const std::string& name, const CostModel& cost);
 
 /// --preset with --set for a shape.
 [[nodiscard]] Trace synthetic_trace(const Options& options, const SyntheticSpec& spec);

@@ -15,9 +15,8 @@ std::array<AblationRow, 4> ablation(const PlanInput& input, const Trace& judged,
     row.measured_speed = i % 2;
     const auto& speeds = row.measured_speed ? input.cost : equal;
     const auto known = row.per_step ? speeds : over_steps(speeds, input.trace.steps);
-    const auto placement = plan({row.per_step ? input.trace : mean, known, input.seed, input.slots,
-                                 input.nodes, input.groups});
-    row.score = score(judged, placement, input.cost);
+    const auto placement = plan(input.with(row.per_step ? input.trace : mean, known));
+    row.score = score(judged, placement, input.cost, nullptr, input.split);
   }
   return rows;
 }

@@ -17,7 +17,7 @@ using Expert = std::int32_t;
 using Load = std::int64_t;
 
 void require_shape(const EplbShape& shape) {
-  const auto [experts, ranks, slots, nodes, groups] = shape;
+  const auto [experts, ranks, slots, nodes, groups, replicas] = shape;
   if (experts < 1 || ranks < 1 || slots < 1 || nodes < 1 || groups < 1)
     throw usage_error(
         fmt::format("{} experts, {} ranks, {} slots, {} nodes and {} groups; EPLB needs at least 1 "
@@ -26,6 +26,7 @@ void require_shape(const EplbShape& shape) {
   if (std::int64_t{ranks} * slots < experts)
     throw usage_error(fmt::format("{} ranks with {} slots cannot hold {} experts; use more slots",
                                   ranks, slots, experts));
+  if (replicas < 0) throw usage_error(fmt::format("{} replicas; ask for 0 or more", replicas));
   if (experts % groups != 0 || groups % nodes != 0 || ranks % nodes != 0)
     throw usage_error(
         fmt::format("{} experts in {} groups on {} ranks of {} nodes do not divide evenly; choose "
@@ -165,13 +166,14 @@ class NodePacking {
   std::vector<std::size_t> heap_;  // ranks with room, lightest first
 };
 
-/// Replicates and packs the experts of one node; `slot_expert` is that node's part.
+/// Replicates and packs the experts of one node; `slot_expert` is that node's part. `most`: places
+/// to use at most.
 void pack_node(const std::vector<Expert>& members, std::span<const Load> load, std::size_t ranks,
-               std::size_t slots, std::span<Expert> slot_expert) {
+               std::size_t slots, std::size_t most, std::span<Expert> slot_expert) {
   std::vector<Load> own(members.size());
   std::transform(members.begin(), members.end(), own.begin(),
                  [&](Expert e) { return load[static_cast<std::size_t>(e)]; });
-  const auto copies = count_replicas(own, ranks * slots, static_cast<Load>(ranks));
+  const auto copies = count_replicas(own, std::min(ranks * slots, most), static_cast<Load>(ranks));
   struct Item {
     std::size_t local;
     double load;
@@ -219,7 +221,10 @@ void eplb_layer(const EplbShape& shape, std::span<const std::int64_t> load,
     members.clear();
     for (std::size_t e = 0; e < load.size(); ++e)
       if (node_of[e / group_size] == node) members.push_back(static_cast<Expert>(e));
-    pack_node(members, load, ranks, slots,
+    const auto most = shape.replicas == 0
+                          ? ranks * slots
+                          : members.size() + static_cast<std::size_t>(shape.replicas / shape.nodes);
+    pack_node(members, load, ranks, slots, most,
               slot_expert.subspan(static_cast<std::size_t>(node) * ranks * slots, ranks * slots));
   }
 }
@@ -241,8 +246,8 @@ Placement eplb_from_sums(const EplbShape& shape, std::span<const std::int64_t> s
 
 Placement plan_eplb(const PlanInput& input) {
   const auto empty = empty_plan(input, "eplb");
-  auto placement =
-      eplb_from_sums({empty.experts, empty.ranks, empty.slots, 1, 1}, expert_sums(input.trace));
+  auto placement = eplb_from_sums({empty.experts, empty.ranks, empty.slots, 1, 1, input.replicas},
+                                  expert_sums(input.trace));
   placement.strategy = empty.strategy;
   return placement;
 }
@@ -250,8 +255,9 @@ Placement plan_eplb(const PlanInput& input) {
 Placement plan_eplb_hier(const PlanInput& input) {
   const auto empty = empty_plan(input, "eplb-hier");
   const auto groups = input.groups == 0 ? input.nodes : input.groups;
-  auto placement = eplb_from_sums({empty.experts, empty.ranks, empty.slots, input.nodes, groups},
-                                  expert_sums(input.trace));
+  auto placement =
+      eplb_from_sums({empty.experts, empty.ranks, empty.slots, input.nodes, groups, input.replicas},
+                     expert_sums(input.trace));
   placement.strategy = empty.strategy;
   return placement;
 }

@@ -24,7 +24,7 @@ constexpr std::int64_t kSearchLimit = std::int64_t{1} << 18;
 /// Searches how many replicas to give to whom.
 class ReplicaSearch {
  public:
-  ReplicaSearch(const Trace& trace, int layer, int ranks, int slots)
+  ReplicaSearch(const Trace& trace, int layer, int ranks, int slots, int replicas)
       : trace_(trace),
         layer_(layer),
         ranks_(ranks),
@@ -38,6 +38,7 @@ class ReplicaSearch {
                      [&](std::size_t a, std::size_t b) { return risk[a] > risk[b]; });
     const auto places = std::int64_t{ranks} * slots;
     spare_ = static_cast<int>(places - static_cast<std::int64_t>(order_.size()));
+    if (replicas > 0) spare_ = std::min(spare_, replicas);
     searched_ = spare_ > 0 && ranks > 1 && places * ranks <= kSearchLimit;
   }
 
@@ -226,15 +227,16 @@ RankMembers pack_by_risk(const LoadMoments& moments, std::span<const std::int32_
   return members;
 }
 
-RankMembers flashlb_layer(const Trace& trace, int layer, int ranks, int slots) {
-  return ReplicaSearch(trace, layer, ranks, slots).best();
+RankMembers flashlb_layer(const Trace& trace, int layer, int ranks, int slots, int replicas) {
+  return ReplicaSearch(trace, layer, ranks, slots, replicas).best();
 }
 
 Placement plan_flashlb(const PlanInput& input) {
   auto placement = empty_plan(input, "flashlb");
   (void)expert_sums(input.trace);  // refuses what cannot be planned on
   for (int layer = 0; layer < placement.layers; ++layer) {
-    const auto members = flashlb_layer(input.trace, layer, placement.ranks, placement.slots);
+    const auto members =
+        flashlb_layer(input.trace, layer, placement.ranks, placement.slots, input.replicas);
     for (int rank = 0; rank < placement.ranks; ++rank)
       std::copy(members[static_cast<std::size_t>(rank)].begin(),
                 members[static_cast<std::size_t>(rank)].end(),

@@ -51,15 +51,21 @@ Assignment search_from_starts(const LayerProblem& problem, Random random,
 Assignment plan_layer_plus(const LayerProblem& problem, const Random& random,
                            const SearchOptions& options) {
   auto found = search_from_starts(problem, random, options);
-  if (problem.experts <= kExactExperts) found = solve_exactly(problem, std::move(found)).assignment;
+  if (problem.experts <= kExactExperts && problem.replica_of.empty())
+    found = solve_exactly(problem, std::move(found)).assignment;
   return found;
 }
 
 Placement plan_gem_plus(const PlanInput& input, const SearchOptions& options) {
-  return plan_layers(input, "gem+", kGemPlusSalt, options.threads,
-                     [&](const LayerProblem& problem, const Random& random) {
-                       return plan_layer_plus(problem, random, options);
-                     });
+  auto quick = options;
+  quick.kicks = 0;
+  const auto planner = [](const SearchOptions& with) {
+    return [&with](const LayerProblem& problem, const Random& random) {
+      return plan_layer_plus(problem, random, with);
+    };
+  };
+  return plan_layers(input, "gem+", kGemPlusSalt, options.threads, planner(options),
+                     planner(quick));
 }
 
 Placement plan_gem_plus(const PlanInput& input) {

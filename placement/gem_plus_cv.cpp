@@ -37,9 +37,10 @@ Trace with_mean_step(const Trace& trace) {
 }
 
 /// Appends what a placement takes in each of a few blocks of steps, all layers together.
-void judge_blocks(const Trace& trace, const Placement& placement, const CostModel& cost,
+void judge_blocks(const Trace& trace, const Placement& placement, const PlanInput& input,
                   std::vector<double>& blocks) {
-  const auto seconds = predicted_layer_seconds(trace, placement, cost);  // [step][layer]
+  const auto seconds =
+      predicted_layer_seconds(trace, placement, input.cost, input.split);  // [step][layer]
   const auto steps = static_cast<std::size_t>(trace.steps);
   const auto count = std::min(kBlocks, steps);
   const auto first = blocks.size();
@@ -53,8 +54,7 @@ void judge_blocks(const Trace& trace, const Placement& placement, const CostMode
 Placement plan_blended(const PlanInput& input, double share, const SearchOptions& options) {
   if (share <= 0) return plan_gem_plus(input, options);
   const auto trace = with_mean_step(input.trace);
-  auto blended = PlanInput{trace, input.cost, input.seed, input.slots, input.nodes, input.groups};
-  return plan_layers(blended, "gem+", kGemPlusSalt, options.threads,
+  return plan_layers(input.with(trace, input.cost), "gem+", kGemPlusSalt, options.threads,
                      [&](const LayerProblem& problem, const Random& random) {
                        auto weighted = problem;
                        const auto steps = problem.steps - 1;
@@ -75,8 +75,8 @@ double cross_validated_share(const PlanInput& input, const SearchOptions& option
     std::vector<double> blocks;
     for (const auto& [plan, other] :
          {std::pair(&halves.plan, &halves.judged), std::pair(&halves.judged, &halves.plan)}) {
-      const PlanInput half{*plan, input.cost, input.seed, input.slots, input.nodes, input.groups};
-      judge_blocks(*other, plan_blended(half, share, quick), input.cost, blocks);
+      const auto half = input.with(*plan, input.cost);
+      judge_blocks(*other, plan_blended(half, share, quick), half, blocks);
     }
     return blocks;
   };

@@ -13,6 +13,7 @@ namespace {
 template <class Units>
 double improve_as(const LayerProblem& problem, Assignment& assignment, Isa isa, int kicks,
                   Random* random) {
+  separate_replicas(problem, assignment);
   SwapSearch<Units> search(problem, assignment, isa);
   search.descend();
   for (int kick = 0; kick < kicks; ++kick) search.try_kick(*random);
@@ -47,7 +48,7 @@ class Insertion {
   }
 
   Assignment run() {
-    Assignment assignment(p_.experts);
+    Assignment assignment(p_.experts, -1);
     std::vector<std::size_t> free(p_.ranks, p_.slots);
     std::vector<std::int64_t> sum(p_.ranks, 0);
     std::vector<std::pair<double, std::size_t>> order;  // ranks by when they would finish by means
@@ -56,6 +57,12 @@ class Insertion {
       for (std::size_t r = 0; r < p_.ranks; ++r) {
         const auto slope = std::max(0.0, p_.costs.model().mean_slope(static_cast<int>(r)));
         if (free[r] > 0) order.emplace_back(slope * static_cast<double>(sum[r] + p_.totals[e]), r);
+      }
+      if (!p_.replica_of.empty()) {  // only where no replica is, if there is such a rank
+        const auto held = std::stable_partition(order.begin(), order.end(), [&](const auto& one) {
+          return !holds_replica(p_, assignment, e, static_cast<std::int32_t>(one.second));
+        });
+        if (held != order.begin()) order.erase(held, order.end());
       }
       std::sort(order.begin(), order.end());
       // The first of those under which the objective grows least; many grow nothing.
@@ -189,6 +196,33 @@ double evaluate(const LayerProblem& problem, const Assignment& assignment) {
     sum += problem.weight[t] * slowest;
   }
   return sum;
+}
+
+bool holds_replica(const LayerProblem& problem, const Assignment& assignment, std::size_t expert,
+                   std::int32_t rank) {
+  if (expert >= problem.replica_of.size()) return false;
+  for (std::size_t e = 0; e < problem.replica_of.size(); ++e)
+    if (e != expert && assignment[e] == rank && problem.replica_of[e] == problem.replica_of[expert])
+      return true;
+  return false;
+}
+
+bool separate_replicas(const LayerProblem& problem, Assignment& assignment) {
+  bool apart = true;
+  for (std::size_t e = 0; e < problem.replica_of.size(); ++e) {
+    const auto rank = assignment[e];
+    if (!holds_replica(problem, assignment, e, rank)) continue;
+    std::size_t other = 0;
+    while (other < problem.experts &&
+           (assignment[other] == rank || holds_replica(problem, assignment, e, assignment[other]) ||
+            holds_replica(problem, assignment, other, rank)))
+      ++other;
+    if (other < problem.experts)
+      std::swap(assignment[e], assignment[other]);
+    else
+      apart = false;
+  }
+  return apart;
 }
 
 Assignment speed_weighted_lpt(const LayerProblem& problem) {

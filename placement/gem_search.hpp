@@ -35,6 +35,9 @@ struct LayerProblem {
   std::vector<double> weight;         ///< [step], 1 unless a caller says otherwise
   std::vector<std::int64_t> totals;   ///< [expert] over all steps
   std::vector<std::size_t> by_total;  ///< experts by falling total
+  /// [real] which expert it is a replica of: no two of one expert may share a rank. Empty: none
+  /// are.
+  std::vector<std::int32_t> replica_of;
 
   template <class Units>
   [[nodiscard]] const Units* tokens_of(std::size_t expert) const {
@@ -57,8 +60,14 @@ struct LayerProblem {
 /// By falling mean load, each expert to where the objective grows least.
 [[nodiscard]] Assignment greedy(const LayerProblem& problem, Isa isa);
 
+/// Whether the rank of an assignment holds a replica of what `expert` is one of, besides itself.
+[[nodiscard]] bool holds_replica(const LayerProblem& problem, const Assignment& assignment,
+                                 std::size_t expert, std::int32_t rank);
+/// Swaps replicas that share a rank away, the first way there is. False where there is none.
+bool separate_replicas(const LayerProblem& problem, Assignment& assignment);
+
 /// Swaps two experts of two ranks wherever that lowers the objective, until no swap does. Returns
-/// the objective; never above that of the start.
+/// the objective; never above that of the start, unless replicas there had to be separated first.
 double improve(const LayerProblem& problem, Assignment& assignment, Isa isa);
 
 /// improve(), then `kicks` times: a few random swaps that involve critical ranks, improved again

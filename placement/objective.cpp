@@ -25,9 +25,10 @@ void require_same_ranks(const Placement& placement, const CostModel& cost) {
                     placement.ranks, cost.ranks()));
 }
 
-std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placement) {
+std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placement,
+                                     const SplitSpec& spec) {
   require_same_shape(trace, placement);
-  const TokenSplit split(placement);
+  const TokenSplit split(placement, spec);
   const auto ranks = static_cast<std::size_t>(placement.ranks);
   std::vector<std::int64_t> loads(
       checked_product({trace.steps, trace.layers, placement.ranks}, "the table of rank loads"));
@@ -64,10 +65,10 @@ void rank_seconds(const CostModel& cost, const TokenSplit& split,
 }
 
 std::vector<double> predicted_layer_seconds(const Trace& trace, const Placement& placement,
-                                            const CostModel& cost) {
+                                            const CostModel& cost, const SplitSpec& spec) {
   require_same_shape(trace, placement);
   require_same_ranks(placement, cost);
-  const TokenSplit split(placement);
+  const TokenSplit split(placement, spec);
   std::vector<double> of_ranks(static_cast<std::size_t>(placement.ranks));  // may be thousands
   std::vector<double> seconds;
   for (int step = 0; step < trace.steps; ++step)
@@ -78,8 +79,9 @@ std::vector<double> predicted_layer_seconds(const Trace& trace, const Placement&
   return seconds;
 }
 
-double objective(const Trace& trace, const Placement& placement, const CostModel& cost) {
-  const auto seconds = predicted_layer_seconds(trace, placement, cost);
+double objective(const Trace& trace, const Placement& placement, const CostModel& cost,
+                 const SplitSpec& split) {
+  const auto seconds = predicted_layer_seconds(trace, placement, cost, split);
   return std::accumulate(seconds.begin(), seconds.end(), 0.0);
 }
 

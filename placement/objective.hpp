@@ -16,9 +16,10 @@ namespace gembench {
 void require_same_shape(const Trace& trace, const Placement& placement);
 void require_same_ranks(const Placement& placement, const CostModel& cost);
 
-/// [step][layer][rank]: tokens every rank would get, replicas counted as token_split.hpp says.
-/// Usage error when trace and placement have different shapes.
-[[nodiscard]] std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placement);
+/// [step][layer][rank]: tokens every rank would get, split among replicas as `split` says. Usage
+/// error when trace and placement have different shapes.
+[[nodiscard]] std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placement,
+                                                   const SplitSpec& split = {});
 
 /// Predicted seconds of every rank in one (step, layer): `loads` [rank] tokens -> `seconds` [rank].
 /// With cost model `experts` as if they were spread evenly over a rank's experts.
@@ -31,11 +32,12 @@ void rank_seconds(const CostModel& cost, const TokenSplit& split,
 /// [step][layer]: predicted seconds to the barrier, max over ranks of the cost of its load.
 [[nodiscard]] std::vector<double> predicted_layer_seconds(const Trace& trace,
                                                           const Placement& placement,
-                                                          const CostModel& cost);
+                                                          const CostModel& cost,
+                                                          const SplitSpec& split = {});
 
 /// What every planner minimises: the sum of predicted_layer_seconds over all steps and layers.
 [[nodiscard]] double objective(const Trace& trace, const Placement& placement,
-                               const CostModel& cost);
+                               const CostModel& cost, const SplitSpec& split = {});
 
 /// A lower bound on objective() for any placement with `slots` slots per rank (0 = experts/ranks),
 /// even one that changes every step. Per (step, layer) the largest of (bound.cpp says what of it

@@ -1,25 +1,41 @@
 #include "placement/plan_layers.hpp"
 
+#include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "placement/parallel.hpp"
+#include "placement/replicas.hpp"
 
 namespace gembench {
 
+void deal(const std::vector<std::int32_t>& expert, const Assignment& assignment,
+          Placement& placement, int layer) {
+  std::vector<std::size_t> used(static_cast<std::size_t>(placement.ranks));
+  for (std::size_t i = 0; i < expert.size(); ++i) {
+    const auto rank = assignment[i];
+    placement.on_rank(layer, rank)[used[static_cast<std::size_t>(rank)]++] = expert[i];
+  }
+}
+
 Placement plan_layers(const PlanInput& input, std::string_view strategy, std::uint64_t salt,
-                      int threads, const PlanLayer& plan_layer) {
+                      int threads, const PlanLayer& plan_layer, const PlanLayer& quick) {
   const auto& trace = input.trace;
   auto placement = empty_plan(input, strategy);
   const SearchCosts costs(input.cost, trace, placement.slots);
+  std::vector<std::int32_t> experts(static_cast<std::size_t>(trace.experts));
+  std::iota(experts.begin(), experts.end(), 0);
   parallel_for(trace.layers, threads, [&](int layer) {
-    const LayerProblem problem(trace, layer, costs, placement.slots);
     const Random random(fold(fold(input.seed, salt), static_cast<std::uint64_t>(layer)));
-    const auto assignment = plan_layer(problem, random);
-    std::vector<std::size_t> used(static_cast<std::size_t>(placement.ranks));
-    for (int e = 0; e < trace.experts; ++e) {
-      const auto rank = assignment[static_cast<std::size_t>(e)];
-      placement.on_rank(layer, rank)[used[static_cast<std::size_t>(rank)]++] = e;
+    if (input.replicas > 0) {
+      const auto planned =
+          plan_replicated_layer(input, layer, random, quick ? quick : plan_layer, plan_layer);
+      for (int rank = 0; rank < placement.ranks; ++rank)
+        std::ranges::copy(planned.on_rank(0, rank), placement.on_rank(layer, rank).begin());
+      return;
     }
+    const LayerProblem problem(trace, layer, costs, placement.slots);
+    deal(experts, plan_layer(problem, random), placement, layer);
   });
   return placement;
 }

@@ -120,8 +120,8 @@ Gathered gather(const Trace& trace, const TokenSplit& split, const CostModel& co
     const auto begin_of = [&](int b) {
       return static_cast<int>(std::int64_t{trace.steps} * b / std::min(kBlocks, trace.steps));
     };
-    const Counts counts = gather_steps(trace, split, cost, equal, begin_of(block),
-                                       begin_of(block + 1), all.steps);
+    const Counts counts =
+        gather_steps(trace, split, cost, equal, begin_of(block), begin_of(block + 1), all.steps);
     const std::lock_guard lock(adding);
     all.counts.add(counts);
   });
@@ -131,11 +131,11 @@ Gathered gather(const Trace& trace, const TokenSplit& split, const CostModel& co
 }  // namespace
 
 Score score(const Trace& trace, const Placement& placement, const CostModel& cost,
-            const Placement* from) {
+            const Placement* from, const SplitSpec& split) {
   require_same_shape(trace, placement);
   require_same_ranks(placement, cost);
   if (trace.steps < 1) throw usage_error("the trace has no steps to judge a placement on");
-  const auto gathered = gather(trace, TokenSplit(placement), cost);
+  const auto gathered = gather(trace, TokenSplit(placement, split), cost);
   const auto steps = static_cast<double>(trace.steps);
   const auto rows = steps * trace.layers;
   std::vector<double> step_seconds;

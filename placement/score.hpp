@@ -5,6 +5,7 @@
 
 #include "placement/placement.hpp"
 #include "placement/profile.hpp"
+#include "placement/token_split.hpp"
 #include "placement/trace.hpp"
 
 namespace gembench {
@@ -33,11 +34,11 @@ struct Score {
   std::int64_t moves = 0;       ///< count_moves from the placement in force; 0 if none was given
 };
 
-/// Judges a placement, with replicas or without. Reads the trace row by row: memory grows with
-/// layers * ranks, not with steps. Usage error for a trace without steps, ranks without speed
-/// and shapes that do not belong together; `from` as count_moves.
+/// Judges a placement, with replicas (used as `split` says) or without. Reads the trace row by row:
+/// memory grows with layers * ranks, not with steps. Usage error for a trace without steps, ranks
+/// without speed and shapes that do not belong together; `from` as count_moves.
 [[nodiscard]] Score score(const Trace& trace, const Placement& placement, const CostModel& cost,
-                          const Placement* from = nullptr);
+                          const Placement* from = nullptr, const SplitSpec& split = {});
 
 /// Steps to plan on, and the later ones to judge on.
 struct HeldOut {

@@ -69,6 +69,12 @@ Placement empty_plan(const PlanInput& input, std::string_view name) {
   auto placement =
       empty_placement(input.trace.layers, input.cost.ranks(), input.trace.experts, input.slots);
   placement.strategy = name;
+  const auto spare = std::int64_t{placement.ranks} * placement.slots - placement.experts;
+  if (input.replicas < 0 || input.replicas > spare)
+    throw usage_error(
+        fmt::format("{} replicas a layer need as many spare slots, {} ranks with {} slots have {} "
+                    "beside {} experts; allow more spare slots a rank, or fewer replicas",
+                    input.replicas, placement.ranks, placement.slots, spare, placement.experts));
   return placement;
 }
 

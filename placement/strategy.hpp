@@ -6,6 +6,7 @@
 
 #include "placement/placement.hpp"
 #include "placement/profile.hpp"
+#include "placement/token_split.hpp"
 #include "placement/trace.hpp"
 
 namespace gembench {
@@ -18,6 +19,15 @@ struct PlanInput {
   int slots = 0;   ///< per rank; 0 = experts/ranks, which must divide. More leave room for replicas
   int nodes = 1;   ///< eplb-hier: ranks are spread over nodes in equal blocks
   int groups = 0;  ///< eplb-hier: experts come in this many equal blocks; 0 = one per node (ours)
+  /// Most replicas beyond the first of an expert, a layer in all; slots must have room for them. 0:
+  /// none, but those who know no other use of spare slots (eplb, flashlb) fill them.
+  int replicas = 0;
+  SplitSpec split = {};  ///< how replicas are used: what the number of replicas is judged by
+
+  /// The same question about other steps and speeds.
+  [[nodiscard]] PlanInput with(const Trace& other_trace, const CostModel& other_cost) const {
+    return {other_trace, other_cost, seed, slots, nodes, groups, replicas, split};
+  }
 };
 
 /// One row of the strategy table: a name, a line for people and a pure function.
@@ -34,7 +44,7 @@ struct Strategy {
 [[nodiscard]] const Strategy& find_strategy(std::string_view name);
 
 /// An all-empty placement for what `input` asks for, with the strategy's name. Usage errors as
-/// empty_placement.
+/// empty_placement, and for more replicas than there are spare slots.
 [[nodiscard]] Placement empty_plan(const PlanInput& input, std::string_view name);
 
 /// Plans by name. Beside the names of the table:
@@ -71,7 +81,8 @@ void require_known_name(std::string_view name);
 /// predicted time; several starts (linear, speed-weighted LPT, greedy, seeded random), each
 /// improved by pairwise swaps evaluated incrementally until none helps; the best result wins.
 /// With more than 32 experts only greedy is improved, and what beats the result as it is. Initial
-/// maps, number of starts and stop rule are ours: the paper does not give them.
+/// maps, number of starts and stop rule are ours: the paper does not give them. So are replicas
+/// (replicas.hpp), here and in gem+.
 [[nodiscard]] Placement plan_gem(const PlanInput& input);
 /// Ours: the objective of GEM, searched harder (several starts, kicks; up to 8 experts exactly).
 [[nodiscard]] Placement plan_gem_plus(const PlanInput& input);

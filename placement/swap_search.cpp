@@ -45,8 +45,23 @@ std::size_t SwapSearch<Units>::look_again() {
 
 template <class Units>
 void SwapSearch<Units>::swap(std::size_t a, std::size_t i, std::size_t b, std::size_t j) {
+  if (held_[0][i] || held_[1][j]) return;  // a kick's
   state_.swap(a, i, b, j, view_.foreign(1, j), view_.foreign(0, i));
   changed_at_[a] = changed_at_[b] = ++clock_;
+}
+
+template <class Units>
+void SwapSearch<Units>::find_held(std::size_t a, std::size_t b) {
+  for (auto& held : held_) held.assign(p_->slots, 0);
+  if (p_->replica_of.empty()) return;
+  for (std::size_t i = 0; i < p_->slots; ++i) {
+    const auto x = state_.member(a, i);
+    if (x >= p_->real) continue;
+    for (std::size_t j = 0; j < p_->slots; ++j) {
+      const auto y = state_.member(b, j);
+      if (y < p_->real && p_->replica_of[x] == p_->replica_of[y]) held_[0][i] = held_[1][j] = 1;
+    }
+  }
 }
 
 /// The best exchange of a pair of ranks, again and again until none helps.
@@ -55,12 +70,15 @@ bool SwapSearch<Units>::visit(std::size_t a, std::size_t b) {
   for (bool changed = false;; changed = true) {
     if (!view_.look(a, b, enough_)) return changed;
     looked_at_ += p_->slots * p_->slots;
+    find_held(a, b);
     double best = enough_;
     std::size_t best_i = p_->slots;
     std::size_t best_j = 0;
     for (std::size_t i = 0; i < p_->slots; ++i) {
+      if (held_[0][i]) continue;
       view_.take_out(i);
       for (std::size_t j = 0; j < p_->slots; ++j) {
+        if (held_[1][j]) continue;
         const auto gain = view_.gain_in_critical(j, best);
         if (gain <= best) continue;
         const auto net = gain - view_.remaining_loss(i, j, gain - best);
@@ -138,6 +156,7 @@ void SwapSearch<Units>::try_kick(Random& random) {
     const auto a = slowest == kNoRank ? random.below(p_->ranks) : slowest;
     const auto b = (a + 1 + random.below(p_->ranks - 1)) % p_->ranks;
     view_.choose(a, b);
+    find_held(a, b);
     swap(a, random.below(p_->slots), b, random.below(p_->slots));
   }
   while (round(false)) {

@@ -39,6 +39,7 @@ class SwapSearch {
  private:
   bool round(bool everyone);
   bool visit(std::size_t a, std::size_t b);
+  void find_held(std::size_t a, std::size_t b);
   void swap(std::size_t a, std::size_t i, std::size_t b, std::size_t j);
 
   const LayerProblem* p_;
@@ -46,6 +47,8 @@ class SwapSearch {
   double enough_;  // seconds a swap must gain: more than rounding could pretend
   PairView<Units> view_;
   std::size_t looked_at_ = 0;  // swaps
+  // [slot] of a pair's first and second rank: the other one holds a replica, so it must stay.
+  std::vector<char> held_[2];
   // A clock that ticks with every swap says which pairs need another look.
   std::uint64_t clock_ = 1;
   std::vector<std::uint64_t> changed_at_;  // [rank]

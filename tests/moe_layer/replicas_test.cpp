@@ -5,6 +5,7 @@
 #include <map>
 #include <vector>
 
+#include "placement/error.hpp"
 #include "placement/random.hpp"
 #include "support.hpp"
 
@@ -84,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(Rules, Replicas,
 
 TEST(ReplicaChoice, refuses_more_cells_than_sixteen_bits_name) {
   const Placement placement = replicated_placement(1, 4096, 256, 17, 1);
-  EXPECT_THROW(ReplicaChoice(placement, {}), Error);
+  EXPECT_THROW(static_cast<void>(ReplicaChoice(placement, {})), Error);
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ def check_scripts(top, scripts):
 def violations(top):
     for entry in sorted(top.iterdir()):
         if not entry.name.startswith(".") and entry.name not in TOP | BUILT \
-                and entry.suffix not in {".h5", ".partial"}:
+                and entry.suffix not in {".h5", ".partial", ".html"}:
             yield f"{entry}: the top level holds only {', '.join(sorted(TOP))}"
     for folder in sorted(TOP - {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md"}):
         if not (top / folder / "README.md").is_file():
