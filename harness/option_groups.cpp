@@ -199,6 +199,17 @@ class Builder {
     number(d, "groups", o_.groups,
            "eplb-hier: groups of experts that stay on a node; 0 = one a node");
     text(d, "from", o_.from, "FILE", "placement.json in force: moves are counted from it");
+    if (command == "plan") {
+      number(d, "max-moves", o_.max_moves,
+             "mend --from by the swaps that save most, moving at most N experts a layer (0 = plan "
+             "afresh)");
+      real(d, "horizon", o_.horizon, "STEPS", "with --max-moves: only moves that pay within STEPS");
+      real(d, "expert-bytes", o_.expert_bytes, "B",
+           "with --bandwidth: bytes of an expert's weights (0 = the model's that the profile "
+           "names)");
+      real(d, "bandwidth", o_.bandwidth, "B/S",
+           "with --max-moves: bytes a second that weights move at (0 = moves cost nothing)");
+    }
     return d;
   }
 

@@ -133,6 +133,13 @@ void validate(const Options& o) {
   }
   check_choice("token-split", o.token_split,
                {"even", "by-speed", "water-fill", "water-fill-blind"});
+  check_range("max-moves", o.max_moves, 0, 1 << 24);
+  check_range("horizon", o.horizon, 0, 1e12);
+  check_range("expert-bytes", o.expert_bytes, 0, 1e15);
+  check_range("bandwidth", o.bandwidth, 0, 1e15);
+  if (o.command == "plan" && o.max_moves > 0 && o.from.empty()) {
+    throw usage_error("--max-moves mends a placement: name it with --from FILE");
+  }
   check_range("nodes", o.nodes, 1, 65536);
   check_range("groups", o.groups, 0, 65536);
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");

@@ -79,8 +79,12 @@ struct Options {
   int replicas = 0;     ///< beyond the first of an expert, a layer in all
   std::string token_split = "even";
   int nodes = 1, groups = 0;
-  std::string from;  ///< placement.json that moves are counted from
-  double split = 0;  ///< share of the steps that is planned on; 0 = as plan_steps says
+  std::string from;         ///< placement.json that moves are counted from, and that is mended
+  int max_moves = 0;        ///< plan: experts a layer that may move from there; 0 = plan afresh
+  double horizon = 1000;    ///< steps in which a move must pay
+  double expert_bytes = 0;  ///< of one expert's weights; 0 = the model's
+  double bandwidth = 0;     ///< bytes per second that weights move at; 0 = moves cost nothing
+  double split = 0;         ///< share of the steps that is planned on; 0 = as plan_steps says
   bool ablation = false;
   bool expand_multinomial = false;
   std::vector<std::string> files;  ///< positional arguments

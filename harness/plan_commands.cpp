@@ -5,6 +5,7 @@
 
 #include "harness/commands.hpp"
 #include "harness/profile_source.hpp"
+#include "harness/replan_report.hpp"
 #include "harness/score_report.hpp"
 #include "harness/version.hpp"
 #include "harness/workload.hpp"
@@ -88,6 +89,17 @@ Problem load_problem(const Options& options) {
   return problem;
 }
 
+/// --max-moves: the placement in force with a few swaps.
+Replan mend(const Options& options, const Problem& problem, const CostModel& cost,
+            const SplitSpec& split) {
+  ReplanOptions how;
+  how.max_moves = options.max_moves;
+  how.horizon = options.horizon;
+  how.move_seconds = move_seconds(options, problem.profile.model);
+  how.split = split;
+  return replan(*problem.from, problem.plan, cost, how);
+}
+
 }  // namespace
 
 void plan_command(const Options& options) {
@@ -101,7 +113,14 @@ void plan_command(const Options& options) {
   const SplitSpec split = rule.spec();
   const double begin = wall_seconds();
   PlacementFile file;
-  file.placement = plan_by_name(options.strategy, problem.input(options, cost, split));
+  std::string mended;
+  if (options.max_moves > 0) {
+    const Replan found = mend(options, problem, cost, split);
+    file.placement = found.placement;
+    mended = replan_report(found, options);
+  } else {
+    file.placement = plan_by_name(options.strategy, problem.input(options, cost, split));
+  }
   const double seconds = wall_seconds() - begin;
   file.model = problem.profile.model;
   file.seed = options.seed;
@@ -113,7 +132,9 @@ void plan_command(const Options& options) {
   file.program = program_version();
   write_placement(options.output, file, options.overwrite);
   const std::vector<JudgedPlacement> rows{
-      {options.strategy, seconds, problem.judge(file.placement, cost, split)}};
+      {options.max_moves > 0 ? file.placement.strategy : options.strategy, seconds,
+       problem.judge(file.placement, cost, split)}};
+  if (options.format == "table") fmt::print("{}", mended);
   fmt::print("{}", score_report(problem.context, rows, options.format));
   if (options.format == "table") fmt::print("# result: {}\n", options.output);
 }

@@ -64,39 +64,44 @@ void SwapSearch<Units>::find_held(std::size_t a, std::size_t b) {
   }
 }
 
+/// The best exchange of a pair of ranks that saves more than `least`; saves no more where there is
+/// none.
+template <class Units>
+Swap SwapSearch<Units>::best_of(std::size_t a, std::size_t b, double least, bool into_spare) {
+  Swap best{a, p_->slots, b, 0, least};
+  if (!view_.look(a, b, least)) return best;
+  looked_at_ += p_->slots * p_->slots;
+  find_held(a, b);
+  for (std::size_t i = 0; i < p_->slots; ++i) {
+    if (held_[0][i]) continue;
+    const bool spare = state_.member(a, i) >= p_->real;
+    view_.take_out(i);
+    for (std::size_t j = 0; j < p_->slots; ++j) {
+      if (held_[1][j] || (into_spare && !spare && state_.member(b, j) < p_->real)) continue;
+      const auto gain = view_.gain_in_critical(j, best.gain);
+      if (gain <= best.gain) continue;
+      const auto net = gain - view_.remaining_loss(i, j, gain - best.gain);
+      if (net <= best.gain) continue;
+      best = {a, i, b, j, net};
+    }
+  }
+  return best;
+}
+
 /// The best exchange of a pair of ranks, again and again until none helps.
 template <class Units>
 bool SwapSearch<Units>::visit(std::size_t a, std::size_t b) {
   for (bool changed = false;; changed = true) {
-    if (!view_.look(a, b, enough_)) return changed;
-    looked_at_ += p_->slots * p_->slots;
-    find_held(a, b);
-    double best = enough_;
-    std::size_t best_i = p_->slots;
-    std::size_t best_j = 0;
-    for (std::size_t i = 0; i < p_->slots; ++i) {
-      if (held_[0][i]) continue;
-      view_.take_out(i);
-      for (std::size_t j = 0; j < p_->slots; ++j) {
-        if (held_[1][j]) continue;
-        const auto gain = view_.gain_in_critical(j, best);
-        if (gain <= best) continue;
-        const auto net = gain - view_.remaining_loss(i, j, gain - best);
-        if (net <= best) continue;
-        best = net;
-        best_i = i;
-        best_j = j;
-      }
-    }
-    if (best_i == p_->slots) return changed;
-    swap(a, best_i, b, best_j);
+    const auto best = best_of(a, b, enough_, false);
+    if (best.i == p_->slots) return changed;
+    swap(best.a, best.i, best.b, best.j);
   }
 }
 
-/// Visits pairs of ranks, those first that could gain most: pairs with a rank that changed since
-/// nothing was found there; or every pair not looked at since the last swap.
+/// Pairs of ranks that could gain anything, those first that could gain most: pairs with a rank
+/// that changed since nothing was found there; or every pair not looked at since the last swap.
 template <class Units>
-bool SwapSearch<Units>::round(bool everyone) {
+auto SwapSearch<Units>::promising_pairs(bool everyone) const -> std::vector<Pair> {
   const auto ranks = p_->ranks;
   // What a pair can gain at most: steps in which it holds the slowest rank, up to the slowest
   // other.
@@ -110,10 +115,6 @@ bool SwapSearch<Units>::round(bool everyone) {
     const auto [low, high] = std::minmax(top.rank[0], top.rank[1]);
     together[low * ranks + high] += p_->weight[t] * (top.seconds[1] - top.seconds[2]);
   }
-  struct Pair {
-    double potential;
-    std::size_t a, b;
-  };
   const auto is_due = [&](std::size_t a, std::size_t b) {
     return quiet_at_[a * ranks + b] <
            (everyone ? clock_ : std::max(changed_at_[a], changed_at_[b]));
@@ -128,12 +129,40 @@ bool SwapSearch<Units>::round(bool everyone) {
     return x.potential > y.potential ||
            (x.potential == y.potential && x.a * ranks + x.b < y.a * ranks + y.b);
   });
+  return pairs;
+}
+
+template <class Units>
+bool SwapSearch<Units>::round(bool everyone) {
   bool changed = false;
-  for (const auto& pair : pairs) {
+  for (const auto& pair : promising_pairs(everyone)) {
     changed = visit(pair.a, pair.b) || changed;
-    quiet_at_[pair.a * ranks + pair.b] = clock_;
+    quiet_at_[pair.a * p_->ranks + pair.b] = clock_;
   }
   return changed;
+}
+
+template <class Units>
+std::optional<Swap> SwapSearch<Units>::steepest(bool into_spare) {
+  Swap best;
+  best.gain = enough_;
+  bool found = false;
+  ++clock_;  // every pair counts as not looked at
+  for (const auto& pair : promising_pairs(true)) {
+    if (pair.potential <= best.gain) break;
+    const auto swap = best_of(pair.a, pair.b, best.gain, into_spare);
+    if (swap.i == p_->slots) continue;
+    best = swap;
+    found = true;
+  }
+  return found ? std::optional(best) : std::nullopt;
+}
+
+template <class Units>
+void SwapSearch<Units>::make(const Swap& swap) {
+  view_.choose(swap.a, swap.b);
+  find_held(swap.a, swap.b);
+  this->swap(swap.a, swap.i, swap.b, swap.j);
 }
 
 template <class Units>

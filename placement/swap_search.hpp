@@ -2,11 +2,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "placement/pair_view.hpp"
 
 namespace gembench {
+
+/// Slot i of rank a for slot j of rank b, and the seconds that saves.
+struct Swap {
+  std::size_t a = 0, i = 0, b = 0, j = 0;
+  double gain = 0;
+};
 
 /// Local search by swaps over one layer; Units is what an expert adds to a load in a step.
 ///
@@ -27,6 +34,13 @@ class SwapSearch {
   void descend();
   /// A few random swaps, improved; undone unless the result is better.
   void try_kick(Random& random);
+  /// The swap that saves most of all there are; nothing where none saves anything. `into_spare`:
+  /// only those that move one expert, into a spare slot.
+  [[nodiscard]] std::optional<Swap> steepest(bool into_spare = false);
+  void make(const Swap& swap);
+  [[nodiscard]] std::uint32_t expert(std::size_t rank, std::size_t slot) const {
+    return state_.member(rank, slot);
+  }
   [[nodiscard]] double value() const { return state_.value(); }
   [[nodiscard]] Assignment assignment() const { return state_.assignment(); }
 
@@ -37,6 +51,12 @@ class SwapSearch {
   std::size_t look_again();
 
  private:
+  struct Pair {
+    double potential;
+    std::size_t a, b;
+  };
+  [[nodiscard]] std::vector<Pair> promising_pairs(bool everyone) const;
+  [[nodiscard]] Swap best_of(std::size_t a, std::size_t b, double least, bool into_spare);
   bool round(bool everyone);
   bool visit(std::size_t a, std::size_t b);
   void find_held(std::size_t a, std::size_t b);

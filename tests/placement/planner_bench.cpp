@@ -1,5 +1,5 @@
-// Prints what planners cost and how close they come: planner_bench [times] [swaps] [gaps], all
-// three by default. Times are minima of three runs; compare them on a quiet machine.
+// Prints what planners cost and how close they come: planner_bench [times] [swaps] [gaps] [replan]
+// [split], all by default. Times are minima of three runs; compare them on a quiet machine.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,6 +15,8 @@
 #include "placement/exact.hpp"
 #include "placement/gem_plus.hpp"
 #include "placement/objective.hpp"
+#include "placement/replan.hpp"
+#include "placement/score.hpp"
 #include "placement/swap_search.hpp"
 #include "placement/synthetic.hpp"
 #include "variability.hpp"
@@ -214,6 +216,83 @@ void print_gaps() {
              gem_sum / count, gem_worst, plus_sum / count, plus_worst);
 }
 
+/// What mending a placement gives when other ranks become slow, beside planning afresh: time on the
+/// later half of the steps over that of a new plan, experts moved, and how long it takes.
+void print_replan() {
+  const struct {
+    Shape shape;
+    CostKind kind;
+    const char* name;
+  } cases[] = {{{6, 128, 16, 8, 8192, 11.2, 0.063}, CostKind::tokens, "qwen3 prefill"},
+               {{6, 256, 32, 8, 16384, 13.1, 0.088}, CostKind::tokens, "dsv3 prefill"},
+               {{6, 256, 32, 8, 512, 13.1, 0.088}, CostKind::experts, "dsv3 decode"}};
+  fmt::print(
+      "# replan after other ranks became 15 % slow: judged time over that of planning afresh (bar "
+      "1.01 at\n# 16 swaps), experts moved a layer; ms a layer on one thread, 1024 steps (bar 50 "
+      "at "
+      "8 swaps)\n# case              as it was   4 swaps   8 swaps  16 swaps  moved   afresh moved "
+      " "
+      "8 swaps ms\n");
+  for (const auto& [shape, kind, name] : cases) {
+    const auto [whole, preset] =
+        prefill_trace({2048, shape.layers, shape.experts, shape.topk, shape.tokens, 1});
+    const auto parts = hold_out(whole, 0.5);
+    const auto cost_with = [&](std::uint64_t seed) {
+      return CostModel(
+          testing::prefill_profile(testing::slowdowns("one slow 15 %", shape.ranks, seed),
+                                   shape.experts / shape.ranks, shape.read_us, shape.token_us,
+                                   std::int64_t{shape.tokens} * shape.topk),
+          kind, shape.experts / shape.ranks);
+    };
+    const auto then = cost_with(1);
+    const auto now = cost_with(2);
+    const auto from = plan_gem_plus({parts.plan, then, 1});
+    const auto afresh = plan_gem_plus({parts.plan, now, 1});
+    const auto judged = [&](const Placement& placement) {
+      return objective(parts.judged, placement, now) / objective(parts.judged, afresh, now);
+    };
+    std::vector<double> after;
+    std::int64_t moved = 0;
+    for (int swaps : {4, 8, 16}) {
+      const auto mended = replan(from, parts.plan, now, {.max_moves = 2 * swaps}).placement;
+      after.push_back(judged(mended));
+      moved = count_moves(from, mended);
+    }
+    const auto seconds = seconds_of(
+        3, [&] { (void)replan(from, parts.plan, now, {.max_moves = 16, .threads = 1}); });
+    fmt::print("  {:<16} {:>10.4f} {:>9.4f} {:>9.4f} {:>9.4f} {:>6} {:>14} {:>11.1f}\n", name,
+               judged(from), after[0], after[1], after[2], moved / shape.layers,
+               count_moves(from, afresh) / shape.layers, 1e3 * seconds / shape.layers);
+  }
+}
+
+/// What splitting one step's tokens takes: it runs inside a layer's dispatch.
+void print_split() {
+  const Shape shape{1, 256, 64, 8, 16384, 13.1, 0.088};
+  const auto [trace, preset] = prefill_trace({64, 1, shape.experts, 8, shape.tokens, 1});
+  fmt::print(
+      "# splitting the tokens of a step, 256 experts, 64 ranks, 64 replicas: us (bar 100)\n");
+  for (auto kind : {CostKind::tokens, CostKind::experts}) {
+    const CostModel cost(
+        testing::prefill_profile(testing::slowdowns("one slow 15 %", shape.ranks, 1), 4,
+                                 shape.read_us, shape.token_us, std::int64_t{shape.tokens} * 8),
+        kind, 4);
+    const auto placement = plan_eplb({trace, cost, 1, 5});
+    std::vector<std::int64_t> row(placement.slot_expert.size());
+    for (auto [rule, name] :
+         {std::pair{SplitRule::even, "even"}, std::pair{SplitRule::by_speed, "by-speed"},
+          std::pair{SplitRule::water_fill, "water-fill"}}) {
+      const TokenSplit split(placement, rule, &cost);
+      const auto seconds = seconds_of(20, [&] {
+        for (int step = 0; step < trace.steps; ++step)
+          split.slot_loads(trace.loads(step, 0), 0, row);
+      });
+      fmt::print("  {:<8} {:<11} {:>6.1f}\n", kind == CostKind::tokens ? "tokens" : "experts", name,
+                 1e6 * seconds / trace.steps);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gembench
 
@@ -224,5 +303,7 @@ int main(int argc, char** argv) {
   };
   if (asked("swaps")) gembench::print_swaps();
   if (asked("gaps")) gembench::print_gaps();
+  if (asked("replan")) gembench::print_replan();
+  if (asked("split")) gembench::print_split();
   if (asked("times")) gembench::print_times();
 }
