@@ -63,6 +63,13 @@ class Builder {
     number(d, "steps", o_.steps, "measured steps of every placement");
     number(d, "warmup,w", o_.warmup, "steps run and discarded after every switch of placement");
     number(d, "block", o_.block, "steps of a placement in a row, at least");
+    text(d, "drift", o_.drift, "WHAT@STEP,..",
+         "change something on purpose from a measured step on: slow (the emulated slowdowns move on "
+         "by one rank), task (experts change roles)");
+    flag(d, "adapt", o_.adapt,
+         "measure the last placement once more with live adaptation; adapt:NAME in --placements "
+         "says the same, oracle:NAME is planned anew knowing the drift");
+    replanning(d);
     flag(d, "resident", o_.resident, "keep the experts of all placements in memory: no moves");
     flag(d, "whole-steps", o_.whole_steps,
          "time whole steps only: no barriers, waits and readings between phases (wall clock)");
@@ -214,6 +221,10 @@ class Builder {
   }
 
  private:
+  void replanning(po::options_description& d) {
+    number(d, "max-moves", o_.max_moves, "experts of a layer that one replan may move");
+    real(d, "horizon", o_.horizon, "STEPS", "only moves that pay within STEPS");
+  }
   void spare(po::options_description& d) {
     number(d, "spare-slots", o_.spare_slots,
            "slots a rank has beyond experts/ranks: for replicas, or so that slow ranks hold fewer");

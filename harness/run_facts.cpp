@@ -8,6 +8,7 @@
 #include <map>
 
 #include "harness/devices.hpp"
+#include "harness/live_placement.hpp"
 #include "harness/version.hpp"
 #include "placement/objective.hpp"
 
@@ -128,6 +129,14 @@ RunInfo describe(const Session& session, const Profile& profile,
                         : fmt::format("{} earlier steps", session.workload.plan.steps),
       options.steps, options.block, options.warmup, options.resident ? ", experts resident" : "");
   if (!options.config_from.empty()) info.facts["replayed_from"] = options.config_from;
+  if (!session.drifts.empty()) {
+    info.facts["drift"] = to_text(session.drifts);
+    for (int step = 0; step < options.steps; ++step) {
+      const auto now = slowdown_at(session.slowdown, session.drifts, step);
+      info.slowdown_by_step.insert(info.slowdown_by_step.end(), now.begin(), now.end());
+    }
+  }
+  for (const std::string& name : options.placements) info.adapts |= live_name(name).adapts;
   info.facts["profile_source"] = options.profile.empty() ? "measured in this run" : options.profile;
   info.rank_facts["host"] = hosts;
   info.rank_facts["cpus"] = cpus;

@@ -31,6 +31,7 @@ Session::Session(const Comm& the_comm, const Options& the_options, Progress& the
   on_every_rank(comm, [&] {
     model = model_of(options);
     slowdown = emulated_slowdown(options, comm.size());
+    drifts = parse_drift(options.drift);
     require_shares();
     linear = empty_placement(model.layers, comm.size(), model.experts);
     Trace none;
@@ -242,6 +243,7 @@ Profile Session::measure_profile() {
   how.budget_seconds = options.profile_seconds;
   how.seed = options.seed;
   how.progress = &progress;
+  layers->set_slowdown(how.slowdown);
   Profile profile = gembench::measure_profile(comm, *device, model, *layers, *store, linear, how);
   progress.enter(Phase::prepare);
   profile.model = fmt::format("{} {}", model.name, name_of(device->dtype()));

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/drift.hpp"
 #include "harness/options.hpp"
 #include "harness/workload.hpp"
 #include "moe_layer/clock.hpp"
@@ -36,7 +37,8 @@ class Session {
   Topology topology;
   Clock clock = Clock::wall;
   std::string clock_reason;
-  std::vector<double> slowdown;  ///< [rank]
+  std::vector<double> slowdown;  ///< [rank] when the run begins
+  std::vector<Drift> drifts;
   Workload workload;             ///< on every rank
   std::unique_ptr<Device> device;
   std::unique_ptr<ExpertStore> store;

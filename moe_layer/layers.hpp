@@ -70,6 +70,8 @@ class MoeLayers {
   /// Uses a placement whose experts the store holds; `splitting` matters where it has replicas, and
   /// is not kept. Local.
   void use(const Placement& placement, const SplitSpec& splitting = {});
+  /// Emulates another speed from the next phase on. Local.
+  void set_slowdown(double slowdown) { options_.slowdown = slowdown; }
   /// Makes the input of a step and what its tokens chose ([layer][token][k]; empty: the gate
   /// decides). Off the clock. Local.
   void load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids);
