@@ -20,6 +20,7 @@ struct LivePlacement {
 struct LiveName {
   bool adapts = false, oracle = false;
   std::string strategy;
+  [[nodiscard]] bool changes() const { return adapts || oracle; }
 };
 [[nodiscard]] LiveName live_name(const std::string& name);
 

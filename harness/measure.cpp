@@ -114,8 +114,8 @@ class Measurement {
   }
 
   /// Collective: lets a placement that adapts change after a turn; counts what that took.
-  void adapt(Block& block) {
-    const std::size_t p = sz(block.at.placement);
+  void adapt(const Turn& turn, Block& block) {
+    const std::size_t p = sz(turn.placement);  // a block is rank 0's alone
     if (candidates_.live.empty() || !candidates_.live[p].adapts) return;
     std::optional<Change> change;
     std::vector<std::int32_t> slots;  // of the placement to change to; empty: it stays
@@ -302,7 +302,7 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
                                                           : 0,
                         block.notes);
       measurement.add(block.notes);
-      measurement.adapt(block);
+      measurement.adapt(turn, block);
       session.progress.enter(Phase::write);
       on_root(comm, [&] {
         block.turn = static_cast<int>(i);

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <utility>
 
+#include "harness/live_placement.hpp"
 #include "harness/option_groups.hpp"
 #include "harness/version.hpp"
 #include "placement/error.hpp"
@@ -262,8 +263,10 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     throw usage_error(fmt::format("{}: see gembench {} --help", error.what(), o.command));
   }
   if (!o.trace.empty() && o.routing == "synthetic") o.routing = "trace";
-  if (std::exchange(o.adapt, false) && !o.placements.empty()) {
-    o.placements.push_back("adapt:" + o.placements.back());
+  if (std::exchange(o.adapt, false)) {
+    const auto last = std::find_if(o.placements.rbegin(), o.placements.rend(),
+                                   [](const auto& name) { return !live_name(name).changes(); });
+    if (last != o.placements.rend()) o.placements.push_back("adapt:" + *last);
   }
   validate(o);
   if (o.print_config) parsed.text = to_config(o);

@@ -212,7 +212,7 @@ class Run {
   void require_static(const char* option) const {
     for (const std::string& text : options_.placements) {
       const LiveName name = live_name(text);
-      if (!name.adapts && !name.oracle) continue;
+      if (!name.changes()) continue;
       throw usage_error(fmt::format(
           "{} cannot go on where {} has changed: start anew with --overwrite", option, text));
     }
