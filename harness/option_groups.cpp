@@ -204,6 +204,16 @@ class Builder {
     text(d, "token-split", o_.token_split, "RULE",
          "how replicas share tokens: even, by-speed, water-fill (finish times levelled every step) "
          "or water-fill-blind (as if speeds were equal)");
+    count(
+        d, "ranks-per-node", o_.ranks_per_node,
+        "also say how many bytes dispatch sends between nodes of N ranks (expected, not measured)");
+    text(d, "dispatch", o_.dispatch, "KIND",
+         "with --ranks-per-node: a token goes to every rank that needs it (flat), or once to every "
+         "node (hierarchical)");
+    real(d, "token-bytes", o_.token_bytes, "B",
+         "with --ranks-per-node: bytes of a token (0 = the model's that the profile names)");
+    real(d, "node-cost", o_.node_cost, "S/B",
+         "gem+: seconds that a byte between nodes adds to a step (0 = nothing)");
     number(d, "nodes", o_.nodes, "eplb-hier: nodes that ranks are spread over");
     number(d, "groups", o_.groups,
            "eplb-hier: groups of experts that stay on a node; 0 = one a node");

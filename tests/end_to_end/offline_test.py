@@ -122,6 +122,19 @@ class Planner(CliTest):
         self.assertLess(means["water-fill"], means["water-fill-blind"])
         self.assertLess(means["water-fill"], means["even"])
 
+    def test_traffic_between_nodes_is_shown_and_planned_with(self):
+        at = ("--ranks", "4", "--variability", "high", "--spare-slots", "1", "--ranks-per-node", "2",
+              "--token-bytes", "1000", "--strategies", "linear,gem+")
+        _, free = self.score(*at)
+        _, dear = self.score(*at, "--node-cost", "1e-7")
+        self.assertEqual(free["linear"], {**dear["linear"],
+                                          "plan_seconds": free["linear"]["plan_seconds"]})
+        self.assertLess(dear["gem+"]["node_bytes"], free["gem+"]["node_bytes"])
+        _, once = self.score(*at, "--dispatch", "hierarchical")
+        self.assertLess(once["linear"]["node_bytes"], free["linear"]["node_bytes"])
+        refused = self.gembench("score", "--trace", "t.h5", "--ranks", "4", "--ranks-per-node", "2")
+        self.assertIn("--token-bytes", refused.stderr)
+
     def test_a_placement_is_mended_where_that_pays(self):
         self.good("plan", "--trace", "t.h5", "--ranks", "4", "--spare-slots", "1", "-o", "old.json")
         new = ("plan", "--trace", "t.h5", "--ranks", "4", "--slowdown", "1,1.3,1,1", "--from",
