@@ -227,16 +227,12 @@ void print_replan() {
                {{2, 256, 32, 8, 16384, 13.1, 0.088}, CostKind::tokens, "dsv3 prefill"},
                {{2, 256, 32, 8, 512, 13.1, 0.088}, CostKind::experts, "dsv3 decode"}};
   fmt::print(
-      "# replan after other ranks became 15 % slow: judged time over that of planning afresh (bar "
-      "1.01 at\n# 16 swaps), experts moved a layer; most ms a layer on one thread, 1024 steps (bar "
-      "50)"
-      "\n# case              as it was   4 swaps   8 swaps  16 swaps  moved   afresh moved  "
-      "8 swaps ms\n");
-  ms a layer on one thread, 1024 steps (bar 50 "
-      "at "
-      "8 swaps)\n# case              as it was   4 swaps   8 swaps  16 swaps  moved   afresh moved "
-      " "
-      "8 swaps ms\n");
+      "# replan after other ranks became 15 % slow: time on later steps over that of planning "
+      "afresh (bar 1.01\n# at 16 swaps), experts moved a layer; most ms a layer, one thread, 1024 "
+      "steps "
+      "(bar 50 at 8 swaps)\n"
+      "# case              as it was   4 swaps   8 swaps  16 swaps  moved   afresh moved  8 swaps "
+      "ms\n");
   const int traces = 6;  // layers of one trace change tasks together
   for (const auto& [shape, kind, name] : cases) {
     double was = 0, afresh_moved = 0, moved = 0, seconds = 0;
