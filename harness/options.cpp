@@ -131,6 +131,9 @@ void validate(const Options& o) {
   if (o.replicas > 0 && o.spare_slots == 0) {
     throw usage_error("--replicas needs slots to put them in: add --spare-slots N");
   }
+  if (o.ablation && o.token_split != "even") {
+    throw usage_error("--ablation compares speeds that --token-split goes by: drop one of them");
+  }
   check_choice("token-split", o.token_split,
                {"even", "by-speed", "water-fill", "water-fill-blind"});
   if (o.ranks_per_node) check_range("ranks-per-node", *o.ranks_per_node, 1, 65536);
