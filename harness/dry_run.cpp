@@ -52,9 +52,11 @@ std::string dry_run(Session& session, const Profile& profile,
   const double seconds = static_cast<double>(steps) * step;
   const double bytes = file_bytes(info.shape, !info.gpu_before.empty());
   const CostModel cost = cost_model(options, profile, session.linear.slots);
+  const TokenRule rule = token_rule(options.token_split, cost);
   std::vector<Score> scores;
   for (const Placement& placement : placements) {
-    scores.push_back(score(session.workload.measured, placement, cost));
+    scores.push_back(
+        score(session.workload.measured, placement, cost, nullptr, rule.spec()));
   }
 
   if (options.format == "json") {

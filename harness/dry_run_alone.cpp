@@ -118,6 +118,7 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   const int experts_per_rank = (model.experts + profile.ranks - 1) / profile.ranks;
   const int slots = experts_per_rank + options.spare_slots;
   const CostModel cost = cost_model(options, profile, experts_per_rank);
+  const TokenRule rule = token_rule(options.token_split, cost);
   outlook.shape = {static_cast<int>(options.placements.size()),
                    options.steps,
                    model.layers,
@@ -128,9 +129,11 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   for (const std::string& name : options.placements) {
     begin = wall_seconds();
     const Placement placement =
-        plan_by_name(name, {workload.plan, cost, options.seed, slots, options.nodes});
+        plan_by_name(name, {workload.plan, cost, options.seed, slots, options.nodes, options.groups,
+                            options.replicas, rule.spec()});
     const double seconds = wall_seconds() - begin;
-    outlook.placements.push_back({name, seconds, score(workload.measured, placement, cost)});
+    outlook.placements.push_back(
+        {name, seconds, score(workload.measured, placement, cost, nullptr, rule.spec())});
     outlook.maps += placement.slot_expert.size() * sizeof(placement.slot_expert[0]);
     outlook.compute_seconds += outlook.placements.back().score.step_mean * options.steps;
   }

@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <memory>
+#include <optional>
 
+#include "harness/adaptation.hpp"
 #include "harness/agreement.hpp"
+#include "harness/rows_sent.hpp"
 #include "harness/stop.hpp"
 #include "moe_layer/clock_offset.hpp"
 
@@ -41,11 +45,14 @@ class ProgressLines {
 /// The loop over turns, with what it adds up.
 class Measurement {
  public:
-  Measurement(Session& session, const std::vector<Placement>& placements)
+  Measurement(Session& session, const Candidates& candidates)
       : session_(session),
+        candidates_(candidates),
+        now_(candidates.placements),
+        adaptations_(candidates.placements.size()),
         options_(session.options),
         trace_(session.workload.measured),
-        shape_{static_cast<int>(placements.size()),
+        shape_{static_cast<int>(candidates.placements.size()),
                trace_.steps,
                session.model.layers,
                session.comm.size(),
@@ -53,10 +60,13 @@ class Measurement {
                0,
                0},
         discarded_(sz(session.model.layers)),
-        rows_to_(placements.size(),
+        rows_to_(candidates.placements.size(),
                  std::vector<std::int64_t>(sz(shape_.layers) * sz(shape_.ranks), 0)) {
     end_.check.mode = options_.check;
-    for (const Placement& placement : placements) all_.push_back(&placement);
+    for (const Placement& placement : now_) all_.push_back(&placement);
+    for (std::size_t p = 0; p < candidates.live.size(); ++p) {
+      if (candidates.live[p].adapts && session.comm.rank() == 0) prepare_to_adapt(p);
+    }
     if (options_.resident) static_cast<void>(session.store->hold(all_));
     session.comm.barrier();
     epoch_ = wall_seconds();
@@ -68,7 +78,7 @@ class Measurement {
     stop_if_asked();
     session_.progress.enter(Phase::move);
     TurnNotes notes;
-    const Placement* placement = all_[sz(turn.placement)];
+    const Placement* placement = &begin_of(turn);
     if (!options_.resident) {
       const MoveReport moved = session_.store->hold({&placement, 1});
       notes.experts_moved = moved.experts_moved;
@@ -76,7 +86,7 @@ class Measurement {
       notes.move_seconds = moved.seconds;
     }
     MoeLayers& layers = *session_.layers;
-    layers.use(*placement);
+    layers.use(*placement, candidates_.split);
     for (int i = 0; i < options_.warmup; ++i) {
       stop_if_asked();
       // The steps before the block, so that the block's own data are not warm either.
@@ -99,7 +109,30 @@ class Measurement {
     Block block = gather_turn(session_.comm, turn, readings_, epoch_, order);
     end_.seconds["gather"] += wall_seconds() - begin;
     block.notes = notes;
+    if (adapts()) block.slots = placement->slot_expert;
     return block;
+  }
+
+  /// Collective: lets a placement that adapts change after a turn; counts what that took.
+  void adapt(Block& block) {
+    const std::size_t p = sz(block.at.placement);
+    if (candidates_.live.empty() || !candidates_.live[p].adapts) return;
+    std::optional<Change> change;
+    std::vector<std::int32_t> slots;  // of the placement to change to; empty: it stays
+    on_root(session_.comm, [&] {
+      change = adaptations_[p]->observe(block, shape_, trace_);
+      if (change) slots = adaptations_[p]->placement().slot_expert;
+    });
+    session_.comm.broadcast(slots);
+    if (slots.empty()) return;
+    now_[p].slot_expert = slots;
+    session_.progress.enter(Phase::move);
+    const Placement* one = &now_[p];
+    const MoveReport moved = options_.resident ? session_.store->hold(all_)
+                                               : session_.store->hold({&one, 1});
+    if (!change) return;
+    block.notes.replan = {change->reason, moved.experts_moved,      moved.bytes,
+                          moved.seconds,  change->planning_seconds, change->predicted_gain};
   }
 
   /// Compares the turn's last `steps` steps with a reference.
@@ -130,13 +163,9 @@ class Measurement {
 
   /// A turn that an earlier run has measured: only what is added up is done again.
   void skip(const Turn& turn) {
-    const Placement& placement = *all_[sz(turn.placement)];
+    const Placement& placement = begin_of(turn);
     for (int step = turn.first_step; step < turn.first_step + turn.steps; ++step) {
-      if (options_.dispatch == "flat") {
-        add_rows(turn, rows_sent(step, session_.comm.rank(), homes(placement)));
-      } else {
-        add_rows(turn, rows_sent_by_node(step, placement));
-      }
+      add_rows(turn, rows_sent(session_, step, placement, candidates_.split));
     }
   }
 
@@ -198,36 +227,36 @@ class Measurement {
   }
   void load(int step) {
     session_.progress.at_step(step);
+    if (!session_.drifts.empty()) {
+      const auto slowdown = slowdown_at(session_.slowdown, session_.drifts, step);
+      session_.layers->set_slowdown(slowdown[sz(session_.comm.rank())]);
+    }
     session_.progress.enter(Phase::load);
     const TokenRange tokens = session_.tokens_of(step);
     session_.layers->load_step(session_.workload.first_measured + step, tokens,
                                routed_ids(trace_, step, options_.seed, tokens));
   }
-  /// [layer][destination] rows of a rank's own tokens.
-  [[nodiscard]] std::vector<std::int64_t> rows_sent(int step, int rank,
-                                                    const std::vector<Home>& where) const {
-    std::vector<std::int64_t> rows(sz(shape_.layers) * sz(shape_.ranks), 0);
-    const auto ids = routed_ids(trace_, step, options_.seed, session_.tokens_of(step, rank));
-    count_rows(ids, where, shape_.layers, shape_.ranks, trace_.topk, rows);
-    return rows;
+  [[nodiscard]] bool adapts() const {
+    return std::ranges::any_of(candidates_.live, &LivePlacement::adapts);
   }
-  /// The same of hierarchical dispatch: this rank's own tokens to their nodes, and those that it
-  /// forwards within its own.
-  [[nodiscard]] std::vector<std::int64_t> rows_sent_by_node(int step,
-                                                            const Placement& placement) const {
-    const Topology& topology = session_.topology;
-    const int self = session_.comm.rank();
-    const auto where = homes(placement);
-    auto rows = rows_sent(step, self, by_node(where, topology, self, placement.slots));
-    for (const int source : topology.sources_of(self)) {
-      const auto forwarded = rows_sent(step, source, where);
-      for (const int to : topology.ranks_of(topology.node(self))) {
-        for (std::size_t at = sz(to); at < rows.size(); at += sz(shape_.ranks)) {
-          rows[at] += forwarded[at];
-        }
-      }
+  void prepare_to_adapt(std::size_t p) {
+    AdaptationOptions how;
+    how.cost = options_.cost == "experts" ? CostKind::experts : CostKind::tokens;
+    how.profile_slots = session_.linear.slots;
+    how.token_split = options_.token_split;
+    how.turn_steps = options_.block;
+    how.max_moves = options_.max_moves;
+    how.horizon = options_.horizon;
+    adaptations_[p] = std::make_unique<Adaptation>(now_[p], *candidates_.profile,
+                                                   session_.workload.plan, how);
+  }
+  /// The placement that a turn runs under.
+  const Placement& begin_of(const Turn& turn) {
+    const std::size_t p = sz(turn.placement);
+    if (!candidates_.live.empty() && !candidates_.live[p].later.empty()) {
+      now_[p] = in_force(candidates_.placements[p], candidates_.live[p], turn.first_step);
     }
-    return rows;
+    return now_[p];
   }
   void add_rows(const Turn& turn, std::span<const std::int64_t> rows) {
     auto& sum = rows_to_[sz(turn.placement)];
@@ -235,6 +264,9 @@ class Measurement {
   }
 
   Session& session_;
+  const Candidates& candidates_;
+  std::vector<Placement> now_;                            // [placement] in force
+  std::vector<std::unique_ptr<Adaptation>> adaptations_;  // [placement], rank 0's
   const Options& options_;
   const Trace& trace_;
   std::vector<const Placement*> all_;
@@ -248,12 +280,11 @@ class Measurement {
 
 }  // namespace
 
-RunEnd measure(Session& session, const std::vector<Placement>& placements,
-               const std::vector<Turn>& schedule, const FinishedTurns& finished,
+RunEnd measure(Session& session, const Candidates& candidates, const std::vector<Turn>& schedule, const FinishedTurns& finished,
                const std::function<void(const Block&)>& keep) {
   const Comm& comm = session.comm;
   const Options& options = session.options;
-  Measurement measurement(session, placements);
+  Measurement measurement(session, candidates);
   ProgressLines progress(comm.rank() == 0 && !options.quiet, schedule.size());
   std::int64_t order = 0;
   for (std::size_t i = 0; i < schedule.size(); ++i) {
@@ -271,18 +302,19 @@ RunEnd measure(Session& session, const std::vector<Placement>& placements,
                                                           : 0,
                         block.notes);
       measurement.add(block.notes);
+      measurement.adapt(block);
       session.progress.enter(Phase::write);
       on_root(comm, [&] {
         block.turn = static_cast<int>(i);
         require_all_tokens(block, measurement.shape(), session.workload.measured,
-                           placements[sz(turn.placement)].strategy);
+                           candidates.placements[sz(turn.placement)].strategy);
         if (session.clock == Clock::cpu_time) complete_cpu_time(block, measurement.shape());
         const double begin = wall_seconds();
         keep(block);
         measurement.seconds("write") += wall_seconds() - begin;
       });
       progress.done(
-          fmt::format("{}, block {}", placements[sz(turn.placement)].strategy, turn.block));
+          fmt::format("{}, block {}", candidates.placements[sz(turn.placement)].strategy, turn.block));
     }
     order += turn.steps;
   }

@@ -53,6 +53,7 @@ class Builder {
     text(d, "cost", o_.cost, "MODEL",
          "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
          "decode)");
+    spare(d);
     flag(d, "in-sample", o_.in_sample,
          "plan on the measured steps themselves (stated in the header)");
     return d;
@@ -62,6 +63,14 @@ class Builder {
     number(d, "steps", o_.steps, "measured steps of every placement");
     number(d, "warmup,w", o_.warmup, "steps run and discarded after every switch of placement");
     number(d, "block", o_.block, "steps of a placement in a row, at least");
+    text(
+        d, "drift", o_.drift, "WHAT@STEP,..",
+        "change something on purpose from a measured step on: slow (the emulated slowdowns move on "
+        "by one rank), task (experts change roles)");
+    flag(d, "adapt", o_.adapt,
+         "measure the last placement once more with live adaptation; adapt:NAME in --placements "
+         "says the same, oracle:NAME is planned anew knowing the drift");
+    replanning(d);
     flag(d, "resident", o_.resident, "keep the experts of all placements in memory: no moves");
     flag(d, "whole-steps", o_.whole_steps,
          "time whole steps only: no barriers, waits and readings between phases (wall clock)");
@@ -144,8 +153,6 @@ class Builder {
       count(d, "ranks", o_.ranks,
             "of a dry run: for N ranks, without them and without mpirun; --profile may then be a "
             "builtin:NAME");
-      number(d, "spare-slots", o_.spare_slots,
-             "of a dry run with --ranks: slots a rank has beyond experts/ranks");
       real(d, "timeout", o_.timeout, "S",
            "end the job with exit code 5 after S seconds, finished blocks kept (0 = never)");
     }
@@ -195,15 +202,7 @@ class Builder {
     text(d, "cost", o_.cost, "MODEL",
          "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
          "decode)");
-    number(d, "spare-slots", o_.spare_slots,
-           "slots a rank has beyond experts/ranks: fast ranks may hold more experts, or replicas");
-    number(
-        d, "replicas", o_.replicas,
-        "gem, gem+, gem+cv: at most N replicas a layer beyond the first of an expert, as many as "
-        "pay; eplb, flashlb: N (0 = every spare slot)");
-    text(d, "token-split", o_.token_split, "RULE",
-         "how replicas share tokens: even, by-speed, water-fill (finish times levelled every step) "
-         "or water-fill-blind (as if speeds were equal)");
+    spare(d);
     count(
         d, "ranks-per-node", o_.ranks_per_node,
         "also say how many bytes dispatch sends between nodes of N ranks (expected, not measured)");
@@ -233,6 +232,21 @@ class Builder {
   }
 
  private:
+  void replanning(po::options_description& d) {
+    number(d, "max-moves", o_.max_moves, "experts of a layer that one replan may move");
+    real(d, "horizon", o_.horizon, "STEPS", "only moves that pay within STEPS");
+  }
+  void spare(po::options_description& d) {
+    number(d, "spare-slots", o_.spare_slots,
+           "slots a rank has beyond experts/ranks: for replicas, or so that slow ranks hold fewer");
+    number(
+        d, "replicas", o_.replicas,
+        "gem, gem+, gem+cv: at most N replicas a layer beyond the first of an expert, as many as "
+        "pay; eplb, flashlb: N (0 = every spare slot)");
+    text(d, "token-split", o_.token_split, "RULE",
+         "how replicas share tokens: even, by-speed, water-fill (finish times levelled every step) "
+         "or water-fill-blind (as if speeds were equal)");
+  }
   void preset(po::options_description& d) {
     text(d, "preset", o_.preset, "NAME", "synthetic loads: serving, bursty or even");
   }

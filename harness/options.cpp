@@ -8,6 +8,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "harness/option_groups.hpp"
 #include "harness/version.hpp"
@@ -152,9 +153,11 @@ void validate(const Options& o) {
   check_range("nodes", o.nodes, 1, 65536);
   check_range("groups", o.groups, 0, 65536);
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");
-  if (o.command == "run" && !o.dry_run && (o.ranks || o.spare_slots > 0)) {
-    throw usage_error(
-        "--ranks and --spare-slots of run state what is not there: add --dry-run, or drop them");
+  if (o.command == "run" && !o.dry_run && o.ranks) {
+    throw usage_error("--ranks of run stands for ranks that are not there: add --dry-run, or drop it");
+  }
+  if (!o.drift.empty() && o.routing == "gate") {
+    throw usage_error("--drift changes loads that are known: drop it, or --routing gate");
   }
   if (o.command == "run" && o.output.empty() && !o.dry_run && !o.print_config) {
     throw usage_error("run needs --output FILE for its results");
@@ -250,6 +253,7 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   const Command& command = find_command(words[0]);
   o.command = command.name;
   if (o.command == "trace") o.steps = 1024;
+  if (o.command == "run") o.max_moves = 16;
 
   const po::options_description visible = options_of(o.command, o).description;
   po::options_description all;
@@ -267,6 +271,9 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     throw usage_error(fmt::format("{}: see gembench {} --help", error.what(), o.command));
   }
   if (!o.trace.empty() && o.routing == "synthetic") o.routing = "trace";
+  if (std::exchange(o.adapt, false) && !o.placements.empty()) {
+    o.placements.push_back("adapt:" + o.placements.back());
+  }
   validate(o);
   if (o.print_config) parsed.text = to_config(o);
   return parsed;

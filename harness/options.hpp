@@ -53,6 +53,8 @@ struct Options {
   std::string clock = "auto";
   std::string check = "last";
   double non_moe_time = 0;
+  std::string drift;   ///< what changes while it is measured: slow@STEP, task@STEP
+  bool adapt = false;  ///< the last placement also with live adaptation
   double profile_seconds = 5;
   std::uint64_t seed = 1;
 
@@ -82,7 +84,7 @@ struct Options {
   std::string from;         ///< placement.json that moves are counted from, and that is mended
   double node_cost = 0;     ///< s per byte of dispatch between nodes that gem+ adds to a step
   double token_bytes = 0;   ///< sent for one token; 0 = the model's
-  int max_moves = 0;        ///< plan: experts a layer that may move from there; 0 = plan afresh
+  int max_moves = 0;        ///< experts a layer that may move in a replan; plan: 0 = afresh
   double horizon = 1000;    ///< steps in which a move must pay
   double expert_bytes = 0;  ///< of one expert's weights; 0 = the model's
   double bandwidth = 0;     ///< bytes per second that weights move at; 0 = moves cost nothing

@@ -61,14 +61,14 @@ Profile obtain_profile(Session& session) {
   return profile;
 }
 
-/// The layer holds every expert once and as many on every rank.
-void require_runnable(const Placement& placement, int slots) {
-  static_cast<void>(homes(placement));
-  if (placement.slots == slots) return;
-  throw usage_error(
-      fmt::format("{} has {} slots a rank and the layer {}: score can judge it, run "
-                  "takes placements without spare slots",
-                  placement.strategy, placement.slots, slots));
+PlanInput plan_input(const Session& session, const CostModel& cost, const SplitSpec& split) {
+  PlanInput input{session.workload.plan, cost, session.options.seed};
+  input.replicas = session.options.replicas;
+  input.split = split;
+  // Without spare slots planners make sure themselves that experts divide by ranks.
+  input.slots = session.options.spare_slots > 0 ? session.slots : 0;
+  input.nodes = session.topology.nodes();
+  return input;
 }
 
 /// Collective: all placements, planned on rank 0, where they are returned.
@@ -77,20 +77,58 @@ std::vector<Placement> plan_all(const Session& session, const Profile& profile) 
   std::vector<Placement> placements;
   on_root(session.comm, [&] {
     const CostModel cost = cost_model(options, profile, session.linear.slots);
+    const TokenRule rule = token_rule(options.token_split, cost);
+    const PlanInput input = plan_input(session, cost, rule.spec());
     for (const std::string& name : options.placements) {
       const double begin = wall_seconds();
-      placements.push_back(plan_by_name(name, {session.workload.plan, cost, options.seed}));
+      placements.push_back(with_slots(plan_by_name(live_name(name).strategy, input), session.slots));
+      placements.back().strategy = name;
       validate(placements.back());
-      require_runnable(placements.back(), session.linear.slots);
       say(session, fmt::format("planned {} in {:.3f} s", name, wall_seconds() - begin));
     }
   });
   return placements;
 }
 
+/// Collective: how each placement may change. An oracle plans anew for what every drift brings.
+std::vector<LivePlacement> plan_live(const Session& session, const Profile& profile) {
+  const Options& options = session.options;
+  std::vector<LivePlacement> live;
+  for (const std::string& text : options.placements) {
+    const LiveName name = live_name(text);
+    live.push_back({name.adapts, {}});
+    for (std::size_t i = 0; name.oracle && i < session.drifts.size(); ++i) {
+      std::vector<Drift> until(session.drifts.begin(),
+                               session.drifts.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+      const int step = until.back().step;
+      for (Drift& drift : until) drift.step = 0;
+      Placement placement = with_slots(session.linear, session.slots);
+      on_root(session.comm, [&] {
+        Trace plan = session.workload.plan;
+        change_tasks(plan, until, options.seed);
+        Profile then = profile;
+        const auto slowdown = slowdown_at(session.slowdown, until, 0);
+        for (std::size_t at = 0; at < then.latency.size(); ++at) {
+          const std::size_t rank = at / then.knots.size();
+          then.latency[at] *= slowdown[rank] / session.slowdown[rank];
+        }
+        const CostModel cost = cost_model(options, then, session.linear.slots);
+        const TokenRule rule = token_rule(options.token_split, cost);
+        PlanInput input = plan_input(session, cost, rule.spec()).with(plan, cost);
+        placement = with_slots(plan_by_name(name.strategy, input), session.slots);
+        placement.strategy = text;
+      });
+      session.comm.broadcast(placement.slot_expert);
+      session.comm.broadcast(placement.strategy);
+      live.back().later.emplace_back(step, placement);
+    }
+  }
+  return live;
+}
+
 /// Collective: rank 0's placements on every rank.
 void share(const Session& session, std::vector<Placement>& placements) {
-  placements.resize(session.options.placements.size(), session.linear);
+  placements.resize(session.options.placements.size(), with_slots(session.linear, session.slots));
   for (Placement& placement : placements) {
     session.comm.broadcast(placement.slot_expert);
     session.comm.broadcast(placement.strategy);
@@ -137,7 +175,8 @@ class Run {
     }
     begin_file(session);
     const double begin = wall_seconds();
-    RunEnd end = measure(session, placements_, schedule_, finished_turns(comm_, reader_.get()),
+    RunEnd end = measure(session, {placements_, token_rule_->spec(), live_, &profile_}, schedule_,
+                         finished_turns(comm_, reader_.get()),
                          [&](const Block& block) { writer_->write(block); });
     seconds_["measure"] = wall_seconds() - begin;
     end.gpu_after = read_states(comm_, *session.device);
@@ -150,11 +189,14 @@ class Run {
   void open_file() {
     int earlier = 0;
     on_root(comm_, [&] {
-      for (const std::string& name : options_.placements) require_known_name(name);
+      for (const std::string& name : options_.placements) {
+        require_known_name(live_name(name).strategy);
+      }
       if (options_.dry_run) return;
       if (options_.resume) earlier_ = find_earlier(options_.output);
       if (earlier_ == Earlier::unfinished) {
         reader_ = std::make_unique<RunReader>(options_.output + ".partial");
+        require_static("--resume");
       } else if (earlier_ == Earlier::nothing) {
         writer_ =
             std::make_unique<RunWriter>(options_.output, options_.overwrite || options_.resume);
@@ -164,6 +206,16 @@ class Run {
     std::vector<int> known{earlier};
     comm_.broadcast(known);
     earlier_ = static_cast<Earlier>(known[0]);
+  }
+
+  /// What a placement that changes had become is not known later.
+  void require_static(const char* option) const {
+    for (const std::string& text : options_.placements) {
+      const LiveName name = live_name(text);
+      if (!name.adapts && !name.oracle) continue;
+      throw usage_error(fmt::format(
+          "{} cannot go on where {} has changed: start anew with --overwrite", option, text));
+    }
   }
 
   /// Profile and placements: those of the unfinished file, or new ones; --config-from has
@@ -187,17 +239,21 @@ class Run {
       throw_if_stopped(comm_, "nothing was measured yet");
     }
     share(session, placements_);
+    live_ = plan_live(session, profile_);
+    broadcast(comm_, profile_);
+    token_rule_.emplace(token_rule(options_.token_split,
+                                   cost_model(options_, profile_, session.linear.slots)));
   }
 
   /// Collective: the placements of the file that is replayed, on rank 0.
   std::vector<Placement> replayed(const Session& session) {
     std::vector<Placement> placements;
     on_root(comm_, [&] {
+      require_static("--config-from");
       const RunReader file(options_.config_from);
       require_replayable(file.info(), options_.placements, comm_.size(),
                          digest(session.workload.measured));
       placements = file.info().placements;
-      for (const Placement& one : placements) require_runnable(one, session.linear.slots);
     });
     return placements;
   }
@@ -237,8 +293,10 @@ class Run {
   std::unique_ptr<RunReader> reader_;  // rank 0's, of an unfinished file
   std::unique_ptr<RunWriter> writer_;  // rank 0's
   std::vector<Turn> schedule_;
-  Profile profile_;  // rank 0's
+  Profile profile_;
+  std::optional<TokenRule> token_rule_;
   std::vector<Placement> placements_;
+  std::vector<LivePlacement> live_;
   std::map<std::string, double> seconds_;
 };
 

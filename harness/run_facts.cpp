@@ -8,6 +8,7 @@
 #include <map>
 
 #include "harness/devices.hpp"
+#include "harness/live_placement.hpp"
 #include "harness/version.hpp"
 #include "placement/objective.hpp"
 
@@ -75,7 +76,7 @@ RunInfo describe(const Session& session, const Profile& profile,
                 session.model.layers,
                 session.comm.size(),
                 session.model.experts,
-                session.linear.slots,
+                session.slots,
                 static_cast<int>(schedule.size())};
   info.turns = schedule;
   info.model = {session.model.topk, session.model.shared, session.model.hidden, session.model.ffn,
@@ -84,9 +85,12 @@ RunInfo describe(const Session& session, const Profile& profile,
   info.labels = labels_of(placements);
   const CostModel cost(profile);
   const CostModel by_experts(profile, CostKind::experts, session.linear.slots);
+  const TokenRule rule =
+      token_rule(options.token_split, cost_model(options, profile, session.linear.slots));
   const auto predict = [&](const CostModel& model, std::vector<double>& all) {
     for (const Placement& placement : placements) {
-      const auto one = predicted_layer_seconds(session.workload.measured, placement, model);
+      const auto one =
+          predicted_layer_seconds(session.workload.measured, placement, model, rule.spec());
       all.insert(all.end(), one.begin(), one.end());
     }
   };
@@ -125,6 +129,14 @@ RunInfo describe(const Session& session, const Profile& profile,
                         : fmt::format("{} earlier steps", session.workload.plan.steps),
       options.steps, options.block, options.warmup, options.resident ? ", experts resident" : "");
   if (!options.config_from.empty()) info.facts["replayed_from"] = options.config_from;
+  if (!session.drifts.empty()) {
+    info.facts["drift"] = to_text(session.drifts);
+    for (int step = 0; step < options.steps; ++step) {
+      const auto now = slowdown_at(session.slowdown, session.drifts, step);
+      info.slowdown_by_step.insert(info.slowdown_by_step.end(), now.begin(), now.end());
+    }
+  }
+  for (const std::string& name : options.placements) info.adapts |= live_name(name).adapts;
   info.facts["profile_source"] = options.profile.empty() ? "measured in this run" : options.profile;
   info.rank_facts["host"] = hosts;
   info.rank_facts["cpus"] = cpus;

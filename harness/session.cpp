@@ -31,6 +31,7 @@ Session::Session(const Comm& the_comm, const Options& the_options, Progress& the
   on_every_rank(comm, [&] {
     model = model_of(options);
     slowdown = emulated_slowdown(options, comm.size());
+    drifts = parse_drift(options.drift);
     require_shares();
     linear = empty_placement(model.layers, comm.size(), model.experts);
     Trace none;
@@ -39,6 +40,12 @@ Session::Session(const Comm& the_comm, const Options& the_options, Progress& the
     const Profile equal = equal_ranks(comm.size(), 1);
     const CostModel cost(equal);
     linear = plan_linear({none, cost, 0});
+    slots = linear.slots + options.spare_slots;
+    if (slots > model.experts) {
+      throw usage_error(fmt::format("{} slots a rank are more than the {} experts: lower "
+                                    "--spare-slots",
+                                    slots, model.experts));
+    }
   });
   device = make_device(comm, options, model);
   require_dispatch();
@@ -138,7 +145,6 @@ void Session::choose_clock() {
 }
 
 void Session::load_workload() {
-  const int slots = linear.slots;
   if (options.routing == "gate") {
     // Nothing is known yet: a rank may get every token for each of its experts.
     const int tokens = tokens_per_step(options);
@@ -163,7 +169,7 @@ void Session::require_memory() {
   const std::size_t layer_row_bytes = sz(model.hidden) * size_of(device->dtype());
   on_every_rank(comm, [&] {
     memory_needed =
-        rank_bytes(options, model, *device, workload, linear.slots, limits_, most_tokens());
+        rank_bytes(options, model, *device, workload, slots, limits_, most_tokens());
     if (options.dispatch == "hierarchical") {
       memory_needed +=
           forwarding_bytes(forwarded_at_most(topology, comm.rank(), most_everywhere, model.topk),
@@ -237,6 +243,7 @@ Profile Session::measure_profile() {
   how.budget_seconds = options.profile_seconds;
   how.seed = options.seed;
   how.progress = &progress;
+  layers->set_slowdown(how.slowdown);
   Profile profile = gembench::measure_profile(comm, *device, model, *layers, *store, linear, how);
   progress.enter(Phase::prepare);
   profile.model = fmt::format("{} {}", model.name, name_of(device->dtype()));

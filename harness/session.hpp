@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/drift.hpp"
 #include "harness/options.hpp"
 #include "harness/workload.hpp"
 #include "moe_layer/clock.hpp"
@@ -36,12 +37,14 @@ class Session {
   Topology topology;
   Clock clock = Clock::wall;
   std::string clock_reason;
-  std::vector<double> slowdown;  ///< [rank]
+  std::vector<double> slowdown;  ///< [rank] when the run begins
+  std::vector<Drift> drifts;
   Workload workload;             ///< on every rank
   std::unique_ptr<Device> device;
   std::unique_ptr<ExpertStore> store;
   std::unique_ptr<MoeLayers> layers;
-  Placement linear;
+  Placement linear;  ///< as many experts on every rank, no spare slots: what is profiled
+  int slots = 0;     ///< of a rank in the placements that are measured, spare ones included
   std::size_t memory_needed = 0;  ///< bytes this rank is expected to need
 
  private:

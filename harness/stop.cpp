@@ -18,22 +18,28 @@ extern "C" void on_stop(int signal) {
   asked_by = signal;
 }
 
-void handle(int signal, void (*handler)(int)) {
+void handle(int signal, void (*handler)(int), int flags) {
   struct sigaction action {};
   action.sa_handler = handler;
-  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
+  action.sa_flags = flags | SA_RESTART;
   sigaction(signal, &action, nullptr);
 }
 
 }  // namespace
 
 void watch_for_stop(double timeout_seconds) {
-  handle(SIGTERM, on_stop);
-  handle(SIGINT, on_stop);
-  handle(SIGXFSZ, SIG_IGN);
+  // Launchers send TERM again when the first rank has left, which must not change the others' exit
+  // code.
+  handle(SIGTERM, on_stop, 0);
+  handle(SIGINT, on_stop, static_cast<int>(SA_RESETHAND));
+  handle(SIGXFSZ, SIG_IGN, 0);
   if (timeout_seconds <= 0) return;
   limit = timeout_seconds;
   deadline = wall_seconds() + timeout_seconds;
+}
+
+bool asked_to_stop() {
+  return asked_by != 0;
 }
 
 void throw_if_stopped(const Comm& comm, const std::string& kept) {

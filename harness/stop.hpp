@@ -6,11 +6,14 @@
 
 namespace gembench {
 
-/// From now on SIGTERM and SIGINT ask for an end in order (a second one ends at once), and so does
-/// a time limit (seconds from now, 0 = none). A process that has not ended kGraceSeconds after the
-/// limit, because it hangs, is ended by its Watchdog. A file-size limit becomes a write error.
+/// From now on SIGTERM and SIGINT ask for an end in order (a second SIGINT ends at once), and so
+/// does a time limit (seconds from now, 0 = none). A process that has not ended kGraceSeconds after
+/// the limit, because it hangs, is ended by its Watchdog. A file-size limit becomes a write error.
 void watch_for_stop(double timeout_seconds);
 inline constexpr int kGraceSeconds = 10;
+
+/// Whether a signal asked this process to end.
+[[nodiscard]] bool asked_to_stop();
 
 /// Collective: if any rank has been asked to end, all throw the same error: failed or timeout.
 /// `kept` ends the sentence: what is safe, and how to go on.

@@ -68,8 +68,9 @@ std::string hang_sentence(const std::string& why, const std::string& host,
   const auto first = std::find_if(ranks.begin(), ranks.end(), late);
   const auto culprits = numbers_of(ranks, late);
   const bool one = culprits.size() == 1;
-  const char* state = stopped ? (one ? ", and is stopped or gone" : ", and are stopped or gone") : "";
-  const char* remedy = stopped                       ? "see who stopped it"
+  const char* state =
+      stopped ? (one ? ", and is stopped or gone" : ", and are stopped or gone") : "";
+  const char* remedy = stopped                  ? "see who stopped it"
                        : waits_in(behind.phase) ? "look at that process and at the network"
                                                 : "look at that process and its device";
   return fmt::format("{}: {} on {} {} last seen {}{}: {}", why, ranks_text(culprits), host,
@@ -105,15 +106,22 @@ void Watchdog::watch() {
     const double now = wall_seconds();
     board_.mine().be_alive(now);
     const Whereabouts where = board_.mine().now();
-    if (where != before || where.phase == Phase::prepare) {
+    const bool asked = asked_to_stop();
+    if (where != before || (where.phase == Phase::prepare && !asked)) {
       before = where;
       moved = now;
     }
     if (now > deadline_) {
-      end(fmt::format("not ended {} s after --timeout {:g} s", kGraceSeconds, limit_));
+      end(fmt::format("not ended {} s after --timeout {:g} s", kGraceSeconds, limit_),
+          ExitCode::timeout);
+    }
+    if (asked && now - moved > kStopSeconds) {
+      end(fmt::format("asked to end, and nothing moved for {:g} s", kStopSeconds),
+          ExitCode::failed);
     }
     if (now - moved > hang_timeout_) {
-      end(fmt::format("nothing moved for {:g} s (--hang-timeout)", hang_timeout_));
+      end(fmt::format("nothing moved for {:g} s (--hang-timeout)", hang_timeout_),
+          ExitCode::timeout);
     }
   } while (!wait(kPeriod));
 }
@@ -128,19 +136,20 @@ std::vector<RankSeen> Watchdog::look() const {
   return seen;
 }
 
-void Watchdog::end(const std::string& why) {
+void Watchdog::end(const std::string& why, ExitCode code) {
   auto ranks = look();
   const bool elsewhere = static_cast<int>(ranks.size()) < ranks_ && !culprit_among(ranks);
   if (elsewhere && wait(kPatience)) return;
-  if (board_.claim()) {
-    fmt::print(stderr, "gembench: {}\n",
-               hang_sentence(why, place_of_this_rank().host, ranks));
+  // The launcher ended the others since a rank has spoken or died: one node more is enough.
+  const bool said = elsewhere && asked_to_stop() && board_.ranks().front() != 0;
+  if (!said && board_.claim()) {
+    fmt::print(stderr, "gembench: {}\n", hang_sentence(why, place_of_this_rank().host, ranks));
     std::fflush(stderr);
   } else {
     // The launcher ends the job at the first rank's end: not before its sentence is out.
     wait(kPeriod);
   }
-  _exit(static_cast<int>(ExitCode::timeout));
+  _exit(static_cast<int>(code));
 }
 
 }  // namespace gembench

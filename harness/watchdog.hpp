@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "moe_layer/progress.hpp"
+#include "placement/error.hpp"
 
 namespace gembench {
 
@@ -16,8 +17,12 @@ struct RankSeen {
   Whereabouts where;
   double silent = 0;  ///< seconds since its process last showed that it runs
 };
-/// Seconds after which a silent process counts as stopped or gone: its watchdog speaks every second.
+/// Seconds after which a silent process counts as stopped or gone: its watchdog speaks every
+/// second.
 inline constexpr double kSilence = 4;
+/// Seconds for a rank that was asked to end to move on: well within what launchers wait before they
+/// kill, so that the others of a rank that died are gone within ten.
+inline constexpr double kStopSeconds = 3;
 
 /// Whether one of these ranks holds the others up; if not, look at other nodes.
 [[nodiscard]] bool culprit_among(const std::vector<RankSeen>& ranks);
@@ -26,8 +31,9 @@ inline constexpr double kSilence = 4;
                                         const std::vector<RankSeen>& ranks);
 
 /// A thread that ends this process, with the timeout code and one sentence a node, when its rank
-/// can no longer end in order: kGraceSeconds after the time limit, or when it has not moved on for
-/// `hang_timeout` seconds (0 = never) outside of Phase::prepare. It wakes once a second and never
+/// can no longer end in order: kGraceSeconds after the time limit, when it has not moved on for
+/// `hang_timeout` seconds (0 = never) outside of Phase::prepare, or for kStopSeconds after a signal
+/// asked it to end, as launchers do when another rank has died. It wakes once a second and never
 /// calls MPI, so it also works where MPI hangs.
 class Watchdog {
  public:
@@ -43,7 +49,7 @@ class Watchdog {
  private:
   void watch();
   /// Does not return.
-  void end(const std::string& why);
+  void end(const std::string& why, ExitCode code);
   [[nodiscard]] std::vector<RankSeen> look() const;
   /// Waits; true when it is over.
   bool wait(double seconds);

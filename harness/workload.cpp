@@ -11,6 +11,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "harness/drift.hpp"
 #include "harness/profile_source.hpp"
 #include "placement/builtin_slowdowns.hpp"
 #include "placement/error.hpp"
@@ -102,6 +103,7 @@ Workload make_workload(const Options& options, const ModelShape& model) {
       throw usage_error(fmt::format("{} has {} tokens a step, not {}: drop --tokens", options.trace,
                                     workload.tokens, *options.tokens));
     }
+    change_tasks(workload.measured, parse_drift(options.drift), options.seed);
     workload.label =
         fmt::format("trace {} ({})", options.trace,
                     trace.has_ids() ? "per-token ids replayed"
@@ -118,6 +120,7 @@ Workload make_workload(const Options& options, const ModelShape& model) {
   spec.seed = options.seed;
   Workload workload =
       split_workload(synthetic_trace(options, spec), plan, options.steps, options.in_sample);
+  change_tasks(workload.measured, parse_drift(options.drift), options.seed);
   workload.label = fmt::format("synthetic '{}' (co-selection synthetic)", options.preset);
   return workload;
 }
@@ -133,6 +136,17 @@ void broadcast(const Comm& comm, Trace& trace) {
   comm.broadcast(trace.topk_ids);
   comm.broadcast(trace.task);
   comm.broadcast(trace.source);
+}
+
+void broadcast(const Comm& comm, Profile& profile) {
+  std::vector<int> ranks{profile.ranks};
+  comm.broadcast(ranks);
+  profile.ranks = ranks[0];
+  comm.broadcast(profile.knots);
+  for (auto* numbers : {&profile.latency, &profile.spread, &profile.overhead, &profile.slowdown}) {
+    comm.broadcast(*numbers);
+  }
+  for (auto* text : {&profile.model, &profile.device, &profile.clock}) comm.broadcast(*text);
 }
 
 CostModel cost_model(const Options& options, const Profile& profile, int slots) {

@@ -46,6 +46,9 @@ inline constexpr int kGatePlanSteps = 32;
 /// Collective: rank 0's trace to all ranks.
 void broadcast(const Comm& comm, Trace& trace);
 
+/// Collective: rank 0's profile to all ranks.
+void broadcast(const Comm& comm, Profile& profile);
+
 /// Slowdown of every rank from --slowdown, --variability or --slowdown-from; all ones without. 1 is
 /// the speed of the profile: drawn GPUs may be faster. Usage error when a list has another length
 /// than `ranks`.

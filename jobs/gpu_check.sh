@@ -58,7 +58,7 @@ on() {
   local ranks=$1
   shift
   if [[ -n ${SLURM_JOB_ID:-} ]] && command -v srun >/dev/null; then
-    srun --ntasks "$ranks" "$GEMBENCH" "$@"
+    srun --mpi=pmix --kill-on-bad-exit=1 --ntasks "$ranks" "$GEMBENCH" "$@"
   else
     "$top/jobs/local.sh" -n "$ranks" "$@"
   fi

@@ -1,20 +1,26 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that gembench is built with; with --tests also those that its tests
-# read results with. Does nothing, quickly, when all are there. Needs root or sudo.
+# Installs the Debian packages that gembench is built with; with --report also those that the report
+# is written with, with --tests also those of its tests (a browser and Slurm among them). Does nothing,
+# quickly, when all are there. Needs root or sudo.
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config git
   libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools libboost-program-options-dev libdnnl-dev
   libhwloc-dev nlohmann-json3-dev libfmt-dev libgtest-dev)
+report=(python3 python3-h5py python3-xarray python3-h5netcdf)
+tests=(python3-matplotlib python3-venv python3-setuptools mypy
+  python3-selenium chromium chromium-driver fonts-dejavu-core
+  slurmctld slurmd slurm-client munge iproute2 util-linux procps shellcheck)
 case "$*" in
   "") ;;
-  --tests) packages+=(python3 python3-h5py python3-xarray python3-h5netcdf) ;;
+  --report) packages+=("${report[@]}") ;;
+  --tests) packages+=("${report[@]}" "${tests[@]}") ;;
   -h | --help)
-    echo "usage: jobs/install.sh [--tests]"
+    echo "usage: jobs/install.sh [--report | --tests]"
     exit 0
     ;;
   *)
-    echo "usage: jobs/install.sh [--tests]" >&2
+    echo "usage: jobs/install.sh [--report | --tests]" >&2
     exit 2
     ;;
 esac

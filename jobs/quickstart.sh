@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh clone to a first comparison: installs what is missing, builds Release, and runs the
-# main job on 4 ranks. jobs/quickstart.sh [FILE] writes FILE (default quickstart.h5).
+# main job on 4 ranks. jobs/quickstart.sh [FILE] writes FILE (default quickstart.h5) and a report of
+# it as a web page beside it.
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -17,7 +18,7 @@ fi
 
 SECONDS=0
 say "looking for packages"
-"$top/jobs/install.sh"
+"$top/jobs/install.sh" --report
 say "packages are there (${SECONDS} s)"
 
 SECONDS=0
@@ -37,7 +38,11 @@ say "running on 4 ranks"
   --placements linear,eplb,gem,gem+ --steps 40 --variability high \
   --overwrite --output "$output"
 say "ran in ${SECONDS} s; the raw data of every step, layer and rank is in $output"
-say "next (the last needs what jobs/install.sh --tests adds):"
+page=${output%.h5}.html
+"$top/jobs/report.sh" "$output" -o "$page" -q
+say "the report is $page: open it in a browser"
+say "next:"
 say "  build/release/gembench compare $output --format json"
+say "  jobs/report.sh $output --format md"
 say "  h5dump -n $output"
 say "  /usr/bin/python3 -c 'import xarray; print(xarray.open_dataset(\"$output\", engine=\"h5netcdf\"))'"

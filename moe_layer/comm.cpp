@@ -134,6 +134,11 @@ std::vector<std::string> Comm::gather(const std::string& text) const {
   return all;
 }
 
+void Comm::all_gather(std::span<const std::int32_t> mine, std::span<std::int32_t> all) const {
+  const int each = as_int(mine.size());
+  MPI_Allgather(mine.data(), each, MPI_INT32_T, all.data(), each, MPI_INT32_T, state_->comm);
+}
+
 void Comm::all_to_all(std::span<const std::int32_t> send, std::span<std::int32_t> recv) const {
   const int each = as_int(send.size()) / size_;
   MPI_Alltoall(send.data(), each, MPI_INT32_T, recv.data(), each, MPI_INT32_T, state_->comm);
@@ -240,8 +245,9 @@ Launch launched_as() {
   const bool task = std::getenv("SLURM_PROCID") != nullptr;  // not just inside an allocation
   launch.size =
       environment_int("OMPI_COMM_WORLD_SIZE", task ? environment_int("SLURM_NTASKS", 1) : 1);
-  launch.local_size =
-      environment_int("OMPI_COMM_WORLD_LOCAL_SIZE", environment_int("SLURM_NTASKS_PER_NODE", 0));
+  // Slurm tells "2(x2)", or "3,1": the first node's.
+  launch.local_size = environment_int("OMPI_COMM_WORLD_LOCAL_SIZE",
+                                      environment_int("SLURM_STEP_TASKS_PER_NODE", 0));
   return launch;
 }
 

@@ -62,6 +62,8 @@ class Comm {
   }
   [[nodiscard]] std::vector<std::string> gather(const std::string& text) const;
 
+  /// Each rank gives as many numbers; everyone gets them all, [rank][i].
+  void all_gather(std::span<const std::int32_t> mine, std::span<std::int32_t> all) const;
   /// Each rank gives `recv.size() / size()` numbers to every rank.
   void all_to_all(std::span<const std::int32_t> send, std::span<std::int32_t> recv) const;
 

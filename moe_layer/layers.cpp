@@ -70,19 +70,32 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
     shared_.push_back(store.shared(layer));
   }
   input_.reserve(tokens * hidden);
+  host_ids_.reserve(tokens * k);
+  own_counts_.resize(sz(model.experts));
+  all_counts_.resize(ranks * sz(model.experts));
   rows_to_.assign(layers * ranks, 0);
   device.prepare({tokens, rows, pairs});
   device.reserve_marks(mark_of(model.layers, 0));
 }
 
-void MoeLayers::use(const Placement& placement) {
-  std::vector<Home> all = homes(placement);
+void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
+  const bool replicated = count_duplicates(placement) > 0;
+  replicas_ = replicated ? std::make_unique<ReplicaChoice>(placement, splitting) : nullptr;
+  std::vector<Home> all = replicated ? replicas_->homes() : homes(placement);
+  // Cells are the same in every layer, experts are not.
+  const std::size_t each = replicated ? all.size() : sz(model_.experts);
   const int slots = placement.slots;
   if (forwarding_) all = by_node(all, topology_, comm_.rank(), slots);
+  if (replicated && cells_.bytes() == 0) {
+    cells_ = device_.allocate(sz(options_.max_tokens) * sz(model_.topk) * sizeof(std::uint16_t));
+  }
   experts_.clear();
   for (int layer = 0; layer < model_.layers; ++layer) {
-    device_.upload(homes_[sz(layer)], 0, &all[sz(layer) * sz(model_.experts)],
-                   sz(model_.experts) * sizeof(Home));
+    Buffer& homes_here = homes_[sz(layer)];
+    if (homes_here.bytes() < each * sizeof(Home)) {
+      homes_here = device_.allocate(each * sizeof(Home));
+    }
+    device_.upload(homes_here, 0, &all[replicated ? 0 : sz(layer) * each], each * sizeof(Home));
     experts_.push_back(store_.slots(placement, layer));
   }
   slots_ = sz(slots);
@@ -209,82 +222,6 @@ void MoeLayers::hold_back(double begin) {
     device_.spin(stream_, left);
     device_.synchronize(stream_);
   }
-}
-
-void MoeLayers::route(int layer) {
-  enter(Phase::route, layer);
-  RouteArgs args;
-  args.tokens = range_.count;
-  args.hidden_state = &hidden_state_;
-  args.router = &routers_[sz(layer)];
-  args.replay = replaying_ ? &replay_ : nullptr;
-  args.replay_offset = sz(layer) * sz(range_.count) * sz(model_.topk) * sizeof(std::uint16_t);
-  args.normed = &normed_;
-  args.payload = &payload_;
-  args.logits = &logits_;
-  args.gate_ids = &gate_ids_;
-  args.ids = &ids_;
-  args.weights = &weights_;
-  device_.route(stream_, args);
-}
-
-void MoeLayers::dispatch(int layer) {
-  enter(Phase::dispatch, layer);
-  PackArgs args;
-  args.tokens = range_.count;
-  args.slots = static_cast<int>(legs_.front().slot_counts.size());
-  args.payload = &payload_;
-  args.ids = &ids_;
-  args.weights = &weights_;
-  args.homes = &homes_[sz(layer)];
-  args.send_rows = &send_rows_;
-  args.send_pairs = &send_pairs_;
-  args.row_token = &row_token_;
-  args.counts = legs_.front().send_counts;
-  device_.pack(stream_, args);
-  legs_.front().exchange_counts(comm_);
-  legs_.front().send(device_, stream_, send_pairs_, send_rows_,
-                     forwarding_ ? forwarding_->pairs() : recv_pairs_,
-                     forwarding_ ? forwarding_->rows() : recv_rows_, row_bytes_);
-  if (forwarding_) {
-    forwarding_->forward(stream_, legs_.front(), legs_.back(), static_cast<int>(slots_),
-                         recv_pairs_, recv_rows_);
-  }
-}
-
-void MoeLayers::experts(int layer) {
-  enter(Phase::experts, layer);
-  ExpertArgs args;
-  args.slots = experts_[sz(layer)];
-  args.rows_from = legs_.back().rows_in;
-  args.pairs_from = legs_.back().pairs_in;
-  args.pairs_to = legs_.back().slot_counts;
-  args.rows = &recv_rows_;
-  args.pairs = &recv_pairs_;
-  args.sums = &sums_;  // empty where it is not needed
-  args.results = &results_;
-  args.slot_tokens = &slot_tokens_;
-  device_.experts(stream_, args);
-  if (model_.shared > 0) {
-    device_.shared_experts(stream_, {range_.count, shared_[sz(layer)], &payload_, &shared_sums_});
-  }
-}
-
-void MoeLayers::combine(int layer) {
-  enter(Phase::combine, layer);
-  if (forwarding_) {
-    forwarding_->back(stream_, legs_.front(), legs_.back(), results_, returned_);
-  } else {
-    legs_.front().send_back(device_, stream_, results_, returned_, row_bytes_);
-  }
-  CombineArgs args;
-  args.tokens = range_.count;
-  args.rows = legs_.front().rows_sent();
-  args.returned = &returned_;
-  args.row_token = &row_token_;
-  args.shared = model_.shared > 0 ? &shared_sums_ : nullptr;
-  args.hidden_state = &hidden_state_;
-  device_.combine(stream_, args);
 }
 
 double MoeLayers::time_overhead() {

@@ -15,6 +15,7 @@
 #include "moe_layer/forwarding.hpp"
 #include "moe_layer/leg.hpp"
 #include "moe_layer/progress.hpp"
+#include "moe_layer/replicas.hpp"
 #include "moe_layer/routing.hpp"
 #include "moe_layer/topology.hpp"
 
@@ -66,8 +67,11 @@ class MoeLayers {
   MoeLayers(const Comm& comm, Device& device, const ModelShape& model, ExpertStore& store,
             const LayerOptions& options);
 
-  /// Uses a placement whose experts the store holds. Local.
-  void use(const Placement& placement);
+  /// Uses a placement whose experts the store holds; `splitting` matters where it has replicas, and
+  /// is not kept. Local.
+  void use(const Placement& placement, const SplitSpec& splitting = {});
+  /// Emulates another speed from the next phase on. Local.
+  void set_slowdown(double slowdown) { options_.slowdown = slowdown; }
   /// Makes the input of a step and what its tokens chose ([layer][token][k]; empty: the gate
   /// decides). Off the clock. Local.
   void load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids);
@@ -108,6 +112,9 @@ class MoeLayers {
   // The phases only put work on the stream, except for what dispatch has to know.
   void route(int layer);
   void dispatch(int layer);
+  /// Says which replicas compute this rank's pairs; waits for the router, and with water-fill for
+  /// the counts of all ranks.
+  void choose_replicas(int layer);
   void experts(int layer);
   void combine(int layer);
   /// Emulates a slower rank on the wall clock: keeps the device busy until the time since `begin`
@@ -128,14 +135,18 @@ class MoeLayers {
   double previous_end_ = 0;
 
   std::vector<Buffer> routers_;                      // [layer]
-  std::vector<Buffer> homes_;                        // [layer]
+  std::vector<Buffer> homes_;                        // [layer]; with replicas of cells
   std::vector<std::vector<const Buffer*>> experts_;  // [layer][slot]
   std::vector<std::vector<const Buffer*>> shared_;   // [layer][i]
   Buffer hidden_state_, replay_, normed_, payload_, logits_, gate_ids_, ids_, weights_;
   Buffer send_rows_, send_pairs_, row_token_, recv_rows_, recv_pairs_;
   Buffer sums_, results_, slot_tokens_, returned_, shared_sums_;
   std::vector<float> input_;
-  std::unique_ptr<Forwarding> forwarding_;  // hierarchical dispatch only
+  std::unique_ptr<Forwarding> forwarding_;   // hierarchical dispatch only
+  std::unique_ptr<ReplicaChoice> replicas_;  // of placements with replicas only
+  Buffer cells_;                             // u16 [token][k], in the place of ids_
+  std::vector<std::uint16_t> host_ids_;
+  std::vector<std::int32_t> own_counts_, all_counts_;  // [expert], [rank][expert]
   std::vector<Leg> legs_;  // in the order of dispatch: one, or to the nodes and within them
   std::vector<std::int64_t> rows_to_;
 };

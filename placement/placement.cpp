@@ -51,6 +51,22 @@ Placement empty_placement(int layers, int ranks, int experts, int slots) {
   return placement;
 }
 
+Placement with_slots(const Placement& placement, int slots) {
+  if (slots < placement.slots) {
+    throw usage_error(fmt::format("{} has {} slots a rank and {} are there: raise --spare-slots",
+                                  placement.strategy, placement.slots, slots));
+  }
+  Placement wider =
+      empty_placement(placement.layers, placement.ranks, placement.experts, slots);
+  wider.strategy = placement.strategy;
+  for (int layer = 0; layer < placement.layers; ++layer) {
+    for (int rank = 0; rank < placement.ranks; ++rank) {
+      std::ranges::copy(placement.on_rank(layer, rank), wider.on_rank(layer, rank).begin());
+    }
+  }
+  return wider;
+}
+
 void validate(const Placement& placement) {
   if (placement.layers < 1 || placement.ranks < 1 || placement.slots < 1 || placement.experts < 1)
     throw usage_error(

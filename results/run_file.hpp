@@ -16,7 +16,7 @@
 namespace gembench {
 
 inline constexpr std::string_view kRunSchema = "gembench-results";
-inline constexpr std::string_view kRunSchemaVersion = "2.2.0";
+inline constexpr std::string_view kRunSchemaVersion = "2.3.0";
 
 /// Times per (placement, step, layer, rank). Seconds; NaN = not measured.
 enum class TimeField : std::size_t {
@@ -110,6 +110,9 @@ struct RunInfo {
   std::vector<std::int32_t> expert_tokens;  ///< [step][layer][expert] of the measured steps
   Profile profile;                          ///< ranks = 0: none
   std::vector<double> slowdown;             ///< [rank] emulated; 1 = none; empty: all 1
+  /// [step][rank] the same where it changes while the run is measured; empty: it does not.
+  std::vector<double> slowdown_by_step;
+  bool adapts = false;                      ///< some placement changes while it is measured
   std::string check = "none";               ///< CheckRecord::mode
   std::string clock;                        ///< "wall" or "cpu-time"
   std::string config;                       ///< JSON, all options as used
@@ -122,6 +125,17 @@ struct RunInfo {
   std::vector<GpuReading> gpu_before;  ///< [rank], before the first step; empty: no GPUs
 };
 
+/// What changed in an adapting placement after a turn. -1 or NaN = nothing.
+struct ReplanRecord {
+  enum class Reason { none = -1, speeds, loads, both };
+  Reason reason = Reason::none;
+  std::int64_t experts_moved = -1;
+  std::int64_t bytes_moved = -1;                                   ///< between ranks, all layers
+  double move_seconds = std::numeric_limits<double>::quiet_NaN();  ///< wall clock, slowest rank
+  double planning_seconds = std::numeric_limits<double>::quiet_NaN();  ///< wall clock of rank 0
+  double predicted_gain = std::numeric_limits<double>::quiet_NaN();    ///< s a step
+};
+
 /// What happened beside a turn's steps. -1 or NaN = not done.
 struct TurnNotes {
   // The switch to the turn's placement: weights that really moved.
@@ -132,6 +146,7 @@ struct TurnNotes {
   std::int64_t checked_tokens = -1;
   double check_error = std::numeric_limits<double>::quiet_NaN();  ///< as CheckRecord::worst_error
   int check_passed = -1;                                          ///< 0 or 1
+  ReplanRecord replan;
 };
 
 /// The readings of a turn. An empty array was not measured.
@@ -144,6 +159,8 @@ struct Block {
                                                               ///< they are not stored
   std::vector<double> step_time;                              ///< [step][rank] s
   std::vector<std::int64_t> order;                            ///< [step] global execution index
+  /// [layer][rank][slot] the placement in force; only where some placement adapts.
+  std::vector<std::int32_t> slots;
   TurnNotes notes;
 };
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "results/run_adaptation.hpp"
 #include "results/run_schema.hpp"
 
 namespace gembench {
@@ -103,9 +104,11 @@ std::vector<TurnNotes> read_notes(const File& file, const RunShape& shape) {
   const auto tokens = file.read<std::int64_t>(schema::kCheckTokens, count);
   const auto error = file.read<double>(schema::kCheckError, count);
   const auto passed = file.read<std::int32_t>(schema::kCheckPassed, count);
+  const auto replans = read_replans(file, shape);
   std::vector<TurnNotes> notes;
   for (std::size_t i = 0; i < experts.size(); ++i) {
-    notes.push_back({experts[i], bytes[i], seconds[i], tokens[i], error[i], passed[i]});
+    notes.push_back({experts[i], bytes[i], seconds[i], tokens[i], error[i], passed[i],
+                     replans.empty() ? ReplanRecord{} : replans[i]});
   }
   return notes;
 }
@@ -210,6 +213,10 @@ RunInfo read_info(const File& file) {
       file.read<std::int32_t>(schema::kExpertTokens, {steps, layers, extent(shape.experts)});
   info.profile = read_profile_of(file, shape);
   info.slowdown = file.read<double>(schema::kSlowdown, {ranks});
+  if (file.has(schema::kSlowdownByStep.name)) {
+    info.slowdown_by_step = file.read<double>(schema::kSlowdownByStep, {steps, ranks});
+  }
+  info.adapts = file.has(schema::kTurnSlots.name);
   info.topology = read_topology(file, shape);
   info.gpu_before = read_gpus(file, shape, false);
   if (!file.has("check")) file.refuse("it has no group check");
@@ -322,6 +329,7 @@ Block RunReader::read_turn(int turn) const {
   block.turn = turn;
   block.at = at;
   block.notes = state_->notes[extent(turn)];
+  block.slots = read_turn_slots(state_->file, state_->info.shape, turn);
   return block;
 }
 

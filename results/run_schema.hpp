@@ -117,6 +117,9 @@ constexpr Variable curve(std::string_view name, std::string_view meaning) {
   return {name, Type::float64, Layout::whole, Cells::complete, {"rank", "knot"}, "s", meaning};
 }
 inline constexpr Variable kSlowdown = per_rank("slowdown", "1", "emulated stretch, 1 = none");
+inline constexpr Variable kSlowdownByStep{
+    "slowdown_by_step", Type::float64, Layout::whole, Cells::complete, {"step", "rank"},
+    "1",                "emulated stretch where it changes in the run"};
 inline constexpr Variable kProfileLatency = curve("profile_latency", "median expert phase");
 inline constexpr Variable kProfileAfter{"profile_after",
                                         Type::float64,
@@ -214,6 +217,34 @@ inline constexpr Variable kCheckError =
     turn("turns/check_error", Type::float64, Cells::unmeasured, "1", "largest relative error");
 inline constexpr Variable kCheckPassed =
     turn("turns/check_passed", Type::int32, Cells::unmeasured, "1", "1 = within the tolerance");
+
+inline constexpr Variable kReplanReason =
+    turn("turns/replan_reason", Type::int32, Cells::unmeasured, "1",
+         "why the placement changed after the turn: 0 speeds, 1 loads, 2 both; -1 it did not");
+inline constexpr Variable kReplanExperts =
+    turn("turns/replan_experts_moved", Type::int64, Cells::unmeasured, "1",
+         "experts that changed their rank then, all layers");
+inline constexpr Variable kReplanBytes =
+    turn("turns/replan_bytes_moved", Type::int64, Cells::unmeasured, "byte",
+         "weights sent between ranks for that");
+inline constexpr Variable kReplanSeconds =
+    turn("turns/replan_move_seconds", Type::float64, Cells::unmeasured, "s",
+         "those moves, wall clock of the slowest rank");
+inline constexpr Variable kReplanPlanning =
+    turn("turns/replan_planning_seconds", Type::float64, Cells::unmeasured, "s",
+         "finding them, wall clock of rank 0");
+inline constexpr Variable kReplanGain = turn("turns/replan_predicted_gain", Type::float64,
+                                             Cells::unmeasured, "s", "predicted, of a step");
+inline constexpr std::array<const Variable*, 6> kReplans{&kReplanReason,   &kReplanExperts,
+                                                         &kReplanBytes,    &kReplanSeconds,
+                                                         &kReplanPlanning, &kReplanGain};
+inline constexpr Variable kTurnSlots{"turns/slots",
+                                     Type::int32,
+                                     Layout::whole,
+                                     Cells::unmeasured,
+                                     {"turn", "layer", "rank", "slot"},
+                                     "1",
+                                     "expert in the slot in that turn, -1 = empty"};
 
 inline constexpr std::array<const Variable*, 6> kTurnNotes{
     &kMoveExperts, &kMoveBytes, &kMoveSeconds, &kCheckTokens, &kCheckError, &kCheckPassed};

@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "results/output_file.hpp"
+#include "results/run_adaptation.hpp"
 #include "results/run_gpus.hpp"
 #include "results/run_reader.hpp"
 #include "results/run_schema.hpp"
@@ -170,6 +171,7 @@ struct RunWriter::State {
   std::uint64_t knots = 0;  ///< of the profile; 0 = none
   bool topology = false;    ///< the file says where ranks are
   bool gpus = false;        ///< the file has room for what they say
+  bool adapts = false;      ///< the file has room for placements that change
   CheckRecord check;        ///< as it stands in the file before finish()
 };
 
@@ -263,11 +265,15 @@ void RunWriter::lay_out(const RunInfo& info) {
   add_predicted(schema::kPredictedByExperts, info.predicted_by_experts);
   const std::vector<double> none(ranks, 1.0);
   add(file, schema::kSlowdown, {ranks}, info.slowdown.empty() ? none : info.slowdown);
+  if (!info.slowdown_by_step.empty()) {
+    add(file, schema::kSlowdownByStep, {steps, ranks}, info.slowdown_by_step);
+  }
   if (info.profile.ranks != 0) add_profile(file, info.profile);
 
   add_attributes(file, info);
   add_model(file, info.model);
   add_turns(file, info);
+  if (info.adapts) add_adaptation(file, shape);
   if (!info.gpu_before.empty()) {
     require_size(info.gpu_before, {ranks}, "gpu_before");
     add_gpus(file, {placements, steps, layers, ranks});
@@ -296,6 +302,7 @@ void RunWriter::lay_out(const RunInfo& info) {
   state_->knots = info.profile.knots.size();
   state_->topology = !info.topology.empty();
   state_->gpus = !info.gpu_before.empty();
+  state_->adapts = info.adapts;
 }
 
 void RunWriter::write(const Block& block) {
@@ -337,6 +344,7 @@ void RunWriter::write(const Block& block) {
   note(schema::kCheckTokens, block.notes.checked_tokens);
   note(schema::kCheckError, block.notes.check_error);
   note(schema::kCheckPassed, std::int32_t{block.notes.check_passed});
+  if (state_->adapts) put_adaptation(file, shape, block);
   file.flush();
   // In place and after the rest is on the disk: a step has a block only when it is there whole.
   write(schema::kBlock, std::vector<std::int32_t>(steps, at.block), {1, steps});

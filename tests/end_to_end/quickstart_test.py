@@ -10,9 +10,13 @@ class Quickstart(CliTest):
         done = self.call(TOP / "jobs/quickstart.sh", self.folder / "quickstart.h5", timeout=550)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(done.stdout.splitlines()[-1], "# check: PASS")
+        page = (self.folder / "quickstart.html").read_text()
+        self.assertIn(str(self.folder / "quickstart.html"), done.stderr)
+        self.assertRegex(page, "faster than linear|Too short to tell")
+        self.assertIn("Slowest rank.", page)
         advice = [line.removeprefix("quickstart:   ") for line in done.stderr.splitlines()
                   if line.startswith("quickstart:   ")]
-        self.assertEqual(len(advice), 3)
+        self.assertEqual(len(advice), 4)
         for command in advice:
             ran = subprocess.run(command, shell=True, cwd=TOP, capture_output=True, text=True,
                                  timeout=60)

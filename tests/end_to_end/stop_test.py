@@ -153,6 +153,17 @@ class Stopped(CliTest):
     def test_a_rank_that_hangs_is_ended_soon_after_the_limit(self):
         self.assertIn("not ended 10 s after --timeout 4 s", self.hang("--timeout", "4"))
 
+    def test_a_rank_that_is_asked_to_end_and_cannot_is_gone_soon(self):
+        job = self.start()
+        self.wait_for_a_block()
+        first, last = ranks_of(self.folder)
+        os.kill(last, signal.SIGSTOP)
+        os.kill(first, signal.SIGTERM)
+        said = job.communicate(timeout=10)[1]
+        self.assertEqual(job.returncode, 1, said)
+        self.assertIn("gembench: asked to end, and nothing moved for 3 s: rank", said)
+        self.is_incomplete_and_readable()
+
 
 if __name__ == "__main__":
     main()

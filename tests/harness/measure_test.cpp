@@ -33,7 +33,7 @@ TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
   const std::vector<Placement> placements{session.linear, session.linear};
   std::vector<Block> kept;
   const auto schedule = make_schedule(options.steps, options.block, 2, options.seed);
-  const RunEnd end = measure(session, placements, schedule, {},
+  const RunEnd end = measure(session, {placements}, schedule, {},
                              [&](const Block& block) { kept.push_back(block); });
   EXPECT_TRUE(end.check.passed) << end.check.message;
   EXPECT_EQ(end.check.checked_tokens, 2 * 8 * 2 * comm.size())
@@ -71,7 +71,7 @@ TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_
     Buffer& weights = session.store->held(0, expert);
     std::memset(weights.as<char>(), 0, weights.bytes());
   }
-  const RunEnd end = measure(session, {session.linear},
+  const RunEnd end = measure(session, {{session.linear}},
                              make_schedule(options.steps, options.block, 1, options.seed), {},
                              [](const Block&) {});
   EXPECT_FALSE(end.check.passed);
@@ -92,7 +92,7 @@ TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_turn_is_kept) {
   }
   int kept = 0;
   try {
-    static_cast<void>(measure(session, {session.linear},
+    static_cast<void>(measure(session, {{session.linear}},
                               make_schedule(options.steps, options.block, 1, options.seed), {},
                               [&](const Block&) { ++kept; }));
     FAIL() << "NaN went unnoticed";
@@ -116,7 +116,7 @@ void finished_turns_are_not_run_again_but_counted(const char* dispatch, int rank
   const auto schedule = make_schedule(options.steps, options.block, 2, options.seed);
   std::vector<Block> all;
   const RunEnd whole =
-      measure(session, placements, schedule, {}, [&](const Block& block) { all.push_back(block); });
+      measure(session, {placements}, schedule, {}, [&](const Block& block) { all.push_back(block); });
 
   FinishedTurns finished;
   finished.done = {1, 0, 1, 0};
@@ -127,7 +127,7 @@ void finished_turns_are_not_run_again_but_counted(const char* dispatch, int rank
     finished.notes[turn].check_passed = 1;
   }
   std::vector<Block> kept;
-  RunEnd end = measure(session, placements, schedule, finished,
+  RunEnd end = measure(session, {placements}, schedule, finished,
                        [&](const Block& block) { kept.push_back(block); });
   EXPECT_EQ(end.bytes_pair, whole.bytes_pair)
       << "payload of finished turns is counted from routing";
@@ -145,7 +145,7 @@ void finished_turns_are_not_run_again_but_counted(const char* dispatch, int rank
   }
 
   finished.notes[2].check_passed = 0;
-  end = measure(session, placements, schedule, finished, [](const Block&) {});
+  end = measure(session, {placements}, schedule, finished, [](const Block&) {});
   EXPECT_FALSE(end.check.passed);
   EXPECT_NE(end.check.message, "");
 }
@@ -165,7 +165,7 @@ TEST(Measure, starts_on_all_ranks_lie_together_on_the_clock_of_rank_0) {
   Progress progress;
   Session session(comm, options, progress);
   std::vector<Block> kept;
-  const RunEnd end = measure(session, {session.linear},
+  const RunEnd end = measure(session, {{session.linear}},
                              make_schedule(options.steps, options.block, 1, options.seed), {},
                              [&](const Block& block) { kept.push_back(block); });
   if (comm.rank() != 0) return;
@@ -199,7 +199,7 @@ TEST(Measure, tokens_are_split_as_asked) {
   Progress progress;
   Session session(comm, options, progress);
   EXPECT_EQ(session.tokens_of(0).count, comm.rank() * 10 + 7);
-  const RunEnd end = measure(session, {session.linear},
+  const RunEnd end = measure(session, {{session.linear}},
                              make_schedule(options.steps, options.block, 1, options.seed), {},
                              [](const Block&) {});
   EXPECT_TRUE(end.check.passed) << end.check.message;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -53,10 +54,10 @@ struct Rig {
     options.receive = {kTokens, kTokens * model.topk};
     layers = std::make_unique<MoeLayers>(comm, *device, model, store, options);
   }
-  void use(const Placement& placement) {
+  void use(const Placement& placement, const SplitSpec& split = {}) {
     const Placement* one = &placement;
     static_cast<void>(store.hold({&one, 1}));
-    layers->use(placement);
+    layers->use(placement, split);
   }
   void load() { layers->load_step(0, range, routed_ids(trace, 0, kSeed, range)); }
 
@@ -80,6 +81,54 @@ TEST(MoeLayers, outputs_equal_the_plain_reference_under_any_placement) {
           check_step(rig.comm, *rig.device, rig.model, rig.store, *rig.layers, placement, kSeed);
       EXPECT_TRUE(outcome.passed) << outcome.message;
       EXPECT_GT(outcome.tokens, 0);
+    }
+  }
+}
+
+TEST(MoeLayers, replicas_and_empty_slots_change_nothing_but_who_computes) {
+  Rig rig(1);
+  const Profile equal = equal_ranks(rig.comm.size(), kTokens * rig.model.topk);
+  const CostModel cost(equal);
+  const int slots = std::min(rig.model.experts, rig.model.experts / rig.comm.size() + 2);
+  for (const SplitRule rule : {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill}) {
+    const Placement placement = replicated_placement(rig.model.layers, rig.comm.size(),
+                                                     rig.model.experts, slots, 11);
+    EXPECT_EQ(count_duplicates(placement) > 0, rig.comm.size() > 1);
+    rig.use(placement, {rule, &cost});
+    rig.load();
+    const CheckOutcome outcome =
+        check_step(rig.comm, *rig.device, rig.model, rig.store, *rig.layers, placement, kSeed);
+    EXPECT_TRUE(outcome.passed) << outcome.message;
+    // Back to one home for every expert: the buffers of before still do.
+    const Placement plain = random_placement(rig.model, rig.comm.size(), 3);
+    rig.use(plain);
+    rig.load();
+    EXPECT_TRUE(
+        check_step(rig.comm, *rig.device, rig.model, rig.store, *rig.layers, plain, kSeed).passed);
+  }
+}
+
+TEST(MoeLayers, water_fill_meets_the_split_of_all_ranks_tokens_exactly) {
+  Rig rig(0);
+  Profile unequal = equal_ranks(rig.comm.size(), kTokens * rig.model.topk);
+  unequal.latency.back() *= 3;
+  const CostModel cost(unequal);
+  const int slots = std::min(rig.model.experts, rig.model.experts / rig.comm.size() + 2);
+  const Placement placement = replicated_placement(rig.model.layers, rig.comm.size(),
+                                                   rig.model.experts, slots, 5);
+  rig.use(placement, {SplitRule::water_fill, &cost});
+  rig.load();
+  const TokenSplit split(placement, SplitRule::water_fill, &cost);
+  std::vector<std::int64_t> expected(
+      static_cast<std::size_t>(rig.comm.size()) * static_cast<std::size_t>(slots));
+  for (int layer = 0; layer < rig.model.layers; ++layer) {
+    static_cast<void>(rig.layers->run_layer(layer));
+    split.slot_loads(rig.trace.loads(0, layer), layer, expected);
+    const auto computed = rig.layers->last_slot_tokens();
+    for (int slot = 0; slot < slots; ++slot) {
+      EXPECT_EQ(computed[static_cast<std::size_t>(slot)],
+                expected[static_cast<std::size_t>(rig.comm.rank() * slots + slot)])
+          << "layer " << layer << " slot " << slot;
     }
   }
 }

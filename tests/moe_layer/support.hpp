@@ -39,4 +39,32 @@ inline Placement random_placement(const ModelShape& model, int ranks, std::uint6
   return placement;
 }
 
+/// Experts dealt to slots at random, each once; then about half of the slots that are left get an
+/// expert that is not yet on their rank, the others stay empty.
+inline Placement replicated_placement(int layers, int ranks, int experts, int slots,
+                                      std::uint64_t seed) {
+  Placement placement = empty_placement(layers, ranks, experts, slots);
+  placement.strategy = "test";
+  Random random(seed);
+  const auto cells = static_cast<std::size_t>(ranks * slots);
+  std::vector<std::size_t> order(cells);
+  for (int layer = 0; layer < layers; ++layer) {
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    random.shuffle(order);
+    for (std::size_t i = 0; i < cells; ++i) {
+      const auto rank = static_cast<int>(order[i] / static_cast<std::size_t>(slots));
+      const auto here = placement.on_rank(layer, rank);
+      const auto expert = i < static_cast<std::size_t>(experts)
+                              ? static_cast<std::int32_t>(i)
+                              : static_cast<std::int32_t>(random.below(
+                                    static_cast<std::size_t>(experts)));
+      const bool extra = i >= static_cast<std::size_t>(experts);
+      if (extra && (random.below(2) == 0 || std::ranges::find(here, expert) != here.end())) continue;
+      here[order[i] % static_cast<std::size_t>(slots)] = expert;
+    }
+  }
+  validate(placement);
+  return placement;
+}
+
 }  // namespace gembench

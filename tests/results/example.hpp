@@ -130,6 +130,8 @@ inline RunInfo info(const RunShape& shape, std::uint64_t seed, int block_steps =
       counts<std::int32_t>(random, product({shape.steps, shape.layers, shape.experts}), 1 << 30);
   info.profile = profile(shape.ranks, random);
   info.slowdown = reals(random, product({shape.ranks}));
+  info.slowdown_by_step = reals(random, product({shape.steps, shape.ranks}));
+  info.adapts = true;
   for (int rank = 0; rank < shape.ranks; ++rank) info.topology.push_back({rank / 2, rank % 2});
   info.gpu_before = gpus(shape.ranks, random);
   info.clock = "cpu-time";
@@ -158,6 +160,12 @@ inline TurnNotes notes(int turn) {
     notes.check_error = random.uniform() * 1e-9;
     notes.check_passed = static_cast<int>(random.below(2));
   }
+  if (turn % 4 == 2) {
+    notes.replan = {static_cast<ReplanRecord::Reason>(random.below(3)),
+                    static_cast<std::int64_t>(random.below(1000)),
+                    static_cast<std::int64_t>(random.below(1ULL << 60)), random.uniform(),
+                    random.uniform(), -random.uniform()};
+  }
   return notes;
 }
 
@@ -180,6 +188,10 @@ inline Block block(const RunInfo& info, int turn) {
   }
   block.step_time = reals(random, product({steps, shape.ranks}));
   block.order = counts<std::int64_t>(random, product({steps}), 1 << 30);
+  if (info.adapts) {
+    block.slots = counts<std::int32_t>(
+        random, product({shape.layers, shape.ranks, shape.slots}), 1 << 30);
+  }
   return block;
 }
 

@@ -26,6 +26,12 @@ inline void expect_equal(const TurnNotes& a, const TurnNotes& b) {
   EXPECT_EQ(a.checked_tokens, b.checked_tokens);
   EXPECT_PRED2(same, a.check_error, b.check_error);
   EXPECT_EQ(a.check_passed, b.check_passed);
+  EXPECT_EQ(a.replan.reason, b.replan.reason);
+  EXPECT_EQ(a.replan.experts_moved, b.replan.experts_moved);
+  EXPECT_EQ(a.replan.bytes_moved, b.replan.bytes_moved);
+  EXPECT_PRED2(same, a.replan.move_seconds, b.replan.move_seconds);
+  EXPECT_PRED2(same, a.replan.planning_seconds, b.replan.planning_seconds);
+  EXPECT_PRED2(same, a.replan.predicted_gain, b.replan.predicted_gain);
 }
 
 inline void expect_equal(const Turn& a, const Turn& b) {
@@ -43,6 +49,7 @@ inline void expect_equal(const Block& a, const Block& b) {
   EXPECT_EQ(a.count, b.count);
   expect_same(a.step_time, b.step_time);
   EXPECT_EQ(a.order, b.order);
+  EXPECT_EQ(a.slots, b.slots);
   expect_equal(a.notes, b.notes);
 }
 
@@ -96,6 +103,8 @@ inline void expect_equal(const RunInfo& a, const RunInfo& b) {
   EXPECT_EQ(a.expert_tokens, b.expert_tokens);
   expect_equal(a.profile, b.profile);
   EXPECT_EQ(a.slowdown, b.slowdown);
+  EXPECT_EQ(a.slowdown_by_step, b.slowdown_by_step);
+  EXPECT_EQ(a.adapts, b.adapts);
   EXPECT_EQ(a.clock, b.clock);
   EXPECT_EQ(a.config, b.config);
   EXPECT_EQ(a.command_line, b.command_line);

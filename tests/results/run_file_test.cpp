@@ -49,6 +49,7 @@ TEST(RunFile, RoundTripOfEveryFieldWithBlocksOutOfOrder) {
     example::expect_equal(reader.notes().at(static_cast<std::size_t>(turn)), block.notes);
     block.turn = 0;
     block.notes = {};
+    block.slots = {};
     example::expect_equal(reader.read(block.at.placement, block.at.first_step, block.at.steps),
                           block);
   }

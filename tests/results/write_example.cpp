@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
     const auto info = example::info(shape, 1);
     writer.describe(info);
     auto block = example::block(info, 1);
-    block.notes = {3, std::int64_t{1} << 40, 0.125, -1, NAN, -1};
+    block.notes = {3, std::int64_t{1} << 40, 0.125, -1, NAN, -1, {}};
     for (std::size_t i = 0; i < block.time[7].size(); ++i) {
       block.time[7][i] = static_cast<double>(i) / 64;
       block.count[0][i] = static_cast<std::int64_t>(i);

@@ -57,12 +57,14 @@ def check_cuda(path, relative):
             yield f"{path}: only moe_layer/cuda may include {included}"
 
 
-def check_scripts(scripts):
+def check_scripts(top, scripts):
     for script in scripts:
         if subprocess.run(["bash", "-n", script], check=False).returncode:
             yield f"{script}: bash cannot parse it"
     if scripts and shutil.which("shellcheck"):
-        done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
+        # -x: also what a script sources, named from the top.
+        done = subprocess.run(["shellcheck", "-x", *scripts], cwd=top, capture_output=True,
+                              text=True, check=False)
         if done.returncode:
             yield f"shellcheck:\n{done.stdout}"
 
@@ -70,7 +72,7 @@ def check_scripts(scripts):
 def violations(top):
     for entry in sorted(top.iterdir()):
         if not entry.name.startswith(".") and entry.name not in TOP | BUILT \
-                and entry.suffix not in {".h5", ".partial"}:
+                and entry.suffix not in {".h5", ".partial", ".html"}:
             yield f"{entry}: the top level holds only {', '.join(sorted(TOP))}"
     for folder in sorted(TOP - {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md"}):
         if not (top / folder / "README.md").is_file():
@@ -85,9 +87,9 @@ def violations(top):
         if path.suffix in {".cpp", ".hpp", ".cu"} and relative.parts[0] in ARROWS:
             yield from check_includes(path, relative.parts[0])
             yield from check_cuda(path, relative)
-        if path.suffix == ".sh" or relative.parts[0] == ".ci":
+        if path.suffix in {".sh", ".sbatch"} or relative.parts[0] == ".ci":
             scripts.append(path)
-    yield from check_scripts(scripts)
+    yield from check_scripts(top, scripts)
 
 
 def main():

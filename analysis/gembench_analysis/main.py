@@ -1,0 +1,113 @@
+"""gembench-report: results.h5 to a report."""
+
+import argparse
+import os
+import sys
+import tempfile
+from typing import List, Optional, Sequence
+
+from . import markdown, page, perfetto, runs
+from .loading import FileError, load
+from .reduction import reduce
+from .summary import summarise
+
+
+class Refused(Exception):
+    """What cannot be done, in one sentence; `code` is the exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _options(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="gembench-report", allow_abbrev=False,
+        description="Writes a report of one or several results.h5 (or .partial) of gembench run.",
+        epilog="exit codes: 0 ok, 2 usage or a file that cannot be read, 4 output")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="results.h5, or its .partial")
+    parser.add_argument("-o", "--output", metavar="FILE",
+                        help="report to write (default: the first FILE with .html, or standard "
+                             "output with --format md)")
+    parser.add_argument("--format", choices=("html", "md"), default="html",
+                        help="one self-contained HTML file (default), or Markdown")
+    parser.add_argument("--figures", metavar="DIR",
+                        help="also every figure as DIR/NAME.png and .svg (needs matplotlib)")
+    parser.add_argument("--trace", metavar="FILE",
+                        help="also the steps of the first FILE as a trace for ui.perfetto.dev")
+    parser.add_argument("-q", "--quiet", action="store_true", help="do not say what was written")
+    return parser.parse_args(arguments)
+
+
+def write(path: str, text: str) -> None:
+    """Whole or not at all."""
+    try:
+        handle, name = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".gembench-report")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except OSError as error:
+        raise Refused(f"{path}: cannot be written ({error.strerror}); name another with -o", 4
+                      ) from None
+
+
+def _report(options: argparse.Namespace) -> List[str]:
+    """Does what the options say; returns what was written."""
+    output, written = options.output, []
+    if output is None and options.format == "html":
+        output = os.path.splitext(options.files[0].removesuffix(".partial"))[0] + ".html"
+    loaded = []
+    for name in options.files:
+        run = load(name)
+        try:
+            reduced = reduce(run)
+            loaded.append(runs.Run(run, reduced, summarise(run, reduced)))
+        except (OSError, RuntimeError) as error:  # HDF5 cannot read an array
+            raise FileError(f"{name}: is damaged ({error}); run it again") from None
+    if options.format == "md":
+        text = markdown.report(loaded)
+    else:
+        text = page.page(runs.title(loaded), runs.content(loaded))
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write(output, text)
+        written.append(output)
+    if options.figures:
+        from . import static  # matplotlib only where it is asked for
+        try:
+            written += static.draw(loaded, options.figures)
+        except ImportError:
+            raise Refused("--figures needs matplotlib: install python3-matplotlib, or leave it out",
+                          2) from None
+        except OSError as error:
+            raise Refused(f"{options.figures}: cannot be written ({error.strerror}); name another "
+                          "with --figures", 4) from None
+    if options.trace:
+        one = loaded[0]
+        write(options.trace, perfetto.trace(one.run, one.reduced))
+        written.append(options.trace)
+    return written
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """The command; returns its exit code."""
+    options = _options(arguments)
+    try:
+        written = _report(options)
+    except FileError as error:
+        print(f"gembench-report: {error}", file=sys.stderr)
+        return 2
+    except Refused as error:
+        print(f"gembench-report: {error}", file=sys.stderr)
+        return error.code
+    except BrokenPipeError:
+        return 4
+    if not options.quiet and written:
+        print("gembench-report: wrote " + ", ".join(written), file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

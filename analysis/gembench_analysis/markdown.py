@@ -1,0 +1,39 @@
+"""The report as Markdown: what an issue or a merge request needs."""
+
+from typing import List
+
+from . import runs, tables
+from .tables import Table
+from .verdict import verdict
+
+
+def table(content: Table) -> str:
+    """A GitHub table."""
+    lines = ["| " + " | ".join(content.columns) + " |",
+             "|" + "---|" * len(content.columns)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+              for row in content.rows]
+    return f"### {content.title}\n\n" + "\n".join(lines) + f"\n\n{content.note}\n"
+
+
+def _one(one: "runs.Run") -> str:
+    found = verdict(one.run, one.reduced, one.rows)
+    parts = [f"**{found.sentence}** {found.lead}", f"Slowest rank: {found.slow}",
+             f"Waited for: {found.waited}", f"Holds for: {found.conditions}"]
+    parts += [f"> {warning}" for warning in found.warnings]
+    parts += [table(content) for content in (
+        tables.comparison(one.rows), tables.ranks(one.run, one.reduced, one.rows),
+        tables.rates(one.rows), tables.environment(one.run))]
+    return "\n\n".join(part.strip() for part in parts if part.strip())
+
+
+def report(loaded: "List[runs.Run]") -> str:
+    """All runs; several are headed by one table."""
+    text = f"# {runs.title(loaded)}\n\n"
+    if len(loaded) > 1:
+        text += table(runs.overview(loaded)) + "\n"
+    for one in loaded:
+        if len(loaded) > 1:
+            text += f"## {one.run.attrs['file']}\n\n"
+        text += _one(one) + "\n\n"
+    return text.rstrip() + "\n"

@@ -1,0 +1,127 @@
+"""One pass over a run, in bounded memory: everything that tables and figures need of it."""
+
+from typing import Any, Dict, Iterator, Tuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from .attribution import CAUSES, Profile, split
+from .loading import FileError
+
+Array = NDArray[np.float64]
+CELLS = 500_000  # (step, layer, rank) cells read at once: 4 MB an array
+PHASES = ("route_time", "dispatch_time", "expert_time", "barrier_wait", "combine_time")
+COUNTS = ("tokens", "active_experts", "bytes_sent", "metadata_bytes", "inter_node_bytes")
+
+
+def non_moe_time(run: xr.Dataset) -> float:
+    """Seconds a step that --non-moe-time adds for attention and the rest."""
+    stated = run.attrs["config"].get("non-moe-time", 0)
+    return float(stated or 0) * run.sizes["layer"]
+
+
+def _chunks(run: xr.Dataset) -> Iterator[slice]:
+    steps = max(1, CELLS // (run.sizes["layer"] * run.sizes["rank"]))
+    for first in range(0, run.sizes["step"], steps):
+        yield slice(first, min(first + steps, run.sizes["step"]))
+
+
+def imbalance(tokens: Array) -> Array:
+    """max/mean over the last axis; 1 where there are no tokens."""
+    mean = tokens.mean(axis=-1)
+    return np.where(mean > 0, tokens.max(axis=-1) / np.where(mean > 0, mean, 1), 1.0)
+
+
+class _Placement:
+    """Sums of one placement. Arrays of a part are [step, layer, rank]."""
+
+    def __init__(self, run: xr.Dataset, profile: "Profile | None") -> None:
+        self.run, self.profile = run, profile
+        steps, layers, ranks = (run.sizes[name] for name in ("step", "layer", "rank"))
+        self.by_step: Dict[str, Array] = {
+            name: np.full(steps, np.nan)
+            for name in ("step_time", "wait", "measured", "predicted", "predicted_by_experts",
+                         "imbalance", "tokens_of_step", "lead")}
+        self.sums: Dict[str, Array] = {name: np.zeros((layers, ranks))
+                                       for name in PHASES + COUNTS}
+        self.last = np.zeros((layers, ranks), dtype=np.int64)
+        self.causes = np.zeros((ranks, len(CAUSES)))
+        self.steps = 0
+
+    def add(self, part: xr.Dataset, at: slice) -> None:
+        used = part["block"].values >= 0
+        if not used.any():
+            return
+        where = np.arange(at.start, at.stop)[used]
+        part = part.isel(step=used)
+        read: Dict[str, Array] = {
+            name: part[name].values.astype(float) if name in part else
+            np.full(part["tokens"].shape, np.nan) for name in PHASES + COUNTS}
+        for name, values in read.items():
+            self.sums[name] += values.sum(axis=0)  # NaN stays NaN
+        self.steps += len(where)
+        compute = read["route_time"] + read["expert_time"]
+        dispatch = np.nan_to_num(read["dispatch_time"])
+        arrival = compute + dispatch
+        row = self.by_step
+        slowest = part["step_time"].values.astype(float).max(axis=1)
+        row["step_time"][where] = slowest + non_moe_time(self.run)
+        row["wait"][where] = read["barrier_wait"].sum(axis=(1, 2)) / self.run.sizes["rank"]
+        row["measured"][where] = compute.max(axis=2).sum(axis=1)
+        row["imbalance"][where] = imbalance(read["tokens"]).mean(axis=1)
+        row["tokens_of_step"][where] = (read["tokens"].sum(axis=(1, 2)) /
+                                        self.run.attrs["/model"]["topk"] / self.run.sizes["layer"])
+        for name, source in (("predicted", "predicted_layer_time"),
+                             ("predicted_by_experts", "predicted_by_experts")):
+            row[name][where] = part[source].values.astype(float).sum(axis=1)
+        if np.isnan(arrival).any():  # --whole-steps: nobody knows who was last
+            return
+        last = arrival.argmax(axis=2)
+        for rank in range(self.run.sizes["rank"]):
+            self.last[:, rank] += (last == rank).sum(axis=0)
+        causes = split(self.profile, read["tokens"], dispatch, arrival, last)
+        row["lead"][where] = causes.sum(axis=(1, 2))
+        np.add.at(self.causes, last.ravel(), causes.reshape(-1, len(CAUSES)))
+
+
+def reduce(run: xr.Dataset) -> xr.Dataset:
+    """A small Dataset, in memory, with the run's attrs. NaN or 0 where nothing was measured.
+
+    (placement, step): step_time (s, slowest rank, --non-moe-time included), wait (s, mean over
+    ranks, summed over layers), measured, predicted and predicted_by_experts (s, route + experts of
+    the slowest rank, summed over layers), imbalance (max/mean of tokens, mean over layers),
+    tokens_of_step, lead (s, how much later than the mean the last rank arrives, summed over
+    layers), order, block.
+    (placement, layer, rank): means over steps of route_time .. combine_time (s), tokens,
+    active_experts, bytes_sent, metadata_bytes, inter_node_bytes; last (how often it arrives last).
+    (placement, rank, cause): seconds a step by which the rank, when last, is later than the mean.
+    (placement): steps, the measured ones.
+    """
+    profile = Profile.of(run)
+    placements = []
+    for index in range(run.sizes["placement"]):
+        one = _Placement(run, profile)
+        of = run.isel(placement=index)
+        for at in _chunks(run):
+            one.add(of.isel(step=at), at)
+        placements.append(one)
+    labels = [str(label) for label in run["placement"].values]
+    data: Dict[str, Tuple[Tuple[str, ...], Any]] = {
+        name: (("placement", "step"), np.stack([one.by_step[name] for one in placements]))
+        for name in placements[0].by_step}
+    data["order"] = (("placement", "step"), run["order"].values)
+    data["block"] = (("placement", "step"), run["block"].values)
+    steps = np.array([one.steps for one in placements])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for name in PHASES + COUNTS:
+            data[name] = (("placement", "layer", "rank"),
+                          np.stack([one.sums[name] / one.steps for one in placements]))
+        data["causes"] = (("placement", "rank", "cause"),
+                          np.stack([one.causes / one.steps for one in placements]))
+    data["last"] = (("placement", "layer", "rank"), np.stack([one.last for one in placements]))
+    data["steps"] = (("placement",), steps)
+    if not steps.any():
+        raise FileError(f"{run.attrs['file']}: no step of it was finished; continue the run with"
+                        " --resume")
+    return xr.Dataset(data, coords={"placement": labels, "cause": list(CAUSES)}, attrs=run.attrs)

@@ -1,0 +1,131 @@
+"""One row a placement, with the numbers of `gembench compare` (harness/comparison.cpp)."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional
+
+import numpy as np
+import xarray as xr
+
+from .reduction import imbalance
+from .statistics import Difference, paired_difference, quantile
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Times in s, shares and imbalances as fractions and ratios; NaN = not measured. Names and
+    meanings are those of harness/OUTPUT.md."""
+
+    placement: str
+    steps: int
+    step_mean: float
+    step_p50: float
+    step_p90: float
+    step_p99: float
+    wait_mean: float
+    wait_share: float
+    straggler: Optional[int]
+    last_share: List[float]
+    aggregate_imbalance: float
+    step_imbalance: float
+    predicted: float
+    predicted_by_experts: float
+    measured: float
+    moved_bytes: float
+    moved_seconds: float
+    rates: Dict[str, float] = field(default_factory=dict)
+    difference: Optional[Difference] = None  # to the first placement; None for itself
+
+
+def _mean(values: xr.DataArray) -> float:
+    known = values.values
+    return float(known.mean()) if known.size else math.nan
+
+
+def difference(reduced: xr.Dataset, reference: str, other: str) -> Difference:
+    """Step time of `other` against `reference`, over the same steps."""
+    return paired_difference(reduced["step_time"].sel(placement=reference).values,
+                             reduced["step_time"].sel(placement=other).values,
+                             np.nan_to_num(reduced["block"].sel(placement=other).values, nan=-1))
+
+
+def _moves(run: xr.Dataset, index: int) -> Dict[str, float]:
+    """Mean bytes and seconds of a switch to the placement."""
+    if "turns_bytes_moved" not in run:
+        return {"moved_bytes": 0.0, "moved_seconds": 0.0}
+    mine = (run["turns_to_placement"].values == index) & (run["turns_bytes_moved"].values >= 0)
+    if not mine.any():
+        return {"moved_bytes": 0.0, "moved_seconds": 0.0}
+    return {"moved_bytes": float(run["turns_bytes_moved"].values[mine].mean()),
+            "moved_seconds": float(run["turns_move_seconds"].values[mine].mean())}
+
+
+def _rates(run: xr.Dataset, one: xr.Dataset, index: int) -> Dict[str, float]:
+    """Rates of a placement, under the names of the JSON of `gembench compare`."""
+    model, steps = run.attrs["/model"], int(one["steps"])
+    layers, ranks = run.sizes["layer"], run.sizes["rank"]
+    if steps == 0:
+        return {}
+    sums = {name: float(one[name].sum(skipna=False)) * steps for name in (
+        "tokens", "active_experts", "bytes_sent", "metadata_bytes", "inter_node_bytes",
+        "expert_time", "dispatch_time", "combine_time")}
+    tokens = float(one["tokens_of_step"].sum())
+    pairs = sums["tokens"] + model["shared"] * tokens * layers
+
+    def per(amount: float, seconds: float) -> float:
+        return amount / seconds if seconds > 0 else math.nan
+
+    rows = math.nan
+    if model["row_bytes"] and run.attrs["config"].get("dispatch") != "hierarchical":
+        rows = float(run["bytes_pair"].isel(placement=index).sum(skipna=False)
+                     ) / model["row_bytes"]
+    return {
+        "tokens_per_s": per(tokens, float(one["step_time"].sum())),
+        "expert_flops": per(pairs * 6.0 * model["hidden"] * model["ffn"], sums["expert_time"]),
+        "active_experts": sums["active_experts"] / (steps * layers * ranks),
+        "distinct_ranks": rows / layers / max(1.0, tokens),
+        "dispatch_bytes_per_s": per(sums["bytes_sent"], sums["dispatch_time"]),
+        "combine_bytes_per_s": per(sums["bytes_sent"], sums["combine_time"]),
+        "payload_bytes": sums["bytes_sent"] / steps,
+        "metadata_bytes": sums["metadata_bytes"] / steps,
+        "inter_node_bytes": sums["inter_node_bytes"] / steps,
+    }
+
+
+def summarise(run: xr.Dataset, reduced: xr.Dataset) -> List[Summary]:
+    """A row a placement, the first is the reference. `reduced` is reduce(run)."""
+    labels = [str(label) for label in reduced["placement"].values]
+    rows = []
+    for index, label in enumerate(labels):
+        one = reduced.isel(placement=index)
+        used = one.isel(step=np.flatnonzero(np.nan_to_num(one["block"].values, nan=-1) >= 0))
+        times = used["step_time"].values
+        last = one["last"].sum("layer").values
+        readings = int(last.sum())
+        step_mean, wait_mean = _mean(used["step_time"]), _mean(used["wait"])
+        rows.append(Summary(
+            placement=label, steps=len(times), step_mean=step_mean,
+            step_p50=quantile(times, 0.5), step_p90=quantile(times, 0.9),
+            step_p99=quantile(times, 0.99), wait_mean=wait_mean,
+            wait_share=wait_mean / step_mean,
+            straggler=int(last.argmax()) if readings else None,
+            last_share=[count / readings if readings else math.nan for count in last],
+            aggregate_imbalance=float(imbalance(one["tokens"].values).mean()),
+            step_imbalance=_mean(used["imbalance"]),
+            predicted=_mean(used["predicted"]),
+            predicted_by_experts=_mean(used["predicted_by_experts"]),
+            measured=_mean(used["measured"]), **_moves(run, index),
+            rates=_rates(run, used, index),
+            difference=None if index == 0 else difference(reduced, labels[0], label)))
+    return rows
+
+
+def drift(run: xr.Dataset) -> Optional[List[float]]:
+    """[rank] how much longer the expert phase took in the profile after the run, median over loads;
+    None when it was not taken again."""
+    if "profile_after" not in run:
+        return None
+    before, after = run["profile_latency"].values[:, 1:], run["profile_after"].values[:, 1:]
+    if np.isnan(after).any():
+        return None
+    return [quantile((new / old - 1)[old > 0], 0.5) for old, new in zip(before, after)]

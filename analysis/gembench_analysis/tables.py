@@ -1,0 +1,126 @@
+"""The tables of the report as rows of text, for HTML and Markdown alike."""
+
+import math
+from dataclasses import dataclass
+from typing import List, Optional, Sequence
+
+import xarray as xr
+
+from .figures import rank_speeds
+from .summary import Summary, drift
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells are text; the first column is a name, the others are numbers unless `words`."""
+
+    title: str
+    note: str
+    columns: Sequence[str]
+    rows: List[List[str]]
+    words: bool = False
+
+
+def number(value: Optional[float], digits: int, factor: float = 1.0) -> str:
+    """'-' for what was not measured."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value * factor:.{digits}f}"
+
+
+def signed(value: Optional[float]) -> str:
+    """A fraction in percent with its sign."""
+    return "-" if value is None or not math.isfinite(value) else f"{100 * value:+.2f}"
+
+
+def _error(predicted: float, measured: float) -> str:
+    return number(predicted / measured - 1 if measured else math.nan, 1, 100)
+
+
+def comparison(rows: List[Summary]) -> Table:
+    """The table of `gembench compare`."""
+    cells = []
+    for row in rows:
+        found = row.difference
+        span = "-"
+        if found is not None and found.low is not None and found.high is not None:
+            span = f"{100 * found.low:+.2f} .. {100 * found.high:+.2f}"
+        last = "-" if row.straggler is None else (
+            f"rank {row.straggler}: {100 * row.last_share[row.straggler]:.0f} %")
+        cells.append([row.placement, signed(found.mean) if found else "reference", span,
+                      number(row.step_mean, 0, 1e6), number(row.step_p50, 0, 1e6),
+                      number(row.step_p90, 0, 1e6), number(row.step_p99, 0, 1e6),
+                      number(row.wait_share, 1, 100), last,
+                      f"{row.aggregate_imbalance:.3f}", f"{row.step_imbalance:.3f}",
+                      _error(row.predicted, row.measured), str(row.steps)])
+    return Table("Comparison", "Step time in us: all layers of a step, slowest rank. Imbalance: "
+                 "max/mean over ranks of tokens, of the run's sums and within a step; a placement "
+                 "that knows speeds may raise it. Prediction: error of the time to the barriers.",
+                 ["placement", "vs first %", "95 % interval", "mean us", "p50", "p90", "p99",
+                  "waiting %", "arrives last", "imbalance", "in a step", "prediction %", "steps"],
+                 cells)
+
+
+def rates(rows: List[Summary]) -> Table:
+    """The rates of `gembench compare`."""
+    cells = [[row.placement] + [number(row.rates.get(name, math.nan), digits, factor)
+                                for name, digits, factor in (
+        ("tokens_per_s", 0, 1), ("expert_flops", 4, 1e-12), ("active_experts", 1, 1),
+        ("distinct_ranks", 2, 1), ("dispatch_bytes_per_s", 3, 1e-9),
+        ("combine_bytes_per_s", 3, 1e-9), ("payload_bytes", 3, 1e-6),
+        ("inter_node_bytes", 3, 1e-6), ("metadata_bytes", 3, 1e-6))]
+        + [number(row.moved_bytes, 1, 2**-20), number(row.moved_seconds, 3)] for row in rows]
+    return Table("Rates", "TFLOP/s and GB/s of one rank; MB a step, all layers; '-' = this clock "
+                 "cannot tell. Moved: expert weights sent at a switch to the placement, mean.",
+                 ["placement", "tokens/s", "TFLOP/s", "active experts", "ranks a token",
+                  "dispatch GB/s", "combine GB/s", "payload MB", "to nodes MB", "metadata MB",
+                  "moved MiB", "moved s"], cells)
+
+
+def ranks(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Table:
+    """Every rank: where it ran, how fast it is, how often it is last."""
+    speed, after = rank_speeds(run, reduced), drift(run)
+    facts = [name for name in run.data_vars if str(name).startswith("environment_")
+             and name != "environment_profile_us"]
+    gpu = [name for name in ("gpu_clock_before", "gpu_clock_after", "gpu_power_after",
+                             "gpu_temperature_after") if name in run]
+    columns = ["rank"] + [str(name).split("_", 1)[1] for name in facts] + [
+        "emulated slowdown", "profiled time / fastest", "drift %"]
+    columns += [f"last under {row.placement} %" for row in rows]
+    told = {name: str(run[name].attrs.get("units", "")) for name in gpu}
+    factor = {name: 1e-6 if unit == "Hz" else 1.0 for name, unit in told.items()}
+    columns += [f"{name.split('_', 1)[1]} ({'MHz' if unit == 'Hz' else unit})"
+                for name, unit in told.items()]
+    cells = []
+    for rank in range(run.sizes["rank"]):
+        cells.append([str(rank)] + [str(run[name].values[rank]) for name in facts]
+                     + [f"{float(run['slowdown'].values[rank]):g}",
+                        "-" if speed is None else f"{speed.relative[rank]:.3f}",
+                        "-" if after is None else signed(after[rank])]
+                     + [number(row.last_share[rank], 0, 100) for row in rows]
+                     + [number(float(run[name].values[rank]), 0, factor[name]) for name in gpu])
+    return Table("Ranks", "Profiled time: the expert phase at the mean load, over the fastest "
+                 "rank's, emulation included. Drift: how much longer it took when the profile was "
+                 "taken again after the run.", columns, cells)
+
+
+def environment(run: xr.Dataset) -> Table:
+    """Facts about the run, its options and the command."""
+    facts = run.attrs
+    rows = [["file", str(facts["file"])]]
+    for name in ("program", "build", "created", "started", "mpi", "device", "clock", "clock_reason",
+                 "model", "routing", "plan", "profile_source", "trace_source", "nodes",
+                 "schema_version", "seed"):
+        if name in facts:
+            rows.append([name.replace("_", " "), str(facts[name])])
+    for name, value in facts.get("/timing", {}).items():
+        if isinstance(value, float) and math.isfinite(value):
+            rows.append([f"seconds: {name}", f"{value:.2f}"])
+    check = facts.get("/check", {})
+    if "mode" in check:
+        said = {1: "passed", 0: "not passed"}.get(int(check.get("passed", -1)), "not known")
+        rows.append(["check of outputs", f"{check['mode']}: {said}; "
+                     f"{check.get('checked_tokens', 0)} outputs, worst error "
+                     f"{check.get('worst_error', 0):.2g} (allowed {check.get('tolerance', 0):g})"])
+    rows.append(["command", str(facts.get("command_line", "unknown"))])
+    return Table("Environment", "As the program wrote it.", ["fact", "value"], rows, words=True)

@@ -1,0 +1,165 @@
+"""The result in a sentence: which placement is faster, by how much, how sure, for what."""
+
+from dataclasses import dataclass
+from typing import List, Optional
+
+import numpy as np
+import xarray as xr
+
+from .figures import rank_speeds
+from .statistics import Difference
+from .summary import Summary, difference, drift
+
+
+UNEVEN_DRIFT = 0.05  # between ranks; beyond it the report warns
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`sentence` is the answer, `lead` whether the best is told from the next, `slow` which rank
+    is slow, `waited` which one others wait for and why, `conditions` what the numbers hold for,
+    `warnings` what spoils them."""
+
+    sentence: str
+    lead: str
+    slow: str
+    waited: str
+    conditions: str
+    warnings: List[str]
+    best: Optional[str]
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """0.123 -> '12.3 %'."""
+    return f"{100 * fraction:.{digits}f} %"
+
+
+def interval(found: Difference) -> str:
+    """The interval of a saving, in words."""
+    if found.low is None or found.high is None:
+        return "no interval: it takes at least two blocks of steps"
+    return (f"95 % interval {-100 * found.high:.1f} to {-100 * found.low:.1f} %, "
+            f"{found.blocks} blocks of steps")
+
+
+def _sentence(rows: List[Summary]) -> "tuple[str, Optional[str]]":
+    reference = rows[0].placement
+    others = [row for row in rows[1:] if row.difference is not None
+              and np.isfinite(row.difference.mean)]
+    if not others:
+        return f"Only {reference} was measured: there is nothing to compare it with.", None
+    best = min(others, key=lambda row: row.difference.mean if row.difference else 0.0)
+    found = best.difference
+    assert found is not None
+    if found.low is None:
+        return (f"Too short to tell: {best.placement} took {percent(abs(found.mean))} "
+                f"{'less' if found.mean < 0 else 'more'} time than {reference} "
+                f"({interval(found)})."), None
+    if found.mean < 0 and found.sure:
+        return (f"{best.placement} is faster than {reference}: a step takes "
+                f"{percent(-found.mean)} less time ({interval(found)})."), best.placement
+    if found.mean < 0:
+        return (f"No placement is surely faster than {reference}: the best, {best.placement}, took "
+                f"{percent(-found.mean)} less time, but the interval holds zero "
+                f"({interval(found)})."), None
+    surely = "surely " if found.sure else ""
+    return (f"No placement is faster than {reference}: the next, {best.placement}, took "
+            f"{surely}{percent(found.mean)} more time ({interval(found)} saved)."), reference
+
+
+def _lead(rows: List[Summary], reduced: xr.Dataset, best: Optional[str]) -> str:
+    others = [row for row in rows[1:] if row.placement != best and row.difference]
+    if best is None or best == rows[0].placement or not others:
+        return ""
+    second = min(others, key=lambda row: row.difference.mean if row.difference else 0.0).placement
+    found = difference(reduced, second, best)
+    if found.sure:
+        return (f"Against the runner-up {second} it takes {percent(-found.mean)} less time "
+                f"({interval(found)}).")
+    return (f"Its lead over the runner-up {second} ({percent(-found.mean)}) is within the noise "
+            f"({interval(found)}).")
+
+
+def _slow(run: xr.Dataset, reduced: xr.Dataset) -> str:
+    speeds = rank_speeds(run, reduced)
+    if speeds is None:
+        return "Not known: the run had no profile."
+    if speeds.relative.size == 1:
+        return "There is one rank only."
+    if speeds.relative.max() < 1.005:
+        return "None: by the profile all ranks are equally fast within 0.5 % at the mean load."
+    slowest, fastest = int(speeds.relative.argmax()), int(speeds.relative.argmin())
+    slowdown = run["slowdown"].values
+    emulated = ""
+    if (slowdown != 1).any():
+        emulated = (f"; emulated slowdowns {float(slowdown[slowest]):g} and "
+                    f"{float(slowdown[fastest]):g}")
+    return (f"Rank {slowest}: at the mean load its experts take "
+            f"{percent(speeds.relative[slowest] - 1)} longer than those of rank {fastest}, the "
+            f"fastest (by the profile{emulated}).")
+
+
+def _waited(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
+            best: Optional[str]) -> str:
+    said = []
+    for row in [rows[0]] + [row for row in rows[1:] if row.placement == best]:
+        if row.straggler is None:
+            return "Not known: whole steps only were timed."
+        by = reduced["causes"].sel(placement=row.placement).isel(rank=row.straggler)
+        cause = str(by["cause"].values[int(by.values.argmax())])
+        why = {"load": "above all because of its load", "speed": "above all because it is slow",
+               "communication": "above all in communication",
+               "rest": "above all for reasons the profile does not explain"
+                       if "profile_latency" in run else "and no profile tells why"}[cause]
+        said.append(f"Under {row.placement} rank {row.straggler} arrives last in "
+                    f"{percent(row.last_share[row.straggler], 0)} of layers, {why}; ranks wait "
+                    f"{percent(row.wait_share)} of the time.")
+    return " ".join(said)
+
+
+def _conditions(run: xr.Dataset) -> str:
+    facts, slowdown = run.attrs, run["slowdown"].values
+    clock = {"wall": "wall clock",
+             "cpu-time": "clock: thread CPU time, so no number holds communication or real waiting"}
+    spread = ("rank speeds EMULATED, each rank's compute stretched "
+              f"{slowdown.min():g} to {slowdown.max():g} times") if (slowdown != 1).any() \
+        else "rank speeds as they are, nothing emulated"
+    ranks = "1 rank" if run.sizes["rank"] == 1 else f"{run.sizes['rank']} ranks"
+    stated = facts["config"].get("non-moe-time") or 0
+    return (f"Measured on {ranks}, {facts.get('nodes', 'nodes unknown')}, "
+            f"{facts.get('device', 'device unknown')}; "
+            f"{clock.get(str(facts['clock']), facts['clock'])} "
+            f"({facts.get('clock_reason', 'no reason given')}); {spread}. "
+            f"{facts.get('model', 'Model unknown')}; {facts.get('routing', 'routing unknown')}; "
+            f"{facts.get('plan', '')}. " + (
+                f"A stated {stated:g} s a layer is added for everything but the MoE layers."
+                if stated else "MoE layers only: attention and the rest are not in the step time."))
+
+
+def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdict:
+    """What is said first. `rows` is summarise(run, reduced)."""
+    warnings = []
+    if run.attrs["unfinished"]:
+        done = ", ".join(f"{row.placement} {row.steps}" for row in rows)
+        warnings.append(f"UNFINISHED RUN: of {run.sizes['step']} steps these were measured: {done}."
+                        " Continue it with --resume.")
+    check = run.attrs.get("/check", {})
+    if not run.attrs["unfinished"] and check.get("mode") != "none" and check.get("passed") == 0:
+        warnings.append("THE OUTPUT CHECK FAILED, so these times are of wrong results: "
+                        f"{check.get('message', '')}")
+    if run.attrs["config"].get("in-sample"):
+        warnings.append("Planned on the very steps that were measured (--in-sample): gains are "
+                        "larger than a deployment would see.")
+    after = drift(run)
+    if after is not None and max(after) - min(after) > UNEVEN_DRIFT:
+        warnings.append("The machine changed unevenly: after the run the ranks' experts took "
+                        f"{100 * min(after):+.0f} to {100 * max(after):+.0f} % against the profile "
+                        "that was planned with. Placements that know speeds suffer from that; "
+                        "differences between placements stay paired.")
+    blocks = [row.difference.blocks for row in rows[1:] if row.difference]
+    if blocks and min(blocks) < 5:
+        warnings.append(f"Only {min(blocks)} blocks of steps: the interval is a rough one; more "
+                        "--steps make it narrower.")
+    sentence, best = _sentence(rows)
+    return Verdict(sentence, _lead(rows, reduced, best), _slow(run, reduced),
+                   _waited(run, reduced, rows, best), _conditions(run), warnings, best)

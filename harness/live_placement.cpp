@@ -1,0 +1,22 @@
+#include "harness/live_placement.hpp"
+
+#include <string_view>
+
+namespace gembench {
+
+LiveName live_name(const std::string& name) {
+  constexpr std::string_view kAdapt = "adapt:", kOracle = "oracle:";
+  if (name.starts_with(kAdapt)) return {true, false, name.substr(kAdapt.size())};
+  if (name.starts_with(kOracle)) return {false, true, name.substr(kOracle.size())};
+  return {false, false, name};
+}
+
+const Placement& in_force(const Placement& start, const LivePlacement& live, int step) {
+  const Placement* now = &start;
+  for (const auto& [from, placement] : live.later) {
+    if (step >= from) now = &placement;
+  }
+  return *now;
+}
+
+}  // namespace gembench

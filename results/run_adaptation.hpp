@@ -1,0 +1,21 @@
+#pragma once
+
+#include <vector>
+
+#include "results/hdf5.hpp"
+#include "results/run_file.hpp"
+
+/// What the group turns of results.h5 has besides where placements change while they are measured.
+namespace gembench {
+
+/// Room for every turn's placement and for what changed after it.
+void add_adaptation(h5::File& file, const RunShape& shape);
+/// A turn's part.
+void put_adaptation(h5::File& file, const RunShape& shape, const Block& block);
+/// [turn] what changed after it; empty where none does.
+[[nodiscard]] std::vector<ReplanRecord> read_replans(const h5::File& file, const RunShape& shape);
+/// [layer][rank][slot] of a turn; empty where none does.
+[[nodiscard]] std::vector<std::int32_t> read_turn_slots(const h5::File& file, const RunShape& shape,
+                                                        int turn);
+
+}  // namespace gembench

@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+"""A real run: the package's numbers are those of `gembench compare`, to the last digit."""
+
+import csv
+import io
+import json
+import math
+
+from analysis_support import ReportTest, main
+from gembench_analysis.loading import load
+from gembench_analysis.reduction import reduce
+from gembench_analysis.summary import drift, summarise
+
+
+SMALL = ["--model", "gpt-oss-20b", "--scale", "16", "--layers", "2", "--tokens", "128",
+         "--block", "4", "--plan-steps", "32", "-q"]
+
+
+class Compare(ReportTest):
+    def equal(self, ours, theirs, what):
+        """Both missing, or equal to 14 digits."""
+        if theirs is None:
+            self.assertTrue(ours is None or math.isnan(ours), what)
+            return
+        self.assertTrue(math.isclose(ours, theirs, rel_tol=1e-13, abs_tol=1e-300),
+                        f"{what}: {ours!r} and {theirs!r}")
+
+    def same(self, path):
+        theirs = json.loads(self.good("compare", path, "--format", "json"))
+        run = load(self.folder / path)
+        rows = summarise(run, reduce(run))
+        self.assertEqual([row.placement for row in rows],
+                         [row["placement"] for row in theirs["placements"]])
+        compared = 0
+        for row, other in zip(rows, theirs["placements"]):
+            for name, value in other.items():
+                if name == "placement":
+                    continue
+                if name == "last_share":
+                    for a, b in zip(row.last_share, value):
+                        self.equal(a, b, name)
+                elif name == "rates":
+                    for rate, number in value.items():
+                        self.equal(row.rates[rate], number, rate)
+                        compared += 1
+                elif name == "difference":
+                    if row.difference is not None:
+                        for part in ("mean", "low", "high", "blocks"):
+                            self.equal(getattr(row.difference, part), value.get(part), part)
+                            compared += 1
+                else:
+                    self.equal(getattr(row, name), value, name)
+                    compared += 1
+        self.assertGreater(compared, 45)
+        for a, b in zip(drift(run) or [], theirs["drift"]):
+            self.equal(a, b, "drift")
+
+    def test_a_run(self):
+        self.good("run", *SMALL, "--steps", "24", "--placements", "linear,eplb,gem",
+                  "--variability", "high", "--non-moe-time", "0.0001", "--profile-seconds", "1",
+                  "-o", "a.h5", ranks=4)
+        self.same("a.h5")
+        printed = list(csv.DictReader(io.StringIO(self.good("compare", "a.h5", "--format", "csv"))))
+        run = load(self.folder / "a.h5")
+        for row, line in zip(summarise(run, reduce(run)), printed):
+            self.assertEqual(f"{row.step_mean:.6g}", line["step_mean"])
+            if row.difference is not None:
+                self.assertEqual(f"{row.difference.low:.6g}", line["difference_low"])
+                self.assertEqual(f"{row.difference.high:.6g}", line["difference_high"])
+        self.written("a.h5")
+        page = (self.folder / "a.html").read_text()
+        self.assertIn("rank speeds EMULATED", page)
+        self.assertIn("thread CPU time", page)
+
+    def test_whole_steps_on_the_wall_clock(self):
+        self.good("run", *SMALL, "--steps", "8", "--profile-seconds", "0",
+                  "--placements", "linear,gem",
+                  "--clock", "wall", "--whole-steps", "-o", "w.h5", ranks=2)
+        self.same("w.h5")
+
+
+if __name__ == "__main__":
+    main()

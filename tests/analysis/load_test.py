@@ -1,0 +1,89 @@
+#!/usr/bin/python3
+"""What load() gives, and what it refuses."""
+
+import h5py
+import numpy as np
+
+from analysis_support import Made, ReportTest, main
+from gembench_analysis.loading import FileError, load, to_pandas
+from gembench_analysis.reduction import reduce
+
+
+class Load(ReportTest):
+    def says(self, path, *words):
+        with self.assertRaises(FileError) as caught:
+            load(path)
+        said = str(caught.exception)
+        self.assertNotIn("\n", said)
+        for word in (str(path), *words):
+            self.assertIn(word, said)
+
+    def test_dimensions_units_and_groups(self):
+        run = load(self.made())
+        self.assertEqual(run["barrier_wait"].dims, ("placement", "step", "layer", "rank"))
+        self.assertEqual(run["barrier_wait"].attrs["units"], "s")
+        self.assertEqual(list(run["placement"].values), ["linear", "eplb", "gem"])
+        self.assertEqual(list(run["environment_host"].values), [f"node{r}" for r in range(4)])
+        self.assertEqual(run.attrs["/model"]["topk"], 2)
+        self.assertEqual(run.attrs["config"]["command"], "run")
+        self.assertFalse(run.attrs["unfinished"])
+
+    def test_missing_is_nan(self):
+        run = load(self.made(written={"measured_steps": 6}))
+        self.assertTrue(np.isnan(run["tokens"].values[:, 6:]).all())
+        self.assertFalse(np.isnan(run["tokens"].values[:, :6]).any())
+
+    def test_partial_is_read_and_named_so(self):
+        run = load(self.made("run.h5.partial", written={"measured_steps": 6}))
+        self.assertTrue(run.attrs["unfinished"])
+        self.assertEqual(reduce(run)["steps"].values.tolist(), [6, 6, 6])
+
+    def test_other_minor_versions_are_read(self):
+        self.assertEqual(load(self.made(written={"version": "2.9.1"})).sizes["rank"], 4)
+
+    def test_refusals_are_one_sentence(self):
+        self.says(self.folder / "none.h5", "no such file")
+        (self.folder / "text.h5").write_text("hello")
+        self.says(self.folder / "text.h5", "cannot be read as HDF5")
+        self.says(self.made(written={"version": "3.0.0"}), "3.0.0", "2.x")
+        self.says(self.made(written={"schema": "gembench-trace"}), "gembench-trace")
+
+    def test_what_the_schema_promises_is_asked_for(self):
+        for change, said in ((lambda file: file.__delitem__("order"), "no order"),
+                             (lambda file: file["model"].attrs.__delitem__("topk"), "topk"),
+                             (lambda file: file["slots"].write_direct(
+                                 np.full(file["slots"].shape, 99, "i4")), "slots name experts")):
+            path = self.made()
+            with h5py.File(path, "a") as file:
+                change(file)
+            self.says(path, said)
+
+    def test_nothing_measured_is_refused(self):
+        run = load(self.made(written={"measured_steps": 0}))
+        with self.assertRaisesRegex(FileError, "no step of it was finished"):
+            reduce(run)
+
+    def test_truncated_file_is_refused(self):
+        path = self.made()
+        whole = path.read_bytes()
+        for share in (0.1, 0.5, 0.9):
+            path.write_bytes(whole[:int(len(whole) * share)])
+            self.says(path)
+
+    def test_pandas_on_request(self):
+        frame = to_pandas(load(self.made(written={"measured_steps": 6})))
+        self.assertEqual(len(frame), 3 * 6)
+        self.assertEqual(set(frame.columns) >= {"placement", "step", "step_time", "order"}, True)
+        self.assertFalse(frame["step_time"].isna().any())
+
+    def test_made_files_follow_the_schema(self):
+        """Every name of a made file stands in results/SCHEMA.md."""
+        from analysis_support import TOP
+        contract = (TOP / "results/SCHEMA.md").read_text()
+        Made().write(self.folder / "m.h5")
+        for name in load(self.folder / "m.h5").data_vars:
+            self.assertIn(f"`{str(name).removeprefix('environment_')}`", contract)
+
+
+if __name__ == "__main__":
+    main()

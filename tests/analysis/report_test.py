@@ -1,0 +1,114 @@
+#!/usr/bin/python3
+"""gembench-report as a command: what it writes and what it refuses."""
+
+import json
+import re
+
+from analysis_support import ReportTest, main
+
+
+class Report(ReportTest):
+    def test_html_needs_nothing_else(self):
+        self.made("run.h5", steps=64)
+        self.written("run.h5")
+        page = (self.folder / "run.html").read_text()
+        self.assertNotRegex(page, r"(?i)(src|href)=['\"]?(?!data:)[a-z./]")
+        self.assertNotRegex(page, r"(?i)url\(|@import|https?://")
+        figures = re.findall(r"data-figure=(\w+)", page)
+        self.assertEqual(figures, ["difference", "distribution", "why", "wait", "speeds",
+                                   "prediction", "arrivals", "loads", "placement", "course",
+                                   "bytes"])
+        self.assertIn("gem is faster than linear", page)
+        self.assertNotRegex(page, r">nan\b|NaN|\bnan ")
+
+    def test_runs_that_lack_something_are_reported_too(self):
+        for shape, absent in (({"whole_steps": True, "clock": "wall"}, "wait"),
+                              ({"profile": False, "slowdown": False}, "speeds"),
+                              ({"placements": 1, "ranks": 1}, "difference")):
+            path = self.made(**shape)
+            self.written(path, "-o", "page.html")
+            page = (self.folder / "page.html").read_text()
+            self.assertNotIn(f"data-figure={absent}>", page)
+            self.assertIn("data-figure=distribution>", page)
+            self.assertNotRegex(page, r">nan\b|\bnan ")
+
+    def test_partial_says_so(self):
+        self.made("run.h5.partial", written={"measured_steps": 6})
+        said = self.written("run.h5.partial", "--format", "md")
+        self.assertIn("UNFINISHED RUN: of 16 steps these were measured: linear 6", said)
+        self.written("run.h5.partial")
+        self.assertIn("UNFINISHED RUN", (self.folder / "run.html").read_text())
+
+    def test_markdown(self):
+        said = self.written(self.made(), "--format", "md")
+        self.assertTrue(said.startswith("# gembench: made\n\n**gem is faster than linear"))
+        for table in re.findall(r"(?m)(?:^\|.*\n)+", said):
+            widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+            self.assertEqual(len(widths), 1, table)
+
+    def test_trace_has_every_phase_of_every_rank(self):
+        for clock, phases in (("cpu-time", {"route", "experts", "wait"}),
+                              ("wall", {"route", "dispatch", "experts", "wait", "combine"})):
+            self.written(self.made(clock=clock), "--trace", "trace.json", "-o", "page.html")
+            trace = json.loads((self.folder / "trace.json").read_text())
+            events = [e for e in trace["traceEvents"] if e["ph"] == "X"]
+            self.assertEqual({e["name"] for e in events}, phases)
+            self.assertEqual({e["pid"] for e in events}, set(range(4)))
+            ends = {}
+            for event in events:  # on a track nothing overlaps
+                track = (event["pid"], event["tid"])
+                self.assertGreaterEqual(event["ts"], ends.get(track, 0) - 0.01)
+                ends[track] = event["ts"] + event["dur"]
+
+    def test_figures_as_files(self):
+        try:
+            import matplotlib  # noqa: F401
+        except ImportError:
+            self.skipTest("matplotlib is not installed")
+        self.written(self.made(), "--figures", "figures", "-o", "page.html")
+        names = sorted(path.name for path in (self.folder / "figures").iterdir())
+        self.assertEqual(len(names), 22)
+        for name in names:
+            head = (self.folder / "figures" / name).read_bytes()[:300]
+            self.assertIn(b"PNG" if name.endswith("png") else b"<?xml", head)
+
+    def test_what_gpus_said_is_told(self):
+        said = self.written(self.made(gpus=True, clock="wall"), "--format", "md")
+        ranks = said.split("### Ranks")[1].split("###")[0]
+        self.assertIn("clock_before (MHz)", ranks)
+        self.assertEqual(ranks.count("| 1200 | 1200 | 300 | 60 |"), 4)
+
+    def test_several_runs(self):
+        files = [self.made(f"r{ranks}.h5", ranks=ranks, clock="wall") for ranks in (2, 4, 8)]
+        self.written(*files, "-o", "all.html")
+        page = (self.folder / "all.html").read_text()
+        self.assertIn("data-figure=scaling", page)
+        self.assertEqual(page.count("<details>"), 3)
+        said = self.written(*files, "--format", "md")
+        overview = said.split("### All runs")[1].split("###")[0]
+        self.assertEqual(len(re.findall(r"(?m)^\| r\d\.h5 ", overview)), 9)
+
+    def test_names_from_files_cannot_break_the_page(self):
+        import h5py
+        path = self.made()
+        with h5py.File(path, "a") as file:
+            file.attrs["model"] = "</script><script>alert(1)</script>: x"
+            file["placement"][1] = "<b>'\"&"
+        self.written(path, "-o", "page.html")
+        page = (self.folder / "page.html").read_text()
+        self.assertNotIn("<script>alert", page)
+        self.assertNotIn("<b>'", page)
+
+    def test_refusals(self):
+        self.refused(self.report("none.h5"), 2, "no such file")
+        other = self.made(written={"version": "3.0.0"})
+        self.refused(self.report(other), 2, "schema version 3.0.0")
+        empty = self.made(written={"measured_steps": 0})
+        self.refused(self.report(empty), 2, "no step of it was finished")
+        self.refused(self.report(self.made(), "-o", "absent/page.html"), 4, "cannot be written")
+        self.assertEqual(self.report(self.made(), "--form", "md").returncode, 2)
+        self.assertEqual(self.report().returncode, 2)
+
+
+if __name__ == "__main__":
+    main()
