@@ -63,9 +63,10 @@ class Builder {
     number(d, "steps", o_.steps, "measured steps of every placement");
     number(d, "warmup,w", o_.warmup, "steps run and discarded after every switch of placement");
     number(d, "block", o_.block, "steps of a placement in a row, at least");
-    text(d, "drift", o_.drift, "WHAT@STEP,..",
-         "change something on purpose from a measured step on: slow (the emulated slowdowns move on "
-         "by one rank), task (experts change roles)");
+    text(
+        d, "drift", o_.drift, "WHAT@STEP,..",
+        "change something on purpose from a measured step on: slow (the emulated slowdowns move on "
+        "by one rank), task (experts change roles)");
     flag(d, "adapt", o_.adapt,
          "measure the last placement once more with live adaptation; adapt:NAME in --placements "
          "says the same, oracle:NAME is planned anew knowing the drift");
@@ -202,6 +203,16 @@ class Builder {
          "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
          "decode)");
     spare(d);
+    count(
+        d, "ranks-per-node", o_.ranks_per_node,
+        "also say how many bytes dispatch sends between nodes of N ranks (expected, not measured)");
+    text(d, "dispatch", o_.dispatch, "KIND",
+         "with --ranks-per-node: a token goes to every rank that needs it (flat), or once to every "
+         "node (hierarchical)");
+    real(d, "token-bytes", o_.token_bytes, "B",
+         "with --ranks-per-node: bytes of a token (0 = the model's that the profile names)");
+    real(d, "node-cost", o_.node_cost, "S/B",
+         "gem+: seconds that a byte between nodes adds to a step (0 = nothing)");
     number(d, "nodes", o_.nodes, "eplb-hier: nodes that ranks are spread over");
     number(d, "groups", o_.groups,
            "eplb-hier: groups of experts that stay on a node; 0 = one a node");
@@ -228,9 +239,10 @@ class Builder {
   void spare(po::options_description& d) {
     number(d, "spare-slots", o_.spare_slots,
            "slots a rank has beyond experts/ranks: for replicas, or so that slow ranks hold fewer");
-    number(d, "replicas", o_.replicas,
-           "gem, gem+, gem+cv: at most N replicas a layer beyond the first of an expert, as many as "
-           "pay; eplb, flashlb: N (0 = every spare slot)");
+    number(
+        d, "replicas", o_.replicas,
+        "gem, gem+, gem+cv: at most N replicas a layer beyond the first of an expert, as many as "
+        "pay; eplb, flashlb: N (0 = every spare slot)");
     text(d, "token-split", o_.token_split, "RULE",
          "how replicas share tokens: even, by-speed, water-fill (finish times levelled every step) "
          "or water-fill-blind (as if speeds were equal)");

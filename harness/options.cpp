@@ -133,8 +133,17 @@ void validate(const Options& o) {
   if (o.replicas > 0 && o.spare_slots == 0) {
     throw usage_error("--replicas needs slots to put them in: add --spare-slots N");
   }
+  if (o.ablation && o.token_split != "even") {
+    throw usage_error("--ablation compares speeds that --token-split goes by: drop one of them");
+  }
   check_choice("token-split", o.token_split,
                {"even", "by-speed", "water-fill", "water-fill-blind"});
+  if (o.ranks_per_node) check_range("ranks-per-node", *o.ranks_per_node, 1, 65536);
+  check_range("node-cost", o.node_cost, 0, 1);
+  check_range("token-bytes", o.token_bytes, 0, 1e9);
+  if (o.node_cost > 0 && !o.ranks_per_node) {
+    throw usage_error("--node-cost needs nodes: add --ranks-per-node N");
+  }
   check_range("max-moves", o.max_moves, 0, 1 << 24);
   check_range("horizon", o.horizon, 0, 1e12);
   check_range("expert-bytes", o.expert_bytes, 0, 1e15);

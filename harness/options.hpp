@@ -82,6 +82,8 @@ struct Options {
   std::string token_split = "even";
   int nodes = 1, groups = 0;
   std::string from;         ///< placement.json that moves are counted from, and that is mended
+  double node_cost = 0;     ///< s per byte of dispatch between nodes that gem+ adds to a step
+  double token_bytes = 0;   ///< sent for one token; 0 = the model's
   int max_moves = 0;        ///< experts a layer that may move in a replan; plan: 0 = afresh
   double horizon = 1000;    ///< steps in which a move must pay
   double expert_bytes = 0;  ///< of one expert's weights; 0 = the model's

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "harness/byte_costs.hpp"
 #include "harness/commands.hpp"
 #include "harness/profile_source.hpp"
 #include "harness/replan_report.hpp"
@@ -28,17 +29,24 @@ struct Problem {
   std::optional<Placement> from;
   ScoreContext context;
 
+  NodeNetwork network;
+
   [[nodiscard]] PlanInput input(const Options& options, const CostModel& cost,
                                 const SplitSpec& split) const {
-    return {plan,          cost,           options.seed,     slots,
-            options.nodes, options.groups, options.replicas, split};
+    return {plan,  cost,   options.seed, slots, options.nodes, options.groups, options.replicas,
+            split, network};
   }
   [[nodiscard]] int experts_per_rank() const {
     return (plan.experts + profile.ranks - 1) / profile.ranks;
   }
-  [[nodiscard]] Score judge(const Placement& placement, const CostModel& cost,
-                            const SplitSpec& split) const {
-    return score(judged, placement, cost, from ? &*from : nullptr, split);
+  [[nodiscard]] JudgedPlacement judge(const std::string& name, double plan_seconds,
+                                      const Placement& placement, const CostModel& cost,
+                                      const SplitSpec& split) const {
+    JudgedPlacement row{name, plan_seconds,
+                        score(judged, placement, cost, from ? &*from : nullptr, split)};
+    if (network.ranks_per_node > 0)
+      row.node_bytes = cross_node_bytes(judged, placement, network, split);
+    return row;
   }
 };
 
@@ -72,6 +80,7 @@ Problem load_problem(const Options& options) {
   if (options.spare_slots > 0) {
     problem.slots = problem.experts_per_rank() + options.spare_slots;
   }
+  problem.network = node_network(options, problem.profile.model);
   if (!options.from.empty()) problem.from = read_placement(options.from).placement;
   const FitError fit = cost_model(options, problem.profile, problem.experts_per_rank()).fit_error();
   problem.context.profile += fmt::format(
@@ -132,8 +141,8 @@ void plan_command(const Options& options) {
   file.program = program_version();
   write_placement(options.output, file, options.overwrite);
   const std::vector<JudgedPlacement> rows{
-      {options.max_moves > 0 ? file.placement.strategy : options.strategy, seconds,
-       problem.judge(file.placement, cost, split)}};
+      problem.judge(options.max_moves > 0 ? file.placement.strategy : options.strategy, seconds,
+                    file.placement, cost, split)};
   if (options.format == "table") fmt::print("{}", mended);
   fmt::print("{}", score_report(problem.context, rows, options.format));
   if (options.format == "table") fmt::print("# result: {}\n", options.output);
@@ -151,7 +160,7 @@ void score_command(const Options& options) {
   for (const std::string& name : strategies) {
     const double begin = wall_seconds();
     const Placement placement = plan_by_name(name, problem.input(options, cost, split));
-    rows.push_back({name, wall_seconds() - begin, problem.judge(placement, cost, split)});
+    rows.push_back(problem.judge(name, wall_seconds() - begin, placement, cost, split));
     if (!options.ablation) continue;
     for (const AblationRow& row :
          ablation(problem.input(options, cost, split), problem.judged, find_strategy(name).plan)) {
@@ -164,7 +173,7 @@ void score_command(const Options& options) {
   for (const std::string& path : options.files) {
     const Placement placement = plan_by_name("file:" + path, problem.input(options, cost, split));
     rows.push_back(
-        {std::filesystem::path(path).filename(), 0, problem.judge(placement, cost, split)});
+        problem.judge(std::filesystem::path(path).filename(), 0, placement, cost, split));
   }
   fmt::print("{}", score_report(problem.context, rows, options.format));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct JudgedPlacement {
   std::string name;
   double plan_seconds = 0;  ///< wall clock of planning; 0 = read from a file
   Score score;
+  std::optional<double> node_bytes = {};  ///< a step, expected between nodes; none: no nodes named
 };
 
 /// In the format the options ask for: table, csv or json. Seconds in the latter two.

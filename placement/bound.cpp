@@ -120,7 +120,7 @@ class Memo {
 };
 
 double bound_by_tokens(const Trace& trace, const CostModel& cost, std::int64_t spare) {
-  // Even split: one of its replicas gets at least this share of an expert's tokens.
+  // However they are split: one of its replicas gets at least this share of an expert's tokens.
   const auto copies = std::clamp<std::int64_t>(spare + 1, 1, cost.ranks());
   const bool full = spare == 0 && trace.experts % cost.ranks() == 0;  // and without replicas
   Memo spread([&](std::int64_t total) { return fractional_optimum(cost, total); });

@@ -8,7 +8,7 @@ namespace gembench {
 
 /// Gives whole ranks' rows of experts to other ranks, layer by layer, so that fast ranks get the
 /// rows that need it: a planner that is blind to speed becomes speed-aware without changing which
-/// experts sit together. Never raises objective() on `trace`.
+/// experts sit together. Never raises objective() on `trace` with tokens split evenly.
 ///
 /// Ours: starts from the rows as they are and from the heaviest row on the fastest rank; swaps two
 /// ranks' rows while that lowers the layer's predicted cost (first improvement, pairs that cannot

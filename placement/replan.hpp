@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "placement/layer_cut.hpp"
 #include "placement/placement.hpp"
 #include "placement/profile.hpp"
 #include "placement/search_kernels.hpp"
@@ -21,15 +22,11 @@ struct ReplanOptions {
   Isa isa = best_isa();
 };
 
-/// One exchange: of two experts, or of an expert and an empty slot.
-struct ExpertSwap {
+/// One exchange and what it is worth.
+struct ExpertSwap : Exchanged {
   int layer = 0;
-  int rank = 0, slot = 0;              ///< where `expert` was and `other` goes
-  int other_rank = 0, other_slot = 0;  ///< the other way round
-  std::int32_t expert = -1;
-  std::int32_t other = -1;  ///< -1 = the slot was empty
-  double gain = 0;          ///< s per step it saves, predicted
-  double cost = 0;          ///< s its weights take to move, once
+  double gain = 0;  ///< s per step it saves, predicted
+  double cost = 0;  ///< s its weights take to move, once
 
   [[nodiscard]] int moves() const { return other < 0 ? 1 : 2; }
 };

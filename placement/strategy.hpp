@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include "placement/node_traffic.hpp"
 #include "placement/placement.hpp"
 #include "placement/profile.hpp"
 #include "placement/token_split.hpp"
@@ -22,11 +23,12 @@ struct PlanInput {
   /// Most replicas beyond the first of an expert, a layer in all; slots must have room for them. 0:
   /// none, but those who know no other use of spare slots (eplb, flashlb) fill them.
   int replicas = 0;
-  SplitSpec split = {};  ///< how replicas are used: what the number of replicas is judged by
+  SplitSpec split = {};      ///< how replicas are used: what the number of replicas is judged by
+  NodeNetwork network = {};  ///< gem+: what tokens that cross between nodes cost
 
   /// The same question about other steps and speeds.
   [[nodiscard]] PlanInput with(const Trace& other_trace, const CostModel& other_cost) const {
-    return {other_trace, other_cost, seed, slots, nodes, groups, replicas, split};
+    return {other_trace, other_cost, seed, slots, nodes, groups, replicas, split, network};
   }
 };
 

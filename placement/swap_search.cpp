@@ -159,6 +159,12 @@ std::optional<Swap> SwapSearch<Units>::steepest(bool into_spare) {
 }
 
 template <class Units>
+bool SwapSearch<Units>::allowed(std::size_t a, std::size_t i, std::size_t b, std::size_t j) {
+  find_held(a, b);
+  return !held_[0][i] && !held_[1][j];
+}
+
+template <class Units>
 void SwapSearch<Units>::make(const Swap& swap) {
   view_.choose(swap.a, swap.b);
   find_held(swap.a, swap.b);

@@ -38,6 +38,8 @@ class SwapSearch {
   /// only those that move one expert, into a spare slot.
   [[nodiscard]] std::optional<Swap> steepest(bool into_spare = false);
   void make(const Swap& swap);
+  /// Whether a swap keeps replicas of one expert on different ranks.
+  [[nodiscard]] bool allowed(std::size_t a, std::size_t i, std::size_t b, std::size_t j);
   [[nodiscard]] std::uint32_t expert(std::size_t rank, std::size_t slot) const {
     return state_.member(rank, slot);
   }

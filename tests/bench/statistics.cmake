@@ -16,3 +16,6 @@ gembench_add_proof(NAME bench.kills SCRIPT kills.py TIMEOUT 1800)
 # That the planner's quality bench runs and its placements keep above their bounds; what its bars say
 # of a few cases is no verdict.
 gembench_add_proof(NAME bench.planner SCRIPT planner_quality.py TIMEOUT 600 ARGS --quick --no-bars)
+# What spare slots and replicas are worth; few layers, so bars say nothing here either.
+gembench_add_proof(NAME bench.planner_beyond SCRIPT planner_beyond.py TIMEOUT 600
+                   ARGS --layers 1 --no-bars)

@@ -109,6 +109,54 @@ class Planner(CliTest):
         self.assertEqual(rows["linear"]["duplicates"], 0)
         self.assertLess(rows["eplb"]["step_mean"], rows["linear"]["step_mean"])
 
+    def test_replicas_are_planned_and_shared_by_every_rule(self):
+        means = {}
+        for rule in ("even", "by-speed", "water-fill", "water-fill-blind"):
+            _, rows = self.score("--ranks", "4", "--spare-slots", "2", "--replicas", "5",
+                                 "--variability", "high", "--token-split", rule, "--strategies",
+                                 "eplb,gem,gem+")
+            self.assertEqual(rows["eplb"]["duplicates"], 2 * 5)
+            self.assertLessEqual(rows["gem+"]["duplicates"], 2 * 5)
+            self.assertGreaterEqual(rows["gem+"]["gap"], 0)
+            means[rule] = rows["eplb"]["step_mean"]
+        self.assertLess(means["water-fill"], means["water-fill-blind"])
+        self.assertLess(means["water-fill"], means["even"])
+
+    def test_traffic_between_nodes_is_shown_and_planned_with(self):
+        at = ("--ranks", "4", "--variability", "high", "--spare-slots", "1", "--ranks-per-node", "2",
+              "--token-bytes", "1000", "--strategies", "linear,gem+")
+        _, free = self.score(*at)
+        _, dear = self.score(*at, "--node-cost", "1e-7")
+        self.assertEqual(free["linear"], {**dear["linear"],
+                                          "plan_seconds": free["linear"]["plan_seconds"]})
+        self.assertLess(dear["gem+"]["node_bytes"], free["gem+"]["node_bytes"])
+        _, once = self.score(*at, "--dispatch", "hierarchical")
+        self.assertLess(once["linear"]["node_bytes"], free["linear"]["node_bytes"])
+        refused = self.gembench("score", "--trace", "t.h5", "--ranks", "4", "--ranks-per-node", "2")
+        self.assertIn("--token-bytes", refused.stderr)
+
+    def test_a_placement_is_mended_where_that_pays(self):
+        self.good("plan", "--trace", "t.h5", "--ranks", "4", "--spare-slots", "1", "-o", "old.json")
+        new = ("plan", "--trace", "t.h5", "--ranks", "4", "--slowdown", "1,1.3,1,1", "--from",
+               "old.json", "--max-moves", "4", "--expert-bytes", "1e6", "--bandwidth")
+        out = self.good(*new, "1e9", "-o", "new.json")
+        self.assertRegex(out, r"# \d+ swaps save .* us a step of .* and take .* ms")
+        self.assertIn("replan:gem", out)
+        moved = json.loads((self.folder / "new.json").read_text())["slot_expert"]
+        for before, after in zip(json.loads((self.folder / "old.json").read_text())["slot_expert"],
+                                 moved):
+            held = [set(rank) for rank in before]
+            self.assertLessEqual(sum(e not in held[rank] and e >= 0 for rank, row in enumerate(after)
+                                     for e in row), 4)
+        out = self.good(*new, "1", "-o", "same.json")
+        self.assertIn("# no swap pays within 1000 steps: the placement stays as it is", out)
+        self.assertEqual(json.loads((self.folder / "same.json").read_text())["slot_expert"],
+                         json.loads((self.folder / "old.json").read_text())["slot_expert"])
+        refused = self.gembench("plan", "--trace", "t.h5", "--ranks", "4", "--from", "old.json",
+                                "--max-moves", "4", "--bandwidth", "1e9", "-o", "x.json")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("--expert-bytes", refused.stderr)
+
     def test_a_plan_can_be_exact_relabelled_compared_and_run(self):
         self.good("plan", "--trace", "t.h5", "--ranks", "4", "--strategy", "gem", "-o", "gem.json")
         _, rows = self.score("--ranks", "4", "--from", "gem.json", "--variability", "high",

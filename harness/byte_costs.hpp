@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+#include "harness/options.hpp"
+#include "placement/node_traffic.hpp"
+
+namespace gembench {
+
+/// Seconds that moving one expert's weights takes: --expert-bytes, or those of the model that
+/// `model` names ("deepseek-v3 bf16", as profiles and placements say), over --bandwidth. 0 where
+/// --bandwidth is not given; usage error where it is and nobody knows the bytes.
+[[nodiscard]] double move_seconds(const Options& options, const std::string& model);
+
+/// --ranks-per-node and what belongs to it; no nodes without. A token has --token-bytes, or what
+/// the model that `model` names sends; usage error where nobody knows.
+[[nodiscard]] NodeNetwork node_network(const Options& options, const std::string& model);
+
+}  // namespace gembench

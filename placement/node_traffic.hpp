@@ -1,0 +1,36 @@
+#pragma once
+
+#include "placement/placement.hpp"
+#include "placement/search_kernels.hpp"
+#include "placement/token_split.hpp"
+#include "placement/trace.hpp"
+
+namespace gembench {
+
+struct PlanInput;
+
+/// Nodes, and what sending tokens between them takes. All ours: the paper knows one node.
+struct NodeNetwork {
+  int ranks_per_node = 0;    ///< consecutive ranks, the last node may have fewer; 0 = one node
+  bool once_a_node = false;  ///< a token goes to a node once, not once to every rank that needs it
+  double token_bytes = 0;    ///< of one token sent to one rank (or node)
+  double seconds_per_byte = 0;  ///< what planners add to a step's time; 0 = nothing
+};
+
+/// Bytes that dispatch is expected to send between nodes in a step: all layers, mean over the
+/// steps; combine sends as many back. Tokens come from all ranks alike. From ids where the trace
+/// has them; from counts otherwise, as if a token's experts were independent of each other within a
+/// step (experts of a step still go together as far as steps differ). Usage errors as rank_loads,
+/// and for a network without token_bytes.
+[[nodiscard]] double cross_node_bytes(const Trace& trace, const Placement& placement,
+                                      const NodeNetwork& network, const SplitSpec& split = {});
+
+/// Exchanges experts of a placement while that lowers objective() + seconds_per_byte * bytes over
+/// the steps of `input`, bytes from counts as above and every split taken as even: pair of ranks
+/// after pair, the best swap of each, until none helps or every pair was visited kNodeRounds times.
+/// Depends on its arguments alone, whatever threads and isa.
+[[nodiscard]] Placement settle_on_nodes(const Placement& placement, const PlanInput& input,
+                                        int threads, Isa isa);
+inline constexpr int kNodeRounds = 4;
+
+}  // namespace gembench
