@@ -200,7 +200,12 @@ void add_moves(const RunReader& file, int placement, PlacementSummary& summary) 
   int switches = 0;
   for (std::size_t turn = 0; turn < file.notes().size(); ++turn) {
     const TurnNotes& notes = file.notes()[turn];
-    if (file.info().turns[turn].placement != placement || notes.bytes_moved < 0) continue;
+    const Turn& at = file.info().turns[turn];
+    if (at.placement != placement) continue;
+    if (notes.replan.reason != ReplanRecord::Reason::none) {
+      summary.changes.push_back({at.first_step + at.steps - 1, notes.replan});
+    }
+    if (notes.bytes_moved < 0) continue;
     ++switches;
     summary.moved_seconds += notes.move_seconds;
     summary.moved_bytes += static_cast<double>(notes.bytes_moved);
@@ -247,6 +252,8 @@ Comparison compare(const RunReader& file, double non_moe_time) {
     summary.rates.distinct_ranks =
         rows_sent(file, placement) / info.shape.layers / std::max(1.0, reduction.tokens_in_steps());
     add_moves(file, placement, summary);
+    summary.replicas = static_cast<double>(count_duplicates(info.placements[sz(placement)])) /
+                       info.shape.layers;
     if (placement == 0) {
       reference = reduction.step_time;
     } else {

@@ -22,6 +22,12 @@ struct Rates {
   double metadata_bytes = 0;    ///< dispatched between ranks in a step
 };
 
+/// A change of a placement that adapts.
+struct PlacementChange {
+  int after_step = 0;  ///< last measured step before it
+  ReplanRecord what;
+};
+
 /// One row of the comparison. Seconds of the run's clock; per step, all layers together.
 struct PlacementSummary {
   std::string label;
@@ -40,6 +46,8 @@ struct PlacementSummary {
   double measured = 0;
   double moved_seconds = 0;  ///< mean of a switch to this placement
   double moved_bytes = 0;
+  std::vector<PlacementChange> changes;
+  double replicas = 0;  ///< of a layer beyond the first of each expert, mean; at the beginning
   Rates rates;
   Difference against_first;  ///< of step time; zero for the first
 };

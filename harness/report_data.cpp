@@ -20,6 +20,21 @@ ordered_json number(double value) {
   return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
 }
 
+ordered_json changes_of(const PlacementSummary& row) {
+  constexpr const char* kReasons[] = {"speeds", "loads", "both"};
+  ordered_json changes = ordered_json::array();
+  for (const auto& [step, what] : row.changes) {
+    changes.push_back({{"after_step", step},
+                       {"reason", kReasons[static_cast<std::size_t>(what.reason)]},
+                       {"experts_moved", what.experts_moved},
+                       {"bytes_moved", what.bytes_moved},
+                       {"move_seconds", number(what.move_seconds)},
+                       {"planning_seconds", number(what.planning_seconds)},
+                       {"predicted_gain", number(what.predicted_gain)}});
+  }
+  return changes;
+}
+
 }  // namespace
 
 std::string as_csv(const RunReader&, const Comparison& comparison) {
@@ -73,7 +88,9 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
         {"predicted_by_experts", number(row.predicted_by_experts)},
         {"measured", number(row.measured)},
         {"moved_bytes", row.moved_bytes},
-        {"moved_seconds", row.moved_seconds}};
+        {"moved_seconds", row.moved_seconds},
+        {"replicas", row.replicas},
+        {"changes", changes_of(row)}};
     const Rates& r = row.rates;
     one["rates"] = {{"tokens_per_s", number(r.tokens)},
                     {"expert_flops", number(r.expert_flops)},

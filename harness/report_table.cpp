@@ -58,6 +58,10 @@ std::string header(const RunReader& file) {
   if (emulated(info)) {
     text += "# variability is EMULATED: the slowdown below stretches each rank's compute\n";
   }
+  if (const std::string drift = fact(info, "drift"); drift != "?") {
+    text += fmt::format("# DRIFT on purpose: {}; the slowdown below is that of the first step\n",
+                        drift);
+  }
   text += "# rank  node              cpus         slowdown  profile us at mean load\n";
   const auto strings = [&](const char* name, std::size_t rank) {
     const auto found = info.rank_facts.find(name);
@@ -166,6 +170,46 @@ std::string timing_line(const RunReader& file) {
       number(part("write") / part("total"), 2, 100));
 }
 
+const char* name_of(ReplanRecord::Reason reason) {
+  return reason == ReplanRecord::Reason::speeds  ? "speeds of ranks"
+         : reason == ReplanRecord::Reason::loads ? "loads"
+                                                 : "speeds and loads";
+}
+
+/// What adapting did, and what it took.
+std::string change_lines(const PlacementSummary& row) {
+  constexpr std::size_t kLines = 4;
+  std::string text;
+  double seconds = 0;
+  for (std::size_t i = 0; i < row.changes.size(); ++i) {
+    const auto& [step, what] = row.changes[i];
+    seconds += what.move_seconds;
+    if (i >= kLines) continue;
+    text += fmt::format(
+        "# {} changed after step {} ({}): {} experts, {:.1f} MiB moved in {:.3f} s, planned in "
+        "{:.3f} s, both wall clock and not in its step times; predicted gain {:.0f} us a step\n",
+        row.label, step, name_of(what.reason), what.experts_moved,
+        static_cast<double>(what.bytes_moved) / 0x1p20, what.move_seconds, what.planning_seconds,
+        what.predicted_gain * kUs);
+  }
+  if (row.changes.empty()) return text;
+  return text + fmt::format("# {}: {} change{}, all moves {:.3f} s: {} % of its measured steps\n",
+                            row.label, row.changes.size(), row.changes.size() == 1 ? "" : "s",
+                            seconds, number(seconds / (row.step_mean * row.steps), 2, 100));
+}
+
+/// How spare slots are used.
+std::string replicas_line(const RunInfo& info, const Comparison& comparison) {
+  std::string text;
+  for (const PlacementSummary& row : comparison.placements) {
+    if (row.replicas > 0) text += fmt::format(" {} {:.1f}", row.label, row.replicas);
+  }
+  if (text.empty()) return text;
+  return fmt::format("# replicas of a layer:{}; {} slots on {} ranks for {} experts; tokens split {}\n",
+                     text, info.shape.slots * info.shape.ranks, info.shape.ranks,
+                     info.shape.experts, fact(info, "token_split"));
+}
+
 std::string difference_line(const PlacementSummary& row, const std::string& reference) {
   const Difference& d = row.against_first;
   const std::string interval = d.low ? fmt::format("95 % CI {} .. {}, {} blocks", percent(*d.low),
@@ -208,6 +252,8 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
   for (std::size_t i = 1; i < comparison.placements.size(); ++i) {
     text += difference_line(comparison.placements[i], comparison.placements[0].label);
   }
+  text += replicas_line(file.info(), comparison);
+  for (const PlacementSummary& row : comparison.placements) text += change_lines(row);
   for (const PlacementSummary& row : comparison.placements) {
     if (row.moved_bytes > 0) {
       text += fmt::format("# switch to {}: {:.1f} MiB of experts moved between ranks in {:.3f} s\n",
