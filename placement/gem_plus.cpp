@@ -66,7 +66,6 @@ Placement plan_gem_plus(const PlanInput& input, const SearchOptions& options) {
   };
   const auto placement =
       plan_layers(input, "gem+", kGemPlusSalt, options.threads, planner(options), planner(quick));
-  if (input.network.seconds_per_byte <= 0) return placement;
   return settle_on_nodes(placement, input, options.threads, options.isa);
 }
 

@@ -54,14 +54,16 @@ void judge_blocks(const Trace& trace, const Placement& placement, const PlanInpu
 Placement plan_blended(const PlanInput& input, double share, const SearchOptions& options) {
   if (share <= 0) return plan_gem_plus(input, options);
   const auto trace = with_mean_step(input.trace);
-  return plan_layers(input.with(trace, input.cost), "gem+", kGemPlusSalt, options.threads,
-                     [&](const LayerProblem& problem, const Random& random) {
-                       auto weighted = problem;
-                       const auto steps = problem.steps - 1;
-                       std::fill_n(weighted.weight.begin(), steps, 1 - share);
-                       weighted.weight[steps] = share * static_cast<double>(steps);
-                       return plan_layer_plus(weighted, random, options);
-                     });
+  const auto placement =
+      plan_layers(input.with(trace, input.cost), "gem+", kGemPlusSalt, options.threads,
+                  [&](const LayerProblem& problem, const Random& random) {
+                    auto weighted = problem;
+                    const auto steps = problem.steps - 1;
+                    std::fill_n(weighted.weight.begin(), steps, 1 - share);
+                    weighted.weight[steps] = share * static_cast<double>(steps);
+                    return plan_layer_plus(weighted, random, options);
+                  });
+  return settle_on_nodes(placement, input, options.threads, options.isa);
 }
 
 double cross_validated_share(const PlanInput& input, const SearchOptions& options) {
@@ -75,7 +77,8 @@ double cross_validated_share(const PlanInput& input, const SearchOptions& option
     std::vector<double> blocks;
     for (const auto& [plan, other] :
          {std::pair(&halves.plan, &halves.judged), std::pair(&halves.judged, &halves.plan)}) {
-      const auto half = input.with(*plan, input.cost);
+      auto half = input.with(*plan, input.cost);
+      half.network = {};
       judge_blocks(*other, plan_blended(half, share, quick), half, blocks);
     }
     return blocks;

@@ -26,9 +26,11 @@ struct NodeNetwork {
                                       const NodeNetwork& network, const SplitSpec& split = {});
 
 /// Exchanges experts of a placement while that lowers objective() + seconds_per_byte * bytes over
-/// the steps of `input`, bytes from counts as above and every split taken as even: pair of ranks
+/// the steps of `input`, bytes from counts or from the ids of a sample of tokens, every split taken
+/// as even: pair of ranks
 /// after pair, the best swap of each, until none helps or every pair was visited kNodeRounds times.
-/// Depends on its arguments alone, whatever threads and isa.
+/// Nothing changes where a byte costs nothing. Depends on its arguments alone, whatever threads and
+/// isa.
 [[nodiscard]] Placement settle_on_nodes(const Placement& placement, const PlanInput& input,
                                         int threads, Isa isa);
 inline constexpr int kNodeRounds = 4;

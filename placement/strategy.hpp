@@ -24,7 +24,7 @@ struct PlanInput {
   /// none, but those who know no other use of spare slots (eplb, flashlb) fill them.
   int replicas = 0;
   SplitSpec split = {};      ///< how replicas are used: what the number of replicas is judged by
-  NodeNetwork network = {};  ///< gem+: what tokens that cross between nodes cost
+  NodeNetwork network = {};  ///< gem+, gem+cv: what tokens that cross between nodes cost
 
   /// The same question about other steps and speeds.
   [[nodiscard]] PlanInput with(const Trace& other_trace, const CostModel& other_cost) const {

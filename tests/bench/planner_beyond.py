@@ -2,8 +2,8 @@
 """What spare slots, replicas and replans save beyond one slot per expert, planned once, and the bars.
 
 `decode`: one spare slot a rank, so that slow ranks may hold fewer experts. `replicas`: as many as
-there are ranks, placed and used with regard to speed or without. `replan`: other ranks become slow
-and a placement is mended with few swaps.
+there are ranks, placed and used with regard to speed or without. Replans have their bars in
+planner_bench.
 
 Loads are synthetic (`bursty`), latencies are rooflines, speeds those of planner_quality.py;
 everything goes through gembench's command line. Placements are planned on the earlier half of the
@@ -13,7 +13,6 @@ steps and judged on the later one. Exit 1 when a bar is missed, unless --no-bars
 import argparse
 import json
 import pathlib
-import re
 import sys
 import tempfile
 
@@ -29,7 +28,6 @@ DECODE_TILE = 64
 READ_RISE, READ_TOKENS = 0.05, DECODE_TILE
 REPLICAS = [("qwen3", 16), ("dsv3", 32), ("dsv3", 64)]  # as many replicas as ranks
 REPLICA_BAR = 7.0
-UNEQUAL = SPEEDS
 
 
 def decode_roofline(path, name, ranks, tokens, rise):
@@ -98,15 +96,14 @@ def decode(folder, layers):
 def replicas(folder, layers):
     even, filled = [], []
     print(f"# prefill, as many replicas as ranks; percent below\n# {'configuration':<16} "
-          f"{'speeds':<11} {'even: gem+ / eplb':>18} {'water-fill: gem+ / eplb, blind':>31} "
-          f"{'used':>6}")
+          f"{'speeds':<11} {'even: gem+ / eplb':>18} {'water-fill: gem+ / eplb, blind':>31}")
     for name, ranks in REPLICAS:
         tokens = MODELS[name][3]
         roofline(folder / "profile.h5", name, ranks, False)
-        rows = {kind: ([], []) for kind in UNEQUAL}
+        rows = {kind: ([], []) for kind in SPEEDS}
         for seed in range(1, layers + 1):
             make_trace(folder, name, tokens, seed)
-            for kind in UNEQUAL:
+            for kind in SPEEDS:
                 write_speeds(folder, slowdowns(kind, ranks, seed))
                 at = ("--spare-slots", 1, "--replicas", ranks, "--seed", seed)
                 alike = judged(folder, ["eplb", "gem+"], *at)

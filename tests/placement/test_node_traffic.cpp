@@ -121,5 +121,37 @@ TEST(NodeTraffic, PlannersTradeTimeForTraffic) {
     }
 }
 
+TEST(NodeTraffic, TokensThatChooseTogetherAreKeptTogether) {
+  // Tokens choose two experts of one of four groups, which lie across the nodes at first.
+  const int ranks = 4, experts = 16, tokens = 64;
+  Random random(5);
+  Trace trace;
+  trace.steps = 4;
+  trace.layers = 1;
+  trace.experts = experts;
+  trace.topk = 2;
+  for (int i = 0; i < trace.steps * tokens; ++i) {
+    const auto group = random.below(4);
+    const auto first = random.below(4);
+    const auto second = (first + 1 + random.below(3)) % 4;
+    for (auto member : {first, second}) trace.topk_ids.push_back(std::uint16_t(member * 4 + group));
+  }
+  count_tokens(trace, tokens);
+  validate(trace);
+  const CostModel cost(equal_ranks(ranks, 200));
+  for (bool once : {false, true}) {
+    PlanInput input{trace, cost, 1};
+    input.network = {2, once, 1, 100};
+    const auto linear = cross_node_bytes(trace, plan_linear(input), input.network);
+    const auto settled = plan_gem_plus(input);
+    validate(settled);
+    // Every token needs one target: half of the sources are on its node.
+    EXPECT_NEAR(cross_node_bytes(trace, settled, input.network), tokens * 0.5, 1e-9);
+    EXPECT_GT(linear, tokens * 0.6);
+    EXPECT_EQ(settled.slot_expert,
+              plan_gem_plus(input, {.threads = 1, .isa = Isa::plain}).slot_expert);
+  }
+}
+
 }  // namespace
 }  // namespace gembench
