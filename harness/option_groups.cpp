@@ -54,6 +54,8 @@ class Builder {
          "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
          "decode)");
     spare(d);
+    real(d, "node-cost", o_.node_cost, "S/B",
+         "gem+: seconds that a byte between nodes adds to a step (0 = nothing)");
     flag(d, "in-sample", o_.in_sample,
          "plan on the measured steps themselves (stated in the header)");
     return d;

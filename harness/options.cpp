@@ -141,7 +141,7 @@ void validate(const Options& o) {
   if (o.ranks_per_node) check_range("ranks-per-node", *o.ranks_per_node, 1, 65536);
   check_range("node-cost", o.node_cost, 0, 1);
   check_range("token-bytes", o.token_bytes, 0, 1e9);
-  if (o.node_cost > 0 && !o.ranks_per_node) {
+  if (o.node_cost > 0 && !o.ranks_per_node && o.command != "run") {
     throw usage_error("--node-cost needs nodes: add --ranks-per-node N");
   }
   check_range("max-moves", o.max_moves, 0, 1 << 24);

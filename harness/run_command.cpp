@@ -67,7 +67,13 @@ PlanInput plan_input(const Session& session, const CostModel& cost, const SplitS
   input.split = split;
   // Without spare slots planners make sure themselves that experts divide by ranks.
   input.slots = session.options.spare_slots > 0 ? session.slots : 0;
-  input.nodes = session.topology.nodes();
+  const Topology& topology = session.topology;
+  input.nodes = topology.nodes();
+  if (topology.nodes() > 1) {
+    // Launchers fill one node after the other; only the last may be smaller.
+    input.network = {topology.largest_node(), session.options.dispatch == "hierarchical",
+                     static_cast<double>(session.layers->row_bytes()), session.options.node_cost};
+  }
   return input;
 }
 

@@ -1,6 +1,7 @@
 // Whole layers on the CUDA device, against the plain reference.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "moe_layer/clock.hpp"
@@ -26,6 +27,22 @@ TEST(CudaLayers, outputs_equal_the_reference_in_every_order_of_streams_and_block
       EXPECT_GT(outcome.tokens, 0);
       // The check's tolerance for bf16 is made for any model; these small ones stay far below.
       EXPECT_LT(outcome.worst_error, dtype == DType::f32 ? 2e-6 : 2e-2);
+    }
+  }
+}
+
+TEST(CudaLayers, replicas_and_empty_slots_change_nothing_but_who_computes) {
+  for (const std::string& order : {kOrders.front(), kOrders.back()}) {
+    const Simulated simulated(kOrder, order);
+    CudaRig rig(shape(24, 3, 1, 48, 32), DType::bf16, 61);
+    Profile unequal = equal_ranks(rig.comm.size(), 61 * 3);
+    unequal.latency.back() *= 2;
+    const CostModel cost(unequal);
+    const int slots = std::min(24, 24 / rig.comm.size() + 2);
+    const Placement placement = replicated_placement(2, rig.comm.size(), 24, slots, 11);
+    for (const SplitRule rule : {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill}) {
+      const CheckOutcome outcome = rig.check(placement, {rule, &cost});
+      EXPECT_TRUE(outcome.passed) << order << ": " << outcome.message;
     }
   }
 }

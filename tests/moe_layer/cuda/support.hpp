@@ -104,10 +104,10 @@ struct CudaRig {
     options.receive = {tokens, tokens * model.topk};
     layers = std::make_unique<MoeLayers>(comm, *device, model, store, options);
   }
-  void use(const Placement& placement) {
+  void use(const Placement& placement, const SplitSpec& split = {}) {
     const Placement* one = &placement;
     static_cast<void>(store.hold({&one, 1}));
-    layers->use(placement);
+    layers->use(placement, split);
   }
   void load() { layers->load_step(0, range, ids); }
   /// All layers of one step under a random placement.
@@ -118,8 +118,8 @@ struct CudaRig {
     step_time = layers->run_step(readings);
     return readings;
   }
-  CheckOutcome check(const Placement& placement) {
-    use(placement);
+  CheckOutcome check(const Placement& placement, const SplitSpec& split = {}) {
+    use(placement, split);
     load();
     return check_step(comm, *device, model, store, *layers, placement, 3);
   }
