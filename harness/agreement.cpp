@@ -32,6 +32,15 @@ void on_root(const Comm& comm, const std::function<void()>& work) {
   if (!outcome.empty()) throw_agreed(outcome);
 }
 
+void require_same(const Comm& comm, const std::string& mine, const std::string& sentence) {
+  std::string roots = mine;
+  comm.broadcast(roots);
+  on_every_rank(comm, [&] {
+    if (mine == roots) return;
+    throw usage_error(fmt::format(fmt::runtime(sentence), comm.rank(), mine, roots));
+  });
+}
+
 void on_every_rank(const Comm& comm, const std::function<void()>& work) {
   const auto outcomes = comm.gather(outcome_of(work));
   std::string first;

@@ -24,4 +24,8 @@ void on_root(const Comm& comm, const std::function<void()>& work);
 /// throw the first failing rank's error.
 void on_every_rank(const Comm& comm, const std::function<void()>& work);
 
+/// Collective: throws on all ranks, naming the first rank whose text is not rank 0's. `sentence`:
+/// with {0} for that rank, {1} for its text, {2} for rank 0's.
+void require_same(const Comm& comm, const std::string& mine, const std::string& sentence);
+
 }  // namespace gembench

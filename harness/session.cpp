@@ -9,6 +9,7 @@
 #include "harness/memory.hpp"
 #include "harness/sizes.hpp"
 #include "harness/stop.hpp"
+#include "harness/version.hpp"
 #include "placement/strategy.hpp"
 
 namespace gembench {
@@ -27,7 +28,7 @@ Session::Session(const Comm& the_comm, const Options& the_options, Progress& the
       place(place_of_this_rank()),
       topology(options.ranks_per_node ? Topology::in_groups_of(*options.ranks_per_node, comm.size())
                                       : Topology(comm.node_of())) {
-  require_same_options();
+  require_same_start();
   on_every_rank(comm, [&] {
     model = model_of(options);
     slowdown = emulated_slowdown(options, comm.size());
@@ -104,16 +105,12 @@ int Session::most_tokens() const {
   return most;
 }
 
-void Session::require_same_options() {
-  std::string roots = to_json(options);
-  comm.broadcast(roots);
-  on_every_rank(comm, [&] {
-    if (to_json(options) != roots) {
-      throw usage_error(fmt::format(
-          "rank {} was started with other options than rank 0: give all ranks one command line",
-          comm.rank()));
-    }
-  });
+void Session::require_same_start() {
+  require_same(comm, fmt::format("{}, {}", program_version(), build_description()),
+               "rank {0} runs {1} and rank 0 {2}: install one build on all nodes");
+  require_same(comm, to_json(options),
+               "rank {0} was started with other options than rank 0: give all ranks one command "
+               "line");
 }
 
 void Session::require_dispatch() const {

@@ -50,7 +50,7 @@ class Session {
  private:
   [[nodiscard]] TokenRange share_of(int tokens, int rank) const;
   [[nodiscard]] int most_tokens() const;
-  void require_same_options();
+  void require_same_start();
   void require_shares() const;
   void choose_clock();
   void require_dispatch() const;

@@ -75,6 +75,12 @@ void OutputFile::publish() {
   file_.was_renamed(working_path_);
 }
 
+void OutputFile::require_there() const {
+  std::error_code error;
+  if (fs::exists(working_path_, error) || error) return;
+  throw output_error(working_path_, "it was deleted while the run was writing it");
+}
+
 void OutputFile::commit() {
   file_.flush();
   file_.close();

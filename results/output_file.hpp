@@ -29,6 +29,8 @@ class OutputFile {
   /// `Partial::keep`: the unfinished file now holds what must not be lost; it becomes PATH.partial.
   void publish();
   void commit();
+  /// Refuses to go on when someone has deleted the unfinished file: what is written would be lost.
+  void require_there() const;
 
  private:
   std::filesystem::path path_;

@@ -315,6 +315,7 @@ void RunWriter::write(const Block& block) {
   if (extent(block.turn) >= extent(shape.turns) || at != state_->turns[extent(block.turn)]) {
     throw std::invalid_argument("RunWriter: the block is not a turn of the run");
   }
+  state_->output.require_there();
   const auto write = [&](const Variable& variable, const auto& values, Extents count) {
     using T = typename std::decay_t<decltype(values)>::value_type;
     if (values.empty()) return;  // not measured

@@ -70,7 +70,9 @@ def run_part(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> str:
     """Everything about one run."""
     found = verdict(run, reduced, rows)
     drawn = cards(sections(run, reduced, rows, found.best))
-    return (answer(found) + table(tables.comparison(rows)) + drawn
+    changed = tables.changes(rows)
+    return (answer(found) + table(tables.comparison(rows))
+            + (table(changed) if changed.rows else "") + drawn
             + table(tables.ranks(run, reduced, rows)) + table(tables.rates(rows))
             + table(tables.environment(run)))
 

@@ -6,9 +6,27 @@ from typing import Dict, List, Optional
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from .reduction import imbalance
 from .statistics import Difference, paired_difference, quantile
+
+
+REASONS = ("speeds", "loads", "both")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a placement that adapts: what moved, and what that took. Neither is part of its
+    step times."""
+
+    after_step: int
+    reason: str  # one of REASONS
+    experts_moved: int
+    bytes_moved: int
+    move_seconds: float  # s, wall clock of the slowest rank
+    planning_seconds: float  # s, wall clock of rank 0
+    predicted_gain: float  # s a step
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,8 @@ class Summary:
     measured: float
     moved_bytes: float
     moved_seconds: float
+    replicas: float  # of a layer, beyond the first of each expert, at the beginning
+    changes: List[Change] = field(default_factory=list)
     rates: Dict[str, float] = field(default_factory=dict)
     difference: Optional[Difference] = None  # to the first placement; None for itself
 
@@ -58,6 +78,28 @@ def _moves(run: xr.Dataset, index: int) -> Dict[str, float]:
         return {"moved_bytes": 0.0, "moved_seconds": 0.0}
     return {"moved_bytes": float(run["turns_bytes_moved"].values[mine].mean()),
             "moved_seconds": float(run["turns_move_seconds"].values[mine].mean())}
+
+
+def _replicas(slots: NDArray[np.int32]) -> float:
+    """`slots` is (layer, rank, slot), -1 = empty."""
+    cells = slots.reshape(len(slots), -1)
+    return float(sum((layer >= 0).sum() - np.unique(layer[layer >= 0]).size for layer in cells)
+                 ) / len(cells)
+
+
+def _changes(run: xr.Dataset, index: int) -> List[Change]:
+    if "turns_replan_reason" not in run:
+        return []
+    reason = np.nan_to_num(run["turns_replan_reason"].values, nan=-1)
+    found = []
+    for turn in np.flatnonzero((run["turns_to_placement"].values == index) & (reason >= 0)):
+        what = {name: run[f"turns_replan_{name}"].values[turn] for name in (
+            "experts_moved", "bytes_moved", "move_seconds", "planning_seconds", "predicted_gain")}
+        last = run["turns_first_step"].values[turn] + run["turns_steps"].values[turn] - 1
+        found.append(Change(int(last), REASONS[int(reason[turn])], int(what["experts_moved"]),
+                            int(what["bytes_moved"]), float(what["move_seconds"]),
+                            float(what["planning_seconds"]), float(what["predicted_gain"])))
+    return found
 
 
 def _rates(run: xr.Dataset, one: xr.Dataset, index: int) -> Dict[str, float]:
@@ -115,6 +157,8 @@ def summarise(run: xr.Dataset, reduced: xr.Dataset) -> List[Summary]:
             predicted=_mean(used["predicted"]),
             predicted_by_experts=_mean(used["predicted_by_experts"]),
             measured=_mean(used["measured"]), **_moves(run, index),
+            replicas=_replicas(run["slots"].isel(placement=index).values),
+            changes=_changes(run, index),
             rates=_rates(run, used, index),
             difference=None if index == 0 else difference(reduced, labels[0], label)))
     return rows

@@ -77,6 +77,19 @@ def rates(rows: List[Summary]) -> Table:
                   "moved MiB", "moved s"], cells)
 
 
+def changes(rows: List[Summary]) -> Table:
+    """What placements that adapt did; no rows where none does."""
+    why = {"speeds": "speeds of ranks", "loads": "loads", "both": "speeds and loads"}
+    cells = [[row.placement, str(change.after_step), why[change.reason], str(change.experts_moved),
+              number(change.bytes_moved, 1, 2**-20), number(change.move_seconds, 3),
+              number(change.planning_seconds, 3), number(change.predicted_gain, 0, 1e6)]
+             for row in rows for change in row.changes]
+    return Table("Changes while it was measured", "Moving and planning are wall clock, and not in "
+                 "the placement's step times. The gain is predicted, us a step.",
+                 ["placement", "after step", "because of", "experts", "MiB", "moved s",
+                  "planned s", "gain us"], cells)
+
+
 def ranks(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Table:
     """Every rank: where it ran, how fast it is, how often it is last."""
     speed, after = rank_speeds(run, reduced), drift(run)

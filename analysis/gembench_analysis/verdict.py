@@ -125,6 +125,8 @@ def _conditions(run: xr.Dataset) -> str:
               f"{slowdown.min():g} to {slowdown.max():g} times") if (slowdown != 1).any() \
         else "rank speeds as they are, nothing emulated"
     ranks = "1 rank" if run.sizes["rank"] == 1 else f"{run.sizes['rank']} ranks"
+    if facts.get("drift"):
+        spread += f"; CHANGED ON PURPOSE in mid-run: {facts['drift']}"
     stated = facts["config"].get("non-moe-time") or 0
     return (f"Measured on {ranks}, {facts.get('nodes', 'nodes unknown')}, "
             f"{facts.get('device', 'device unknown')}; "

@@ -43,6 +43,8 @@ class Compare(ReportTest):
                     for rate, number in value.items():
                         self.equal(row.rates[rate], number, rate)
                         compared += 1
+                elif name == "changes":
+                    self.assertEqual([vars(change) for change in row.changes], value)
                 elif name == "difference":
                     if row.difference is not None:
                         for part in ("mean", "low", "high", "blocks"):
@@ -71,6 +73,16 @@ class Compare(ReportTest):
         page = (self.folder / "a.html").read_text()
         self.assertIn("rank speeds EMULATED", page)
         self.assertIn("thread CPU time", page)
+
+    def test_a_run_with_replicas_that_drifts_and_adapts(self):
+        self.good("run", *SMALL, "--steps", "40", "--profile-seconds", "0", "--placements", "eplb",
+                  "--adapt", "--spare-slots", "2", "--slowdown", "1,3", "--drift", "slow@12",
+                  "--clock", "cpu-time", "-o", "d.h5", ranks=2)
+        self.same("d.h5")
+        self.written("d.h5")
+        page = (self.folder / "d.html").read_text()
+        self.assertIn("CHANGED ON PURPOSE in mid-run: slow@12", page)
+        self.assertIn("Changes while it was measured", page)
 
     def test_whole_steps_on_the_wall_clock(self):
         self.good("run", *SMALL, "--steps", "8", "--profile-seconds", "0",

@@ -12,6 +12,7 @@ endfunction()
 gembench_add_proof(NAME bench.aa SCRIPT aa.py TIMEOUT 600 ARGS --runs 5)
 gembench_add_proof(NAME bench.planted SCRIPT planted.py TIMEOUT 600 ARGS --runs 5)
 gembench_add_proof(NAME bench.kills SCRIPT kills.py TIMEOUT 1800)
+gembench_add_proof(NAME bench.adapt SCRIPT adapt.py TIMEOUT 900 ARGS --runs 2 --quiet-runs 1)
 
 # That the planner's quality bench runs and its placements keep above their bounds; what its bars say
 # of a few cases is no verdict.

@@ -83,7 +83,7 @@ class Mistakes(MistakesTest):
             (3, "AVX-512 BF16", ["--dtype", "bf16"]),
             (3, "GiB", ["--scale", "1", "--layers", "24", "--hidden", "100000"]),
         ]
-        for ranks in (1, 4):
+        for ranks in (None, 4):  # without mpirun, and with it
             for code, said, words in table:
                 if said == "AVX-512 BF16" and "avx512_bf16" in CPU:
                     continue

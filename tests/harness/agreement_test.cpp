@@ -29,6 +29,19 @@ TEST(Agreement, an_error_of_the_last_rank_is_everyones) {
   }
 }
 
+TEST(Agreement, a_rank_that_differs_from_the_root_is_named_on_all) {
+  const Comm comm = Comm::world();
+  const int odd = comm.size() - 1;
+  const std::string mine = comm.rank() == odd && odd > 0 ? "build B" : "build A";
+  try {
+    require_same(comm, mine, "rank {0} runs {1} and rank 0 {2}");
+    EXPECT_EQ(comm.size(), 1) << "only a root alone agrees with itself";
+  } catch (const AgreedError& error) {
+    EXPECT_EQ(error.code(), ExitCode::usage);
+    EXPECT_EQ(error.what(), fmt::format("rank {} runs build B and rank 0 build A", odd));
+  }
+}
+
 TEST(Agreement, without_an_error_nothing_is_thrown_and_only_the_root_works) {
   const Comm comm = Comm::world();
   int ran = 0;

@@ -162,6 +162,21 @@ TEST(Unfinished, ADiskFullFromTheStartLeavesNothingBehind) {
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
+TEST(Unfinished, AFileThatIsDeletedMeanwhileIsNoticedAtTheNextBlock) {
+  const example::Folder folder;
+  RunWriter writer(folder / "r.h5", false);
+  writer.describe(kInfo);
+  write_blocks(writer, 0, 1);
+  std::filesystem::remove(folder / "r.h5.partial");
+  try {
+    write_blocks(writer, 1, 2);
+    FAIL() << "nobody would find what is written";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::output);
+    EXPECT_NE(std::string(error.what()).find("was deleted"), std::string::npos) << error.what();
+  }
+}
+
 TEST(Unfinished, TheReasonOfAFullDiskIsNamed) {
   const example::Folder folder;
   EXPECT_EQ(
