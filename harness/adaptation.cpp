@@ -57,12 +57,18 @@ LoadWatch::LoadWatch(const std::vector<double>& planned, int turn_steps) {
 }
 
 void LoadWatch::expect(double mean) {
-  limit_ = mean * (1 + tolerance_);
-  suspicious_ = 0;
+  expected_ = mean;
+  first_turns_ = 0;
+  seen_ = suspicious_ = 0;
 }
 
 bool LoadWatch::observe(double turn) {
-  suspicious_ = tolerance_ > 0 && turn > limit_ ? suspicious_ + 1 : 0;
+  if (seen_ < kBaseline) {
+    first_turns_ += turn;
+    if (++seen_ == kBaseline) expected_ = std::max(expected_, first_turns_ / kBaseline);
+    return false;
+  }
+  suspicious_ = tolerance_ > 0 && turn > expected_ * (1 + tolerance_) ? suspicious_ + 1 : 0;
   return suspicious_ >= kInARow;
 }
 

@@ -15,7 +15,8 @@
 namespace gembench {
 
 /// Tells from the loads of a run whether its task has changed: whether the placement's predicted
-/// time of a step has risen above what it was on the steps it was planned on. All of it ours.
+/// time of a step has risen above what it was on the steps it was planned on, or on the first ones
+/// after them if that is more, since a plan is at its best on its own steps. All of it ours.
 class LoadWatch {
  public:
   LoadWatch() = default;
@@ -27,12 +28,15 @@ class LoadWatch {
   /// From now on this many seconds a step are expected; turns differ by as much as before.
   void expect(double mean);
 
+  static constexpr int kBaseline = 2;
   static constexpr double kLeast = 0.03;
   static constexpr double kNoise = 3;
 
  private:
   double tolerance_ = 0;  // share of the expected; 0: too few steps to say anything
-  double limit_ = 0;
+  double expected_ = 0;
+  double first_turns_ = 0;  // their sum, until kBaseline of them are seen
+  int seen_ = 0;
   int suspicious_ = 0;
 };
 
