@@ -42,11 +42,11 @@ class LoadWatch {
 
 struct AdaptationOptions {
   CostKind cost = CostKind::tokens;
-  int profile_slots = 1;     ///< experts a rank's profile was spread over
+  int profile_slots = 1;  ///< experts a rank's profile was spread over
   std::string token_split = "even";
   int turn_steps = 8;
-  int max_moves = 16;        ///< experts of a layer in one replan
-  double horizon = 1000;     ///< steps in which a replan must pay for its moves
+  int max_moves = 16;     ///< experts of a layer in one replan
+  double horizon = 1000;  ///< steps in which a replan must pay for its moves
 };
 
 /// A placement that changes, and why.
@@ -84,10 +84,10 @@ class Adaptation {
   Placement placement_;
   Profile profile_;  // as it is now
   SpeedWatch speeds_;
-  Trace window_;     // the steps to plan on
+  Trace window_;  // the steps to plan on
   LoadWatch loads_;
-  int since_change_ = -1;  // turns since the loads changed; -1: they have not
-  int next_look_ = 0;      // of these turns, when to plan again
+  int since_change_ = -1;    // turns since the loads changed; -1: they have not
+  int next_look_ = 0;        // of these turns, when to plan again
   double move_seconds_ = 0;  // of one expert, as measured at switches
 };
 

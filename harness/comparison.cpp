@@ -252,8 +252,8 @@ Comparison compare(const RunReader& file, double non_moe_time) {
     summary.rates.distinct_ranks =
         rows_sent(file, placement) / info.shape.layers / std::max(1.0, reduction.tokens_in_steps());
     add_moves(file, placement, summary);
-    summary.replicas = static_cast<double>(count_duplicates(info.placements[sz(placement)])) /
-                       info.shape.layers;
+    summary.replicas =
+        static_cast<double>(count_duplicates(info.placements[sz(placement)])) / info.shape.layers;
     if (placement == 0) {
       reference = reduction.step_time;
     } else {

@@ -55,8 +55,7 @@ std::string dry_run(Session& session, const Profile& profile,
   const TokenRule rule = token_rule(options.token_split, cost);
   std::vector<Score> scores;
   for (const Placement& placement : placements) {
-    scores.push_back(
-        score(session.workload.measured, placement, cost, nullptr, rule.spec()));
+    scores.push_back(score(session.workload.measured, placement, cost, nullptr, rule.spec()));
   }
 
   if (options.format == "json") {

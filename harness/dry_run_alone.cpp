@@ -103,8 +103,9 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
         comm.size()));
   }
   if (options.routing == "gate") {
-    throw usage_error("the router's choices are known when it runs: drop --ranks, or take "
-                      "--routing synthetic");
+    throw usage_error(
+        "the router's choices are known when it runs: drop --ranks, or take "
+        "--routing synthetic");
   }
   const ModelShape model = model_of(options);
   const auto device = make_device(comm, options, model);
@@ -144,13 +145,14 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   outlook.loads = load_bytes(workload);
   outlook.root = root_bytes(outlook.shape, std::min(2 * options.block, options.steps));
   outlook.file = file_bytes(outlook.shape, options.device == "cuda");
-  outlook.model = fmt::format("{}: {} layers x {} experts, top-{}, hidden {}, ffn {}, {}; {} slots "
-                              "a rank",
-                              model.name, model.layers, model.experts, model.topk, model.hidden,
-                              model.ffn, name_of(device->dtype()), slots);
-  outlook.routing = fmt::format("{}, {} tokens a step; planned on {} steps, {} measured",
-                                workload.label, workload.tokens, workload.plan.steps,
-                                options.steps);
+  outlook.model = fmt::format(
+      "{}: {} layers x {} experts, top-{}, hidden {}, ffn {}, {}; {} slots "
+      "a rank",
+      model.name, model.layers, model.experts, model.topk, model.hidden, model.ffn,
+      name_of(device->dtype()), slots);
+  outlook.routing =
+      fmt::format("{}, {} tokens a step; planned on {} steps, {} measured", workload.label,
+                  workload.tokens, workload.plan.steps, options.steps);
   const auto slowest = std::max_element(slowdown.begin(), slowdown.end());
   if (*slowest > 1) outlook.profile += fmt::format("; slowdown up to {:.3f}, emulated", *slowest);
   return options.format == "json" ? as_json(outlook) : as_table(outlook);

@@ -128,8 +128,8 @@ class Measurement {
     now_[p].slot_expert = slots;
     session_.progress.enter(Phase::move);
     const Placement* one = &now_[p];
-    const MoveReport moved = options_.resident ? session_.store->hold(all_)
-                                               : session_.store->hold({&one, 1});
+    const MoveReport moved =
+        options_.resident ? session_.store->hold(all_) : session_.store->hold({&one, 1});
     if (!change) return;
     block.notes.replan = {change->reason, moved.experts_moved,      moved.bytes,
                           moved.seconds,  change->planning_seconds, change->predicted_gain};
@@ -217,12 +217,12 @@ class Measurement {
     const std::int64_t wrong = session_.layers->count_not_finite();
     on_every_rank(session_.comm, [&] {
       if (wrong == 0) return;
-      throw Error(ExitCode::failed,
-                  fmt::format("{} values of rank {} on {} are NaN or infinite after step {} under "
-                              "{}: look at that rank's device and memory (ECC errors, overclocking)",
-                              wrong, session_.comm.rank(), session_.place.host,
-                              turn.first_step + turn.steps - 1,
-                              all_[sz(turn.placement)]->strategy));
+      throw Error(
+          ExitCode::failed,
+          fmt::format("{} values of rank {} on {} are NaN or infinite after step {} under "
+                      "{}: look at that rank's device and memory (ECC errors, overclocking)",
+                      wrong, session_.comm.rank(), session_.place.host,
+                      turn.first_step + turn.steps - 1, all_[sz(turn.placement)]->strategy));
     });
   }
   void load(int step) {
@@ -247,8 +247,8 @@ class Measurement {
     how.turn_steps = options_.block;
     how.max_moves = options_.max_moves;
     how.horizon = options_.horizon;
-    adaptations_[p] = std::make_unique<Adaptation>(now_[p], *candidates_.profile,
-                                                   session_.workload.plan, how);
+    adaptations_[p] =
+        std::make_unique<Adaptation>(now_[p], *candidates_.profile, session_.workload.plan, how);
   }
   /// The placement that a turn runs under.
   const Placement& begin_of(const Turn& turn) {
@@ -280,8 +280,8 @@ class Measurement {
 
 }  // namespace
 
-RunEnd measure(Session& session, const Candidates& candidates, const std::vector<Turn>& schedule, const FinishedTurns& finished,
-               const std::function<void(const Block&)>& keep) {
+RunEnd measure(Session& session, const Candidates& candidates, const std::vector<Turn>& schedule,
+               const FinishedTurns& finished, const std::function<void(const Block&)>& keep) {
   const Comm& comm = session.comm;
   const Options& options = session.options;
   Measurement measurement(session, candidates);
@@ -313,8 +313,8 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
         keep(block);
         measurement.seconds("write") += wall_seconds() - begin;
       });
-      progress.done(
-          fmt::format("{}, block {}", candidates.placements[sz(turn.placement)].strategy, turn.block));
+      progress.done(fmt::format("{}, block {}", candidates.placements[sz(turn.placement)].strategy,
+                                turn.block));
     }
     order += turn.steps;
   }

@@ -14,8 +14,8 @@ namespace gembench {
 
 /// What is measured side by side; the same on every rank.
 struct Candidates {
-  std::vector<Placement> placements;  ///< as they begin
-  SplitSpec split = {};               ///< of experts with replicas
+  std::vector<Placement> placements;     ///< as they begin
+  SplitSpec split = {};                  ///< of experts with replicas
   std::vector<LivePlacement> live = {};  ///< [placement]; empty: none changes
   const Profile* profile = nullptr;      ///< what was planned with; adapting needs it on rank 0
 };

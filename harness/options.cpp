@@ -155,7 +155,8 @@ void validate(const Options& o) {
   check_range("groups", o.groups, 0, 65536);
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");
   if (o.command == "run" && !o.dry_run && o.ranks) {
-    throw usage_error("--ranks of run stands for ranks that are not there: add --dry-run, or drop it");
+    throw usage_error(
+        "--ranks of run stands for ranks that are not there: add --dry-run, or drop it");
   }
   if (!o.drift.empty() && o.routing == "gate") {
     throw usage_error("--drift changes loads that are known: drop it, or --routing gate");

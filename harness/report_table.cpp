@@ -205,9 +205,10 @@ std::string replicas_line(const RunInfo& info, const Comparison& comparison) {
     if (row.replicas > 0) text += fmt::format(" {} {:.1f}", row.label, row.replicas);
   }
   if (text.empty()) return text;
-  return fmt::format("# replicas of a layer:{}; {} slots on {} ranks for {} experts; tokens split {}\n",
-                     text, info.shape.slots * info.shape.ranks, info.shape.ranks,
-                     info.shape.experts, fact(info, "token_split"));
+  return fmt::format(
+      "# replicas of a layer:{}; {} slots on {} ranks for {} experts; tokens split {}\n", text,
+      info.shape.slots * info.shape.ranks, info.shape.ranks, info.shape.experts,
+      fact(info, "token_split"));
 }
 
 std::string difference_line(const PlacementSummary& row, const std::string& reference) {

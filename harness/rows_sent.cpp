@@ -60,8 +60,8 @@ Asked asked_by(const Session& session, int step, int rank, const Placement& plac
 std::vector<std::int64_t> rows_of(const Session& session, const Asked& asked) {
   std::vector<std::int64_t> rows(sz(session.model.layers) * sz(session.comm.size()), 0);
   if (asked.ids.empty()) return rows;
-  count_rows(asked.ids, asked.homes, session.model.layers, session.comm.size(),
-             session.model.topk, rows);
+  count_rows(asked.ids, asked.homes, session.model.layers, session.comm.size(), session.model.topk,
+             rows);
   return rows;
 }
 

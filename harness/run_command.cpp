@@ -12,9 +12,9 @@
 #include "harness/report.hpp"
 #include "harness/resume.hpp"
 #include "harness/run_facts.hpp"
+#include "harness/run_plan.hpp"
 #include "harness/stop.hpp"
 #include "placement/strategy.hpp"
-#include "results/profile_file.hpp"
 #include "results/run_writer.hpp"
 
 namespace gembench {
@@ -24,121 +24,10 @@ std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
 }
 
-void say(const Session& session, const std::string& text) {
-  if (session.comm.rank() == 0 && !session.options.quiet) {
-    fmt::print(stderr, "gembench: {}\n", text);
-  }
-}
-
 void print(const Comm& comm, const std::string& text) {
   if (comm.rank() != 0) return;
   fmt::print("{}", text);
   std::fflush(stdout);
-}
-
-/// Collective: the profile to plan with, on rank 0: read, or measured now.
-Profile obtain_profile(Session& session) {
-  Profile profile;
-  if (session.options.profile.empty()) {
-    say(session, fmt::format("measuring every rank's expert latency ({:g} s)",
-                             session.options.profile_seconds));
-    return session.measure_profile();
-  }
-  on_root(session.comm, [&] {
-    profile = read_profile(session.options.profile);
-    if (profile.ranks != session.comm.size()) {
-      throw usage_error(
-          fmt::format("{} holds {} ranks but {} run: measure one with gembench profile",
-                      session.options.profile, profile.ranks, session.comm.size()));
-    }
-    if (profile.clock != name_of(session.clock)) {
-      throw usage_error(fmt::format(
-          "{} was read on the {} clock and this run uses {}: pass --clock "
-          "{}, or measure one with gembench profile",
-          session.options.profile, profile.clock, name_of(session.clock), profile.clock));
-    }
-  });
-  return profile;
-}
-
-PlanInput plan_input(const Session& session, const CostModel& cost, const SplitSpec& split) {
-  PlanInput input{session.workload.plan, cost, session.options.seed};
-  input.replicas = session.options.replicas;
-  input.split = split;
-  // Without spare slots planners make sure themselves that experts divide by ranks.
-  input.slots = session.options.spare_slots > 0 ? session.slots : 0;
-  const Topology& topology = session.topology;
-  input.nodes = topology.nodes();
-  if (topology.nodes() > 1) {
-    // Launchers fill one node after the other; only the last may be smaller.
-    input.network = {topology.largest_node(), session.options.dispatch == "hierarchical",
-                     static_cast<double>(session.layers->row_bytes()), session.options.node_cost};
-  }
-  return input;
-}
-
-/// Collective: all placements, planned on rank 0, where they are returned.
-std::vector<Placement> plan_all(const Session& session, const Profile& profile) {
-  const Options& options = session.options;
-  std::vector<Placement> placements;
-  on_root(session.comm, [&] {
-    const CostModel cost = cost_model(options, profile, session.linear.slots);
-    const TokenRule rule = token_rule(options.token_split, cost);
-    const PlanInput input = plan_input(session, cost, rule.spec());
-    for (const std::string& name : options.placements) {
-      const double begin = wall_seconds();
-      placements.push_back(with_slots(plan_by_name(live_name(name).strategy, input), session.slots));
-      placements.back().strategy = name;
-      validate(placements.back());
-      say(session, fmt::format("planned {} in {:.3f} s", name, wall_seconds() - begin));
-    }
-  });
-  return placements;
-}
-
-/// Collective: how each placement may change. An oracle plans anew for what every drift brings.
-std::vector<LivePlacement> plan_live(const Session& session, const Profile& profile) {
-  const Options& options = session.options;
-  std::vector<LivePlacement> live;
-  for (const std::string& text : options.placements) {
-    const LiveName name = live_name(text);
-    live.push_back({name.adapts, {}});
-    for (std::size_t i = 0; name.oracle && i < session.drifts.size(); ++i) {
-      std::vector<Drift> until(session.drifts.begin(),
-                               session.drifts.begin() + static_cast<std::ptrdiff_t>(i) + 1);
-      const int step = until.back().step;
-      for (Drift& drift : until) drift.step = 0;
-      Placement placement = with_slots(session.linear, session.slots);
-      on_root(session.comm, [&] {
-        Trace plan = session.workload.plan;
-        change_tasks(plan, until, options.seed);
-        Profile then = profile;
-        const auto slowdown = slowdown_at(session.slowdown, until, 0);
-        for (std::size_t at = 0; at < then.latency.size(); ++at) {
-          const std::size_t rank = at / then.knots.size();
-          then.latency[at] *= slowdown[rank] / session.slowdown[rank];
-        }
-        const CostModel cost = cost_model(options, then, session.linear.slots);
-        const TokenRule rule = token_rule(options.token_split, cost);
-        PlanInput input = plan_input(session, cost, rule.spec()).with(plan, cost);
-        placement = with_slots(plan_by_name(name.strategy, input), session.slots);
-        placement.strategy = text;
-      });
-      session.comm.broadcast(placement.slot_expert);
-      session.comm.broadcast(placement.strategy);
-      live.back().later.emplace_back(step, placement);
-    }
-  }
-  return live;
-}
-
-/// Collective: rank 0's placements on every rank.
-void share(const Session& session, std::vector<Placement>& placements) {
-  placements.resize(session.options.placements.size(), with_slots(session.linear, session.slots));
-  for (Placement& placement : placements) {
-    session.comm.broadcast(placement.slot_expert);
-    session.comm.broadcast(placement.strategy);
-  }
 }
 
 /// Collective: the expert phase once more after the last step, at the loads of the first profile;
@@ -247,8 +136,8 @@ class Run {
     share(session, placements_);
     live_ = plan_live(session, profile_);
     broadcast(comm_, profile_);
-    token_rule_.emplace(token_rule(options_.token_split,
-                                   cost_model(options_, profile_, session.linear.slots)));
+    token_rule_.emplace(
+        token_rule(options_.token_split, cost_model(options_, profile_, session.linear.slots)));
   }
 
   /// Collective: the placements of the file that is replayed, on rank 0.

@@ -43,9 +43,10 @@ Session::Session(const Comm& the_comm, const Options& the_options, Progress& the
     linear = plan_linear({none, cost, 0});
     slots = linear.slots + options.spare_slots;
     if (slots > model.experts) {
-      throw usage_error(fmt::format("{} slots a rank are more than the {} experts: lower "
-                                    "--spare-slots",
-                                    slots, model.experts));
+      throw usage_error(
+          fmt::format("{} slots a rank are more than the {} experts: lower "
+                      "--spare-slots",
+                      slots, model.experts));
     }
   });
   device = make_device(comm, options, model);
@@ -165,8 +166,7 @@ void Session::require_memory() {
   const auto most_everywhere = static_cast<int>(comm.max(most_tokens()));
   const std::size_t layer_row_bytes = sz(model.hidden) * size_of(device->dtype());
   on_every_rank(comm, [&] {
-    memory_needed =
-        rank_bytes(options, model, *device, workload, slots, limits_, most_tokens());
+    memory_needed = rank_bytes(options, model, *device, workload, slots, limits_, most_tokens());
     if (options.dispatch == "hierarchical") {
       memory_needed +=
           forwarding_bytes(forwarded_at_most(topology, comm.rank(), most_everywhere, model.topk),

@@ -39,7 +39,7 @@ class Session {
   std::string clock_reason;
   std::vector<double> slowdown;  ///< [rank] when the run begins
   std::vector<Drift> drifts;
-  Workload workload;             ///< on every rank
+  Workload workload;  ///< on every rank
   std::unique_ptr<Device> device;
   std::unique_ptr<ExpertStore> store;
   std::unique_ptr<MoeLayers> layers;

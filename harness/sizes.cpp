@@ -52,8 +52,7 @@ std::size_t rank_bytes(const Options& options, const ModelShape& model, const De
       (sz(weight_layers) + 1) * (experts + sz(model.shared)) * device.expert_bytes();
   const std::size_t hidden = sz(model.hidden) * sizeof(float);
   const std::size_t buffers = (3 * sz(limits.rows) + 6 * sz(workload.tokens)) * hidden * 2;
-  return weights + buffers +
-         device.scratch_bytes({sz(tokens), sz(limits.rows), sz(limits.pairs)});
+  return weights + buffers + device.scratch_bytes({sz(tokens), sz(limits.rows), sz(limits.pairs)});
 }
 
 std::size_t load_bytes(const Workload& workload) {

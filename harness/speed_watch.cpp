@@ -64,8 +64,8 @@ bool SpeedWatch::observe(const Block& block, const RunShape& shape) {
       const double base = median(before);
       for (double& factor : before) factor = std::abs(factor - base);
       const double fluctuation = 1.4826 * median(before);  // of a normal one: its deviation
-      changed |= std::abs(now[rank] / base - 1) >
-                 std::clamp(kNoise * fluctuation / base, kLeast, kMost);
+      changed |=
+          std::abs(now[rank] / base - 1) > std::clamp(kNoise * fluctuation / base, kLeast, kMost);
     }
   }
   suspicious_ = changed ? suspicious_ + 1 : 0;

@@ -17,8 +17,8 @@ class SpeedWatch {
   explicit SpeedWatch(const Profile& profile);
 
   /// Readings of one turn. True when some rank's speed has changed: by more than kLeast and by more
-  /// than kNoise times what it fluctuates by (kMost is believed however it fluctuates), in two turns
-  /// one after the other.
+  /// than kNoise times what it fluctuates by (kMost is believed however it fluctuates), in two
+  /// turns one after the other.
   [[nodiscard]] bool observe(const Block& block, const RunShape& shape);
   /// [rank] time of its experts against the profile, 1 = as profiled; relative to the median rank.
   [[nodiscard]] const std::vector<double>& factors() const { return factors_; }

@@ -62,7 +62,7 @@ struct PackArgs {
   int tokens = 0;
   int slots = 0;  ///< of a rank
   const Buffer* payload = nullptr;
-  const Buffer* ids = nullptr;    ///< u16 [token][k]: experts, or cells where there are replicas
+  const Buffer* ids = nullptr;  ///< u16 [token][k]: experts, or cells where there are replicas
   const Buffer* weights = nullptr;
   const Buffer* homes = nullptr;  ///< Home by what `ids` holds
   Buffer* send_rows = nullptr;    ///< out dtype [row][hidden], by destination

@@ -23,19 +23,32 @@ std::vector<int> ranks_of_this_node(const Comm& comm) {
 
 const char* name_of(Phase phase) {
   switch (phase) {
-    case Phase::prepare: return "preparation";
-    case Phase::profile: return "profile";
-    case Phase::move: return "move of expert weights";
-    case Phase::load: return "load of inputs";
-    case Phase::start_barrier: return "start barrier";
-    case Phase::route: return "route";
-    case Phase::dispatch: return "dispatch";
-    case Phase::experts: return "experts";
-    case Phase::barrier: return "barrier";
-    case Phase::combine: return "combine";
-    case Phase::gather: return "gathering of readings";
-    case Phase::check: return "check";
-    case Phase::write: return "writing of results";
+    case Phase::prepare:
+      return "preparation";
+    case Phase::profile:
+      return "profile";
+    case Phase::move:
+      return "move of expert weights";
+    case Phase::load:
+      return "load of inputs";
+    case Phase::start_barrier:
+      return "start barrier";
+    case Phase::route:
+      return "route";
+    case Phase::dispatch:
+      return "dispatch";
+    case Phase::experts:
+      return "experts";
+    case Phase::barrier:
+      return "barrier";
+    case Phase::combine:
+      return "combine";
+    case Phase::gather:
+      return "gathering of readings";
+    case Phase::check:
+      return "check";
+    case Phase::write:
+      return "writing of results";
   }
   return "?";
 }

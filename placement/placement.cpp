@@ -56,8 +56,7 @@ Placement with_slots(const Placement& placement, int slots) {
     throw usage_error(fmt::format("{} has {} slots a rank and {} are there: raise --spare-slots",
                                   placement.strategy, placement.slots, slots));
   }
-  Placement wider =
-      empty_placement(placement.layers, placement.ranks, placement.experts, slots);
+  Placement wider = empty_placement(placement.layers, placement.ranks, placement.experts, slots);
   wider.strategy = placement.strategy;
   for (int layer = 0; layer < placement.layers; ++layer) {
     for (int rank = 0; rank < placement.ranks; ++rank) {

@@ -84,8 +84,7 @@ CostModel::CostModel(const Profile& profile, CostKind kind, int slots)
   for (std::size_t at = 0; at < latency_.size(); ++at) {
     const std::size_t k = at % knots_.size();
     if (k == 0) continue;
-    slope_[at] =
-        (latency_[at] - latency_[at - 1]) / static_cast<double>(knots_[k] - knots_[k - 1]);
+    slope_[at] = (latency_[at] - latency_[at - 1]) / static_cast<double>(knots_[k] - knots_[k - 1]);
   }
 }
 

@@ -56,8 +56,7 @@ std::vector<ReplanRecord> read_replans(const h5::File& file, const RunShape& sha
       file.refuse("its adaptation gives an unknown reason");
     }
     replans.push_back({static_cast<ReplanRecord::Reason>(reasons[i]), experts[i], bytes[i],
-                       seconds[i],
-                       planning[i], gains[i]});
+                       seconds[i], planning[i], gains[i]});
   }
   return replans;
 }

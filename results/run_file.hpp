@@ -112,10 +112,10 @@ struct RunInfo {
   std::vector<double> slowdown;             ///< [rank] emulated; 1 = none; empty: all 1
   /// [step][rank] the same where it changes while the run is measured; empty: it does not.
   std::vector<double> slowdown_by_step;
-  bool adapts = false;                      ///< some placement changes while it is measured
-  std::string check = "none";               ///< CheckRecord::mode
-  std::string clock;                        ///< "wall" or "cpu-time"
-  std::string config;                       ///< JSON, all options as used
+  bool adapts = false;         ///< some placement changes while it is measured
+  std::string check = "none";  ///< CheckRecord::mode
+  std::string clock;           ///< "wall" or "cpu-time"
+  std::string config;          ///< JSON, all options as used
   std::string command_line;
   std::uint64_t seed = 0;
   std::map<std::string, std::string> facts;  ///< other root attributes: program, device, ..

@@ -117,9 +117,13 @@ constexpr Variable curve(std::string_view name, std::string_view meaning) {
   return {name, Type::float64, Layout::whole, Cells::complete, {"rank", "knot"}, "s", meaning};
 }
 inline constexpr Variable kSlowdown = per_rank("slowdown", "1", "emulated stretch, 1 = none");
-inline constexpr Variable kSlowdownByStep{
-    "slowdown_by_step", Type::float64, Layout::whole, Cells::complete, {"step", "rank"},
-    "1",                "emulated stretch where it changes in the run"};
+inline constexpr Variable kSlowdownByStep{"slowdown_by_step",
+                                          Type::float64,
+                                          Layout::whole,
+                                          Cells::complete,
+                                          {"step", "rank"},
+                                          "1",
+                                          "emulated stretch where it changes in the run"};
 inline constexpr Variable kProfileLatency = curve("profile_latency", "median expert phase");
 inline constexpr Variable kProfileAfter{"profile_after",
                                         Type::float64,

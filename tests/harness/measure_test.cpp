@@ -115,8 +115,8 @@ void finished_turns_are_not_run_again_but_counted(const char* dispatch, int rank
   const std::vector<Placement> placements{session.linear, session.linear};
   const auto schedule = make_schedule(options.steps, options.block, 2, options.seed);
   std::vector<Block> all;
-  const RunEnd whole =
-      measure(session, {placements}, schedule, {}, [&](const Block& block) { all.push_back(block); });
+  const RunEnd whole = measure(session, {placements}, schedule, {},
+                               [&](const Block& block) { all.push_back(block); });
 
   FinishedTurns finished;
   finished.done = {1, 0, 1, 0};

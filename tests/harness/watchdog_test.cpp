@@ -19,8 +19,9 @@ TEST(Watchdog, names_the_rank_that_the_others_wait_for) {
   ranks[2].where.phase = Phase::experts;
   EXPECT_TRUE(culprit_among(ranks));
   EXPECT_EQ(hang_sentence(kWhy, "nodeA", ranks),
-            kWhy + ": rank 6 on nodeA was last seen in the experts of layer 4, step 12: look at "
-                   "that process and its device");
+            kWhy +
+                ": rank 6 on nodeA was last seen in the experts of layer 4, step 12: look at "
+                "that process and its device");
 }
 
 TEST(Watchdog, the_layer_before_is_further_behind_than_any_phase) {
@@ -28,8 +29,9 @@ TEST(Watchdog, the_layer_before_is_further_behind_than_any_phase) {
   ranks[0].where = {90, 3, Phase::combine, 12};
   ranks[1].where.phase = Phase::route;
   EXPECT_EQ(hang_sentence(kWhy, "nodeA", ranks),
-            kWhy + ": rank 4 on nodeA was last seen in the combine of layer 3, step 12: look at "
-                   "that process and at the network");
+            kWhy +
+                ": rank 4 on nodeA was last seen in the combine of layer 3, step 12: look at "
+                "that process and at the network");
 }
 
 TEST(Watchdog, a_process_that_does_not_run_is_named_wherever_it_is) {
@@ -37,15 +39,17 @@ TEST(Watchdog, a_process_that_does_not_run_is_named_wherever_it_is) {
   ranks[1].silent = ranks[3].silent = 300;
   EXPECT_TRUE(culprit_among(ranks));
   EXPECT_EQ(hang_sentence(kWhy, "nodeA", ranks),
-            kWhy + ": ranks 5,7 on nodeA were last seen in the barrier of layer 4, step 12, and are "
-                   "stopped or gone: see who stopped it");
+            kWhy +
+                ": ranks 5,7 on nodeA were last seen in the barrier of layer 4, step 12, and are "
+                "stopped or gone: see who stopped it");
 }
 
 TEST(Watchdog, ranks_that_all_wait_point_elsewhere) {
   EXPECT_FALSE(culprit_among(four()));
   EXPECT_EQ(hang_sentence(kWhy, "nodeA", four()),
-            kWhy + ": ranks 4-7 on nodeA all wait in the barrier of layer 4, step 12: look for a "
-                   "node that is down, a network that is cut, or a rank that hangs elsewhere");
+            kWhy +
+                ": ranks 4-7 on nodeA all wait in the barrier of layer 4, step 12: look for a "
+                "node that is down, a network that is cut, or a rank that hangs elsewhere");
 }
 
 TEST(Watchdog, a_rank_that_computes_is_at_fault_even_alone) {

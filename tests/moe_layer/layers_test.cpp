@@ -91,8 +91,8 @@ TEST(MoeLayers, replicas_and_empty_slots_change_nothing_but_who_computes) {
   const CostModel cost(equal);
   const int slots = std::min(rig.model.experts, rig.model.experts / rig.comm.size() + 2);
   for (const SplitRule rule : {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill}) {
-    const Placement placement = replicated_placement(rig.model.layers, rig.comm.size(),
-                                                     rig.model.experts, slots, 11);
+    const Placement placement =
+        replicated_placement(rig.model.layers, rig.comm.size(), rig.model.experts, slots, 11);
     EXPECT_EQ(count_duplicates(placement) > 0, rig.comm.size() > 1);
     rig.use(placement, {rule, &cost});
     rig.load();
@@ -114,13 +114,13 @@ TEST(MoeLayers, water_fill_meets_the_split_of_all_ranks_tokens_exactly) {
   unequal.latency.back() *= 3;
   const CostModel cost(unequal);
   const int slots = std::min(rig.model.experts, rig.model.experts / rig.comm.size() + 2);
-  const Placement placement = replicated_placement(rig.model.layers, rig.comm.size(),
-                                                   rig.model.experts, slots, 5);
+  const Placement placement =
+      replicated_placement(rig.model.layers, rig.comm.size(), rig.model.experts, slots, 5);
   rig.use(placement, {SplitRule::water_fill, &cost});
   rig.load();
   const TokenSplit split(placement, SplitRule::water_fill, &cost);
-  std::vector<std::int64_t> expected(
-      static_cast<std::size_t>(rig.comm.size()) * static_cast<std::size_t>(slots));
+  std::vector<std::int64_t> expected(static_cast<std::size_t>(rig.comm.size()) *
+                                     static_cast<std::size_t>(slots));
   for (int layer = 0; layer < rig.model.layers; ++layer) {
     static_cast<void>(rig.layers->run_layer(layer));
     split.slot_loads(rig.trace.loads(0, layer), layer, expected);

@@ -54,12 +54,13 @@ inline Placement replicated_placement(int layers, int ranks, int experts, int sl
     for (std::size_t i = 0; i < cells; ++i) {
       const auto rank = static_cast<int>(order[i] / static_cast<std::size_t>(slots));
       const auto here = placement.on_rank(layer, rank);
-      const auto expert = i < static_cast<std::size_t>(experts)
-                              ? static_cast<std::int32_t>(i)
-                              : static_cast<std::int32_t>(random.below(
-                                    static_cast<std::size_t>(experts)));
+      const auto expert =
+          i < static_cast<std::size_t>(experts)
+              ? static_cast<std::int32_t>(i)
+              : static_cast<std::int32_t>(random.below(static_cast<std::size_t>(experts)));
       const bool extra = i >= static_cast<std::size_t>(experts);
-      if (extra && (random.below(2) == 0 || std::ranges::find(here, expert) != here.end())) continue;
+      if (extra && (random.below(2) == 0 || std::ranges::find(here, expert) != here.end()))
+        continue;
       here[order[i] % static_cast<std::size_t>(slots)] = expert;
     }
   }

@@ -163,8 +163,10 @@ inline TurnNotes notes(int turn) {
   if (turn % 4 == 2) {
     notes.replan = {static_cast<ReplanRecord::Reason>(random.below(3)),
                     static_cast<std::int64_t>(random.below(1000)),
-                    static_cast<std::int64_t>(random.below(1ULL << 60)), random.uniform(),
-                    random.uniform(), -random.uniform()};
+                    static_cast<std::int64_t>(random.below(1ULL << 60)),
+                    random.uniform(),
+                    random.uniform(),
+                    -random.uniform()};
   }
   return notes;
 }
@@ -189,8 +191,8 @@ inline Block block(const RunInfo& info, int turn) {
   block.step_time = reals(random, product({steps, shape.ranks}));
   block.order = counts<std::int64_t>(random, product({steps}), 1 << 30);
   if (info.adapts) {
-    block.slots = counts<std::int32_t>(
-        random, product({shape.layers, shape.ranks, shape.slots}), 1 << 30);
+    block.slots =
+        counts<std::int32_t>(random, product({shape.layers, shape.ranks, shape.slots}), 1 << 30);
   }
   return block;
 }
