@@ -10,10 +10,6 @@
 namespace gembench {
 namespace {
 
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
-
 PlanInput plan_input(const Session& session, const CostModel& cost, const SplitSpec& split) {
   PlanInput input{session.workload.plan, cost, session.options.seed};
   input.replicas = session.options.replicas;
