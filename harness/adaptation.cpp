@@ -24,12 +24,8 @@ double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-/// Counts only: what is planned on needs no ids.
 Trace counts_of(const Trace& trace, int first, int steps) {
-  Trace part = slice(trace, first, steps);
-  part.topk_ids.clear();
-  part.task.clear();
-  return part;
+  return counts_only(slice(trace, first, steps));
 }
 
 void append(Trace& window, const Trace& steps) {

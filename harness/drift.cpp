@@ -70,6 +70,8 @@ void change_tasks(Trace& measured, const std::vector<Drift>& drifts, std::uint64
   for (const Drift& drift : drifts) {
     ++which;
     if (drift.kind != Drift::Kind::task) continue;
+    measured.sources = 0;  // who sent them is known for the recorded loads only
+    measured.source_tokens.clear();
     std::vector<std::vector<std::uint16_t>> to;
     for (std::size_t layer = 0; layer < layers; ++layer) {
       to.push_back(exchanged(measured.experts, fold(fold(fold(seed, kTaskStream), which), layer)));

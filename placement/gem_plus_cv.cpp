@@ -20,9 +20,7 @@ constexpr std::size_t kBlocks = 8;  // of a half; steps next to each other are a
 
 /// The trace with its mean step behind the last.
 Trace with_mean_step(const Trace& trace) {
-  auto longer = trace;
-  longer.topk_ids.clear();
-  longer.task.clear();
+  auto longer = counts_only(trace);
   ++longer.steps;
   for (int layer = 0; layer < trace.layers; ++layer) {
     std::vector<std::int64_t> sum(static_cast<std::size_t>(trace.experts), 0);

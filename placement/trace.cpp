@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
@@ -24,6 +25,30 @@ std::size_t ids_per_token(const Trace& trace) {
 
 std::size_t ids_per_step(const Trace& trace) {
   return trace.steps == 0 ? 0 : trace.topk_ids.size() / static_cast<std::size_t>(trace.steps);
+}
+
+void validate_phases(const Trace& trace) {
+  if (!trace.phase.empty() && trace.phase.size() != static_cast<std::size_t>(trace.steps))
+    throw usage_error(fmt::format("the trace has {} phases for {} steps; make it again",
+                                  trace.phase.size(), trace.steps));
+  for (auto phase : trace.phase)
+    if (phase < kDecode || phase > kMixed)
+      throw usage_error(fmt::format(
+          "the trace has the phase {}; it must be 0 (decode), 1 (prefill) or 2 (mixed)", phase));
+}
+
+void validate_layer_ids(const Trace& trace) {
+  const auto& ids = trace.layer_ids;
+  if (!ids.empty() && ids.size() != static_cast<std::size_t>(trace.layers))
+    throw usage_error(fmt::format("the trace has {} layer ids for {} layers; make it again",
+                                  ids.size(), trace.layers));
+  if (!ids.empty() && (ids.front() < 0 || std::adjacent_find(ids.begin(), ids.end(),
+                                                             std::greater_equal<>()) != ids.end()))
+    throw usage_error("the trace's layer ids do not ascend; make it again");
+  const int last = trace.layer_id(trace.layers - 1);
+  if (trace.model_layers != 0 && trace.model_layers <= last)
+    throw usage_error(fmt::format("the trace has layer {} of a model of {} layers; make it again",
+                                  last, trace.model_layers));
 }
 
 void validate_shape(const Trace& trace) {
@@ -51,6 +76,40 @@ void validate_shape(const Trace& trace) {
   for (auto label : trace.task)
     if (label < 0)
       throw usage_error(fmt::format("the trace has the task label {}; they count from 0", label));
+  validate_phases(trace);
+  validate_layer_ids(trace);
+}
+
+void validate_sources(const Trace& trace) {
+  const auto cells =
+      trace.sources == 0
+          ? 0
+          : checked_product({trace.steps, trace.layers, trace.sources, trace.experts},
+                            "the trace's sources");
+  if (trace.source_tokens.size() != cells)
+    throw usage_error(
+        fmt::format("the trace holds {} counts of {} sources where {} belong; make it again",
+                    trace.source_tokens.size(), trace.sources, cells));
+  if (trace.sources == 0) return;
+  for (int step = 0; step < trace.steps; ++step)
+    for (int layer = 0; layer < trace.layers; ++layer) {
+      const auto by_source = trace.source_loads(step, layer);
+      const auto loads = trace.loads(step, layer);
+      for (std::size_t expert = 0; expert < loads.size(); ++expert) {
+        std::int64_t sum = 0;
+        for (std::size_t at = expert; at < by_source.size(); at += loads.size()) {
+          if (by_source[at] < 0)
+            throw usage_error(fmt::format("step {}, layer {}: a source has {} tokens for expert {}",
+                                          step, layer, by_source[at], expert));
+          sum += by_source[at];
+        }
+        if (sum != loads[expert])
+          throw usage_error(
+              fmt::format("step {}, layer {}: expert {} has {} tokens but its sources sum to {}; "
+                          "make the trace again",
+                          step, layer, expert, loads[expert], sum));
+      }
+    }
 }
 
 void validate_counts(const Trace& trace, int step, int layer, std::int64_t batch) {
@@ -130,6 +189,12 @@ std::span<std::int32_t> Trace::loads(int step, int layer) {
   return {tokens.data() + cell(*this, step, layer), static_cast<std::size_t>(experts)};
 }
 
+std::span<const std::int32_t> Trace::source_loads(int step, int layer) const {
+  const auto each = static_cast<std::size_t>(sources);
+  return {source_tokens.data() + cell(*this, step, layer) * each,
+          each * static_cast<std::size_t>(experts)};
+}
+
 std::span<const std::uint16_t> Trace::ids(int step, int token) const {
   const auto per_token = ids_per_token(*this);
   return {topk_ids.data() + static_cast<std::size_t>(step) * ids_per_step(*this) +
@@ -163,6 +228,7 @@ void validate(const Trace& trace) {
       validate_counts(trace, step, layer, sum / trace.topk);
   }
   if (trace.has_ids()) validate_ids(trace);
+  validate_sources(trace);
 }
 
 Trace slice(const Trace& trace, int first, int count) {
@@ -175,12 +241,19 @@ Trace slice(const Trace& trace, int first, int count) {
   part.experts = trace.experts;
   part.topk = trace.topk;
   part.source = trace.source;
+  part.layer_ids = trace.layer_ids;
+  part.model_layers = trace.model_layers;
+  part.sources = trace.sources;
   const auto begin = static_cast<std::ptrdiff_t>(cell(trace, first, 0));
   const auto end = static_cast<std::ptrdiff_t>(cell(trace, first + count, 0));
   part.tokens.assign(trace.tokens.begin() + begin, trace.tokens.begin() + end);
   const auto ids = static_cast<std::ptrdiff_t>(ids_per_step(trace));
   if (!trace.task.empty())
     part.task.assign(trace.task.begin() + first, trace.task.begin() + first + count);
+  if (!trace.phase.empty())
+    part.phase.assign(trace.phase.begin() + first, trace.phase.begin() + first + count);
+  part.source_tokens.assign(trace.source_tokens.begin() + begin * trace.sources,
+                            trace.source_tokens.begin() + end * trace.sources);
   part.topk_ids.assign(trace.topk_ids.begin() + first * ids,
                        trace.topk_ids.begin() + (first + count) * ids);
   return part;
@@ -196,11 +269,20 @@ Trace first_layers(const Trace& trace, int layers) {
   part.topk = trace.topk;
   part.source = trace.source;
   part.task = trace.task;
+  part.phase = trace.phase;
+  part.model_layers = trace.model_layers;
+  part.sources = trace.sources;
+  if (!trace.layer_ids.empty())
+    part.layer_ids.assign(trace.layer_ids.begin(), trace.layer_ids.begin() + layers);
   const auto row = static_cast<std::size_t>(layers) * static_cast<std::size_t>(trace.experts);
   part.tokens.reserve(static_cast<std::size_t>(trace.steps) * row);
   for (int step = 0; step < trace.steps; ++step) {
     const auto* from = trace.loads(step, 0).data();
     part.tokens.insert(part.tokens.end(), from, from + row);
+    if (trace.sources == 0) continue;
+    const auto* by_source = trace.source_loads(step, 0).data();
+    part.source_tokens.insert(part.source_tokens.end(), by_source,
+                              by_source + row * static_cast<std::size_t>(trace.sources));
   }
   if (trace.has_ids()) {
     const auto all = ids_per_token(trace);
@@ -212,6 +294,17 @@ Trace first_layers(const Trace& trace, int layers) {
     }
   }
   return part;
+}
+
+Trace counts_only(const Trace& trace) {
+  Trace counts;
+  counts.steps = trace.steps;
+  counts.layers = trace.layers;
+  counts.experts = trace.experts;
+  counts.topk = trace.topk;
+  counts.tokens = trace.tokens;
+  counts.source = trace.source;
+  return counts;
 }
 
 void count_tokens(Trace& trace, int tokens_per_step) {
