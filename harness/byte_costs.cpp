@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "harness/number_file.hpp"
 #include "moe_layer/model.hpp"
 #include "placement/error.hpp"
 
@@ -51,6 +52,12 @@ double move_seconds(const Options& options, const std::string& model) {
   return bytes / options.bandwidth;
 }
 
+void price_links(const Options& options, NodeNetwork& network) {
+  network.seconds_per_byte = options.node_cost;
+  if (!options.node_costs.empty())
+    network.link_seconds_per_byte = read_numbers(options.node_costs, "prices in s/byte");
+}
+
 NodeNetwork node_network(const Options& options, const std::string& model) {
   NodeNetwork network;
   if (!options.ranks_per_node) return network;
@@ -58,7 +65,7 @@ NodeNetwork node_network(const Options& options, const std::string& model) {
   network.ranks_per_node = *options.ranks_per_node;
   network.once_a_node = options.dispatch == "hierarchical";
   network.token_bytes = options.token_bytes > 0 ? options.token_bytes : known.hidden * known.size;
-  network.seconds_per_byte = options.node_cost;
+  price_links(options, network);
   if (network.token_bytes == 0) {
     throw usage_error(
         fmt::format("how large a token of '{}' is nobody knows: add --token-bytes", model));

@@ -12,6 +12,9 @@ namespace gembench {
 /// --bandwidth is not given; usage error where it is and nobody knows the bytes.
 [[nodiscard]] double move_seconds(const Options& options, const std::string& model);
 
+/// --node-cost, or the matrix of --node-costs.
+void price_links(const Options& options, NodeNetwork& network);
+
 /// --ranks-per-node and what belongs to it; no nodes without. A token has --token-bytes, or what
 /// the model that `model` names sends; usage error where nobody knows.
 [[nodiscard]] NodeNetwork node_network(const Options& options, const std::string& model);

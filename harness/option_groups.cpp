@@ -54,8 +54,7 @@ class Builder {
          "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
          "decode)");
     spare(d);
-    real(d, "node-cost", o_.node_cost, "S/B",
-         "gem+: seconds that a byte between nodes adds to a step (0 = nothing)");
+    node_costs(d);
     flag(d, "in-sample", o_.in_sample,
          "plan on the measured steps themselves (stated in the header)");
     return d;
@@ -213,8 +212,7 @@ class Builder {
          "node (hierarchical)");
     real(d, "token-bytes", o_.token_bytes, "B",
          "with --ranks-per-node: bytes of a token (0 = the model's that the profile names)");
-    real(d, "node-cost", o_.node_cost, "S/B",
-         "gem+: seconds that a byte between nodes adds to a step (0 = nothing)");
+    node_costs(d);
     number(d, "nodes", o_.nodes, "eplb-hier: nodes that ranks are spread over");
     number(d, "groups", o_.groups,
            "eplb-hier: groups of experts that stay on a node; 0 = one a node");
@@ -248,6 +246,12 @@ class Builder {
     text(d, "token-split", o_.token_split, "RULE",
          "how replicas share tokens: even, by-speed, water-fill (finish times levelled every step) "
          "or water-fill-blind (as if speeds were equal)");
+  }
+  void node_costs(po::options_description& d) {
+    real(d, "node-cost", o_.node_cost, "S/B",
+         "gem+: seconds that a byte between nodes adds to a step (0 = nothing)");
+    text(d, "node-costs", o_.node_costs, "FILE",
+         "the same where links differ: a matrix, a row for every node that sends, in s/byte");
   }
   void preset(po::options_description& d) {
     text(d, "preset", o_.preset, "NAME", "synthetic loads: serving, bursty or even");

@@ -141,8 +141,12 @@ void validate(const Options& o) {
   if (o.ranks_per_node) check_range("ranks-per-node", *o.ranks_per_node, 1, 65536);
   check_range("node-cost", o.node_cost, 0, 1);
   check_range("token-bytes", o.token_bytes, 0, 1e9);
-  if (o.node_cost > 0 && !o.ranks_per_node && o.command != "run") {
-    throw usage_error("--node-cost needs nodes: add --ranks-per-node N");
+  if (o.node_cost > 0 && !o.node_costs.empty()) {
+    throw usage_error("--node-cost and --node-costs say the same: give one of them");
+  }
+  const bool priced = o.node_cost > 0 || !o.node_costs.empty();
+  if (priced && !o.ranks_per_node && o.command != "run") {
+    throw usage_error("--node-cost and --node-costs need nodes: add --ranks-per-node N");
   }
   check_range("max-moves", o.max_moves, 0, 1 << 24);
   check_range("horizon", o.horizon, 0, 1e12);

@@ -83,6 +83,7 @@ struct Options {
   int nodes = 1, groups = 0;
   std::string from;         ///< placement.json that moves are counted from, and that is mended
   double node_cost = 0;     ///< s per byte of dispatch between nodes that gem+ adds to a step
+  std::string node_costs;   ///< file: the same from node to node, where links differ
   double token_bytes = 0;   ///< sent for one token; 0 = the model's
   int max_moves = 0;        ///< experts a layer that may move in a replan; plan: 0 = afresh
   double horizon = 1000;    ///< steps in which a move must pay

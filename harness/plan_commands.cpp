@@ -44,8 +44,7 @@ struct Problem {
                                       const SplitSpec& split) const {
     JudgedPlacement row{name, plan_seconds,
                         score(judged, placement, cost, from ? &*from : nullptr, split)};
-    if (network.ranks_per_node > 0)
-      row.node_bytes = cross_node_bytes(judged, placement, network, split);
+    if (network.ranks_per_node > 0) row.nodes = node_traffic(judged, placement, network, split);
     return row;
   }
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/agreement.hpp"
+#include "harness/byte_costs.hpp"
 #include "placement/error.hpp"
 #include "placement/strategy.hpp"
 #include "results/profile_file.hpp"
@@ -21,7 +22,8 @@ PlanInput plan_input(const Session& session, const CostModel& cost, const SplitS
   if (topology.nodes() > 1) {
     // Launchers fill one node after the other; only the last may be smaller.
     input.network = {topology.largest_node(), session.options.dispatch == "hierarchical",
-                     static_cast<double>(session.layers->row_bytes()), session.options.node_cost};
+                     static_cast<double>(session.layers->row_bytes())};
+    price_links(session.options, input.network);
   }
   return input;
 }

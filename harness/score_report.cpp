@@ -35,27 +35,27 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
       "step  "
       "  rank     %  copies   moves  plan s\n",
       "", width, "placement");
-  if (!rows.empty() && rows[0].node_bytes) {
+  if (!rows.empty() && rows[0].nodes) {
     text.pop_back();
-    text += "  MB a step between nodes\n";
+    text += "  between nodes: MB       us\n";
   }
-  for (const auto& [name, seconds, s, node_bytes] : rows) {
+  for (const auto& [name, seconds, s, nodes] : rows) {
     text += fmt::format(
         "  {:<{}} {:>9.1f} {:>9.1f} {:>9.1f} {:>9.1f} {:>7.2f} {:>8.1f} {:>8.1f} {:>8.3f} {:>7.3f} "
         "{:>7} {:>5.1f} {:>7} {:>7} {:>7.3f}\n",
         name, width, s.step_mean * kUs, s.step_p50 * kUs, s.step_p99 * kUs, s.bound * kUs,
         s.gap * 100, s.straggle_load * kUs, s.straggle_speed * kUs, s.aggregate_imbalance,
         s.step_imbalance, s.straggler, s.straggler_share * 100, s.duplicates, s.moves, seconds);
-    if (!node_bytes) continue;
+    if (!nodes) continue;
     text.pop_back();
-    text += fmt::format(" {:>24.3f}\n", *node_bytes * 1e-6);
+    text += fmt::format(" {:>18.3f} {:>8.1f}\n", nodes->bytes * 1e-6, nodes->seconds * kUs);
   }
   return text;
 }
 
 std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
   ordered_json list = ordered_json::array();
-  for (const auto& [name, seconds, s, node_bytes] : rows) {
+  for (const auto& [name, seconds, s, nodes] : rows) {
     list.push_back({{"placement", name},
                     {"step_mean", s.step_mean},
                     {"step_p50", s.step_p50},
@@ -72,7 +72,8 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
                     {"duplicates", s.duplicates},
                     {"moves", s.moves},
                     {"plan_seconds", seconds}});
-    if (node_bytes) list.back()["node_bytes"] = *node_bytes;
+    if (nodes) list.back()["node_bytes"] = nodes->bytes;
+    if (nodes) list.back()["node_seconds"] = nodes->seconds;
   }
   return ordered_json{{"profile", context.profile},
                       {"trace", context.trace},
@@ -88,20 +89,21 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
 }
 
 std::string csv(const std::vector<JudgedPlacement>& rows) {
-  const bool nodes = !rows.empty() && rows[0].node_bytes;
+  const bool with_nodes = !rows.empty() && rows[0].nodes;
   std::string text =
       "placement,step_mean,step_p50,step_p99,bound,gap,straggle,straggle_load,straggle_speed,"
       "aggregate_imbalance,step_imbalance,slowest_rank,slowest_share,duplicates,moves,plan_"
       "seconds";
-  text += nodes ? ",node_bytes\n" : "\n";
-  for (const auto& [name, seconds, s, node_bytes] : rows) {
+  text += with_nodes ? ",node_bytes,node_seconds\n" : "\n";
+  for (const auto& [name, seconds, s, nodes] : rows) {
     text += fmt::format(
         "\"{}\",{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{},{:.6g},{},"
         "{},{:.6g}",
         name, s.step_mean, s.step_p50, s.step_p99, s.bound, s.gap, s.straggle, s.straggle_load,
         s.straggle_speed, s.aggregate_imbalance, s.step_imbalance, s.straggler, s.straggler_share,
         s.duplicates, s.moves, seconds);
-    if (nodes) text += node_bytes ? fmt::format(",{:.6g}", *node_bytes) : ",";
+    if (with_nodes)
+      text += nodes ? fmt::format(",{:.6g},{:.6g}", nodes->bytes, nodes->seconds) : ",,";
     text += '\n';
   }
   return text;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "placement/node_traffic.hpp"
 #include "placement/score.hpp"
 
 namespace gembench {
@@ -23,7 +24,7 @@ struct JudgedPlacement {
   std::string name;
   double plan_seconds = 0;  ///< wall clock of planning; 0 = read from a file
   Score score;
-  std::optional<double> node_bytes = {};  ///< a step, expected between nodes; none: no nodes named
+  std::optional<NodeTraffic> nodes = {};  ///< of a step, expected; none: no nodes named
 };
 
 /// In the format the options ask for: table, csv or json. Seconds in the latter two.

@@ -4,19 +4,17 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
-#include <sstream>
 #include <string_view>
 
 #include "harness/drift.hpp"
+#include "harness/number_file.hpp"
 #include "harness/profile_source.hpp"
 #include "placement/builtin_slowdowns.hpp"
 #include "placement/error.hpp"
 #include "placement/expert_sums.hpp"
-#include "placement/input_file.hpp"
 #include "placement/random.hpp"
 #include "results/trace_file.hpp"
 
@@ -178,20 +176,10 @@ Trace synthetic_trace(const Options& options, const SyntheticSpec& spec) {
 
 namespace {
 
-/// Factors in a file, separated by anything that is no part of a number.
 std::vector<double> read_slowdowns(const std::string& path, int ranks) {
-  constexpr std::uintmax_t kLargest = 1 << 22;
-  std::string text = read_input_file(path, kLargest);
-  for (char& c : text)
-    c = c == ',' || c == ';' || std::isspace(static_cast<unsigned char>(c)) ? ' ' : c;
-  std::istringstream in(text);
-  std::vector<double> values;
-  for (double value = 0; in >> value;) values.push_back(value);
-  const bool positive =
-      std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v) && v > 0; });
-  if (!in.eof() || !positive) {
-    throw usage_error(fmt::format("{} holds something that is not a factor above 0", path));
-  }
+  std::vector<double> values = read_numbers(path, "factors");
+  if (std::ranges::count(values, 0.0) > 0)
+    throw usage_error(fmt::format("{} holds a factor of 0: give factors above 0", path));
   if (values.size() != static_cast<std::size_t>(ranks)) {
     throw usage_error(fmt::format("{} holds {} factors for {} ranks: give one for each", path,
                                   values.size(), ranks));

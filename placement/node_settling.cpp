@@ -18,12 +18,12 @@ class CountTraffic {
   CountTraffic(const LayerCut& cut, const NodeNetwork& network)
       : targets_(network, cut.placement.ranks),
         steps_(static_cast<std::size_t>(cut.steps.steps)),
-        seconds_(steps_),
+        bytes_(steps_),
         without_((cut.assigned.size()) * steps_, 1.0),
         absent_(targets_.count() * steps_, 1.0) {
     for (std::size_t t = 0; t < steps_; ++t) {
       const auto tokens = cut.steps.tokens_in_step(static_cast<int>(t));
-      seconds_[t] = tokens * network.token_bytes * network.seconds_per_byte;
+      bytes_[t] = tokens * network.token_bytes;
       const auto row = cut.split.trace.loads(static_cast<int>(t), 0);
       for (std::size_t e = 0; e < row.size(); ++e)  // kept above 0: it is divided by
         without_[e * steps_ + t] =
@@ -41,13 +41,13 @@ class CountTraffic {
     const auto* without_y = without_.data() + y * steps_;
     const auto* absent_a = absent_.data() + from * steps_;
     const auto* absent_b = absent_.data() + to * steps_;
-    const auto outside_a = targets_.outside(from);
-    const auto outside_b = targets_.outside(to);
+    const auto price_a = targets_.price(from);
+    const auto price_b = targets_.price(to);
     double sum = 0;
     for (std::size_t t = 0; t < steps_; ++t) {
       const auto ratio = without_y[t] / without_x[t];
-      sum += seconds_[t] *
-             (outside_a * absent_a[t] * (ratio - 1) + outside_b * absent_b[t] * (1 / ratio - 1));
+      sum += bytes_[t] *
+             (price_a * absent_a[t] * (ratio - 1) + price_b * absent_b[t] * (1 / ratio - 1));
     }
     return sum;
   }
@@ -70,7 +70,7 @@ class CountTraffic {
 
   Targets targets_;
   std::size_t steps_;
-  std::vector<double> seconds_;  // [step] that a token of all crossing takes
+  std::vector<double> bytes_;    // [step] of all tokens, sent to one target
   std::vector<double> without_;  // [member][step] chance that a token does not need it
   std::vector<double> absent_;   // [target][step] product over its members
 };
@@ -96,8 +96,7 @@ class TokenTraffic {
       for (auto e : ids)  // replicas take turns
         tokens_of_[replicas[e][i % replicas[e].size()]].push_back(static_cast<std::uint32_t>(i));
     }
-    seconds_ = network.token_bytes * network.seconds_per_byte * static_cast<double>(all) /
-               static_cast<double>(sampled_);
+    bytes_ = network.token_bytes * static_cast<double>(all) / static_cast<double>(sampled_);
     needs_.resize(targets_.count() * sampled_);
     for (std::size_t e = 0; e < cut.assigned.size(); ++e) add(e, cut.assigned[e], 1);
   }
@@ -109,8 +108,8 @@ class TokenTraffic {
     if (from == to) return 0;
     const auto leave_a = left_by(tokens_of_[x], tokens_of_[y], from, to);
     const auto leave_b = left_by(tokens_of_[y], tokens_of_[x], to, from);
-    return seconds_ * (targets_.outside(from) * static_cast<double>(leave_a.gone - leave_b.come) +
-                       targets_.outside(to) * static_cast<double>(leave_b.gone - leave_a.come));
+    return bytes_ * (targets_.price(from) * static_cast<double>(leave_a.gone - leave_b.come) +
+                     targets_.price(to) * static_cast<double>(leave_b.gone - leave_a.come));
   }
   void exchange(std::size_t x, int a, std::size_t y, int b) {
     add(x, a, -1);
@@ -144,7 +143,7 @@ class TokenTraffic {
 
   Targets targets_;
   std::size_t sampled_ = 0;
-  double seconds_ = 0;                                 // that a token of the sample stands for
+  double bytes_ = 0;                                   // that a token of the sample stands for
   std::vector<std::vector<std::uint32_t>> tokens_of_;  // [member] ascending
   std::vector<std::int16_t> needs_;                    // [target][token] members there it needs
 };
@@ -193,7 +192,7 @@ Placement settle(const LayerCut& cut, const SearchCosts& costs, const Traffic& t
 Placement settle_on_nodes(const Placement& placement, const PlanInput& input, int threads,
                           Isa isa) {
   auto result = placement;
-  if (input.network.seconds_per_byte <= 0) return result;
+  if (!Targets(input.network, placement.ranks).priced()) return result;
   parallel_for(placement.layers, threads, [&](int layer) {
     const LayerCut cut(placement, input.trace, layer);
     const SearchCosts costs(input.cost, cut.split.trace, placement.slots);

@@ -10,22 +10,32 @@
 namespace gembench {
 namespace {
 
-/// Tokens of one (step, layer) expected to cross: every expert by itself; `absent` is scratch.
-double crossing_by_counts(const Targets& targets, int tokens, std::span<const std::int64_t> slots,
-                          int per_rank, std::vector<double>& absent) {
+/// What tokens that go to other nodes add up to.
+struct Crossing {
+  double tokens = 0;
+  double price = 0;  // seconds, if a token were a byte
+
+  void add(const Targets& targets, std::size_t target, double going) {
+    tokens += going * targets.outside(target);
+    price += going * targets.price(target);
+  }
+};
+
+/// Of one (step, layer): every expert by itself; `absent` is scratch.
+void cross_by_counts(Crossing& sum, const Targets& targets, int tokens,
+                     std::span<const std::int64_t> slots, int per_rank,
+                     std::vector<double>& absent) {
   absent.assign(targets.count(), 1.0);  // chance that a token needs nothing there
   for (std::size_t cell = 0; cell < slots.size(); ++cell)
     absent[targets.of(static_cast<int>(cell) / per_rank)] *=
         1 - static_cast<double>(slots[cell]) / tokens;
-  double sum = 0;
-  for (std::size_t t = 0; t < absent.size(); ++t) sum += (1 - absent[t]) * targets.outside(t);
-  return sum * tokens;
+  for (std::size_t t = 0; t < absent.size(); ++t) sum.add(targets, t, tokens * (1 - absent[t]));
 }
 
 /// The same by the experts that every token really chose; a replica gets it by its share.
-double crossing_by_ids(const Targets& targets, const Trace& trace, int step, int layer,
-                       const Placement& placement, std::span<const std::int64_t> slots,
-                       std::vector<double>& absent) {
+void cross_by_ids(Crossing& sum, const Targets& targets, const Trace& trace, int step, int layer,
+                  const Placement& placement, std::span<const std::int64_t> slots,
+                  std::vector<double>& absent) {
   struct Share {
     std::size_t target;
     double share;
@@ -42,7 +52,6 @@ double crossing_by_ids(const Targets& targets, const Trace& trace, int step, int
     }
   absent.assign(targets.count(), 1.0);
   std::vector<std::size_t> needed;
-  double sum = 0;
   for (int token = 0; token < trace.tokens_in_step(step); ++token) {
     const auto ids =
         trace.ids(step, token)
@@ -55,17 +64,16 @@ double crossing_by_ids(const Targets& targets, const Trace& trace, int step, int
         absent[target] *= 1 - share;
       }
     for (auto target : needed) {
-      sum += (1 - absent[target]) * targets.outside(target);
+      sum.add(targets, target, 1 - absent[target]);
       absent[target] = 1;
     }
   }
-  return sum;
 }
 
 }  // namespace
 
-double cross_node_bytes(const Trace& trace, const Placement& placement, const NodeNetwork& network,
-                        const SplitSpec& spec) {
+NodeTraffic node_traffic(const Trace& trace, const Placement& placement, const NodeNetwork& network,
+                         const SplitSpec& spec) {
   require_same_shape(trace, placement);
   if (!(network.token_bytes > 0))
     throw usage_error("how many bytes a token has is not known; say it to count traffic");
@@ -74,18 +82,18 @@ double cross_node_bytes(const Trace& trace, const Placement& placement, const No
   std::vector<std::int64_t> slots(static_cast<std::size_t>(placement.ranks) *
                                   static_cast<std::size_t>(placement.slots));
   std::vector<double> absent;
-  double tokens = 0;
+  Crossing sum;
   for (int step = 0; step < trace.steps; ++step) {
     if (trace.tokens_in_step(step) == 0) continue;
     for (int layer = 0; layer < trace.layers; ++layer) {
       split.slot_loads(trace.loads(step, layer), layer, slots);
-      tokens += trace.has_ids()
-                    ? crossing_by_ids(targets, trace, step, layer, placement, slots, absent)
-                    : crossing_by_counts(targets, trace.tokens_in_step(step), slots,
-                                         placement.slots, absent);
+      trace.has_ids() ? cross_by_ids(sum, targets, trace, step, layer, placement, slots, absent)
+                      : cross_by_counts(sum, targets, trace.tokens_in_step(step), slots,
+                                        placement.slots, absent);
     }
   }
-  return tokens * network.token_bytes / std::max(trace.steps, 1);
+  const auto bytes = network.token_bytes / std::max(trace.steps, 1);
+  return {sum.tokens * bytes, sum.price * bytes};
 }
 
 }  // namespace gembench

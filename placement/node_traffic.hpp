@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "placement/placement.hpp"
 #include "placement/search_kernels.hpp"
 #include "placement/token_split.hpp"
@@ -15,17 +17,26 @@ struct NodeNetwork {
   bool once_a_node = false;  ///< a token goes to a node once, not once to every rank that needs it
   double token_bytes = 0;    ///< of one token sent to one rank (or node)
   double seconds_per_byte = 0;  ///< what planners add to a step's time; 0 = nothing
+  /// [node][node]: the same from one node to another, where links differ; replaces seconds_per_byte
+  /// unless empty. The diagonal is not looked at.
+  std::vector<double> link_seconds_per_byte = {};
 };
 
-/// Bytes that dispatch is expected to send between nodes in a step: all layers, mean over the
-/// steps; combine sends as many back. Tokens come from all ranks alike. From ids where the trace
-/// has them; from counts otherwise, as if a token's experts were independent of each other within a
-/// step (experts of a step still go together as far as steps differ). Usage errors as rank_loads,
-/// and for a network without token_bytes.
-[[nodiscard]] double cross_node_bytes(const Trace& trace, const Placement& placement,
-                                      const NodeNetwork& network, const SplitSpec& split = {});
+/// What dispatch is expected to send between nodes in a step: all layers, mean over the steps;
+/// combine sends as many bytes back.
+struct NodeTraffic {
+  double bytes = 0;
+  double seconds = 0;  ///< the bytes at the network's price, all links one after the other
+};
 
-/// Exchanges experts of a placement while that lowers objective() + seconds_per_byte * bytes over
+/// Tokens come from all ranks alike. From ids where the trace has them; from counts otherwise, as
+/// if a token's experts were independent of each other within a step (experts of a step still go
+/// together as far as steps differ). Usage errors as rank_loads, for a network without token_bytes,
+/// and for link prices that are not a finite number >= 0 for every pair of nodes.
+[[nodiscard]] NodeTraffic node_traffic(const Trace& trace, const Placement& placement,
+                                       const NodeNetwork& network, const SplitSpec& split = {});
+
+/// Exchanges experts of a placement while that lowers objective() + NodeTraffic::seconds over
 /// the steps of `input`, bytes from counts or from the ids of a sample of tokens, every split taken
 /// as even: pair of ranks
 /// after pair, the best swap of each, until none helps or every pair was visited kNodeRounds times.

@@ -10,6 +10,14 @@ namespace {
 
 using testing::expect_refused;
 
+/// Prices of links between nodes, the diagonal too large to be overlooked.
+std::vector<double> uneven_links(int nodes) {
+  std::vector<double> links;
+  for (int from = 0; from < nodes; ++from)
+    for (int to = 0; to < nodes; ++to) links.push_back(from == to ? 1e9 : 1 + from + 3 * to);
+  return links;
+}
+
 /// What is counted: ranks on other nodes than the source that hold something needed, or those
 /// nodes.
 double crossing(const NodeNetwork& network, int ranks, int source, const std::set<int>& needed) {
@@ -18,6 +26,20 @@ double crossing(const NodeNetwork& network, int ranks, int source, const std::se
     if (rank / network.ranks_per_node != source / network.ranks_per_node)
       targets.insert(network.once_a_node ? rank / network.ranks_per_node : rank);
   return double(targets.size()) / ranks;
+}
+
+/// Seconds of the same when every link has a price.
+double crossing_seconds(const NodeNetwork& network, int ranks, int source,
+                        const std::set<int>& needed) {
+  const int each = network.ranks_per_node, nodes = (ranks + each - 1) / each;
+  double sum = 0;
+  std::set<int> seen;
+  for (int rank : needed) {
+    if (rank / each == source / each) continue;
+    if (network.once_a_node && !seen.insert(rank / each).second) continue;
+    sum += network.link_seconds_per_byte[std::size_t(source / each * nodes + rank / each)];
+  }
+  return sum / ranks;
 }
 
 TEST(NodeTraffic, ByIdsIsWhatDispatchSends) {
@@ -40,8 +62,8 @@ TEST(NodeTraffic, ByIdsIsWhatDispatchSends) {
   const auto home = homes(placement);
   for (bool once : {false, true})
     for (int each : {2, 3, 4, 6}) {
-      const NodeNetwork network{each, once, 10, 0};
-      double sum = 0;
+      const NodeNetwork network{each, once, 10, 0, uneven_links((ranks + each - 1) / each)};
+      double sum = 0, seconds = 0;
       for (int step = 0; step < trace.steps; ++step)
         for (int token = 0; token < tokens; ++token)
           for (int layer = 0; layer < 2; ++layer) {
@@ -50,10 +72,14 @@ TEST(NodeTraffic, ByIdsIsWhatDispatchSends) {
               needed.insert(home[std::size_t(layer * experts) +
                                  trace.ids(step, token)[std::size_t(layer * topk + k)]]
                                 .rank);
-            for (int source = 0; source < ranks; ++source)
+            for (int source = 0; source < ranks; ++source) {
               sum += crossing(network, ranks, source, needed);
+              seconds += crossing_seconds(network, ranks, source, needed);
+            }
           }
-      EXPECT_NEAR(cross_node_bytes(trace, placement, network), 10 * sum / trace.steps, 1e-6);
+      const auto traffic = node_traffic(trace, placement, network);
+      EXPECT_NEAR(traffic.bytes, 10 * sum / trace.steps, 1e-6);
+      EXPECT_NEAR(traffic.seconds, 10 * seconds / trace.steps, 1e-6);
     }
 }
 
@@ -85,10 +111,45 @@ TEST(NodeTraffic, ByCountsIsTheMeanOverIndependentChoices) {
           sum += chance * tokens * crossing(network, ranks, source, needed);
       }
     }
-    EXPECT_NEAR(cross_node_bytes(trace, placement, network), 7 * sum / trace.steps, 1e-6);
+    EXPECT_NEAR(node_traffic(trace, placement, network).bytes, 7 * sum / trace.steps, 1e-6);
   }
-  EXPECT_EQ(cross_node_bytes(trace, placement, {0, false, 7, 0}), 0) << "one node";
-  expect_refused("bytes", [&] { (void)cross_node_bytes(trace, placement, {2, false, 0, 0}); });
+  EXPECT_EQ(node_traffic(trace, placement, {0, false, 7, 0}).bytes, 0) << "one node";
+  expect_refused("bytes", [&] { (void)node_traffic(trace, placement, {2, false, 0, 0}); });
+}
+
+TEST(NodeTraffic, PricesOfLinksMustFitTheNodes) {
+  const auto trace = testing::small_trace(3, 1, 8, 2, 5);
+  const auto placement = plan_linear({trace, CostModel(equal_ranks(4, 100)), 1});
+  expect_refused("3 prices of links for 2 nodes", [&] {
+    (void)node_traffic(trace, placement, {2, false, 1, 0, {0, 1, 1}});
+  });
+  expect_refused("from node 1 to node 0 is -1", [&] {
+    (void)node_traffic(trace, placement, {2, false, 1, 0, {0, 1, -1, 0}});
+  });
+  const auto alike = node_traffic(trace, placement, {2, false, 1, 3});
+  EXPECT_DOUBLE_EQ(alike.seconds, 3 * alike.bytes);
+  EXPECT_DOUBLE_EQ(node_traffic(trace, placement, {2, false, 1, 0, {0, 3, 3, 0}}).seconds,
+                   alike.seconds);
+}
+
+TEST(NodeTraffic, TrafficLeavesTheDearLink) {
+  // Three nodes; sending to the last is dear. Tokens choose from groups that lie across the nodes.
+  const auto trace = make_trace("bursty", {128, 1, 24, 4, 256, 3});
+  const CostModel cost(testing::uneven_profile(6, 4));
+  for (bool once : {false, true}) {
+    PlanInput input{trace, cost, 2, 5};
+    const auto plain = plan_gem_plus(input);
+    const auto seconds = objective(trace, plain, cost) / trace.steps;
+    const auto bytes = node_traffic(trace, plain, {2, once, 1, 0}).bytes;
+    const auto dear = 30 * seconds / bytes;
+    input.network = {2, once, 1, 0, {0, 0, dear, 0, 0, dear, 0, 0, 0}};
+    const auto before = node_traffic(trace, plain, input.network).seconds;
+    const auto settled = plan_gem_plus(input);
+    validate(settled);
+    const auto after = node_traffic(trace, settled, input.network).seconds;
+    EXPECT_LT(after, before);
+    EXPECT_LT(objective(trace, settled, cost) / trace.steps + after, seconds + before);
+  }
 }
 
 TEST(NodeTraffic, PlannersTradeTimeForTraffic) {
@@ -99,14 +160,14 @@ TEST(NodeTraffic, PlannersTradeTimeForTraffic) {
       PlanInput input{trace, cost, 2, 5};
       input.replicas = replicas;
       const auto plain = plan_gem_plus(input);
-      const auto bytes = cross_node_bytes(trace, plain, {4, once, 1, 0});
+      const auto bytes = node_traffic(trace, plain, {4, once, 1, 0}).bytes;
       const auto seconds = objective(trace, plain, cost) / trace.steps;
       // Traffic ten times as dear as the work: then it must fall, and the sum of both.
       input.network = {4, once, 1, 10 * seconds / bytes};
       const auto settled = plan_gem_plus(input, {.threads = 1, .isa = Isa::plain});
       validate(settled);
       EXPECT_EQ(count_duplicates(settled), count_duplicates(plain));
-      const auto after = cross_node_bytes(trace, settled, input.network);
+      const auto after = node_traffic(trace, settled, input.network).bytes;
       EXPECT_LT(after, bytes);
       EXPECT_LT(
           objective(trace, settled, cost) / trace.steps + after * input.network.seconds_per_byte,
@@ -142,11 +203,11 @@ TEST(NodeTraffic, TokensThatChooseTogetherAreKeptTogether) {
   for (bool once : {false, true}) {
     PlanInput input{trace, cost, 1};
     input.network = {2, once, 1, 100};
-    const auto linear = cross_node_bytes(trace, plan_linear(input), input.network);
+    const auto linear = node_traffic(trace, plan_linear(input), input.network).bytes;
     const auto settled = plan_gem_plus(input);
     validate(settled);
     // Every token needs one target: half of the sources are on its node.
-    EXPECT_NEAR(cross_node_bytes(trace, settled, input.network), tokens * 0.5, 1e-9);
+    EXPECT_NEAR(node_traffic(trace, settled, input.network).bytes, tokens * 0.5, 1e-9);
     EXPECT_GT(linear, tokens * 0.6);
     EXPECT_EQ(settled.slot_expert,
               plan_gem_plus(input, {.threads = 1, .isa = Isa::plain}).slot_expert);
