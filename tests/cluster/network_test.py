@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """What is measured on a slow network between two nodes."""
 
+import random
+
 import h5py
 import numpy
 
@@ -35,6 +37,30 @@ class Network(ClusterCase):
         # Of two ranks on the other node nearly every token needs both.
         self.assertLess(spared, 0.6 * sent)
         self.assertLess(hierarchical, 0.85 * slow)
+
+    def test_a_placement_that_minds_nodes_sends_less_and_takes_less(self):
+        # A token's four experts come from one of four groups, which linear deals over all ranks.
+        draw = random.Random(1)
+        with open(self.folder / "ids.u8", "wb") as file:
+            for _ in range(16 * 256 * 2):
+                group = draw.randrange(4)
+                file.write(bytes(4 * i + group for i in draw.sample(range(8), 4)))
+        shape = ["--model", "gpt-oss-20b", "--hidden", "2048", "--ffn", "64", "--layers", "2"]
+        self.good("trace", "import", "ids", "ids.u8", *shape, "--tokens", "256", "-q", "-o", "t.h5")
+        self.cluster.limit("100mbit")
+        self.completes(self.submit(
+            "run.sbatch", *shape, "--trace", "t.h5", "--placements", "linear,gem+", "--node-cost",
+            1 / 12.5e6, "--steps", "8", "--block", "4", "--profile-seconds", "0", "--clock", "wall",
+            "-q", "-o", "nodes.h5"))
+        with h5py.File(self.folder / "nodes.h5") as file:
+            linear, aware = (numpy.median(times) for times in file["dispatch_time"][()].max(axis=-1))
+            sent = file["inter_node_bytes"][()].sum(axis=(1, 2, 3))
+        print(f"  linear: dispatch {linear * 1e3:.2f} ms, {sent[0] / 1e6:.2f} MB between nodes; gem+ "
+              f"with --node-cost: {aware * 1e3:.2f} ms, {sent[1] / 1e6:.2f} MB")
+        # Linear: each of the other node's two ranks is needed by 1 - C(6,4)/C(8,4) of all tokens. Where
+        # groups keep to nodes: by 1 - C(4,4)/C(8,4) of half of them. That is 0.63 of the bytes.
+        self.assertLess(sent[1], 0.66 * sent[0])
+        self.assertLess(aware, 0.8 * linear)
 
 
 if __name__ == "__main__":

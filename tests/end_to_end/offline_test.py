@@ -127,9 +127,16 @@ class Planner(CliTest):
               "--token-bytes", "1000", "--strategies", "linear,gem+")
         _, free = self.score(*at)
         _, dear = self.score(*at, "--node-cost", "1e-7")
-        self.assertEqual(free["linear"], {**dear["linear"],
+        self.assertEqual(free["linear"], {**dear["linear"], "node_seconds": 0,
                                           "plan_seconds": free["linear"]["plan_seconds"]})
         self.assertLess(dear["gem+"]["node_bytes"], free["gem+"]["node_bytes"])
+        self.assertAlmostEqual(dear["gem+"]["node_seconds"], 1e-7 * dear["gem+"]["node_bytes"])
+        (self.folder / "links").write_text("0 1e-7\n1e-7 0\n")
+        _, links = self.score(*at, "--node-costs", "links")
+        self.assertEqual(links["gem+"]["node_bytes"], dear["gem+"]["node_bytes"])
+        (self.folder / "links").write_text("0 1e-7 1e-7 0 0\n")
+        refused = self.gembench("score", "--trace", "t.h5", *at, "--node-costs", "links")
+        self.assertIn("5 prices of links for 2 nodes", refused.stderr)
         _, once = self.score(*at, "--dispatch", "hierarchical")
         self.assertLess(once["linear"]["node_bytes"], free["linear"]["node_bytes"])
         refused = self.gembench("score", "--trace", "t.h5", "--ranks", "4", "--ranks-per-node", "2")
