@@ -59,6 +59,12 @@ judge() { # CASE TRACE PROFILE RANKS SPARE_SLOTS: every draw of GPUs
     "$program" score "${how[@]}" --strategies gem --ablation >"$output/$1-$4-$draw-parts.json"
     "$program" score "${how[@]}" --strategies eplb,flashlb --spare-slots "$5" \
       >"$output/$1-$4-$draw-spare.json"
+    "$program" score "${how[@]}" --strategies gem+ --spare-slots "$5" \
+      >"$output/$1-$4-$draw-slots.json"
+    "$program" score "${how[@]}" --strategies gem+ --spare-slots "$5" --replicas "$4" \
+      >"$output/$1-$4-$draw-even.json"
+    "$program" score "${how[@]}" --strategies gem+ --spare-slots "$5" --replicas "$4" \
+      --token-split water-fill >"$output/$1-$4-$draw-water.json"
   done
   say "judged $1 on $4 ranks (${SECONDS} s)"
 }
