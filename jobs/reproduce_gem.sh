@@ -107,11 +107,11 @@ if ((predicted)); then
 fi
 if ((measured)); then
   rm -f "$output"/measured/*.h5
-  for model in "${models[@]}"; do
-    for seed in "${run_seeds[@]}"; do
+  for seed in "${run_seeds[@]}"; do
+    for model in "${models[@]}"; do
       measure "$model" "$seed"
+      say "measured $model, seed $seed (${SECONDS} s)"
     done
-    say "measured $model (${SECONDS} s)"
   done
 fi
 PYTHONPATH="$top/analysis${PYTHONPATH:+:$PYTHONPATH}" PYTHONDONTWRITEBYTECODE=1 \
