@@ -22,22 +22,14 @@ std::string names() {
   return all;
 }
 
-/// Which layer of the file is layer 0, 1, .. of the trace.
+/// Which layers of the file are those of the trace, by their indices in the model.
 std::vector<std::int32_t> layers_for(const PlacementFile& file, const Trace& trace) {
-  std::vector<std::int32_t> wanted = trace.layer_ids;
-  if (file.placement.layers == trace.layers) {
-    if (!file.layer_ids.empty() && !wanted.empty() && file.layer_ids != wanted)
-      throw usage_error("its layers are others than the trace's");
-    wanted.resize(static_cast<std::size_t>(trace.layers));
-    for (int layer = 0; layer < trace.layers; ++layer)
-      wanted[static_cast<std::size_t>(layer)] = file.layer_id(layer);
-  } else if (file.layer_ids.empty() || wanted.empty()) {
-    throw usage_error(
-        fmt::format("it has {} layers and the trace {}, and which belong together is not known; "
-                    "state them with gembench convert --first-layer",
-                    file.placement.layers, trace.layers));
+  if (file.layer_ids.empty() || trace.layer_ids.empty()) {
+    std::vector<std::int32_t> all;
+    for (int layer = 0; layer < file.placement.layers; ++layer) all.push_back(file.layer_id(layer));
+    return all;
   }
-  return wanted;
+  return trace.layer_ids;
 }
 
 /// The same experts on the same ranks, in any order of slots.
@@ -93,12 +85,17 @@ ReadPlacement read_any_placement(const std::filesystem::path& path, const Stated
 Placement read_placement_for(const std::filesystem::path& path, const Trace& trace, int ranks) {
   const auto read = read_any_placement(path, {ranks, trace.layers, trace.experts});
   const auto& placement = read.file.placement;
-  if (placement.experts != trace.experts || placement.ranks != ranks)
+  const bool layers_known = !read.file.layer_ids.empty() && !trace.layer_ids.empty();
+  if (placement.experts != trace.experts || placement.ranks != ranks ||
+      (placement.layers != trace.layers && !layers_known))
     throw usage_error(fmt::format(
         "{} places {} experts of {} layers on {} ranks, here are {} of {} on {}; use a placement "
-        "planned for this model and number of ranks",
+        "planned for this model and number of ranks{}",
         path.string(), placement.experts, placement.layers, placement.ranks, trace.experts,
-        trace.layers, ranks));
+        trace.layers, ranks,
+        placement.layers > trace.layers
+            ? ", or leave out its dense layers with gembench convert --first-layer"
+            : ""));
   if (read.merged > 0)
     throw usage_error(
         fmt::format("{} has {} slots whose expert their rank holds already; gembench convert {} "
