@@ -22,16 +22,6 @@ std::string names() {
   return all;
 }
 
-/// Which layers of the file are those of the trace, by their indices in the model.
-std::vector<std::int32_t> layers_for(const PlacementFile& file, const Trace& trace) {
-  if (file.layer_ids.empty() || trace.layer_ids.empty()) {
-    std::vector<std::int32_t> all;
-    for (int layer = 0; layer < file.placement.layers; ++layer) all.push_back(file.layer_id(layer));
-    return all;
-  }
-  return trace.layer_ids;
-}
-
 /// The same experts on the same ranks, in any order of slots.
 bool same_homes(const Placement& a, const Placement& b) {
   if (a.layers != b.layers || a.ranks != b.ranks || a.experts != b.experts) return false;
@@ -82,27 +72,30 @@ ReadPlacement read_any_placement(const std::filesystem::path& path, const Stated
   }
 }
 
-Placement read_placement_for(const std::filesystem::path& path, const Trace& trace, int ranks) {
-  const auto read = read_any_placement(path, {ranks, trace.layers, trace.experts});
-  const auto& placement = read.file.placement;
-  const bool layers_known = !read.file.layer_ids.empty() && !trace.layer_ids.empty();
+Placement fit_to_trace(const PlacementFile& file, const Trace& trace, int ranks) {
+  const auto& placement = file.placement;
+  const bool layers_known = !file.layer_ids.empty() && !trace.layer_ids.empty();
   if (placement.experts != trace.experts || placement.ranks != ranks ||
       (placement.layers != trace.layers && !layers_known))
     throw usage_error(fmt::format(
-        "{} places {} experts of {} layers on {} ranks, here are {} of {} on {}; use a placement "
+        "it places {} experts of {} layers on {} ranks, here are {} of {} on {}; use a placement "
         "planned for this model and number of ranks{}",
-        path.string(), placement.experts, placement.layers, placement.ranks, trace.experts,
-        trace.layers, ranks,
+        placement.experts, placement.layers, placement.ranks, trace.experts, trace.layers, ranks,
         placement.layers > trace.layers
             ? ", or leave out its dense layers with gembench convert --first-layer"
             : ""));
+  return layers_known ? select_layers(file, trace.layer_ids).placement : placement;
+}
+
+Placement read_placement_for(const std::filesystem::path& path, const Trace& trace, int ranks) {
+  const auto read = read_any_placement(path, {ranks, trace.layers, trace.experts});
   if (read.merged > 0)
     throw usage_error(
         fmt::format("{} has {} slots whose expert their rank holds already; gembench convert {} "
                     "--to gembench says how that is taken",
                     path.string(), read.merged, path.string()));
   try {
-    return select_layers(read.file, layers_for(read.file, trace)).placement;
+    return fit_to_trace(read.file, trace, ranks);
   } catch (const Error& error) {
     throw usage_error(fmt::format("{}: {}", path.string(), error.what()));
   }

@@ -58,10 +58,13 @@ struct PlacementFormat {
                                                const StatedShape& stated,
                                                std::string_view format = "auto");
 
-/// A file of any format as a placement of this trace's layers on these ranks. Layers belong
-/// together by their indices in the model where both sides know them and the file has more (dense
-/// ones, as some formats want), else in order. Usage error, naming the file, for another shape and
-/// for experts twice on a rank, which read_any_placement tells of.
+/// The placement of this trace's layers. They belong together by their indices in the model where
+/// both sides know them, so that the file may have more (dense ones, as some formats want); else in
+/// order. Usage error for another shape or other ranks.
+[[nodiscard]] Placement fit_to_trace(const PlacementFile& file, const Trace& trace, int ranks);
+
+/// A file of any format, fitted. Usage errors name the file; one is for experts twice on a rank,
+/// which read_any_placement tells of.
 [[nodiscard]] Placement read_placement_for(const std::filesystem::path& path, const Trace& trace,
                                            int ranks);
 
