@@ -135,12 +135,13 @@ void convert_traffic(const Options& options, const TrafficFormat& format, const 
   const auto text = format.write(
       {placement, *trace, *options.layer, options.step, token_bytes(options, file.model)});
   write_whole_file(options.output, text, options.overwrite);
-  fmt::print("# {}: {}; layer {}, {}; {}\n# {}\n# use: {}\n", options.output, format.name,
+  const bool expected = !trace->has_ids() && !format.of_counts.empty();
+  fmt::print("# {}: {}; layer {}, {}; {}\n# {}{}{}\n# use: {}\n", options.output, format.name,
              *options.layer,
              options.step ? fmt::format("step {}", *options.step)
                           : fmt::format("mean of {} steps", trace->steps),
-             shape_line(file), traffic_basis(*trace, placement.ranks),
-             format.usage(placement, options.output));
+             shape_line(file), traffic_basis(*trace, placement.ranks), expected ? "; " : "",
+             expected ? format.of_counts : "", format.usage(placement, options.output));
 }
 
 void convert_placement(const Options& options, const PlacementFile& file) {

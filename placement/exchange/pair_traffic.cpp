@@ -156,15 +156,11 @@ PairTraffic pair_traffic(const Trace& trace, const Placement& placement, const T
   return counting.by_counts(step);
 }
 
-std::string traffic_basis(const Trace& trace, int ranks) {
+std::string_view traffic_basis(const Trace& trace, int ranks) {
   if (trace.has_ids())
     return "from the experts of every token; tokens belong to ranks in order, in equal shares";
-  const char* expected =
-      "tokens that go to a rank are expected, as if a token's experts were independent";
-  if (has_sources(trace, ranks))
-    return fmt::format("from recorded counts of every source rank; {}", expected);
-  return fmt::format("from counts; every rank is taken to have an equal share of the tokens; {}",
-                     expected);
+  if (has_sources(trace, ranks)) return "from recorded counts of every source rank";
+  return "from counts; every rank is taken to have an equal share of every expert's tokens";
 }
 
 }  // namespace gembench

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "placement/placement.hpp"
@@ -28,6 +28,6 @@ struct PairTraffic {
                                        const TokenSplit& split, int step, int layer);
 
 /// Which of the three it is, for people.
-[[nodiscard]] std::string traffic_basis(const Trace& trace, int ranks);
+[[nodiscard]] std::string_view traffic_basis(const Trace& trace, int ranks);
 
 }  // namespace gembench

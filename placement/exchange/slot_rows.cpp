@@ -69,7 +69,7 @@ ReadPlacement placement_of_rows(const std::vector<SlotRow>& rows, const StatedSh
 }
 
 void require_slots(std::int64_t layers, std::int64_t slots) {
-  if (checked_product({layers, slots}, "the placement") > sz(kMaxPlacementSlots))
+  if (layers * slots > kMaxPlacementSlots)
     throw usage_error(fmt::format("{} layers with {} slots are more than the {} slots accepted",
                                   layers, slots, kMaxPlacementSlots));
 }

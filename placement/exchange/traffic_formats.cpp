@@ -83,10 +83,11 @@ std::string use_pattern(const Placement& placement, const std::string& path) {
 }
 
 constexpr std::array kFormats = {
-    TrafficFormat{"nccl-alltoallv", "nccl-tests, bytes from rank to rank in a layer", write_matrix,
+    TrafficFormat{"nccl-alltoallv", "nccl-tests, bytes from rank to rank in a layer",
+                  "bytes are expected, as if the experts of a token were independent", write_matrix,
                   use_matrix},
     TrafficFormat{"bench-moe", "TensorRT-LLM's bench_moe, a routing pattern of a layer and step",
-                  write_pattern, use_pattern},
+                  "", write_pattern, use_pattern},
 };
 
 }  // namespace

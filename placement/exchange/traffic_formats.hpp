@@ -22,8 +22,9 @@ struct TrafficInput {
 };
 
 struct TrafficFormat {
-  std::string_view name;  ///< as on the command line
-  std::string_view what;  ///< who reads it
+  std::string_view name;       ///< as on the command line
+  std::string_view what;       ///< who reads it
+  std::string_view of_counts;  ///< what is only expected where the trace has no ids; or empty
   /// Usage errors as pair_traffic, and for what the format cannot hold.
   std::string (*write)(const TrafficInput& input);
   std::string (*usage)(const Placement& placement, const std::string& path);
