@@ -19,10 +19,10 @@ PlacementFile of(const std::vector<std::int32_t>& slot_expert, int layers, int r
   return file;
 }
 
-/// Two layers of 4 experts on 2 ranks, expert 0 and 1 (2 and 3) twice.
+/// Two layers of 4 experts on 2 ranks, two of them replicated.
 PlacementFile two_layers() {
-  auto file = of({0, 1, 2, 3, 0, 1, 3, 2, 1, 0, 3, 2}, 2, 2, 4);
-  file.layer_ids = {3, 4};
+  auto file = of({2, 0, 1, 3, 1, 0, 0, 3, 1, 2, 3, 0}, 2, 2, 4);
+  file.layer_ids = {1, 2};
   return file;
 }
 
@@ -39,16 +39,16 @@ TEST(Exchange, WritesWhatEnginesReadToTheByte) {
     return checked_text(find_placement_format(format), file);
   };
   EXPECT_EQ(text("sglang"),
-            R"({"physical_to_logical_map": [[0, 1, 2, 3, 0, 1], [0, 1, 2, 3, 0, 1], )"
-            R"([0, 1, 2, 3, 0, 1], [0, 1, 2, 3, 0, 1], [3, 2, 1, 0, 3, 2]]})");
+            R"({"physical_to_logical_map": [[0, 1, 2, 3, 0, 1], [2, 0, 1, 3, 1, 0], )"
+            R"([0, 3, 1, 2, 3, 0]]})");
   EXPECT_EQ(text("trtllm"),
-            "initial_global_assignments:\n  3: [0, 1, 2, 3, 0, 1]\n  4: [3, 2, 1, 0, 3, 2]\n"
+            "initial_global_assignments:\n  1: [2, 0, 1, 3, 1, 0]\n  2: [0, 3, 1, 2, 3, 0]\n"
             "layer_updates_per_iter: 0\nnum_slots: 6\n");
-  EXPECT_EQ(text("vllm-map"), "[[0, 1, 2, 3, 0, 1], [3, 2, 1, 0, 3, 2]]");
+  EXPECT_EQ(text("vllm-map"), "[[2, 0, 1, 3, 1, 0], [0, 3, 1, 2, 3, 0]]");
   EXPECT_EQ(text("vllm-jsonl"),
             R"({"record_type": "eplb_initial_mapping", "version": 1, "num_redundant_experts": 2, )"
-            R"("num_slots": 6, "initial_global_assignments": {"0": [0, 1, 2, 3, 0, 1], )"
-            R"("1": [3, 2, 1, 0, 3, 2]}})"
+            R"("num_slots": 6, "initial_global_assignments": {"0": [2, 0, 1, 3, 1, 0], )"
+            R"("1": [0, 3, 1, 2, 3, 0]}})"
             "\n");
   EXPECT_EQ(checked_text(find_placement_format("vllm-rank-map"), of({2, 0, 1, 3}, 1, 2, 4)),
             R"({"expert_to_ep_rank": [0, 1, 0, 1]})");
@@ -58,7 +58,7 @@ TEST(Exchange, WritesWhatEnginesReadToTheByte) {
             "     \"device_expert\": [\n      1\n     ]\n    },\n    {\n     \"device_id\": 1,\n"
             "     \"device_expert\": [\n      0\n     ]\n    }\n   ]\n  }\n ]\n}");
   std::string ones;
-  for (const int bit : {1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 0, 1, 1, 0, 1, 1})
+  for (const int bit : {1, 1, 1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1, 0, 1, 1})
     ones += std::string{static_cast<char>(bit), 0, 0, 0};
   EXPECT_EQ(text("omni"), npy("<i4", "(2, 2, 4)", ones));
 }
@@ -184,15 +184,15 @@ TEST(Exchange, FilesAreFittedToATraceByTheLayersOfTheModel) {
     return plan_by_name("file:" + path.string(), {trace, cost, 0}).slot_expert;
   };
   const auto path = dir.write("s.json", checked_text(find_placement_format("sglang"), file));
-  expect_refused("s.json: it places 4 experts of 5 layers", [&] { (void)planned(path); });
+  expect_refused("s.json: it places 4 experts of 3 layers", [&] { (void)planned(path); });
   expect_refused("--first-layer", [&] { (void)planned(path); });
-  trace.layer_ids = {3, 4};
+  trace.layer_ids = {1, 2};
   EXPECT_EQ(planned(path), file.placement.slot_expert);
-  trace.layer_ids = {4, 5};
+  trace.layer_ids = {2, 5};
   expect_refused("no layer 5", [&] { (void)planned(path); });
   for (const auto& format : placement_formats()) {
     if (format.name == "vllm-rank-map" || format.name == "omni") continue;
-    trace.layer_ids = {3, 4};
+    trace.layer_ids = {1, 2};
     const auto other = dir.write("other", checked_text(format, file));
     EXPECT_EQ(planned(other), file.placement.slot_expert) << format.name;
   }
