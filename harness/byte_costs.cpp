@@ -58,13 +58,18 @@ void price_links(const Options& options, NodeNetwork& network) {
     network.link_seconds_per_byte = read_numbers(options.node_costs, "prices in s/byte");
 }
 
+double token_bytes(const Options& options, const std::string& model) {
+  if (options.token_bytes > 0) return options.token_bytes;
+  const KnownModel known = known_model(model);
+  return known.hidden * known.size;
+}
+
 NodeNetwork node_network(const Options& options, const std::string& model) {
   NodeNetwork network;
   if (!options.ranks_per_node) return network;
-  const KnownModel known = known_model(model);
   network.ranks_per_node = *options.ranks_per_node;
   network.once_a_node = options.dispatch == "hierarchical";
-  network.token_bytes = options.token_bytes > 0 ? options.token_bytes : known.hidden * known.size;
+  network.token_bytes = token_bytes(options, model);
   price_links(options, network);
   if (network.token_bytes == 0) {
     throw usage_error(

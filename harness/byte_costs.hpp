@@ -15,6 +15,10 @@ namespace gembench {
 /// --node-cost, or the matrix of --node-costs.
 void price_links(const Options& options, NodeNetwork& network);
 
+/// Bytes that one token of the model named so has on the wire: --token-bytes, or what is known of
+/// it; 0 where nobody knows.
+[[nodiscard]] double token_bytes(const Options& options, const std::string& model);
+
 /// --ranks-per-node and what belongs to it; no nodes without. A token has --token-bytes, or what
 /// the model that `model` names sends; usage error where nobody knows.
 [[nodiscard]] NodeNetwork node_network(const Options& options, const std::string& model);

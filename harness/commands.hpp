@@ -17,6 +17,7 @@ void profile_command(const Comm& comm, const Options& options, Progress& progres
 void trace_command(const Options& options);
 void plan_command(const Options& options);
 void score_command(const Options& options);
+void convert_command(const Options& options);
 void compare_command(const Options& options);
 void list_command();
 

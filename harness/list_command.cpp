@@ -4,6 +4,8 @@
 #include "moe_layer/model.hpp"
 #include "placement/builtin_profiles.hpp"
 #include "placement/builtin_slowdowns.hpp"
+#include "placement/exchange/placement_formats.hpp"
+#include "placement/exchange/traffic_formats.hpp"
 #include "placement/strategy.hpp"
 #include "placement/synthetic.hpp"
 
@@ -18,8 +20,15 @@ void list_command() {
   }
   fmt::print("\nplacements (--placements, --strategy)\n");
   for (const Strategy& s : strategies()) fmt::print("  {:<12} {}\n", s.name, s.summary);
-  fmt::print("  {:<12} {}\n  {:<12} {}\n", "file:PATH", "a placement.json", "relabel:NAME",
+  fmt::print("  {:<12} {}\n  {:<12} {}\n", "file:PATH", "a placement in any of the formats below", "relabel:NAME",
              "what NAME gives, ranks' rows exchanged to suit their speeds");
+  fmt::print("\nformats of placements (convert)\n");
+  for (const PlacementFormat& f : placement_formats()) {
+    fmt::print("  {:<14} {}\n", f.name, f.what);
+  }
+  for (const TrafficFormat& f : traffic_formats()) {
+    fmt::print("  {:<14} {} (only written)\n", f.name, f.what);
+  }
   fmt::print("\nsynthetic loads (--preset)\n");
   for (const SyntheticPreset& p : synthetic_presets()) {
     fmt::print("  {:<12} {}\n", p.name, p.summary);

@@ -83,6 +83,7 @@ int run_alone(const Options& options) {
   if (options.command == "trace") trace_command(options);
   if (options.command == "plan") plan_command(options);
   if (options.command == "score") score_command(options);
+  if (options.command == "convert") convert_command(options);
   if (options.command == "compare") compare_command(options);
   if (options.command == "list") list_command();
   return static_cast<int>(ExitCode::ok);

@@ -126,6 +126,30 @@ class Builder {
          "share of a rank's smallest latency that no slowdown stretches: time bound by memory");
     return d;
   }
+  po::options_description conversion() {
+    po::options_description d("Conversion");
+    text(d, "to", o_.to, "FORMAT", "format to write; see 'gembench list'");
+    text(d, "from-format", o_.from_format, "FORMAT", "format of the file; auto looks into it");
+    count(d, "ranks", o_.ranks, "ranks that its slots are spread over, where it does not say");
+    count(d, "experts", o_.experts, "experts a layer (default: as the highest that it names)");
+    count(d, "layers", o_.layers, "MoE layers, where it has one map for all of them");
+    text(d, "model", o_.model, "NAME",
+         "preset that knows which layers are dense (default: the one the file names)");
+    count(d, "first-layer", o_.first_layer,
+          "index of the first MoE layer in the model; layers before it are dense");
+    count(d, "model-layers", o_.model_layers, "layers of the model, dense ones included");
+    return d;
+  }
+  po::options_description traffic() {
+    po::options_description d("What ranks send each other (nccl-alltoallv, bench-moe)");
+    text(d, "trace", o_.trace, "FILE",
+         "trace.h5 with the loads; it also says which layers are dense");
+    count(d, "layer", o_.layer, "MoE layer, from 0");
+    count(d, "step", o_.step, "step of the trace (default: mean over all)");
+    real(d, "token-bytes", o_.token_bytes, "B",
+         "bytes of a token (0 = the model's that the file names)");
+    return d;
+  }
   po::options_description output(const std::string& command) {
     shapes_result_ = false;
     po::options_description d("Output");
@@ -137,7 +161,9 @@ class Builder {
       flag(d, "resume", o_.resume,
            "continue FILE.partial of the same command; a finished FILE is only printed");
     }
-    text(d, "format", o_.format, "KIND", "table, csv or json, on standard output");
+    if (command != "convert") {
+      text(d, "format", o_.format, "KIND", "table, csv or json, on standard output");
+    }
     flag(d, "quiet,q", o_.quiet, "no progress on standard error");
     shapes_result_ = true;
     return d;
@@ -216,7 +242,8 @@ class Builder {
     number(d, "nodes", o_.nodes, "eplb-hier: nodes that ranks are spread over");
     number(d, "groups", o_.groups,
            "eplb-hier: groups of experts that stay on a node; 0 = one a node");
-    text(d, "from", o_.from, "FILE", "placement.json in force: moves are counted from it");
+    text(d, "from", o_.from, "FILE",
+         "placement in force, in any format that convert reads: moves are counted from it");
     if (command == "plan") {
       number(d, "max-moves", o_.max_moves,
              "mend --from by the swaps that save most, moving at most N experts a layer (0 = plan "
@@ -343,6 +370,8 @@ CommandOptions options_of(const std::string& command, Options& o) {
     d.add(build.model()).add(build.shape()).add(build.synthetic());
   } else if (command == "plan" || command == "score") {
     d.add(build.offline()).add(build.which(command));
+  } else if (command == "convert") {
+    d.add(build.conversion()).add(build.traffic());
   }
   if (command != "list") d.add(build.output(command));
   d.add(build.other(command));

@@ -35,8 +35,10 @@ constexpr Command kCommands[] = {
      "make or import expert loads"},
     {"plan", "plan --trace FILE [options] -o placement.json", "make a placement, without MPI"},
     {"score", "score --trace FILE [options] [placement.json ..]", "judge placements, without MPI"},
+    {"convert", "convert FILE --to FORMAT -o FILE [options]",
+     "placements to and from the formats of serving engines"},
     {"compare", "compare FILE.. [options]", "print the comparison stored in results.h5"},
-    {"list", "list", "models, strategies and synthetic loads there are"},
+    {"list", "list", "models, strategies, formats and synthetic loads there are"},
 };
 
 std::string general_help() {
@@ -125,6 +127,8 @@ void validate(const Options& o) {
   }
   check_range("slowdown-floor", o.slowdown_floor, 0, 1);
   check_range("split", o.split, 0, 1);
+  if (o.first_layer) check_range("first-layer", *o.first_layer, 0, 65536);
+  if (o.model_layers) check_range("model-layers", *o.model_layers, 1, 65536);
   if (o.split > 0 && o.plan_steps) {
     throw usage_error("--split and --plan-steps exclude each other: drop one");
   }
@@ -260,6 +264,7 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   o.command = command.name;
   if (o.command == "trace") o.steps = 1024;
   if (o.command == "run") o.max_moves = 16;
+  if (o.command == "convert") o.model.clear();
 
   const po::options_description visible = options_of(o.command, o).description;
   po::options_description all;

@@ -92,7 +92,14 @@ struct Options {
   double split = 0;         ///< share of the steps that is planned on; 0 = as plan_steps says
   bool ablation = false;
   bool expand_multinomial = false;
-  std::vector<std::string> files;  ///< positional arguments
+
+  // convert; of a placement's file, where it does not say
+  std::string to;                    ///< format that is written
+  std::string from_format = "auto";  ///< format that is read
+  std::optional<int> first_layer;    ///< index of the first MoE layer in the model
+  std::optional<int> model_layers;   ///< of the whole model, dense ones included
+  std::optional<int> layer, step;    ///< of the trace, whose traffic is written
+  std::vector<std::string> files;    ///< positional arguments
 };
 
 /// Parses `gembench COMMAND ...`, then what --config names: the command line wins. Usage error,

@@ -13,6 +13,7 @@
 #include "moe_layer/clock.hpp"
 #include "placement/ablation.hpp"
 #include "placement/error.hpp"
+#include "placement/exchange/placement_formats.hpp"
 #include "placement/placement_file.hpp"
 #include "placement/strategy.hpp"
 #include "results/trace_file.hpp"
@@ -80,7 +81,7 @@ Problem load_problem(const Options& options) {
     problem.slots = problem.experts_per_rank() + options.spare_slots;
   }
   problem.network = node_network(options, problem.profile.model);
-  if (!options.from.empty()) problem.from = read_placement(options.from).placement;
+  if (!options.from.empty()) problem.from = read_placement_for(options.from, whole, ranks);
   const FitError fit = cost_model(options, problem.profile, problem.experts_per_rank()).fit_error();
   problem.context.profile += fmt::format(
       "; cost model {}, off by {:.2f} % on average and {:.2f} % at most where it was "
@@ -130,6 +131,8 @@ void plan_command(const Options& options) {
     file.placement = plan_by_name(options.strategy, problem.input(options, cost, split));
   }
   const double seconds = wall_seconds() - begin;
+  file.layer_ids = problem.plan.layer_ids;
+  file.model_layers = problem.plan.model_layers;
   file.model = problem.profile.model;
   file.seed = options.seed;
   const Score planned = score(problem.plan, file.placement, cost, nullptr, split);

@@ -20,6 +20,7 @@ struct ModelShape {
   int hidden = 0;
   int ffn = 0;       ///< inner width of one expert (shared experts: the same)
   std::string note;  ///< what our router simplifies; empty when nothing
+  int dense = 0;     ///< layers before them that have no experts and are not run
 };
 
 /// The shapes `--list` prints; see moe_layer/README.md for their sources.

@@ -2,29 +2,20 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <fstream>
-#include <limits>
-#include <nlohmann/json.hpp>
-#include <system_error>
 
-#include "placement/checked.hpp"
+#include "placement/bounded_json.hpp"
+#include "placement/error.hpp"
 #include "placement/input_file.hpp"
+#include "placement/whole_file.hpp"
 
 namespace gembench {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr const char* kSchema = "gembench-placement";
-constexpr const char* kVersion = "1.0.0";
+constexpr const char* kVersion = "1.1.0";
 constexpr int kMajor = 1;
-constexpr std::uintmax_t kMaxBytes = std::uintmax_t{256} << 20;
-// A parsed value takes far more memory than its text: hostile files are stopped while parsing.
-constexpr int kMaxDepth = 8;
-constexpr std::int64_t kMaxValues = std::int64_t{1} << 25;
 
 Json slots_to_json(const Placement& placement) {
   auto all = Json::array();
@@ -37,33 +28,6 @@ Json slots_to_json(const Placement& placement) {
     all.push_back(std::move(ranks));
   }
   return all;
-}
-
-Json parse(const std::string& text) {
-  std::int64_t values = 0;
-  return Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
-    if (depth > kMaxDepth || ++values > kMaxValues)
-      throw usage_error("it is nested too deeply or has too many values for a placement");
-    return true;
-  });
-}
-
-const Json& field(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  if (found == object.end()) throw usage_error(fmt::format("'{}' is missing", name));
-  return *found;
-}
-
-int whole(const Json& value, const std::string& name) {
-  if (value.is_number_unsigned()) {
-    const auto number = value.get<std::uint64_t>();
-    if (number <= static_cast<std::uint64_t>(std::numeric_limits<int>::max()))
-      return static_cast<int>(number);
-  } else if (value.is_number_integer()) {
-    const auto number = value.get<std::int64_t>();
-    if (number >= std::numeric_limits<int>::min()) return static_cast<int>(number);
-  }
-  throw usage_error(fmt::format("'{}' is no whole number of 32 bits", name));
 }
 
 std::string text_or_empty(const Json& object, const char* name) {
@@ -82,12 +46,6 @@ double seconds_or_zero(const Json& object, const char* name) {
   return value;
 }
 
-const Json& array_of(const Json& value, int size, const std::string& name) {
-  if (!value.is_array() || value.size() != static_cast<std::size_t>(size))
-    throw usage_error(fmt::format("'{}' is no list of {}", name, size));
-  return value;
-}
-
 void require_schema(const Json& json) {
   if (!json.is_object() || text_or_empty(json, "schema") != kSchema)
     throw usage_error(fmt::format("it does not say \"schema\": \"{}\"", kSchema));
@@ -95,6 +53,18 @@ void require_schema(const Json& json) {
   if (!version.starts_with(fmt::format("{}.", kMajor)))
     throw usage_error(
         fmt::format("its schema version is '{}', this program reads {}.x", version, kMajor));
+}
+
+void require_layers(const PlacementFile& file) {
+  const auto& ids = file.layer_ids;
+  const auto layers = static_cast<std::size_t>(file.placement.layers);
+  if (!ids.empty() && (ids.size() != layers || ids.front() < 0 ||
+                       !std::ranges::is_sorted(ids, std::ranges::less_equal{})))
+    throw usage_error(fmt::format(
+        "its layer_ids are no {} ascending indices of layers; state them anew", layers));
+  if (file.model_layers != 0 && file.model_layers <= file.layer_id(file.placement.layers - 1))
+    throw usage_error(fmt::format("layer {} does not belong to a model of {} layers",
+                                  file.layer_id(file.placement.layers - 1), file.model_layers));
 }
 
 PlacementFile from_json(const Json& json) {
@@ -117,6 +87,10 @@ PlacementFile from_json(const Json& json) {
     }
   }
   validate(placement);
+  if (json.contains("layer_ids")) file.layer_ids = whole_list(json["layer_ids"], "layer_ids");
+  if (json.contains("model_layers"))
+    file.model_layers = whole(json["model_layers"], "model_layers");
+  require_layers(file);
   file.model = text_or_empty(json, "model");
   if (json.contains("seed")) {
     if (!json["seed"].is_number_unsigned()) throw usage_error("'seed' is no unsigned number");
@@ -136,59 +110,47 @@ void require_time(double value, const char* name) {
         fmt::format("{} of the placement is {}, which is no time in seconds", name, value));
 }
 
-Error cannot_write(const std::filesystem::path& path, const std::string& why) {
-  return Error(ExitCode::output, fmt::format("{} cannot be written: {}", path.string(), why));
-}
-
 }  // namespace
 
-void write_placement(const std::filesystem::path& path, const PlacementFile& file, bool overwrite) {
+std::string placement_to_json(const PlacementFile& file) {
   const auto& placement = file.placement;
   validate(placement);
+  require_layers(file);
   require_time(file.predicted_step, "predicted_step");
   require_time(file.bound_step, "bound_step");
-  std::error_code error;
-  if (!overwrite && std::filesystem::exists(std::filesystem::symlink_status(path, error)))
-    throw Error(
-        ExitCode::output,
-        fmt::format("{} exists already; choose another name or pass --overwrite", path.string()));
-  const Json json = {{"schema", kSchema},
-                     {"schema_version", kVersion},
-                     {"program", file.program},
-                     {"model", file.model},
-                     {"strategy", placement.strategy},
-                     {"seed", file.seed},
-                     {"predicted_step", file.predicted_step},
-                     {"bound_step", file.bound_step},
-                     {"trace_source", file.trace_source},
-                     {"profile_source", file.profile_source},
-                     {"layers", placement.layers},
-                     {"ranks", placement.ranks},
-                     {"slots", placement.slots},
-                     {"experts", placement.experts},
-                     {"slot_expert", slots_to_json(placement)}};
-  // A full disk or a kill must not leave half a placement under its name.
-  auto partial = path;
-  partial += ".partial";
-  std::ofstream out(partial, std::ios::binary | std::ios::trunc);
-  if (!out) throw cannot_write(path, std::strerror(errno));
+  Json json = {{"schema", kSchema},
+               {"schema_version", kVersion},
+               {"program", file.program},
+               {"model", file.model},
+               {"strategy", placement.strategy},
+               {"seed", file.seed},
+               {"predicted_step", file.predicted_step},
+               {"bound_step", file.bound_step},
+               {"trace_source", file.trace_source},
+               {"profile_source", file.profile_source},
+               {"layers", placement.layers},
+               {"ranks", placement.ranks},
+               {"slots", placement.slots},
+               {"experts", placement.experts}};
+  if (!file.layer_ids.empty()) json["layer_ids"] = file.layer_ids;
+  if (file.model_layers > 0) json["model_layers"] = file.model_layers;
+  json["slot_expert"] = slots_to_json(placement);
   // Sources may hold file names in any encoding; a broken character must not lose the placement.
-  out << json.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
-  out.close();
-  if (out) std::filesystem::rename(partial, path, error);
-  if (!out || error) {
-    const auto why = error ? error.message() : std::string(std::strerror(errno));
-    std::filesystem::remove(partial, error);
-    throw cannot_write(path, why);
-  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+PlacementFile placement_from_json(std::string_view text) {
+  return from_json(parse_bounded_json(text));
+}
+
+void write_placement(const std::filesystem::path& path, const PlacementFile& file, bool overwrite) {
+  write_whole_file(path, placement_to_json(file), overwrite);
 }
 
 PlacementFile read_placement(const std::filesystem::path& path) {
-  const auto text = read_input_file(path, kMaxBytes);
+  const auto text = read_input_file(path, kMaxPlacementBytes);
   try {
-    return from_json(parse(text));
-  } catch (const Json::exception& error) {
-    throw usage_error(fmt::format("{} is no placement: {}", path.string(), error.what()));
+    return placement_from_json(text);
   } catch (const Error& error) {
     throw usage_error(fmt::format("{} is no placement: {}", path.string(), error.what()));
   }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "placement/error.hpp"
-#include "placement/placement_file.hpp"
+#include "placement/exchange/placement_formats.hpp"
 #include "placement/random.hpp"
 #include "placement/relabel.hpp"
 
@@ -92,14 +92,7 @@ Placement plan_by_name(std::string_view name, const PlanInput& input) {
   }
   if (!name.starts_with(kFile)) return find_strategy(name).plan(input);
   const auto path = name.substr(kFile.size());
-  auto placement = read_placement(path).placement;
-  if (placement.layers != input.trace.layers || placement.experts != input.trace.experts ||
-      placement.ranks != input.cost.ranks())
-    throw usage_error(
-        fmt::format("{} places {} experts of {} layers on {} ranks, here are {} of {} on {}; use a "
-                    "placement planned for this model and number of ranks",
-                    path, placement.experts, placement.layers, placement.ranks, input.trace.experts,
-                    input.trace.layers, input.cost.ranks()));
+  auto placement = read_placement_for(path, input.trace, input.cost.ranks());
   placement.strategy = name;
   return placement;
 }

@@ -50,8 +50,8 @@ struct Strategy {
 [[nodiscard]] Placement empty_plan(const PlanInput& input, std::string_view name);
 
 /// Plans by name. Beside the names of the table:
-///  `file:PATH`     a placement.json of any origin, which must have the layers and experts of the
-///                  trace and the ranks of the profile (usage error)
+///  `file:PATH`     a placement in any format of exchange/placement_formats.hpp, which must have the
+///                  layers and experts of the trace and the ranks of the profile (usage error)
 ///  `relabel:NAME`  what NAME gives, with ranks' rows exchanged to suit their speeds (relabel.hpp)
 [[nodiscard]] Placement plan_by_name(std::string_view name, const PlanInput& input);
 /// Refuses a name that plan_by_name does not know, before anything was planned. Opens no file.

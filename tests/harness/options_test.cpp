@@ -39,7 +39,7 @@ TEST(Options, a_trace_implies_its_routing) {
 }
 
 TEST(Options, help_and_version_are_texts) {
-  for (const char* command : {"run", "profile", "trace", "plan", "score", "compare", "list"}) {
+  for (const char* command : {"run", "profile", "trace", "plan", "score", "convert", "compare", "list"}) {
     const Parsed parsed = parse({command, "--help"});
     ASSERT_TRUE(parsed.text) << command;
     EXPECT_EQ(parsed.text->find("Usage: gembench "), 0U);
@@ -95,6 +95,8 @@ TEST(Options, mistakes_are_usage_errors_that_name_the_remedy) {
       {{"score", "--node-cost", "1e-9"}, "--ranks-per-node"},
       {{"score", "--token-split", "odd"}, "water-fill-blind"},
       {{"plan", "--horizon", "-1", "-o", "a"}, "horizon"},
+      {{"convert", "p.json", "--first-layer", "99999", "-o", "a"}, "first-layer"},
+      {{"convert", "p.json", "--model-layers", "0", "-o", "a"}, "model-layers"},
       {{"run", "--config", "/nowhere/c.ini", "-o", "a"}, "/nowhere/c.ini"},
   };
   for (const Mistake& mistake : mistakes) {

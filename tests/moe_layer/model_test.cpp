@@ -17,6 +17,13 @@ TEST(Models, all_presets_are_valid_and_found_by_name) {
   }
 }
 
+TEST(Models, dense_layers_come_before_the_others) {
+  const ModelShape model = find_model("deepseek-v3");
+  EXPECT_EQ(model.dense, 3);
+  EXPECT_EQ(model.dense + model.layers, 61);
+  EXPECT_EQ(find_model("gpt-oss-20b").dense, 0);
+}
+
 TEST(Models, scaling_shrinks_widths_to_multiples_of_16_and_nothing_else) {
   const ModelShape whole = find_model("gpt-oss-20b");
   const ModelShape small = scaled(whole, 4);

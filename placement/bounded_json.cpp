@@ -1,0 +1,86 @@
+#include "placement/bounded_json.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <unordered_set>
+#include <vector>
+
+#include "placement/error.hpp"
+
+namespace gembench {
+namespace {
+
+// A parsed value takes far more memory than its text: hostile files are stopped while parsing.
+constexpr int kMaxDepth = 8;
+constexpr std::int64_t kMaxValues = std::int64_t{1} << 25;
+
+}  // namespace
+
+Json parse_bounded_json(std::string_view text) {
+  std::int64_t values = 0;
+  std::vector<std::unordered_set<std::string>> names;  // of the objects that are open
+  const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
+    if (depth > kMaxDepth || ++values > kMaxValues)
+      throw usage_error("it is nested too deeply or has too many values for a placement");
+    if (event == Json::parse_event_t::object_start) names.emplace_back();
+    if (event == Json::parse_event_t::object_end) names.pop_back();
+    if (event == Json::parse_event_t::key) {
+      const auto& name = value.get_ref<const std::string&>();
+      if (!names.back().insert(name).second)
+        throw usage_error(fmt::format("'{}' stands there twice", name));
+    }
+    return true;
+  };
+  try {
+    return Json::parse(text, watch);
+  } catch (const Json::exception& error) {
+    throw usage_error(error.what());
+  }
+}
+
+const Json& field(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end()) throw usage_error(fmt::format("'{}' is missing", name));
+  return *found;
+}
+
+int whole(const Json& value, const std::string& name) {
+  if (value.is_number_unsigned()) {
+    const auto number = value.get<std::uint64_t>();
+    if (number <= static_cast<std::uint64_t>(std::numeric_limits<int>::max()))
+      return static_cast<int>(number);
+  } else if (value.is_number_integer()) {
+    const auto number = value.get<std::int64_t>();
+    if (number >= std::numeric_limits<int>::min()) return static_cast<int>(number);
+  }
+  throw usage_error(fmt::format("'{}' is no whole number of 32 bits", name));
+}
+
+const Json& array_of(const Json& value, int size, const std::string& name) {
+  if (size < 0 || !value.is_array() || value.size() != static_cast<std::size_t>(size))
+    throw usage_error(fmt::format("'{}' is no list of {}", name, size));
+  return value;
+}
+
+const Json& any_array(const Json& value, const std::string& name) {
+  if (!value.is_array() || value.empty())
+    throw usage_error(fmt::format("'{}' is no list, or an empty one", name));
+  return value;
+}
+
+std::vector<std::int32_t> whole_list(const Json& value, const std::string& name) {
+  std::vector<std::int32_t> list;
+  for (const auto& item : any_array(value, name)) list.push_back(whole(item, name));
+  return list;
+}
+
+void only_fields(const Json& object, std::initializer_list<std::string_view> names) {
+  if (!object.is_object()) throw usage_error("it is no JSON object");
+  for (const auto& [name, value] : object.items())
+    if (std::ranges::find(names, name) == names.end())
+      throw usage_error(fmt::format("it has a member '{}', which the engine refuses", name));
+}
+
+}  // namespace gembench

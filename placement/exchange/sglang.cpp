@@ -1,0 +1,72 @@
+// SGLang's --init-expert-location: {"physical_to_logical_map": [[slots] for every hidden layer]}.
+// The object is splatted into a function call, so that any other member is a TypeError, and layers
+// are looked up by their index in the whole model, so that dense layers need rows as well; theirs
+// are never read.
+// https://github.com/sgl-project/sglang, python/sglang/srt/eplb/expert_location.py
+
+#include <fmt/format.h>
+
+#include <numeric>
+
+#include "placement/bounded_json.hpp"
+#include "placement/exchange/format_table.hpp"
+#include "placement/exchange/slot_rows.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr const char* kName = "sglang";
+constexpr const char* kMap = "physical_to_logical_map";
+
+bool recognise(std::string_view content) {
+  return mentions(content, kMap);
+}
+
+ReadPlacement read(std::string_view content, const StatedShape& stated) {
+  const Json json = parse_bounded_json(content);
+  only_fields(json, {kMap});
+  std::vector<SlotRow> rows;
+  for (const auto& row : any_array(field(json, kMap), kMap))
+    rows.push_back(whole_list(row, fmt::format("{}[{}]", kMap, rows.size())));
+  auto result = placement_of_rows(rows, stated, kName);
+  // A row for every layer of the model: which of them are dense the file does not say.
+  result.file.layer_ids.resize(rows.size());
+  std::iota(result.file.layer_ids.begin(), result.file.layer_ids.end(), 0);
+  result.file.model_layers = result.file.placement.layers;
+  return result;
+}
+
+std::string write(const PlacementFile& file) {
+  require_full(file.placement, kName);
+  const auto& placement = file.placement;
+  SlotRow dense(slots_of_layer(placement, 0).size());
+  for (std::size_t slot = 0; slot < dense.size(); ++slot)
+    dense[slot] = static_cast<std::int32_t>(slot) % placement.experts;
+  const int last = file.layer_id(placement.layers - 1);
+  const int model_layers = file.model_layers > 0 ? file.model_layers : last + 1;
+  std::string text = fmt::format("{{\"{}\": [", kMap);
+  for (int id = 0, layer = 0; id < model_layers; ++id) {
+    const bool moe = layer < placement.layers && file.layer_id(layer) == id;
+    text += fmt::format("{}[{}]", id == 0 ? "" : ", ",
+                        row_text(moe ? slots_of_layer(placement, layer) : dense));
+    layer += moe;
+  }
+  return text + "]}";
+}
+
+std::string usage(const PlacementFile& file, const std::string& path) {
+  return fmt::format("--init-expert-location {} --ep-num-redundant-experts {} --ep-size {}", path,
+                     redundant_slots(file.placement), file.placement.ranks);
+}
+
+}  // namespace
+
+const PlacementFormat kSglangFormat = {kName,
+                                       "SGLang, --init-expert-location",
+                                       "ranks; which layers are dense; where it comes from",
+                                       recognise,
+                                       read,
+                                       write,
+                                       usage};
+
+}  // namespace gembench

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "placement/exchange/placement_formats.hpp"
+
+namespace gembench {
+
+/// Engines number the slots of a layer through all ranks: slot p belongs to rank p / (slots of a
+/// rank). Which is how a Placement lies in memory.
+using SlotRow = std::vector<std::int32_t>;
+
+/// [layer] rows of as many slots each -> a placement on stated.ranks ranks, which must be stated
+/// and divide them. Experts are those stated, or as many as the highest id says. Usage errors for
+/// that and as validate(); an expert that a rank holds already is merged.
+[[nodiscard]] ReadPlacement placement_of_rows(const std::vector<SlotRow>& rows,
+                                              const StatedShape& stated, std::string_view format);
+
+/// Refuses (usage error) what no model and machine has, before it is allocated: most slots of all
+/// layers.
+inline constexpr std::int64_t kMaxPlacementSlots = std::int64_t{1} << 25;
+void require_slots(std::int64_t layers, std::int64_t slots);
+
+/// All slots of a layer.
+[[nodiscard]] std::span<const std::int32_t> slots_of_layer(const Placement& placement, int layer);
+/// "0, 1, 2"
+[[nodiscard]] std::string row_text(std::span<const std::int32_t> row);
+/// "[[0, 1], [1, 0]]", as Python's json writes it.
+[[nodiscard]] std::string rows_text(const Placement& placement);
+/// Slots beyond one an expert.
+[[nodiscard]] int redundant_slots(const Placement& placement);
+
+/// Usage error with the remedy for an empty slot, which no engine's format can hold.
+void require_full(const Placement& placement, std::string_view format);
+/// Whether a JSON text may have this member: cheap, for telling formats apart.
+[[nodiscard]] bool mentions(std::string_view content, std::string_view name);
+
+}  // namespace gembench

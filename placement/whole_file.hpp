@@ -1,0 +1,12 @@
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+namespace gembench {
+
+/// Writes a file whole or not at all: a full disk or a kill leaves nothing under its name. Refuses
+/// an existing file unless `overwrite`; output errors say why it cannot be written.
+void write_whole_file(const std::filesystem::path& path, std::string_view content, bool overwrite);
+
+}  // namespace gembench
