@@ -67,7 +67,6 @@ YamlEvents::Kind YamlEvents::next() {
       case YAML_ALIAS_EVENT:
         refuse("aliases have no place here");
       case YAML_DOCUMENT_END_EVENT:
-        return Kind::end;
       case YAML_STREAM_END_EVENT:
         return Kind::end;
       case YAML_NO_EVENT:
