@@ -11,7 +11,7 @@
 namespace gembench {
 namespace {
 
-constexpr std::int64_t kMaxEvents = std::int64_t{1} << 25;
+constexpr std::int64_t kMaxEvents = std::int64_t{1} << 24;
 
 /// An event is freed whatever happens to it.
 struct Event {
