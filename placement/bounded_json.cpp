@@ -14,7 +14,8 @@ namespace {
 
 // A parsed value takes far more memory than its text: hostile files are stopped while parsing.
 constexpr int kMaxDepth = 8;
-constexpr std::int64_t kMaxValues = std::int64_t{1} << 25;
+constexpr std::int64_t kMaxValues = std::int64_t{1} << 24;
+constexpr std::size_t kMaxMembers = 65536;  // of an object; the largest have one a layer
 
 }  // namespace
 
@@ -27,6 +28,8 @@ Json parse_bounded_json(std::string_view text) {
     if (event == Json::parse_event_t::object_start) names.emplace_back();
     if (event == Json::parse_event_t::object_end) names.pop_back();
     if (event == Json::parse_event_t::key) {
+      if (names.back().size() == kMaxMembers)
+        throw usage_error("it has too many members for a placement");
       const auto& name = value.get_ref<const std::string&>();
       if (!names.back().insert(name).second)
         throw usage_error(fmt::format("'{}' stands there twice", name));

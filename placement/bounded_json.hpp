@@ -9,7 +9,8 @@ namespace gembench {
 
 /// JSON of files that may be hostile. All functions throw usage errors that say what is wrong and
 /// leave naming the file to the caller.
-using Json = nlohmann::ordered_json;
+/// Members are looked up in a tree: nlohmann::ordered_json goes through all of them for each.
+using Json = nlohmann::json;
 
 /// Parses a whole document of little depth. Stops while it parses, before memory is spent, at more
 /// values than a placement can have; refuses names that an object has twice.

@@ -17,10 +17,10 @@ constexpr const char* kSchema = "gembench-placement";
 constexpr const char* kVersion = "1.1.0";
 constexpr int kMajor = 1;
 
-Json slots_to_json(const Placement& placement) {
-  auto all = Json::array();
+nlohmann::ordered_json slots_to_json(const Placement& placement) {
+  auto all = nlohmann::ordered_json::array();
   for (int layer = 0; layer < placement.layers; ++layer) {
-    auto ranks = Json::array();
+    auto ranks = nlohmann::ordered_json::array();
     for (int rank = 0; rank < placement.ranks; ++rank) {
       const auto slots = placement.on_rank(layer, rank);
       ranks.push_back(std::vector<std::int32_t>(slots.begin(), slots.end()));
@@ -118,20 +118,20 @@ std::string placement_to_json(const PlacementFile& file) {
   require_layers(file);
   require_time(file.predicted_step, "predicted_step");
   require_time(file.bound_step, "bound_step");
-  Json json = {{"schema", kSchema},
-               {"schema_version", kVersion},
-               {"program", file.program},
-               {"model", file.model},
-               {"strategy", placement.strategy},
-               {"seed", file.seed},
-               {"predicted_step", file.predicted_step},
-               {"bound_step", file.bound_step},
-               {"trace_source", file.trace_source},
-               {"profile_source", file.profile_source},
-               {"layers", placement.layers},
-               {"ranks", placement.ranks},
-               {"slots", placement.slots},
-               {"experts", placement.experts}};
+  nlohmann::ordered_json json = {{"schema", kSchema},
+                                 {"schema_version", kVersion},
+                                 {"program", file.program},
+                                 {"model", file.model},
+                                 {"strategy", placement.strategy},
+                                 {"seed", file.seed},
+                                 {"predicted_step", file.predicted_step},
+                                 {"bound_step", file.bound_step},
+                                 {"trace_source", file.trace_source},
+                                 {"profile_source", file.profile_source},
+                                 {"layers", placement.layers},
+                                 {"ranks", placement.ranks},
+                                 {"slots", placement.slots},
+                                 {"experts", placement.experts}};
   if (!file.layer_ids.empty()) json["layer_ids"] = file.layer_ids;
   if (file.model_layers > 0) json["model_layers"] = file.model_layers;
   json["slot_expert"] = slots_to_json(placement);

@@ -96,7 +96,7 @@ bool recognise(std::string_view content) {
 
 ReadPlacement read(std::string_view content, const StatedShape& /*stated*/) {
   const Npy npy = parse_npy(content);
-  const auto [ranks, layers, experts] = npy.shape;
+  const auto ranks = npy.shape[0], layers = npy.shape[1], experts = npy.shape[2];
   if (experts > kMaxExperts)
     throw usage_error(
         fmt::format("{} experts are more than the {} there may be", experts, kMaxExperts));

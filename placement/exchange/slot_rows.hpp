@@ -22,7 +22,7 @@ using SlotRow = std::vector<std::int32_t>;
 
 /// Refuses (usage error) what no model and machine has, before it is allocated: most slots of all
 /// layers.
-inline constexpr std::int64_t kMaxPlacementSlots = std::int64_t{1} << 25;
+inline constexpr std::int64_t kMaxPlacementSlots = std::int64_t{1} << 24;
 void require_slots(std::int64_t layers, std::int64_t slots);
 
 /// All slots of a layer.

@@ -63,9 +63,10 @@ ReadPlacement read(std::string_view content, const StatedShape& stated) {
 std::string write(const PlacementFile& file) {
   require_full(file.placement, kName);
   const auto& placement = file.placement;
-  auto layers = Json::array();
+  using Ordered = nlohmann::ordered_json;
+  auto layers = Ordered::array();
   for (int layer = 0; layer < placement.layers; ++layer) {
-    auto devices = Json::array();
+    auto devices = Ordered::array();
     for (int rank = 0; rank < placement.ranks; ++rank) {
       const auto experts = placement.on_rank(layer, rank);
       devices.push_back(
@@ -75,7 +76,7 @@ std::string write(const PlacementFile& file) {
                       {"device_count", placement.ranks},
                       {"device_list", std::move(devices)}});
   }
-  return Json{{"moe_layer_count", placement.layers}, {"layer_list", std::move(layers)}}.dump(1);
+  return Ordered{{"moe_layer_count", placement.layers}, {"layer_list", std::move(layers)}}.dump(1);
 }
 
 std::string usage(const PlacementFile& file, const std::string& path) {

@@ -11,7 +11,7 @@
 namespace gembench {
 namespace {
 
-constexpr std::int64_t kMaxEvents = std::int64_t{1} << 25;
+constexpr std::int64_t kMaxEvents = std::int64_t{1} << 24;
 
 /// An event is freed whatever happens to it.
 struct Event {
@@ -67,7 +67,6 @@ YamlEvents::Kind YamlEvents::next() {
       case YAML_ALIAS_EVENT:
         refuse("aliases have no place here");
       case YAML_DOCUMENT_END_EVENT:
-        return Kind::end;
       case YAML_STREAM_END_EVENT:
         return Kind::end;
       case YAML_NO_EVENT:

@@ -91,6 +91,17 @@ class Convert(ConvertTest):
         self.assertEqual(moves["file:now.json"], 0)
         self.assertGreater(moves["linear"], 0)
 
+    def test_it_runs(self):
+        shape = ["--model", "gpt-oss-20b", "--layers", "2"]
+        self.good("trace", "make", *shape, "--tokens", "64", "--steps", "24", "-o", "small.h5")
+        self.good("plan", "--trace", "small.h5", "--ranks", "2", "--strategy", "random", "-o", "r.json")
+        self.good("convert", "r.json", "--to", "trtllm", "-o", "r.yaml")
+        out = self.good("run", *shape, "--scale", "16", "--trace", "small.h5", "--steps", "8",
+                        "--block", "4", "--profile-seconds", "0", "-q", "--placements",
+                        "linear,file:r.yaml", "-o", "a.h5", ranks=2)
+        self.assertIn("file:r.yaml vs linear", out)
+        self.assertEqual(out.splitlines()[-1], "# check: PASS")
+
     def test_traffic_for_benchmarks(self):
         words = ["convert", "p.json", "--trace", "t.h5", "--layer", "4"]
         out = self.good(*words, "--to", "nccl-alltoallv", "--token-bytes", "14336", "-o", "m.txt")

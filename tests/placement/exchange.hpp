@@ -1,11 +1,20 @@
 #pragma once
 
+#include <cstdlib>
 #include <numeric>
 
 #include "placement/exchange/placement_formats.hpp"
 #include "support.hpp"
 
 namespace gembench::testing {
+
+/// Where files that engines wrote lie, which are not part of the project.
+inline std::filesystem::path peer_fixtures() {
+  if (const char* named = std::getenv("GEMBENCH_PEER_FIXTURES")) return named;
+  if (const char* data = std::getenv("GEMBENCH_DATA"))
+    return std::filesystem::path(data) / ".." / "peer_fixtures";
+  return std::filesystem::path(GEMBENCH_SOURCE_DIR) / ".." / "shared" / "peer_fixtures";
+}
 
 /// A placement without empty slots, of random shape; `most_spare` slots a rank hold replicas at
 /// most. Layers have indices in a model with dense ones.

@@ -1,6 +1,3 @@
-#include <cstdlib>
-#include <set>
-
 #include "exchange.hpp"
 #include "placement/strategy.hpp"
 
@@ -204,10 +201,7 @@ TEST(Exchange, FilesAreFittedToATraceByTheLayersOfTheModel) {
 
 /// Files that other loaders read, where they are at hand: what is read is written to the same byte.
 TEST(Exchange, SamplesOfEnginesComeOutAsTheyWere) {
-  const char* named = std::getenv("GEMBENCH_PEER_FIXTURES");
-  const std::filesystem::path folder =
-      named ? std::filesystem::path(named)
-            : std::filesystem::path(GEMBENCH_SOURCE_DIR) / ".." / "shared" / "peer_fixtures";
+  const auto folder = testing::peer_fixtures();
   if (!std::filesystem::exists(folder))
     GTEST_SKIP() << "no samples in " << folder << "; set GEMBENCH_PEER_FIXTURES to their folder";
   const std::pair<const char*, const char*> samples[] = {

@@ -76,6 +76,16 @@ TEST(HostilePlacement, ZerosAndNestingAreRefusedEarly) {
     }
 }
 
+TEST(HostilePlacement, ObjectsOfTooManyMembersAreRefusedEarly) {
+  std::string text = "{";
+  for (int i = 0; i < 1000000; ++i) text.append("\"").append(std::to_string(i)).append("\":0,");
+  text += "\"a\":0}";
+  for (const auto* name : {"gembench", "sglang", "vllm-ascend", "vllm-rank-map"})
+    expect_refused("too many members", [&] {
+      (void)find_placement_format(name).read(text, {2, 2, 0});
+    });
+}
+
 struct Case {
   const char* format;
   std::string text;

@@ -1,6 +1,5 @@
 #include "placement/exchange/pair_traffic.hpp"
 
-#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -201,10 +200,7 @@ TEST(PairTraffic, WritesARoutingPatternForBenchMoe) {
 
 /// A pattern that others wrote, where it is at hand: loads that have it come out as the same bytes.
 TEST(PairTraffic, ASampleOfBenchMoeComesOutAsItWas) {
-  const char* named = std::getenv("GEMBENCH_PEER_FIXTURES");
-  const std::filesystem::path folder =
-      named ? std::filesystem::path(named)
-            : std::filesystem::path(GEMBENCH_SOURCE_DIR) / ".." / "shared" / "peer_fixtures";
+  const auto folder = testing::peer_fixtures();
   const auto path = folder / "trtllm_bench_moe_routing_pattern.json";
   if (!std::filesystem::exists(path))
     GTEST_SKIP() << "no samples in " << folder << "; set GEMBENCH_PEER_FIXTURES to their folder";

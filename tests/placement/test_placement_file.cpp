@@ -44,6 +44,30 @@ TEST(PlacementFile, RoundTripsEveryField) {
   EXPECT_EQ(read.program, file.program);
 }
 
+TEST(PlacementFile, RoundTripsTheLayersOfTheModelWhereTheyAreKnown) {
+  TempDir dir;
+  auto file = example();
+  EXPECT_EQ(placement_to_json(file).find("layer_ids"), std::string::npos);
+  file.layer_ids = {3, 5};
+  file.model_layers = 6;
+  const auto read = placement_from_json(placement_to_json(file));
+  EXPECT_EQ(read.layer_ids, file.layer_ids);
+  EXPECT_EQ(read.model_layers, 6);
+  EXPECT_EQ(read.layer_id(1), 5);
+  EXPECT_EQ(example().layer_id(1), 1);
+  const auto refuse = [&](const std::vector<std::int32_t>& ids, int model_layers,
+                          const char* part) {
+    file.layer_ids = ids;
+    file.model_layers = model_layers;
+    expect_refused(part, [&] { write_placement(dir.at("p.json"), file, false); });
+  };
+  refuse({3}, 0, "ascending indices");
+  refuse({3, 3}, 0, "ascending indices");
+  refuse({-1, 3}, 0, "ascending indices");
+  refuse({3, 5}, 5, "layer 5 does not belong to a model of 5 layers");
+  refuse({}, 1, "layer 1 does not belong to a model of 1 layers");
+}
+
 TEST(PlacementFile, NeverOverwritesUnasked) {
   TempDir dir;
   auto file = example();
@@ -122,6 +146,10 @@ TEST(PlacementFile, RefusesForeignAndBrokenFiles) {
       {with("\"experts\":2", "\"experts\":2,\"predicted_step\":-1"), "'predicted_step'"},
       {with("\"experts\":2", "\"experts\":2,\"bound_step\":\"x\""), "'bound_step'"},
       {with("\"experts\":2", "\"experts\":2,\"model\":[]"), "'model' is no text"},
+      {with("\"experts\":2", "\"experts\":2,\"layer_ids\":[0,1]"), "layer_ids"},
+      {with("\"experts\":2", "\"experts\":2,\"layer_ids\":[1e9]"), "'layer_ids'"},
+      {with("\"experts\":2", "\"experts\":2,\"model_layers\":-1"), "a model of -1 layers"},
+      {with("\"experts\":2", "\"experts\":2,\"experts\":2"), "'experts' stands there twice"},
       {std::string(1000000, '['), "nested too deeply"},
       {std::string("\x89HDF\r\n\x1a\n\0", 9), "parse error"},
   };
