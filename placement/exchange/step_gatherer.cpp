@@ -34,12 +34,11 @@ void StepGatherer::open_step() {
   row_ = gathered_.tokens.data() + gathered_.tokens.size() - cells_;
 }
 
-template <class Id>
-void StepGatherer::add(std::span<const Id> ids, std::int32_t task) {
+void StepGatherer::add(std::span<const std::uint16_t> ids, std::int32_t task) {
   if (!row_) open_step();
   const auto experts = static_cast<std::size_t>(gathered_.experts);
   const auto topk = static_cast<std::size_t>(gathered_.topk);
-  const Id* id = ids.data();
+  const auto* id = ids.data();
   for (auto* row = row_; row != row_ + cells_; row += experts)
     for (std::size_t j = 0; j < topk; ++j) ++row[*id++];
   if (keep_ids_) gathered_.topk_ids.insert(gathered_.topk_ids.end(), ids.begin(), ids.end());
@@ -48,8 +47,6 @@ void StepGatherer::add(std::span<const Id> ids, std::int32_t task) {
   if (label >= task_tokens_.size()) task_tokens_.resize(label + 1);
   ++task_tokens_[label];
 }
-template void StepGatherer::add(std::span<const std::uint8_t>, std::int32_t);
-template void StepGatherer::add(std::span<const std::uint16_t>, std::int32_t);
 
 void StepGatherer::end_step(std::int32_t phase) {
   if (!row_) open_step();

@@ -16,8 +16,7 @@ class StepGatherer {
   StepGatherer(const Trace& shape, bool keep_ids, KeepSteps keep);
 
   /// One token of the step, [layer][k], sound ids; `task` -1: unknown.
-  template <class Id>
-  void add(std::span<const Id> ids, std::int32_t task = -1);
+  void add(std::span<const std::uint16_t> ids, std::int32_t task = -1);
   /// `phase` -1: unknown. The step gets the task of most of its tokens. A label must be known of
   /// all steps or of none.
   void end_step(std::int32_t phase = -1);

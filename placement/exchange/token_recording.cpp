@@ -15,7 +15,7 @@ bool is_dense(const TokenRecording& recording, int layer) {
   const auto each = recording.ids_per_token();
   for (auto at = static_cast<std::size_t>(layer) * k; at < recording.ids.size(); at += each) {
     const auto first = recording.ids[at];
-    if (first != 0 && first != 0xffff) return false;
+    if (first != 0 && first != kNoExpert) return false;
     for (std::size_t j = 1; j < k; ++j)
       if (recording.ids[at + j] != first) return false;
   }
@@ -30,8 +30,7 @@ TokenChecker::TokenChecker(int layers, int experts, int topk)
       topk_(static_cast<std::size_t>(topk)),
       last_token_(checked_product({layers, experts}, "the recording")) {}
 
-template <class Id>
-std::size_t TokenChecker::wrong(std::span<const Id> ids) {
+std::size_t TokenChecker::wrong(std::span<const std::uint16_t> ids) {
   const auto each = layers_ * topk_;
   for (std::size_t token = 0; token + each <= ids.size(); token += each) {
     ++token_;
@@ -46,15 +45,14 @@ std::size_t TokenChecker::wrong(std::span<const Id> ids) {
   }
   return npos;
 }
-template std::size_t TokenChecker::wrong(std::span<const std::uint8_t>);
-template std::size_t TokenChecker::wrong(std::span<const std::uint16_t>);
 
 void validate(const TokenRecording& recording) {
   const auto refuse = [&](const std::string& why) {
     return usage_error(fmt::format("{} {}", recording.source, why));
   };
   const auto& r = recording;
-  if (r.layers < 1 || r.experts < 1 || r.topk < 1 || r.topk > r.experts || r.experts > kMaxExperts)
+  if (r.layers < 1 || r.experts < 1 || r.topk < 1 || r.topk > r.experts ||
+      r.experts > kMaxTokenExperts)
     throw refuse(fmt::format("cannot have {} layers, {} experts and top-k {}; state the model's",
                              r.layers, r.experts, r.topk));
   if (r.ids.empty() || r.ids.size() % r.ids_per_token() != 0)
@@ -74,8 +72,7 @@ void validate(const TokenRecording& recording) {
                       "requests",
                       request.first, r.tokens()));
   }
-  TokenChecker checker(r.layers, r.experts, r.topk);
-  const auto at = checker.wrong(std::span<const std::uint16_t>(r.ids));
+  const auto at = TokenChecker(r.layers, r.experts, r.topk).wrong(r.ids);
   if (at == TokenChecker::npos) return;
   const auto layer = at % r.ids_per_token() / static_cast<std::size_t>(r.topk);
   throw refuse(fmt::format(

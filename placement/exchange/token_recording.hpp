@@ -43,6 +43,10 @@ struct TokenRecording {
   }
 };
 
+/// Ids are 16 bits wide, and the largest stands for "no expert".
+inline constexpr int kMaxTokenExperts = 65535;
+inline constexpr std::uint16_t kNoExpert = 0xffff;
+
 /// Most ids that are held (1 GiB); longer recordings are cut, or stream as windows.
 inline constexpr std::size_t kMaxHeldIds = std::size_t{1} << 29;
 
@@ -51,8 +55,7 @@ class TokenChecker {
  public:
   TokenChecker(int layers, int experts, int topk);
   /// `ids` holds whole tokens [layer][k]. The index of the first wrong id, or npos.
-  template <class Id>
-  [[nodiscard]] std::size_t wrong(std::span<const Id> ids);
+  [[nodiscard]] std::size_t wrong(std::span<const std::uint16_t> ids);
   static constexpr auto npos = std::numeric_limits<std::size_t>::max();
 
  private:

@@ -206,9 +206,9 @@ TEST(StepGatherer, HandsOnWholeStepsWithinBounds) {
     EXPECT_LT(part.tokens.size() + part.topk_ids.size(), std::size_t{3} << 20);
     EXPECT_NO_THROW(validate(part));
   });
-  const std::vector<std::uint8_t> ids{1, 2, 3, 255};
+  const std::vector<std::uint16_t> ids{1, 2, 3, 255};
   for (int step = 0; step < 5000; ++step) {
-    gatherer.add(std::span<const std::uint8_t>(ids));
+    gatherer.add(ids);
     gatherer.end_step();
   }
   gatherer.finish();
