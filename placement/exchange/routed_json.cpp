@@ -24,7 +24,7 @@ struct Finder {
     bool says_usage = false;  // it is the value of `usage` or `meta_info`
   };
   const std::function<void(RoutedAnswer)>& keep;
-  std::vector<Scope> open = {Scope{}};
+  std::vector<Scope> open;
   std::string broken;
 
   bool enter() {
@@ -80,7 +80,7 @@ struct Finder {
 };
 
 void find_answers(const std::string& text, const std::function<void(RoutedAnswer)>& keep) {
-  Finder finder{keep};
+  Finder finder{keep, {Finder::Scope{}}, ""};
   nlohmann::json::sax_parse(text, &finder);
   if (!finder.broken.empty()) throw usage_error(finder.broken);
 }
