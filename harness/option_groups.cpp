@@ -182,9 +182,17 @@ class Builder {
         d, "set", "NAME=V,..", "parameters of the preset; trace info names them all",
         [&o = o_](const std::string& v) { o.set = split_list(v); },
         [&o = o_] { return json(o.set); });
+    number(d, "steps", o_.steps, "steps to make, or to draw");
+    return d;
+  }
+  po::options_description import() {
+    po::options_description d("Import of recordings ('gembench list' names the formats)");
     flag(d, "expand-multinomial", o_.expand_multinomial,
-         "import: the file holds run totals; draw --steps steps of --tokens tokens from them");
-    number(d, "steps", o_.steps, "steps to make");
+         "take run totals (steps are summed up) and draw --steps steps of --tokens tokens from "
+         "them");
+    real(
+        d, "rescale", o_.rescale, "F",
+        "scale the layers of a step to the smallest where their sums differ by at most this share");
     return d;
   }
   po::options_description shape() {
@@ -336,7 +344,7 @@ CommandOptions options_of(const std::string& command, Options& o) {
     if (command == "run") d.add(build.planning()).add(build.schedule());
     d.add(build.ranks());
   } else if (command == "trace") {
-    d.add(build.model()).add(build.shape()).add(build.synthetic());
+    d.add(build.model()).add(build.shape()).add(build.synthetic()).add(build.import());
   } else if (command == "plan" || command == "score") {
     d.add(build.offline()).add(build.which(command));
   }

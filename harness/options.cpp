@@ -31,7 +31,7 @@ constexpr Command kCommands[] = {
     {"run", "run [options]", "measure placements side by side on real MoE layers (mpirun, srun)"},
     {"profile", "profile [options] -o profile.h5",
      "measure every rank's expert latency against load (mpirun, srun)"},
-    {"trace", "trace make|import csv|import ids|info [FILE] [options] -o trace.h5",
+    {"trace", "trace make|import FORMAT|info [FILE..] [options] -o trace.h5",
      "make or import expert loads"},
     {"plan", "plan --trace FILE [options] -o placement.json", "make a placement, without MPI"},
     {"score", "score --trace FILE [options] [placement.json ..]", "judge placements, without MPI"},
@@ -151,6 +151,7 @@ void validate(const Options& o) {
   if (o.command == "plan" && o.max_moves > 0 && o.from.empty()) {
     throw usage_error("--max-moves mends a placement: name it with --from FILE");
   }
+  check_range("rescale", o.rescale, 0, 1);
   check_range("nodes", o.nodes, 1, 65536);
   check_range("groups", o.groups, 0, 65536);
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");
@@ -269,6 +270,7 @@ Parsed parse_command_line(int argc, const char* const* argv) {
       return parsed;
     }
     po::notify(values);
+    o.model_stated = values.count("model") != 0 && !values["model"].defaulted();
   } catch (const po::error& error) {
     throw usage_error(fmt::format("{}: see gembench {} --help", error.what(), o.command));
   }

@@ -15,6 +15,7 @@ struct Options {
 
   // Model
   std::string model = "gpt-oss-20b";
+  bool model_stated = false;  ///< by the user, not by default
   double scale = 1;
   std::optional<int> layers, experts, topk, hidden, ffn, weight_layers;
   std::string dtype = "auto";
@@ -91,6 +92,7 @@ struct Options {
   double split = 0;         ///< share of the steps that is planned on; 0 = as plan_steps says
   bool ablation = false;
   bool expand_multinomial = false;
+  double rescale = 0.01;           ///< most that layers of an imported step may differ by
   std::vector<std::string> files;  ///< positional arguments
 };
 

@@ -1,5 +1,6 @@
 #include <cstdlib>
 
+#include "placement/exchange/recording.hpp"
 #include "placement/score.hpp"
 #include "placement/strategy.hpp"
 #include "placement/trace_import.hpp"
@@ -24,7 +25,7 @@ class GptOssData : public ::testing::Test {
 };
 
 TEST_F(GptOssData, CountsAreImportedAndGemBeatsLinear) {
-  const auto trace = read_counts_csv(folder_ / "counts_b256_shuffled.csv", 4);
+  const auto trace = read_recording("csv", {{folder_ / "counts_b256_shuffled.csv"}, 0, 0, 4});
   EXPECT_EQ(trace.layers, 24);
   EXPECT_EQ(trace.experts, 32);
   EXPECT_EQ(trace.max_tokens_in_step(), 256);
