@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "placement/checked.hpp"
+#include "placement/exchange/formats.hpp"
 #include "placement/exchange/npy_header.hpp"
 #include "placement/exchange/requests_file.hpp"
 #include "placement/exchange/step_gatherer.hpp"
@@ -24,22 +25,16 @@ void widen(std::span<const char> elements, std::uint16_t* to) {
   }
 }
 
-IdsShape checked(const std::filesystem::path& path, const IdsShape& shape) {
-  if (shape.layers < 1 || shape.experts < 1 || shape.topk < 1 || shape.topk > shape.experts ||
-      shape.experts > kMaxTokenExperts)
+const RecordingInput& checked(const RecordingInput& input) {
+  if (input.layers < 1 || input.experts < 1 || input.topk < 1 || input.topk > input.experts ||
+      input.experts > kMaxTokenExperts)
     throw usage_error(
-        fmt::format("{} cannot have {} layers, {} experts and top-k {}; state the "
-                    "model's",
-                    path.string(), shape.layers, shape.experts, shape.topk));
-  if (shape.id_bytes != 1 && shape.id_bytes != 2)
-    throw usage_error(fmt::format("ids of {} bytes are unknown; they have 1 or 2", shape.id_bytes));
-  return shape;
-}
-
-std::string first(const std::filesystem::path& path, std::size_t count) {
-  std::string bytes(count, '\0');
-  bytes.resize(ByteStream(path).read(bytes));
-  return bytes;
+        fmt::format("{} cannot have {} layers, {} experts and top-k {}; state the model's with "
+                    "--model, or --layers, --experts and --topk",
+                    name_of(input), input.layers, input.experts, input.topk));
+  if (input.id_bytes != 1 && input.id_bytes != 2)
+    throw usage_error(fmt::format("ids of {} bytes are unknown; they have 1 or 2", input.id_bytes));
+  return input;
 }
 
 }  // namespace
@@ -59,15 +54,15 @@ void widen_ids(std::span<const char> elements, int width, std::vector<std::uint1
   }
 }
 
-IdsFile::IdsFile(const std::filesystem::path& path, const IdsShape& shape)
-    : in_(path),
-      shape_(checked(path, shape)),
-      checker_(shape.layers, shape.experts, shape.topk),
-      width_(shape.id_bytes) {
-  if (first(path, kNpyMagic.size()) != kNpyMagic) {
-    if (width_ == 1 && shape.experts > 256)
+IdsFile::IdsFile(const RecordingInput& input)
+    : in_(only_path(input)),
+      input_(checked(input)),
+      checker_(input.layers, input.experts, input.topk),
+      width_(input.id_bytes) {
+  if (first_bytes(input.paths[0], kNpyMagic.size()) != kNpyMagic) {
+    if (width_ == 1 && input.experts > 256)
       in_.refuse(fmt::format("has ids of 1 byte, too small for {} experts; pass --id-bytes 2",
-                             shape.experts));
+                             input.experts));
     return;
   }
   npy_ = true;
@@ -75,22 +70,22 @@ IdsFile::IdsFile(const std::filesystem::path& path, const IdsShape& shape)
   try {
     header = read_npy_header([&](std::span<char> to) { in_.read_exactly(to); });
   } catch (const Error& error) {
-    throw usage_error(fmt::format("{}: {}", path.string(), error.what()));
+    throw usage_error(fmt::format("{}: {}", name_of(input), error.what()));
   }
   const auto& dims = header.shape;
   if (header.kind == 'f' || dims.size() != 3 ||
-      dims[1] != static_cast<std::uint64_t>(shape.layers) ||
-      dims[2] != static_cast<std::uint64_t>(shape.topk))
+      dims[1] != static_cast<std::uint64_t>(input.layers) ||
+      dims[2] != static_cast<std::uint64_t>(input.topk))
     in_.refuse(
         fmt::format("must hold whole numbers [token][{} layers][{} choices]; check layers "
                     "and top-k",
-                    shape.layers, shape.topk));
+                    input.layers, input.topk));
   width_ = header.bytes;
   declared_ = dims[0];
 }
 
 std::span<const std::uint16_t> IdsFile::read(std::size_t most) {
-  const auto each = static_cast<std::size_t>(shape_.layers) * static_cast<std::size_t>(shape_.topk);
+  const auto each = static_cast<std::size_t>(input_.layers) * static_cast<std::size_t>(input_.topk);
   if (npy_) most = std::min<std::uint64_t>(most, declared_ - tokens_);
   const auto id_bytes = static_cast<std::size_t>(width_);
   bytes_.resize(most * each * id_bytes);
@@ -106,23 +101,22 @@ std::span<const std::uint16_t> IdsFile::read(std::size_t most) {
     in_.refuse(
         fmt::format("names expert {} of {} {}in token {}, layer {}; check experts, layers "
                     "and top-k",
-                    ids_[at], shape_.experts, ids_[at] < shape_.experts ? "twice " : "",
-                    tokens_ + at / each, at % each / static_cast<std::size_t>(shape_.topk)));
+                    ids_[at], input_.experts, ids_[at] < input_.experts ? "twice " : "",
+                    tokens_ + at / each, at % each / static_cast<std::size_t>(input_.topk)));
   tokens_ += ids_.size() / each;
   return ids_;
 }
 
-void window_ids(const std::filesystem::path& path, const IdsShape& shape, int window, bool keep_ids,
-                const KeepSteps& keep) {
-  IdsFile file(path, shape);
+void window_ids(const RecordingInput& input, int window, bool keep_ids, const KeepSteps& keep) {
+  IdsFile file(input);
   const auto window_size =
-      checked_product({window, shape.layers, shape.topk}, "a window of " + path.string());
+      checked_product({window, input.layers, input.topk}, "a window of " + name_of(input));
   if (window_size == 0) throw usage_error("a window of 0 tokens; give at least 1");
   Trace trace;
-  trace.layers = shape.layers;
-  trace.experts = shape.experts;
-  trace.topk = shape.topk;
-  trace.source = fmt::format("{}; windows of {} tokens", path.string(), window);
+  trace.layers = input.layers;
+  trace.experts = input.experts;
+  trace.topk = input.topk;
+  trace.source = fmt::format("{}; windows of {} tokens", name_of(input), window);
   StepGatherer steps(trace, keep_ids, keep);
   const auto windows = std::max<std::size_t>(1, kBlock / window_size);
   const auto each = window_size / static_cast<std::size_t>(window);
@@ -137,18 +131,17 @@ void window_ids(const std::filesystem::path& path, const IdsShape& shape, int wi
   }
   if (steps.steps() == 0)
     throw usage_error(fmt::format("{} has {} tokens, too few for a window of {}; use smaller ones",
-                                  path.string(), file.tokens(), window));
+                                  name_of(input), file.tokens(), window));
   steps.finish();
 }
 
-TokenRecording read_ids(const std::filesystem::path& path, const IdsShape& shape,
-                        const std::filesystem::path& requests) {
-  IdsFile file(path, shape);
+TokenRecording read_ids(const RecordingInput& input) {
+  IdsFile file(input);
   TokenRecording recording;
-  recording.layers = shape.layers;
-  recording.experts = shape.experts;
-  recording.topk = shape.topk;
-  recording.source = path.string();
+  recording.layers = input.layers;
+  recording.experts = input.experts;
+  recording.topk = input.topk;
+  recording.source = name_of(input);
   const auto block = std::max<std::size_t>(1, kBlock / recording.ids_per_token());
   for (bool more = true; more;) {
     const auto ids = file.read(block);
@@ -157,11 +150,26 @@ TokenRecording read_ids(const std::filesystem::path& path, const IdsShape& shape
       throw usage_error(
           fmt::format("{} holds more than {} ids, too many for requests; cut it, or import windows "
                       "without requests",
-                      path.string(), kMaxHeldIds));
+                      name_of(input), kMaxHeldIds));
     recording.ids.insert(recording.ids.end(), ids.begin(), ids.end());
   }
-  cut_into_requests(recording, requests);
+  if (!input.requests.empty()) {
+    cut_into_requests(recording, input.requests);
+  } else {
+    recording.requests.push_back({0, 0, static_cast<int>(recording.tokens()), 0});
+  }
   return recording;
 }
+
+namespace {
+
+bool never(const RecordingInput&) {
+  return false;  // raw bytes look like nothing in particular
+}
+
+}  // namespace
+
+const RecordingFormat kIds{"ids", "per token: raw ids [token][layer][k], or a .npy of that shape",
+                           never, nullptr, read_ids};
 
 }  // namespace gembench

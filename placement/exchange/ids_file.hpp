@@ -13,18 +13,12 @@
 /// Expert ids [token][layer][k] with nothing around them: raw, or a .npy of that shape.
 namespace gembench {
 
-struct IdsShape {
-  int layers = 0;
-  int experts = 0;
-  int topk = 0;
-  int id_bytes = 1;  ///< of an id in a raw file: 1 or 2 (little-endian); a .npy says it itself
-};
-
 /// Ids from the front of a file, whatever its size.
 class IdsFile {
  public:
-  /// Usage error for an impossible shape, or a .npy of another shape than `shape`.
-  IdsFile(const std::filesystem::path& path, const IdsShape& shape);
+  /// `input` is one file, and states layers, experts and top-k. Usage error for an impossible
+  /// shape, or a .npy of another one.
+  IdsFile(const RecordingInput& input);
 
   /// The next `most` tokens, fewer only at the end, [token][layer][k]; valid until the next call.
   /// Usage error naming the token for ids that are out of range or repeated within a layer, and
@@ -34,7 +28,7 @@ class IdsFile {
 
  private:
   ByteStream in_;
-  IdsShape shape_;
+  RecordingInput input_;
   TokenChecker checker_;
   std::uint64_t declared_ = 0;  // tokens of a .npy
   bool npy_ = false;
@@ -45,12 +39,10 @@ class IdsFile {
 };
 
 /// Steps of `window` consecutive tokens, in bounded memory; a shorter last one is left out.
-void window_ids(const std::filesystem::path& path, const IdsShape& shape, int window, bool keep_ids,
-                const KeepSteps& keep);
+void window_ids(const RecordingInput& input, int window, bool keep_ids, const KeepSteps& keep);
 
-/// All of it, cut into requests by a table (requests_file.hpp).
-[[nodiscard]] TokenRecording read_ids(const std::filesystem::path& path, const IdsShape& shape,
-                                      const std::filesystem::path& requests);
+/// All of it, cut into requests where the input has a table of them, else as one.
+[[nodiscard]] TokenRecording read_ids(const RecordingInput& input);
 
 /// Elements of `width` bytes (1, 2, 4, 8; little-endian) as ids; negative ones and those too large
 /// become kNoExpert.

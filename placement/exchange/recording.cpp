@@ -13,7 +13,8 @@
 namespace gembench {
 
 std::span<const RecordingFormat> recording_formats() {
-  static const RecordingFormat formats[] = {kCountsCsv};
+  static const RecordingFormat formats[] = {
+      kCountsCsv, kIds, kVllmRouted, kSglangRouted, kTrtllmCalibration, kVllmLoadStats};
   return formats;
 }
 
@@ -43,7 +44,11 @@ Trace read_recording(std::string_view format, const RecordingInput& input) {
   const auto add = [](auto& to, const auto& from) {
     to.insert(to.end(), from.begin(), from.end());
   };
-  find_format(format, input).read(input, [&](Trace steps) {
+  const auto& found = find_format(format, input);
+  if (!found.read)
+    throw usage_error(
+        fmt::format("{} is a recording of tokens; say how they become steps", name_of(input)));
+  found.read(input, [&](Trace steps) {
     try {
       level_layers(steps, sums);
       validate(steps);

@@ -20,6 +20,9 @@ struct RecordingInput {
   int layers = 0;                            ///< MoE layers
   int experts = 0;
   int topk = 0;
+  // Of raw ids, which say nothing.
+  int id_bytes = 1;                     ///< of an id: 1 or 2
+  std::filesystem::path requests = {};  ///< table of requests (requests_file.hpp); empty: none
 };
 
 /// Gets the steps in order, a batch at a time, as they were recorded: no count is negative, but
@@ -30,7 +33,10 @@ using KeepSteps = std::function<void(Trace steps)>;
 /// Bytes of counts and ids in a batch, about: what memory holds of a recording of any size.
 inline constexpr std::size_t kBatchBytes = std::size_t{16} << 20;
 
-/// A format of recordings whose entries are steps (forward passes) already.
+struct TokenRecording;
+
+/// A format of recordings. Their entries are steps (forward passes) already, or tokens, of which
+/// batching.hpp makes steps: either `read` or `read_tokens` is there.
 struct RecordingFormat {
   std::string_view name;  ///< as on the command line
   std::string_view what;  ///< who writes it, for `list` and for people
@@ -39,6 +45,7 @@ struct RecordingFormat {
   /// Usage error naming the file, and the step and layer where there is one. Returns what was left
   /// out, a sentence each.
   std::vector<std::string> (*read)(const RecordingInput& input, const KeepSteps& keep);
+  TokenRecording (*read_tokens)(const RecordingInput& input) = nullptr;
 };
 
 [[nodiscard]] std::span<const RecordingFormat> recording_formats();
@@ -48,8 +55,8 @@ struct RecordingFormat {
 [[nodiscard]] const RecordingFormat& find_format(std::string_view name,
                                                  const RecordingInput& input);
 
-/// The whole recording in memory, its layers levelled (LayerSums' tolerance) and validated. Usage
-/// error that names the file.
+/// The whole recording of steps in memory, its layers levelled (LayerSums' tolerance) and
+/// validated. Usage error that names the file.
 [[nodiscard]] Trace read_recording(std::string_view format, const RecordingInput& input);
 
 /// "a.pt", or "a.pt and 3 more".

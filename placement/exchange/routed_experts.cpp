@@ -9,6 +9,7 @@
 
 #include "placement/checked.hpp"
 #include "placement/exchange/base64.hpp"
+#include "placement/exchange/formats.hpp"
 #include "placement/exchange/ids_file.hpp"
 #include "placement/exchange/npy_header.hpp"
 #include "placement/exchange/routed_json.hpp"
@@ -102,12 +103,6 @@ std::vector<std::filesystem::path> files_of(const RecordingInput& input) {
   return files;
 }
 
-std::string first(const std::filesystem::path& path, std::size_t count) {
-  std::string bytes(count, '\0');
-  bytes.resize(ByteStream(path).read(bytes));
-  return bytes;
-}
-
 TokenRecording read_routed(const RecordingInput& input, bool has_shape) {
   TokenRecording recording;
   recording.layers = input.layers;
@@ -127,7 +122,7 @@ TokenRecording read_routed(const RecordingInput& input, bool has_shape) {
                     recording.source));
   for (const auto& file : files) {
     try {
-      if (has_shape && first(file, kNpyMagic.size()) == kNpyMagic) {
+      if (has_shape && first_bytes(file, kNpyMagic.size()) == kNpyMagic) {
         const auto bytes = ByteStream(file).read_rest(kMaxHeldIds * 2);
         add(recording, of_npy(bytes), -1);
         continue;
@@ -156,7 +151,7 @@ bool mentions(const RecordingInput& input, std::initializer_list<std::string_vie
   try {
     const auto files = files_of(input);
     if (files.empty()) return false;
-    const auto start = first(files[0], kRecognised);
+    const auto start = first_bytes(files[0], kRecognised);
     return std::all_of(words.begin(), words.end(), [&](std::string_view word) {
       return start.find(word) != std::string::npos;
     });
@@ -175,6 +170,8 @@ TokenRecording read_sglang_routed(const RecordingInput& input) {
   return read_routed(input, false);
 }
 
+namespace {
+
 bool is_vllm_routed(const RecordingInput& input) {
   return mentions(input, {"\"routed_experts\"", "k05VTVBZ"});  // the magic of a .npy in base64
 }
@@ -182,5 +179,13 @@ bool is_vllm_routed(const RecordingInput& input) {
 bool is_sglang_routed(const RecordingInput& input) {
   return mentions(input, {"\"routed_experts\""}) && !is_vllm_routed(input);
 }
+
+}  // namespace
+
+const RecordingFormat kVllmRouted{"vllm-routed", "per token: vLLM's routed_experts in responses",
+                                  is_vllm_routed, nullptr, read_vllm_routed};
+const RecordingFormat kSglangRouted{"sglang-routed",
+                                    "per token: SGLang's routed_experts in responses",
+                                    is_sglang_routed, nullptr, read_sglang_routed};
 
 }  // namespace gembench

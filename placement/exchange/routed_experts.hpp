@@ -17,7 +17,4 @@ namespace gembench {
 /// SGLang: base64 of 32-bit numbers [tokens - 1][layers][k], without a shape.
 [[nodiscard]] TokenRecording read_sglang_routed(const RecordingInput& input);
 
-[[nodiscard]] bool is_vllm_routed(const RecordingInput& input);
-[[nodiscard]] bool is_sglang_routed(const RecordingInput& input);
-
 }  // namespace gembench

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-
 #include <nlohmann/json.hpp>
 
 #include "placement/exchange/base64.hpp"
@@ -78,9 +77,20 @@ TEST(NpyHeader, RefusesAnythingElse) {
     expect_error(ExitCode::usage, why, [&, &b = bytes] { (void)header_of(b); });
 }
 
+RecordingInput at(const std::filesystem::path& path, RecordingInput input,
+                  const std::filesystem::path& requests = {}) {
+  input.paths = {path};
+  input.requests = requests;
+  return input;
+}
+
+bool looks_like(const char* format, const RecordingInput& input) {
+  return find_format(format, input).recognise(input);
+}
+
 /// Windows of the ids counted one by one.
 void expect_windows(const std::vector<Trace>& parts, const std::vector<std::uint16_t>& ids,
-                    const IdsShape& shape, int window) {
+                    const RecordingInput& shape, int window) {
   const auto each = std::size_t(shape.layers * shape.topk);
   std::size_t step = 0;
   for (const auto& part : parts) {
@@ -100,7 +110,7 @@ void expect_windows(const std::vector<Trace>& parts, const std::vector<std::uint
 
 TEST(IdsFile, WindowsOfEveryWidthAreTheSame) {
   const TempDir dir;
-  const IdsShape shape{5, 40, 3};
+  const RecordingInput shape{{}, 5, 40, 3};
   const auto ids = random_ids(3, 101, shape.layers, shape.experts, shape.topk);
   const std::string dims = "(101, 5, 3)";
   const std::vector<std::pair<std::string, int>> files{
@@ -116,8 +126,8 @@ TEST(IdsFile, WindowsOfEveryWidthAreTheSame) {
     of_width.id_bytes = width;
     for (const int window : {1, 7, 101}) {
       std::vector<Trace> parts;
-      window_ids(dir.write("ids", bytes), of_width, window, true,
-                 [&](const Trace& part) { parts.push_back(part); });
+      of_width.paths = {dir.write("ids", bytes)};
+      window_ids(of_width, window, true, [&](const Trace& part) { parts.push_back(part); });
       expect_windows(parts, ids, shape, window);
       EXPECT_TRUE(parts[0].has_ids());
     }
@@ -126,10 +136,10 @@ TEST(IdsFile, WindowsOfEveryWidthAreTheSame) {
 
 TEST(IdsFile, LongOnesComeInParts) {
   const TempDir dir;
-  const IdsShape shape{2, 16, 2};
+  const RecordingInput shape{{}, 2, 16, 2};
   const auto ids = random_ids(4, 1200000, shape.layers, shape.experts, shape.topk);
   std::vector<Trace> parts;
-  window_ids(dir.write("ids", bytes_of<std::uint8_t>(ids)), shape, 16, false,
+  window_ids(at(dir.write("ids", bytes_of<std::uint8_t>(ids)), shape), 16, false,
              [&](const Trace& part) { parts.push_back(part); });
   EXPECT_GT(parts.size(), 1u);
   expect_windows(parts, ids, shape, 16);
@@ -137,10 +147,10 @@ TEST(IdsFile, LongOnesComeInParts) {
 
 TEST(IdsFile, WrongOnesAreRefusedWithThePlace) {
   const TempDir dir;
-  const IdsShape shape{2, 8, 2};
+  const RecordingInput shape{{}, 2, 8, 2};
   const std::string good("\0\1\2\3\4\5\6\7", 8);
-  const auto read = [&](const std::string& bytes, const IdsShape& as, int window = 1) {
-    window_ids(dir.write("ids", bytes), as, window, true, [](const Trace&) {});
+  const auto read = [&](const std::string& bytes, const RecordingInput& as, int window = 1) {
+    window_ids(at(dir.write("ids", bytes), as), window, true, [](const Trace&) {});
   };
   EXPECT_NO_THROW(read(good, shape));
   const std::vector<std::pair<std::string, std::string>> broken{
@@ -160,35 +170,37 @@ TEST(IdsFile, WrongOnesAreRefusedWithThePlace) {
     expect_error(ExitCode::usage, why, [&, &b = bytes] { read(b, shape); });
   expect_error(ExitCode::usage, "too few for a window of 3", [&] { read(good, shape, 3); });
   expect_error(ExitCode::usage, "at least 1", [&] { read(good, shape, 0); });
-  expect_error(ExitCode::usage, "--id-bytes 2", [&] { read(good, {2, 300, 2}); });
-  expect_error(ExitCode::usage, "1 or 2", [&] { read(good, {2, 8, 2, 3}); });
-  for (const IdsShape& bad :
-       {IdsShape{0, 8, 2}, IdsShape{2, 8, 9}, IdsShape{2, 65536, 2}, IdsShape{1 << 30, 65535, 2}})
+  expect_error(ExitCode::usage, "--id-bytes 2", [&] { read(good, RecordingInput{{}, 2, 300, 2}); });
+  expect_error(ExitCode::usage, "1 or 2", [&] { read(good, RecordingInput{{}, 2, 8, 2, 3}); });
+  for (const RecordingInput& bad :
+       {RecordingInput{{}, 0, 8, 2}, RecordingInput{{}, 2, 8, 9}, RecordingInput{{}, 2, 65536, 2},
+        RecordingInput{{}, 1 << 30, 65535, 2}})
     EXPECT_THROW(read(good, bad), Error);
 }
 
 TEST(RequestsFile, CutsARecording) {
   const TempDir dir;
-  const IdsShape shape{2, 16, 2};
+  const RecordingInput shape{{}, 2, 16, 2};
   const auto path = dir.write("ids", bytes_of<std::uint8_t>(random_ids(4, 20, 2, 16, 2)));
   const auto in_order = read_ids(
-      path, shape,
-      dir.write("a.csv",
-                "req,dataset,prompt_tokens,decode_tokens\n0,\"a,\"\"b\",99,5\r\n1,c,99,15\n"));
+      at(path, shape,
+         dir.write("a.csv",
+                   "req,dataset,prompt_tokens,decode_tokens\n0,\"a,\"\"b\",99,5\r\n1,c,99,15\n")));
   ASSERT_EQ(in_order.requests.size(), 2u);
   EXPECT_EQ(in_order.requests[1].first, 5u);
   EXPECT_EQ(in_order.requests[1].decode, 15);
   EXPECT_EQ(in_order.tasks, (std::vector<std::string>{"a,\"b", "c"}));
   EXPECT_TRUE(in_order.phases_known);
-  const auto prompts = read_ids(path, shape,
-                                dir.write("b.csv",
-                                          "decode_tokens,recorded_prompt_tokens,token_offset,task\n"
-                                          "4,6,8,x\n3,0,2,y\n5,2,20,z\n"));
+  const auto prompts =
+      read_ids(at(path, shape,
+                  dir.write("b.csv",
+                            "decode_tokens,recorded_prompt_tokens,token_offset,task\n"
+                            "4,6,8,x\n3,0,2,y\n5,2,20,z\n")));
   ASSERT_EQ(prompts.requests.size(), 2u);
   EXPECT_EQ(prompts.requests[0].prompt, 6);
   EXPECT_EQ(prompts.requests[0].first, 8u);
   EXPECT_NE(prompts.source.find("(2 of 3; the others are not in it)"), std::string::npos);
-  const auto plain = read_ids(path, shape, dir.write("c.csv", "tokens,token_offset\n20,0\n"));
+  const auto plain = read_ids(at(path, shape, dir.write("c.csv", "tokens,token_offset\n20,0\n")));
   EXPECT_FALSE(plain.phases_known);
   EXPECT_TRUE(plain.tasks.empty());
   EXPECT_NO_THROW(validate(plain));
@@ -210,7 +222,7 @@ TEST(RequestsFile, WrongOnesAreRefusedWithTheLine) {
   };
   for (const auto& [text, why] : broken)
     expect_error(ExitCode::usage, why, [&, &t = text] {
-      (void)read_ids(path, {2, 16, 2}, dir.write("r.csv", t));
+      (void)read_ids(at(path, {{}, 2, 16, 2}, dir.write("r.csv", t)));
     });
 }
 
@@ -247,8 +259,8 @@ TEST(VllmRouted, AnswersAreRequests) {
   for (const auto& text : {a.dump() + "\n\n" + b.dump() + "\n", array.dump(), array.dump(2),
                            json{{"responses", {{"of", array}}}}.dump(1)}) {
     const auto input = input_of(dir.write("r.jsonl", text), 0, 60, 0);
-    EXPECT_TRUE(is_vllm_routed(input));
-    EXPECT_FALSE(is_sglang_routed(input));
+    EXPECT_TRUE(looks_like("vllm-routed", input));
+    EXPECT_FALSE(looks_like("sglang-routed", input));
     const auto r = read_vllm_routed(input);
     EXPECT_EQ(r.layers, 3);
     EXPECT_EQ(r.topk, 4);
@@ -299,8 +311,8 @@ TEST(SglangRouted, NeedsTheShapeAndHasTheSame) {
   json chat{{"choices", json::array()}, {"usage", {{"prompt_tokens", 4}}}};
   chat["sgl_ext"] = {{"routed_experts", base64(bytes_of<std::int32_t>(ids))}};
   const auto path = dir.write("a.jsonl", answer.dump() + "\n" + chat.dump());
-  EXPECT_TRUE(is_sglang_routed(input_of(path, 0, 0, 0)));
-  EXPECT_FALSE(is_vllm_routed(input_of(path, 0, 0, 0)));
+  EXPECT_TRUE(looks_like("sglang-routed", input_of(path, 0, 0, 0)));
+  EXPECT_FALSE(looks_like("vllm-routed", input_of(path, 0, 0, 0)));
   const auto r = read_sglang_routed(input_of(path, 3, 300, 4));
   ASSERT_EQ(r.requests.size(), 2u);
   EXPECT_EQ(r.requests[0].prompt, 3);
