@@ -27,7 +27,6 @@ void list_command() {
   }
   fmt::print("\nrecordings (trace import)\n");
   for (const RecordingFormat& f : recording_formats()) fmt::print("  {:<18} {}\n", f.name, f.what);
-  fmt::print("  {:<18} {}\n", "ids", "raw bytes [token][layer][k] of expert ids, with --tokens N");
   fmt::print("\nprofiles measured by others (--profile of plan and score)\n");
   for (const std::string& name : builtin_profile_names()) fmt::print("  builtin:{}\n", name);
   fmt::print("\nslowdowns of real GPUs (--slowdown-from)\n");

@@ -152,6 +152,11 @@ void validate(const Options& o) {
     throw usage_error("--max-moves mends a placement: name it with --from FILE");
   }
   check_range("rescale", o.rescale, 0, 1);
+  check_range("window", o.window.value_or(1), 1, 1 << 24);
+  check_range("batch", o.batch.value_or(1), 1, 1 << 24);
+  check_range("step-seconds", o.step_seconds, 0, 1e3);
+  check_range("token-seconds", o.token_seconds, 0, 1e3);
+  check_range("max-batch-tokens", o.max_batch_tokens, 1, 1 << 24);
   check_range("nodes", o.nodes, 1, 65536);
   check_range("groups", o.groups, 0, 65536);
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");

@@ -94,6 +94,19 @@ struct Options {
   bool expand_multinomial = false;
   double rescale = 0.01;           ///< most that layers of an imported step may differ by
   std::vector<std::string> files;  ///< positional arguments
+
+  // trace import of recordings of tokens
+  std::optional<int> window;   ///< tokens of a step
+  std::optional<int> batch;    ///< requests that run at once
+  bool shuffle = false;        ///< admit them in random order
+  std::string arrivals;        ///< CSV of requests to serve
+  double step_seconds = 0.05;  ///< a step of the simulated engine takes
+  double token_seconds = 0;    ///< that a token adds
+  int max_batch_tokens = 2048;
+  int max_steps = 0;  ///< 0 = all
+  bool counts_only = false;
+  std::string requests;  ///< CSV that cuts ids into requests
+  int id_bytes = 1;
 };
 
 /// Parses `gembench COMMAND ...`, then what --config names: the command line wins. Usage error,

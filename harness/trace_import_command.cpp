@@ -4,11 +4,11 @@
 
 #include <cstdio>
 
+#include "harness/token_import.hpp"
 #include "harness/workload.hpp"
 #include "placement/error.hpp"
 #include "placement/exchange/layer_sums.hpp"
 #include "placement/exchange/recording.hpp"
-#include "placement/trace_import.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench {
@@ -34,6 +34,8 @@ RecordingInput input_of(const Options& options) {
   if (options.layers) input.layers = *options.layers;
   if (options.experts) input.experts = *options.experts;
   if (options.topk) input.topk = *options.topk;
+  input.id_bytes = options.id_bytes;
+  input.requests = options.requests;
   return input;
 }
 
@@ -86,13 +88,6 @@ void import_steps(const Options& options, const RecordingFormat& format,
   writer.set_source(fmt::format("{}; {}", source, what));
 }
 
-Trace import_ids(const Options& options) {
-  if (options.files.size() != 3) throw usage_error("trace import ids takes one file");
-  if (!options.tokens) throw usage_error("trace import ids needs --tokens N, tokens of a step");
-  const ModelShape model = model_of(options);
-  return read_raw_ids(options.files[2], {model.layers, model.experts, model.topk, *options.tokens});
-}
-
 }  // namespace
 
 void trace_import_command(const Options& options) {
@@ -102,14 +97,14 @@ void trace_import_command(const Options& options) {
         "trace import needs a format, or auto, and files: gembench trace import auto FILE");
   }
   TraceWriter writer(output, options.overwrite);
-  if (options.files[1] == "ids") {
-    writer.append(import_ids(options));
+  const RecordingInput input = input_of(options);
+  const RecordingFormat& format = find_format(options.files[1], input);
+  if (options.files[1] == "auto") {
+    say(options, fmt::format("{} is read as {}: {}", name_of(input), format.name, format.what));
+  }
+  if (format.read_tokens) {
+    import_tokens(options, format, input, writer);
   } else {
-    const RecordingInput input = input_of(options);
-    const RecordingFormat& format = find_format(options.files[1], input);
-    if (options.files[1] == "auto") {
-      say(options, fmt::format("{} is read as {}: {}", name_of(input), format.name, format.what));
-    }
     (options.expand_multinomial ? import_totals : import_steps)(options, format, input, writer);
   }
   writer.commit();

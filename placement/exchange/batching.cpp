@@ -87,7 +87,8 @@ void batch_continuously(const TokenRecording& recording, const ContinuousBatchin
   };
   std::vector<Slot> slots(sz(how.batch));
   auto next = order.begin();
-  for (auto& slot : slots) slot = {*next++, 0};
+  for (std::size_t i = 0; i < slots.size(); ++i, ++next)
+    slots[i] = {*next, static_cast<int>(sz((*next)->decode) * i / slots.size())};
   StepGatherer steps(
       shape_of(recording,
                fmt::format("continuous batching of {} requests, admitted {}", how.batch,

@@ -132,10 +132,12 @@ std::vector<std::vector<std::size_t>> continuous_oracle(const TokenRecording& r,
   std::vector<std::vector<std::size_t>> steps;
   std::vector<int> free_at(static_cast<std::size_t>(batch), 0);  // step at which the slot is free
   std::vector<std::map<int, std::size_t>> slot_tokens(free_at.size());
-  for (const auto& request : r.requests) {
+  for (std::size_t admitted = 0; const auto& request : r.requests) {
     const auto slot =
         std::size_t(std::min_element(free_at.begin(), free_at.end()) - free_at.begin());
-    for (int i = 0; i < request.decode; ++i)
+    const int behind = int(admitted) < batch ? request.decode * int(admitted) / batch : 0;
+    ++admitted;
+    for (int i = behind; i < request.decode; ++i)
       slot_tokens[slot][free_at[slot]++] = request.first + std::size_t(request.prompt + i);
   }
   const int full = *std::min_element(free_at.begin(), free_at.end());
