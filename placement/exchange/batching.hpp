@@ -7,8 +7,8 @@
 #include "placement/exchange/serving.hpp"
 #include "placement/exchange/token_recording.hpp"
 
-/// Recorded requests become steps. The recording must be valid. Every function hands on steps a few
-/// megabytes at a time, and gives a usage error when there would be none.
+/// Recorded requests become steps. The recording must be valid. Every function hands on steps as
+/// StepGatherer does, and gives a usage error when there would be none.
 namespace gembench {
 
 /// Steps of `window` consecutive tokens of a request, request by request; the shorter rest of each

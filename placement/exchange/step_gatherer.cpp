@@ -8,7 +8,10 @@
 namespace gembench {
 namespace {
 
-constexpr std::size_t kHandedOn = std::size_t{1} << 21;  // counts and ids together
+std::size_t bytes_of(const Trace& trace) {
+  return trace.tokens.size() * sizeof(trace.tokens[0]) +
+         trace.topk_ids.size() * sizeof(trace.topk_ids[0]);
+}
 
 Trace without_arrays(const Trace& shape) {
   Trace trace;
@@ -59,17 +62,14 @@ void StepGatherer::end_step(std::int32_t phase) {
     gathered_.task.push_back(static_cast<std::int32_t>(most - task_tokens_.begin()));
     std::fill(task_tokens_.begin(), task_tokens_.end(), 0);
   }
-  if (gathered_.tokens.size() + gathered_.topk_ids.size() >= kHandedOn) finish();
+  if (bytes_of(gathered_) >= kBatchBytes) finish();
 }
 
 void StepGatherer::finish() {
   if (gathered_.steps == 0) return;
-  keep_(gathered_);
-  gathered_.steps = 0;
-  gathered_.tokens.clear();
-  gathered_.topk_ids.clear();
-  gathered_.phase.clear();
-  gathered_.task.clear();
+  Trace next = without_arrays(gathered_);
+  std::swap(next, gathered_);
+  keep_(std::move(next));
 }
 
 }  // namespace gembench

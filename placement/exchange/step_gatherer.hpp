@@ -8,7 +8,7 @@
 
 namespace gembench {
 
-/// Puts tokens together into steps, and hands these on a few megabytes at a time.
+/// Puts tokens together into steps, and hands these on about kBatchBytes at a time.
 class StepGatherer {
  public:
   /// `shape` has layers, experts, top-k, layer ids and source; its arrays are ignored. With

@@ -137,7 +137,7 @@ TEST(IdsFile, WindowsOfEveryWidthAreTheSame) {
 TEST(IdsFile, LongOnesComeInParts) {
   const TempDir dir;
   const RecordingInput shape{{}, 2, 16, 2};
-  const auto ids = random_ids(4, 1200000, shape.layers, shape.experts, shape.topk);
+  const auto ids = random_ids(4, 2500000, shape.layers, shape.experts, shape.topk);
   std::vector<Trace> parts;
   window_ids(at(dir.write("ids", bytes_of<std::uint8_t>(ids)), shape), 16, false,
              [&](const Trace& part) { parts.push_back(part); });
