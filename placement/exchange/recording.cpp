@@ -13,7 +13,9 @@
 namespace gembench {
 
 std::span<const RecordingFormat> recording_formats() {
-  static const RecordingFormat formats[] = {kCountsCsv};
+  static const RecordingFormat formats[] = {
+      kTrtllmStatistics, kSglangStat, kSglangPerPass, kSglangJson,
+      kAscendPt,         kOmniCounts, kNpy,           kCountsCsv};
   return formats;
 }
 
