@@ -69,10 +69,13 @@ std::vector<RankFile> open_ranks(const RecordingInput& input) {
   std::vector<RankFile> ranks;
   for (const auto& path : input.paths) ranks.push_back(open_rank(path));
   std::sort(ranks.begin(), ranks.end(), [](auto& a, auto& b) { return a.rank < b.rank; });
+  const auto twice = std::adjacent_find(ranks.begin(), ranks.end(),
+                                        [](auto& a, auto& b) { return a.rank == b.rank; });
+  if (twice != ranks.end())
+    twice->file.refuse(
+        fmt::format("is of rank {}, like another file; name each once", twice->rank));
+  const auto& first = ranks.front();
   for (const auto& from : ranks) {
-    const auto& first = ranks.front();
-    if (&from != &first && from.rank == (&from - 1)->rank)
-      from.file.refuse(fmt::format("is of rank {}, like another file; name each once", from.rank));
     if (from.layers != first.layers || from.slots != first.slots || from.map != first.map)
       from.file.refuse("has another map of physical experts than the other ranks");
     const auto same_pass = [&](const auto* a, const auto* b) {
