@@ -46,6 +46,16 @@ std::string group_lines(const TraceInfo& info) {
   return text;
 }
 
+std::string spread_over_layers(const TraceInfo& info) {
+  std::vector<double> skews;
+  for (const auto& layer : info.layers) skews.push_back(layer.skew);
+  std::sort(skews.begin(), skews.end());
+  const auto middle = skews.size() / 2;
+  const double median =
+      skews.size() % 2 == 1 ? skews[middle] : (skews[middle - 1] + skews[middle]) / 2;
+  return fmt::format("layers {:.2f} to {:.2f}, median {:.2f}", skews.front(), skews.back(), median);
+}
+
 /// "3-60", "0-5, 7, 9": ascending numbers.
 std::string ranges(const std::vector<std::int32_t>& ids) {
   std::vector<std::string> parts;
@@ -91,8 +101,9 @@ void print_trace(const std::string& path) {
              trace.max_tokens_in_step(), trace.has_ids() ? "per-token ids" : "counts");
   fmt::print("{}", origin_lines(trace));
   fmt::print(
-      "hottest expert / mean: {:.2f} summed over steps, {:.2f} within a step (at most {:.2f})\n",
-      info.skew, info.step_skew, info.largest_step_skew);
+      "hottest expert / mean: {:.2f} summed over steps ({}), {:.2f} within a step (at most "
+      "{:.2f})\n",
+      info.skew, spread_over_layers(info), info.step_skew, info.largest_step_skew);
   fmt::print(
       "experts: {:.1f} % consistent (used in at least {:.0f} % of steps), {:.1f} % temporal (in "
       "{:.0f} "

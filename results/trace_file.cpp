@@ -194,11 +194,14 @@ void TraceWriter::append(const Trace& trace) {
                     steps_));
   }
   const auto first = static_cast<std::uint64_t>(steps_), count = size(trace.steps);
-  (void)checked_product(
-      {steps_ + trace.steps, trace.layers, trace.experts, std::max(1, trace.sources)}, "the trace");
-  (void)checked_product(
-      {steps_ + trace.steps, static_cast<std::int64_t>(tokens_per_step_), trace.layers, trace.topk},
-      "the trace");
+  const auto all = steps_ + trace.steps;
+  const auto counts = std::int64_t{trace.layers} * trace.experts * std::max(1, trace.sources);
+  const auto ids = static_cast<std::int64_t>(tokens_per_step_) * trace.layers * trace.topk;
+  if (all > std::numeric_limits<int>::max() || std::max(counts, ids) > kMaxElements / all)
+    throw usage_error(
+        fmt::format("step {} makes the trace larger than the {} counts or ids that are read; take "
+                    "a part of the recording",
+                    all, kMaxElements));
   auto& file = output_.file();
   const auto write = [&]<class T>(const Variable& variable, const std::vector<T>& values,
                                   h5::Extents extents) {

@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "placement/checked.hpp"
 #include "placement/exchange/formats.hpp"
-#include "placement/exchange/npy_header.hpp"
+#include "placement/exchange/npy.hpp"
 #include "placement/exchange/requests_file.hpp"
 #include "placement/exchange/step_gatherer.hpp"
 
@@ -54,34 +55,35 @@ void widen_ids(std::span<const char> elements, int width, std::vector<std::uint1
   }
 }
 
+bool holds_ids(const NpyHeader& array) {
+  return array.shape.size() == 3 && array.element != Element::float32 &&
+         array.element != Element::float64;
+}
+
 IdsFile::IdsFile(const RecordingInput& input)
     : in_(only_path(input)),
       input_(checked(input)),
       checker_(input.layers, input.experts, input.topk),
       width_(input.id_bytes) {
-  if (first_bytes(input.paths[0], kNpyMagic.size()) != kNpyMagic) {
+  if (!is_npy(first_bytes(input.paths[0], kNpyPrefix))) {
     if (width_ == 1 && input.experts > 256)
       in_.refuse(fmt::format("has ids of 1 byte, too small for {} experts; pass --id-bytes 2",
                              input.experts));
     return;
   }
-  npy_ = true;
-  NpyHeader header;
-  try {
-    header = read_npy_header([&](std::span<char> to) { in_.read_exactly(to); });
-  } catch (const Error& error) {
-    throw usage_error(fmt::format("{}: {}", name_of(input), error.what()));
-  }
-  const auto& dims = header.shape;
-  if (header.kind == 'f' || dims.size() != 3 ||
-      dims[1] != static_cast<std::uint64_t>(input.layers) ||
-      dims[2] != static_cast<std::uint64_t>(input.topk))
+  std::string header(kNpyPrefix, '\0');
+  in_.read_exactly(header);
+  header.resize(std::max(kNpyPrefix, npy_header_bytes(header, name_of(input))));
+  in_.read_exactly(std::span(header).subspan(kNpyPrefix));
+  const auto array = parse_npy_header(header, name_of(input));
+  if (!holds_ids(array) || array.shape[1] != input.layers || array.shape[2] != input.topk)
     in_.refuse(
         fmt::format("must hold whole numbers [token][{} layers][{} choices]; check layers "
                     "and top-k",
                     input.layers, input.topk));
-  width_ = header.bytes;
-  declared_ = dims[0];
+  npy_ = true;
+  width_ = static_cast<int>(size_of(array.element));
+  declared_ = static_cast<std::uint64_t>(array.shape[0]);
 }
 
 std::span<const std::uint16_t> IdsFile::read(std::size_t most) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "placement/exchange/byte_stream.hpp"
+#include "placement/exchange/npy.hpp"
 #include "placement/exchange/recording.hpp"
 #include "placement/exchange/token_recording.hpp"
 
@@ -43,6 +44,9 @@ void window_ids(const RecordingInput& input, int window, bool keep_ids, const Ke
 
 /// All of it, cut into requests where the input has a table of them, else as one.
 [[nodiscard]] TokenRecording read_ids(const RecordingInput& input);
+
+/// Whether an array may be [token][layer][k].
+[[nodiscard]] bool holds_ids(const NpyHeader& array);
 
 /// Elements of `width` bytes (1, 2, 4, 8; little-endian) as ids; negative ones and those too large
 /// become kNoExpert.

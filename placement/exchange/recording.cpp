@@ -14,7 +14,9 @@ namespace gembench {
 
 std::span<const RecordingFormat> recording_formats() {
   static const RecordingFormat formats[] = {
-      kCountsCsv, kIds, kVllmRouted, kSglangRouted, kTrtllmCalibration, kVllmLoadStats};
+      kTrtllmStatistics, kTrtllmCalibration, kSglangStat, kSglangPerPass, kSglangJson,
+      kVllmLoadStats,    kAscendPt,          kOmniCounts, kNpy,           kCountsCsv,
+      kVllmRouted,       kSglangRouted,      kIds};
   return formats;
 }
 

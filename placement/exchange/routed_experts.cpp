@@ -3,15 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <string_view>
 
 #include "placement/checked.hpp"
 #include "placement/exchange/base64.hpp"
 #include "placement/exchange/formats.hpp"
 #include "placement/exchange/ids_file.hpp"
-#include "placement/exchange/npy_header.hpp"
+#include "placement/exchange/npy.hpp"
 #include "placement/exchange/routed_json.hpp"
 
 namespace gembench {
@@ -22,29 +20,23 @@ constexpr std::size_t kMaxFiles = 1 << 20;
 
 /// Elements of one answer, as they lie in the file.
 struct Ids {
-  std::vector<std::uint64_t> shape;  // [token, layer, k]; empty: not said
+  std::vector<std::int64_t> shape;  // [token, layer, k]; empty: not said
   int width = 4;
   std::string_view elements;
 };
 
-Ids of_npy(std::string_view bytes) {
-  auto rest = bytes;
-  const auto header = read_npy_header([&](std::span<char> to) {
-    if (to.size() > rest.size()) throw usage_error("its .npy is cut off; record it again");
-    std::memcpy(to.data(), rest.data(), to.size());
-    rest.remove_prefix(to.size());
-  });
-  if (header.shape.size() != 3 || header.kind == 'f')
-    throw usage_error("its .npy must hold whole numbers [token][layer][k]");
-  return {header.shape, header.bytes, rest};
+Ids of_npy(std::string_view bytes, const std::string& name) {
+  const auto array = parse_npy_header(bytes, name);
+  if (!holds_ids(array)) throw usage_error("its .npy must hold whole numbers [token][layer][k]");
+  return {array.shape, static_cast<int>(size_of(array.element)),
+          bytes.substr(npy_header_bytes(bytes.substr(0, kNpyPrefix), name))};
 }
 
 /// Adds an answer to the recording, of which the first says the shape.
 void add(TokenRecording& recording, const Ids& ids, std::int64_t prompt_tokens) {
   if (!ids.shape.empty()) {
-    const auto same = [&](int& has, std::uint64_t given, const char* what) {
-      if (given < 1 || given > kMaxTokenExperts ||
-          (has != 0 && given != static_cast<std::uint64_t>(has)))
+    const auto same = [&](int& has, std::int64_t given, const char* what) {
+      if (given < 1 || given > kMaxTokenExperts || (has != 0 && given != has))
         throw usage_error(
             fmt::format("an answer has {} {} where {} are expected; check --layers "
                         "and --topk, or import other answers apart",
@@ -56,8 +48,8 @@ void add(TokenRecording& recording, const Ids& ids, std::int64_t prompt_tokens) 
   }
   const auto each = recording.ids_per_token() * static_cast<std::size_t>(ids.width);
   const auto tokens = ids.elements.size() / each;
-  const bool whole =
-      ids.elements.size() % each == 0 && (ids.shape.empty() || ids.shape[0] == tokens);
+  const bool whole = ids.elements.size() % each == 0 &&
+                     (ids.shape.empty() || ids.shape[0] == static_cast<std::int64_t>(tokens));
   if (!whole || tokens > std::size_t{1} << 30)
     throw usage_error(
         fmt::format("an answer has {} bytes, which are no whole tokens of {} layers "
@@ -122,14 +114,15 @@ TokenRecording read_routed(const RecordingInput& input, bool has_shape) {
                     recording.source));
   for (const auto& file : files) {
     try {
-      if (has_shape && first_bytes(file, kNpyMagic.size()) == kNpyMagic) {
+      if (has_shape && is_npy(first_bytes(file, kNpyPrefix))) {
         const auto bytes = ByteStream(file).read_rest(kMaxHeldIds * 2);
-        add(recording, of_npy(bytes), -1);
+        add(recording, of_npy(bytes, file.string()), -1);
         continue;
       }
       for_each_routed_answer(file, [&](const RoutedAnswer& answer) {
         const auto bytes = decode_base64(answer.base64);
-        add(recording, has_shape ? of_npy(bytes) : Ids{{}, 4, bytes}, answer.prompt_tokens);
+        add(recording, has_shape ? of_npy(bytes, "its array") : Ids{{}, 4, bytes},
+            answer.prompt_tokens);
       });
     } catch (const Error& error) {
       const std::string why = error.what();

@@ -121,8 +121,8 @@ TEST(CountsCsv, WhatTheUserStatesMustAgree) {
     return read_recording("csv", {{path}, layers, experts, 2});
   };
   EXPECT_EQ(read(1, 2).experts, 2);
-  expect_refused("a.csv has 2 experts where 3 were stated", [&] { (void)read(0, 3); });
-  expect_refused("a.csv has 1 layers where 2 were stated", [&] { (void)read(2, 0); });
+  expect_refused("a.csv has experts = 2 but 3 was stated", [&] { (void)read(0, 3); });
+  expect_refused("a.csv has layers = 1 but 2 was stated", [&] { (void)read(2, 0); });
 }
 
 TEST(CountsCsv, RefusesHugeThingsBeforeTheyCostMemory) {
