@@ -14,8 +14,7 @@
 namespace gembench {
 namespace {
 
-constexpr std::int64_t kLargestShown = std::int64_t{256}
-                                       << 20;  // bytes of counts that are analysed
+constexpr std::size_t kLargestShown = std::size_t{256} << 20;  // bytes that are analysed
 
 void say(const Options& options, const std::string& sentence) {
   if (!options.quiet) fmt::print(stderr, "gembench: {}\n", sentence);
@@ -109,9 +108,7 @@ void trace_import_command(const Options& options) {
   }
   writer.commit();
   const Trace& shape = writer.shape();
-  const auto bytes = writer.steps() * shape.layers * shape.experts * (1 + shape.sources) *
-                     static_cast<std::int64_t>(sizeof(std::int32_t));
-  if (bytes <= kLargestShown) {
+  if (writer.bytes() <= kLargestShown) {
     print_trace(output);
     return;
   }

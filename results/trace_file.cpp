@@ -222,6 +222,7 @@ void TraceWriter::append(const Trace& trace) {
   write(kSourceTokens, trace.source_tokens,
         {size(trace.layers), size(trace.sources), size(trace.experts)});
   steps_ += trace.steps;
+  bytes_ += bytes_of(trace);
 }
 
 void TraceWriter::set_source(const std::string& source) {

@@ -21,6 +21,8 @@ class TraceWriter {
   /// for others, and for more of them than a reader takes.
   void append(const Trace& steps);
   [[nodiscard]] std::int64_t steps() const { return steps_; }
+  /// Of counts and ids, before they are compressed: what a reader will hold.
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
   /// What all steps share, as a trace without steps; after the first append.
   [[nodiscard]] const Trace& shape() const { return shape_; }
   /// Instead of the first steps' `source`: what is known only at the end.
@@ -36,6 +38,7 @@ class TraceWriter {
   OutputFile output_;
   Trace shape_;  ///< the first steps' without what they hold
   std::int64_t steps_ = 0;
+  std::size_t bytes_ = 0;
   std::uint64_t tokens_per_step_ = 0;  ///< of ids
   bool compressed_ = false;
 };
