@@ -137,6 +137,9 @@ class Builder : public OptionBuilder {
     if (command == "run") {
       flag(d, "resume", o_.resume,
            "continue FILE.partial of the same command; a finished FILE is only printed");
+      text(d, "record", o_.record, "FILE",
+           "with --routing gate: trace.h5 to write what the router decided to, steps planned on "
+           "first");
     }
     text(d, "format", o_.format, "KIND", "table, csv or json, on standard output");
     flag(d, "quiet,q", o_.quiet, "no progress on standard error");

@@ -167,6 +167,9 @@ void validate(const Options& o) {
   if (!o.drift.empty() && o.routing == "gate") {
     throw usage_error("--drift changes loads that are known: drop it, or --routing gate");
   }
+  if (!o.record.empty() && o.routing != "gate") {
+    throw usage_error("--record writes what the router decides: add --routing gate, or drop it");
+  }
   if (o.command == "run" && o.output.empty() && !o.dry_run && !o.print_config) {
     throw usage_error("run needs --output FILE for its results");
   }

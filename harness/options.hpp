@@ -63,6 +63,7 @@ struct Options {
   std::string output;
   bool overwrite = false;
   bool resume = false;
+  std::string record;  ///< trace.h5 that what the router decided is written to
   std::string format = "table";
   bool quiet = false;
 

@@ -98,7 +98,7 @@ void print_trace(const std::string& path) {
   const TraceInfoOptions options;
   fmt::print("# {}\n# source {}\nsteps {}  layers {}  experts {}  top-k {}  tokens a step {}  {}\n",
              path, trace.source, trace.steps, trace.layers, trace.experts, trace.topk,
-             trace.max_tokens_in_step(), trace.has_ids() ? "per-token ids" : "counts");
+             tokens_of_steps(trace), trace.has_ids() ? "per-token ids" : "counts");
   fmt::print("{}", origin_lines(trace));
   fmt::print(
       "hottest expert / mean: {:.2f} summed over steps ({}), {:.2f} within a step (at most "
