@@ -58,6 +58,45 @@ void rescale(Trace& trace, int step, int layer, std::int64_t sum, std::int64_t t
   for (std::size_t i = 0; i < by_source.size(); ++i) loads[i % loads.size()] += by_source[i];
 }
 
+/// Returns what every layer sums to now.
+std::int64_t level_step(Trace& steps, int step, LayerSums& sums) {
+  std::vector<std::int64_t> sum;
+  for (int layer = 0; layer < steps.layers; ++layer)
+    sum.push_back(sum_of(steps.loads(step, layer)));
+  const auto [least, most] = std::minmax_element(sum.begin(), sum.end());
+  const auto layer_id = [&](auto at) { return steps.layer_id(static_cast<int>(at - sum.begin())); };
+  if (*least == *most && *least % steps.topk != 0)
+    throw usage_error(
+        fmt::format("step {}, layer {}: counts sum to {}, which is no multiple of top-k {}; check "
+                    "top-k",
+                    sums.steps, layer_id(least), *least, steps.topk));
+  if (*least == *most) return *least;
+  const double lacks = 1 - static_cast<double>(*least) / static_cast<double>(*most);
+  if (lacks > sums.tolerance)
+    throw usage_error(
+        fmt::format("step {}: layer {} sums to {} and layer {} to {}, {:.1f} % apart: draw steps "
+                    "from the totals with --expand-multinomial, or scale layers with --rescale F",
+                    sums.steps, layer_id(least), *least, layer_id(most), *most, lacks * 100));
+  const auto target = *least / steps.topk * steps.topk;
+  for (int layer = 0; layer < steps.layers; ++layer)
+    rescale(steps, step, layer, sum[static_cast<std::size_t>(layer)], target);
+  ++sums.rescaled;
+  sums.largest = std::max(sums.largest, lacks);
+  return target;
+}
+
+/// A token gets no expert twice.
+void require_distinct(const Trace& steps, int step, std::int64_t number, std::int64_t batch) {
+  for (int layer = 0; layer < steps.layers; ++layer) {
+    const auto loads = steps.loads(step, layer);
+    const auto hottest = std::max_element(loads.begin(), loads.end());
+    if (*hottest > batch)
+      throw usage_error(
+          fmt::format("step {}, layer {}: expert {} has {} tokens of a batch of {}; check top-k",
+                      number, steps.layer_id(layer), hottest - loads.begin(), *hottest, batch));
+  }
+}
+
 }  // namespace
 
 void require_topk(const Trace& steps) {
@@ -67,33 +106,9 @@ void require_topk(const Trace& steps) {
 
 void level_layers(Trace& steps, LayerSums& sums) {
   require_topk(steps);
-  std::vector<std::int64_t> sum(static_cast<std::size_t>(steps.layers));
   for (int step = 0; step < steps.steps; ++step, ++sums.steps) {
-    for (int layer = 0; layer < steps.layers; ++layer)
-      sum[static_cast<std::size_t>(layer)] = sum_of(steps.loads(step, layer));
-    const auto [least, most] = std::minmax_element(sum.begin(), sum.end());
-    const auto layer_id = [&](auto at) {
-      return steps.layer_id(static_cast<int>(at - sum.begin()));
-    };
-    if (*least == *most) {
-      if (*least % steps.topk != 0)
-        throw usage_error(
-            fmt::format("step {}, layer {}: counts sum to {}, which is no multiple of top-k {}; "
-                        "check top-k",
-                        sums.steps, layer_id(least), *least, steps.topk));
-      continue;
-    }
-    const double lacks = 1 - static_cast<double>(*least) / static_cast<double>(*most);
-    if (lacks > sums.tolerance)
-      throw usage_error(
-          fmt::format("step {}: layer {} sums to {} and layer {} to {}, {:.1f} % apart: draw steps "
-                      "from the totals with --expand-multinomial, or scale layers with --rescale F",
-                      sums.steps, layer_id(least), *least, layer_id(most), *most, lacks * 100));
-    const auto target = *least / steps.topk * steps.topk;
-    for (int layer = 0; layer < steps.layers; ++layer)
-      rescale(steps, step, layer, sum[static_cast<std::size_t>(layer)], target);
-    ++sums.rescaled;
-    sums.largest = std::max(sums.largest, lacks);
+    const auto target = level_step(steps, step, sums);
+    require_distinct(steps, step, sums.steps, target / steps.topk);
   }
 }
 

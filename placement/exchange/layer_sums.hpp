@@ -18,7 +18,8 @@ struct LayerSums {
 /// Scales the layers of every step to the sum of the smallest, rounded down to whole tokens, where
 /// they do not sum alike: largest remainders, lower experts first. With sources, each of their
 /// counts. Usage error naming step and layer where a layer lacks more than the tolerance, where
-/// layers sum alike but not to a multiple of top-k, and where top-k is unknown (0).
+/// layers sum alike but not to a multiple of top-k, where an expert has more tokens than the step,
+/// and where top-k is unknown (0).
 void level_layers(Trace& steps, LayerSums& sums);
 
 /// Usage error with the remedy where top-k is unknown.
