@@ -92,7 +92,8 @@ OptionBuilder::Group token_recording_options(OptionBuilder& build, Options& o) {
              "with --arrivals: seconds that each of its tokens adds");
   build.number(group, "max-batch-tokens", o.max_batch_tokens,
                "with --arrivals: tokens of a step, in which prompts are cut into chunks");
-  build.number(group, "max-steps", o.max_steps, "end after N steps (0 = at the recording's end)");
+  build.number(group, "max-steps", o.max_steps,
+               "with --batch or --arrivals: end after N steps (0 = all)");
   build.flag(group, "counts-only", o.counts_only, "keep counts of tokens, not the ids of each");
   build.text(group, "requests", o.requests, "FILE",
              "of ids: CSV that cuts them into requests (decode_tokens or tokens; token_offset, "

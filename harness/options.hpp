@@ -97,12 +97,12 @@ struct Options {
   std::vector<std::string> files;  ///< positional arguments
 
   // trace import of recordings of tokens
-  std::optional<int> window;   ///< tokens of a step
-  std::optional<int> batch;    ///< requests that run at once
-  bool shuffle = false;        ///< admit them in random order
-  std::string arrivals;        ///< CSV of requests to serve
-  double step_seconds = 0.05;  ///< a step of the simulated engine takes
-  double token_seconds = 0;    ///< that a token adds
+  std::optional<int> window;  ///< tokens of a step
+  std::optional<int> batch;   ///< requests that run at once
+  bool shuffle = false;       ///< admit them in random order
+  std::string arrivals;       ///< CSV of requests to serve
+  double step_seconds = 0;    ///< a step of the simulated engine takes
+  double token_seconds = 0;   ///< that a token adds
   int max_batch_tokens = 2048;
   int max_steps = 0;  ///< 0 = all
   bool counts_only = false;

@@ -32,6 +32,16 @@ Batching batching_of(const Options& options, const RecordingInput& input) {
   if (options.shuffle && (window || served)) {
     throw usage_error("--shuffle is for --batch: drop it");
   }
+  if (options.max_steps > 0 && window) {
+    throw usage_error("--max-steps is for --batch and --arrivals: drop it");
+  }
+  if (served && options.step_seconds + options.token_seconds <= 0) {
+    throw usage_error("--arrivals needs to know how long a step takes: add --step-seconds S");
+  }
+  if (options.expand_multinomial) {
+    throw usage_error(
+        fmt::format("{} lists tokens, no totals: drop --expand-multinomial", name_of(input)));
+  }
   how.window = window.value_or(0);
   how.keep_ids = !options.counts_only && !served;
   return how;
@@ -50,6 +60,14 @@ void serve_arrivals(const Options& options, TokenRecording& recording, const Kee
 }
 
 }  // namespace
+
+void require_no_batching(const Options& options, const RecordingInput& input) {
+  if (!options.window && !options.batch && options.arrivals.empty() && options.requests.empty()) {
+    return;
+  }
+  throw usage_error(fmt::format(
+      "{} holds steps already: drop --window, --batch, --arrivals and --requests", name_of(input)));
+}
 
 void import_tokens(const Options& options, const RecordingFormat& format,
                    const RecordingInput& input, TraceWriter& writer) {

@@ -11,4 +11,7 @@ namespace gembench {
 void import_tokens(const Options& options, const RecordingFormat& format,
                    const RecordingInput& input, TraceWriter& writer);
 
+/// Usage error when the options say how tokens become steps; for recordings of steps.
+void require_no_batching(const Options& options, const RecordingInput& input);
+
 }  // namespace gembench

@@ -104,6 +104,7 @@ void trace_import_command(const Options& options) {
   if (format.read_tokens) {
     import_tokens(options, format, input, writer);
   } else {
+    require_no_batching(options, input);
     (options.expand_multinomial ? import_totals : import_steps)(options, format, input, writer);
   }
   writer.commit();

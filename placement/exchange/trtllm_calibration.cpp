@@ -163,7 +163,8 @@ std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep
   const auto name = name_of(input);
   try {
     // Depth: document, ranks, records, record, metadata, entry, shape.
-    return Calibration(input, parse_bounded_json(in.read_rest(kMaxText), 8, kMaxValues)).read(keep);
+    json document = parse_bounded_json(in.read_rest(kMaxText), 8, kMaxValues);
+    return Calibration(input, std::move(document)).read(keep);
   } catch (const Error& error) {
     const std::string why = error.what();
     if (error.code() != ExitCode::usage || why.starts_with(name)) throw;

@@ -189,7 +189,12 @@ class ImportTokens(Importing):
                  "ends within token"),
                 (["ids", "a.u8", *SHAPE, "--batch", 1, "--shuffle", "--arrivals", "a.csv"],
                  "--shuffle is for --batch"),
-                (["ids", "a.u8", *SHAPE, "--arrivals", "a.csv"], "a.csv does not exist"),
+                (["ids", "a.u8", *SHAPE, "--arrivals", "a.csv"], "add --step-seconds"),
+                (["ids", "a.u8", *SHAPE, "--arrivals", "a.csv", "--step-seconds", 1],
+                 "a.csv does not exist"),
+                (["ids", "a.u8", *SHAPE, "--window", 4, "--max-steps", 2], "--max-steps is for"),
+                (["ids", "a.u8", *SHAPE, "--window", 4, "--expand-multinomial"], "no totals"),
+                (["csv", "a.csv", "--topk", 1, "--window", 4], "holds steps already"),
                 (["vllm-routed", "bad.json", *SHAPE, "--window", 4], "bad.json:1: its array"),
                 (["sglang-routed", "bad.json", "--window", 4], "does not say how many layers")):
             with self.subTest(words=words):

@@ -282,6 +282,32 @@ TEST(VllmLoadStats, BrokenOnesAreRefusedWithTheLine) {
   }
 }
 
+/// Damaged files are read, or refused by name; nothing else happens.
+TEST(EngineJson, SurvivesRandomDamage) {
+  const TempDir dir;
+  const std::vector<std::pair<const char*, std::string>> good{
+      {"trtllm-calibration",
+       calibration({{calibration_record(7, {3, 5}, {{0, 1, 2, 3}, {3, 2, 1, 0}}, 4, 2)}}).dump()},
+      {"vllm-jsonl", stats_line(1, {{1, 2}, {3, 0}}, {{0, 1}, {1, 0}}) +
+                         stats_line(2, {{1, 2}, {3, 0}}, {{0, 1}, {1, 0}})}};
+  Random random(13);
+  for (int i = 0; i < 1000; ++i) {
+    const auto& [format, text] = good[std::size_t(i) % good.size()];
+    auto damaged = text;
+    for (auto n = 1 + random.below(3); n > 0; --n)
+      damaged[random.below(damaged.size())] =
+          random.below(2) ? static_cast<char>(random.below(256)) : text[random.below(text.size())];
+    if (random.below(4) == 0) damaged.resize(random.below(damaged.size()));
+    const RecordingInput input{{dir.write("a.json", damaged)}, 0, 0, 2};
+    try {
+      (void)find_format(format, input).read(input, [](const Trace&) {});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      EXPECT_NE(std::string(error.what()).find("a.json"), std::string::npos) << error.what();
+    }
+  }
+}
+
 /// Samples of the engines' own files, where they are at hand.
 class PeerFixtures : public ::testing::Test {
  protected:

@@ -329,5 +329,57 @@ TEST(RoutedExperts, HostileOnesAreRefused) {
                [&] { (void)read_vllm_routed(input_of(dir.at("empty"), 0, 60, 0)); });
 }
 
+/// Damaged files are read, or refused by name; nothing else happens.
+TEST(TokenRecordings, SurviveRandomDamage) {
+  const TempDir dir;
+  const auto ids = random_ids(1, 6, 3, 60, 4);
+  const auto array = npy("|u1", "(6, 3, 4)", bytes_of<std::uint8_t>(ids));
+  const auto raw = base64(bytes_of<std::int32_t>(ids));
+  const std::vector<std::pair<std::string, std::string>> good{
+      {"ids", bytes_of<std::uint8_t>(ids)},
+      {"ids", array},
+      {"vllm-routed", response(base64(array), 3).dump(1)},
+      {"vllm-routed", array},
+      {"sglang-routed",
+       json{{"meta_info", {{"prompt_tokens", 2}, {"routed_experts", raw}}}}.dump()},
+  };
+  Random random(11);
+  int sound = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const auto& [format, text] = good[std::size_t(i) % good.size()];
+    auto damaged = text;
+    for (auto n = 1 + random.below(4); n > 0; --n)
+      damaged[random.below(damaged.size())] = static_cast<char>(random.below(256));
+    if (random.below(4) == 0) damaged.resize(random.below(damaged.size()));
+    const auto input = input_of(dir.write("a.bin", damaged), 3, 60, 4);
+    try {
+      validate(find_format(format, input).read_tokens(input));
+      ++sound;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      EXPECT_NE(std::string(error.what()).find("a.bin"), std::string::npos) << error.what();
+    }
+  }
+  EXPECT_GT(sound, 0);
+}
+
+TEST(RequestsFile, SurvivesRandomDamage) {
+  const TempDir dir;
+  const auto path = dir.write("ids", bytes_of<std::uint8_t>(random_ids(4, 20, 2, 16, 2)));
+  const std::string good =
+      "decode_tokens,recorded_prompt_tokens,token_offset,task\n4,6,8,x\n3,0,2,y\n5,2,20,z\n";
+  Random random(12);
+  for (int i = 0; i < 1000; ++i) {
+    auto damaged = good;
+    damaged[random.below(damaged.size())] = static_cast<char>(random.below(256));
+    damaged[random.below(damaged.size())] = good[random.below(good.size())];
+    try {
+      validate(read_ids(at(path, {{}, 2, 16, 2}, dir.write("r.csv", damaged))));
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("r.csv"), std::string::npos) << error.what();
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gembench
