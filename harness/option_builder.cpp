@@ -75,7 +75,7 @@ void OptionBuilder::setting(const std::string& name, std::function<Json()> value
 }
 
 OptionBuilder::Group token_recording_options(OptionBuilder& build, Options& o) {
-  OptionBuilder::Group group("Import of recordings of tokens: how they become steps");
+  OptionBuilder::Group group("Import of recordings of tokens (how they become steps)");
   build.count(group, "window", o.window,
               "a step is N consecutive tokens of a request (--tokens N says the same)");
   build.count(group, "batch", o.batch,
