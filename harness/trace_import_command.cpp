@@ -14,8 +14,7 @@
 namespace gembench {
 namespace {
 
-constexpr std::int64_t kLargestShown = std::int64_t{256}
-                                       << 20;  // bytes of counts that are analysed
+constexpr std::int64_t kLargestShown = std::int64_t{256} << 20;  // bytes of counts
 
 void say(const Options& options, const std::string& sentence) {
   if (!options.quiet) fmt::print(stderr, "gembench: {}\n", sentence);

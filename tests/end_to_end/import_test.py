@@ -194,7 +194,7 @@ class Refusals(ImportCase):
                      "trtllm-statistics", "auto", "a.txt")
         self.refused("unknown trace format 'parquet': choose one of", "parquet", "a.txt")
         self.refused("needs a format, or auto, and files", "csv")
-        self.refused("looks like no recording", "auto", "missing.pt")
+        self.refused("missing.pt does not exist", "auto", "missing.pt")
         for name in ("trtllm-statistics", "sglang-stat", "sglang-per-pass", "sglang-json",
                      "ascend-pt", "omni", "npy", "csv"):
             self.refused("a.txt", name, "a.txt")

@@ -19,9 +19,12 @@ TEST(RecordingFormats, AreFoundByNameOrByWhatTheInputLooksLike) {
     expect_refused("looks like no recording that is known", [&] {
       (void)find_format("auto", {{dir.write("b", text)}, 0, 0, 0});
     });
-  for (const auto& path : {dir.at("missing"), dir.at("")})
-    expect_refused("looks like no recording", [&] {
-      (void)find_format("auto", {{path}, 0, 0, 0});
+  expect_refused("looks like no recording", [&] {
+    (void)find_format("auto", {{dir.at("")}, 0, 0, 0});
+  });
+  for (const char* name : {"auto", "npy"})
+    expect_refused("missing does not exist", [&] {
+      (void)find_format(name, {{csv, dir.at("missing")}, 0, 0, 0});
     });
 }
 

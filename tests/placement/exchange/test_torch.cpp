@@ -107,9 +107,9 @@ TEST(SglangStat, RefusesOtherArchives) {
   };
   refuse("no zip archive", dir.write("text.pt", "PK or not"));
   refuse("not a regular file", dir.at("."));
-  refuse("not a regular file", dir.at("missing.pt"));
+  refuse("does not exist", dir.at("missing.pt"));
   expect_refused("2 files", [&] {
-    (void)read_raw("sglang-stat", {{dir.at("a.pt"), dir.at("b.pt")}, 0, 0, 0});
+    (void)read_raw("sglang-stat", {{dir.at("text.pt"), dir.at("text.pt")}, 0, 0, 0});
   });
 }
 
