@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "harness/workload.hpp"
 #include "placement/checked.hpp"
 #include "placement/exchange/batching.hpp"
 #include "placement/exchange/ids_file.hpp"
@@ -69,9 +70,12 @@ void require_no_batching(const Options& options, const RecordingInput& input) {
       "{} holds steps already: drop --window, --batch, --arrivals and --requests", name_of(input)));
 }
 
-void import_tokens(const Options& options, const RecordingFormat& format,
-                   const RecordingInput& input, TraceWriter& writer) {
+void import_tokens(const Options& options, const RecordingFormat& format, RecordingInput input,
+                   TraceWriter& writer) {
   const Batching how = batching_of(options, input);
+  const bool raw = format.read_tokens == read_ids;
+  // Only here: the other formats list dense layers too, which a model's shape does not count.
+  if (raw && input.layers == 0 && options.model_stated) input.layers = model_of(options).layers;
   std::int64_t ids = 0;
   const KeepSteps keep = [&](const Trace& steps) {
     ids += static_cast<std::int64_t>(steps.topk_ids.size());
@@ -82,7 +86,7 @@ void import_tokens(const Options& options, const RecordingFormat& format,
     }
     writer.append(steps);
   };
-  if (how.window > 0 && format.read_tokens == read_ids && input.requests.empty()) {
+  if (how.window > 0 && raw && input.requests.empty()) {
     window_ids(input, how.window, how.keep_ids, keep);  // of any size
     return;
   }

@@ -20,13 +20,13 @@ void say(const Options& options, const std::string& sentence) {
   if (!options.quiet) fmt::print(stderr, "gembench: {}\n", sentence);
 }
 
-/// What the user said; a model that is only the default says nothing.
+/// What the user said; a model that is only the default says nothing, and of layers only --layers
+/// does: a recording may hold some of them.
 RecordingInput input_of(const Options& options) {
   RecordingInput input;
   input.paths.assign(options.files.begin() + 2, options.files.end());
   if (options.model_stated) {
     const ModelShape model = model_of(options);
-    input.layers = model.layers;
     input.experts = model.experts;
     input.topk = model.topk;
   }

@@ -23,10 +23,10 @@ struct ContinuousBatching {
   std::int64_t max_steps = 0;  ///< 0: all
 };
 
-/// Decode: the generated tokens of `batch` requests, one each a step; who is done is replaced in the
-/// next step. The first ones are met on their way, since first tokens are all alike: request i of
-/// `batch` has i / batch of its tokens behind it. It ends when no request is left to replace one, so
-/// that every step has `batch` tokens.
+/// Decode: the generated tokens of `batch` requests, one each a step; who is done is replaced in
+/// the next step. The first ones are met on their way, since first tokens are all alike: request i
+/// of `batch` has i / batch of its tokens behind it. It ends when no request is left to replace
+/// one, so that every step has `batch` tokens.
 void batch_continuously(const TokenRecording& recording, const ContinuousBatching& how,
                         bool keep_ids, const KeepSteps& keep);
 

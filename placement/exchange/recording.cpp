@@ -21,6 +21,10 @@ std::span<const RecordingFormat> recording_formats() {
 }
 
 const RecordingFormat& find_format(std::string_view name, const RecordingInput& input) {
+  std::error_code error;
+  for (const auto& path : input.paths)
+    if (!std::filesystem::exists(path, error))
+      throw usage_error(fmt::format("{} does not exist; check the path", path.string()));
   const auto formats = recording_formats();
   std::vector<const RecordingFormat*> found;
   for (const auto& format : formats)

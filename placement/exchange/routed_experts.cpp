@@ -106,11 +106,15 @@ TokenRecording read_routed(const RecordingInput& input, bool has_shape) {
   recording.source = files.size() == 1
                          ? files[0].string()
                          : fmt::format("{} and {} more", files[0].string(), files.size() - 1);
-  if (input.experts < 1 || (!has_shape && (input.layers < 1 || input.topk < 1)))
+  if (input.experts < 1)
     throw usage_error(
-        fmt::format("{} does not say how many layers and experts the model has, and "
-                    "how many a token gets; pass --model, or --layers, --experts and "
-                    "--topk",
+        fmt::format("{} does not say how many experts there are; pass --experts, or "
+                    "--model",
+                    recording.source));
+  if (!has_shape && (input.layers < 1 || input.topk < 1))
+    throw usage_error(
+        fmt::format("{} does not say how many layers it lists and how many experts a "
+                    "token gets; pass --layers (dense ones counted) and --topk",
                     recording.source));
   for (const auto& file : files) {
     try {

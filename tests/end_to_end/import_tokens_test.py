@@ -196,7 +196,8 @@ class ImportTokens(Importing):
                 (["ids", "a.u8", *SHAPE, "--window", 4, "--expand-multinomial"], "no totals"),
                 (["csv", "a.csv", "--topk", 1, "--window", 4], "holds steps already"),
                 (["vllm-routed", "bad.json", *SHAPE, "--window", 4], "bad.json:1: its array"),
-                (["sglang-routed", "bad.json", "--window", 4], "does not say how many layers")):
+                (["sglang-routed", "bad.json", "--model", "gpt-oss-20b", "--window", 4],
+                 "pass --layers (dense ones counted)")):
             with self.subTest(words=words):
                 done = self.gembench("trace", "import", *words, "-o", "x.h5", "-q")
                 self.one_sentence(done, 2, said)

@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+
 #include <cstdlib>
 
 #include "made_recordings.hpp"
@@ -19,9 +22,12 @@ TEST(RecordingFormats, AreFoundByNameOrByWhatTheInputLooksLike) {
     expect_refused("looks like no recording that is known", [&] {
       (void)find_format("auto", {{dir.write("b", text)}, 0, 0, 0});
     });
-  for (const auto& path : {dir.at("missing"), dir.at("")})
-    expect_refused("looks like no recording", [&] {
-      (void)find_format("auto", {{path}, 0, 0, 0});
+  expect_refused("looks like no recording", [&] {
+    (void)find_format("auto", {{dir.at("")}, 0, 0, 0});
+  });
+  for (const char* name : {"auto", "npy"})
+    expect_refused("missing does not exist", [&] {
+      (void)find_format(name, {{csv, dir.at("missing")}, 0, 0, 0});
     });
 }
 
@@ -39,6 +45,33 @@ TEST(RecordingFormats, NamesAreUnique) {
   const auto formats = recording_formats();
   for (const auto& a : formats)
     for (const auto& b : formats) EXPECT_TRUE(&a == &b || a.name != b.name);
+}
+
+/// How fuzz targets drive the readers: a file in memory, under whatever name a format wants.
+TEST(RecordingFormats, AreReadFromMemoryToo) {
+  const TempDir dir;
+  const auto in_memory = [&](const std::string& bytes, const std::string& name) {
+    const int file = memfd_create("recording", MFD_CLOEXEC);
+    EXPECT_EQ(write(file, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    std::filesystem::create_symlink("/proc/self/fd/" + std::to_string(file), dir.at(name));
+    return dir.at(name);  // the descriptor stays open
+  };
+  const auto expect_one = [](std::string_view format, const std::filesystem::path& path) {
+    EXPECT_EQ(read_raw(format, {{path}, 0, 0, 0}).tokens, std::vector<std::int32_t>{7}) << format;
+  };
+  expect_one("csv", in_memory("step,layer,e0\n0,0,7\n", "csv"));
+  expect_one("sglang-json", in_memory("{\"logical_count\": [[7]]}", "json"));
+  expect_one("omni", in_memory("7\n", "activation_counts_recordstep_1_rank_0.txt"));
+  const auto tensor = pickled::tensor({"LongStorage", "0", "cpu", 1, 0, {1, 1}, {1, 1}});
+  const auto archive = write_zip(dir.at("archive"), {{"a/data.pkl", pickled::kStart + tensor + "."},
+                                                     {"a/data/0", raw(std::int64_t{7})}});
+  expect_one("ascend-pt", in_memory(slurp(archive), "pt"));
+  std::filesystem::create_directory(dir.at("folder"));
+  (void)in_memory("{\"num_experts\": 1, \"num_experts_per_token\": 1}", "folder/meta_info.json");
+  const std::string header = R"({"5_3":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}})";
+  (void)in_memory(raw(std::uint64_t{header.size()}) + header + raw(std::int64_t{7}),
+                  "folder/rank0.safetensors");
+  expect_one("trtllm-statistics", dir.at("folder"));
 }
 
 /// Samples of the engines' own formats, where they are at hand; their layers do not sum alike.

@@ -282,7 +282,7 @@ TEST(SglangRouted, NeedsTheShapeAndHasTheSame) {
   EXPECT_EQ(r.requests[0].prompt, 3);
   EXPECT_EQ(r.requests[1].prompt, 4);
   EXPECT_TRUE(std::equal(ids.begin(), ids.end(), r.ids.begin()));
-  expect_error(ExitCode::usage, "does not say how many layers",
+  expect_error(ExitCode::usage, "pass --layers (dense ones counted)",
                [&] { (void)read_sglang_routed(input_of(path, 0, 300, 4)); });
   expect_error(ExitCode::usage, "no whole tokens of 5 layers",
                [&] { (void)read_sglang_routed(input_of(path, 5, 300, 4)); });
