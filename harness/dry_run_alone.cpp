@@ -152,7 +152,7 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
       name_of(device->dtype()), slots);
   outlook.routing =
       fmt::format("{}, {} tokens a step; planned on {} steps, {} measured", workload.label,
-                  workload.tokens, workload.plan.steps, options.steps);
+                  tokens_of_steps(workload.measured), workload.plan.steps, options.steps);
   const auto slowest = std::max_element(slowdown.begin(), slowdown.end());
   if (*slowest > 1) outlook.profile += fmt::format("; slowdown up to {:.3f}, emulated", *slowest);
   return options.format == "json" ? as_json(outlook) : as_table(outlook);

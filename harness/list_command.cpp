@@ -5,6 +5,7 @@
 #include "placement/builtin_profiles.hpp"
 #include "placement/builtin_slowdowns.hpp"
 #include "placement/exchange/placement_formats.hpp"
+#include "placement/exchange/recording.hpp"
 #include "placement/exchange/traffic_formats.hpp"
 #include "placement/strategy.hpp"
 #include "placement/synthetic.hpp"
@@ -33,6 +34,8 @@ void list_command() {
   for (const SyntheticPreset& p : synthetic_presets()) {
     fmt::print("  {:<12} {}\n", p.name, p.summary);
   }
+  fmt::print("\nrecordings (trace import)\n");
+  for (const RecordingFormat& f : recording_formats()) fmt::print("  {:<18} {}\n", f.name, f.what);
   fmt::print("\nprofiles measured by others (--profile of plan and score)\n");
   for (const std::string& name : builtin_profile_names()) fmt::print("  builtin:{}\n", name);
   fmt::print("\nslowdowns of real GPUs (--slowdown-from)\n");

@@ -1,8 +1,8 @@
 #include "harness/option_groups.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include "harness/option_builder.hpp"
 #include "harness/option_values.hpp"
 
 namespace po = boost::program_options;
@@ -12,9 +12,9 @@ namespace gembench {
 namespace {
 
 /// Adds the options of one group that write into `o`.
-class Builder {
+class Builder : public OptionBuilder {
  public:
-  Builder(Options& o, std::vector<Setting>& settings) : o_(o), settings_(settings) {}
+  Builder(Options& o, std::vector<Setting>& settings) : OptionBuilder(settings), o_(o) {}
 
   po::options_description model() {
     po::options_description d("Model");
@@ -160,6 +160,9 @@ class Builder {
     if (command == "run") {
       flag(d, "resume", o_.resume,
            "continue FILE.partial of the same command; a finished FILE is only printed");
+      text(d, "record", o_.record, "FILE",
+           "with --routing gate: trace.h5 to write what the router decided to, steps planned on "
+           "first");
     }
     if (command != "convert") {
       text(d, "format", o_.format, "KIND", "table, csv or json, on standard output");
@@ -207,9 +210,17 @@ class Builder {
         d, "set", "NAME=V,..", "parameters of the preset; trace info names them all",
         [&o = o_](const std::string& v) { o.set = split_list(v); },
         [&o = o_] { return json(o.set); });
+    number(d, "steps", o_.steps, "steps to make, or to draw");
+    return d;
+  }
+  po::options_description import() {
+    po::options_description d("Import of recordings ('gembench list' names the formats)");
     flag(d, "expand-multinomial", o_.expand_multinomial,
-         "import: the file holds run totals; draw --steps steps of --tokens tokens from them");
-    number(d, "steps", o_.steps, "steps to make");
+         "take run totals (steps are summed up) and draw --steps steps of --tokens tokens from "
+         "them");
+    real(
+        d, "rescale", o_.rescale, "F",
+        "scale the layers of a step to the smallest where their sums differ by at most this share");
     return d;
   }
   po::options_description shape() {
@@ -283,38 +294,6 @@ class Builder {
   void preset(po::options_description& d) {
     text(d, "preset", o_.preset, "NAME", "synthetic loads: serving, bursty or even");
   }
-  void text(po::options_description& d, const char* name, std::string& to, const char* value,
-            const char* help) {
-    auto* semantic = po::value(&to)->value_name(value);
-    if (!to.empty()) semantic->default_value(to);
-    d.add_options()(name, semantic, help);
-    setting(name, [&to] { return to.empty() ? json() : json(to); });
-  }
-  void names(po::options_description& d, const char* name, std::vector<std::string>& to,
-             const char* help) {
-    call(
-        d, name, "A,B,..", help, [&to](const std::string& v) { to = split_list(v); },
-        [&to] { return json(to); }, fmt::format("{}", fmt::join(to, ",")));
-  }
-  void real(po::options_description& d, const char* name, double& to, const char* value,
-            const char* help) {
-    d.add_options()(
-        name, po::value(&to)->value_name(value)->default_value(to, fmt::format("{:g}", to)), help);
-    setting(name, [&to] { return json(to); });
-  }
-  void number(po::options_description& d, const char* name, int& to, const char* help) {
-    call(
-        d, name, "N", help,
-        [&to, bare = bare(name)](const std::string& v) { to = parse_count(bare, v); },
-        [&to] { return json(to); }, fmt::format("{}", to));
-  }
-  void count(po::options_description& d, const char* name, std::optional<int>& to,
-             const char* help) {
-    call(
-        d, name, "N", help,
-        [&to, bare = bare(name)](const std::string& v) { to = parse_count(bare, v); },
-        [&to] { return to ? json(*to) : json(); });
-  }
   /// Only `run` takes several; what runs is one at a time.
   void sweep(po::options_description& d, const std::string& command) {
     call(
@@ -332,27 +311,7 @@ class Builder {
                                           : json();
         });
   }
-  void flag(po::options_description& d, const char* name, bool& to, const char* help) {
-    d.add_options()(name, po::bool_switch(&to), help);
-    setting(name, [&to] { return json(to); });
-  }
-  void call(po::options_description& d, const char* name, const char* value,
-            const std::string& help, const std::function<void(const std::string&)>& set,
-            const std::function<json()>& get, const std::string& initial = "") {
-    auto* semantic = po::value<std::string>()->value_name(value)->notifier(set);
-    if (!initial.empty()) semantic->default_value(initial);
-    d.add_options()(name, semantic, help.c_str());
-    setting(name, get);
-  }
-  void setting(const std::string& name, std::function<json()> value) {
-    settings_.push_back({bare(name), shapes_result_, std::move(value)});
-  }
-  /// "warmup" of "warmup,w"
-  static std::string bare(const std::string& name) { return name.substr(0, name.find(',')); }
-
   Options& o_;
-  std::vector<Setting>& settings_;
-  bool shapes_result_ = true;
 };
 
 }  // namespace
@@ -367,7 +326,8 @@ CommandOptions options_of(const std::string& command, Options& o) {
     if (command == "run") d.add(build.planning()).add(build.schedule());
     d.add(build.ranks());
   } else if (command == "trace") {
-    d.add(build.model()).add(build.shape()).add(build.synthetic());
+    d.add(build.model()).add(build.shape()).add(build.synthetic()).add(build.import());
+    d.add(token_recording_options(build, o));
   } else if (command == "plan" || command == "score") {
     d.add(build.offline()).add(build.which(command));
   } else if (command == "convert") {

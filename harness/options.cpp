@@ -31,7 +31,7 @@ constexpr Command kCommands[] = {
     {"run", "run [options]", "measure placements side by side on real MoE layers (mpirun, srun)"},
     {"profile", "profile [options] -o profile.h5",
      "measure every rank's expert latency against load (mpirun, srun)"},
-    {"trace", "trace make|import csv|import ids|info [FILE] [options] -o trace.h5",
+    {"trace", "trace make|import FORMAT|info [FILE..] [options] -o trace.h5",
      "make or import expert loads"},
     {"plan", "plan --trace FILE [options] -o placement.json", "make a placement, without MPI"},
     {"score", "score --trace FILE [options] [placement.json ..]", "judge placements, without MPI"},
@@ -159,6 +159,12 @@ void validate(const Options& o) {
   if (o.command == "plan" && o.max_moves > 0 && o.from.empty()) {
     throw usage_error("--max-moves mends a placement: name it with --from FILE");
   }
+  check_range("rescale", o.rescale, 0, 1);
+  check_range("window", o.window.value_or(1), 1, 1 << 24);
+  check_range("batch", o.batch.value_or(1), 1, 1 << 24);
+  check_range("step-seconds", o.step_seconds, 0, 1e3);
+  check_range("token-seconds", o.token_seconds, 0, 1e3);
+  check_range("max-batch-tokens", o.max_batch_tokens, 1, 1 << 24);
   check_range("nodes", o.nodes, 1, 65536);
   check_range("groups", o.groups, 0, 65536);
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");
@@ -168,6 +174,9 @@ void validate(const Options& o) {
   }
   if (!o.drift.empty() && o.routing == "gate") {
     throw usage_error("--drift changes loads that are known: drop it, or --routing gate");
+  }
+  if (!o.record.empty() && o.routing != "gate") {
+    throw usage_error("--record writes what the router decides: add --routing gate, or drop it");
   }
   if (o.command == "run" && o.output.empty() && !o.dry_run && !o.print_config) {
     throw usage_error("run needs --output FILE for its results");
@@ -278,6 +287,7 @@ Parsed parse_command_line(int argc, const char* const* argv) {
       return parsed;
     }
     po::notify(values);
+    o.model_stated = values.count("model") != 0 && !values["model"].defaulted();
   } catch (const po::error& error) {
     throw usage_error(fmt::format("{}: see gembench {} --help", error.what(), o.command));
   }

@@ -15,6 +15,7 @@ struct Options {
 
   // Model
   std::string model = "gpt-oss-20b";
+  bool model_stated = false;  ///< by the user, not by default
   double scale = 1;
   std::optional<int> layers, experts, topk, hidden, ffn, weight_layers;
   std::string dtype = "auto";
@@ -62,6 +63,7 @@ struct Options {
   std::string output;
   bool overwrite = false;
   bool resume = false;
+  std::string record;  ///< trace.h5 that what the router decided is written to
   std::string format = "table";
   bool quiet = false;
 
@@ -92,6 +94,8 @@ struct Options {
   double split = 0;         ///< share of the steps that is planned on; 0 = as plan_steps says
   bool ablation = false;
   bool expand_multinomial = false;
+  double rescale = 0.01;           ///< most that layers of an imported step may differ by
+  std::vector<std::string> files;  ///< positional arguments
 
   // convert; of a placement's file, where it does not say
   std::string to;                    ///< format that is written
@@ -99,7 +103,19 @@ struct Options {
   std::optional<int> first_layer;    ///< index of the first MoE layer in the model
   std::optional<int> model_layers;   ///< of the whole model, dense ones included
   std::optional<int> layer, step;    ///< of the trace, whose traffic is written
-  std::vector<std::string> files;    ///< positional arguments
+
+  // trace import of recordings of tokens
+  std::optional<int> window;  ///< tokens of a step
+  std::optional<int> batch;   ///< requests that run at once
+  bool shuffle = false;       ///< admit them in random order
+  std::string arrivals;       ///< CSV of requests to serve
+  double step_seconds = 0;    ///< a step of the simulated engine takes
+  double token_seconds = 0;   ///< that a token adds
+  int max_batch_tokens = 2048;
+  int max_steps = 0;  ///< 0 = all
+  bool counts_only = false;
+  std::string requests;  ///< CSV that cuts ids into requests
+  int id_bytes = 1;
 };
 
 /// Parses `gembench COMMAND ...`, then what --config names: the command line wins. Usage error,

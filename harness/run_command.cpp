@@ -16,6 +16,7 @@
 #include "harness/stop.hpp"
 #include "placement/strategy.hpp"
 #include "results/run_writer.hpp"
+#include "results/trace_file.hpp"
 
 namespace gembench {
 namespace {
@@ -59,6 +60,7 @@ class Run {
       return;
     }
     Session session(comm_, options_, progress_);
+    record(session.workload);
     say(session, fmt::format("{} on {} ranks, clock {} ({})", session.describe_model(),
                              comm_.size(), name_of(session.clock), session.clock_reason));
     schedule_ = make_schedule(options_.steps, options_.block,
@@ -96,11 +98,25 @@ class Run {
         writer_ =
             std::make_unique<RunWriter>(options_.output, options_.overwrite || options_.resume);
       }
+      if (!options_.record.empty() && earlier_ != Earlier::complete) {
+        recorder_ =
+            std::make_unique<TraceWriter>(options_.record, options_.overwrite || options_.resume);
+      }
       earlier = static_cast<int>(earlier_);
     });
     std::vector<int> known{earlier};
     comm_.broadcast(known);
     earlier_ = static_cast<Earlier>(known[0]);
+  }
+
+  /// The router's decisions, in the order that routing `trace` takes them in.
+  void record(const Workload& workload) {
+    on_root(comm_, [&] {
+      if (!recorder_) return;
+      if (!options_.in_sample) recorder_->append(workload.plan);
+      recorder_->append(workload.measured);
+      recorder_->commit();
+    });
   }
 
   /// What a placement that changes had become is not known later.
@@ -185,8 +201,9 @@ class Run {
   Progress& progress_;
   const double begin_ = wall_seconds();
   Earlier earlier_ = Earlier::nothing;
-  std::unique_ptr<RunReader> reader_;  // rank 0's, of an unfinished file
-  std::unique_ptr<RunWriter> writer_;  // rank 0's
+  std::unique_ptr<RunReader> reader_;      // rank 0's, of an unfinished file
+  std::unique_ptr<RunWriter> writer_;      // rank 0's
+  std::unique_ptr<TraceWriter> recorder_;  // rank 0's, with --record
   std::vector<Turn> schedule_;
   Profile profile_;
   std::optional<TokenRule> token_rule_;
@@ -221,6 +238,7 @@ void run_command(const Comm& comm, const Options& options, Progress& progress) {
     one.tokens = tokens;
     one.token_sweep = {tokens};
     if (!options.output.empty()) one.output = with_tokens(options.output, tokens);
+    if (!options.record.empty()) one.record = with_tokens(options.record, tokens);
     Run(comm, one, progress).go();
     files.push_back(one.output);
   }

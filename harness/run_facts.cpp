@@ -119,8 +119,8 @@ RunInfo describe(const Session& session, const Profile& profile,
   info.facts["clock_reason"] = session.clock_reason;
   if (options.whole_steps) info.facts["whole_steps"] = "yes";
   info.facts["model"] = session.describe_model();
-  info.facts["routing"] =
-      fmt::format("{}, {} tokens a step", session.workload.label, session.workload.tokens);
+  info.facts["routing"] = fmt::format("{}, {} tokens a step", session.workload.label,
+                                      tokens_of_steps(session.workload.measured));
   info.facts["trace_digest"] = digest(session.workload.measured);
   info.facts["trace_source"] = session.workload.measured.source;
   info.facts["plan"] = fmt::format(

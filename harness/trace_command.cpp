@@ -1,39 +1,17 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "harness/commands.hpp"
+#include "harness/trace_import_command.hpp"
 #include "harness/workload.hpp"
 #include "placement/error.hpp"
-#include "placement/trace_import.hpp"
 #include "placement/trace_info.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench {
 namespace {
-
-std::string required_output(const Options& options) {
-  if (options.output.empty()) throw usage_error("trace needs --output FILE");
-  return options.output;
-}
-
-Trace import_trace(const Options& options) {
-  if (options.files.size() != 3) {
-    throw usage_error(
-        "trace import needs a format and one file: gembench trace import csv|ids FILE");
-  }
-  const std::string& format = options.files[1];
-  const std::string& path = options.files[2];
-  const ModelShape model = model_of(options);
-  if (format == "csv") {
-    return options.expand_multinomial ? read_totals_csv(path, model.topk)
-                                      : read_counts_csv(path, model.topk);
-  }
-  if (format == "ids") {
-    if (!options.tokens) throw usage_error("trace import ids needs --tokens N, tokens of a step");
-    return read_raw_ids(path, {model.layers, model.experts, model.topk, *options.tokens});
-  }
-  throw usage_error(fmt::format("unknown trace format '{}': choose csv or ids", format));
-}
 
 Trace make_trace(const Options& options) {
   const ModelShape model = model_of(options);
@@ -68,16 +46,64 @@ std::string group_lines(const TraceInfo& info) {
   return text;
 }
 
+std::string spread_over_layers(const TraceInfo& info) {
+  std::vector<double> skews;
+  for (const auto& layer : info.layers) skews.push_back(layer.skew);
+  std::sort(skews.begin(), skews.end());
+  const auto middle = skews.size() / 2;
+  const double median =
+      skews.size() % 2 == 1 ? skews[middle] : (skews[middle - 1] + skews[middle]) / 2;
+  return fmt::format("layers {:.2f} to {:.2f}, median {:.2f}", skews.front(), skews.back(), median);
+}
+
+/// "3-60", "0-5, 7, 9": ascending numbers.
+std::string ranges(const std::vector<std::int32_t>& ids) {
+  std::vector<std::string> parts;
+  for (std::size_t first = 0, last; first < ids.size(); first = last + 1) {
+    for (last = first; last + 1 < ids.size() && ids[last + 1] == ids[last] + 1;) ++last;
+    parts.push_back(first == last ? fmt::format("{}", ids[first])
+                                  : fmt::format("{}-{}", ids[first], ids[last]));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+/// What only recordings know: layers of the model, ranks that tokens came from, phases.
+std::string origin_lines(const Trace& trace) {
+  std::string text;
+  if (!trace.layer_ids.empty()) {
+    text += fmt::format("layers in the model: {}", ranges(trace.layer_ids));
+    text += trace.model_layers > 0 ? fmt::format(" of {}\n", trace.model_layers) : "\n";
+  }
+  if (trace.sources > 0) text += fmt::format("tokens by source: {} ranks\n", trace.sources);
+  if (!trace.phase.empty()) {
+    const auto steps = [&](std::int32_t phase) {
+      return std::count(trace.phase.begin(), trace.phase.end(), phase);
+    };
+    text += fmt::format("phases: {} steps of decode, {} of prefill, {} of both\n", steps(kDecode),
+                        steps(kPrefill), steps(kMixed));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string required_output(const Options& options) {
+  if (options.output.empty()) throw usage_error("trace needs --output FILE");
+  return options.output;
+}
+
 void print_trace(const std::string& path) {
   const Trace trace = read_trace(path);
   const TraceInfo info = trace_info(trace);
   const TraceInfoOptions options;
   fmt::print("# {}\n# source {}\nsteps {}  layers {}  experts {}  top-k {}  tokens a step {}  {}\n",
              path, trace.source, trace.steps, trace.layers, trace.experts, trace.topk,
-             trace.max_tokens_in_step(), trace.has_ids() ? "per-token ids" : "counts");
+             tokens_of_steps(trace), trace.has_ids() ? "per-token ids" : "counts");
+  fmt::print("{}", origin_lines(trace));
   fmt::print(
-      "hottest expert / mean: {:.2f} summed over steps, {:.2f} within a step (at most {:.2f})\n",
-      info.skew, info.step_skew, info.largest_step_skew);
+      "hottest expert / mean: {:.2f} summed over steps ({}), {:.2f} within a step (at most "
+      "{:.2f})\n",
+      info.skew, spread_over_layers(info), info.step_skew, info.largest_step_skew);
   fmt::print(
       "experts: {:.1f} % consistent (used in at least {:.0f} % of steps), {:.1f} % temporal (in "
       "{:.0f} "
@@ -94,8 +120,6 @@ void print_trace(const std::string& path) {
   }
 }
 
-}  // namespace
-
 void trace_command(const Options& options) {
   const std::string action = options.files.empty() ? "" : options.files[0];
   if (action == "make" && options.files.size() == 1) {
@@ -103,18 +127,12 @@ void trace_command(const Options& options) {
     write_trace(output, make_trace(options), options.overwrite);
     print_trace(output);
   } else if (action == "import") {
-    const std::string output = required_output(options);
-    Trace trace = import_trace(options);
-    if (options.expand_multinomial) {
-      trace = expand_multinomial(trace, {options.steps, tokens_per_step(options), options.seed});
-    }
-    write_trace(output, trace, options.overwrite);
-    print_trace(output);
+    trace_import_command(options);
   } else if (action == "info" && options.files.size() == 2) {
     print_trace(options.files[1]);
   } else {
     throw usage_error(
-        "trace needs make, import csv|ids FILE, or info FILE: see gembench trace --help");
+        "trace needs make, import FORMAT FILE.., or info FILE: see gembench trace --help");
   }
 }
 

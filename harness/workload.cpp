@@ -44,6 +44,17 @@ Trace load_trace(const Options& options, const ModelShape& model) {
   return trace.layers == model.layers ? trace : first_layers(trace, model.layers);
 }
 
+/// "; 62 % of steps decode, 3 % prefill, 35 % both", where it is known.
+std::string phases_of(const Trace& trace) {
+  if (trace.phase.empty()) return "";
+  const auto share = [&](std::int32_t phase) {
+    return 100.0 * static_cast<double>(std::count(trace.phase.begin(), trace.phase.end(), phase)) /
+           static_cast<double>(trace.phase.size());
+  };
+  return fmt::format("; {:.3g} % of steps decode, {:.3g} % prefill, {:.3g} % both", share(kDecode),
+                     share(kPrefill), share(kMixed));
+}
+
 }  // namespace
 
 ModelShape model_of(const Options& options) {
@@ -66,6 +77,14 @@ int tokens_per_step(const Options& options) {
                                   sum, kMostTokens));
   }
   return sum > 0 ? static_cast<int>(sum) : kDefaultTokens;
+}
+
+std::string tokens_of_steps(const Trace& trace) {
+  const int most = trace.max_tokens_in_step();
+  int least = most;
+  for (int step = 0; step < trace.steps; ++step)
+    least = std::min(least, trace.tokens_in_step(step));
+  return least == most ? fmt::format("{}", most) : fmt::format("{}-{}", least, most);
 }
 
 std::string digest(const Trace& trace) {
@@ -103,9 +122,10 @@ Workload make_workload(const Options& options, const ModelShape& model) {
     }
     change_tasks(workload.measured, parse_drift(options.drift), options.seed);
     workload.label =
-        fmt::format("trace {} ({})", options.trace,
+        fmt::format("trace {} ({}{})", options.trace,
                     trace.has_ids() ? "per-token ids replayed"
-                                    : "counts realised exactly, co-selection synthetic");
+                                    : "counts realised exactly, co-selection synthetic",
+                    phases_of(workload.measured));
     return workload;
   }
   const int plan = options.in_sample ? 0 : options.plan_steps.value_or(kSyntheticPlanSteps);
@@ -133,6 +153,7 @@ void broadcast(const Comm& comm, Trace& trace) {
   comm.broadcast(trace.tokens);
   comm.broadcast(trace.topk_ids);
   comm.broadcast(trace.task);
+  comm.broadcast(trace.phase);
   comm.broadcast(trace.source);
 }
 

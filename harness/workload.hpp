@@ -28,6 +28,9 @@ struct Workload {
 /// Tokens of a step that no trace gives: --tokens, else the sum of --tokens-per-rank, else 1024.
 [[nodiscard]] int tokens_per_step(const Options& options);
 
+/// "256", or "3-2048" where steps differ: the smallest and the largest.
+[[nodiscard]] std::string tokens_of_steps(const Trace& trace);
+
 /// Tells two workloads' loads and ids apart (64 bits, hexadecimal).
 [[nodiscard]] std::string digest(const Trace& trace);
 

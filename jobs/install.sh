@@ -6,7 +6,8 @@ set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config git
   libopenmpi-dev openmpi-bin libhdf5-dev hdf5-tools libboost-program-options-dev libdnnl-dev
-  libhwloc-dev nlohmann-json3-dev libfmt-dev libarchive-dev libyaml-dev libgtest-dev)
+  libhwloc-dev nlohmann-json3-dev libfmt-dev libarchive-dev libzip-dev libyaml-dev zlib1g-dev
+  libgtest-dev)
 report=(python3 python3-h5py python3-xarray python3-h5netcdf)
 tests=(python3-matplotlib python3-venv python3-setuptools mypy
   python3-selenium chromium chromium-driver fonts-dejavu-core

@@ -50,6 +50,8 @@ Trace expand_multinomial(const Trace& totals, const ExpansionSpec& spec) {
   trace.layers = totals.layers;
   trace.experts = totals.experts;
   trace.topk = totals.topk;
+  trace.layer_ids = totals.layer_ids;
+  trace.model_layers = totals.model_layers;
   trace.tokens.resize(
       checked_product({spec.steps, totals.layers, totals.experts}, "the drawn trace"));
   trace.source = fmt::format(

@@ -151,22 +151,22 @@ void validate_ids(const Trace& trace) {
     for (std::size_t token = 0; token < batch; ++token) {
       const auto ids = trace.ids(step, static_cast<int>(token));
       const auto stamp = static_cast<std::size_t>(step) * batch + token + 1;
-      for (std::size_t i = 0; i < ids.size(); ++i) {
-        const auto layer = i / topk;
-        if (ids[i] >= experts)
-          throw usage_error(
-              fmt::format("step {}, layer {}: token {} names expert {} of {}; check "
-                          "the number of experts",
-                          step, layer, token, ids[i], experts));
-        const auto at = layer * experts + ids[i];
-        if (last_token[at] == stamp)
-          throw usage_error(
-              fmt::format("step {}, layer {}: token {} names expert {} twice; check "
-                          "layers and top-k",
-                          step, layer, token, ids[i]));
-        last_token[at] = stamp;
-        ++counts[at];
-      }
+      const auto* id = ids.data();
+      for (std::size_t row = 0; row < counts.size(); row += experts)
+        for (std::size_t j = 0; j < topk; ++j, ++id) {
+          if (*id >= experts)
+            throw usage_error(
+                fmt::format("step {}, layer {}: token {} names expert {} of {}; check "
+                            "the number of experts",
+                            step, row / experts, token, *id, experts));
+          if (last_token[row + *id] == stamp)
+            throw usage_error(
+                fmt::format("step {}, layer {}: token {} names expert {} twice; check "
+                            "layers and top-k",
+                            step, row / experts, token, *id));
+          last_token[row + *id] = stamp;
+          ++counts[row + *id];
+        }
     }
     if (!std::equal(counts.begin(), counts.end(), trace.loads(step, 0).begin())) {
       const auto first = std::mismatch(counts.begin(), counts.end(), trace.loads(step, 0).begin());

@@ -44,8 +44,10 @@ class Handle {
 
 enum class Type { float32, float64, int32, int64, uint16, text };  ///< text: variable-length UTF-8
 enum class Layout {
-  whole,   ///< contiguous, allocated and filled at once; values are written in place
-  chunked  ///< chunks of one placement and some steps, compressed
+  whole,    ///< contiguous, allocated and filled at once; values are written in place
+  chunked,  ///< chunks of one placement and some steps, compressed
+  growing,  ///< chunks of some steps as they are, of which more may come: File::grow
+  growing_compressed
 };
 enum class Cells {
   complete,   ///< every cell holds a value
@@ -100,6 +102,8 @@ class File {
   void make_scale(const Variable& scale, std::uint64_t extent);
   /// Attached to scales of its group or, where that has none of the name, of the root.
   void make(const Variable& variable, const Extents& extents);
+  /// New extents of a dataset or scale whose layout is growing; only the first may differ.
+  void grow(const Variable& variable, const Extents& extents);
   template <class T>
   void write(const Variable& variable, std::span<const T> values) {
     write_raw(variable, {}, {}, memory_type<T>(), values.data());

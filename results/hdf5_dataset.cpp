@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kMaxWrittenChunk = 1 << 20;  // bytes
 constexpr std::uint64_t kStepsOfChunk = 64;
+constexpr std::uint64_t kLabelsOfChunk = 4096;     // steps, of datasets with one value a step
 constexpr std::uint64_t kMaxReadChunk = 64 << 20;  // bytes; HDF5 allocates a chunk as declared
 constexpr std::uint64_t kDeflateLimit = 1040;      // deflate cannot shrink more (zlib: 1032)
 constexpr unsigned kDeflateLevel = 1;  // higher levels take longer and save little after shuffle
@@ -56,10 +57,16 @@ std::int64_t native_type(Type type) {
   return H5I_INVALID_HID;
 }
 
-Handle space_of(const Extents& extents) {
+Handle space_of(const Extents& extents, bool grows = false) {
   if (extents.empty()) return {H5Screate(H5S_SCALAR), H5Sclose};
   const std::vector<hsize_t> dims(extents.begin(), extents.end());
-  return {H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose};
+  auto most = dims;
+  if (grows) most[0] = H5S_UNLIMITED;
+  return {H5Screate_simple(static_cast<int>(dims.size()), dims.data(), most.data()), H5Sclose};
+}
+
+bool grows(Layout layout) {
+  return layout == Layout::growing || layout == Layout::growing_compressed;
 }
 
 /// Product with saturation, so that huge declared extents cannot wrap around.
@@ -78,6 +85,7 @@ Extents chunk_of(const Variable& variable, const Extents& extents) {
     if (variable.dims[d] == "placement") chunk[d] = 1;
     if (variable.dims[d] == "step") chunk[d] = std::min(kStepsOfChunk, chunk[d]);
   }
+  if (grows(variable.layout)) chunk[0] = variable.rank() == 1 ? kLabelsOfChunk : kStepsOfChunk;
   const auto size = H5Tget_size(file_type(variable.type));
   for (std::size_t d = 0; d < chunk.size(); ++d) {
     while (chunk[d] > 1 && product(chunk, size) > kMaxWrittenChunk) chunk[d] = (chunk[d] + 1) / 2;
@@ -103,10 +111,12 @@ void File::make_dataset(const Variable& variable, const Extents& extents) {
   const bool fill = variable.cells == Cells::unmeasured;
   if (fill && real) check(H5Pset_fill_value(list.get(), H5T_NATIVE_DOUBLE, &nan));
   if (fill && !real) check(H5Pset_fill_value(list.get(), H5T_NATIVE_INT64, &none));
-  if (variable.layout == Layout::chunked) {
+  if (variable.layout != Layout::whole) {
     const auto chunk = chunk_of(variable, extents);
     const std::vector<hsize_t> dims(chunk.begin(), chunk.end());
     check(H5Pset_chunk(list.get(), static_cast<int>(dims.size()), dims.data()));
+  }
+  if (variable.layout == Layout::chunked || variable.layout == Layout::growing_compressed) {
     check(H5Pset_shuffle(list.get()));
     check(H5Pset_deflate(list.get(), kDeflateLevel));
   }
@@ -115,8 +125,9 @@ void File::make_dataset(const Variable& variable, const Extents& extents) {
   }
   check(H5Pset_obj_track_times(list.get(), false));  // writing values changes nothing but values
   const std::string name(variable.name);
-  const Handle made(check(H5Dcreate2(id_.get(), name.c_str(), type, space_of(extents).get(),
-                                     H5P_DEFAULT, list.get(), H5P_DEFAULT)),
+  const Handle made(check(H5Dcreate2(id_.get(), name.c_str(), type,
+                                     space_of(extents, grows(variable.layout)).get(), H5P_DEFAULT,
+                                     list.get(), H5P_DEFAULT)),
                     H5Dclose);
   if (fill) {
     const Handle attribute(check(H5Acreate2(made.get(), "_FillValue", type, space_of({}).get(),
@@ -143,6 +154,11 @@ void File::make(const Variable& variable, const Extents& extents) {
     const auto scale = dataset(has(group + name) ? group + name : name);
     check(H5DSattach_scale(made.get(), scale.get(), d));
   }
+}
+
+void File::grow(const Variable& variable, const Extents& extents) {
+  const std::vector<hsize_t> dims(extents.begin(), extents.end());
+  check(H5Dset_extent(dataset(variable.name).get(), dims.data()));
 }
 
 Extents File::extents(const Variable& variable) const {

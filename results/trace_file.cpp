@@ -1,8 +1,13 @@
 #include "results/trace_file.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
 #include <limits>
 #include <numeric>
 
+#include "placement/checked.hpp"
 #include "results/output_file.hpp"
 
 namespace gembench {
@@ -15,48 +20,95 @@ using h5::Type;
 using h5::Variable;
 
 constexpr std::string_view kSchema = "gembench-trace";
-constexpr std::string_view kVersion = "1.1.0";
+constexpr std::string_view kVersion = "1.2.0";
 
-constexpr Variable scale(std::string_view name, std::string_view meaning) {
-  return {name, Type::int32, Layout::whole, Cells::complete, {name}, "1", meaning};
+constexpr Variable scale(std::string_view name, std::string_view meaning,
+                         Layout layout = Layout::whole) {
+  return {name, Type::int32, layout, Cells::complete, {name}, "1", meaning};
 }
-constexpr Variable kStep = scale("step", "step");
+constexpr Variable kStep = scale("step", "step", Layout::growing);
 constexpr Variable kLayer = scale("layer", "MoE layer");
 constexpr Variable kExpert = scale("expert", "expert of a layer");
 constexpr Variable kToken = scale("token", "token of a step");
 constexpr Variable kChoice = scale("k", "place among the token's experts");
-constexpr Variable kTokens{"tokens",
-                           Type::int32,
-                           Layout::chunked,
-                           Cells::complete,
-                           {"step", "layer", "expert"},
-                           "1",
-                           "tokens routed to the expert"};
-constexpr Variable kIds{"topk_ids",
-                        Type::uint16,
-                        Layout::chunked,
-                        Cells::complete,
-                        {"step", "token", "layer", "k"},
-                        "1",
-                        "experts of the token"};
-constexpr Variable kTask{"task",
-                         Type::int32,
-                         Layout::whole,
-                         Cells::complete,
-                         {"step"},
-                         "1",
-                         "workload the step belongs to"};
+constexpr Variable kSource = scale("source", "rank that the tokens came from");
+
+constexpr Variable per_step(std::string_view name, std::array<std::string_view, 4> dims,
+                            std::string_view meaning, Type type = Type::int32) {
+  return {name, type, Layout::growing, Cells::complete, dims, "1", meaning};
+}
+constexpr Variable kTokens =
+    per_step("tokens", {"step", "layer", "expert"}, "tokens routed to the expert");
+constexpr Variable kIds =
+    per_step("topk_ids", {"step", "token", "layer", "k"}, "experts of the token", Type::uint16);
+constexpr Variable kTask = per_step("task", {"step"}, "workload the step belongs to");
+constexpr Variable kPhase =
+    per_step("phase", {"step"}, "0 = decode, 1 = prefill, 2 = both in one step");
+constexpr Variable kSourceTokens =
+    per_step("source_tokens", {"step", "layer", "source", "expert"},
+             "tokens routed to the expert from the ranks they came from");
+constexpr Variable kLayerId{"layer_id",
+                            Type::int32,
+                            Layout::whole,
+                            Cells::complete,
+                            {"layer"},
+                            "1",
+                            "index of the layer in the model"};
+
+std::uint64_t size(int count) {
+  return static_cast<std::uint64_t>(count);
+}
+
+void write_index(File& file, const Variable& scale, std::uint64_t first, std::uint64_t count) {
+  std::vector<std::int32_t> index(count);
+  std::iota(index.begin(), index.end(), static_cast<std::int32_t>(first));
+  file.write(scale, {first}, {count}, std::span<const std::int32_t>(index));
+}
 
 void add_index(File& file, const Variable& variable, std::uint64_t count) {
   file.make_scale(variable, count);
-  std::vector<std::int32_t> index(count);
-  std::iota(index.begin(), index.end(), 0);
-  file.write(variable, std::span<const std::int32_t>(index));
+  write_index(file, variable, 0, count);
+}
+
+std::uint64_t ids_per_step(const Trace& trace) {
+  return trace.topk_ids.size() / (size(trace.steps) * size(trace.layers) * size(trace.topk));
+}
+
+std::size_t bytes_of(const Trace& trace) {
+  return (trace.tokens.size() + trace.source_tokens.size()) * sizeof(std::int32_t) +
+         trace.topk_ids.size() * sizeof(std::uint16_t);
+}
+
+/// What all steps of a file share.
+Trace shape_of(const Trace& trace) {
+  Trace shape = slice(trace, 0, 0);
+  if (!trace.task.empty()) shape.task = {0};
+  if (!trace.phase.empty()) shape.phase = {0};
+  return shape;
+}
+
+bool same_shape(const Trace& a, const Trace& b) {
+  return a.layers == b.layers && a.experts == b.experts && a.topk == b.topk &&
+         a.layer_ids == b.layer_ids && a.model_layers == b.model_layers && a.sources == b.sources &&
+         a.task == b.task && a.phase == b.phase;
 }
 
 int as_int(const File& file, std::uint64_t extent) {
   if (extent > std::numeric_limits<int>::max()) file.refuse("its extents are impossible");
   return static_cast<int>(extent);
+}
+
+std::int64_t int_attribute(const File& file, std::string_view name, std::int64_t least,
+                           std::int64_t most) {
+  const auto value = file.get<std::int64_t>("/", name);
+  if (value < least || value > most)
+    file.refuse(fmt::format("its attribute {} is impossible", name));
+  return value;
+}
+
+bool has_attribute(const File& file, std::string_view name) {
+  const auto names = file.attributes("/");
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 Trace read_from(const File& file) {
@@ -65,52 +117,128 @@ Trace read_from(const File& file) {
   trace.steps = as_int(file, tokens[0]);
   trace.layers = as_int(file, tokens[1]);
   trace.experts = as_int(file, tokens[2]);
-  const auto topk = file.get<std::int64_t>("/", "topk");
-  if (topk < 1 || topk > trace.experts) file.refuse("its attribute topk is impossible");
-  trace.topk = static_cast<int>(topk);
+  trace.topk = static_cast<int>(int_attribute(file, "topk", 1, trace.experts));
+  if (has_attribute(file, "model_layers"))
+    trace.model_layers =
+        static_cast<int>(int_attribute(file, "model_layers", 1, std::numeric_limits<int>::max()));
   trace.source = file.get<std::string>("/", "source");
   trace.tokens = file.read<std::int32_t>(kTokens, tokens);
   if (file.has(kIds.name)) {
-    const auto per_step = file.extents(kIds)[1];
-    trace.topk_ids = file.read<std::uint16_t>(
-        kIds, {tokens[0], per_step, tokens[1], static_cast<std::uint64_t>(topk)});
+    const auto in_step = file.extents(kIds)[1];
+    trace.topk_ids =
+        file.read<std::uint16_t>(kIds, {tokens[0], in_step, tokens[1], size(trace.topk)});
   }
   if (file.has(kTask.name)) trace.task = file.read<std::int32_t>(kTask, {tokens[0]});
+  if (file.has(kPhase.name)) trace.phase = file.read<std::int32_t>(kPhase, {tokens[0]});
+  if (file.has(kLayerId.name)) trace.layer_ids = file.read<std::int32_t>(kLayerId, {tokens[1]});
+  if (file.has(kSourceTokens.name)) {
+    const auto sources = file.extents(kSourceTokens)[2];
+    trace.sources = as_int(file, sources);
+    trace.source_tokens =
+        file.read<std::int32_t>(kSourceTokens, {tokens[0], tokens[1], sources, tokens[2]});
+  }
   return trace;
 }
 
 }  // namespace
 
-void write_trace(const std::filesystem::path& path, const Trace& trace, bool overwrite) {
-  validate(trace);
-  OutputFile output(path, overwrite ? OutputFile::Existing::replace : OutputFile::Existing::refuse,
-                    OutputFile::Partial::discard);
-  auto& file = output.file();
-  const auto steps = static_cast<std::uint64_t>(trace.steps),
-             layers = static_cast<std::uint64_t>(trace.layers),
-             experts = static_cast<std::uint64_t>(trace.experts),
-             topk = static_cast<std::uint64_t>(trace.topk);
+TraceWriter::TraceWriter(const std::filesystem::path& path, bool overwrite)
+    : output_(path, overwrite ? OutputFile::Existing::replace : OutputFile::Existing::refuse,
+              OutputFile::Partial::discard) {}
+
+void TraceWriter::begin(const Trace& trace) {
+  shape_ = shape_of(trace);
+  compressed_ = bytes_of(trace) < kCompressedBytes;
+  auto& file = output_.file();
   file.set("/", "schema", std::string(kSchema));
   file.set("/", "schema_version", std::string(kVersion));
   file.set("/", "topk", std::int64_t{trace.topk});
+  if (trace.model_layers > 0) file.set("/", "model_layers", std::int64_t{trace.model_layers});
   file.set("/", "source", trace.source);
-  add_index(file, kStep, steps);
-  add_index(file, kLayer, layers);
-  add_index(file, kExpert, experts);
-  file.make(kTokens, {steps, layers, experts});
-  file.write(kTokens, std::span<const std::int32_t>(trace.tokens));
+  file.make_scale(kStep, 0);
+  add_index(file, kLayer, size(trace.layers));
+  add_index(file, kExpert, size(trace.experts));
+  const auto make = [&](Variable variable, h5::Extents extents) {
+    if (compressed_) variable.layout = Layout::growing_compressed;
+    extents.insert(extents.begin(), 0);
+    file.make(variable, extents);
+  };
+  make(kTokens, {size(trace.layers), size(trace.experts)});
   if (trace.has_ids()) {
-    const auto per_step = trace.topk_ids.size() / (steps * layers * topk);
-    add_index(file, kToken, per_step);
-    add_index(file, kChoice, topk);
-    file.make(kIds, {steps, per_step, layers, topk});
-    file.write(kIds, std::span<const std::uint16_t>(trace.topk_ids));
+    tokens_per_step_ = ids_per_step(trace);
+    add_index(file, kToken, tokens_per_step_);
+    add_index(file, kChoice, size(trace.topk));
+    make(kIds, {tokens_per_step_, size(trace.layers), size(trace.topk)});
   }
-  if (!trace.task.empty()) {
-    file.make(kTask, {steps});
-    file.write(kTask, std::span<const std::int32_t>(trace.task));
+  if (!trace.task.empty()) make(kTask, {});
+  if (!trace.phase.empty()) make(kPhase, {});
+  if (!trace.layer_ids.empty()) {
+    file.make(kLayerId, {size(trace.layers)});
+    file.write(kLayerId, std::span<const std::int32_t>(trace.layer_ids));
   }
-  output.commit();
+  if (trace.sources > 0) {
+    add_index(file, kSource, size(trace.sources));
+    make(kSourceTokens, {size(trace.layers), size(trace.sources), size(trace.experts)});
+  }
+}
+
+void TraceWriter::append(const Trace& trace) {
+  validate(trace);
+  if (steps_ == 0) {
+    begin(trace);
+  } else if (!same_shape(shape_of(trace), shape_) ||
+             (trace.has_ids() ? ids_per_step(trace) : 0) != tokens_per_step_) {
+    throw usage_error(
+        fmt::format("step {} of the trace has another shape than the steps before it; give a "
+                    "recording of one model",
+                    steps_));
+  }
+  const auto first = static_cast<std::uint64_t>(steps_), count = size(trace.steps);
+  const auto all = steps_ + trace.steps;
+  const auto counts = std::int64_t{trace.layers} * trace.experts * std::max(1, trace.sources);
+  const auto ids = static_cast<std::int64_t>(tokens_per_step_) * trace.layers * trace.topk;
+  if (all > std::numeric_limits<int>::max() || std::max(counts, ids) > kMaxElements / all)
+    throw usage_error(
+        fmt::format("step {} makes the trace larger than the {} counts or ids that are read; take "
+                    "a part of the recording",
+                    all, kMaxElements));
+  auto& file = output_.file();
+  const auto write = [&]<class T>(const Variable& variable, const std::vector<T>& values,
+                                  h5::Extents extents) {
+    if (values.empty()) return;
+    extents.insert(extents.begin(), first + count);
+    file.grow(variable, extents);
+    extents[0] = count;
+    h5::Extents start(extents.size(), 0);
+    start[0] = first;
+    file.write(variable, start, extents, std::span<const T>(values));
+  };
+  file.grow(kStep, {first + count});
+  write_index(file, kStep, first, count);
+  write(kTokens, trace.tokens, {size(trace.layers), size(trace.experts)});
+  write(kIds, trace.topk_ids, {tokens_per_step_, size(trace.layers), size(trace.topk)});
+  write(kTask, trace.task, {});
+  write(kPhase, trace.phase, {});
+  write(kSourceTokens, trace.source_tokens,
+        {size(trace.layers), size(trace.sources), size(trace.experts)});
+  steps_ += trace.steps;
+  bytes_ += bytes_of(trace);
+}
+
+void TraceWriter::set_source(const std::string& source) {
+  output_.file().set("/", "source", source);
+}
+
+void TraceWriter::commit() {
+  if (steps_ == 0) throw usage_error("the recording holds no step; record some first");
+  output_.commit();
+}
+
+void write_trace(const std::filesystem::path& path, const Trace& trace, bool overwrite) {
+  validate(trace);  // before anything is touched
+  TraceWriter writer(path, overwrite);
+  writer.append(trace);
+  writer.commit();
 }
 
 Trace read_trace(const std::filesystem::path& path) {

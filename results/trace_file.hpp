@@ -1,14 +1,49 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "placement/trace.hpp"
+#include "results/output_file.hpp"
 
 namespace gembench {
 
-/// trace.h5: tokens(step, layer, expert) int32, optionally topk_ids(step, token, layer, k) uint16
-/// and task(step) int32, attributes schema "gembench-trace", schema_version "1.1.0", topk, source.
-/// Written to a temporary name and renamed. Output error for an existing file unless `overwrite`.
+/// Writes a trace.h5 (SCHEMA.md) some steps at a time, so that recordings may be larger than
+/// memory. It appears under its name at commit(). What is small is compressed: where the first
+/// steps take less than kCompressedBytes; deflate is too slow for recordings of gigabytes.
+class TraceWriter {
+ public:
+  /// Output error for an existing file unless `overwrite`.
+  TraceWriter(const std::filesystem::path& path, bool overwrite);
+
+  /// The next steps, a sound trace. The first ones say what all have: layers, experts, top-k,
+  /// sources, layer ids, labels or none, ids or none (and then tokens a step), source. Usage error
+  /// for others, and for more of them than a reader takes.
+  void append(const Trace& steps);
+  [[nodiscard]] std::int64_t steps() const { return steps_; }
+  /// Of counts and ids, before they are compressed: what a reader will hold.
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  /// What all steps share, as a trace without steps; after the first append.
+  [[nodiscard]] const Trace& shape() const { return shape_; }
+  /// Instead of the first steps' `source`: what is known only at the end.
+  void set_source(const std::string& source);
+  /// Usage error when nothing was appended.
+  void commit();
+
+  static constexpr std::size_t kCompressedBytes = std::size_t{16} << 20;
+
+ private:
+  void begin(const Trace& steps);
+
+  OutputFile output_;
+  Trace shape_;  ///< the first steps' without what they hold
+  std::int64_t steps_ = 0;
+  std::size_t bytes_ = 0;
+  std::uint64_t tokens_per_step_ = 0;  ///< of ids
+  bool compressed_ = false;
+};
+
+/// A whole trace at once.
 void write_trace(const std::filesystem::path& path, const Trace& trace, bool overwrite);
 
 /// Reads and validates; sizes are checked before anything is allocated; usage error for a foreign,

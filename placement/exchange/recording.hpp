@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,23 +20,50 @@ struct RecordingInput {
   int layers = 0;                            ///< MoE layers
   int experts = 0;
   int topk = 0;
+  // Of raw ids, which say nothing.
+  int id_bytes = 1;                     ///< of an id: 1 or 2
+  std::filesystem::path requests = {};  ///< table of requests (requests_file.hpp); empty: none
 };
 
-/// Gets a few steps at a time, in order, each a sound trace; all have the same layers, experts,
-/// top-k, sources, layer ids and labels. Memory holds no more than those.
-using KeepSteps = std::function<void(const Trace& steps)>;
+/// Gets the steps in order, a batch at a time, as they were recorded: no count is negative, but
+/// layers of a step may sum differently (level_layers() mends that) and topk is 0 where neither
+/// file nor user says it. All have the same layers, experts, top-k, sources, layer ids and labels.
+using KeepSteps = std::function<void(Trace steps)>;
 
-/// A format of recordings whose entries are steps (forward passes) already.
+/// Bytes of counts and ids in a batch, about: what memory holds of a recording of any size.
+inline constexpr std::size_t kBatchBytes = std::size_t{16} << 20;
+
+struct TokenRecording;
+
+/// A format of recordings. Their entries are steps (forward passes) already, or tokens, of which
+/// batching.hpp makes steps: either `read` or `read_tokens` is there.
 struct RecordingFormat {
   std::string_view name;  ///< as on the command line
   std::string_view what;  ///< who writes it, for `list` and for people
   /// Whether the input looks like it: names, first bytes. Never throws for foreign content.
   bool (*recognise)(const RecordingInput& input);
-  /// Usage error naming the file, and the step and layer where there is one.
-  void (*read)(const RecordingInput& input, const KeepSteps& keep);
+  /// Usage error naming the file, and the step and layer where there is one. Returns what was left
+  /// out, a sentence each.
+  std::vector<std::string> (*read)(const RecordingInput& input, const KeepSteps& keep);
+  TokenRecording (*read_tokens)(const RecordingInput& input) = nullptr;
 };
 
-/// All of them; `auto` takes the first that recognises the input.
 [[nodiscard]] std::span<const RecordingFormat> recording_formats();
+
+/// By its name, or the only one that recognises the input where `name` is "auto". Usage error that
+/// names the candidates.
+[[nodiscard]] const RecordingFormat& find_format(std::string_view name,
+                                                 const RecordingInput& input);
+
+/// The whole recording of steps in memory, its layers levelled (LayerSums' tolerance) and
+/// validated. Usage error that names the file.
+[[nodiscard]] Trace read_recording(std::string_view format, const RecordingInput& input);
+
+/// "a.pt", or "a.pt and 3 more".
+[[nodiscard]] std::string name_of(const RecordingInput& input);
+/// The only path of a format that is one file. Usage error otherwise.
+[[nodiscard]] const std::filesystem::path& only_path(const RecordingInput& input);
+/// At most `count` unpacked bytes from the front; none where that fails. For recognise().
+[[nodiscard]] std::string first_bytes(const std::filesystem::path& path, std::size_t count);
 
 }  // namespace gembench

@@ -6,8 +6,8 @@
 
 #include "placement/builtin_latencies.hpp"
 #include "placement/builtin_slowdowns.hpp"
+#include "placement/exchange/recording.hpp"
 #include "placement/score.hpp"
-#include "placement/trace_import.hpp"
 #include "placement/trace_info.hpp"
 #include "support.hpp"
 
@@ -130,15 +130,15 @@ TEST_F(Facts, SlowdownsAreThoseMeasured) {
 }
 
 TEST_F(Facts, RecordedLoadsHaveTheirKnownSkew) {
-  const auto gpt_oss =
-      trace_info(read_counts_csv(data_ / "gptoss20b_decode_routing/counts_b256_shuffled.csv", 4));
+  const auto gpt_oss = trace_info(read_recording(
+      "csv", {{data_ / "gptoss20b_decode_routing/counts_b256_shuffled.csv"}, 0, 0, 4}));
   for (const auto& layer : gpt_oss.layers) {
     EXPECT_GT(layer.skew, 1.7);
     EXPECT_LT(layer.skew, 4.0);
     EXPECT_GE(layer.step_skew, layer.skew);
   }
-  const auto qwen3 =
-      trace_info(read_counts_csv(data_ / "qwen3_30b_a3b_prefill_routing/counts_w64.csv", 8));
+  const auto qwen3 = trace_info(
+      read_recording("csv", {{data_ / "qwen3_30b_a3b_prefill_routing/counts_w64.csv"}, 0, 0, 8}));
   EXPECT_GT(qwen3.skew, 3);
   EXPECT_LT(qwen3.skew, 8);
   RecordProperty("gpt_oss_skew", std::to_string(gpt_oss.skew));

@@ -1,8 +1,9 @@
 #include <cstdlib>
 
+#include "placement/exchange/ids_file.hpp"
+#include "placement/exchange/recording.hpp"
 #include "placement/score.hpp"
 #include "placement/strategy.hpp"
-#include "placement/trace_import.hpp"
 #include "support.hpp"
 
 namespace gembench {
@@ -24,7 +25,7 @@ class GptOssData : public ::testing::Test {
 };
 
 TEST_F(GptOssData, CountsAreImportedAndGemBeatsLinear) {
-  const auto trace = read_counts_csv(folder_ / "counts_b256_shuffled.csv", 4);
+  const auto trace = read_recording("csv", {{folder_ / "counts_b256_shuffled.csv"}, 0, 0, 4});
   EXPECT_EQ(trace.layers, 24);
   EXPECT_EQ(trace.experts, 32);
   EXPECT_EQ(trace.max_tokens_in_step(), 256);
@@ -47,10 +48,14 @@ TEST_F(GptOssData, CountsAreImportedAndGemBeatsLinear) {
 }
 
 TEST_F(GptOssData, IdsAreImported) {
-  const auto trace = read_raw_ids(folder_ / "topk_ids.sample.u8", {24, 32, 4, 256});
-  EXPECT_NO_THROW(validate(trace));
-  EXPECT_TRUE(trace.has_ids());
-  EXPECT_EQ(trace.tokens_in_step(0), 256);
+  int steps = 0;
+  window_ids({{folder_ / "topk_ids.sample.u8"}, 24, 32, 4}, 256, true, [&](const Trace& trace) {
+    EXPECT_NO_THROW(validate(trace));
+    EXPECT_TRUE(trace.has_ids());
+    EXPECT_EQ(trace.tokens_in_step(0), 256);
+    steps += trace.steps;
+  });
+  EXPECT_EQ(steps, 39987 / 256);
 }
 
 }  // namespace

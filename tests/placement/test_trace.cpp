@@ -61,6 +61,88 @@ TEST(Trace, TaskLabelsFollowTheSteps) {
   EXPECT_EQ(first_layers(trace, 1).task, trace.task);
 }
 
+/// The same with tokens from two sources, labels and layers 3 and 5 of a model of 7.
+Trace recorded() {
+  auto trace = with_ids();
+  trace.task = {4, 2};
+  trace.phase = {kPrefill, kMixed};
+  trace.layer_ids = {3, 5};
+  trace.model_layers = 7;
+  trace.sources = 2;
+  for (int step = 0; step < 2; ++step)
+    for (int layer = 0; layer < 2; ++layer)
+      for (int source = 0; source < 2; ++source)
+        for (const auto count : trace.loads(step, layer))
+          trace.source_tokens.push_back(source == 0 ? count / 2 : count - count / 2);
+  return trace;
+}
+
+TEST(Trace, KnowsWhereARecordingComesFrom) {
+  const auto trace = recorded();
+  EXPECT_NO_THROW(validate(trace));
+  EXPECT_EQ(trace.layer_id(1), 5);
+  EXPECT_EQ(with_ids().layer_id(1), 1);
+  const auto by_source = trace.source_loads(1, 0);
+  EXPECT_EQ(std::vector<int>(by_source.begin(), by_source.end()),
+            (std::vector<int>{0, 0, 0, 1, 1, 1, 1, 2}));
+}
+
+TEST(Trace, PartsKnowIt) {
+  const auto trace = recorded();
+  const auto later = slice(trace, 1, 1);
+  EXPECT_NO_THROW(validate(later));
+  EXPECT_EQ(later.phase, std::vector<std::int32_t>{kMixed});
+  EXPECT_EQ(later.layer_ids, trace.layer_ids);
+  EXPECT_EQ(later.model_layers, 7);
+  EXPECT_TRUE(std::ranges::equal(later.source_loads(0, 1), trace.source_loads(1, 1)));
+  const auto upper = first_layers(trace, 1);
+  EXPECT_NO_THROW(validate(upper));
+  EXPECT_EQ(upper.phase, trace.phase);
+  EXPECT_EQ(upper.layer_ids, std::vector<std::int32_t>{3});
+  EXPECT_EQ(upper.model_layers, 7);
+  EXPECT_TRUE(std::ranges::equal(upper.source_loads(1, 0), trace.source_loads(1, 0)));
+  const auto counts = counts_only(trace);
+  EXPECT_NO_THROW(validate(counts));
+  EXPECT_EQ(counts.tokens, trace.tokens);
+  EXPECT_FALSE(counts.has_ids());
+  EXPECT_EQ(counts.sources, 0);
+  EXPECT_TRUE(counts.source_tokens.empty() && counts.phase.empty() && counts.task.empty());
+}
+
+TEST(Trace, RefusesARecordingThatContradictsItself) {
+  struct Case {
+    const char* part;
+    std::function<void(Trace&)> spoil;
+  };
+  const Case cases[] = {
+      {"1 phases for 2 steps", [](Trace& t) { t.phase.pop_back(); }},
+      {"the phase 3", [](Trace& t) { t.phase[1] = 3; }},
+      {"the phase -1", [](Trace& t) { t.phase[0] = -1; }},
+      {"1 layer ids for 2 layers", [](Trace& t) { t.layer_ids.pop_back(); }},
+      {"do not ascend", [](Trace& t) { t.layer_ids[1] = 3; }},
+      {"do not ascend", [](Trace& t) { t.layer_ids[0] = -1; }},
+      {"layer 5 of a model of 5 layers", [](Trace& t) { t.model_layers = 5; }},
+      {"layer 5 of a model of -1 layers", [](Trace& t) { t.model_layers = -1; }},
+      {"32 counts of 3 sources where 48 belong", [](Trace& t) { t.sources = 3; }},
+      {"32 counts of 0 sources where 0 belong", [](Trace& t) { t.sources = 0; }},
+      {"sources has an impossible size", [](Trace& t) { t.sources = 2000000000; }},
+      {"sources has an impossible size", [](Trace& t) { t.sources = -2; }},
+      {"31 counts of 2 sources", [](Trace& t) { t.source_tokens.pop_back(); }},
+      {"step 1, layer 0: expert 3 has 3 tokens but its sources sum to 4",
+       [](Trace& t) { ++t.source_tokens[19]; }},
+      {"step 1, layer 0: a source has -1 tokens for expert 0",
+       [](Trace& t) {
+         t.source_tokens[16] = -1;
+         t.source_tokens[20] = 2;
+       }},
+  };
+  for (const auto& [part, spoil] : cases) {
+    auto trace = recorded();
+    spoil(trace);
+    expect_refused(part, [&] { validate(trace); });
+  }
+}
+
 TEST(Trace, RefusesWhatContradictsItself) {
   struct Case {
     const char* part;

@@ -29,6 +29,11 @@ inline Trace small_trace() {
   trace.topk = 2;
   trace.tokens.assign(4 * 2 * 8, 3);
   trace.task = {0, 0, 1, 1};
+  trace.phase = {0, 1, 2, 0};
+  trace.layer_ids = {1, 2};
+  trace.model_layers = 3;
+  trace.sources = 3;
+  trace.source_tokens.assign(4 * 2 * 3 * 8, 1);
   return trace;
 }
 

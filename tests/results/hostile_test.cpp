@@ -85,6 +85,23 @@ const Attack kAttacks[] = {
        replace(f, "topk_ids", H5T_STD_U16LE, {4, 12, 2, 3});
      },
      "topk_ids"},
+    {"unknown phase", 1, [](hid_t f) { fill<std::int32_t>(f, "phase", H5T_NATIVE_INT32, 3); },
+     "phase 3"},
+    {"short phases", 1, [](hid_t f) { replace(f, "phase", H5T_STD_I32LE, {3}, {3}); }, "phase"},
+    {"same layer twice", 1, [](hid_t f) { fill<std::int32_t>(f, "layer_id", H5T_NATIVE_INT32, 1); },
+     "ascend"},
+    {"layers too many", 1, [](hid_t f) { replace(f, "layer_id", H5T_STD_I32LE, {kBig}, {1}); },
+     "layer_id"},
+    {"model too small", 1, [](hid_t f) { set_integer(f, "/", "model_layers", 2); }, "model of 2"},
+    {"model impossible", 1, [](hid_t f) { set_integer(f, "/", "model_layers", 1LL << 40); },
+     "model_layers"},
+    {"other sources", 1,
+     [](hid_t f) { fill<std::int32_t>(f, "source_tokens", H5T_NATIVE_INT32, 2); }, "sum to 6"},
+    {"unbacked sources", 1,
+     [](hid_t f) {
+       replace(f, "source_tokens", H5T_STD_I32LE, {4, 2, kBig, 8}, {1, 1, 1, 1});
+     },
+     "larger than the file"},
     {"unbacked profile", 2, [](hid_t f) { replace(f, "rank", H5T_STD_I32LE, {kBig}, {1}); },
      "follow"},
     {"one knot", 2, [](hid_t f) { replace(f, "knot", H5T_STD_I64LE, {1}); }, "dataset knot"},

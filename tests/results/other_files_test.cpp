@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <array>
 #include <csignal>
 #include <fstream>
+#include <functional>
 
 #include "example.hpp"
 #include "results/profile_file.hpp"
@@ -38,7 +40,29 @@ void expect_equal(const Trace& a, const Trace& b) {
   EXPECT_EQ(a.tokens, b.tokens);
   EXPECT_EQ(a.topk_ids, b.topk_ids);
   EXPECT_EQ(a.task, b.task);
+  EXPECT_EQ(a.phase, b.phase);
+  EXPECT_EQ(a.layer_ids, b.layer_ids);
+  EXPECT_EQ(a.model_layers, b.model_layers);
+  EXPECT_EQ(a.sources, b.sources);
+  EXPECT_EQ(a.source_tokens, b.source_tokens);
   EXPECT_EQ(a.source, b.source);
+}
+
+/// With all that a recording may know.
+Trace recorded(bool with_ids) {
+  auto trace = random_trace(with_ids);
+  trace.layer_ids = {3, 4, 9};
+  trace.model_layers = 12;
+  trace.sources = 2;
+  for (int step = 0; step < trace.steps; ++step) {
+    trace.task.push_back(step / 20);
+    trace.phase.push_back(step % 3);
+    for (int layer = 0; layer < trace.layers; ++layer)
+      for (int source = 0; source < 2; ++source)
+        for (const auto count : trace.loads(step, layer))
+          trace.source_tokens.push_back(source == 0 ? count / 3 : count - count / 3);
+  }
+  return trace;
 }
 
 template <class Write>
@@ -62,6 +86,119 @@ TEST(TraceFile, RoundTrip) {
     expect_equal(read_trace(folder / "t.h5"), trace);
     EXPECT_FALSE(std::filesystem::exists(folder / "t.h5.partial"));
   }
+}
+
+TEST(TraceFile, StepsComeSomeAtATime) {
+  for (bool with_ids : {false, true}) {
+    const example::Folder folder;
+    const auto trace = recorded(with_ids);
+    TraceWriter writer(folder / "t.h5", true);
+    for (int first = 0, count = 1; first < trace.steps; first += count, count = count % 23 + 5)
+      writer.append(slice(trace, first, std::min(count, trace.steps - first)));
+    EXPECT_EQ(writer.steps(), trace.steps);
+    EXPECT_EQ(writer.shape().layer_ids, trace.layer_ids);
+    EXPECT_FALSE(std::filesystem::exists(folder / "t.h5"));
+    writer.commit();
+    expect_equal(read_trace(folder / "t.h5"), trace);
+    write_trace(folder / "at_once.h5", trace, true);
+    expect_equal(read_trace(folder / "at_once.h5"), trace);
+  }
+}
+
+TEST(TraceFile, TheSourceMayBeKnownAtTheEnd) {
+  const example::Folder folder;
+  TraceWriter writer(folder / "t.h5", false);
+  writer.append(recorded(false));
+  writer.set_source("scaled – and longer than what stood there before");
+  writer.commit();
+  EXPECT_EQ(read_trace(folder / "t.h5").source, "scaled – and longer than what stood there before");
+}
+
+TEST(TraceFile, OlderFilesAreRead) {
+  const example::Folder folder;
+  {  // 1.1.0, as the program wrote it then: extents that cannot grow
+    using namespace h5;
+    auto file = File::create(folder / "t.h5");
+    const Variable tokens{"tokens",
+                          Type::int32,
+                          Layout::chunked,
+                          Cells::complete,
+                          {"step", "layer", "expert"},
+                          "1",
+                          "tokens routed to the expert"};
+    const Variable task{"task", Type::int32, Layout::whole, Cells::complete, {"step"}, "1", "task"};
+    file.set("/", "schema", std::string("gembench-trace"));
+    file.set("/", "schema_version", std::string("1.1.0"));
+    file.set("/", "topk", std::int64_t{2});
+    file.set("/", "source", std::string("long ago"));
+    const char* names[] = {"step", "layer", "expert"};
+    const std::uint64_t extents[] = {2, 1, 3};
+    for (int d = 0; d < 3; ++d)
+      file.make_scale({names[d], Type::int32, Layout::whole, Cells::complete, {names[d]}, "1", ""},
+                      extents[d]);
+    file.make(tokens, {2, 1, 3});
+    file.write(tokens, std::span<const std::int32_t>(std::array{1, 2, 1, 0, 1, 1}));
+    file.make(task, {2});
+    file.write(task, std::span<const std::int32_t>(std::array{0, 5}));
+  }
+  const auto read = read_trace(folder / "t.h5");
+  EXPECT_EQ(read.tokens, (std::vector<std::int32_t>{1, 2, 1, 0, 1, 1}));
+  EXPECT_EQ(read.task, (std::vector<std::int32_t>{0, 5}));
+  EXPECT_EQ(read.source, "long ago");
+  EXPECT_TRUE(read.phase.empty() && read.layer_ids.empty() && read.sources == 0);
+  EXPECT_EQ(read.model_layers, 0);
+}
+
+TEST(TraceFile, LargeOnesAreNotCompressed) {
+  const example::Folder folder;
+  Trace trace;
+  trace.steps = 700;
+  trace.layers = 24;
+  trace.experts = 256;
+  trace.topk = 2;
+  trace.tokens.assign(std::size_t{700} * 24 * 256, 1);
+  const auto bytes = trace.tokens.size() * sizeof(std::int32_t);
+  ASSERT_GE(bytes, TraceWriter::kCompressedBytes);
+  write_trace(folder / "large.h5", trace, false);
+  EXPECT_GT(std::filesystem::file_size(folder / "large.h5"), bytes);
+  write_trace(folder / "small.h5", slice(trace, 0, 600), false);
+  EXPECT_LT(std::filesystem::file_size(folder / "small.h5"), bytes / 50);
+  expect_equal(read_trace(folder / "large.h5"), trace);
+}
+
+TEST(TraceFile, StepsOfAnotherShapeAreRefused) {
+  const example::Folder folder;
+  const auto trace = slice(recorded(true), 0, 2);
+  const std::function<void(Trace&)> changes[] = {
+      [](Trace& t) { t.task.clear(); },
+      [](Trace& t) { t.phase.clear(); },
+      [](Trace& t) { t.layer_ids[2] = 10; },
+      [](Trace& t) { t.model_layers = 13; },
+      [](Trace& t) {
+        t.sources = 0;
+        t.source_tokens.clear();
+      },
+      [](Trace& t) { t.topk_ids.clear(); },
+      [](Trace& t) { t = first_layers(t, 2); },
+      [](Trace& t) { t = slice(recorded(false), 0, 2); },
+  };
+  for (const auto& change : changes) {
+    TraceWriter writer(folder / "t.h5", false);
+    writer.append(trace);
+    auto other = trace;
+    change(other);
+    try {
+      writer.append(other);
+      ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      EXPECT_NE(std::string(error.what()).find("step 2 of the trace has another shape"),
+                std::string::npos)
+          << error.what();
+    }
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path())) << "what is not committed goes";
+  EXPECT_THROW(TraceWriter(folder / "t.h5", false).commit(), Error) << "no steps";
 }
 
 TEST(TraceFile, AnInvalidTraceIsNotWritten) {

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Reads results.h5 the way people do, without our code: h5py, xarray with h5netcdf, h5dump."""
+"""Reads results.h5 and trace.h5 the way people do, without our code: h5py, xarray with h5netcdf, h5dump."""
 
 import os
 import shutil
@@ -113,6 +113,28 @@ def check_xarray(path):
         assert turns.steps.dtype == np.int32  # never missing: stays whole
 
 
+def check_trace(path):
+    expected = np.array([[[[(expert + source + step) % 2 == 0 for expert in range(4)]
+                           for source in range(3)]] * 2 for step in range(5)])
+    with h5py.File(path) as file:
+        assert file.attrs["schema"] == "gembench-trace"
+        assert file.attrs["schema_version"] == "1.2.0"
+        assert file.attrs["model_layers"] == 5
+        assert (file["source_tokens"][:] == expected).all()
+        for name in file:
+            assert file[name].attrs["long_name"] and file[name].attrs["units"], name
+    with xr.open_dataset(path, engine="h5netcdf") as trace:
+        assert trace.tokens.dims == ("step", "layer", "expert")
+        assert trace.source_tokens.dims == ("step", "layer", "source", "expert")
+        assert trace.phase.dims == ("step",)
+        assert list(trace.phase) == [0, 0, 1, 2, 0]
+        assert list(trace.step) == [0, 1, 2, 3, 4]
+        assert trace.layer_id.dims == ("layer",)
+        assert list(trace.layer_id) == [3, 4]
+        assert (trace.source_tokens.sum("source") == trace.tokens).all()
+        assert (trace.tokens == expected.sum(axis=2)).all()
+
+
 def check_h5dump(path):
     if shutil.which("h5dump") is None:
         print("h5dump is not installed: not tried")
@@ -124,10 +146,12 @@ def check_h5dump(path):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "r.h5")
-        subprocess.run([sys.argv[1], path], check=True)
+        trace = os.path.join(folder, "t.h5")
+        subprocess.run([sys.argv[1], path, trace], check=True)
         check_h5py(path)
         check_xarray(path)
         check_h5dump(path)
+        check_trace(trace)
     print("ok")
 
 

@@ -20,7 +20,7 @@ OWNERS = {
     r"mpi\.h|dnnl.*|hwloc\.h|omp\.h|cuda.*|cublas.*|nccl\.h|nvml\.h": "moe_layer",
     r"hdf5.*\.h|H5.*": "results",
     r"boost/program_options.*": "harness",
-    r"archive.*\.h|zlib\.h|yaml\.h": "placement",
+    r"archive.*\.h|zip\.h|zlib\.h|yaml\.h": "placement",
 }
 CUDA = r"cuda.*|cublas.*|nccl\.h|nvml\.h|nvtx3/.*|moe_layer/cuda/.*"
 TOP = {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md", "harness", "moe_layer",

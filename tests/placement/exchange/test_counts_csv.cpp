@@ -1,6 +1,6 @@
 #include <sstream>
 
-#include "placement/trace_import.hpp"
+#include "placement/exchange/recording.hpp"
 #include "support.hpp"
 
 namespace gembench {
@@ -8,6 +8,10 @@ namespace {
 
 using testing::expect_refused;
 using testing::TempDir;
+
+Trace read_counts_csv(const std::filesystem::path& path, int topk) {
+  return read_recording("csv", {{path}, 0, 0, topk});
+}
 
 std::string to_csv(const Trace& trace, bool backwards = false, const char* newline = "\n") {
   std::vector<std::string> rows;
@@ -79,18 +83,18 @@ TEST(CountsCsv, RefusesEveryBrokenFileByLine) {
       {head + "0,0,1,2147483648,0\n", "a.csv:2: column e1: 2147483648 is too large"},
       {head + "0,0,1,99999999999999999999999999,0\n",
        "a.csv:2: column e1: 999999999999999999999999"},
-      {head + "0,0,1,1,1\n", "a.csv:2: counts sum to 3, which is no multiple of top-k 2"},
-      {head + "0,0,3,1,0\n", "a.csv:2: an expert has 3 tokens of a batch of 2"},
+      {head + "0,0,1,1,1\n",
+       "a.csv: step 0, layer 0: counts sum to 3, which is no multiple of top-k 2"},
+      {head + "0,0,3,1,0\n", "a.csv: step 0, layer 0: expert 0 has 3 tokens of a batch of 2"},
       {head + "0,0,1,1,0\n\n0,1,1,1,0\n", "a.csv:3: column step: '' is not"},
       {head + "0,0,1,1,0\n0,0,1,1,0\n", "a.csv:3: step 0, layer 0 is already in line 2"},
-      {head + "0,0,1,1,0\n2,0,1,1,0\n", "a row for step 1, layer 0"},
-      {head + "1,0,1,1,0\n", "a row for step 0, layer 0"},
-      {head + "0,1,1,1,0\n", "a row for step 0, layer 0"},
-      {head + "0,0,1,1,0\n0,1,1,1,0\n1,0,1,1,0\n",
-       "a.csv:4: the file ends without a row for step "
-       "1, layer 1"},
-      {head + "0,0,1,1,0\n2147483647,2147483647,1,1,0\n", "a row for step 0, layer 1"},
-      {head + "0,0,1,1,0\n0,1,2,2,0\n", "a.csv:3: 2 tokens where line 2 of the same step has 1"},
+      {head + "0,0,1,1,0\n2,0,1,1,0\n", "no row for step 1, layer 0"},
+      {head + "1,0,1,1,0\n", "no row for step 0, layer 0"},
+      {head + "0,1,1,1,0\n", "no row for step 0, layer 0"},
+      {head + "0,0,1,1,0\n0,1,1,1,0\n1,0,1,1,0\n", "a.csv:4: there is no row for step 1, layer 1"},
+      {head + "0,0,1,1,0\n2147483647,2147483647,1,1,0\n", "no row for step 1, layer 0"},
+      {head + "0,0,1,1,0\n0,1,2,2,0\n",
+       "a.csv: step 0: layer 0 sums to 2 and layer 1 to 4, 50.0 % apart"},
       {head + "0,0,1,1,0\n0,1,1,1", "a.csv:3: 2 counts where"},
   };
   TempDir dir;
@@ -101,27 +105,24 @@ TEST(CountsCsv, RefusesEveryBrokenFileByLine) {
   }
 }
 
-TEST(TotalsCsv, TakesLayersThatSumToWhateverTheyDo) {
+TEST(CountsCsv, RowsOfAStepComeInAnyOrderAndLayersMaySumDifferently) {
   TempDir dir;
   const auto path = dir.write("a.csv", "step,layer,e0,e1,e2\n0,1,30,30,21\n0,0,300,200,100\n");
-  const auto totals = read_totals_csv(path, 2);
-  EXPECT_EQ(totals.tokens, (std::vector<std::int32_t>{300, 200, 100, 30, 30, 21}));
-  EXPECT_EQ(totals.topk, 2);
-  EXPECT_EQ(totals.source, path.string());
-  expect_refused("a.csv:2: counts sum to 81", [&] { (void)read_counts_csv(path, 2); });
+  std::vector<std::int32_t> tokens;
+  (void)find_format("csv", {}).read({{path}, 0, 0, 0},
+                                    [&](const Trace& steps) { tokens = steps.tokens; });
+  EXPECT_EQ(tokens, (std::vector<std::int32_t>{300, 200, 100, 30, 30, 21}));
 }
 
-TEST(TotalsCsv, RefusesWhatIsBrokenOrHasSteps) {
+TEST(CountsCsv, WhatTheUserStatesMustAgree) {
   TempDir dir;
-  const auto refuse = [&](const char* part, const std::string& rows) {
-    const auto path = dir.write("a.csv", "step,layer,e0,e1\n" + rows);
-    expect_refused(part, [&] { (void)read_totals_csv(path, 1); });
+  const auto path = dir.write("a.csv", "step,layer,e0,e1\n0,0,2,2\n");
+  const auto read = [&](int layers, int experts) {
+    return read_recording("csv", {{path}, layers, experts, 2});
   };
-  refuse("2 steps; run totals are one step", "0,0,1,2\n1,0,1,2\n");
-  refuse("column e1: -2 is negative", "0,0,1,-2\n");
-  refuse("without a row for step 0, layer 0", "0,1,1,2\n");
-  refuse("no rows", "");
-  expect_refused("give at least 1", [&] { (void)read_totals_csv(dir.write("b.csv", ""), 0); });
+  EXPECT_EQ(read(1, 2).experts, 2);
+  expect_refused("a.csv has experts = 2 but 3 was stated", [&] { (void)read(0, 3); });
+  expect_refused("a.csv has layers = 1 but 2 was stated", [&] { (void)read(2, 0); });
 }
 
 TEST(CountsCsv, RefusesHugeThingsBeforeTheyCostMemory) {
@@ -132,11 +133,12 @@ TEST(CountsCsv, RefusesHugeThingsBeforeTheyCostMemory) {
                  [&] { (void)read_counts_csv(dir.write("wide.csv", wide), 1); });
   const auto sparse = dir.write("sparse.csv", "step");
   std::filesystem::resize_file(sparse, std::uintmax_t{1} << 36);  // takes no disk
-  expect_refused("sparse.csv has 68719476736 bytes", [&] { (void)read_counts_csv(sparse, 1); });
+  expect_refused("sparse.csv has a line of more than", [&] { (void)read_counts_csv(sparse, 1); });
   expect_refused("does not exist", [&] { (void)read_counts_csv(dir.at("none.csv"), 1); });
   expect_refused("not a regular file", [&] { (void)read_counts_csv(dir.at("."), 1); });
   expect_refused("not a regular file", [&] { (void)read_counts_csv("/dev/zero", 1); });
-  expect_refused("top-k is 0", [&] { (void)read_counts_csv(sparse, 0); });
+  const auto good = dir.write("good.csv", "step,layer,e0,e1\n0,0,2,2\n");
+  expect_refused("pass --topk N", [&] { (void)read_counts_csv(good, 0); });
 }
 
 TEST(CountsCsv, SurvivesRandomDamage) {
@@ -152,43 +154,9 @@ TEST(CountsCsv, SurvivesRandomDamage) {
     try {
       validate(read_counts_csv(path, 2));  // damage may leave a sound file
     } catch (const Error& error) {
-      EXPECT_NE(std::string(error.what()).find("a.csv:"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("a.csv"), std::string::npos) << error.what();
     }
   }
-}
-
-TEST(RawIds, CutsConsecutiveTokensIntoSteps) {
-  TempDir dir;
-  const std::string bytes{0, 1, 1, 2, 2, 0, 0, 1, 1, 0, 2, 1, 2, 1, 1, 0, 0, 2, 2, 0};
-  const auto path = dir.write("ids.u8", bytes);  // 5 tokens, 2 layers, top-2
-  const auto trace = read_raw_ids(path, {2, 3, 2, 2});
-  EXPECT_EQ(trace.steps, 2);  // the fifth token is dropped
-  EXPECT_EQ(trace.tokens, (std::vector<std::int32_t>{2, 1, 1, 1, 2, 1,  //
-                                                     1, 2, 1, 1, 2, 1}));
-  EXPECT_EQ(trace.ids(1, 1)[0], 2);
-  EXPECT_EQ(read_raw_ids(path, {2, 3, 2, 5}).steps, 1);
-}
-
-TEST(RawIds, RefusesWhatDoesNotFit) {
-  TempDir dir;
-  const auto path = dir.write("ids.u8", std::string{0, 1, 1, 2, 2, 0, 0, 1});
-  const auto refuse = [&](const char* part, RawIdsShape shape) {
-    expect_refused(part, [&] { (void)read_raw_ids(path, shape); });
-  };
-  refuse("no multiple of 3 layers", {3, 3, 2, 1});
-  refuse("too few for one step of 3", {2, 3, 2, 3});
-  refuse("ids.u8: step 0, layer 1: token 0 names expert 2 of 2", {2, 2, 2, 2});
-  expect_refused("twice.u8: step 0, layer 0: token 1 names expert 1 twice", [&] {
-    (void)read_raw_ids(dir.write("twice.u8", std::string{0, 1, 1, 1, 2, 0}), {1, 3, 2, 3});
-  });
-  refuse("at least 1", {0, 3, 2, 1});
-  refuse("at least 1", {2, 3, 2, -1});
-  refuse("300 experts", {2, 300, 2, 1});
-  refuse("give a smaller top-k", {2, 3, 4, 1});
-  refuse("impossible size", {2147483647, 256, 256, 1});
-  expect_refused("no multiple", [&] {
-    (void)read_raw_ids(dir.write("empty.u8", ""), {1, 2, 1, 1});
-  });
 }
 
 }  // namespace

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace gembench {
+
+/// Types of the numbers in binary recordings; little-endian, as every recorder's machine is.
+enum class Element { int8, uint8, int16, uint16, int32, uint32, int64, float32, float64 };
+
+[[nodiscard]] std::size_t size_of(Element element);
+
+/// Bytes as whole numbers; `bytes` holds as many elements as `values` has room for. False where one
+/// is no whole number (NaN, infinite, a fraction) or beyond 2^53: what is counted is whole.
+[[nodiscard]] bool to_integers(Element element, std::span<const char> bytes,
+                               std::span<std::int64_t> values);
+
+}  // namespace gembench

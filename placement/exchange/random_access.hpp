@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+namespace gembench {
+
+/// A regular file read at any place: for formats with a directory of what lies where. Errors are
+/// usage errors that name the file.
+class RandomAccessFile {
+ public:
+  explicit RandomAccessFile(const std::filesystem::path& path);
+  ~RandomAccessFile();
+  RandomAccessFile(RandomAccessFile&& other) noexcept;
+  RandomAccessFile& operator=(RandomAccessFile&&) = delete;
+
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  /// Refuses a file that ends before `to` is full.
+  void read_at(std::uint64_t offset, std::span<std::byte> to) const;
+  [[noreturn]] void refuse(const std::string& why) const;
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+}  // namespace gembench
