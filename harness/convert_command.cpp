@@ -23,6 +23,7 @@ namespace {
 struct LayersStated {
   int first = 0;         ///< those before are dense
   int model_layers = 0;  ///< 0 = not stated
+  int layers = 0;        ///< with experts; 0 = not stated
   std::string by;        ///< whose word it is, for errors
 };
 
@@ -39,11 +40,11 @@ const ModelShape* preset_of(const Options& options, const PlacementFile& file) {
 
 std::optional<LayersStated> layers_stated(const Options& options, const PlacementFile& file) {
   if (options.first_layer || options.model_layers) {
-    return LayersStated{options.first_layer.value_or(0), options.model_layers.value_or(0),
+    return LayersStated{options.first_layer.value_or(0), options.model_layers.value_or(0), 0,
                         "--first-layer and --model-layers"};
   }
   if (const ModelShape* model = preset_of(options, file)) {
-    return LayersStated{model->dense, model->dense + model->layers, model->name};
+    return LayersStated{model->dense, model->dense + model->layers, model->layers, model->name};
   }
   return std::nullopt;
 }
@@ -61,6 +62,12 @@ PlacementFile with_layers(const PlacementFile& file, const LayersStated& stated)
   if (ids.empty() || (end > 0 && ids.back() >= end)) {
     throw usage_error(fmt::format("{} layers do not fit {}, by which MoE layers are {} to {}",
                                   file.placement.layers, stated.by, stated.first, end - 1));
+  }
+  if (stated.layers > 0 && ids.size() != static_cast<std::size_t>(stated.layers)) {
+    throw usage_error(
+        fmt::format("{} layers are placed and {} has {} with experts, which engines want all: plan "
+                    "them all, or add --first-layer to convert these",
+                    ids.size(), stated.by, stated.layers));
   }
   PlacementFile result = file;
   if (file.layer_ids.empty()) result.layer_ids = ids;
@@ -84,6 +91,20 @@ std::string missing_layers(const PlacementFile& file) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
+/// The layers of the placement as they lie in the model, and of a trace those it has.
+void place_in_model(const Options& options, const std::optional<Trace>& trace,
+                    PlacementFile& file) {
+  try {
+    if (const auto layers = layers_stated(options, file)) file = with_layers(file, *layers);
+    if (!trace) return;
+    file.placement = fit_to_trace(file, *trace, file.placement.ranks);
+    if (!trace->layer_ids.empty()) file.layer_ids = trace->layer_ids;
+    file.model_layers = std::max(file.model_layers, trace->model_layers);
+  } catch (const Error& error) {
+    throw usage_error(fmt::format("{}: {}", options.files[0], error.what()));
+  }
+}
+
 ReadPlacement read_input(const Options& options, const std::optional<Trace>& trace) {
   const std::string& path = options.files[0];
   StatedShape stated{options.ranks.value_or(0), options.layers.value_or(0),
@@ -105,15 +126,7 @@ ReadPlacement read_input(const Options& options, const std::optional<Trace>& tra
                "taken for empty, while an engine sends such a rank a share of tokens for each\n",
                read.merged, path);
   }
-  if (const auto layers = layers_stated(options, read.file)) {
-    read.file = with_layers(read.file, *layers);
-  }
-  if (trace) {
-    const int model_layers = std::max(read.file.model_layers, trace->model_layers);
-    read.file.placement = fit_to_trace(read.file, *trace, placement.ranks);
-    if (!trace->layer_ids.empty()) read.file.layer_ids = trace->layer_ids;
-    read.file.model_layers = model_layers;
-  }
+  place_in_model(options, trace, read.file);
   agree("layers", options.layers, placement.layers);
   if (read.file.program.empty()) read.file.program = program_version();
   return read;

@@ -62,9 +62,12 @@ void require_layers(const PlacementFile& file) {
                        !std::ranges::is_sorted(ids, std::ranges::less_equal{})))
     throw usage_error(fmt::format(
         "its layer_ids are no {} ascending indices of layers; state them anew", layers));
-  if (file.model_layers != 0 && file.model_layers <= file.layer_id(file.placement.layers - 1))
-    throw usage_error(fmt::format("layer {} does not belong to a model of {} layers",
-                                  file.layer_id(file.placement.layers - 1), file.model_layers));
+  const int last = file.layer_id(file.placement.layers - 1);
+  if (last >= kMaxModelLayers || file.model_layers > kMaxModelLayers)
+    throw usage_error(fmt::format("no model has more than {} layers", kMaxModelLayers));
+  if (file.model_layers != 0 && file.model_layers <= last)
+    throw usage_error(
+        fmt::format("layer {} does not belong to a model of {} layers", last, file.model_layers));
 }
 
 PlacementFile from_json(const Json& json) {

@@ -30,6 +30,8 @@ struct PlacementFile {
   }
 };
 
+/// Most layers of a model: what is filled up to an index in it stays small.
+inline constexpr int kMaxModelLayers = 65536;
 /// Larger files are refused before they are read.
 inline constexpr std::uintmax_t kMaxPlacementBytes = std::uintmax_t{256} << 20;
 

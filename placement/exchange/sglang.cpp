@@ -44,6 +44,7 @@ std::string write(const PlacementFile& file) {
     dense[slot] = static_cast<std::int32_t>(slot) % placement.experts;
   const int last = file.layer_id(placement.layers - 1);
   const int model_layers = file.model_layers > 0 ? file.model_layers : last + 1;
+  require_slots(model_layers, static_cast<std::int64_t>(dense.size()));
   std::string text = fmt::format("{{\"{}\": [", kMap);
   for (int id = 0, layer = 0; id < model_layers; ++id) {
     const bool moe = layer < placement.layers && file.layer_id(layer) == id;

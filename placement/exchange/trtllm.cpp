@@ -33,6 +33,8 @@ std::map<std::int32_t, SlotRow> read_assignments(YamlEvents& yaml) {
     const auto kind = yaml.next();
     if (kind == Kind::end_mapping) return rows;
     if (kind != Kind::value) yaml.refuse("here must be the index of a layer");
+    if (yaml.count() >= kMaxModelLayers)
+      yaml.refuse(fmt::format("there is no layer {} in any model", yaml.value()));
     const auto [row, is_new] = rows.try_emplace(yaml.count());
     if (!is_new) yaml.refuse(fmt::format("layer {} stands there twice", yaml.value()));
     yaml.expect(Kind::list, "a list of experts");

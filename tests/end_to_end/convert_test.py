@@ -151,6 +151,13 @@ class Convert(ConvertTest):
                      "--to", "trtllm", *out)
         self.refused("do not fit --first-layer", "convert", "p.json", "--first-layer", "4",
                      "--model-layers", "61", "--to", "trtllm", *out)
+        self.good("trace", "make", *MODEL, "--layers", "2", "--tokens", "64", "--steps", "4", "-o",
+                  "two.h5")
+        self.good("plan", "--trace", "two.h5", *RANKS, "--strategy", "linear", "-o", "two.json")
+        self.refused("two.json: 2 layers are placed and deepseek-v3 has 58", "convert", "two.json",
+                     *MODEL, "--to", "trtllm", *out)
+        self.refused("two.json: it places 256 experts of 2 layers", "convert", "two.json", "--trace",
+                     "t.h5", "--to", "bench-moe", "--layer", "0", "--step", "0", *out)
         self.refused("s.json: it places 256 experts of 61 layers", "score", "--trace", "t.h5",
                      *RANKS, "s.json")
         self.assertFalse((self.folder / "out").exists())

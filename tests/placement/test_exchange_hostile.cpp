@@ -157,6 +157,7 @@ TEST(HostilePlacement, WhatIsWrongIsSaid) {
       {"trtllm", with(yaml, "[0, 1]", "[0, [1]]"), "here must be an expert"},
       {"trtllm", with(yaml, "[0, 1]", "{0: 1}"), "a list of experts"},
       {"trtllm", with(yaml, "3:", "three:"), "'three' is no whole number"},
+      {"trtllm", with(yaml, "3:", "2000000000:"), "no layer 2000000000 in any model"},
       {"trtllm", with(yaml, "[0, 1]", "&a [0, 1]"), "anchors and tags"},
       {"trtllm", with(yaml, "[0, 1]", "!!python/object [0, 1]"), "anchors and tags"},
       {"trtllm", with(yaml, "[0, 1]", "[0, 1"), "line "},

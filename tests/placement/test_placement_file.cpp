@@ -65,6 +65,8 @@ TEST(PlacementFile, RoundTripsTheLayersOfTheModelWhereTheyAreKnown) {
   refuse({3, 3}, 0, "ascending indices");
   refuse({-1, 3}, 0, "ascending indices");
   refuse({3, 5}, 5, "layer 5 does not belong to a model of 5 layers");
+  refuse({3, 65536}, 0, "no model has more than 65536 layers");
+  refuse({3, 5}, 2000000000, "no model has more than 65536 layers");
   refuse({}, 1, "layer 1 does not belong to a model of 1 layers");
 }
 
