@@ -129,7 +129,7 @@ class Machine {
   }
   std::vector<std::uint32_t> pop_several(std::size_t count) {
     std::vector<std::uint32_t> items(count);
-    for (auto item = items.rbegin(); item != items.rend(); ++item) *item = pop();
+    for (std::size_t left = count; left > 0; --left) items[left - 1] = pop();
     return items;
   }
   void push_tuple(std::vector<std::uint32_t> items) {
