@@ -59,10 +59,12 @@ std::string spread_over_layers(const TraceInfo& info) {
 /// "3-60", "0-5, 7, 9": ascending numbers.
 std::string ranges(const std::vector<std::int32_t>& ids) {
   std::vector<std::string> parts;
-  for (std::size_t first = 0, last; first < ids.size(); first = last + 1) {
-    for (last = first; last + 1 < ids.size() && ids[last + 1] == ids[last] + 1;) ++last;
+  for (std::size_t first = 0; first < ids.size();) {
+    auto last = first;
+    while (last + 1 < ids.size() && ids[last + 1] == ids[last] + 1) ++last;
     parts.push_back(first == last ? fmt::format("{}", ids[first])
                                   : fmt::format("{}-{}", ids[first], ids[last]));
+    first = last + 1;
   }
   return fmt::format("{}", fmt::join(parts, ", "));
 }

@@ -14,7 +14,7 @@ template <class T>
 bool convert(std::span<const char> bytes, std::span<std::int64_t> values) {
   bool whole = true;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    T value;
+    T value{};
     std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
     if constexpr (std::is_floating_point_v<T>) {
       const double wide = value;
@@ -22,7 +22,7 @@ bool convert(std::span<const char> bytes, std::span<std::int64_t> values) {
       whole = whole && fits;
       values[i] = fits ? static_cast<std::int64_t>(wide) : 0;
     } else {
-      values[i] = static_cast<std::int64_t>(value);
+      values[i] = std::int64_t{value};
     }
   }
   return whole;

@@ -16,6 +16,8 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr std::size_t kMaxValues = std::size_t{1} << 22;
+// Values may stand in a million places: what is looked through at each of them is short.
+constexpr std::size_t kMaxDimensions = 64, kMaxKeys = 64;
 constexpr std::string_view kRebuild = "torch._utils _rebuild_tensor_v2";
 constexpr std::string_view kOrderedDict = "collections OrderedDict";
 constexpr std::array<std::string_view, 8> kStorages{
@@ -129,7 +131,7 @@ class Machine {
   }
   std::vector<std::uint32_t> pop_several(std::size_t count) {
     std::vector<std::uint32_t> items(count);
-    for (auto item = items.rbegin(); item != items.rend(); ++item) *item = pop();
+    for (std::size_t left = count; left > 0; --left) items[left - 1] = pop();
     return items;
   }
   void push_tuple(std::vector<std::uint32_t> items) {
@@ -195,7 +197,7 @@ class Machine {
     const auto& offset = pickle_.values[given.items[1]];
     const auto whole = [&](std::uint32_t index) {
       const auto& value = pickle_.values[index];
-      return value.kind == Kind::tuple &&
+      return value.kind == Kind::tuple && value.items.size() <= kMaxDimensions &&
              std::all_of(value.items.begin(), value.items.end(), [&](std::uint32_t item) {
                return pickle_.values[item].kind == Kind::integer;
              });
@@ -329,7 +331,7 @@ class Machine {
 }  // namespace
 
 const PickleValue* Pickle::find(const PickleValue& dict, std::string_view key) const {
-  if (dict.kind != Kind::dict) return nullptr;
+  if (dict.kind != Kind::dict || dict.items.size() > 2 * kMaxKeys) return nullptr;
   for (std::size_t i = 0; i + 1 < dict.items.size(); i += 2)
     if (at(dict.items[i]).kind == Kind::text && at(dict.items[i]).text == key)
       return &at(dict.items[i + 1]);

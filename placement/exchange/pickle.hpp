@@ -37,7 +37,7 @@ struct Pickle {
   std::uint32_t root = 0;
 
   [[nodiscard]] const PickleValue& at(std::uint32_t index) const { return values[index]; }
-  /// The value of a text key of a dict; null where there is none.
+  /// The value of a text key of a dict; null where there is none, and for dicts of more than 64.
   [[nodiscard]] const PickleValue* find(const PickleValue& dict, std::string_view key) const;
 };
 

@@ -50,6 +50,12 @@ RankFile open_rank(const std::filesystem::path& path) {
     if (is_primary(pickle, pickle.at(index))) from.records.push_back(&pickle.at(index));
   if (from.records.empty()) from.file.refuse("holds no pass; record some traffic");
   from.rank = integer(from, *from.records.front(), "rank");
+  std::int64_t last = -1;
+  for (const auto* record : from.records) {
+    const auto pass = integer(from, *record, "forward_pass_id");
+    if (pass <= last) from.file.refuse(fmt::format("has pass {} after pass {}", pass, last));
+    last = pass;
+  }
   const auto map = from.file.tensor(pickle.find(from.file.root(), kMap), kMap, 2, 2);
   from.layers = map.shape[0];
   from.slots = map.shape[1];

@@ -176,6 +176,7 @@ class ImportTokens(Importing):
 
     def test_what_is_not_said_is_asked_for(self):
         self.write("a.u8", made_ids(64).tobytes())
+        self.write("steps.csv", "step,layer,e0\n0,0,1\n")
         self.write("bad.json", '{"routed_experts": "' + "A" * 64 + '"}')
         for words, said in (
                 (["ids", "a.u8", *SHAPE], "say how they become steps"),
@@ -194,7 +195,7 @@ class ImportTokens(Importing):
                  "a.csv does not exist"),
                 (["ids", "a.u8", *SHAPE, "--window", 4, "--max-steps", 2], "--max-steps is for"),
                 (["ids", "a.u8", *SHAPE, "--window", 4, "--expand-multinomial"], "no totals"),
-                (["csv", "a.csv", "--topk", 1, "--window", 4], "holds steps already"),
+                (["csv", "steps.csv", "--topk", 1, "--window", 4], "holds steps already"),
                 (["vllm-routed", "bad.json", *SHAPE, "--window", 4], "bad.json:1: its array"),
                 (["sglang-routed", "bad.json", "--model", "gpt-oss-20b", "--window", 4],
                  "pass --layers (dense ones counted)")):

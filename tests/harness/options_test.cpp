@@ -38,6 +38,16 @@ TEST(Options, a_trace_implies_its_routing) {
   EXPECT_EQ(parse({"run", "--trace", "t.h5", "-o", "a.h5"}).options.routing, "trace");
 }
 
+TEST(Options, a_model_by_default_is_not_stated) {
+  EXPECT_FALSE(parse({"trace", "import", "csv", "a.csv", "-o", "t.h5"}).options.model_stated);
+  const Options o =
+      parse({"trace", "import", "csv", "a.csv", "--model", "gpt-oss-20b", "-o", "t.h5"}).options;
+  EXPECT_TRUE(o.model_stated);
+  EXPECT_EQ(o.files, (std::vector<std::string>{"import", "csv", "a.csv"}));
+  EXPECT_THROW(parse({"trace", "import", "csv", "a.csv", "--rescale", "1.5"}), Error);
+  EXPECT_THROW(parse({"trace", "import", "csv", "a.csv", "--rescale", "nan"}), Error);
+}
+
 TEST(Options, help_and_version_are_texts) {
   for (const char* command : {"run", "profile", "trace", "plan", "score", "convert", "compare", "list"}) {
     const Parsed parsed = parse({command, "--help"});

@@ -123,5 +123,21 @@ TEST(Pickle, IsBounded) {
   expect_refused("malformed", [&] { (void)read(again); });
 }
 
+/// What stands in many places must not be looked through at each: that would take days.
+TEST(Pickle, SharedValuesAreShort) {
+  const auto wide = tuple(std::vector<std::int32_t>(65, 1));
+  const auto storage =
+      tuple(text("storage") + global("torch", "IntStorage") + text("0") + text("cpu") + "K\1") +
+      "Q";
+  expect_refused("malformed", [&] {
+    (void)read(kStart + global("torch._utils", "_rebuild_tensor_v2") +
+               tuple(storage + "K\1" + wide + wide) + "R.");
+  });
+  std::string keys;
+  for (int i = 0; i < 65; ++i) keys += text(std::to_string(i)) + "N";
+  const auto pickle = read(kStart + "}(" + keys + "u.");
+  EXPECT_EQ(pickle.find(pickle.at(pickle.root), "7"), nullptr);
+}
+
 }  // namespace
 }  // namespace gembench

@@ -207,6 +207,7 @@ TEST(SglangPerPass, RefusesFilesThatDoNotBelongTogether) {
   };
   refuse("rank 0, like another file", per_pass(0, ones, ones));
   refuse("1.pt has other passes", per_pass(1, ones, ones, 9));
+  refuse("1.pt has pass 7 after pass 7", per_pass(1, ones, ones, 7));
   refuse("1.pt has another map", per_pass(1, ones, ones, 8, {0, 1, 1, 0, 1, 0}));
   refuse("maps a physical expert to -1", per_pass(1, ones, ones, 8, {0, 1, -1, 0, 1, 0}));
   refuse("maps a physical expert to 65536", per_pass(1, ones, ones, 8, {0, 1, 65536, 0, 1, 0}));
