@@ -234,7 +234,8 @@ void read_circumstances(const File& file, std::uint64_t ranks, ProfileFile& cont
           file.read_texts(schema::fact_of_rank("environment/" + name), {ranks});
     }
   }
-  if (!file.has_text("/", "measured")) return;
+  const auto told = file.attributes("/");
+  if (std::ranges::find(told, "measured") == told.end()) return;
   content.measured = file.get<std::string>("/", "measured");
   content.warmup_rounds = read_slots(file, "warmup_rounds");
   content.warm = file.get<std::int64_t>("/", "warm") != 0;
