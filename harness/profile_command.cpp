@@ -62,7 +62,7 @@ void profile_command(const Comm& comm, const Options& options, Progress& progres
   file.measured = utc_now();
   file.rank_facts = device_identities(comm, *session.device, session.place);
   file.before = read_all_states(comm, *session.device);
-  MeasuredProfile measured = session.measure_profile();
+  MeasuredProfile measured = session.measure_profile("no profile was written");
   file.after = read_all_states(comm, *session.device);
   on_root(comm, [&] {
     file.profile = std::move(measured.profile);

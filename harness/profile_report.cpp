@@ -49,9 +49,9 @@ std::string percent(const Median& median) {
 }
 
 std::string cell(const Shown& shown) {
-  return fmt::format("{:.1f} +-{}%{}{}", shown.median.value * 1e6, percent(shown.median),
+  return fmt::format("{:.1f} +-{:>4}%{}{:>4}", shown.median.value * 1e6, percent(shown.median),
                      shown.ended == std::string_view("budget") ? "*" : " ",
-                     shown.median.outliers > 0 ? fmt::format(" {}o", shown.median.outliers) : "");
+                     shown.median.outliers > 0 ? fmt::format("{}o", shown.median.outliers) : "");
 }
 
 std::string told(double value, double unit) {

@@ -36,7 +36,7 @@ std::vector<double> profile_again(Session& session, const Profile& before) {
   say(session, "measuring the profile again");
   const bool own = session.options.profile.empty();
   const Profile now =
-      session.measure_profile(own ? before.knots : std::vector<std::int64_t>{}).profile;
+      session.measure_profile("", own ? before.knots : std::vector<std::int64_t>{}).profile;
   std::vector<double> latency;
   if (session.comm.rank() != 0) return latency;
   const CostModel cost(now);

@@ -55,7 +55,7 @@ Profile obtain_profile(Session& session) {
   if (session.options.profile.empty()) {
     say(session, fmt::format("measuring every rank's expert latency ({:g} s)",
                              session.options.profile_seconds));
-    return session.measure_profile().profile;
+    return session.measure_profile("nothing was measured yet").profile;
   }
   on_root(session.comm, [&] {
     profile = read_profile(session.options.profile);

@@ -224,7 +224,8 @@ void Session::record_gate() {
   workload.label = "gate (decided once under linear, replayed for every placement)";
 }
 
-MeasuredProfile Session::measure_profile(const std::vector<std::int64_t>& knots) {
+MeasuredProfile Session::measure_profile(const std::string& kept,
+                                         const std::vector<std::int64_t>& knots) {
   const Trace& trace = workload.measured;
   const TokenRange tokens = tokens_of(0);
   const Placement* first = &linear;
@@ -240,6 +241,7 @@ MeasuredProfile Session::measure_profile(const std::vector<std::int64_t>& knots)
   how.budget_seconds = options.profile_seconds;
   how.knots = knots;
   how.seed = options.seed;
+  if (!kept.empty()) how.before_round = [&] { throw_if_stopped(comm, kept); };
   how.progress = &progress;
   layers->set_slowdown(how.slowdown);
   auto measured = gembench::measure_profile(comm, *device, model, *layers, *store, linear, how);

@@ -20,8 +20,9 @@ class Session {
   Session(const Comm& comm, const Options& options, Progress& progress);
 
   /// Collective: a profile of all ranks, on rank 0; at these loads only, or those it finds. Leaves
-  /// the linear placement in use.
-  [[nodiscard]] MeasuredProfile measure_profile(const std::vector<std::int64_t>& knots = {});
+  /// the linear placement in use. `kept`: what throw_if_stopped() is to say; empty: it goes on.
+  [[nodiscard]] MeasuredProfile measure_profile(const std::string& kept,
+                                                const std::vector<std::int64_t>& knots = {});
   /// This rank's tokens of a measured step.
   [[nodiscard]] TokenRange tokens_of(int measured_step) const {
     return tokens_of(measured_step, comm.rank());

@@ -104,6 +104,7 @@ class Profiler {
 
   /// Reads each of these points once, in random order; returns the sum of their times.
   double round(Points which) {
+    if (options_.before_round) options_.before_round();
     random_.shuffle(which);
     const double begin = wall_seconds();
     double sum = 0, work = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "moe_layer/layers.hpp"
@@ -21,6 +22,8 @@ struct ProfileOptions {
   /// Loads to measure again: no others are looked for, and no active sweep is made.
   std::vector<std::int64_t> knots;
   std::uint64_t seed = 0;
+  /// Called by every rank before every round, if there; may throw on all of them.
+  std::function<void()> before_round;
   Progress* progress = nullptr;  ///< borrowed: where the rank is is told there
 };
 

@@ -51,19 +51,32 @@ std::vector<double> noises_of(const Profiled& one) {
   return noises;
 }
 
-/// [rank] share of the median rank's time at every knot, median over knots.
-std::vector<double> slower_by(const Profile& profile) {
+/// [rank] share of the median rank's time at every knot, median over knots. `latency(rank, knot)`:
+/// NaN leaves the knot out.
+template <class Latency>
+std::vector<double> slower_by(const Profile& profile, Latency latency) {
   std::vector<std::vector<double>> ratios(static_cast<std::size_t>(profile.ranks));
   for (std::size_t knot = 1; knot < profile.knots.size(); ++knot) {
     std::vector<double> seconds;
-    for (int rank = 0; rank < profile.ranks; ++rank) seconds.push_back(profile.at(rank, knot));
+    for (int rank = 0; rank < profile.ranks; ++rank) seconds.push_back(latency(rank, knot));
+    if (std::ranges::any_of(seconds, [](double s) { return std::isnan(s); })) continue;
     const double usual = lower_median(seconds);
     for (std::size_t rank = 0; usual > 0 && rank < seconds.size(); ++rank)
       ratios[rank].push_back(seconds[rank] / usual);
   }
   std::vector<double> slower;
-  for (auto& of_rank : ratios) slower.push_back(of_rank.empty() ? 0 : median(of_rank) - 1);
+  for (auto& of_rank : ratios) slower.push_back(of_rank.empty() ? NAN : median(of_rank) - 1);
   return slower;
+}
+
+/// The same of the first or the second half of the rounds alone; NaN where they are too few.
+std::vector<double> slower_in_half(const Profile& profile, const ProfileSamples& samples,
+                                   bool late) {
+  return slower_by(profile, [&](int rank, std::size_t knot) {
+    const std::size_t middle = samples.rounds / 2;
+    const auto readings = samples.of(rank, knot, late ? middle : 0, late ? samples.rounds : middle);
+    return readings.size() < kLeastInHalf ? NAN : median(readings);
+  });
 }
 
 void judge_slowing(const ProfileSamples& samples, std::vector<RankSpeed>& speeds) {
@@ -109,11 +122,17 @@ std::vector<RankSpeed> judge_speeds(const Profile& profile, const ProfileSamples
   std::vector<RankSpeed> speeds(static_cast<std::size_t>(profile.ranks));
   const auto noises = noises_of({profile, samples});
   const double usual = median(noises);
-  const auto slower = slower_by(profile);
+  const auto slower =
+      slower_by(profile, [&](int rank, std::size_t knot) { return profile.at(rank, knot); });
+  const bool sampled = samples.points > 0;
+  const std::vector<double> unknown(speeds.size(), NAN);
+  const auto early = sampled ? slower_in_half(profile, samples, false) : unknown;
+  const auto late = sampled ? slower_in_half(profile, samples, true) : unknown;
   for (std::size_t rank = 0; rank < speeds.size(); ++rank) {
-    speeds[rank].slower = slower[rank];
+    speeds[rank].slower = std::isnan(slower[rank]) ? 0 : slower[rank];
     speeds[rank].noise = std::hypot(noises[rank], usual);
-    speeds[rank].slow = beyond(slower[rank], speeds[rank].noise);
+    const bool throughout = !(early[rank] <= kNamed) && !(late[rank] <= kNamed);
+    speeds[rank].slow = beyond(speeds[rank].slower, speeds[rank].noise) && throughout;
   }
   if (samples.points > 0) judge_slowing(samples, speeds);
   return speeds;

@@ -16,7 +16,9 @@ struct RankSpeed {
   double slowing = 0;  ///< late rounds against early ones, median over points, less what all share
   double noise = 0;    ///< what `slower` is known to
   double slowing_noise = 0;
-  bool slow = false;       ///< `slower` beyond kNamed and beyond noise
+  /// `slower` beyond kNamed and beyond noise, and beyond kNamed in either half of the rounds too,
+  /// where they tell: what passes is a neighbour on the machine.
+  bool slow = false;
   bool fail_slow = false;  ///< `slowing` likewise
 };
 

@@ -211,7 +211,7 @@ void read_profile_of(const File& file, std::uint64_t ranks, Profile& profile) {
     profile.*entry.values =
         file.read<double>(entry.variable, extents_of(entry.variable, ranks, knots));
   }
-  profile.slots = read_slots(file, "slots");
+  profile.slots = read_count(file, "slots");
   if (file.has(kActiveLatency.name)) {
     const auto extents = file.extents(kActiveLatency);
     profile.active.loads = file.read<std::int64_t>(schema::kActiveLoad, {extents[1]});
@@ -237,7 +237,7 @@ void read_circumstances(const File& file, std::uint64_t ranks, ProfileFile& cont
   const auto told = file.attributes("/");
   if (std::ranges::find(told, "measured") == told.end()) return;
   content.measured = file.get<std::string>("/", "measured");
-  content.warmup_rounds = read_slots(file, "warmup_rounds");
+  content.warmup_rounds = read_count(file, "warmup_rounds");
   content.warm = file.get<std::int64_t>("/", "warm") != 0;
   content.tight = file.get<std::int64_t>("/", "tight") != 0;
   content.seconds = file.get<double>("/", "seconds");

@@ -1,5 +1,7 @@
 #include "results/run_profile.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -60,7 +62,7 @@ Profile read_profile_of(const File& file, int ranks) {
   profile.spread = file.read<double>(schema::kProfileSpread, curve);
   profile.overhead = file.read<double>(schema::kProfileOverhead, rank);
   profile.slowdown = file.read<double>(schema::kProfileSlowdown, rank);
-  profile.slots = read_slots(file, "profile_slots");
+  profile.slots = read_count(file, "profile_slots");
   if (file.has(schema::kProfileActive.name)) {
     const auto extents = file.extents(schema::kProfileActive);
     profile.active.loads = file.read<std::int64_t>(schema::kActiveLoad, {extents[1]});
@@ -75,12 +77,14 @@ Profile read_profile_of(const File& file, int ranks) {
   return profile;
 }
 
-int read_slots(const File& file, std::string_view name) {
+int read_count(const File& file, std::string_view name) {
   const auto names = file.attributes("/");
-  if (std::find(names.begin(), names.end(), name) == names.end()) return 0;
-  const auto slots = file.get<std::int64_t>("/", name);
-  if (slots < 0 || slots > std::numeric_limits<int>::max()) file.refuse("its slots are impossible");
-  return static_cast<int>(slots);
+  if (std::ranges::find(names, name) == names.end()) return 0;
+  const auto count = file.get<std::int64_t>("/", name);
+  if (count < 0 || count > std::numeric_limits<int>::max()) {
+    file.refuse(fmt::format("its attribute {} is impossible", name));
+  }
+  return static_cast<int>(count);
 }
 
 }  // namespace gembench

@@ -11,7 +11,7 @@ void add_profile(h5::File& file, const Profile& profile);
 /// Of that many ranks; ranks = 0 where the file has none.
 [[nodiscard]] Profile read_profile_of(const h5::File& file, int ranks);
 
-/// The attribute of that name, experts that a profile's loads were spread over; 0 = not told.
-[[nodiscard]] int read_slots(const h5::File& file, std::string_view name);
+/// The root's attribute of that name, which files may lack; 0 then.
+[[nodiscard]] int read_count(const h5::File& file, std::string_view name);
 
 }  // namespace gembench

@@ -78,6 +78,15 @@ TEST(Speeds, what_noise_explains_is_not_named) {
   EXPECT_EQ(slow_ranks(loud), std::vector<int>{});
 }
 
+TEST(Speeds, a_rank_that_was_slow_for_a_while_only_is_not_slow) {
+  // Slow by 20 % in the first half: 10 % in all.
+  const auto m = measure({1, 1, 1.2, 1}, 0.02, 1, {1, 1, 1 / 1.2, 1});
+  const auto speeds = judge_speeds(m.profile, m.samples);
+  EXPECT_GT(speeds[2].slower, 0.05);
+  EXPECT_FALSE(speeds[2].slow);
+  EXPECT_FALSE(speeds[2].fail_slow);
+}
+
 TEST(Speeds, without_samples_the_interquartile_range_tells_the_noise) {
   auto m = measure({1, 1, 1.1, 1}, 0.02, 1);
   m.samples = {};
