@@ -11,9 +11,11 @@ namespace gembench {
 
 /// The main job, collective: profile if none is given, plan, measure side by side, write, compare.
 void run_command(const Comm& comm, const Options& options, Progress& progress);
-/// Collective: measures and writes profile.h5, prints it.
+/// Collective: measures and writes profile.h5, prints it, compares it.
 void profile_command(const Comm& comm, const Options& options, Progress& progress);
 
+/// profile --compare OLD --with NEW
+void compare_profiles_command(const Options& options);
 void trace_command(const Options& options);
 void plan_command(const Options& options);
 void score_command(const Options& options);

@@ -6,6 +6,7 @@
 
 #include "harness/agreement.hpp"
 #include "harness/version.hpp"
+#include "moe_layer/cpu_state.hpp"
 #include "moe_layer/cuda_plugin.hpp"
 
 namespace gembench {
@@ -51,12 +52,33 @@ std::unique_ptr<Device> make_device(const Comm& comm, const Options& options,
   return device;
 }
 
-std::vector<GpuReading> read_states(const Comm& comm, Device& device) {
-  if (!device.tells_state()) return {};
-  const DeviceState mine = device.state();
+namespace {
+
+std::vector<GpuReading> gather_states(const Comm& comm, const DeviceState& mine) {
   const GpuReading reading{mine.clock, mine.memory_clock, mine.power, mine.temperature,
                            mine.throttle_reasons};
   return comm.gather(std::span<const GpuReading>(&reading, 1));
+}
+
+}  // namespace
+
+std::vector<GpuReading> read_states(const Comm& comm, Device& device) {
+  if (!device.tells_state()) return {};
+  return gather_states(comm, device.state());
+}
+
+std::vector<GpuReading> read_all_states(const Comm& comm, Device& device) {
+  return gather_states(comm, device.tells_state() ? device.state() : cpu_state(current_cpu()));
+}
+
+std::map<std::string, std::vector<std::string>> device_identities(const Comm& comm,
+                                                                  const Device& device,
+                                                                  const RankPlace& place) {
+  const auto facts = device.facts();
+  const bool gpu = facts.contains("gpu_uuid");
+  return {{"host", comm.gather(place.host)},
+          {"device_name", comm.gather(gpu ? facts.at("gpu") : cpu_model())},
+          {"device_id", comm.gather(gpu ? facts.at("gpu_uuid") : cpu_list(place.cpus))}};
 }
 
 }  // namespace gembench

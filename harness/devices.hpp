@@ -1,9 +1,12 @@
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "harness/options.hpp"
+#include "moe_layer/clock.hpp"
 #include "moe_layer/comm.hpp"
 #include "moe_layer/device.hpp"
 #include "results/run_file.hpp"
@@ -17,5 +20,13 @@ namespace gembench {
 
 /// Collective: what the devices say of themselves now, on rank 0; empty where they say nothing.
 [[nodiscard]] std::vector<GpuReading> read_states(const Comm& comm, Device& device);
+
+/// Collective: the same, and of CPUs what Linux says of them.
+[[nodiscard]] std::vector<GpuReading> read_all_states(const Comm& comm, Device& device);
+
+/// Collective: by name, [rank] on rank 0: "host", "device_name", "device_id" (a GPU's uuid, or the
+/// CPUs that a rank may run on).
+[[nodiscard]] std::map<std::string, std::vector<std::string>> device_identities(
+    const Comm& comm, const Device& device, const RankPlace& place);
 
 }  // namespace gembench

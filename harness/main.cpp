@@ -27,7 +27,8 @@ bool names_mpi_command(int argc, char** argv) {
 }
 
 bool needs_mpi(const Parsed& parsed) {
-  return !parsed.text && (parsed.options.command == "run" || parsed.options.command == "profile");
+  const Options& o = parsed.options;
+  return !parsed.text && (o.command == "run" || (o.command == "profile" && o.with.empty()));
 }
 
 int report_once(const Error& error) {
@@ -84,6 +85,7 @@ int run_alone(const Options& options) {
   if (options.command == "plan") plan_command(options);
   if (options.command == "score") score_command(options);
   if (options.command == "convert") convert_command(options);
+  if (options.command == "profile") compare_profiles_command(options);
   if (options.command == "compare") compare_command(options);
   if (options.command == "list") list_command();
   return static_cast<int>(ExitCode::ok);

@@ -50,9 +50,7 @@ class Builder : public OptionBuilder {
     count(d, "plan-steps", o_.plan_steps,
           "steps that are planned on, before the measured ones (default: 1024 synthetic, 32 gate, "
           "all earlier steps of a trace)");
-    text(d, "cost", o_.cost, "MODEL",
-         "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
-         "decode)");
+    cost(d);
     spare(d);
     node_costs(d);
     flag(d, "in-sample", o_.in_sample,
@@ -103,6 +101,21 @@ class Builder : public OptionBuilder {
          "emulated slowdowns drawn like real GPUs' (builtin:NAME) or read from a file, a factor a "
          "rank; scaled so that the fastest rank has 1");
     real(d, "profile-seconds", o_.profile_seconds, "S", "time to spend on measuring a profile");
+    return d;
+  }
+  po::options_description drifted() {
+    po::options_description d("Comparison");
+    text(
+        d, "compare", o_.compare, "FILE",
+        "an older profile.h5: which ranks have become faster or slower since; --output may be left "
+        "out");
+    text(d, "with", o_.with, "FILE",
+         "compare this profile.h5 with it, without measuring and without mpirun");
+    text(d, "placement", o_.from, "FILE",
+         "placement.json in force: does a replan pay now, on the loads of --trace?");
+    cost(d);
+    replanning(d);
+    moving(d);
     return d;
   }
   po::options_description offline() {
@@ -237,9 +250,7 @@ class Builder : public OptionBuilder {
       flag(d, "ablation", o_.ablation,
            "also each with mean or per-step loads and with equal or measured speeds");
     }
-    text(d, "cost", o_.cost, "MODEL",
-         "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
-         "decode)");
+    cost(d);
     spare(d);
     count(
         d, "ranks-per-node", o_.ranks_per_node,
@@ -260,11 +271,7 @@ class Builder : public OptionBuilder {
              "mend --from by the swaps that save most, moving at most N experts a layer (0 = plan "
              "afresh)");
       real(d, "horizon", o_.horizon, "STEPS", "with --max-moves: only moves that pay within STEPS");
-      real(d, "expert-bytes", o_.expert_bytes, "B",
-           "with --bandwidth: bytes of an expert's weights (0 = the model's that the profile "
-           "names)");
-      real(d, "bandwidth", o_.bandwidth, "B/S",
-           "with --max-moves: bytes a second that weights move at (0 = moves cost nothing)");
+      moving(d);
     }
     return d;
   }
@@ -273,6 +280,18 @@ class Builder : public OptionBuilder {
   void replanning(po::options_description& d) {
     number(d, "max-moves", o_.max_moves, "experts of a layer that one replan may move");
     real(d, "horizon", o_.horizon, "STEPS", "only moves that pay within STEPS");
+  }
+  void moving(po::options_description& d) {
+    real(d, "expert-bytes", o_.expert_bytes, "B",
+         "with --bandwidth: bytes of an expert's weights (0 = the model's that the profile "
+         "names)");
+    real(d, "bandwidth", o_.bandwidth, "B/S",
+         "with --max-moves: bytes a second that weights move at (0 = moves cost nothing)");
+  }
+  void cost(po::options_description& d) {
+    text(d, "cost", o_.cost, "MODEL",
+         "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
+         "decode)");
   }
   void spare(po::options_description& d) {
     number(d, "spare-slots", o_.spare_slots,
@@ -325,6 +344,7 @@ CommandOptions options_of(const std::string& command, Options& o) {
     d.add(build.model()).add(build.routing(command));
     if (command == "run") d.add(build.planning()).add(build.schedule());
     d.add(build.ranks());
+    if (command == "profile") d.add(build.drifted());
   } else if (command == "trace") {
     d.add(build.model()).add(build.shape()).add(build.synthetic()).add(build.import());
     d.add(token_recording_options(build, o));

@@ -29,7 +29,7 @@ struct Command {
 };
 constexpr Command kCommands[] = {
     {"run", "run [options]", "measure placements side by side on real MoE layers (mpirun, srun)"},
-    {"profile", "profile [options] -o profile.h5",
+    {"profile", "profile [options] [-o profile.h5] [--compare OLD.h5]",
      "measure every rank's expert latency against load (mpirun, srun)"},
     {"trace", "trace make|import FORMAT|info [FILE..] [options] -o trace.h5",
      "make or import expert loads"},
@@ -165,6 +165,15 @@ void validate(const Options& o) {
   check_range("step-seconds", o.step_seconds, 0, 1e3);
   check_range("token-seconds", o.token_seconds, 0, 1e3);
   check_range("max-batch-tokens", o.max_batch_tokens, 1, 1 << 24);
+  if (o.compare.empty() && !(o.with.empty() && (o.command != "profile" || o.from.empty()))) {
+    throw usage_error("--with and --placement belong to a comparison: add --compare OLD.h5");
+  }
+  if (o.command == "profile" && !o.from.empty() && o.trace.empty()) {
+    throw usage_error("--placement is judged on loads: add --trace FILE");
+  }
+  if (!o.with.empty() && !o.output.empty()) {
+    throw usage_error("--with measures nothing that --output could hold: drop one");
+  }
   check_range("nodes", o.nodes, 1, 65536);
   check_range("groups", o.groups, 0, 65536);
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");
@@ -272,8 +281,9 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   const Command& command = find_command(words[0]);
   o.command = command.name;
   if (o.command == "trace") o.steps = 1024;
-  if (o.command == "run") o.max_moves = 16;
+  if (o.command == "run" || o.command == "profile") o.max_moves = 16;
   if (o.command == "convert") o.model.clear();
+  if (o.command == "profile") o.profile_seconds = 60;
 
   const po::options_description visible = options_of(o.command, o).description;
   po::options_description all;

@@ -32,6 +32,8 @@ struct Options {
   // Placement
   std::vector<std::string> placements = {"linear", "eplb", "gem"};
   std::string profile;
+  std::string compare;  ///< profile.h5 to compare with
+  std::string with;     ///< profile.h5 to compare, instead of measuring one
   std::optional<int> plan_steps;
   bool in_sample = false;
   std::string cost = "tokens";  ///< cost model that is planned with

@@ -5,6 +5,11 @@
 
 #include "harness/agreement.hpp"
 #include "harness/commands.hpp"
+#include "harness/devices.hpp"
+#include "harness/profile_compare.hpp"
+#include "harness/profile_report.hpp"
+#include "harness/run_facts.hpp"
+#include "harness/run_plan.hpp"
 #include "harness/session.hpp"
 #include "harness/version.hpp"
 #include "results/profile_file.hpp"
@@ -12,49 +17,82 @@
 namespace gembench {
 namespace {
 
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
+/// What is wrong with the files shows before anything is measured.
+std::optional<ProfileFile> check_files(const Options& options, int ranks) {
+  if (options.output.empty() && options.compare.empty()) {
+    throw usage_error("profile needs --output FILE");
+  }
+  if (!options.output.empty() && !options.overwrite && std::filesystem::exists(options.output)) {
+    throw Error(ExitCode::output, fmt::format("{} exists: pass --overwrite or choose another "
+                                              "--output",
+                                              options.output));
+  }
+  if (options.compare.empty()) return {};
+  ProfileFile old = read_profile_file(options.compare);
+  if (old.profile.ranks != ranks) {
+    throw usage_error(fmt::format("{} holds {} ranks but {} run: start as many", options.compare,
+                                  old.profile.ranks, ranks));
+  }
+  return old;
+}
+
+void print(const std::string& text) {
+  fmt::print("{}", text);
+  std::fflush(stdout);
 }
 
 }  // namespace
 
 void profile_command(const Comm& comm, const Options& options, Progress& progress) {
-  on_root(comm, [&] {
-    if (options.output.empty()) throw usage_error("profile needs --output FILE");
-    if (!options.overwrite && std::filesystem::exists(options.output)) {
-      throw Error(ExitCode::output, fmt::format("{} exists: pass --overwrite or choose another "
-                                                "--output",
-                                                options.output));
-    }
-  });
+  std::optional<ProfileFile> old;
+  on_root(comm, [&] { old = check_files(options, comm.size()); });
   Session session(comm, options, progress);
-  const Profile profile = session.measure_profile();
   on_root(comm, [&] {
-    write_profile(options.output, profile, options.overwrite);
-    fmt::print("# {}  {}  clock {} ({})\n", program_version(), profile.device, profile.clock,
-               session.clock_reason);
-    fmt::print("# {}\n", session.describe_model());
-    fmt::print(
-        "# median us of the expert phase, load spread evenly over {} experts; +- half the "
-        "interquartile range\n# tokens",
-        session.linear.slots);
-    for (int rank = 0; rank < profile.ranks; ++rank)
-      fmt::print("{:>20}", fmt::format("rank {}", rank));
-    for (std::size_t knot = 0; knot < profile.knots.size(); ++knot) {
-      fmt::print("\n{:>8}", profile.knots[knot]);
-      for (int rank = 0; rank < profile.ranks; ++rank) {
-        const double half = profile.spread[sz(rank) * profile.knots.size() + knot] / 2;
-        fmt::print("{:>20}",
-                   fmt::format("{:.1f} +- {:.1f}", profile.at(rank, knot) * 1e6, half * 1e6));
-      }
-    }
-    fmt::print("\n# overhead");
-    for (const double seconds : profile.overhead) fmt::print(" {:.1f}", seconds * 1e6);
-    fmt::print(" us a layer (route and shared experts)\n# slowdown, emulated:");
-    for (const double s : profile.slowdown) fmt::print(" {:.3f}", s);
-    fmt::print("\n# result: {}\n", options.output);
-    std::fflush(stdout);
+    if (!old) return;
+    Profile now;
+    now.ranks = comm.size();
+    now.slots = session.linear.slots;
+    now.model = session.shape_name();
+    now.clock = name_of(session.clock);
+    require_comparable(old->profile, now);
   });
+  say(session,
+      fmt::format("measuring every rank's expert latency (up to {:g} s)", options.profile_seconds));
+  ProfileFile file;
+  file.measured = utc_now();
+  file.rank_facts = device_identities(comm, *session.device, session.place);
+  file.before = read_all_states(comm, *session.device);
+  MeasuredProfile measured = session.measure_profile("no profile was written");
+  file.after = read_all_states(comm, *session.device);
+  on_root(comm, [&] {
+    file.profile = std::move(measured.profile);
+    file.samples = std::move(measured.samples);
+    file.warmup_rounds = measured.warmup_rounds;
+    file.warm = measured.warm;
+    file.tight = measured.tight;
+    file.seconds = measured.seconds;
+    if (!options.output.empty()) write_profile(options.output, file, options.overwrite);
+    std::optional<ProfileComparison> comparison;
+    if (old) comparison = compare_profiles(options, *old, file);
+    const std::vector<std::string> header = {
+        fmt::format("{}  {}  clock {} ({})", program_version(), file.profile.device,
+                    file.profile.clock, session.clock_reason),
+        session.describe_model()};
+    print(profile_report(file, comparison, header, options.format));
+    if (options.format == "table" && !options.output.empty()) {
+      print(fmt::format("# result: {}\n", options.output));
+    }
+  });
+}
+
+void compare_profiles_command(const Options& options) {
+  const ProfileFile old = read_profile_file(options.compare), now = read_profile_file(options.with);
+  const std::vector<std::string> header = {
+      fmt::format("{}  {}  clock {}", program_version(), now.profile.device, now.profile.clock),
+      fmt::format("{} of {}, against {} of {}", options.with,
+                  now.measured.empty() ? "unknown date" : now.measured, options.compare,
+                  old.measured.empty() ? "unknown date" : old.measured)};
+  print(profile_report(now, compare_profiles(options, old, now), header, options.format));
 }
 
 }  // namespace gembench

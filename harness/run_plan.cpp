@@ -38,9 +38,8 @@ Later after(const Session& session, const Profile& profile, std::vector<Drift> d
   Later later{session.workload.plan, profile};
   change_tasks(later.loads, drifts, session.options.seed);
   const auto slowdown = slowdown_at(session.slowdown, drifts, 0);
-  const std::size_t knots = profile.knots.size();
-  for (std::size_t at = 0; at < later.profile.latency.size(); ++at) {
-    later.profile.latency[at] *= slowdown[at / knots] / session.slowdown[at / knots];
+  for (std::size_t rank = 0; rank < slowdown.size(); ++rank) {
+    stretch(later.profile, static_cast<int>(rank), slowdown[rank] / session.slowdown[rank]);
   }
   return later;
 }
@@ -58,7 +57,7 @@ Profile obtain_profile(Session& session) {
   if (session.options.profile.empty()) {
     say(session, fmt::format("measuring every rank's expert latency ({:g} s)",
                              session.options.profile_seconds));
-    return session.measure_profile();
+    return session.measure_profile("nothing was measured yet").profile;
   }
   on_root(session.comm, [&] {
     profile = read_profile(session.options.profile);

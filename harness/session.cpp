@@ -224,7 +224,8 @@ void Session::record_gate() {
   workload.label = "gate (decided once under linear, replayed for every placement)";
 }
 
-Profile Session::measure_profile() {
+MeasuredProfile Session::measure_profile(const std::string& kept,
+                                         const std::vector<std::int64_t>& knots) {
   const Trace& trace = workload.measured;
   const TokenRange tokens = tokens_of(0);
   const Placement* first = &linear;
@@ -238,13 +239,19 @@ Profile Session::measure_profile() {
   how.max_rows = limits_.rows;
   how.slots = linear.slots;
   how.budget_seconds = options.profile_seconds;
+  how.knots = knots;
   how.seed = options.seed;
+  if (!kept.empty()) how.before_round = [&] { throw_if_stopped(comm, kept); };
   how.progress = &progress;
   layers->set_slowdown(how.slowdown);
-  Profile profile = gembench::measure_profile(comm, *device, model, *layers, *store, linear, how);
+  auto measured = gembench::measure_profile(comm, *device, model, *layers, *store, linear, how);
   progress.enter(Phase::prepare);
-  profile.model = fmt::format("{} {}", model.name, name_of(device->dtype()));
-  return profile;
+  measured.profile.model = shape_name();
+  return measured;
+}
+
+std::string Session::shape_name() const {
+  return fmt::format("{} {}", model.name, name_of(device->dtype()));
 }
 
 std::string Session::describe_model() const {

@@ -19,13 +19,17 @@ class Session {
  public:
   Session(const Comm& comm, const Options& options, Progress& progress);
 
-  /// Collective: a profile of all ranks, on rank 0. Leaves the linear placement in use.
-  [[nodiscard]] Profile measure_profile();
+  /// Collective: a profile of all ranks, on rank 0; at these loads only, or those it finds. Leaves
+  /// the linear placement in use. `kept`: what throw_if_stopped() is to say; empty: it goes on.
+  [[nodiscard]] MeasuredProfile measure_profile(const std::string& kept,
+                                                const std::vector<std::int64_t>& knots = {});
   /// This rank's tokens of a measured step.
   [[nodiscard]] TokenRange tokens_of(int measured_step) const {
     return tokens_of(measured_step, comm.rank());
   }
   [[nodiscard]] TokenRange tokens_of(int measured_step, int rank) const;
+  /// "gpt-oss-20b/4 f32", as profiles name it
+  [[nodiscard]] std::string shape_name() const;
   /// "gpt-oss-20b/4: 8 layers, 32 experts, .."
   [[nodiscard]] std::string describe_model() const;
 

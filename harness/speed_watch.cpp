@@ -83,10 +83,7 @@ bool SpeedWatch::observe(const Block& block, const RunShape& shape) {
 
 Profile SpeedWatch::adopt() {
   Profile changed = profile_;
-  const std::size_t knots = profile_.knots.size();
-  for (std::size_t at = 0; at < changed.latency.size(); ++at) {
-    changed.latency[at] *= factors_[at / knots];
-  }
+  for (int rank = 0; rank < changed.ranks; ++rank) stretch(changed, rank, factors_[sz(rank)]);
   history_.clear();
   suspicious_ = 0;
   return changed;

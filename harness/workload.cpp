@@ -158,11 +158,15 @@ void broadcast(const Comm& comm, Trace& trace) {
 }
 
 void broadcast(const Comm& comm, Profile& profile) {
-  std::vector<int> ranks{profile.ranks};
-  comm.broadcast(ranks);
-  profile.ranks = ranks[0];
+  std::vector<int> sizes{profile.ranks, profile.slots};
+  comm.broadcast(sizes);
+  profile.ranks = sizes[0];
+  profile.slots = sizes[1];
   comm.broadcast(profile.knots);
-  for (auto* numbers : {&profile.latency, &profile.spread, &profile.overhead, &profile.slowdown}) {
+  comm.broadcast(profile.active.loads);
+  comm.broadcast(profile.active.active);
+  for (auto* numbers : {&profile.latency, &profile.spread, &profile.overhead, &profile.slowdown,
+                        &profile.active.latency}) {
     comm.broadcast(*numbers);
   }
   for (auto* text : {&profile.model, &profile.device, &profile.clock}) comm.broadcast(*text);

@@ -1,84 +1,247 @@
 #include "moe_layer/profiler.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "moe_layer/cpu_gemm.hpp"
+#include "moe_layer/expert_bench.hpp"
+#include "moe_layer/knot_search.hpp"
 #include "placement/random.hpp"
 #include "placement/score.hpp"
 
 namespace gembench {
 namespace {
 
-constexpr int kMinRounds = 3;
-constexpr int kMaxRounds = 25;
+constexpr int kLeastReadings = 3;         // of every point, whatever the budget
+constexpr std::size_t kMostRounds = 200;  // bounds the file
+constexpr int kMostWarmups = 5;
+constexpr double kWarm = 0.02;        // two rounds agree
+constexpr double kWarmupShare = 0.2;  // of the budget, at most
+constexpr double kSearchShare = 0.5;  // of the budget, with warm-up
+constexpr std::size_t kProbeRounds = 3;
+constexpr double kNoReading = std::numeric_limits<double>::quiet_NaN();
 
 std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
 }
 
-/// The expert phase of one rank under a made-up load, with buffers of its own.
-class ExpertBench {
+/// Collective: the largest of all ranks, value by value, on every rank.
+std::vector<double> largest(const Comm& comm, const std::vector<double>& mine) {
+  const auto all = comm.gather(std::span<const double>(mine));
+  std::vector<double> most(mine);
+  for (std::size_t i = 0; i < all.size(); ++i)
+    most[i % mine.size()] = std::max(most[i % mine.size()], all[i]);
+  comm.broadcast(most);
+  return most;
+}
+
+/// One rank's part in measuring a profile. All ranks go the same way: whatever decides it is agreed
+/// on first.
+class Profiler {
  public:
-  ExpertBench(Device& device, const ModelShape& model, std::int64_t max_load, std::int64_t max_rows,
-              int slots)
-      : device_(device), stream_(device.make_stream()), slots_(slots), max_rows_(max_rows) {
-    const std::size_t row = sz(model.hidden) * size_of(device.dtype());
-    rows_ = device.allocate(sz(max_rows) * row);
-    results_ = device.allocate(sz(max_rows) * row);
-    sums_ = device.allocate(sz(max_rows) * sz(model.hidden) * sizeof(float));
-    pairs_ = device.allocate(sz(max_load) * sizeof(Pair));
-    slot_tokens_ = device.allocate(sz(slots) * sizeof(std::int32_t));
-    const std::vector<char> zeros(sz(max_rows) * row, 0);
-    device.upload(rows_, 0, zeros.data(), zeros.size());
+  Profiler(const Comm& comm, Device& device, const ModelShape& model, MoeLayers& layers,
+           ExpertStore& store, const Placement& placement, const ProfileOptions& options)
+      : comm_(comm),
+        layers_(layers),
+        options_(options),
+        knots_(options.knots.empty() ? profile_knots(options.max_load, options.slots)
+                                     : options.knots),
+        coarse_(knots_.size()),
+        bench_(device, model, knots_.back(), options.max_rows, options.slots),
+        random_(options.seed + static_cast<std::uint64_t>(comm.rank())) {
+    for (int layer = 0; layer < model.layers; ++layer) {
+      weights_.push_back(store.slots(placement, layer));
+    }
+    if (options.knots.empty()) active_ = active_points(options);
+    for (const auto knot : knots_) add({knot, options.slots});
+    for (std::size_t i = 0; i < active_.points(); ++i) {
+      add({active_.load_at(i), active_.active_at(i)});
+    }
   }
 
-  double seconds(std::int64_t load, std::span<const Buffer* const> weights, Clock clock) {
-    std::vector<Pair> pairs(sz(load));
-    pairs_to_.assign(sz(slots_), 0);
-    const auto rows = std::max<std::int64_t>(1, std::min(load, max_rows_));
-    for (std::size_t i = 0; i < pairs.size(); ++i) {
-      // As pairs arrive: those of a row side by side, for different experts.
-      pairs[i] = {static_cast<std::int32_t>(i * sz(rows) / pairs.size()),
-                  static_cast<std::int32_t>(i % sz(slots_)), 1.0F};
-      ++pairs_to_[i % sz(slots_)];
-    }
-    device_.upload(pairs_, 0, pairs.data(), pairs.size() * sizeof(Pair));
-    const std::int32_t rows_in = load == 0 ? 0 : static_cast<std::int32_t>(rows);
-    const auto pairs_in = static_cast<std::int32_t>(load);
-    ExpertArgs args;
-    args.slots = weights;
-    args.rows_from = {&rows_in, 1};
-    args.pairs_from = {&pairs_in, 1};
-    args.pairs_to = pairs_to_;
-    args.rows = &rows_;
-    args.pairs = &pairs_;
-    args.sums = &sums_;
-    args.results = &results_;
-    args.slot_tokens = &slot_tokens_;
-    device_.synchronize(stream_);
-    const double begin = read(clock);
-    device_.experts(stream_, args);
-    device_.synchronize(stream_);
-    return read(clock) - begin;
+  MeasuredProfile measure() {
+    warm_up();
+    if (options_.knots.empty()) search();
+    repeat();
+    result_.seconds = spent();
+    return collect();
   }
 
  private:
-  Device& device_;
-  Stream stream_;
-  int slots_;
-  std::int64_t max_rows_;
-  std::vector<std::int32_t> pairs_to_;  // [slot]
-  Buffer rows_, results_, sums_, pairs_, slot_tokens_;
-};
+  /// A load and its readings, [round].
+  struct Point {
+    ExpertLoad load;
+    std::vector<double> seconds;
+  };
+  using Points = std::vector<std::size_t>;
 
-struct MedianAndSpread {
-  double median = 0;
-  double spread = 0;
+  std::size_t add(const ExpertLoad& load) {
+    points_.push_back({load, std::vector<double>(rounds_, kNoReading)});
+    return points_.size() - 1;
+  }
+  std::size_t find(std::int64_t tokens) const {
+    const auto is_it = [&](const Point& p) { return p.load == ExpertLoad{tokens, options_.slots}; };
+    return sz(std::ranges::find_if(points_, is_it) - points_.begin());
+  }
+  [[nodiscard]] double spent() const { return wall_seconds() - begin_; }
+  [[nodiscard]] Points all() const {
+    Points which(points_.size());
+    std::iota(which.begin(), which.end(), std::size_t{0});
+    return which;
+  }
+  /// Collective: whether so many rounds of these points end before this share of the budget.
+  [[nodiscard]] bool fits(const Points& which, std::size_t rounds, double share) const {
+    double work = 0;
+    for (const auto point : which) work += work_of(points_[point].load);
+    const double end = spent() + static_cast<double>(rounds) * work * seconds_per_work_;
+    return comm_.max(end) <= share * options_.budget_seconds;
+  }
+  /// A reading costs time without any tokens too.
+  static double work_of(const ExpertLoad& load) { return static_cast<double>(load.tokens) + 8; }
+
+  /// Reads each of these points once, in random order; returns the sum of their times.
+  double round(Points which) {
+    if (options_.before_round) options_.before_round();
+    random_.shuffle(which);
+    const double begin = wall_seconds();
+    double sum = 0, work = 0;
+    for (auto& point : points_) point.seconds.push_back(kNoReading);
+    ++rounds_;
+    for (const auto point : which) {
+      if (options_.progress) options_.progress->enter(Phase::profile);
+      const ExpertLoad& load = points_[point].load;
+      const auto first = static_cast<int>((turn_ / weights_.size()) % sz(options_.slots));
+      const auto& weights = weights_[turn_++ % weights_.size()];
+      const double seconds =
+          bench_.seconds(load, first, weights, options_.clock) * options_.slowdown;
+      points_[point].seconds.back() = seconds;
+      overheads_.push_back(layers_.time_overhead());
+      sum += seconds;
+      work += work_of(load);
+    }
+    if (options_.progress) options_.progress->enter(Phase::profile);
+    seconds_per_work_ = (wall_seconds() - begin) / work;
+    return sum;
+  }
+
+  void warm_up() {
+    double before = round(all());
+    for (result_.warmup_rounds = 1; !result_.warm; ++result_.warmup_rounds) {
+      if (result_.warmup_rounds == kMostWarmups || !fits(all(), 1, kWarmupShare)) break;
+      const double now = round(all());
+      result_.warm = comm_.max(std::abs(now / before - 1)) <= kWarm;
+      before = now;
+    }
+    for (auto& point : points_) point.seconds.clear();
+    overheads_.clear();
+    rounds_ = 0;
+  }
+
+  /// Adds knots where the coarse sweep's lines miss the curve.
+  void search() {
+    KnotSearch search(knots_, options_.slots);
+    while (!search.probes().empty()) {
+      const auto probes = search.probes();
+      Points which;
+      for (const auto& probe : probes) {
+        which.insert(which.end(),
+                     {find(probe.low), add({probe.at, options_.slots}), find(probe.high)});
+      }
+      std::sort(which.begin(), which.end());
+      which.erase(std::unique(which.begin(), which.end()), which.end());
+      if (!fits(which, kProbeRounds, kSearchShare)) break;
+      for (std::size_t i = 0; i < kProbeRounds; ++i) round(which);
+      std::vector<double> missed;
+      for (const auto& probe : probes) {
+        missed.push_back(
+            missed_by(probe, {latest(probe.low), latest(probe.at), latest(probe.high)}));
+      }
+      search.judge(largest(comm_, missed));
+    }
+    knots_ = search.knots();
+  }
+  [[nodiscard]] std::span<const double> latest(std::int64_t tokens) const {
+    return std::span(points_[find(tokens)].seconds).last(kProbeRounds);
+  }
+
+  /// Until every median is tight, or the time is up. Probes that became no knots are dropped.
+  void repeat() {
+    std::vector<Point> kept;
+    for (const auto knot : knots_) kept.push_back(points_[find(knot)]);
+    for (std::size_t i = 0; i < active_.points(); ++i) kept.push_back(points_[i + coarse_]);
+    points_ = std::move(kept);
+    while (rounds_ < kMostRounds) {
+      std::vector<double> width;
+      int fewest = std::numeric_limits<int>::max();
+      for (const auto& point : points_) {
+        const Median median = median_of(point.seconds);
+        // No work has no time that must be known to a percent.
+        width.push_back(point.load.tokens == 0 && median.readings >= Median::kLeastReadings
+                            ? 0
+                            : median.half_width());
+        fewest = std::min(fewest, median.readings);
+      }
+      width = largest(comm_, width);
+      Points which;
+      for (std::size_t i = 0; i < width.size(); ++i) {
+        if (width[i] > options_.tolerance) which.push_back(i);
+      }
+      result_.tight = which.empty();
+      if (which.empty() || (fewest >= kLeastReadings && !fits(which, 1, 1))) return;
+      round(which);
+    }
+  }
+
+  /// Everything on rank 0.
+  MeasuredProfile collect() {
+    Profile& profile = result_.profile;
+    std::vector<double> latency, spread, samples;
+    for (const auto& point : points_) {
+      auto known = point.seconds;
+      std::erase_if(known, [](double s) { return std::isnan(s); });
+      latency.push_back(quantile(known, 0.5));
+      spread.push_back(quantile(known, 0.75) - quantile(known, 0.25));
+      samples.insert(samples.end(), point.seconds.begin(), point.seconds.end());
+    }
+    const double overhead = quantile(overheads_, 0.5);
+    const auto knots = knots_.size();
+    const auto gather = [&](std::span<const double> mine) { return comm_.gather(mine); };
+    profile.latency = gather(std::span(latency).first(knots));
+    profile.spread = gather(std::span(spread).first(knots));
+    active_.latency = gather(std::span(latency).subspan(knots));
+    profile.overhead = gather({&overhead, 1});
+    profile.slowdown = gather({&options_.slowdown, 1});
+    result_.samples.seconds = gather(samples);
+    if (comm_.rank() != 0) return {};
+    result_.samples.ranks = profile.ranks = comm_.size();
+    result_.samples.points = points_.size();
+    result_.samples.rounds = rounds_;
+    profile.knots = knots_;
+    profile.slots = options_.slots;
+    profile.active = active_;
+    profile.clock = name_of(options_.clock);
+    return std::move(result_);
+  }
+
+  const Comm& comm_;
+  MoeLayers& layers_;
+  const ProfileOptions& options_;
+  std::vector<std::int64_t> knots_;
+  std::size_t coarse_;  // knots at first
+  ExpertBench bench_;
+  Random random_;
+  const double begin_ = wall_seconds();
+  std::vector<std::vector<const Buffer*>> weights_;  // [layer][slot]
+  ActiveSweep active_;
+  std::vector<Point> points_;  // coarse knots, active sweep, then what search() added
+  std::vector<double> overheads_;
+  std::size_t turn_ = 0, rounds_ = 0;
+  double seconds_per_work_ = 0;
+  MeasuredProfile result_;
 };
-MedianAndSpread summary(const std::vector<double>& samples) {
-  return {quantile(samples, 0.5), quantile(samples, 0.75) - quantile(samples, 0.25)};
-}
 
 }  // namespace
 
@@ -95,59 +258,28 @@ std::vector<std::int64_t> profile_knots(std::int64_t max_load, int slots) {
   return knots;
 }
 
-Profile measure_profile(const Comm& comm, Device& device, const ModelShape& model,
-                        MoeLayers& layers, ExpertStore& store, const Placement& placement,
-                        const ProfileOptions& options) {
-  const auto knots = profile_knots(options.max_load, options.slots);
-  ExpertBench bench(device, model, knots.back(), options.max_rows, options.slots);
-  std::vector<std::vector<const Buffer*>> weights;
-  for (int layer = 0; layer < model.layers; ++layer) {
-    weights.push_back(store.slots(placement, layer));
-  }
+ActiveSweep active_points(const ProfileOptions& options) {
+  constexpr std::int64_t kEach = 16;
+  ActiveSweep sweep;
+  const auto most = std::min(options.max_load, options.max_rows);
+  if (options.slots < 2 || most < 2) return sweep;
+  const auto least = static_cast<std::int64_t>(
+      std::bit_floor(static_cast<std::uint64_t>(std::min<std::int64_t>(options.slots, most))));
+  const auto more = static_cast<std::int64_t>(
+      std::bit_floor(static_cast<std::uint64_t>(std::min(kEach * least, most))));
+  sweep.loads = {least};
+  if (more > least) sweep.loads.push_back(more);
+  for (std::int32_t active = 1; active <= least; active *= 2) sweep.active.push_back(active);
+  return sweep;
+}
 
-  std::vector<std::vector<double>> samples(knots.size());
-  std::vector<double> overheads;
-  std::vector<std::size_t> order(knots.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  Random random(options.seed + static_cast<std::uint64_t>(comm.rank()));
-  std::size_t turn = 0;
-  const double begin = wall_seconds();
-  for (int round = -1; round < kMaxRounds; ++round) {  // round -1 warms up
-    // Stop together, since ranks that measure alone see a quieter machine.
-    const double spent = comm.max(wall_seconds() - begin);
-    if (round >= kMinRounds && spent > options.budget_seconds) break;
-    random.shuffle(order);
-    for (const std::size_t knot : order) {
-      if (options.progress) options.progress->enter(Phase::profile);
-      const auto& turn_weights = weights[turn++ % weights.size()];
-      const double seconds =
-          bench.seconds(knots[knot], turn_weights, options.clock) * options.slowdown;
-      const double overhead = layers.time_overhead();
-      if (round < 0) continue;
-      samples[knot].push_back(seconds);
-      overheads.push_back(overhead);
-    }
-    if (options.progress) options.progress->enter(Phase::profile);
-  }
-
-  std::vector<double> latency, spread;
-  for (const auto& taken : samples) {
-    const auto [median, iqr] = summary(taken);
-    latency.push_back(median);
-    spread.push_back(iqr);
-  }
-  const double overhead = summary(overheads).median;
-  Profile profile;
-  profile.latency = comm.gather(std::span<const double>(latency));
-  profile.spread = comm.gather(std::span<const double>(spread));
-  profile.overhead = comm.gather(std::span<const double>(&overhead, 1));
-  profile.slowdown = comm.gather(std::span<const double>(&options.slowdown, 1));
-  if (comm.rank() != 0) return {};
-  profile.ranks = comm.size();
-  profile.knots = knots;
-  profile.device = device.name();
-  profile.clock = name_of(options.clock);
-  return profile;
+MeasuredProfile measure_profile(const Comm& comm, Device& device, const ModelShape& model,
+                                MoeLayers& layers, ExpertStore& store, const Placement& placement,
+                                const ProfileOptions& options) {
+  MeasuredProfile measured =
+      Profiler(comm, device, model, layers, store, placement, options).measure();
+  if (comm.rank() == 0) measured.profile.device = device.name();
+  return measured;
 }
 
 }  // namespace gembench

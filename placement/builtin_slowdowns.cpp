@@ -104,10 +104,13 @@ void apply_slowdown(Profile& profile, std::span<const double> slowdowns, double 
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     const auto row = std::span(profile.latency).subspan(rank * knots, knots);
     const double fixed = floor * *std::min_element(row.begin() + 1, row.end());
-    for (auto& latency : row) {
+    const auto slow = [&](double& latency) {
       const double kept = std::min(latency, fixed);  // no load may take less than the smallest
       latency = kept + (latency - kept) * slowdowns[rank];
-    }
+    };
+    std::ranges::for_each(row, slow);
+    for (std::size_t point = 0; point < profile.active.points(); ++point)
+      slow(profile.active.at(static_cast<int>(rank), point));
     for (auto& spread : std::span(profile.spread).subspan(rank * knots, knots))
       spread *= slowdowns[rank];
     profile.slowdown[rank] *= slowdowns[rank];

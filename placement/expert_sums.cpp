@@ -36,6 +36,10 @@ Profile derived_profile(const CostModel& cost, int ranks, LatencyOf latency_of) 
   profile.spread.assign(profile.latency.size(), 0);
   profile.overhead.assign(static_cast<std::size_t>(ranks), 0);
   profile.slowdown.assign(static_cast<std::size_t>(ranks), 1);
+  if (cost.kind() == CostKind::experts) {
+    profile.slots = cost.slots();
+    profile.active = cost.active();
+  }
   return profile;
 }
 
@@ -91,9 +95,10 @@ Trace summed_steps(const Trace& trace) {
 CostModel over_steps(const CostModel& cost, int steps) {
   auto profile = derived_profile(cost, cost.ranks(),
                                  [&](int rank, std::size_t k) { return cost.latency(rank)[k]; });
-  for (auto& knot : profile.knots)
-    if (__builtin_mul_overflow(knot, std::int64_t{steps}, &knot))
-      throw usage_error(fmt::format("{} steps are too many for the profile's loads", steps));
+  for (auto* loads : {&profile.knots, &profile.active.loads})
+    for (auto& load : *loads)
+      if (__builtin_mul_overflow(load, std::int64_t{steps}, &load))
+        throw usage_error(fmt::format("{} steps are too many for the profile's loads", steps));
   return {profile, cost.kind(), cost.slots()};
 }
 
@@ -112,8 +117,16 @@ CostModel equal_speeds(const CostModel& cost, int ranks) {
     for (int rank = 0; rank < cost.ranks(); ++rank) mean[k] += cost.latency(rank)[k];
     mean[k] /= cost.ranks();
   }
-  return {derived_profile(cost, ranks, [&](int, std::size_t k) { return mean[k]; }), cost.kind(),
-          cost.slots()};
+  auto profile = derived_profile(cost, ranks, [&](int, std::size_t k) { return mean[k]; });
+  if (const std::size_t points = profile.active.points(); points > 0) {
+    const ActiveSweep& measured = cost.active();
+    profile.active.latency.assign(points * static_cast<std::size_t>(ranks), 0);
+    for (int rank = 0; rank < ranks; ++rank)
+      for (std::size_t point = 0; point < points; ++point)
+        for (int of = 0; of < cost.ranks(); ++of)
+          profile.active.at(rank, point) += measured.at(of, point) / cost.ranks();
+  }
+  return {profile, cost.kind(), cost.slots()};
 }
 
 }  // namespace gembench

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "placement/checked.hpp"
@@ -21,6 +22,35 @@ void require_times(const std::vector<double>& values, std::size_t count, std::st
     if (!std::isfinite(value) || value < 0)
       throw usage_error(fmt::format("the profile's {} holds {}, which is no time; measure it again",
                                     what, value));
+}
+
+template <class T>
+void require_ascending(const std::vector<T>& values, std::string_view what) {
+  T last = 0;
+  for (const auto value : values) {
+    if (value <= last)
+      throw usage_error(
+          fmt::format("the profile's {} do not ascend from 1: {} follows {}; measure it again",
+                      what, value, last));
+    last = value;
+  }
+}
+
+void validate_active(const Profile& profile) {
+  const auto& active = profile.active;
+  if (profile.slots < 0)
+    throw usage_error(fmt::format("the profile has {} slots; measure it again", profile.slots));
+  if (active.loads.empty() != active.active.empty())
+    throw usage_error("the profile's active sweep lacks loads or experts; measure it again");
+  require_ascending(active.loads, "active sweep's loads");
+  require_ascending(active.active, "active experts");
+  if (!active.empty() && active.active.back() > profile.slots)
+    throw usage_error(fmt::format("the profile has {} active experts in {} slots; measure it again",
+                                  active.active.back(), profile.slots));
+  const auto cells = checked_product({profile.ranks, static_cast<std::int64_t>(active.loads.size()),
+                                      static_cast<std::int64_t>(active.active.size())},
+                                     "the profile's active sweep");
+  require_times(active.latency, cells, "active latency");
 }
 
 }  // namespace
@@ -45,6 +75,14 @@ void validate(const Profile& profile) {
   require_times(profile.spread, cells, "spread");
   require_times(profile.overhead, ranks, "overhead");
   require_times(profile.slowdown, ranks, "slowdown");
+  validate_active(profile);
+}
+
+void stretch(Profile& profile, int rank, double factor) {
+  for (std::size_t k = 0; k < profile.knots.size(); ++k)
+    profile.latency[static_cast<std::size_t>(rank) * profile.knots.size() + k] *= factor;
+  for (std::size_t point = 0; point < profile.active.points(); ++point)
+    profile.active.at(rank, point) *= factor;
 }
 
 Profile equal_ranks(int ranks, std::int64_t max_tokens) {
@@ -71,7 +109,11 @@ Profile equal_ranks(int ranks, std::int64_t max_tokens) {
 CostModel::CostModel(const Profile& profile) : CostModel(profile, CostKind::tokens, 1) {}
 
 CostModel::CostModel(const Profile& profile, CostKind kind, int slots)
-    : ranks_(profile.ranks), kind_(kind), slots_(slots), knots_(profile.knots) {
+    : ranks_(profile.ranks),
+      kind_(kind),
+      slots_(kind == CostKind::experts && profile.slots > 0 ? profile.slots : slots),
+      knots_(profile.knots),
+      active_(profile.active) {
   validate(profile);
   if (slots < 1)
     throw usage_error(fmt::format(
@@ -86,6 +128,10 @@ CostModel::CostModel(const Profile& profile, CostKind kind, int slots)
     if (k == 0) continue;
     slope_[at] = (latency_[at] - latency_[at - 1]) / static_cast<double>(knots_[k] - knots_[k - 1]);
   }
+  for (int rank = 0; rank < ranks_; ++rank)
+    for (std::size_t point = 0; point < active_.points(); ++point)
+      active_.at(rank, point) += profile.overhead[static_cast<std::size_t>(rank)];
+  if (kind_ == CostKind::experts) correct_by_active();
 }
 
 double CostModel::seconds(int rank, std::int64_t tokens) const {
@@ -100,9 +146,64 @@ double CostModel::seconds(int rank, std::int64_t tokens) const {
   return latency[k - 1] + slope * static_cast<double>(tokens - knots_[k - 1]);
 }
 
-double CostModel::expert_seconds(int rank, std::int64_t tokens) const {
+double CostModel::even_share(int rank, std::int64_t tokens) const {
   return std::max(0.0, seconds(rank, tokens * slots_) - seconds(rank, 0)) /
          static_cast<double>(slots_);
+}
+
+void CostModel::correct_by_active() {
+  // With overhead o, m seconds for a experts of n tokens each say h(n) = (m - o) / a; the relative
+  // error of m is a h(n) / m off, which gives the weight.
+  struct Sums {
+    double said = 0, weight = 0;
+    void add(double experts, double seconds, double overhead) {
+      if (seconds <= 0) return;
+      said += experts * (seconds - overhead) / (seconds * seconds);
+      weight += experts * experts / (seconds * seconds);
+    }
+  };
+  std::vector<std::map<std::int64_t, Sums>> by_tokens(static_cast<std::size_t>(ranks_));
+  for (int rank = 0; rank < ranks_; ++rank) {
+    auto& sums = by_tokens[static_cast<std::size_t>(rank)];
+    const double overhead = seconds(rank, 0);
+    for (std::size_t point = 0; point < active_.points(); ++point) {
+      const auto load = active_.load_at(point), experts = std::int64_t{active_.active_at(point)};
+      if (load % experts != 0) continue;  // two sizes of experts at once tell of neither
+      sums[load / experts].add(static_cast<double>(experts), active_.at(rank, point), overhead);
+    }
+    for (auto& [tokens, sum] : sums)
+      if (tokens <= knots_.back() / slots_)
+        sum.add(slots_, seconds(rank, tokens * slots_), overhead);
+  }
+  for (const auto& [tokens, sum] : by_tokens.front()) corrected_at_.push_back(tokens);
+  for (int rank = 0; rank < ranks_; ++rank)
+    for (const auto& [tokens, sum] : by_tokens[static_cast<std::size_t>(rank)]) {
+      const double even = even_share(rank, tokens);
+      const bool known = even > 0 && sum.said > 0 && sum.weight > 0;
+      correction_.push_back(known ? sum.said / sum.weight / even : 1);
+    }
+}
+
+double CostModel::correction(int rank, std::int64_t tokens) const {
+  if (corrected_at_.empty()) return 1;
+  const auto* factor = correction_.data() + static_cast<std::size_t>(rank) * corrected_at_.size();
+  const auto above = std::upper_bound(corrected_at_.begin(), corrected_at_.end(), tokens);
+  const auto k = static_cast<std::size_t>(above - corrected_at_.begin());
+  if (k == 0 || k == corrected_at_.size()) return factor[k == 0 ? 0 : k - 1];
+  const auto low = corrected_at_[k - 1], high = corrected_at_[k];
+  const double within = static_cast<double>(tokens - low) / static_cast<double>(high - low);
+  return factor[k - 1] + within * (factor[k] - factor[k - 1]);
+}
+
+double CostModel::expert_seconds(int rank, std::int64_t tokens) const {
+  return even_share(rank, tokens) * correction(rank, tokens);
+}
+
+double CostModel::spread_seconds(int rank, std::int64_t tokens, int experts) const {
+  if (kind_ == CostKind::tokens) return seconds(rank, tokens);
+  const auto more = tokens % experts;  // experts with one token more than the others
+  return seconds(rank, 0) + static_cast<double>(more) * expert_seconds(rank, tokens / experts + 1) +
+         static_cast<double>(experts - more) * expert_seconds(rank, tokens / experts);
 }
 
 double CostModel::rank_seconds(int rank, std::span<const std::int32_t> expert_tokens) const {
@@ -123,22 +224,20 @@ double CostModel::mean_slope(int rank) const {
 FitError CostModel::fit_error() const {
   FitError error;
   std::size_t counted = 0;
-  for (int rank = 0; rank < ranks_; ++rank)
-    for (std::size_t k = 0; k < knots_.size(); ++k) {
-      const auto measured = latency(rank)[k];
-      if (measured <= 0) continue;
-      double predicted = seconds(rank, knots_[k]);
-      if (kind_ == CostKind::experts) {
-        const auto more = knots_[k] % slots_;  // experts with one token more than the others
-        predicted = seconds(rank, 0) +
-                    static_cast<double>(more) * expert_seconds(rank, knots_[k] / slots_ + 1) +
-                    static_cast<double>(slots_ - more) * expert_seconds(rank, knots_[k] / slots_);
-      }
-      const auto off = std::abs(predicted / measured - 1);
-      error.mean += off;
-      error.worst = std::max(error.worst, off);
-      ++counted;
-    }
+  const auto add = [&](double measured, double predicted) {
+    if (measured <= 0) return;
+    const auto off = std::abs(predicted / measured - 1);
+    error.mean += off;
+    error.worst = std::max(error.worst, off);
+    ++counted;
+  };
+  for (int rank = 0; rank < ranks_; ++rank) {
+    for (std::size_t k = 0; k < knots_.size(); ++k)
+      add(latency(rank)[k], spread_seconds(rank, knots_[k], slots_));
+    for (std::size_t point = 0; point < active_.points(); ++point)
+      add(active_.at(rank, point),
+          spread_seconds(rank, active_.load_at(point), active_.active_at(point)));
+  }
   if (counted > 0) error.mean /= static_cast<double>(counted);
   return error;
 }

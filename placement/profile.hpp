@@ -7,6 +7,30 @@
 
 namespace gembench {
 
+/// Latency against the number of experts that have tokens, at a few fixed numbers of tokens. Empty:
+/// not measured.
+struct ActiveSweep {
+  std::vector<std::int64_t> loads;   ///< tokens on the rank, ascending, spread evenly over ..
+  std::vector<std::int32_t> active;  ///< .. this many of its experts; ascending
+  std::vector<double> latency;       ///< [rank][load][active] median time of the expert phase, s
+
+  [[nodiscard]] bool empty() const { return loads.empty(); }
+  /// Points of one rank.
+  [[nodiscard]] std::size_t points() const { return loads.size() * active.size(); }
+  [[nodiscard]] double& at(int rank, std::size_t point) {
+    return latency[static_cast<std::size_t>(rank) * points() + point];
+  }
+  [[nodiscard]] double at(int rank, std::size_t point) const {
+    return latency[static_cast<std::size_t>(rank) * points() + point];
+  }
+  [[nodiscard]] std::int64_t load_at(std::size_t point) const {
+    return loads[point / active.size()];
+  }
+  [[nodiscard]] std::int32_t active_at(std::size_t point) const {
+    return active[point % active.size()];
+  }
+};
+
 /// Latency of every rank against load, as measured (or stated). A plain value; times in seconds.
 struct Profile {
   int ranks = 0;
@@ -17,6 +41,8 @@ struct Profile {
   std::vector<double> spread;    ///< [rank][knot] interquartile range of the same repeats
   std::vector<double> overhead;  ///< [rank] time per layer that no placement changes (routing, ..)
   std::vector<double> slowdown;  ///< [rank] emulated stretch contained in the numbers; 1 = none
+  int slots = 0;                 ///< experts that the knots' loads were spread over; 0 = not told
+  ActiveSweep active;            ///< the same expert phase with fewer experts active
   std::string model;             ///< shape it holds for, e.g. "gpt-oss-20b/4 f32"
   std::string device;            ///< "cpu" or "cuda", with its name
   std::string clock;             ///< "wall" or "cpu-time"
@@ -27,8 +53,12 @@ struct Profile {
 };
 
 /// Refuses (usage error) sizes that disagree, fewer than two knots, knots that do not ascend from
-/// 0, or a time that is negative, NaN or infinite.
+/// 0, an active sweep that does not ascend or has more experts than slots, or a time that is
+/// negative, NaN or infinite.
 void validate(const Profile& profile);
+
+/// Makes all latencies of a rank `factor` times as long; overhead stays.
+void stretch(Profile& profile, int rank, double factor);
 
 /// A profile that stands for ideal, equally fast ranks: one second per token, no overhead.
 [[nodiscard]] Profile equal_ranks(int ranks, std::int64_t max_tokens);
@@ -40,7 +70,8 @@ enum class CostKind {
 };
 
 /// How well a cost model reproduces the profile it was made from: |predicted / measured - 1| over
-/// ranks and knots with the load spread evenly over the experts, as it was measured.
+/// ranks and all that was measured: the knots, with the load spread evenly over the experts, and
+/// the active sweep.
 struct FitError {
   double mean = 0;
   double worst = 0;
@@ -53,12 +84,15 @@ struct FitError {
 /// `experts`: every expert costs h_g(n), h_g(0) = 0, so that active experts pay for reading their
 /// weights and for their own tiles. The profile's loads were spread evenly over `slots` experts,
 /// hence h_g(n) = (latency(n * slots) - latency(0)) / slots, not below 0; latency(0) is overhead.
+/// An active sweep corrects that: at the tokens per expert it measured, h_g is what reproduces it
+/// and the even load with the least squares of relative errors; between them, and beyond, the same
+/// correction holds, interpolated.
 class CostModel {
  public:
   /// `tokens`. Validates the profile and keeps what it needs of it.
   explicit CostModel(const Profile& profile);
-  /// `slots`: experts the profile's loads were spread over; only `experts` needs it. Usage error
-  /// for less than 1.
+  /// `slots`: experts the profile's loads were spread over, where it does not tell itself; only
+  /// `experts` needs it. Usage error for less than 1.
   CostModel(const Profile& profile, CostKind kind, int slots);
   [[nodiscard]] CostKind kind() const { return kind_; }
   [[nodiscard]] int ranks() const { return ranks_; }
@@ -73,6 +107,8 @@ class CostModel {
   /// Time for one more token far out on the curve: the slope over the whole measured range.
   [[nodiscard]] double mean_slope(int rank) const;
   [[nodiscard]] FitError fit_error() const;
+  /// The profile's, overhead included.
+  [[nodiscard]] const ActiveSweep& active() const { return active_; }
   [[nodiscard]] std::span<const std::int64_t> knots() const { return knots_; }
   /// Predicted seconds of a rank at every knot, overhead included.
   [[nodiscard]] std::span<const double> latency(int rank) const {
@@ -81,12 +117,21 @@ class CostModel {
   }
 
  private:
+  /// h_g as the knots alone tell it.
+  [[nodiscard]] double even_share(int rank, std::int64_t tokens) const;
+  void correct_by_active();
+  [[nodiscard]] double correction(int rank, std::int64_t tokens) const;
+  [[nodiscard]] double spread_seconds(int rank, std::int64_t tokens, int experts) const;
+
   int ranks_;
   CostKind kind_ = CostKind::tokens;
   int slots_ = 1;
   std::vector<std::int64_t> knots_;
-  std::vector<double> latency_;  // [rank][knot], overhead included
-  std::vector<double> slope_;    // [rank][knot] of the segment that ends there
+  std::vector<double> latency_;             // [rank][knot], overhead included
+  std::vector<double> slope_;               // [rank][knot] of the segment that ends there
+  ActiveSweep active_;                      // overhead included
+  std::vector<std::int64_t> corrected_at_;  // tokens per expert, ascending
+  std::vector<double> correction_;          // [rank][corrected_at_] of even_share
 };
 
 }  // namespace gembench

@@ -1,34 +1,37 @@
 #include "results/profile_file.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "results/output_file.hpp"
+#include "results/run_profile.hpp"
+#include "results/run_schema.hpp"
 
 namespace gembench {
 namespace {
 
 using h5::Cells;
+using h5::Extents;
 using h5::File;
 using h5::Layout;
 using h5::Type;
 using h5::Variable;
 
 constexpr std::string_view kSchema = "gembench-profile";
-constexpr std::string_view kVersion = "1.0.0";
+constexpr std::string_view kVersion = "1.1.0";
 
-constexpr Variable kRank{"rank",   Type::int32, Layout::whole, Cells::complete,
-                         {"rank"}, "1",         "MPI rank"};
-constexpr Variable kKnot{"knot",   Type::int64, Layout::whole,       Cells::complete,
-                         {"knot"}, "1",         "tokens on the rank"};
+constexpr Variable kRound = schema::scale("round", "round", "round of measurement");
 constexpr Variable curve(std::string_view name, std::string_view meaning) {
   return {name, Type::float64, Layout::whole, Cells::complete, {"rank", "knot"}, "s", meaning};
 }
-constexpr Variable per_rank(std::string_view name, std::string_view units,
-                            std::string_view meaning) {
-  return {name, Type::float64, Layout::whole, Cells::complete, {"rank"}, units, meaning};
+constexpr Variable of_sweep(std::string_view name, std::string_view meaning) {
+  return {name, Type::float64, Layout::whole, Cells::complete, {"rank", "active_load", "active"},
+          "s",  meaning};
 }
 
-/// Every array of Profile with its dataset.
+/// Every array of a profile of schema 1.0.0 with its dataset.
 struct Entry {
   Variable variable;
   std::vector<double> Profile::*values = nullptr;
@@ -36,61 +39,270 @@ struct Entry {
 constexpr Entry kEntries[] = {
     {curve("latency", "median time of the expert phase"), &Profile::latency},
     {curve("spread", "interquartile range of the same repeats"), &Profile::spread},
-    {per_rank("overhead", "s", "time per layer that no placement changes"), &Profile::overhead},
-    {per_rank("slowdown", "1", "emulated stretch contained in the numbers"), &Profile::slowdown},
+    {schema::per_rank("overhead", "s", "time per layer that no placement changes"),
+     &Profile::overhead},
+    {schema::per_rank("slowdown", "1", "emulated stretch contained in the numbers"),
+     &Profile::slowdown},
 };
 
-h5::Extents extents_of(const Variable& variable, std::uint64_t ranks, std::uint64_t knots) {
-  return variable.rank() == 2 ? h5::Extents{ranks, knots} : h5::Extents{ranks};
+constexpr Variable kActiveLatency =
+    of_sweep("active_latency", "median time of the expert phase with few experts active");
+constexpr Variable kSamples{"samples",
+                            Type::float64,
+                            Layout::whole,
+                            Cells::unmeasured,
+                            {"rank", "knot", "round"},
+                            "s",
+                            "every reading, outliers too"};
+constexpr Variable kActiveSamples{"active_samples",
+                                  Type::float64,
+                                  Layout::whole,
+                                  Cells::unmeasured,
+                                  {"rank", "active_load", "active", "round"},
+                                  "s",
+                                  "every reading, outliers too"};
+/// What follows from the samples of the knots, for those who read the file without gembench.
+constexpr Variable kLow = curve("low", "lower end of the median's 95 % interval");
+constexpr Variable kHigh = curve("high", "upper end of the median's 95 % interval");
+constexpr Variable kOutliers{"outliers",
+                             Type::int32,
+                             Layout::whole,
+                             Cells::complete,
+                             {"rank", "knot"},
+                             "1",
+                             "samples far from the median"};
+
+/// One number of GpuReading, before and after.
+constexpr auto kNumbers = std::to_array<schema::GpuNumber>(
+    {schema::gpu_number("state/clock_before", "state/clock_after", "Hz", "clock",
+                        &GpuReading::clock),
+     schema::gpu_number("state/memory_clock_before", "state/memory_clock_after", "Hz",
+                        "clock of the memory", &GpuReading::memory_clock),
+     schema::gpu_number("state/power_before", "state/power_after", "W", "power drawn",
+                        &GpuReading::power),
+     schema::gpu_number("state/temperature_before", "state/temperature_after", "degC",
+                        "temperature", &GpuReading::temperature)});
+
+Extents extents_of(const Variable& variable, std::uint64_t ranks, std::uint64_t knots) {
+  return variable.rank() == 2 ? Extents{ranks, knots} : Extents{ranks};
 }
 
-}  // namespace
+template <class T>
+void add(File& file, const Variable& variable, const Extents& extents,
+         const std::vector<T>& values) {
+  file.make(variable, extents);
+  file.write(variable, std::span<const T>(values));
+}
 
-void write_profile(const std::filesystem::path& path, const Profile& profile, bool overwrite) {
-  validate(profile);
-  OutputFile output(path, overwrite ? OutputFile::Existing::replace : OutputFile::Existing::refuse,
-                    OutputFile::Partial::discard);
-  auto& file = output.file();
+/// [rank][point from first on][round]
+std::vector<double> samples_of(const ProfileSamples& samples, std::size_t first,
+                               std::size_t points) {
+  std::vector<double> part;
+  for (std::size_t rank = 0; rank < static_cast<std::size_t>(samples.ranks); ++rank) {
+    const auto begin =
+        samples.seconds.begin() +
+        static_cast<std::ptrdiff_t>((rank * samples.points + first) * samples.rounds);
+    part.insert(part.end(), begin, begin + static_cast<std::ptrdiff_t>(points * samples.rounds));
+  }
+  return part;
+}
+
+void add_samples(File& file, const Profile& profile, const ProfileSamples& samples) {
+  const auto ranks = static_cast<std::uint64_t>(profile.ranks), rounds = samples.rounds;
+  const std::uint64_t knots = profile.knots.size();
+  std::vector<std::int32_t> index(rounds);
+  std::iota(index.begin(), index.end(), 0);
+  file.make_scale(kRound, rounds);
+  file.write(kRound, std::span<const std::int32_t>(index));
+  add(file, kSamples, {ranks, knots, rounds}, samples_of(samples, 0, knots));
+  if (const ActiveSweep& sweep = profile.active; !sweep.empty()) {
+    add(file, kActiveSamples, {ranks, sweep.loads.size(), sweep.active.size(), rounds},
+        samples_of(samples, knots, sweep.points()));
+  }
+  std::vector<double> low, high;
+  std::vector<std::int32_t> outliers;
+  for (int rank = 0; rank < profile.ranks; ++rank) {
+    for (std::size_t knot = 0; knot < knots; ++knot) {
+      const Median median = median_of(samples.of(rank, knot));
+      low.push_back(median.low);
+      high.push_back(median.high);
+      outliers.push_back(median.outliers);
+    }
+  }
+  add(file, kLow, {ranks, knots}, low);
+  add(file, kHigh, {ranks, knots}, high);
+  add(file, kOutliers, {ranks, knots}, outliers);
+}
+
+void add_state(File& file, const std::vector<GpuReading>& readings, bool after) {
+  for (const auto& number : kNumbers) {
+    std::vector<double> values;
+    for (const auto& reading : readings) values.push_back(reading.*number.member);
+    add(file, after ? number.after : number.before, {readings.size()}, values);
+  }
+}
+
+void add_attributes(File& file, const ProfileFile& content) {
+  const Profile& profile = content.profile;
   file.set("/", "schema", std::string(kSchema));
   file.set("/", "schema_version", std::string(kVersion));
   file.set("/", "model", profile.model);
   file.set("/", "device", profile.device);
   file.set("/", "clock", profile.clock);
-  const auto ranks = static_cast<std::uint64_t>(profile.ranks);
-  std::vector<std::int32_t> index;
-  for (int rank = 0; rank < profile.ranks; ++rank) index.push_back(rank);
-  file.make_scale(kRank, ranks);
-  file.write(kRank, std::span<const std::int32_t>(index));
-  file.make_scale(kKnot, profile.knots.size());
-  file.write(kKnot, std::span<const std::int64_t>(profile.knots));
-  for (const auto& entry : kEntries) {
-    file.make(entry.variable, extents_of(entry.variable, ranks, profile.knots.size()));
-    file.write(entry.variable, std::span<const double>(profile.*entry.values));
-  }
-  output.commit();
+  file.set("/", "measured", content.measured);
+  file.set("/", "slots", std::int64_t{profile.slots});
+  file.set("/", "warmup_rounds", std::int64_t{content.warmup_rounds});
+  file.set("/", "warm", std::int64_t{content.warm});
+  file.set("/", "tight", std::int64_t{content.tight});
+  file.set("/", "seconds", content.seconds);
+  if (profile.slots == 0) return;
+  const FitError tokens = CostModel(profile).fit_error(),
+                 experts = CostModel(profile, CostKind::experts, profile.slots).fit_error();
+  file.set("/", "fit_tokens_mean", tokens.mean);
+  file.set("/", "fit_tokens_worst", tokens.worst);
+  file.set("/", "fit_experts_mean", experts.mean);
+  file.set("/", "fit_experts_worst", experts.worst);
 }
 
-Profile read_profile(const std::filesystem::path& path) {
-  const auto file = File::open(path);
-  file.expect_schema(kSchema, kVersion);
-  const auto ranks = file.extents(kRank).front(), knots = file.extents(kKnot).front();
-  if (ranks > std::numeric_limits<int>::max()) file.refuse("its extents are impossible");
-  Profile profile;
+ProfileSamples read_samples(const File& file, const Profile& profile) {
+  ProfileSamples samples;
+  if (!file.has(kSamples.name)) return samples;
+  const auto ranks = static_cast<std::uint64_t>(profile.ranks);
+  const std::uint64_t knots = profile.knots.size(), rounds = file.extents(kSamples)[2];
+  auto of_knots = file.read<double>(kSamples, {ranks, knots, rounds});
+  const ActiveSweep& sweep = profile.active;
+  std::vector<double> of_active;
+  if (!sweep.empty()) {
+    of_active =
+        file.read<double>(kActiveSamples, {ranks, sweep.loads.size(), sweep.active.size(), rounds});
+  }
+  samples.ranks = profile.ranks;
+  samples.points = knots + sweep.points();
+  samples.rounds = rounds;
+  for (std::uint64_t rank = 0; rank < ranks; ++rank) {
+    for (auto* part : {&of_knots, &of_active}) {
+      const auto size = static_cast<std::ptrdiff_t>(part->size() / ranks);
+      const auto begin = part->begin() + static_cast<std::ptrdiff_t>(rank) * size;
+      samples.seconds.insert(samples.seconds.end(), begin, begin + size);
+    }
+  }
+  const auto is_time = [](double s) { return std::isnan(s) || (std::isfinite(s) && s >= 0); };
+  if (!std::ranges::all_of(samples.seconds, is_time)) file.refuse("a sample is no time");
+  return samples;
+}
+
+std::vector<GpuReading> read_state(const File& file, std::uint64_t ranks, bool after) {
+  std::vector<GpuReading> readings(ranks);
+  for (const auto& number : kNumbers) {
+    const auto values = file.read<double>(after ? number.after : number.before, {ranks});
+    for (std::size_t i = 0; i < values.size(); ++i) readings[i].*number.member = values[i];
+  }
+  return readings;
+}
+
+void read_profile_of(const File& file, std::uint64_t ranks, Profile& profile) {
   profile.ranks = static_cast<int>(ranks);
   profile.model = file.get<std::string>("/", "model");
   profile.device = file.get<std::string>("/", "device");
   profile.clock = file.get<std::string>("/", "clock");
-  try {
-    profile.knots = file.read<std::int64_t>(kKnot, {knots});
-    for (const auto& entry : kEntries) {
-      profile.*entry.values =
-          file.read<double>(entry.variable, extents_of(entry.variable, ranks, knots));
+  const auto knots = file.extents(schema::kKnot).front();
+  profile.knots = file.read<std::int64_t>(schema::kKnot, {knots});
+  for (const auto& entry : kEntries) {
+    profile.*entry.values =
+        file.read<double>(entry.variable, extents_of(entry.variable, ranks, knots));
+  }
+  profile.slots = read_count(file, "slots");
+  if (file.has(kActiveLatency.name)) {
+    const auto extents = file.extents(kActiveLatency);
+    profile.active.loads = file.read<std::int64_t>(schema::kActiveLoad, {extents[1]});
+    profile.active.active = file.read<std::int32_t>(schema::kActive, {extents[2]});
+    profile.active.latency = file.read<double>(kActiveLatency, {ranks, extents[1], extents[2]});
+  }
+  file.expect_valid(profile);
+}
+
+/// What 1.1.0 added beside the numbers.
+void read_circumstances(const File& file, std::uint64_t ranks, ProfileFile& content) {
+  content.samples = read_samples(file, content.profile);
+  if (file.has("state")) {
+    content.before = read_state(file, ranks, false);
+    content.after = read_state(file, ranks, true);
+  }
+  if (file.has("environment")) {
+    for (const auto& name : file.members("environment")) {
+      content.rank_facts[name] =
+          file.read_texts(schema::fact_of_rank("environment/" + name), {ranks});
     }
+  }
+  const auto told = file.attributes("/");
+  if (std::ranges::find(told, "measured") == told.end()) return;
+  content.measured = file.get<std::string>("/", "measured");
+  content.warmup_rounds = read_count(file, "warmup_rounds");
+  content.warm = file.get<std::int64_t>("/", "warm") != 0;
+  content.tight = file.get<std::int64_t>("/", "tight") != 0;
+  content.seconds = file.get<double>("/", "seconds");
+}
+
+}  // namespace
+
+void write_profile(const std::filesystem::path& path, const ProfileFile& content, bool overwrite) {
+  const Profile& profile = content.profile;
+  validate(profile);
+  OutputFile output(path, overwrite ? OutputFile::Existing::replace : OutputFile::Existing::refuse,
+                    OutputFile::Partial::discard);
+  auto& file = output.file();
+  add_attributes(file, content);
+  const auto ranks = static_cast<std::uint64_t>(profile.ranks);
+  std::vector<std::int32_t> index(ranks);
+  std::iota(index.begin(), index.end(), 0);
+  file.make_scale(schema::kRank, ranks);
+  file.write(schema::kRank, std::span<const std::int32_t>(index));
+  file.make_scale(schema::kKnot, profile.knots.size());
+  file.write(schema::kKnot, std::span<const std::int64_t>(profile.knots));
+  for (const auto& entry : kEntries) {
+    add(file, entry.variable, extents_of(entry.variable, ranks, profile.knots.size()),
+        profile.*entry.values);
+  }
+  if (const ActiveSweep& sweep = profile.active; !sweep.empty()) {
+    file.make_scale(schema::kActiveLoad, sweep.loads.size());
+    file.write(schema::kActiveLoad, std::span<const std::int64_t>(sweep.loads));
+    file.make_scale(schema::kActive, sweep.active.size());
+    file.write(schema::kActive, std::span<const std::int32_t>(sweep.active));
+    add(file, kActiveLatency, {ranks, sweep.loads.size(), sweep.active.size()}, sweep.latency);
+  }
+  if (content.samples.points > 0) add_samples(file, profile, content.samples);
+  if (!content.before.empty()) {
+    file.make_group("state");
+    add_state(file, content.before, false);
+    add_state(file, content.after, true);
+  }
+  if (!content.rank_facts.empty()) file.make_group("environment");
+  for (const auto& [name, values] : content.rank_facts) {
+    const auto variable_name = "environment/" + name;
+    const auto variable = schema::fact_of_rank(variable_name);
+    file.make(variable, {ranks});
+    file.write(variable, values);
+  }
+  output.commit();
+}
+
+ProfileFile read_profile_file(const std::filesystem::path& path) {
+  const auto file = File::open(path);
+  file.expect_schema(kSchema, kVersion);
+  const auto ranks = file.extents(schema::kRank).front();
+  if (ranks > std::numeric_limits<int>::max()) file.refuse("its extents are impossible");
+  ProfileFile content;
+  try {
+    read_profile_of(file, ranks, content.profile);
+    read_circumstances(file, ranks, content);
   } catch (const std::bad_alloc&) {
     file.refuse("it is larger than the memory of this machine");
   }
-  file.expect_valid(profile);
-  return profile;
+  return content;
+}
+
+Profile read_profile(const std::filesystem::path& path) {
+  return read_profile_file(path).profile;
 }
 
 }  // namespace gembench

@@ -1,18 +1,39 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "placement/profile.hpp"
+#include "placement/profile_samples.hpp"
+#include "results/run_file.hpp"
 
 namespace gembench {
 
-/// profile.h5: latency(rank, knot), spread(rank, knot), overhead(rank), slowdown(rank) float64 in
-/// seconds (slowdown in 1), knot(knot) int64, the loads, attributes schema "gembench-profile",
-/// schema_version "1.0.0", model, device, clock. Written to a temporary name and renamed. Output
-/// error for an existing file unless `overwrite`.
-void write_profile(const std::filesystem::path& path, const Profile& profile, bool overwrite);
+/// Everything in a profile.h5. In one that an older gembench or someone else wrote, what follows
+/// the profile may be missing: empty.
+struct ProfileFile {
+  Profile profile;
+  ProfileSamples samples;
+  /// /environment: per-rank strings by name ("host", "device_name", "device_id"), each of size
+  /// ranks.
+  std::map<std::string, std::vector<std::string>> rank_facts;
+  std::vector<GpuReading> before, after;  ///< [rank] what the devices said, CPUs too
+  std::string measured;                   ///< when: ISO 8601, UTC
+  int warmup_rounds = 0;                  ///< discarded
+  bool warm = false;                      ///< the last two of them agreed
+  bool tight = false;                     ///< every median became tight; else the budget ended
+  double seconds = 0;                     ///< wall clock it took
+};
+
+/// profile.h5 as SCHEMA.md says. Written to a temporary name and renamed. Output error for an
+/// existing file unless `overwrite`.
+void write_profile(const std::filesystem::path& path, const ProfileFile& content, bool overwrite);
 
 /// Reads and validates; usage error for a foreign, truncated or inconsistent file.
+[[nodiscard]] ProfileFile read_profile_file(const std::filesystem::path& path);
+/// The same, of it the profile alone.
 [[nodiscard]] Profile read_profile(const std::filesystem::path& path);
 
 }  // namespace gembench

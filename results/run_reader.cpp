@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "results/run_adaptation.hpp"
+#include "results/run_profile.hpp"
 #include "results/run_schema.hpp"
 
 namespace gembench {
@@ -137,24 +138,6 @@ std::vector<Placement> read_placements(const File& file, const RunShape& shape) 
   return placements;
 }
 
-Profile read_profile_of(const File& file, const RunShape& shape) {
-  Profile profile;
-  if (!file.has(schema::kKnot.name)) return profile;
-  const auto knots = file.extents(schema::kKnot).front();
-  const Extents rank{extent(shape.ranks)}, curve{rank[0], knots};
-  profile.ranks = shape.ranks;
-  profile.knots = file.read<std::int64_t>(schema::kKnot, {knots});
-  profile.latency = file.read<double>(schema::kProfileLatency, curve);
-  profile.spread = file.read<double>(schema::kProfileSpread, curve);
-  profile.overhead = file.read<double>(schema::kProfileOverhead, rank);
-  profile.slowdown = file.read<double>(schema::kProfileSlowdown, rank);
-  profile.model = file.get<std::string>("/", "profile_model");
-  profile.device = file.get<std::string>("/", "profile_device");
-  profile.clock = file.get<std::string>("/", "profile_clock");
-  file.expect_valid(profile);
-  return profile;
-}
-
 std::vector<NodePlace> read_topology(const File& file, const RunShape& shape) {
   if (!file.has("topology")) return {};
   const Extents ranks{extent(shape.ranks)};
@@ -211,7 +194,7 @@ RunInfo read_info(const File& file) {
       file.read<double>(schema::kPredictedByExperts, {placements, steps, layers});
   info.expert_tokens =
       file.read<std::int32_t>(schema::kExpertTokens, {steps, layers, extent(shape.experts)});
-  info.profile = read_profile_of(file, shape);
+  info.profile = read_profile_of(file, shape.ranks);
   info.slowdown = file.read<double>(schema::kSlowdown, {ranks});
   if (file.has(schema::kSlowdownByStep.name)) {
     info.slowdown_by_step = file.read<double>(schema::kSlowdownByStep, {steps, ranks});

@@ -138,6 +138,19 @@ inline constexpr Variable kProfileOverhead =
 inline constexpr Variable kProfileSlowdown =
     per_rank("profile_slowdown", "1", "emulated stretch contained in the profile");
 
+/// Of an active sweep, since 2.4.0.
+inline constexpr Variable kActiveLoad{"active_load",       Type::int64,     Layout::whole,
+                                      Cells::complete,     {"active_load"}, "1",
+                                      "tokens on the rank"};
+inline constexpr Variable kActive = scale("active", "active", "experts that share them");
+inline constexpr Variable kProfileActive{"profile_active_latency",
+                                         Type::float64,
+                                         Layout::whole,
+                                         Cells::complete,
+                                         {"rank", "active_load", "active"},
+                                         "s",
+                                         "median expert phase with few experts active"};
+
 constexpr Variable place_of_rank(std::string_view name, std::string_view meaning) {
   return {name, Type::int32, Layout::whole, Cells::complete, {"rank"}, "1", meaning};
 }

@@ -13,6 +13,7 @@
 #include "results/output_file.hpp"
 #include "results/run_adaptation.hpp"
 #include "results/run_gpus.hpp"
+#include "results/run_profile.hpp"
 #include "results/run_reader.hpp"
 #include "results/run_schema.hpp"
 
@@ -58,21 +59,6 @@ void add_index(File& file, const Variable& scale, std::uint64_t count) {
   std::vector<std::int32_t> index(count);
   std::iota(index.begin(), index.end(), 0);
   put(file, scale, index);
-}
-
-void add_profile(File& file, const Profile& profile) {
-  validate(profile);
-  const Extents rank{extent(profile.ranks)}, curve{rank[0], profile.knots.size()};
-  file.make_scale(schema::kKnot, curve[1]);
-  put(file, schema::kKnot, profile.knots);
-  add(file, schema::kProfileLatency, curve, profile.latency);
-  file.make(schema::kProfileAfter, curve);
-  add(file, schema::kProfileSpread, curve, profile.spread);
-  add(file, schema::kProfileOverhead, rank, profile.overhead);
-  add(file, schema::kProfileSlowdown, rank, profile.slowdown);
-  file.set("/", "profile_model", profile.model);
-  file.set("/", "profile_device", profile.device);
-  file.set("/", "profile_clock", profile.clock);
 }
 
 /// The schedule, and room for what happens beside each turn.

@@ -8,67 +8,10 @@
 #include <memory>
 
 #include "moe_layer/check.hpp"
-#include "moe_layer/profiler.hpp"
-#include "support.hpp"
+#include "rig.hpp"
 
 namespace gembench {
 namespace {
-
-constexpr std::uint64_t kSeed = 3;
-constexpr int kTokens = 61;  // divides by no rank count but 1
-
-/// One step with skewed counts: expert 0 gets every token.
-Trace skewed_trace(const ModelShape& model) {
-  Trace trace;
-  trace.steps = 1;
-  trace.layers = model.layers;
-  trace.experts = model.experts;
-  trace.topk = model.topk;
-  for (int layer = 0; layer < model.layers; ++layer) {
-    int left = kTokens * model.topk - kTokens;
-    trace.tokens.push_back(kTokens);
-    for (int e = 1; e < model.experts; ++e) {
-      const int given = std::min(left, e % 4 == 0 ? 0 : 9);
-      trace.tokens.push_back(given);
-      left -= given;
-    }
-    trace.tokens.back() += left;
-  }
-  validate(trace);
-  return trace;
-}
-
-/// Everything needed to run layers, under a placement.
-struct Rig {
-  explicit Rig(int shared, Clock clock = Clock::wall, double slowdown = 1)
-      : model(small_model(shared)),
-        device(make_cpu_device(comm, model, best_cpu_dtype())),
-        store(comm, *device, model, model.layers, kSeed),
-        trace(skewed_trace(model)),
-        range(local_tokens(kTokens, comm.rank(), comm.size())) {
-    LayerOptions options;
-    options.clock = clock;
-    options.slowdown = slowdown;
-    options.seed = kSeed;
-    options.max_tokens = local_tokens(kTokens, 0, comm.size()).count;
-    options.receive = {kTokens, kTokens * model.topk};
-    layers = std::make_unique<MoeLayers>(comm, *device, model, store, options);
-  }
-  void use(const Placement& placement, const SplitSpec& split = {}) {
-    const Placement* one = &placement;
-    static_cast<void>(store.hold({&one, 1}));
-    layers->use(placement, split);
-  }
-  void load() { layers->load_step(0, range, routed_ids(trace, 0, kSeed, range)); }
-
-  Comm comm = Comm::world();
-  ModelShape model;
-  std::unique_ptr<Device> device;
-  ExpertStore store;
-  Trace trace;
-  TokenRange range;
-  std::unique_ptr<MoeLayers> layers;
-};
 
 TEST(MoeLayers, outputs_equal_the_plain_reference_under_any_placement) {
   for (const int shared : {0, 1}) {
@@ -240,40 +183,6 @@ TEST(MoeLayers, on_the_cpu_time_clock_communication_is_not_a_number) {
     for (const double none : {r.start_time, r.start_wait, r.dispatch_time, r.barrier_wait,
                               r.combine_time, r.layer_time}) {
       EXPECT_TRUE(std::isnan(none));
-    }
-  }
-}
-
-TEST(Profile, covers_the_loads_of_a_run_for_every_rank) {
-  Rig rig(1, Clock::cpu_time);
-  const Placement placement = random_placement(rig.model, rig.comm.size(), 1);
-  rig.use(placement);
-  rig.load();
-  ProfileOptions options;
-  options.clock = Clock::cpu_time;
-  options.max_load = kTokens * 3;
-  options.max_rows = kTokens;
-  options.slots = placement.slots;
-  options.budget_seconds = 0.05;
-  const Profile profile =
-      measure_profile(rig.comm, *rig.device, rig.model, *rig.layers, rig.store, placement, options);
-  if (rig.comm.rank() != 0) return;
-  validate(profile);
-  EXPECT_EQ(profile.ranks, rig.comm.size());
-  EXPECT_EQ(profile.knots.back(), kTokens * 3);
-  for (int rank = 0; rank < profile.ranks; ++rank) {
-    EXPECT_GT(profile.overhead[static_cast<std::size_t>(rank)], 0);
-    EXPECT_GT(profile.at(rank, profile.knots.size() - 1), profile.at(rank, 0));
-  }
-}
-
-TEST(ProfileKnots, ascend_from_nothing_to_the_largest_load) {
-  for (const std::int64_t load : {1, 7, 64, 1000, 100000}) {
-    for (const int slots : {1, 8, 64}) {
-      const auto knots = profile_knots(load, slots);
-      EXPECT_EQ(knots.front(), 0);
-      EXPECT_GE(knots.back(), load);
-      for (std::size_t i = 1; i < knots.size(); ++i) EXPECT_LT(knots[i - 1], knots[i]);
     }
   }
 }

@@ -12,6 +12,7 @@
 
 #include "placement/error.hpp"
 #include "placement/random.hpp"
+#include "results/profile_file.hpp"
 #include "results/run_file.hpp"
 
 /// Random but reproducible content for the tests of results/.
@@ -67,6 +68,8 @@ inline Profile profile(int ranks, Random& random) {
   p.spread = reals(random, product({ranks, 4}));
   p.overhead = reals(random, product({ranks}));
   p.slowdown.assign(product({ranks}), 1.25);
+  p.slots = 16;
+  p.active = {{16, 512}, {1, 4, 16}, reals(random, product({ranks, 2, 3}))};
   p.model = "gpt-oss-20b/4 f32";
   p.device = "cpu (Überchip™)";
   p.clock = "wall";
@@ -87,6 +90,30 @@ inline std::vector<ClockReading> clocks(int ranks, Random& random) {
   std::vector<ClockReading> readings(product({ranks}));
   for (auto& reading : readings) reading = {random.uniform() - 0.5, random.uniform() * 1e-6};
   return readings;
+}
+
+/// Some readings are missing.
+inline ProfileFile profile_file(int ranks, Random& random) {
+  ProfileFile file;
+  file.profile = profile(ranks, random);
+  file.samples.ranks = ranks;
+  file.samples.points = 4 + 6;
+  file.samples.rounds = 7;
+  file.samples.seconds = reals(random, product({ranks, 10, 7}));
+  for (std::size_t i = 0; i < file.samples.seconds.size(); i += 5) file.samples.seconds[i] = NAN;
+  for (const char* name : {"host", "device_name", "device_id"}) {
+    for (int rank = 0; rank < ranks; ++rank) {
+      file.rank_facts[name].push_back(name + std::to_string(rank) + " \u00dc");
+    }
+  }
+  file.before = gpus(ranks, random);
+  file.after = gpus(ranks, random);
+  file.measured = "2026-11-26T12:00:00Z";
+  file.warmup_rounds = 3;
+  file.warm = true;
+  file.tight = true;
+  file.seconds = 12.5;
+  return file;
 }
 
 /// All placements side by side in blocks of steps, the last of them shorter.

@@ -60,6 +60,10 @@ inline void expect_equal(const Profile& a, const Profile& b) {
   EXPECT_EQ(a.spread, b.spread);
   EXPECT_EQ(a.overhead, b.overhead);
   EXPECT_EQ(a.slowdown, b.slowdown);
+  EXPECT_EQ(a.slots, b.slots);
+  EXPECT_EQ(a.active.loads, b.active.loads);
+  EXPECT_EQ(a.active.active, b.active.active);
+  EXPECT_EQ(a.active.latency, b.active.latency);
   EXPECT_EQ(a.model, b.model);
   EXPECT_EQ(a.device, b.device);
   EXPECT_EQ(a.clock, b.clock);

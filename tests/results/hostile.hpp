@@ -66,7 +66,7 @@ inline const Kind kKinds[] = {
     {"profile",
      [](const std::filesystem::path& path) {
        Random random(1);
-       write_profile(path, example::profile(3, random), true);
+       write_profile(path, example::profile_file(3, random), true);
      },
      [](const std::filesystem::path& path) { (void)read_profile(path); }},
 };

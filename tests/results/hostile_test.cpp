@@ -106,6 +106,30 @@ const Attack kAttacks[] = {
      "follow"},
     {"one knot", 2, [](hid_t f) { replace(f, "knot", H5T_STD_I64LE, {1}); }, "dataset knot"},
     {"zero knots", 2, [](hid_t f) { fill<std::int64_t>(f, "knot", H5T_NATIVE_INT64, 0); }, ""},
+    {"samples of other knots", 2,
+     [](hid_t f) {
+       replace(f, "samples", H5T_IEEE_F64LE, {3, 3, 7});
+     },
+     "samples"},
+    {"huge samples", 2,
+     [](hid_t f) {
+       replace(f, "samples", H5T_IEEE_F64LE, {3, 4, kHuge}, {1, 1, 1});
+     },
+     "larger than the file"},
+    {"a sample below zero", 2,
+     [](hid_t f) { fill<double>(f, "active_samples", H5T_NATIVE_DOUBLE, -1); }, "no time"},
+    {"samples of one sweep only", 2, [](hid_t f) { H5Ldelete(f, "active_samples", H5P_DEFAULT); },
+     "active_samples"},
+    {"more active than slots", 2, [](hid_t f) { set_integer(f, "/", "slots", 15); }, "slots"},
+    {"impossible slots", 2, [](hid_t f) { set_integer(f, "/", "slots", 1LL << 40); }, "slots"},
+    {"slots unknown", 2, [](hid_t f) { H5Adelete(f, "slots"); }, "0 slots"},
+    {"active loads of zero", 2,
+     [](hid_t f) { fill<std::int64_t>(f, "active_load", H5T_NATIVE_INT64, 0); }, "ascend"},
+    {"active sweep without its scale", 2, [](hid_t f) { H5Ldelete(f, "active", H5P_DEFAULT); },
+     "active"},
+    {"half a state", 2, [](hid_t f) { H5Ldelete(f, "state/power_after", H5P_DEFAULT); }, "power"},
+    {"hosts of other ranks", 2, [](hid_t f) { replace(f, "environment/host", H5T_STD_I32LE, {3}); },
+     "host"},
     {"elsewhere", 2,
      [](hid_t f) {
        H5Ldelete(f, "overhead", H5P_DEFAULT);
@@ -113,6 +137,32 @@ const Attack kAttacks[] = {
      },
      "cannot read"},
 };
+
+/// What gembench wrote before 1.1.0 is still read.
+TEST(Hostile, AnOldProfileIsNone) {
+  const example::Folder folder;
+  const auto path = folder / "p.h5";
+  kKinds[2].write(path);
+  const Profile whole = read_profile(path);
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+  for (const char* name : {"samples", "active_samples", "active_latency", "active_load", "active",
+                           "low", "high", "outliers", "round", "state", "environment"}) {
+    ASSERT_GE(H5Ldelete(file, name, H5P_DEFAULT), 0) << name;
+  }
+  for (const char* name :
+       {"slots", "warmup_rounds", "warm", "tight", "seconds", "measured", "fit_tokens_mean",
+        "fit_tokens_worst", "fit_experts_mean", "fit_experts_worst"}) {
+    ASSERT_GE(H5Adelete(file, name), 0) << name;
+  }
+  set_text(file, "schema_version", "1.0.0");
+  H5Fclose(file);
+  const auto old = read_profile_file(path);
+  EXPECT_EQ(old.profile.latency, whole.latency);
+  EXPECT_EQ(old.profile.slots, 0);
+  EXPECT_TRUE(old.profile.active.empty());
+  EXPECT_EQ(old.samples.points, 0U);
+  EXPECT_EQ(old.measured, "");
+}
 
 TEST(Hostile, ChangedTracesAndProfiles) {
   for (const auto& attack : kAttacks) expect_refused(attack);

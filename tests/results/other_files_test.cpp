@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "example.hpp"
+#include "expect_equal.hpp"
 #include "results/profile_file.hpp"
 #include "results/trace_file.hpp"
 
@@ -236,19 +237,44 @@ TEST(TraceFile, AFullDiskLeavesNothingBehind) {
 TEST(ProfileFile, RoundTrip) {
   const example::Folder folder;
   Random random(3);
-  const auto profile = example::profile(5, random);
-  write_profile(folder / "p.h5", profile, false);
-  expect_output_error([&] { write_profile(folder / "p.h5", profile, false); }, "--overwrite");
-  const auto read = read_profile(folder / "p.h5");
-  EXPECT_EQ(read.ranks, profile.ranks);
-  EXPECT_EQ(read.knots, profile.knots);
-  EXPECT_EQ(read.latency, profile.latency);
-  EXPECT_EQ(read.spread, profile.spread);
-  EXPECT_EQ(read.overhead, profile.overhead);
-  EXPECT_EQ(read.slowdown, profile.slowdown);
-  EXPECT_EQ(read.model, profile.model);
-  EXPECT_EQ(read.device, profile.device);
-  EXPECT_EQ(read.clock, profile.clock);
+  const auto content = example::profile_file(5, random);
+  write_profile(folder / "p.h5", content, false);
+  expect_output_error([&] { write_profile(folder / "p.h5", content, false); }, "--overwrite");
+  const auto read = read_profile_file(folder / "p.h5");
+  example::expect_equal(read.profile, content.profile);
+  example::expect_equal(read_profile(folder / "p.h5"), content.profile);
+  EXPECT_EQ(read.samples.ranks, content.samples.ranks);
+  EXPECT_EQ(read.samples.points, content.samples.points);
+  EXPECT_EQ(read.samples.rounds, content.samples.rounds);
+  example::expect_same(read.samples.seconds, content.samples.seconds);
+  EXPECT_EQ(read.rank_facts, content.rank_facts);
+  for (std::size_t rank = 0; rank < 5; ++rank) {
+    for (const auto& [was, is] : {std::pair(content.before[rank], read.before[rank]),
+                                  std::pair(content.after[rank], read.after[rank])}) {
+      EXPECT_PRED2(example::same, was.clock, is.clock);
+      EXPECT_PRED2(example::same, was.power, is.power);
+      EXPECT_PRED2(example::same, was.temperature, is.temperature);
+    }
+  }
+  EXPECT_EQ(read.measured, content.measured);
+  EXPECT_EQ(read.warmup_rounds, 3);
+  EXPECT_TRUE(read.warm);
+  EXPECT_TRUE(read.tight);
+  EXPECT_EQ(read.seconds, 12.5);
+}
+
+TEST(ProfileFile, AProfileAloneIsAFileToo) {
+  const example::Folder folder;
+  Random random(3);
+  ProfileFile content;
+  content.profile = example::profile(2, random);
+  content.profile.active = {};
+  write_profile(folder / "p.h5", content, false);
+  const auto read = read_profile_file(folder / "p.h5");
+  example::expect_equal(read.profile, content.profile);
+  EXPECT_EQ(read.samples.points, 0U);
+  EXPECT_TRUE(read.rank_facts.empty());
+  EXPECT_TRUE(read.before.empty());
 }
 
 }  // namespace

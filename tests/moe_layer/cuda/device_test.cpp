@@ -217,10 +217,12 @@ TEST(CudaLayers, the_profile_covers_loads_from_none_to_the_largest) {
   options.slots = placement.slots;
   options.budget_seconds = 0;
   const Profile profile =
-      measure_profile(rig.comm, *rig.device, rig.model, *rig.layers, rig.store, placement, options);
+      measure_profile(rig.comm, *rig.device, rig.model, *rig.layers, rig.store, placement, options)
+          .profile;
   if (rig.comm.rank() != 0) return;
   validate(profile);
   EXPECT_EQ(profile.knots.back(), kTokens * 3);
+  EXPECT_FALSE(profile.active.empty());
   EXPECT_NE(profile.device.find("simulated"), std::string::npos) << profile.device;
 }
 

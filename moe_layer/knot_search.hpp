@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace gembench {
+
+/// When a piecewise-linear curve is good enough.
+struct KnotRules {
+  double tolerance = 0.02;       ///< share of the latency that the line between two knots may miss
+  std::size_t max_knots = 48;    ///< those of the coarse sweep included
+  double least_share = 1 / 32.;  ///< an interval narrower than this share of its load is left alone
+};
+
+/// A load to measure between two knots.
+struct Probe {
+  std::int64_t low = 0;
+  std::int64_t at = 0;
+  std::int64_t high = 0;
+  bool operator==(const Probe&) const = default;
+};
+
+/// Where a curve steps: every interval between two knots is probed once, and where a probe is off
+/// the line between the ends it becomes a knot and both parts are probed, the worst first. A probe
+/// lies at 0.38 of its interval (golden section): in the middle a staircase of two equal steps is
+/// on the line. So a kink is found if it is 2.6 times the tolerance, a step likewise. Knows no
+/// clock: what it does is a function of what it is told.
+class KnotSearch {
+ public:
+  /// `knots`: the coarse ones, ascending from 0. `unit`: probes are multiples of it, the experts
+  /// of a rank, so that all get as many tokens.
+  KnotSearch(std::vector<std::int64_t> knots, std::int64_t unit, const KnotRules& rules = {});
+
+  /// What to measure next; empty when every interval is explained or no knot is left to spend.
+  [[nodiscard]] const std::vector<Probe>& probes() const { return probes_; }
+  /// `missed`: for every probe, how far it is from the line, as missed_by() says, on the rank where
+  /// that is most.
+  void judge(std::span<const double> missed);
+  [[nodiscard]] const std::vector<std::int64_t>& knots() const { return knots_; }
+
+ private:
+  struct Interval {
+    std::int64_t low = 0, high = 0;
+    double missed = 0;
+  };
+  void open(std::int64_t low, std::int64_t high, double missed);
+  void choose();
+
+  std::vector<std::int64_t> knots_;
+  std::int64_t unit_;
+  KnotRules rules_;
+  std::vector<Interval> open_;
+  std::vector<Probe> probes_;
+};
+
+/// Readings of a probe and of the knots around it, taken side by side: [repeat] each.
+struct ProbeReadings {
+  std::span<const double> low, at, high;
+};
+/// Share of its latency by which a probe is off the line between its neighbours: the least over
+/// repeats, and 0 unless it was off to the same side in all of them, so that noise is no step.
+[[nodiscard]] double missed_by(const Probe& probe, const ProbeReadings& readings);
+
+}  // namespace gembench

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace gembench {
+
+/// Every reading behind a profile. Points are the profile's knots, then those of its active sweep,
+/// [load][active].
+struct ProfileSamples {
+  int ranks = 0;
+  std::size_t points = 0;
+  std::size_t rounds = 0;
+  std::vector<double> seconds;  ///< [rank][point][round]; NaN = not measured in that round
+
+  /// What was measured of a point in rounds [first, last), in order.
+  [[nodiscard]] std::vector<double> of(int rank, std::size_t point, std::size_t first,
+                                       std::size_t last) const;
+  [[nodiscard]] std::vector<double> of(int rank, std::size_t point) const {
+    return of(rank, point, 0, rounds);
+  }
+};
+
+/// A median is tight when half of its interval is no more than this share of it.
+inline constexpr double kTight = 0.01;
+
+/// A median, how well it is known, and what lies far from it.
+struct Median {
+  double value = 0;  ///< NaN of no readings
+  double low = 0;    ///< 95 % interval; of fewer than kLeastReadings the range of them
+  double high = 0;
+  int readings = 0;
+  int outliers = 0;  ///< kept in the median
+
+  /// Half of the interval as a share of the median; infinite where there is no 95 % interval.
+  [[nodiscard]] double half_width() const;
+
+  /// Any six readings hold the median between them in 1 - 2 / 2^6 = 96.9 % of cases; five do not.
+  static constexpr int kLeastReadings = 6;
+};
+
+/// The median with the narrowest interval between two order statistics as far from both ends that
+/// holds the true median with at least 95 %, whatever the distribution (the sign test's interval);
+/// outliers are more than 3.5 in the modified z-score (Iglewicz and Hoaglin 1993, "How to Detect
+/// and Handle Outliers"), none where more than half of the readings are equal. NaN is left out.
+[[nodiscard]] Median median_of(std::vector<double> readings);
+
+/// Which readings are outliers by that rule; [reading], false for NaN.
+[[nodiscard]] std::vector<bool> outliers_of(const std::vector<double>& readings);
+
+}  // namespace gembench

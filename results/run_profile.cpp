@@ -1,0 +1,90 @@
+#include "results/run_profile.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "results/run_schema.hpp"
+
+namespace gembench {
+namespace {
+
+using h5::Extents;
+using h5::File;
+using h5::Variable;
+
+template <class T>
+void add(File& file, const Variable& variable, const Extents& extents,
+         const std::vector<T>& values) {
+  file.make(variable, extents);
+  file.write(variable, std::span<const T>(values));
+}
+
+template <class T>
+void add_scale(File& file, const Variable& scale, const std::vector<T>& values) {
+  file.make_scale(scale, values.size());
+  file.write(scale, std::span<const T>(values));
+}
+
+}  // namespace
+
+void add_profile(File& file, const Profile& profile) {
+  validate(profile);
+  const Extents rank{static_cast<std::uint64_t>(profile.ranks)},
+      curve{rank[0], profile.knots.size()};
+  add_scale(file, schema::kKnot, profile.knots);
+  add(file, schema::kProfileLatency, curve, profile.latency);
+  file.make(schema::kProfileAfter, curve);
+  add(file, schema::kProfileSpread, curve, profile.spread);
+  add(file, schema::kProfileOverhead, rank, profile.overhead);
+  add(file, schema::kProfileSlowdown, rank, profile.slowdown);
+  if (profile.slots > 0) file.set("/", "profile_slots", std::int64_t{profile.slots});
+  if (const ActiveSweep& sweep = profile.active; !sweep.empty()) {
+    add_scale(file, schema::kActiveLoad, sweep.loads);
+    add_scale(file, schema::kActive, sweep.active);
+    add(file, schema::kProfileActive, {rank[0], sweep.loads.size(), sweep.active.size()},
+        sweep.latency);
+  }
+  file.set("/", "profile_model", profile.model);
+  file.set("/", "profile_device", profile.device);
+  file.set("/", "profile_clock", profile.clock);
+}
+
+Profile read_profile_of(const File& file, int ranks) {
+  Profile profile;
+  if (!file.has(schema::kKnot.name)) return profile;
+  const auto knots = file.extents(schema::kKnot).front();
+  const Extents rank{static_cast<std::uint64_t>(ranks)}, curve{rank[0], knots};
+  profile.ranks = ranks;
+  profile.knots = file.read<std::int64_t>(schema::kKnot, {knots});
+  profile.latency = file.read<double>(schema::kProfileLatency, curve);
+  profile.spread = file.read<double>(schema::kProfileSpread, curve);
+  profile.overhead = file.read<double>(schema::kProfileOverhead, rank);
+  profile.slowdown = file.read<double>(schema::kProfileSlowdown, rank);
+  profile.slots = read_count(file, "profile_slots");
+  if (file.has(schema::kProfileActive.name)) {
+    const auto extents = file.extents(schema::kProfileActive);
+    profile.active.loads = file.read<std::int64_t>(schema::kActiveLoad, {extents[1]});
+    profile.active.active = file.read<std::int32_t>(schema::kActive, {extents[2]});
+    profile.active.latency =
+        file.read<double>(schema::kProfileActive, {rank[0], extents[1], extents[2]});
+  }
+  profile.model = file.get<std::string>("/", "profile_model");
+  profile.device = file.get<std::string>("/", "profile_device");
+  profile.clock = file.get<std::string>("/", "profile_clock");
+  file.expect_valid(profile);
+  return profile;
+}
+
+int read_count(const File& file, std::string_view name) {
+  const auto names = file.attributes("/");
+  if (std::ranges::find(names, name) == names.end()) return 0;
+  const auto count = file.get<std::int64_t>("/", name);
+  if (count < 0 || count > std::numeric_limits<int>::max()) {
+    file.refuse(fmt::format("its attribute {} is impossible", name));
+  }
+  return static_cast<int>(count);
+}
+
+}  // namespace gembench

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "placement/profile.hpp"
+#include "results/hdf5.hpp"
+
+/// The profile in results.h5, for writer and reader.
+namespace gembench {
+
+/// Writes a valid profile, and makes room for the one taken again after the run.
+void add_profile(h5::File& file, const Profile& profile);
+/// Of that many ranks; ranks = 0 where the file has none.
+[[nodiscard]] Profile read_profile_of(const h5::File& file, int ranks);
+
+/// The root's attribute of that name, which files may lack; 0 then.
+[[nodiscard]] int read_count(const h5::File& file, std::string_view name);
+
+}  // namespace gembench

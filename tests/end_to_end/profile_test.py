@@ -1,0 +1,218 @@
+"""gembench profile: what it measures, whom it names, and what has changed since another one."""
+
+import csv
+import io
+import json
+import shutil
+import sys
+import unittest
+
+from support import SMALL, CliTest, main
+
+try:
+    import h5py
+except ImportError:
+    sys.exit(77)
+
+SHAPE = SMALL[:8] + ["-q"]
+QUICK = SHAPE + ["--profile-seconds", "0"]
+KNOTS = ("latency", "low", "high", "samples")
+ACTIVE = ("active_latency", "active_samples")
+
+
+class Measured(CliTest):
+    def test_a_slow_rank_is_named_and_everything_is_stored(self):
+        out = self.good("profile", *SHAPE, "--profile-seconds", "2", "--slowdown", "1,1,3,1", "-o",
+                        "p.h5", "--format", "json", ranks=4)
+        told = json.loads(out)
+        self.assertTrue(told["ranks"][2]["slow"])
+        self.assertGreater(told["ranks"][2]["slower"], 0.5)
+        self.assertTrue(any("rank 2" in line and "is slow" in line and "emulated" in line
+                            for line in told["findings"]), told["findings"])
+        self.assertNotIn("comparison", told)
+        with h5py.File(self.folder / "p.h5") as file:
+            self.assertEqual(file.attrs["schema_version"], "1.1.0")
+            ranks, knots, rounds = file["samples"].shape
+            self.assertEqual((ranks, knots), file["latency"].shape)
+            self.assertEqual(file["active_samples"].shape[-1], rounds)
+            self.assertEqual(file["active_latency"].shape[0], 4)
+            self.assertEqual(file.attrs["slots"], 8)
+            self.assertTrue((file["low"][:] <= file["latency"][:]).all())
+            self.assertTrue((file["latency"][:] <= file["high"][:]).all())
+            self.assertEqual(len(file["environment/host"]), 4)
+            self.assertEqual(file["state/clock_before"].shape, (4,))
+            shown = told["ranks"][1]["points"][3]
+            self.assertEqual(shown["tokens"], file["knot"][3])
+            self.assertEqual(shown["median"], file["latency"][1, 3])
+            self.assertGreater(file.attrs["fit_tokens_worst"], 0)
+            self.assertEqual(told["fit"]["experts"]["mean"], file.attrs["fit_experts_mean"])
+
+    def test_table_and_csv(self):
+        table = self.good("profile", *QUICK, "-o", "a.h5", ranks=2)
+        self.assertEqual(table.splitlines()[-1], "# result: a.h5")
+        self.assertIn("fewer experts active", table)
+        self.assertIn("1 warm-up rounds (not yet steady), at most 3 rounds", table)
+        self.assertRegex(table, "'(tokens|experts)' predicts better")
+        text = self.good("profile", *QUICK, "-o", "b.h5", "--format", "csv", ranks=2)
+        rows = list(csv.DictReader(io.StringIO(text)))
+        self.assertEqual({row["rank"] for row in rows}, {"0", "1"})
+        self.assertEqual({row["ended"] for row in rows}, {"budget"})
+        self.assertEqual({row["readings"] for row in rows}, {"3"})
+
+    def test_a_profile_with_an_active_sweep_is_planned_and_run_with(self):
+        self.good("profile", *QUICK, "--clock", "cpu-time", "-o", "p.h5", ranks=2)
+        out = self.good("run", *SMALL, "--clock", "cpu-time", "--profile", "p.h5", "--cost",
+                        "experts", "--placements", "linear,gem", "-o", "a.h5", ranks=2)
+        self.assertEqual(out.splitlines()[-1], "# check: PASS")
+        with h5py.File(self.folder / "a.h5") as run, h5py.File(self.folder / "p.h5") as profile:
+            self.assertEqual(run["profile_active_latency"][:].tolist(),
+                             profile["active_latency"][:].tolist())
+            self.assertEqual(run.attrs["profile_slots"], 16)
+
+    def test_comparing_needs_no_output_and_the_same_ranks(self):
+        self.good("profile", *QUICK, "-o", "p.h5", ranks=2)
+        out = self.good("profile", *QUICK, "--slowdown", "1,30", "--compare", "p.h5", ranks=2)
+        self.assertRegex(out, r"rank 1 \(.*\) is fail-slow: .* slower than in p.h5")
+        self.one_sentence(self.gembench("profile", *QUICK, "--compare", "p.h5", ranks=3), 2,
+                          "p.h5 holds 2 ranks but 3 run")
+        other = ["--model", "gpt-oss-20b", "--scale", "8", "--layers", "2", "--tokens", "128"]
+        self.one_sentence(self.gembench("profile", *other, "--compare", "p.h5", ranks=2), 2,
+                          "the model of the old")
+
+
+class Compared(CliTest):
+    """Files that were changed by hand: nothing is measured but the first."""
+
+    def setUp(self):
+        super().setUp()
+        self.good("profile", *SHAPE, "--profile-seconds", "1", "-o", "old.h5", ranks=4)
+        with h5py.File(self.folder / "old.h5", "r+") as file:
+            # Equal ranks without noise, so that only what a test changes is there.
+            for name in KNOTS + ACTIVE:
+                values = file[name][:]
+                middle = file["latency" if name in KNOTS else "active_latency"][0]
+                values[:] = middle if name not in ("samples", "active_samples") \
+                    else middle[..., None]
+                file[name][:] = values
+
+    def changed(self, name, change):
+        shutil.copy(self.folder / "old.h5", self.folder / name)
+        with h5py.File(self.folder / name, "r+") as file:
+            change(file)
+
+    @staticmethod
+    def slower(rank, factor, late=False):
+        def change(file):
+            for name in KNOTS + ACTIVE:
+                values = file[name][:]
+                if name.endswith("samples"):
+                    first = values.shape[-1] // 2 if late else 0
+                    values[rank, ..., first:] *= factor
+                elif not late:
+                    values[rank] *= factor
+                file[name][:] = values
+        return change
+
+    def compare(self, *words):
+        return json.loads(self.good("profile", "--compare", "old.h5", *words, "--format", "json"))
+
+    def test_no_rank_drifted(self):
+        told = self.compare("--with", "old.h5")
+        self.assertEqual(told["comparison"]["common"], 0)
+        self.assertEqual([rank["drifted"] for rank in told["comparison"]["ranks"]], [False] * 4)
+        self.assertTrue(any("no rank drifted" in line for line in told["findings"]))
+        self.assertTrue(any("no rank is slow" in line for line in told["findings"]))
+        self.assertEqual(told["comparison"]["other_machine"], [])
+
+    def test_a_rank_that_became_slower_is_fail_slow(self):
+        self.changed("new.h5", self.slower(1, 1.25))
+        told = self.compare("--with", "new.h5")
+        drift = told["comparison"]["ranks"][1]
+        self.assertTrue(drift["drifted"])
+        self.assertAlmostEqual(drift["relative"], 0.25)
+        self.assertTrue(told["ranks"][1]["slow"])
+        text = self.good("profile", "--compare", "old.h5", "--with", "new.h5")
+        self.assertRegex(text, r"# rank 1 \(.*\) is fail-slow: 25.0 % slower than in old.h5")
+        self.assertRegex(text, r"# rank 1 \(.*\) is slow: 25.0 % slower than the median rank")
+
+    def test_the_whole_machine_changed(self):
+        def change(file):
+            for rank in range(4):
+                self.slower(rank, 0.5)(file)
+        self.changed("new.h5", change)
+        told = self.compare("--with", "new.h5")
+        self.assertTrue(told["comparison"]["shared"])
+        self.assertIn("all ranks are 50.0 % faster than in old.h5", told["findings"])
+        self.assertFalse(any(rank["drifted"] for rank in told["comparison"]["ranks"]))
+
+    def test_a_rank_that_slows_down_while_it_is_measured(self):
+        self.changed("new.h5", self.slower(3, 1.5, late=True))
+        told = self.compare("--with", "new.h5")
+        self.assertEqual([rank["fail_slow"] for rank in told["ranks"]],
+                         [False, False, False, True])
+        self.assertTrue(any("rank 3" in line and "late in the measurement 50.0 % slower" in line
+                            for line in told["findings"]), told["findings"])
+
+    def test_another_machine_is_said(self):
+        def change(file):
+            names = file["environment/device_id"][:]
+            names[2] = "GPU-2"
+            file["environment/device_id"][:] = names
+        self.changed("new.h5", change)
+        self.assertRegex(self.compare("--with", "new.h5")["comparison"]["other_machine"][0],
+                         "^rank 2 is another device number now: GPU-2, then ")
+
+    def test_an_old_file_without_samples(self):
+        def change(file):
+            for name in ("samples", "active_samples", "active_latency", "environment", "state"):
+                del file[name]
+            del file.attrs["measured"]
+            file.attrs["schema_version"] = "1.0.0"
+        self.changed("plain.h5", change)
+        told = json.loads(self.good("profile", "--compare", "plain.h5", "--with", "old.h5",
+                                    "--format", "json"))
+        self.assertIn("does not say which machine", told["comparison"]["other_machine"][0])
+        self.assertEqual(told["comparison"]["common"], 0)
+        self.good("profile", "--compare", "old.h5", "--with", "plain.h5")
+
+    def test_whether_a_replan_pays(self):
+        self.good("trace", "make", *SMALL[:6], "--tokens", "128", "--steps", "32", "-o", "t.h5")
+        self.good("plan", "--trace", "t.h5", "--profile", "old.h5", "--strategy", "gem+", "-o",
+                  "in_force.json")
+        judged = ["--trace", "t.h5", "--placement", "in_force.json"]
+        told = self.compare("--with", "old.h5", *judged)
+        self.assertFalse(told["comparison"]["replan"]["pays"])
+        self.assertIn("a replan does not pay", told["findings"][-1])
+        self.changed("new.h5", self.slower(1, 3))
+        told = self.compare("--with", "new.h5", *judged)
+        replan = told["comparison"]["replan"]
+        self.assertTrue(replan["pays"])
+        self.assertLess(replan["after"], replan["before"] * 0.99)
+        self.assertGreater(replan["moves"], 0)
+        self.assertRegex(told["findings"][-1], "^a replan pays: .* moves save .* a step")
+        # The same, when a move costs more than it can earn.
+        dear = self.compare("--with", "new.h5", *judged, "--horizon", "10", "--bandwidth", "1",
+                            "--expert-bytes", "1e9")
+        self.assertFalse(dear["comparison"]["replan"]["pays"])
+        self.assertEqual(dear["comparison"]["replan"]["moves"], 0)
+
+    def test_mistakes(self):
+        def other_clock(file):
+            file.attrs["clock"] = "other"
+        self.changed("clock.h5", other_clock)
+        (self.folder / "text.h5").write_text("no HDF5")
+        (self.folder / "x.json").write_text("{}")
+        for said, words in [
+                ("--compare OLD.h5", ["--with", "old.h5"]),
+                ("--trace FILE", ["--compare", "old.h5", "--with", "old.h5", "--placement", "x.json"]),
+                ("drop one", ["--compare", "old.h5", "--with", "old.h5", "-o", "x.h5"]),
+                ("the clock of the old one", ["--compare", "old.h5", "--with", "clock.h5"]),
+                ("text.h5", ["--compare", "text.h5", "--with", "old.h5"]),
+                ("no.h5", ["--compare", "old.h5", "--with", "no.h5"]),
+        ]:
+            with self.subTest(words):
+                self.one_sentence(self.gembench("profile", *words), 2, said)
+
+
+if __name__ == "__main__":
+    main()
