@@ -21,11 +21,9 @@ class Readme(CliTest):
         (self.folder / "build/release").mkdir(parents=True)
         (self.folder / "build/release/gembench").symlink_to(pathlib.Path(PROGRAM))
         random = numpy.random.default_rng(1)
-        ids = random.permuted(numpy.tile(numpy.arange(32, dtype=numpy.uint8), (512, 24, 1)), axis=2)
+        ids = random.permuted(numpy.tile(numpy.arange(32, dtype=numpy.uint8), (2048, 24, 1)), axis=2)
         ids[:, :, :4].tofile(self.folder / "topk.u8")
-        rows = ["step,layer," + ",".join(f"e{e}" for e in range(32))]
-        rows += [f"{step},{layer}," + ",".join(["8"] * 32) for step in range(2) for layer in range(24)]
-        (self.folder / "counts.csv").write_text("\n".join(rows) + "\n")
+        (self.folder / "requests.csv").write_text("decode_tokens\n" + "32\n" * 64)
 
         for command in commands:
             with self.subTest(command=command):
