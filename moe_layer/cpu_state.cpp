@@ -36,7 +36,7 @@ std::string cpuinfo(const fs::path& root, std::string_view field, int cpu = -1) 
     const auto colon = line.find(": ");
     if (colon == std::string::npos) continue;
     const auto name = line.substr(0, line.find_last_not_of(" \t", colon - 1) + 1);
-    const auto value = line.substr(colon + 2);
+    auto value = line.substr(colon + 2);
     if (name == "processor" && cpu >= 0) wanted = value == std::to_string(cpu);
     if (wanted && name == field) return value;
   }

@@ -11,7 +11,6 @@ namespace gembench {
 namespace {
 
 using testing::expect_error;
-using testing::TempDir;
 
 /// Requests with random ids, prompts and tasks; token t's ids of layer 0 begin with t % experts.
 TokenRecording made_recording(std::uint64_t seed, int requests, int longest, bool prompts) {
@@ -173,7 +172,7 @@ TEST(ContinuousBatching, RunsAsManyRequestsAtOnce) {
 TEST(ContinuousBatching, ShufflesBySeed) {
   const auto r = made_recording(7, 40, 20, false);
   std::set<std::vector<std::int32_t>> seen;
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : {1U, 2U, 3U}) {
     Kept once;
     Kept again;
     batch_continuously(r, {4, true, seed, 0}, false, once.keep());

@@ -34,10 +34,8 @@ TEST(Base64, DecodesWhatWasEncoded) {
 }
 
 TEST(Base64, RefusesAnythingElse) {
-  for (const char* bad : {"A", "AAAAA", "AA A", "A===", "AB=C", "AA\n=",
-                          "A\xc3\xa4"
-                          "A",
-                          "====", "-_-_"})
+  for (const char* bad :
+       {"A", "AAAAA", "AA A", "A===", "AB=C", "AA\n=", "AA\xc3\xa4", "====", "-_-_"})
     expect_error(ExitCode::usage, "base64", [&] { (void)decode_base64(bad); });
 }
 
