@@ -5,7 +5,7 @@
 #include "placement/builtin_profiles.hpp"
 #include "placement/builtin_slowdowns.hpp"
 #include "placement/exchange/placement_formats.hpp"
-#include "placement/exchange/recording.hpp"
+#include "placement/recordings/recording.hpp"
 #include "placement/exchange/traffic_formats.hpp"
 #include "placement/strategy.hpp"
 #include "placement/synthetic.hpp"

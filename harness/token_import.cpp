@@ -4,8 +4,8 @@
 
 #include "harness/workload.hpp"
 #include "placement/checked.hpp"
-#include "placement/exchange/batching.hpp"
-#include "placement/exchange/ids_file.hpp"
+#include "placement/recordings/batching.hpp"
+#include "placement/recordings/ids_file.hpp"
 
 namespace gembench {
 namespace {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "harness/options.hpp"
-#include "placement/exchange/recording.hpp"
+#include "placement/recordings/recording.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench {

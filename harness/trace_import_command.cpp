@@ -7,8 +7,8 @@
 #include "harness/token_import.hpp"
 #include "harness/workload.hpp"
 #include "placement/error.hpp"
-#include "placement/exchange/layer_sums.hpp"
-#include "placement/exchange/recording.hpp"
+#include "placement/recordings/layer_sums.hpp"
+#include "placement/recordings/recording.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench {

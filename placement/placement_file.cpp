@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "placement/bounded_json.hpp"
+#include "placement/containers/bounded_json.hpp"
 #include "placement/error.hpp"
 #include "placement/input_file.hpp"
 #include "placement/whole_file.hpp"

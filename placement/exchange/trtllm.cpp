@@ -12,7 +12,7 @@
 #include "placement/error.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
-#include "placement/exchange/yaml_events.hpp"
+#include "placement/containers/yaml_events.hpp"
 
 namespace gembench {
 namespace {

@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "placement/bounded_json.hpp"
+#include "placement/containers/bounded_json.hpp"
 #include "placement/checked.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"

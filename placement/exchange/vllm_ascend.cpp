@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "placement/bounded_json.hpp"
+#include "placement/containers/bounded_json.hpp"
 #include "placement/error.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"

@@ -13,12 +13,12 @@
 #include <string_view>
 
 #include "placement/error.hpp"
-#include "placement/exchange/arrivals.hpp"
-#include "placement/exchange/batching.hpp"
-#include "placement/exchange/layer_sums.hpp"
+#include "placement/recordings/arrivals.hpp"
+#include "placement/recordings/batching.hpp"
+#include "placement/recordings/layer_sums.hpp"
 #include "placement/exchange/placement_formats.hpp"
-#include "placement/exchange/recording.hpp"
-#include "placement/exchange/requests_file.hpp"
+#include "placement/recordings/recording.hpp"
+#include "placement/recordings/requests_file.hpp"
 
 namespace {
 

@@ -113,7 +113,7 @@ TEST(HostilePlacement, WhatIsWrongIsSaid) {
        "stands there twice"},
       {"sglang", R"({"physical_to_logical_map":[[0,1],[0]]})", "layer 1 has 1 slots"},
       {"sglang", R"({"physical_to_logical_map":[[0,-1]]})", "no expert -1"},
-      {"sglang", R"({"physical_to_logical_map":[[0,NaN]]})", "parse error"},
+      {"sglang", R"({"physical_to_logical_map":[[0,NaN]]})", "no JSON from byte"},
       {"sglang", R"({"physical_to_logical_map":[[0,1e3]]})", "no whole number"},
       {"sglang", R"({"physical_to_logical_map":[[0,"1"]]})", "no whole number"},
       {"sglang", R"({"physical_to_logical_map":[[0,null]]})", "no whole number"},
@@ -166,8 +166,8 @@ TEST(HostilePlacement, WhatIsWrongIsSaid) {
       {"trtllm", "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "a member 'a'"},
       {"trtllm", "initial_global_assignments: *a\n", "aliases have no place"},
       {"omni", "\x93NUMPX", "no .npy file"},
-      {"omni", std::string("\x93NUMPY\x03\0\1\0\0\0", 12), "version is not 1.0"},
-      {"omni", std::string("\x93NUMPY\x01\0\xff\xff{", 11), "header is cut off"},
+      {"omni", std::string("\x93NUMPY\x04\0\1\0\0\0", 12), "version 4"},
+      {"omni", std::string("\x93NUMPY\x01\0\xff\xff{ ", 12), "header is cut off"},
   };
   for (const auto& [format, text, part] : cases) {
     SCOPED_TRACE(format + (": " + text.substr(0, 200)));
@@ -189,20 +189,20 @@ TEST(HostilePlacement, HeadersOfArraysThatLie) {
   const std::pair<std::string, const char*> cases[] = {
       {shaped("(2, 2)", 16), "is not that of"},
       {shaped("(2, 2, 2, 2)", 64), "is not that of"},
-      {shaped("(-1, 2, 2)", 16), "is not that of"},
+      {shaped("(-1, 2, 2)", 16), "malformed"},
       {shaped("(0, 2, 2)", 0), "is not that of"},
-      {shaped("(1e9, 2, 2)", 16), "is not that of"},
-      {shaped("(2, 2, 99999999999)", 16), "is not that of"},
+      {shaped("(1e9, 2, 2)", 16), "malformed"},
+      {shaped("(2, 2, 99999999999)", 16), "99999999999 experts"},
       {shaped("(65536, 65536, 65536)", 16), "impossible size"},
       {shaped("(1, 1, 100000)", 400000), "100000 experts"},
       {shaped("(1, 1, 4)", 12), "wants 16 bytes and 12 are there"},
       {shaped("(1, 1, 4)", 20), "wants 16 bytes and 20 are there"},
-      {shaped("(1, 1, 4)", 16), "rank 0 has 16843009 of expert 0"},
-      {shaped("(1, 1, 4", 16), "cut off"},
-      {npy("{'descr': '|O', 'fortran_order': False, 'shape': (1, 1, 4), }", 16), "type is '|O'"},
-      {npy("{'descr': '>i4', 'fortran_order': False, 'shape': (1, 1, 4), }", 16), "type is"},
-      {npy("{'descr': '<i4', 'fortran_order': True, 'shape': (1, 1, 4), }", 16), "not C's"},
-      {npy("{}", 16), "no 'descr'"},
+      {shaped("(1, 1, 4)", 16), "else than 0 and 1"},
+      {shaped("(1, 1, 4", 16), "malformed"},
+      {npy("{'descr': '|O', 'fortran_order': False, 'shape': (1, 1, 4), }", 16), "has the type '|O'"},
+      {npy("{'descr': '>i4', 'fortran_order': False, 'shape': (1, 1, 4), }", 16), "has the type '>i4'"},
+      {npy("{'descr': '<i4', 'fortran_order': True, 'shape': (1, 1, 4), }", 16), "Fortran"},
+      {npy("{}", 16), "malformed"},
   };
   for (const auto& [content, part] : cases) {
     SCOPED_TRACE(content.substr(10, 80));

@@ -6,7 +6,7 @@
 
 #include "placement/builtin_latencies.hpp"
 #include "placement/builtin_slowdowns.hpp"
-#include "placement/exchange/recording.hpp"
+#include "placement/recordings/recording.hpp"
 #include "placement/score.hpp"
 #include "placement/trace_info.hpp"
 #include "support.hpp"

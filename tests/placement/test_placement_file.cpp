@@ -119,14 +119,14 @@ TEST(PlacementFile, RefusesForeignAndBrokenFiles) {
     const char* part;
   };
   const Case cases[] = {
-      {"", "parse error"},
+      {"", "no JSON from byte"},
       {"{}", "schema"},
       {"[1,2]", "schema"},
       {"null", "schema"},
       {R"({"schema":7})", "'schema' is no text"},
       {R"({"physical_to_logical_map":[[0,1]]})", "schema"},
-      {good.substr(0, good.size() / 2), "parse error"},
-      {good + "x", "parse error"},
+      {good.substr(0, good.size() / 2), "no JSON from byte"},
+      {good + "x", "no JSON from byte"},
       {with("1.0.0", "2.0.0"), "schema version is '2.0.0', this program reads 1.x"},
       {with("1.0.0", "10.0.0"), "schema version is '10.0.0'"},
       {with("\"layers\":1,", ""), "'layers' is missing"},
@@ -153,7 +153,7 @@ TEST(PlacementFile, RefusesForeignAndBrokenFiles) {
       {with("\"experts\":2", "\"experts\":2,\"model_layers\":-1"), "a model of -1 layers"},
       {with("\"experts\":2", "\"experts\":2,\"experts\":2"), "'experts' stands there twice"},
       {std::string(1000000, '['), "nested too deeply"},
-      {std::string("\x89HDF\r\n\x1a\n\0", 9), "parse error"},
+      {std::string("\x89HDF\r\n\x1a\n\0", 9), "no JSON from byte"},
   };
   for (const auto& [text, part] : cases) {
     SCOPED_TRACE(text.substr(0, 200));

@@ -1,7 +1,7 @@
 #include <cstdlib>
 
-#include "placement/exchange/ids_file.hpp"
-#include "placement/exchange/recording.hpp"
+#include "placement/recordings/ids_file.hpp"
+#include "placement/recordings/recording.hpp"
 #include "placement/score.hpp"
 #include "placement/strategy.hpp"
 #include "support.hpp"

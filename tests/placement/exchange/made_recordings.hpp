@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "placement/exchange/recording.hpp"
+#include "placement/recordings/recording.hpp"
 #include "support.hpp"
 
 #if defined(__GNUC__) && !defined(__clang__)

@@ -3,8 +3,8 @@
 #include <map>
 #include <set>
 
-#include "placement/exchange/batching.hpp"
-#include "placement/exchange/step_gatherer.hpp"
+#include "placement/recordings/batching.hpp"
+#include "placement/recordings/step_gatherer.hpp"
 #include "support.hpp"
 
 namespace gembench {

@@ -1,9 +1,9 @@
-#include "placement/exchange/byte_stream.hpp"
+#include "placement/containers/byte_stream.hpp"
 
 #include <archive.h>
 #include <archive_entry.h>
 
-#include "placement/exchange/random_access.hpp"
+#include "placement/containers/random_access.hpp"
 #include "support.hpp"
 
 namespace gembench {

@@ -1,6 +1,6 @@
 #include <sstream>
 
-#include "placement/exchange/recording.hpp"
+#include "placement/recordings/recording.hpp"
 #include "support.hpp"
 
 namespace gembench {

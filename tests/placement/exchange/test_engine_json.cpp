@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "placement/exchange/inflater.hpp"
-#include "placement/exchange/recording.hpp"
+#include "placement/containers/inflater.hpp"
+#include "placement/recordings/recording.hpp"
 #include "support.hpp"
 #include "token_files.hpp"
 

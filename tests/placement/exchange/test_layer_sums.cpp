@@ -1,4 +1,4 @@
-#include "placement/exchange/layer_sums.hpp"
+#include "placement/recordings/layer_sums.hpp"
 
 #include <numeric>
 

@@ -1,4 +1,4 @@
-#include "placement/exchange/npy.hpp"
+#include "placement/containers/npy.hpp"
 
 #include <cmath>
 #include <limits>

@@ -1,4 +1,4 @@
-#include "placement/exchange/pickle.hpp"
+#include "placement/containers/pickle.hpp"
 
 #include "made_recordings.hpp"
 

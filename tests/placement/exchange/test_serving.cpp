@@ -3,7 +3,7 @@
 #include <map>
 #include <numeric>
 
-#include "placement/exchange/serving.hpp"
+#include "placement/recordings/serving.hpp"
 #include "support.hpp"
 
 namespace gembench {

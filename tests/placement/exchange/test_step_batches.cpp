@@ -1,4 +1,4 @@
-#include "placement/exchange/step_batches.hpp"
+#include "placement/recordings/step_batches.hpp"
 
 #include "support.hpp"
 

@@ -2,10 +2,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "placement/exchange/base64.hpp"
-#include "placement/exchange/ids_file.hpp"
-#include "placement/exchange/requests_file.hpp"
-#include "placement/exchange/routed_experts.hpp"
+#include "placement/containers/base64.hpp"
+#include "placement/recordings/ids_file.hpp"
+#include "placement/recordings/requests_file.hpp"
+#include "placement/recordings/routed_experts.hpp"
 #include "support.hpp"
 #include "token_files.hpp"
 

@@ -1,0 +1,177 @@
+#include "placement/recordings/ids_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "placement/checked.hpp"
+#include "placement/recordings/formats.hpp"
+#include "placement/containers/npy.hpp"
+#include "placement/recordings/requests_file.hpp"
+#include "placement/recordings/step_gatherer.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr std::size_t kBlock = std::size_t{1} << 20;  // bytes read at a time, about
+
+template <class Element>
+void widen(std::span<const char> elements, std::uint16_t* to) {
+  for (std::size_t at = 0; at + sizeof(Element) <= elements.size(); at += sizeof(Element)) {
+    Element value;
+    std::memcpy(&value, elements.data() + at, sizeof(Element));
+    *to++ = value < kNoExpert ? static_cast<std::uint16_t>(value) : kNoExpert;
+  }
+}
+
+const RecordingInput& checked(const RecordingInput& input) {
+  if (input.layers < 1 || input.experts < 1 || input.topk < 1 || input.topk > input.experts ||
+      input.experts > kMaxTokenExperts)
+    throw usage_error(
+        fmt::format("{} cannot have {} layers, {} experts and top-k {}; state the model's with "
+                    "--model, or --layers, --experts and --topk",
+                    name_of(input), input.layers, input.experts, input.topk));
+  if (input.id_bytes != 1 && input.id_bytes != 2)
+    throw usage_error(fmt::format("ids of {} bytes are unknown; they have 1 or 2", input.id_bytes));
+  return input;
+}
+
+}  // namespace
+
+void widen_ids(std::span<const char> elements, int width, std::vector<std::uint16_t>& ids) {
+  ids.resize(elements.size() / static_cast<std::size_t>(width));
+  // Negative elements, read as unsigned, are too large.
+  switch (width) {
+    case 1:
+      return widen<std::uint8_t>(elements, ids.data());
+    case 2:
+      return widen<std::uint16_t>(elements, ids.data());
+    case 4:
+      return widen<std::uint32_t>(elements, ids.data());
+    default:
+      return widen<std::uint64_t>(elements, ids.data());
+  }
+}
+
+bool holds_ids(const NpyHeader& array) {
+  return array.shape.size() == 3 && array.element != Element::float32 &&
+         array.element != Element::float64;
+}
+
+IdsFile::IdsFile(const RecordingInput& input)
+    : in_(only_path(input)),
+      input_(checked(input)),
+      checker_(input.layers, input.experts, input.topk),
+      width_(input.id_bytes) {
+  if (!is_npy(first_bytes(input.paths[0], kNpyPrefix))) {
+    if (width_ == 1 && input.experts > 256)
+      in_.refuse(fmt::format("has ids of 1 byte, too small for {} experts; pass --id-bytes 2",
+                             input.experts));
+    return;
+  }
+  std::string header(kNpyPrefix, '\0');
+  in_.read_exactly(header);
+  header.resize(std::max(kNpyPrefix, npy_header_bytes(header, name_of(input))));
+  in_.read_exactly(std::span(header).subspan(kNpyPrefix));
+  const auto array = parse_npy_header(header, name_of(input));
+  if (!holds_ids(array) || array.shape[1] != input.layers || array.shape[2] != input.topk)
+    in_.refuse(
+        fmt::format("must hold whole numbers [token][{} layers][{} choices]; check layers "
+                    "and top-k",
+                    input.layers, input.topk));
+  npy_ = true;
+  width_ = static_cast<int>(size_of(array.element));
+  declared_ = static_cast<std::uint64_t>(array.shape[0]);
+}
+
+std::span<const std::uint16_t> IdsFile::read(std::size_t most) {
+  const auto each = static_cast<std::size_t>(input_.layers) * static_cast<std::size_t>(input_.topk);
+  if (npy_) most = std::min<std::uint64_t>(most, declared_ - tokens_);
+  const auto id_bytes = static_cast<std::size_t>(width_);
+  bytes_.resize(most * each * id_bytes);
+  const auto got = in_.read(bytes_);
+  if (got % (each * id_bytes) != 0 || (npy_ && got < bytes_.size()))
+    in_.refuse(
+        fmt::format("ends within token {}, after {} bytes; check layers and top-k, or it "
+                    "was cut off",
+                    tokens_ + got / (each * id_bytes), in_.position()));
+  widen_ids(std::span(bytes_).first(got), width_, ids_);
+  const auto at = checker_.wrong(ids_);
+  if (at != TokenChecker::npos)
+    in_.refuse(
+        fmt::format("names expert {} of {} {}in token {}, layer {}; check experts, layers "
+                    "and top-k",
+                    ids_[at], input_.experts, ids_[at] < input_.experts ? "twice " : "",
+                    tokens_ + at / each, at % each / static_cast<std::size_t>(input_.topk)));
+  tokens_ += ids_.size() / each;
+  return ids_;
+}
+
+void window_ids(const RecordingInput& input, int window, bool keep_ids, const KeepSteps& keep) {
+  IdsFile file(input);
+  const auto window_size =
+      checked_product({window, input.layers, input.topk}, "a window of " + name_of(input));
+  if (window_size == 0) throw usage_error("a window of 0 tokens; give at least 1");
+  Trace trace;
+  trace.layers = input.layers;
+  trace.experts = input.experts;
+  trace.topk = input.topk;
+  trace.source = fmt::format("{}; windows of {} tokens", name_of(input), window);
+  StepGatherer steps(trace, keep_ids, keep);
+  const auto windows = std::max<std::size_t>(1, kBlock / window_size);
+  const auto each = window_size / static_cast<std::size_t>(window);
+  for (bool more = true; more;) {
+    const auto ids = file.read(windows * static_cast<std::size_t>(window));
+    more = ids.size() == windows * window_size;
+    for (std::size_t at = 0; at + window_size <= ids.size(); at += window_size) {
+      for (std::size_t token = at; token < at + window_size; token += each)
+        steps.add(ids.subspan(token, each));
+      steps.end_step();
+    }
+  }
+  if (steps.steps() == 0)
+    throw usage_error(fmt::format("{} has {} tokens, too few for a window of {}; use smaller ones",
+                                  name_of(input), file.tokens(), window));
+  steps.finish();
+}
+
+TokenRecording read_ids(const RecordingInput& input) {
+  IdsFile file(input);
+  TokenRecording recording;
+  recording.layers = input.layers;
+  recording.experts = input.experts;
+  recording.topk = input.topk;
+  recording.source = name_of(input);
+  const auto block = std::max<std::size_t>(1, kBlock / recording.ids_per_token());
+  for (bool more = true; more;) {
+    const auto ids = file.read(block);
+    more = ids.size() == block * recording.ids_per_token();
+    if (recording.ids.size() + ids.size() > kMaxHeldIds)
+      throw usage_error(
+          fmt::format("{} holds more than {} ids, too many for requests; cut it, or import windows "
+                      "without requests",
+                      name_of(input), kMaxHeldIds));
+    recording.ids.insert(recording.ids.end(), ids.begin(), ids.end());
+  }
+  if (!input.requests.empty()) {
+    cut_into_requests(recording, input.requests);
+  } else {
+    recording.requests.push_back({0, 0, static_cast<int>(recording.tokens()), 0});
+  }
+  return recording;
+}
+
+namespace {
+
+bool never(const RecordingInput&) {
+  return false;  // raw bytes look like nothing in particular
+}
+
+}  // namespace
+
+const RecordingFormat kIds{"ids", "per token: raw ids [token][layer][k], or a .npy of that shape",
+                           never, nullptr, read_ids};
+
+}  // namespace gembench

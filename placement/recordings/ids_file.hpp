@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "placement/containers/byte_stream.hpp"
+#include "placement/containers/npy.hpp"
+#include "placement/recordings/recording.hpp"
+#include "placement/recordings/token_recording.hpp"
+
+/// Expert ids [token][layer][k] with nothing around them: raw, or a .npy of that shape.
+namespace gembench {
+
+/// Ids from the front of a file, whatever its size.
+class IdsFile {
+ public:
+  /// `input` is one file, and states layers, experts and top-k. Usage error for an impossible
+  /// shape, or a .npy of another one.
+  IdsFile(const RecordingInput& input);
+
+  /// The next `most` tokens, fewer only at the end, [token][layer][k]; valid until the next call.
+  /// Usage error naming the token for ids that are out of range or repeated within a layer, and
+  /// for a file that does not end with a whole token.
+  [[nodiscard]] std::span<const std::uint16_t> read(std::size_t most);
+  [[nodiscard]] std::size_t tokens() const { return tokens_; }  ///< read so far
+
+ private:
+  ByteStream in_;
+  RecordingInput input_;
+  TokenChecker checker_;
+  std::uint64_t declared_ = 0;  // tokens of a .npy
+  bool npy_ = false;
+  int width_ = 1;  // bytes of an id
+  std::size_t tokens_ = 0;
+  std::vector<char> bytes_;
+  std::vector<std::uint16_t> ids_;
+};
+
+/// Steps of `window` consecutive tokens, in bounded memory; a shorter last one is left out.
+void window_ids(const RecordingInput& input, int window, bool keep_ids, const KeepSteps& keep);
+
+/// All of it, cut into requests where the input has a table of them, else as one.
+[[nodiscard]] TokenRecording read_ids(const RecordingInput& input);
+
+/// Whether an array may be [token][layer][k].
+[[nodiscard]] bool holds_ids(const NpyHeader& array);
+
+/// Elements of `width` bytes (1, 2, 4, 8; little-endian) as ids; negative ones and those too large
+/// become kNoExpert.
+void widen_ids(std::span<const char> elements, int width, std::vector<std::uint16_t>& ids);
+
+}  // namespace gembench

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "placement/recordings/arrivals.hpp"
+
+namespace gembench {
+
+/// An engine that serves requests by continuous batching with chunked prefill. Its steps take
+/// step_seconds + token_seconds x tokens: stated, not measured.
+struct ServingSpec {
+  int max_batch_tokens = 2048;  ///< tokens of a step
+  int max_requests = 0;         ///< that run at once; 0: as many as the tokens allow
+  double step_seconds = 0;
+  double token_seconds = 0;
+  std::int64_t max_steps = 0;  ///< 0: until every request is served
+};
+
+/// A request's part of a step: its passes [first, first + count), counted over its prompt and then
+/// over what it generates.
+struct ServedPart {
+  std::size_t request = 0;  ///< index of the arrivals
+  int first = 0;
+  int count = 0;
+};
+
+/// Tokens of a request that pass through the layers: its prompt, and all it generates but the last,
+/// which nothing follows.
+[[nodiscard]] std::int64_t passes(const Arrival& arrival);
+
+/// Simulates the engine: `step` gets the parts of every step in order, never none. Requests that
+/// run get one token each, oldest first; what is left of the step's tokens goes to prompts, in
+/// order of arrival, and so to waiting requests as long as there is room. When nothing runs, time
+/// goes on to the next arrival. `arrivals` are in order of time. Usage error for a spec that makes
+/// no sense.
+void serve(std::span<const Arrival> arrivals, const ServingSpec& spec,
+           const std::function<void(double seconds, std::span<const ServedPart>)>& step);
+
+}  // namespace gembench

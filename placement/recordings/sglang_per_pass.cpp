@@ -1,0 +1,163 @@
+// SGLang's expert distribution `per_pass`: a .pt file of every rank, each with a record of every
+// pass that counts the rank's tokens by physical expert, and a map of those to logical ones.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "placement/checked.hpp"
+#include "placement/recordings/formats.hpp"
+#include "placement/recordings/step_batches.hpp"
+#include "placement/containers/torch_file.hpp"
+
+namespace gembench {
+namespace {
+
+using Kind = PickleValue::Kind;
+constexpr const char* kRecords = "records";
+constexpr const char* kCounts = "global_physical_count";
+constexpr const char* kMap = "last_physical_to_logical_map";
+constexpr std::size_t kMaxCells = std::size_t{1} << 24;
+
+struct RankFile {
+  TorchFile file;
+  std::int64_t rank = 0;
+  std::vector<const PickleValue*> records;  ///< of passes, in order
+  std::int64_t layers = 0, slots = 0;       ///< physical experts a layer
+  std::vector<std::int64_t> map;            ///< [layer][slot] logical expert
+};
+
+std::int64_t integer(const RankFile& from, const PickleValue& record, const char* key) {
+  const auto* value = from.file.pickle().find(record, key);
+  if (!value || value->kind != Kind::integer)
+    from.file.refuse(fmt::format("has a record without {}", key));
+  return value->integer;
+}
+
+/// Records of other gatherers than the model's own (of its draft model, say) are left out.
+bool is_primary(const Pickle& pickle, const PickleValue& record) {
+  const auto* key = pickle.find(record, "gatherer_key");
+  return !key || key->text == "primary";
+}
+
+RankFile open_rank(const std::filesystem::path& path) {
+  RankFile from{TorchFile(path), 0, {}, 0, 0, {}};
+  const auto& pickle = from.file.pickle();
+  const auto* records = pickle.find(from.file.root(), kRecords);
+  if (!records || records->kind != Kind::list)
+    from.file.refuse("has no list of records; name the files of SGLang's per_pass recording");
+  for (const auto index : records->items)
+    if (is_primary(pickle, pickle.at(index))) from.records.push_back(&pickle.at(index));
+  if (from.records.empty()) from.file.refuse("holds no pass; record some traffic");
+  from.rank = integer(from, *from.records.front(), "rank");
+  std::int64_t last = -1;
+  for (const auto* record : from.records) {
+    const auto pass = integer(from, *record, "forward_pass_id");
+    if (pass <= last) from.file.refuse(fmt::format("has pass {} after pass {}", pass, last));
+    last = pass;
+  }
+  const auto map = from.file.tensor(pickle.find(from.file.root(), kMap), kMap, 2, 2);
+  from.layers = map.shape[0];
+  from.slots = map.shape[1];
+  if (from.layers > static_cast<std::int64_t>(kMaxCells) / from.slots)
+    from.file.refuse("has too many layers and experts");
+  from.map.resize(static_cast<std::size_t>(from.layers * from.slots));
+  from.file.open(map);
+  from.file.read(from.map);
+  for (const auto expert : from.map)
+    if (expert < 0 || expert >= kMaxExperts)
+      from.file.refuse(fmt::format("maps a physical expert to {}, which is no expert", expert));
+  return from;
+}
+
+/// In the order of ranks, and of the same passes.
+std::vector<RankFile> open_ranks(const RecordingInput& input) {
+  std::vector<RankFile> ranks;
+  for (const auto& path : input.paths) ranks.push_back(open_rank(path));
+  std::sort(ranks.begin(), ranks.end(), [](auto& a, auto& b) { return a.rank < b.rank; });
+  const auto twice = std::adjacent_find(ranks.begin(), ranks.end(),
+                                        [](auto& a, auto& b) { return a.rank == b.rank; });
+  if (twice != ranks.end())
+    twice->file.refuse(
+        fmt::format("is of rank {}, like another file; name each once", twice->rank));
+  const auto& first = ranks.front();
+  for (const auto& from : ranks) {
+    if (from.layers != first.layers || from.slots != first.slots || from.map != first.map)
+      from.file.refuse("has another map of physical experts than the other ranks");
+    const auto same_pass = [&](const auto* a, const auto* b) {
+      return integer(from, *a, "forward_pass_id") == integer(first, *b, "forward_pass_id");
+    };
+    if (!std::equal(from.records.begin(), from.records.end(), first.records.begin(),
+                    first.records.end(), same_pass))
+      from.file.refuse("has other passes than the other ranks; give files of one recording");
+  }
+  return ranks;
+}
+
+/// Adds a rank's counts of a pass to [layer][source][expert].
+void add_pass(RankFile& from, std::size_t pass, std::size_t source, std::size_t sources,
+              std::size_t experts, std::vector<std::int64_t>& physical,
+              std::vector<std::int64_t>& counts) {
+  const auto& record = *from.records[pass];
+  const auto tensor = from.file.tensor(from.file.pickle().find(record, kCounts), kCounts, 2, 2);
+  if (tensor.shape[0] != from.layers || tensor.shape[1] != from.slots)
+    from.file.refuse(fmt::format(
+        "counts {} x {} experts in pass {} where its map has {} x {}", tensor.shape[0],
+        tensor.shape[1], integer(from, record, "forward_pass_id"), from.layers, from.slots));
+  from.file.open(tensor);
+  from.file.read(physical);
+  const auto slots = static_cast<std::size_t>(from.slots);
+  for (std::size_t i = 0; i < physical.size(); ++i) {
+    // Before sums could hide or overflow it.
+    if (physical[i] < 0 || physical[i] > std::numeric_limits<std::int32_t>::max())
+      from.file.refuse(fmt::format("counts {} tokens of an expert in pass {}", physical[i],
+                                   integer(from, record, "forward_pass_id")));
+    counts[(i / slots * sources + source) * experts + static_cast<std::size_t>(from.map[i])] +=
+        physical[i];
+  }
+}
+
+std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) {
+  auto ranks = open_ranks(input);
+  const auto& map = ranks[0].map;
+  const auto experts = *std::max_element(map.begin(), map.end()) + 1;
+  const auto sources = ranks.size();
+  StepBatches batches(input,
+                      {ranks[0].layers,
+                       experts,
+                       0,
+                       sources > 1 ? static_cast<int>(sources) : 0,
+                       {},
+                       static_cast<int>(ranks[0].layers)},
+                      keep);
+  std::vector<std::int64_t> counts(batches.step_size()), physical(map.size());
+  for (std::size_t pass = 0; pass < ranks[0].records.size(); ++pass) {
+    std::fill(counts.begin(), counts.end(), 0);
+    for (std::size_t source = 0; source < sources; ++source)
+      add_pass(ranks[source], pass, source, sources, static_cast<std::size_t>(experts), physical,
+               counts);
+    batches.add(counts);
+  }
+  return batches.finish(StepBatches::IdleEnd::keep);
+}
+
+bool recognise(const RecordingInput& input) {
+  if (input.paths.empty() || first_bytes(input.paths[0], 2) != "PK") return false;
+  try {
+    const TorchFile file(input.paths[0]);
+    const auto& pickle = file.pickle();
+    const auto* records = pickle.find(file.root(), kRecords);
+    return records && records->kind == Kind::list && !records->items.empty() &&
+           pickle.find(pickle.at(records->items[0]), kCounts);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+const RecordingFormat kSglangPerPass{
+    "sglang-per-pass", "SGLang: expert distribution `per_pass`, a .pt file of every rank",
+    recognise, read};
+
+}  // namespace gembench
