@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace gembench {
 
@@ -15,11 +17,28 @@ enum class ExitCode : int {
   timeout = 5,
 };
 
+/// Without what would break a line or a terminal: control characters become '?'.
+[[nodiscard]] inline std::string one_line(std::string text) {
+  std::ranges::replace_if(
+      text, [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  return text;
+}
+
+/// What a file says, to be quoted in a sentence: shortened, and in ASCII.
+[[nodiscard]] inline std::string shown(std::string_view text) {
+  constexpr std::size_t kShown = 24;
+  std::string part(text.substr(0, kShown));
+  std::ranges::replace_if(
+      part, [](unsigned char c) { return c < ' ' || c > '~'; }, '?');
+  return text.size() > kShown ? part + ".." : part;
+}
+
 /// What a user is told: one sentence with the remedy, without prefix and without full stop, and
 /// the code the program ends with. `main` is the only place that prints it.
 class Error : public std::runtime_error {
  public:
-  Error(ExitCode code, const std::string& sentence) : std::runtime_error(sentence), code_(code) {}
+  Error(ExitCode code, const std::string& sentence)
+      : std::runtime_error(one_line(sentence)), code_(code) {}
   [[nodiscard]] ExitCode code() const noexcept { return code_; }
 
  private:

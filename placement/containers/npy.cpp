@@ -88,7 +88,7 @@ Element element_of(std::string_view type, const std::string& name) {
       return element;
   throw usage_error(fmt::format(
       "{} has the type '{}'; save counts as little-endian integers: array.astype('<i8')", name,
-      type.substr(0, 16)));
+      shown(type)));
 }
 
 }  // namespace

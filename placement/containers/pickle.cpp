@@ -163,13 +163,8 @@ class Machine {
     if (name != kRebuild && name != kOrderedDict &&
         std::find(kStorages.begin(), kStorages.end(), name) == kStorages.end())
       refuse(fmt::format("names {}, which is no number, container or tensor: save plain tensors",
-                         printable(name)));
+                         shown(name)));
     push({Kind::global, 0, 0, name, {}});
-  }
-  static std::string printable(std::string text) {
-    for (auto& c : text)
-      if (c < ' ' || c > '~') c = '?';
-    return text;
   }
 
   /// ("storage", type, key, device, elements)

@@ -13,15 +13,6 @@ namespace gembench {
 namespace {
 
 constexpr std::size_t kMaxLine = 1 << 16;
-constexpr std::size_t kShown = 24;
-
-/// Hostile cells are shown shortened and without control characters.
-std::string shown(std::string_view cell) {
-  std::string text(cell.substr(0, kShown));
-  for (auto& c : text)
-    if (c < ' ' || c > '~') c = '?';
-  return cell.size() > kShown ? text + ".." : text;
-}
 
 }  // namespace
 

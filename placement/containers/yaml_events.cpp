@@ -86,7 +86,7 @@ std::int32_t YamlEvents::count() const {
   const char* end = value_.data() + value_.size();
   const auto [stop, error] = std::from_chars(value_.data(), end, number);
   if (error != std::errc() || stop != end || number < 0)
-    refuse(fmt::format("'{}' is no whole number of 32 bits from 0", value_.substr(0, 40)));
+    refuse(fmt::format("'{}' is no whole number of 32 bits from 0", shown(value_)));
   return number;
 }
 

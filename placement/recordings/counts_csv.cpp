@@ -9,6 +9,7 @@
 
 #include "placement/checked.hpp"
 #include "placement/containers/byte_stream.hpp"
+#include "placement/error.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
@@ -28,14 +29,6 @@ struct Row {
 // Files whose steps are not in order are sorted in memory.
 constexpr std::size_t kMaxSorted = std::size_t{1} << 26;                      // counts
 constexpr std::size_t kCountsOfRow = sizeof(Row) / sizeof(std::int64_t) + 2;  // that a row costs
-
-/// Hostile cells are shown shortened and without control characters.
-std::string shown(std::string_view cell) {
-  std::string text(cell.substr(0, 24));
-  for (auto& c : text)
-    if (c < ' ' || c > '~') c = '?';
-  return cell.size() > 24 ? text + ".." : text;
-}
 
 /// The rows of a file, from the front.
 class Rows {

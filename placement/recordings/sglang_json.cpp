@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "placement/error.hpp"
 #include "placement/containers/byte_stream.hpp"
+#include "placement/error.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
@@ -86,7 +86,7 @@ class CountListener {
   bool number_float(double value, const std::string& text) {
     if (!counting_) return other_value();
     if (value != std::nearbyint(value) || std::abs(value) > 9e15)
-      refuse(fmt::format("has the count {}, which is no whole number", text.substr(0, 24)));
+      refuse(fmt::format("has the count {}, which is no whole number", shown(text)));
     return number(static_cast<std::int64_t>(value));
   }
   bool start_object(std::size_t) {

@@ -199,8 +199,11 @@ TEST(HostilePlacement, HeadersOfArraysThatLie) {
       {shaped("(1, 1, 4)", 20), "wants 16 bytes and 20 are there"},
       {shaped("(1, 1, 4)", 16), "else than 0 and 1"},
       {shaped("(1, 1, 4", 16), "malformed"},
-      {npy("{'descr': '|O', 'fortran_order': False, 'shape': (1, 1, 4), }", 16), "has the type '|O'"},
-      {npy("{'descr': '>i4', 'fortran_order': False, 'shape': (1, 1, 4), }", 16), "has the type '>i4'"},
+      {npy("{'descr': '|O', 'fortran_order': False, 'shape': (1, 1, 4), }", 16),
+       "has the type '|O'"},
+      {npy("{'descr': '<i4\n', 'fortran_order': False, 'shape': (1, 1, 4), }", 16), "type '<i4?'"},
+      {npy("{'descr': '>i4', 'fortran_order': False, 'shape': (1, 1, 4), }", 16),
+       "has the type '>i4'"},
       {npy("{'descr': '<i4', 'fortran_order': True, 'shape': (1, 1, 4), }", 16), "Fortran"},
       {npy("{}", 16), "malformed"},
   };
