@@ -31,7 +31,9 @@ class DryRun(CliTest):
                        if isinstance(d, h5py.Dataset) and d.dtype.kind in "fi")
             loads = f["expert_tokens"].size * 4 * (32 + 8) // 8  # planned on and measured
             maps = f["slots"].size * 4
-        self.assertLess(abs(stated["file_bytes_at_most"] / data - 1), 0.1)
+        # At most: how many loads a profile is measured at is found while it is.
+        self.assertGreater(stated["file_bytes_at_most"], 0.98 * data)
+        self.assertLess(stated["file_bytes_at_most"], 1.2 * data)
         self.assertLess(data, size)
         self.assertEqual(stated["broadcast_bytes"], loads + maps)
 
