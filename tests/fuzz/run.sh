@@ -49,15 +49,18 @@ if ((seconds)); then limit=(-max_total_time="$seconds"); fi
 failed=0
 for reader in "${readers[@]}"; do
   corpus=$work/corpus/$reader
-  if ((!seconds)); then corpus=$work/corpus-short/$reader; fi
-  if ((!seconds)); then rm -rf "$corpus"; fi
+  if ((!seconds)); then  # always the same inputs: nothing of an earlier run
+    corpus=$work/corpus-short/$reader
+    rm -rf "$corpus"
+  fi
   mkdir -p "$corpus" "$work/seeds/$reader"
-  # A second an input and 1 GiB: sizes that a file claims must not be believed.
+  # Sizes that a file claims must not be believed: little time and memory for an input.
   if ASAN_OPTIONS=detect_leaks=1 "$target" "--reader=$reader" "${limit[@]}" -timeout=10 \
     -rss_limit_mb=1024 -malloc_limit_mb=512 -max_len=65536 -print_final_stats=1 \
     -artifact_prefix="$work/found/$reader-" "$corpus" "$work/seeds/$reader" >"$work/log" 2>&1; then
-    awk -v reader="$reader" '/^stat::number_of_executed_units/ { units = $2 } / cov: / { for (i = 1; i < NF; ++i)
-      if ($i == "cov:") covered = $(i + 1) } END { printf "%-32s %9d inputs, %5d edges\n", reader, units, covered }' "$work/log"
+    inputs=$(awk '/^stat::number_of_executed_units/ { print $2 }' "$work/log")
+    edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$work/log" | tail -n 1)
+    printf '%-32s %9d inputs, %5d edges\n' "$reader" "$inputs" "$edges"
   else
     echo "$reader FAILED:" >&2
     tail -n 40 "$work/log" >&2
