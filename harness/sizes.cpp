@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "moe_layer/knot_search.hpp"
 #include "moe_layer/layers.hpp"
 
 namespace gembench {
@@ -12,6 +13,8 @@ namespace {
 std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
 }
+
+constexpr double kMostActive = 2 * 16;  // two loads, numbers of experts that double
 
 /// Most pairs a rank with `slots` experts can receive in one layer.
 std::int64_t largest_load(const Trace& trace, int slots) {
@@ -76,9 +79,12 @@ std::size_t root_bytes(const RunShape& shape, int turn_steps) {
 double file_bytes(const RunShape& s, bool gpus) {
   const double placements = s.placements, steps = s.steps, layers = s.layers, ranks = s.ranks;
   const double reading = 8 + 7 * 4 + 2 * 4 + 3 * 8 + (gpus ? 4 * 4 : 0);  // see SCHEMA.md
+  // How many loads a profile is measured at is found while it is.
+  const double profile = 3 * static_cast<double>(KnotRules{}.max_knots) + kMostActive;
   return placements * steps * layers * ranks * reading + steps * layers * s.experts * 4 +
          placements * steps * (2 * layers + ranks + 2) * 4 +
-         placements * layers * ranks * ranks * 8 + placements * layers * ranks * s.slots * 4;
+         placements * layers * ranks * ranks * 8 + placements * layers * ranks * s.slots * 4 +
+         ranks * profile * 8;
 }
 
 }  // namespace gembench

@@ -171,11 +171,10 @@ def main(results: pathlib.Path, folder: pathlib.Path) -> None:
         "measured": collect.measured}
     rows = {}
     for name, read in kinds.items():
-        rows[name] = read(results)
-        if rows[name]:
-            collect.save(rows[name], folder / f"{name}.csv")
-        else:  # that part was not run this time: what was kept of the last
-            rows[name] = collect.saved(folder / f"{name}.csv")
+        found = read(results)
+        if found:  # else that part was not run this time: what was kept of the last
+            collect.save(found, folder / f"{name}.csv")
+        rows[name] = collect.saved(folder / f"{name}.csv")  # as rounded there
     blocks = {"measured": measured(rows["measured"])}
     if rows["predicted"]:
         blocks.update({"claims": claims(rows["predicted"]), "models": per_model(rows["predicted"]),

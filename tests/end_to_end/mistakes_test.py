@@ -8,17 +8,7 @@ import subprocess
 
 import h5py
 
-from support import PROGRAM, SMALL, TOP, CliTest, main
-
-
-def small_but(words):
-    """SMALL with these options instead of its own of the same name: none may be given twice."""
-    kept, given = [], set(words)
-    options = iter(SMALL[:-1])  # pairs; the last is the bare -q
-    for name, value in zip(options, options):
-        kept += [] if name in given else [name, value]
-    return [*kept, "-q", *words]
-
+from support import PROGRAM, SMALL, TOP, CliTest, main, small_but
 
 CPU = pathlib.Path("/proc/cpuinfo").read_text()
 

@@ -4,7 +4,7 @@ import json
 
 import h5py
 
-from support import SMALL, CliTest, main
+from support import SMALL, CliTest, main, small_but
 
 
 class DryRun(CliTest):
@@ -22,18 +22,18 @@ class DryRun(CliTest):
         return json.loads(self.good("run", "--dry-run", *words, "--format", "json"))
 
     def test_it_needs_no_ranks_and_its_sizes_are_those_of_a_run(self):
-        words = [w for w in SMALL if w != "-q"]
+        words = [w for w in small_but(["--steps", "64"]) if w != "-q"]
         stated = self.dry(*words, "--placements", "linear,gem", "--ranks", "2")
         self.good("run", *words, "--placements", "linear,gem", "-o", "a.h5", ranks=2)
         size = (self.folder / "a.h5").stat().st_size
         with h5py.File(self.folder / "a.h5") as f:
             data = sum(d.size * d.dtype.itemsize for d in f.values()
                        if isinstance(d, h5py.Dataset) and d.dtype.kind in "fi")
-            loads = f["expert_tokens"].size * 4 * (32 + 8) // 8  # planned on and measured
+            loads = f["expert_tokens"].size * 4 * (32 + 64) // 64  # planned on and measured
             maps = f["slots"].size * 4
         # At most: how many loads a profile is measured at is found while it is.
-        self.assertGreater(stated["file_bytes_at_most"], 0.98 * data)
-        self.assertLess(stated["file_bytes_at_most"], 1.2 * data)
+        self.assertGreaterEqual(stated["file_bytes_at_most"], data)
+        self.assertLess(stated["file_bytes_at_most"], 1.1 * data)
         self.assertLess(data, size)
         self.assertEqual(stated["broadcast_bytes"], loads + maps)
 

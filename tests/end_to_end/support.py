@@ -15,6 +15,15 @@ SMALL = ["--model", "gpt-oss-20b", "--scale", "16", "--layers", "2", "--tokens",
          "--steps", "8", "--block", "4", "--profile-seconds", "0", "--plan-steps", "32", "-q"]
 
 
+def small_but(words):
+    """SMALL with these options instead of its own of the same name: none may be given twice."""
+    kept, given = [], set(words)
+    options = iter(SMALL[:-1])  # pairs; the last is the bare -q
+    for name, value in zip(options, options):
+        kept += [] if name in given else [name, value]
+    return [*kept, "-q", *words]
+
+
 def data_folder():
     """Recordings that are not part of the project, or None."""
     folder = pathlib.Path(os.environ.get("GEMBENCH_DATA", TOP.parent / "shared" / "data"))
