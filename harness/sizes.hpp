@@ -24,8 +24,8 @@ namespace gembench {
 /// Bytes that rank 0 holds besides at most: a turn's readings as gathered and as written,
 /// predictions, and payload between pairs of ranks. Does not grow with the number of turns.
 [[nodiscard]] std::size_t root_bytes(const RunShape& shape, int turn_steps);
-/// Bytes of results.h5 at most, uncompressed: the arrays over (placement, step, layer, rank), loads,
-/// predictions, pairs, slots and the profile.
+/// Bytes of results.h5 at most, uncompressed: the arrays over (placement, step, layer, rank),
+/// loads, predictions, pairs, slots and the profile.
 [[nodiscard]] double file_bytes(const RunShape& shape, bool gpus);
 
 }  // namespace gembench
