@@ -49,6 +49,14 @@ def check_includes(path, folder):
                 yield f"{path}: only {owner} may include {included}"
 
 
+def check_first_include(path, top):
+    """A source includes the header of its name before anything else, so that this compiles alone."""
+    header = path.with_suffix(".hpp")
+    first = INCLUDE.search(path.read_text(errors="replace"))
+    if header.is_file() and (not first or first[1] != str(header.relative_to(top))):
+        yield f"{path}: must include {header.name} before anything else"
+
+
 def check_cuda(path, relative):
     """CUDA stays in its folder, which is left out where there is no toolkit."""
     if relative.parts[:2] == ("moe_layer", "cuda"):
@@ -88,6 +96,8 @@ def violations(top):
         if path.suffix in {".cpp", ".hpp", ".cu"} and relative.parts[0] in ARROWS:
             yield from check_includes(path, relative.parts[0])
             yield from check_cuda(path, relative)
+            if path.suffix != ".hpp":
+                yield from check_first_include(path, top)
         if path.suffix in {".sh", ".sbatch"} or relative.parts[0] == ".ci":
             scripts.append(path)
     yield from check_scripts(top, scripts)

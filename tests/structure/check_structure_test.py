@@ -40,6 +40,11 @@ class FindsViolations(unittest.TestCase):
         self.assertIn("only results may include hdf5.h",
                       self.found("moe_layer/a.cpp", "  # include <hdf5.h>\n"))
 
+    def test_a_source_that_does_not_begin_with_its_header(self):
+        (self.top / "harness/a.hpp").write_text("")
+        self.assertEqual(self.found("harness/a.cpp", '#include "harness/a.hpp"\n'), "")
+        self.assertIn("must include a.hpp", self.found("harness/a.cpp", '#include <map>\n'))
+
     def test_a_stranger_at_the_top(self):
         self.assertIn("utils", self.found("utils", "x"))
 
