@@ -4,11 +4,11 @@
 set -euo pipefail
 
 usage="usage: tests/fuzz/run.sh [--runs N | --seconds S] [READER..]
-  --runs N     inputs for every reader (default: 2000), the same ones every time
+  --runs N     inputs for every reader (default: 1000), the same ones every time
   --seconds S  for every reader instead, from another seed every time
 Readers: build/fuzz/fuzz_readers lists them; all by default."
 
-runs=2000 seconds=0 readers=()
+runs=1000 seconds=0 readers=()
 while (($#)); do
   case $1 in
     --runs | --seconds)
