@@ -13,21 +13,10 @@ std::size_t bytes_of(const Trace& trace) {
          trace.topk_ids.size() * sizeof(trace.topk_ids[0]);
 }
 
-Trace without_arrays(const Trace& shape) {
-  Trace trace;
-  trace.layers = shape.layers;
-  trace.experts = shape.experts;
-  trace.topk = shape.topk;
-  trace.layer_ids = shape.layer_ids;
-  trace.model_layers = shape.model_layers;
-  trace.source = shape.source;
-  return trace;
-}
-
 }  // namespace
 
 StepGatherer::StepGatherer(const Trace& shape, bool keep_ids, KeepSteps keep)
-    : gathered_(without_arrays(shape)),
+    : gathered_(slice(shape, 0, 0)),
       keep_ids_(keep_ids),
       keep_(std::move(keep)),
       cells_(checked_product({shape.layers, shape.experts}, "the recording")) {}
@@ -67,7 +56,7 @@ void StepGatherer::end_step(std::int32_t phase) {
 
 void StepGatherer::finish() {
   if (gathered_.steps == 0) return;
-  Trace next = without_arrays(gathered_);
+  Trace next = slice(gathered_, 0, 0);
   std::swap(next, gathered_);
   keep_(std::move(next));
 }
