@@ -12,6 +12,7 @@ namespace gembench {
 struct Options {
   std::string command;
   std::string command_line;
+  bool without_launcher = false;  ///< nobody asked for one rank: there was no mpirun or srun
 
   // Model
   std::string model = "gpt-oss-20b";

@@ -65,6 +65,11 @@ class Run {
     record(session.workload);
     say(session, fmt::format("{} on {} ranks, clock {} ({})", session.describe_model(),
                              comm_.size(), name_of(session.clock), session.clock_reason));
+    if (options_.without_launcher && comm_.size() == 1 && !options_.dry_run) {
+      say(session,
+          "1 rank, on which all placements are the same: to compare them start several, with "
+          "jobs/local.sh -n 4 run .. or mpirun -n 4 gembench run .. (mpirun -n 1 asks for one)");
+    }
     schedule_ = make_schedule(options_.steps, options_.block,
                               static_cast<int>(options_.placements.size()), options_.seed);
     plan(session);
