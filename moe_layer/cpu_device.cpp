@@ -34,6 +34,8 @@ CpuDevice::CpuDevice(const Comm& comm, const ModelShape& model, DType dtype)
       activated_(CpuGemm::kChunk * sz(model.ffn)),
       inner_(CpuGemm::kChunk * sz(model.ffn) * size_of(dtype)),
       product_(CpuGemm::kChunk * hidden_),
+      normed_(CpuGemm::kChunk * hidden_),
+      logits_(CpuGemm::kChunk * sz(model.experts)),
       seen_(sz(comm.size())),
       first_row_(sz(comm.size())),
       row_at_(sz(comm.size())),
@@ -56,12 +58,7 @@ Buffer CpuDevice::allocate(std::size_t bytes) {
 }
 
 void CpuDevice::prepare(const LayerLimits& limits) {
-  for (int m = 1; m <= CpuGemm::kChunk; ++m) {
-    gate_.prepare(m);
-    up_.prepare(m);
-    down_.prepare(m);
-    router_.prepare(m);
-  }
+  for (CpuGemm* gemm : {&gate_, &up_, &down_, &router_}) gemm->prepare();
   order_.reserve(limits.pairs);
   absolute_.reserve(limits.pairs);
 }

@@ -64,7 +64,8 @@ class CpuDevice final : public Device {
   /// Packed gate, up and down of an expert lie behind one another, each at a cache line.
   std::size_t offset_of_up() const;
   std::size_t offset_of_down() const;
-  /// down(swish(gate(x)) * up(x)) for m <= CpuGemm::kChunk rows into product_.
+  /// down(swish(gate(x)) * up(x)) for m <= CpuGemm::kChunk rows into product_. `rows` holds
+  /// CpuGemm::padded(m) of them.
   void feed_forward(int m, const char* rows, const Buffer& weights);
   void choose_experts(const float* logits, std::uint16_t* ids) const;
   void softmax(const float* logits, const std::uint16_t* ids, float* weights) const;
@@ -90,6 +91,7 @@ class CpuDevice final : public Device {
   std::vector<float> activated_;  // swish(gate(x))
   std::vector<char> inner_;       // times up(x)
   std::vector<float> product_;
+  std::vector<float> normed_, logits_;          // of a chunk that is padded, as the router's
   std::vector<std::int32_t> seen_;              // [rank] row the token already has there, -1 = none
   std::vector<std::int32_t> order_;             // pairs sorted by slot
   std::vector<std::int32_t> absolute_;          // [pair] row counted over all sources

@@ -2,18 +2,13 @@
 
 #include <numeric>
 
-#include "moe_layer/weights.hpp"
+#include "moe_layer/row_math.hpp"
 
 namespace gembench {
 namespace {
 
 std::size_t sz(int value) {
   return static_cast<std::size_t>(value);
-}
-
-/// y += weight * x.
-void add_scaled(float* y, const float* x, float weight, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i) y[i] += weight * x[i];
 }
 
 }  // namespace
@@ -23,8 +18,7 @@ void CpuDevice::to_payload(const float* from, char* to, std::size_t n) const {
     std::memcpy(to, from, n * sizeof(float));
     return;
   }
-  auto* bits = reinterpret_cast<std::uint16_t*>(to);
-  for (std::size_t i = 0; i < n; ++i) bits[i] = to_bf16(from[i]);
+  round_to_bf16(from, reinterpret_cast<std::uint16_t*>(to), n);
 }
 
 void CpuDevice::experts(Stream, const ExpertArgs& args) {
@@ -79,7 +73,12 @@ void CpuDevice::shared_experts(Stream, const SharedArgs& args) {
   for (const Buffer* expert : args.experts) {
     for (int t = 0; t < args.tokens; t += CpuGemm::kChunk) {
       const int m = std::min(CpuGemm::kChunk, args.tokens - t);
-      feed_forward(m, args.payload->as<char>() + sz(t) * row_bytes_, *expert);
+      const char* rows = args.payload->as<char>() + sz(t) * row_bytes_;
+      if (CpuGemm::padded(m) > m) {  // the payload ends with the last token
+        std::memcpy(gathered_.data(), rows, sz(m) * row_bytes_);
+        rows = gathered_.data();
+      }
+      feed_forward(m, rows, *expert);
       add_scaled(sums + sz(t) * hidden_, product_.data(), 1.0F, sz(m) * hidden_);
     }
   }
@@ -93,8 +92,7 @@ void CpuDevice::add_rows(int rows, const Buffer& returned, const Buffer& onto, f
     if (dtype_ == DType::f32) {
       add_scaled(target, reinterpret_cast<const float*>(from), 1.0F, hidden_);
     } else {
-      const auto* bits = reinterpret_cast<const std::uint16_t*>(from);
-      for (std::size_t i = 0; i < hidden_; ++i) target[i] += from_bf16(bits[i]);
+      add_bf16(target, reinterpret_cast<const std::uint16_t*>(from), hidden_);
     }
   }
 }

@@ -29,7 +29,8 @@ memory::data_type type_of(DType dtype) {
 
 }  // namespace
 
-/// One primitive a row count, with its memory objects: run_chunk only swaps their pointers.
+/// The primitive of one of kRowCounts, with its memory objects: run_chunk only swaps their
+/// pointers.
 struct Kernel {
   dnnl::matmul matmul;
   memory a, b, c, factor, scratch;
@@ -41,8 +42,8 @@ struct CpuGemm::State {
   Epilogue epilogue{};
   memory::desc packed;
   dnnl::stream stream{engine()};
-  std::array<std::optional<Kernel>, kChunk + 1> kernels;
-  memory scratch;  // shared by all kernels, as large as the largest needs
+  std::array<std::optional<Kernel>, kChunk + 1> kernels;  // [rows]
+  memory shared_scratch;  // of all kernels, as large as the largest needs
 
   dnnl::matmul::primitive_desc describe(int m, const memory::desc& weights) const {
     const auto plain = memory::format_tag::ab;
@@ -60,6 +61,7 @@ struct CpuGemm::State {
     const dnnl::matmul::desc matmul(memory::desc({m, k}, type_of(in), plain), weights, product);
     return {matmul, attributes, engine()};
   }
+  void make_kernel(int m);
 };
 
 CpuGemm::CpuGemm(int k, int n, DType in, DType out, Epilogue epilogue)
@@ -98,35 +100,45 @@ void CpuGemm::pack(const float* plain, void* packed) {
   state_->stream.wait();
 }
 
-void CpuGemm::prepare(int m) {
-  auto& kernel = state_->kernels.at(static_cast<std::size_t>(m));
-  if (kernel || m == 0) return;
-  const auto plan = state_->describe(m, state_->packed);
+void CpuGemm::State::make_kernel(int m) {
+  auto& kernel = kernels.at(static_cast<std::size_t>(m));
+  if (kernel) return;
+  const auto plan = describe(m, packed);
   const auto without_memory = [](const memory::desc& desc) {
     return memory(desc, engine(), DNNL_MEMORY_NONE);
   };
-  kernel = Kernel{
-      dnnl::matmul(plan),
-      without_memory(plan.src_desc()),
-      without_memory(plan.weights_desc()),
-      without_memory(plan.dst_desc()),
-      without_memory(memory::desc({m, state_->n}, memory::data_type::f32, memory::format_tag::ab)),
-      {}};
+  kernel =
+      Kernel{dnnl::matmul(plan),
+             without_memory(plan.src_desc()),
+             without_memory(plan.weights_desc()),
+             without_memory(plan.dst_desc()),
+             without_memory(memory::desc({m, n}, memory::data_type::f32, memory::format_tag::ab)),
+             {}};
   const memory::desc scratch = plan.scratchpad_desc();
-  if (!state_->scratch || scratch.get_size() > state_->scratch.get_desc().get_size()) {
-    state_->scratch = memory(scratch, engine());
+  if (!shared_scratch || scratch.get_size() > shared_scratch.get_desc().get_size()) {
+    shared_scratch = memory(scratch, engine());
   }
   kernel->scratch = without_memory(scratch);
 }
 
+void CpuGemm::prepare() {
+  for (const int m : kRowCounts) state_->make_kernel(m);
+}
+
+int CpuGemm::kernels() const {
+  return static_cast<int>(std::ranges::count_if(
+      state_->kernels, [](const auto& kernel) { return kernel.has_value(); }));
+}
+
 void CpuGemm::run_chunk(int m, const void* a, const void* packed, void* c, const float* factor) {
-  prepare(m);
-  Kernel& kernel = *state_->kernels[static_cast<std::size_t>(m)];
+  const int rows = padded(m);
+  state_->make_kernel(rows);
+  Kernel& kernel = *state_->kernels[static_cast<std::size_t>(rows)];
   kernel.a.set_data_handle(const_cast<void*>(a));
   kernel.b.set_data_handle(const_cast<void*>(packed));
   kernel.c.set_data_handle(c);
-  if (state_->scratch.get_desc().get_size() > 0) {
-    kernel.scratch.set_data_handle(state_->scratch.get_data_handle());
+  if (state_->shared_scratch.get_desc().get_size() > 0) {
+    kernel.scratch.set_data_handle(state_->shared_scratch.get_data_handle());
   }
   std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, kernel.a},
                                             {DNNL_ARG_WEIGHTS, kernel.b},

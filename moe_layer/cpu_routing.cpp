@@ -45,9 +45,17 @@ void CpuDevice::route(Stream, const RouteArgs& args) {
   }
   to_payload(args.normed->as<float>(), args.payload->as<char>(), sz(args.tokens) * hidden_);
   for (int t = 0; t < args.tokens; t += CpuGemm::kChunk) {
-    router_.run_chunk(std::min(CpuGemm::kChunk, args.tokens - t),
-                      args.normed->as<float>() + sz(t) * hidden_, args.router->as<char>(),
-                      args.logits->as<float>() + sz(t) * sz(model_.experts));
+    const int m = std::min(CpuGemm::kChunk, args.tokens - t);
+    const float* normed = args.normed->as<float>() + sz(t) * hidden_;
+    float* logits = args.logits->as<float>() + sz(t) * sz(model_.experts);
+    if (CpuGemm::padded(m) == m) {
+      router_.run_chunk(m, normed, args.router->as<char>(), logits);
+      continue;
+    }
+    // Both arrays end with the last token.
+    std::copy_n(normed, sz(m) * hidden_, normed_.begin());
+    router_.run_chunk(m, normed_.data(), args.router->as<char>(), logits_.data());
+    std::copy_n(logits_.begin(), sz(m) * sz(model_.experts), logits);
   }
   const std::size_t k = sz(model_.topk);
   for (std::size_t t = 0; t < sz(args.tokens); ++t) {

@@ -6,7 +6,6 @@
 #include <limits>
 #include <numeric>
 
-#include "moe_layer/cpu_gemm.hpp"
 #include "moe_layer/expert_bench.hpp"
 #include "moe_layer/knot_search.hpp"
 #include "placement/random.hpp"
@@ -247,9 +246,7 @@ class Profiler {
 
 std::vector<std::int64_t> profile_knots(std::int64_t max_load, int slots) {
   std::vector<std::int64_t> knots{0};
-  const std::int64_t chunk = CpuGemm::kChunk;
-  for (std::int64_t each : {1, 2, 4, 8, 16, 32, 64, 128}) knots.push_back(each * slots);
-  for (std::int64_t each = chunk; each * slots < 2 * max_load; each *= 2) {
+  for (std::int64_t each = 1; each == 1 || each * slots < 2 * max_load; each *= 2) {
     knots.push_back(each * slots);
   }
   // The last knot is the largest load itself; nothing is measured beyond it.

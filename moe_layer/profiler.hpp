@@ -37,8 +37,8 @@ struct MeasuredProfile {
   double seconds = 0;     ///< wall clock of all of it
 };
 
-/// Loads of the coarse sweep: 0, then 1, 2, 4, .. tokens on every expert of the rank, with the
-/// sizes at which the CPU kernel starts another chunk, up to max_load.
+/// Loads of the coarse sweep: 0, then 1, 2, 4, .. tokens on every expert of the rank, up to
+/// max_load.
 [[nodiscard]] std::vector<std::int64_t> profile_knots(std::int64_t max_load, int slots);
 
 /// The loads and numbers of active experts of the other sweep, without latencies: as in decode, a

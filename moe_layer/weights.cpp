@@ -1,6 +1,5 @@
 #include "moe_layer/weights.hpp"
 
-#include <bit>
 #include <cmath>
 
 #include "placement/random.hpp"
@@ -41,15 +40,6 @@ void round_to_bf16(std::span<float> values) {
 }
 
 }  // namespace
-
-std::uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
-float from_bf16(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
 
 void fill_expert(PlainExpert& out, std::uint64_t seed, int layer, int expert,
                  const ModelShape& model, DType dtype) {

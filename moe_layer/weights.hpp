@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <span>
 
@@ -23,7 +24,12 @@ void fill_gate(std::span<float> out, std::uint64_t seed, int layer, const ModelS
 void fill_input(std::span<float> out, std::uint64_t seed, int step, int first_token, int hidden);
 
 /// Nearest bf16 (ties to even), as bits and back.
-[[nodiscard]] std::uint16_t to_bf16(float value);
-[[nodiscard]] float from_bf16(std::uint16_t bits);
+[[nodiscard]] inline std::uint16_t to_bf16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+[[nodiscard]] inline float from_bf16(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
 
 }  // namespace gembench

@@ -17,15 +17,15 @@ except ImportError as missing:
     sys.exit(77)
 
 from made_results import Made  # noqa: E402, F401
-from support import CliTest, main  # noqa: E402, F401
+from support import HANGS, CliTest, main  # noqa: E402, F401
 
 
 class ReportTest(CliTest):
-    def report(self, *words, timeout=60):
+    def report(self, *words):
         """gembench-report as it runs without being installed."""
         return subprocess.run(
             [sys.executable, "-m", "gembench_analysis", *map(str, words)], cwd=self.folder,
-            capture_output=True, text=True, timeout=timeout,
+            capture_output=True, text=True, timeout=HANGS,
             env={**os.environ, "PYTHONPATH": str(TOP / "analysis")})
 
     def written(self, *words):

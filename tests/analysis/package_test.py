@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from analysis_support import TOP, ReportTest, main
+from analysis_support import HANGS, TOP, ReportTest, main
 
 
 class Package(ReportTest):
@@ -30,7 +30,7 @@ class Package(ReportTest):
             self.skipTest("mypy is not installed")
         done = subprocess.run(["mypy", "--cache-dir", self.folder / "cache", "-p",
                                "gembench_analysis"], cwd=TOP / "analysis", capture_output=True,
-                              text=True, timeout=120)
+                              text=True, timeout=HANGS)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 

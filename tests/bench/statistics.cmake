@@ -1,22 +1,22 @@
 # Proofs of the comparison and of what survives a kill, in short forms: slow, so only with --full.
-# gembench_add_proof(NAME n SCRIPT file.py TIMEOUT s ARGS ..)
+# gembench_add_proof(NAME n SCRIPT file.py ARGS ..)
 function(gembench_add_proof)
-  cmake_parse_arguments(T "" "NAME;SCRIPT;TIMEOUT" "ARGS" ${ARGN})
+  cmake_parse_arguments(T "" "NAME;SCRIPT" "ARGS" ${ARGN})
   # Debian's h5py belongs to /usr/bin/python3, whatever python3 comes first on the PATH.
   add_test(NAME ${T_NAME}
            COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/${T_SCRIPT} ${T_ARGS})
-  set_tests_properties(${T_NAME} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS slow RUN_SERIAL ON
+  set_tests_properties(${T_NAME} PROPERTIES TIMEOUT ${GEMBENCH_LONG_LIMIT} LABELS slow RUN_SERIAL ON
                        ENVIRONMENT "GEMBENCH=$<TARGET_FILE:gembench>")
 endfunction()
 
-gembench_add_proof(NAME bench.aa SCRIPT aa.py TIMEOUT 600 ARGS --runs 5)
-gembench_add_proof(NAME bench.planted SCRIPT planted.py TIMEOUT 600 ARGS --runs 5)
-gembench_add_proof(NAME bench.kills SCRIPT kills.py TIMEOUT 1800)
-gembench_add_proof(NAME bench.adapt SCRIPT adapt.py TIMEOUT 900 ARGS --runs 2 --quiet-runs 1)
+gembench_add_proof(NAME bench.aa SCRIPT aa.py ARGS --runs 5)
+gembench_add_proof(NAME bench.planted SCRIPT planted.py ARGS --runs 5)
+gembench_add_proof(NAME bench.kills SCRIPT kills.py)
+gembench_add_proof(NAME bench.adapt SCRIPT adapt.py ARGS --runs 2 --quiet-runs 1)
 
 # That the planner's quality bench runs and its placements keep above their bounds; what its bars say
 # of a few cases is no verdict.
-gembench_add_proof(NAME bench.planner SCRIPT planner_quality.py TIMEOUT 600 ARGS --quick --no-bars)
+gembench_add_proof(NAME bench.planner SCRIPT planner_quality.py ARGS --quick --no-bars)
 # What spare slots and replicas are worth; few layers, so bars say nothing here either.
-gembench_add_proof(NAME bench.planner_beyond SCRIPT planner_beyond.py TIMEOUT 600
+gembench_add_proof(NAME bench.planner_beyond SCRIPT planner_beyond.py
                    ARGS --layers 1 --no-bars)

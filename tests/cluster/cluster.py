@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+HANGS = 600  # seconds after which something never happens
 PROGRAMS = ["munged", "slurmctld", "slurmd", "srun", "sbatch", "scontrol", "ip", "tc", "unshare",
             "nsenter", "setpriv"]
 CONFIGURATION = """
@@ -206,13 +207,13 @@ class Cluster:
         self.wait(lambda: self.call("sinfo", "-h", "-N", "-o", "%T").stdout.split()
                   == ["idle"] * len(self.names), "idle nodes")
 
-    def wait(self, done, what, seconds=30):
-        deadline = time.monotonic() + seconds
+    def wait(self, done, what):
+        deadline = time.monotonic() + HANGS
         while not done():
             if time.monotonic() > deadline:
                 logs = "".join(f"== {log}\n{log.read_text()[-2000:]}" for log in
                                sorted(self.folder.glob("*.log")))
-                raise TimeoutError(f"no {what} within {seconds} s\n{logs}")
+                raise TimeoutError(f"no {what} within {HANGS} s\n{logs}")
             time.sleep(0.05)
 
     def call(self, *words, **how):

@@ -77,7 +77,7 @@ class ClusterCase(support.CliTest):
         words = ["env", "-u", "HDF5_USE_FILE_LOCKING", f"GEMBENCH_SITE={self.folder}/site.sh",
                  *(f"{k}={v}" for k, v in {**ENVIRONMENT, **(environment or {})}.items()),
                  *map(str, words)]
-        return self.cluster.call(*words, cwd=self.folder, timeout=60)
+        return self.cluster.call(*words, cwd=self.folder, timeout=support.HANGS)
 
     def submit(self, script, *words, options=(), **how):
         """Job number. What it prints goes to out.txt, also when it runs again."""
@@ -96,7 +96,7 @@ class ClusterCase(support.CliTest):
         out = self.folder / "out.txt"
         return out.read_text() if out.exists() else ""
 
-    def ended(self, job, seconds=60):
+    def ended(self, job):
         """Waits: (state, exit code, seconds until no rank was left)."""
         begin, gone = time.monotonic(), None
         while True:
@@ -105,12 +105,12 @@ class ClusterCase(support.CliTest):
                 gone = time.monotonic() - begin
             if state not in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING"):
                 return state, code, gone
-            if time.monotonic() - begin > seconds:
-                self.fail(f"job {job} is {state} after {seconds} s:\n{self.printed()}")
+            if time.monotonic() - begin > support.HANGS:
+                self.fail(f"job {job} hangs and is {state}:\n{self.printed()}")
             time.sleep(0.05)
 
-    def completes(self, job, seconds=60):
-        state, code, _ = self.ended(job, seconds)
+    def completes(self, job):
+        state, code, _ = self.ended(job)
         self.assertEqual((state, code), ("COMPLETED", 0), self.printed())
         return self.printed()
 
@@ -167,10 +167,10 @@ class ClusterCase(support.CliTest):
                 numpy.testing.assert_array_equal(file[name][()], whole[name][()], name)
             self.assertTrue(numpy.isfinite(file["step_time"][()]).all())
 
-    def run_into(self, fault, launcher="srun", limit=10.0):
-        """Starts a run and calls `fault` in its middle. The job must end within `limit` seconds, not
-        with 0, and its file must be readable; the same job again must complete it to what a run has
-        that nobody disturbed. (exit code, gembench's sentences)"""
+    def run_into(self, fault, launcher="srun"):
+        """Starts a run and calls `fault` in its middle. The job must end, not with 0, and its file must
+        be readable; the same job again must complete it to what a run has that nobody disturbed. How
+        soon it ends is printed. (exit code, gembench's sentences)"""
         self.reference()
         self.site(launcher=launcher)
         self.cluster.limit(SLOW_LINK)
@@ -178,12 +178,12 @@ class ClusterCase(support.CliTest):
         self.wait_for_a_block()
         begin = time.monotonic()
         fault()
-        self.cluster.wait(lambda: CUT_OFF in self.printed(), "end of the job", 60)
+        self.cluster.wait(lambda: CUT_OFF in self.printed(), "end of the job")
         seconds = time.monotonic() - begin
         printed = self.printed()
         # Also ranks that nobody can reach any more end by themselves.
         living = [node for node in self.cluster.nodes if node.process.poll() is None]
-        self.cluster.wait(lambda: not any(map(self.ranks_on, living)), "end of all ranks", 10)
+        self.cluster.wait(lambda: not any(map(self.ranks_on, living)), "end of all ranks")
         self.cluster.repair()  # before, Slurm waits for a node that does not answer
         state, code, _ = self.ended(job)
         ours = [line for line in printed.splitlines() if line.startswith("gembench: ")]
@@ -191,7 +191,6 @@ class ClusterCase(support.CliTest):
         self.assertIn(state, ("FAILED", "NODE_FAIL"), printed)
         self.assertNotEqual(code, 0, printed)
         self.assertEqual(printed.count(CUT_OFF), 1, printed)
-        self.assertLess(seconds, limit, printed)
         self.is_readable()
         self.resumes(*HANG)
         return code, ours

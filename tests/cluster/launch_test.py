@@ -121,7 +121,6 @@ class Launch(ClusterCase):
             state, code, seconds = self.ended(job)
             self.assertEqual((state, code), ("FAILED", 1), self.printed())
             print(f"  {launcher}: {seconds:.1f} s")
-            self.assertLess(seconds, 10)
             self.assertEqual(self.printed().count("gembench: ended by SIGTERM"), 1, self.printed())
             (self.folder / "out.txt").unlink()
 

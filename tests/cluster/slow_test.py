@@ -10,7 +10,7 @@ class Slow(ClusterCase):
         # A minute is the shortest limit; Slurm looks twice a minute and rather signals too early.
         job = self.submit("run.sbatch", *LONG_RUN, "-o", "a.h5",
                           options=["--time=1", "--signal=B:TERM@20"])
-        self.assertEqual(self.ended(job, 100)[:2], ("FAILED", 1), self.printed())
+        self.assertEqual(self.ended(job)[:2], ("FAILED", 1), self.printed())
         self.assertEqual(self.printed().count("gembench: ended by SIGTERM"), 1, self.printed())
         self.is_readable()
 
@@ -36,13 +36,13 @@ class Slow(ClusterCase):
         self.run_into(lambda: self.kill_a_rank(0))
 
     def test_a_node_dies(self):
-        code, ours = self.run_into(self.kill_node, limit=40)
+        code, ours = self.run_into(self.kill_node)
         self.assertEqual(code, 5)
         self.assertIn("ranks 0-1 on node0", ours[0])
 
     def test_the_network_is_cut_under_mpirun(self):
         # mpirun waits for its daemon until Slurm says that the node is down; it may crash then.
-        _, ours = self.run_into(lambda: self.cluster.cut("node1"), "mpirun", limit=60)
+        _, ours = self.run_into(lambda: self.cluster.cut("node1"), "mpirun")
         self.assertEqual(len(ours), 1, ours)
 
 

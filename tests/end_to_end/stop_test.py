@@ -10,7 +10,7 @@ import time
 import h5py
 import numpy
 
-from support import PROGRAM, SMALL, TOP, CliTest, main
+from support import HANGS, PROGRAM, SMALL, TOP, CliTest, main
 
 
 def run_of(steps):
@@ -56,7 +56,7 @@ class Stopped(CliTest):
         return job
 
     def wait_for_a_block(self):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HANGS
         while not self.partial.exists() or self.finished_steps() == 0:
             self.assertLess(time.monotonic(), deadline, "no block was written")
             time.sleep(0.1)
@@ -75,7 +75,7 @@ class Stopped(CliTest):
         job = self.start(run=RUN)
         self.wait_for_a_block()
         os.kill(ranks_of(self.folder)[-1], signal.SIGKILL)
-        self.assertNotEqual(job.wait(timeout=10), 0)
+        self.assertNotEqual(job.wait(timeout=HANGS), 0)
         self.is_incomplete_and_readable()
         with h5py.File(self.partial) as f:
             before = f["step_time"][:]
@@ -108,7 +108,7 @@ class Stopped(CliTest):
         job = self.start()
         self.wait_for_a_block()
         os.kill(ranks_of(self.folder)[0], signal.SIGKILL)
-        job.wait(timeout=10)
+        job.wait(timeout=HANGS)
         kept = self.partial.read_bytes()
         for words, said in ((["--seed", "2"], "--seed"), (["--layers", "1"], "--layers")):
             given = LONG_RUN if words[0] not in LONG_RUN else \
@@ -123,7 +123,7 @@ class Stopped(CliTest):
         job = self.start()
         self.wait_for_a_block()
         os.kill(ranks_of(self.folder)[-1], signal.SIGTERM)
-        said = job.communicate(timeout=10)[1]
+        said = job.communicate(timeout=HANGS)[1]
         self.assertEqual(job.returncode, 1, said)
         self.assertIn("gembench: ended by SIGTERM: finished blocks are kept", said)
         self.is_incomplete_and_readable()
@@ -138,7 +138,7 @@ class Stopped(CliTest):
         job = self.start(*options)
         self.wait_for_a_block()
         os.kill(ranks_of(self.folder)[-1], signal.SIGSTOP)
-        said = job.communicate(timeout=40)[1]
+        said = job.communicate(timeout=HANGS)[1]
         self.assertEqual(job.returncode, 5, said)
         ours = [line for line in said.splitlines() if line.startswith("gembench: ")]
         self.assertEqual(len(ours), 1, said)
@@ -159,7 +159,7 @@ class Stopped(CliTest):
         first, last = ranks_of(self.folder)
         os.kill(last, signal.SIGSTOP)
         os.kill(first, signal.SIGTERM)
-        said = job.communicate(timeout=10)[1]
+        said = job.communicate(timeout=HANGS)[1]
         self.assertEqual(job.returncode, 1, said)
         self.assertIn("gembench: asked to end, and nothing moved for 3 s: rank", said)
         self.is_incomplete_and_readable()

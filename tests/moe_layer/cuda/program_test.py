@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import subprocess
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import h5py
 import numpy
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "end_to_end"))
-from support import PROGRAM, CliTest, main  # noqa: E402
+from support import HANGS, PROGRAM, CliTest, main  # noqa: E402
 
 # A simulated GPU is slow: what is tested here shows at the smallest shapes.
 TINY = ["--model", "gpt-oss-20b", "--scale", "45", "--layers", "2", "--tokens", "64", "--steps", "4",
@@ -29,9 +30,9 @@ def simulated(**settings):
 
 
 class CudaTest(CliTest):
-    def on_ranks(self, ranks, *words, env=(), timeout=120):
+    def on_ranks(self, ranks, *words, env=()):
         return self.call(*env, pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/local.sh", "-n",
-                         ranks, *words, timeout=timeout)
+                         ranks, *words)
 
     def passes(self, ranks, *words, env=()):
         done = self.on_ranks(ranks, *words, env=env)
@@ -40,12 +41,10 @@ class CudaTest(CliTest):
         return done.stdout
 
     def fails(self, code, ranks, *words, env=(), says=()):
-        begin = time.monotonic()
         done = self.on_ranks(ranks, *words, env=env)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         for part in says:
             self.assertIn(part, done.stderr)
-        self.assertLess(time.monotonic() - begin, 60)
         return done.stderr
 
 
@@ -114,13 +113,20 @@ class Runs(CudaTest):
                    env=[*env, "GEMBENCH_SIMULATED_MEMORY=34000000"], says=["GPU"])
         self.assertEqual(log.read_text().splitlines(), ["lock 0 1200 1200", "reset 0"])
         log.unlink()
-        # Once only (--foreground): a second SIGTERM makes mpirun kill its ranks, and killed ranks
+        # Once only: a second SIGTERM makes mpirun kill its ranks, and killed ranks
         # cannot set clocks free. It kills a second after the first as well, so steps are short.
         long = [*(word if word != "4" else "8000" for word in RUN), "--check", "none"]
-        stopped = self.call(*env, "timeout", "--foreground", "-s", "TERM", "5",
-                            pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/local.sh", "-n", "1",
-                            *long, "--lock-clocks", "1200", "--overwrite")
-        self.assertNotEqual(stopped.returncode, 0)
+        stopped = subprocess.Popen(
+            [*env, pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/local.sh", "-n", "1", *long,
+             "--lock-clocks", "1200", "--overwrite"], cwd=self.folder,
+            env={**os.environ, "GEMBENCH": PROGRAM}, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        self.addCleanup(stopped.kill)
+        begin = time.monotonic()
+        while not log.exists() and time.monotonic() < begin + HANGS:
+            time.sleep(0.1)
+        stopped.terminate()
+        self.assertNotEqual(stopped.wait(timeout=HANGS), 0)
         self.assertEqual(log.read_text().splitlines(), ["lock 0 1200 1200", "reset 0"])
         refused = [*env, "GEMBENCH_SIMULATED_FAULT=nvmlDeviceSetGpuLockedClocks:1:4"]
         self.fails(3, 1, *RUN, "--lock-clocks", "1200", "--overwrite", env=refused,
@@ -133,7 +139,7 @@ class GpuCheck(CudaTest):
     def check(self, *env):
         return self.call("env", f"GEMBENCH={PROGRAM}", *env,
                          pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/gpu_check.sh", "-n", "2",
-                         "-t", "-o", "page", timeout=200)
+                         "-t", "-o", "page")
 
     def test_its_page_says_what_passed_and_what_failed(self):
         done = self.check()
