@@ -257,7 +257,8 @@ Comparison compare(const RunReader& file, double non_moe_time) {
     if (placement == 0) {
       reference = reduction.step_time;
     } else {
-      summary.against_first = paired_difference(reference, reduction.step_time, blocks);
+      summary.against_first =
+          paired_difference(reference, reduction.step_time, blocks, info.shape.placements - 1);
       // One rank holds every expert under any placement: what differs is noise.
       if (info.shape.ranks == 1) summary.against_first.low = summary.against_first.high = {};
     }

@@ -49,7 +49,7 @@ struct PlacementSummary {
   std::vector<PlacementChange> changes;
   double replicas = 0;  ///< of a layer beyond the first of each expert, mean; at the beginning
   Rates rates;
-  Difference against_first;  ///< of step time; zero for the first
+  Difference against_first;  ///< of step time; zero for the first. Intervals hold together
 };
 
 /// Everything the table, CSV and JSON show.

@@ -42,7 +42,8 @@ std::string as_csv(const RunReader&, const Comparison& comparison) {
       "placement,steps,step_mean,step_p50,step_p90,step_p99,wait_mean,wait_share,straggler,"
       "straggler_share,aggregate_imbalance,step_imbalance,predicted,predicted_by_experts,measured,"
       "moved_bytes,"
-      "moved_seconds,difference,difference_low,difference_high,blocks,tokens_per_s,expert_flops,"
+      "moved_seconds,difference,difference_low,difference_high,difference_mean,blocks,tokens_per_s,"
+      "expert_flops,"
       "active_experts,distinct_ranks,dispatch_bytes_per_s,combine_bytes_per_s,payload_bytes,"
       "metadata_bytes,inter_node_bytes\n";
   for (const PlacementSummary& row : comparison.placements) {
@@ -53,17 +54,17 @@ std::string as_csv(const RunReader&, const Comparison& comparison) {
     const Rates& r = row.rates;
     // Labels are strategy names or file names; quotes keep a comma in a file name harmless.
     text += fmt::format(
-        "\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{:.0f},{},{},{},{},{},{},{}"
+        "\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{:.0f},{},{},{},{},{},{},{},{}"
         ",{},{},{},{},{},{},{}\n",
         row.label, row.steps, known(row.step_mean), known(row.step_p50), known(row.step_p90),
         known(row.step_p99), known(row.wait_mean), known(row.wait_share),
         row.straggler < 0 ? "" : fmt::format("{}", row.straggler), known(row.straggler_share),
         known(row.aggregate_imbalance), known(row.step_imbalance), known(row.predicted),
         known(row.predicted_by_experts), known(row.measured), row.moved_bytes,
-        known(row.moved_seconds), known(d.mean), maybe(d.low), maybe(d.high), d.blocks,
-        known(r.tokens), known(r.expert_flops), known(r.active_experts), known(r.distinct_ranks),
-        known(r.dispatch), known(r.combine), known(r.payload_bytes), known(r.metadata_bytes),
-        known(r.inter_node_bytes));
+        known(row.moved_seconds), known(d.typical), maybe(d.low), maybe(d.high), known(d.mean),
+        d.blocks, known(r.tokens), known(r.expert_flops), known(r.active_experts),
+        known(r.distinct_ranks), known(r.dispatch), known(r.combine), known(r.payload_bytes),
+        known(r.metadata_bytes), known(r.inter_node_bytes));
   }
   return text;
 }
@@ -105,6 +106,7 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
     const Difference& d = row.against_first;
     const auto maybe = [](const std::optional<double>& v) { return v ? number(*v) : nullptr; };
     one["difference"] = {{"mean", number(d.mean)},
+                         {"typical", number(d.typical)},
                          {"low", maybe(d.low)},
                          {"high", maybe(d.high)},
                          {"blocks", d.blocks}};

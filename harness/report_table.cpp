@@ -235,8 +235,8 @@ std::string difference_line(const RunReader& file, const PlacementSummary& row,
   const std::string interval = d.low ? fmt::format("95 % CI {} .. {}, {} blocks", percent(*d.low),
                                                    percent(*d.high), d.blocks)
                                      : no_interval(file, d.blocks);
-  return fmt::format("# {} vs {}: step time {} ({})\n", row.label, reference, percent(d.mean),
-                     interval);
+  return fmt::format("# {} vs {}: step time {} ({}); by the means {}\n", row.label, reference,
+                     percent(d.typical), interval, percent(d.mean));
 }
 
 /// Every placement against the first. On one rank there is nothing to compare.
@@ -320,12 +320,12 @@ std::string sweep_table(const std::vector<std::string>& paths) {
       const Difference& d = row.against_first;
       const bool first = &row == &comparison.placements.front();
       all_known = all_known && (first || d.low);
-      text += fmt::format(
-          "  {:>9}  {:<12} {:>13} {:>11}  {}\n", tokens, row.label, number(row.step_mean, 0, kUs),
-          number(row.rates.tokens, 1),
-          first   ? "-"
-          : d.low ? fmt::format("{} ({} .. {})", percent(d.mean), percent(*d.low), percent(*d.high))
-                  : percent(d.mean) + " (no interval)");
+      text += fmt::format("  {:>9}  {:<12} {:>13} {:>11}  {}\n", tokens, row.label,
+                          number(row.step_mean, 0, kUs), number(row.rates.tokens, 1),
+                          first   ? "-"
+                          : d.low ? fmt::format("{} ({} .. {})", percent(d.typical),
+                                                percent(*d.low), percent(*d.high))
+                                  : percent(d.typical) + " (no interval)");
     }
   }
   if (!all_known) text += "# no interval: why, and what gives one, is said under each run above\n";

@@ -66,14 +66,14 @@ def distributions(reduced: xr.Dataset) -> str:
 
 
 def differences(rows: List[Summary]) -> str:
-    """Every placement's step time against the reference with its 95 % interval, if any."""
+    """Every placement's typical step time against the reference with its 95 % interval, if any."""
     found = [(index, row.placement, row.difference) for index, row in enumerate(rows)
-             if row.difference is not None and np.isfinite(row.difference.mean)]
+             if row.difference is not None and np.isfinite(row.difference.typical)]
     if not found:
         return ""
     edges = [0.0]
     for _, _, one in found:
-        edges += [100 * value for value in (one.mean, one.low, one.high) if value is not None]
+        edges += [100 * value for value in (one.typical, one.low, one.high) if value is not None]
     low, high = _range(np.array(edges), 0.12)
     at, height = svg.scale(low, high, 12, svg.WIDTH - 12), 40
     bottom = 4 + height * len(found)
@@ -83,12 +83,12 @@ def differences(rows: List[Summary]) -> str:
     for k, (index, label, one) in enumerate(found):
         y = 4 + height * k
         body += svg.text(12, y + 13, label, "start", "name")
-        said = f"{label}: {100 * one.mean:+.2f} %"
+        said = f"{label}: {100 * one.typical:+.2f} %"
         if one.low is not None and one.high is not None:
             said += f", 95 % interval {100 * one.low:+.2f} to {100 * one.high:+.2f} %"
             body += svg.rect(at(100 * one.low), y + 22, at(100 * one.high) - at(100 * one.low), 8,
                              f"{style(index)} box", said)
-        body += svg.circle(at(100 * one.mean), y + 26, 5, f"{style(index)} mean", said)
+        body += svg.circle(at(100 * one.typical), y + 26, 5, f"{style(index)} mean", said)
         body += svg.text(svg.WIDTH - 12, y + 13, said.split(": ")[1], "end", "tick")
     known = any(one.low is not None for _, _, one in found)
     return svg.figure(body, bottom + 34, "Differences in step time"

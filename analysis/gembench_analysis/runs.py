@@ -65,7 +65,7 @@ def overview(loaded: List[Run]) -> Table:
                 span = f"{100 * found.low:+.2f} .. {100 * found.high:+.2f}"
             rows.append([
                 os.path.basename(facts["file"]) + (" (unfinished)" if facts["unfinished"] else ""),
-                row.placement, signed(found.mean) if found else "reference", span,
+                row.placement, signed(found.typical) if found else "reference", span,
                 number(row.step_mean, 0, 1e6), number(row.wait_share, 1, 100),
                 str(facts.get("model", "")).split(":")[0], str(one.run.sizes["rank"]),
                 number(tokens_of(one), 0), number(spread_of(one), 1, 100),
@@ -96,10 +96,10 @@ def _gains(loaded: List[Run], axis: Callable[[Run], float]) -> List[Point]:
         name = os.path.basename(one.run.attrs["file"])
         for row in one.rows[1:]:
             found = row.difference
-            if found is None or not np.isfinite(found.mean):
+            if found is None or not np.isfinite(found.typical):
                 continue
-            mean = 100 * found.mean
-            low, high = (100 * (found.mean if value is None else value)
+            mean = 100 * found.typical
+            low, high = (100 * (found.typical if value is None else value)
                          for value in (found.low, found.high))
             span = "no interval" if found.low is None else f"{low:+.2f} .. {high:+.2f}"
             points.append(Point(row.placement, axis(one), mean, low, high,

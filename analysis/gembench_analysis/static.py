@@ -36,7 +36,7 @@ def difference(one: "runs.Run", figure: "Figure") -> None:
         colour = _colour(one.rows.index(row))
         if found.low is not None and found.high is not None:
             axes.plot([100 * found.low, 100 * found.high], [y, y], color=colour, lw=6, alpha=0.35)
-        axes.plot(100 * found.mean, y, "o", color=colour)
+        axes.plot(100 * found.typical, y, "o", color=colour)
     axes.axvline(0, color="black", ls="--", lw=0.8)
     axes.set_yticks(range(len(shown)), [row.placement for row in shown])
     axes.invert_yaxis()

@@ -63,11 +63,13 @@ def _mean(values: xr.DataArray) -> float:
 
 
 def difference(reduced: xr.Dataset, reference: str, other: str) -> Difference:
-    """Step time of `other` against `reference`, over the same steps. On one rank, which holds every
+    """Step time of `other` against `reference`, over the same steps; intervals of all placements
+    against one hold together. On one rank, which holds every
     expert under any placement, it is noise and has no interval."""
     found = paired_difference(reduced["step_time"].sel(placement=reference).values,
                               reduced["step_time"].sel(placement=other).values,
-                              np.nan_to_num(reduced["block"].sel(placement=other).values, nan=-1))
+                              np.nan_to_num(reduced["block"].sel(placement=other).values, nan=-1),
+                              max(1, reduced.sizes["placement"] - 1))
     return found if reduced.sizes["rank"] > 1 else replace(found, low=None, high=None)
 
 

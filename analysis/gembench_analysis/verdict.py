@@ -40,7 +40,7 @@ def interval(found: Difference) -> str:
         return (f"no interval: {found.blocks} block{'' if found.blocks == 1 else 's'} of steps, "
                 f"and it takes {LEAST_BLOCKS}")
     return (f"95 % interval {-100 * found.high:.1f} to {-100 * found.low:.1f} %, "
-            f"{found.blocks} blocks of steps")
+            f"{found.blocks} blocks of steps; by the means {-100 * found.mean:.1f} %")
 
 
 def more_blocks(run: xr.Dataset) -> str:
@@ -62,41 +62,41 @@ def more_blocks(run: xr.Dataset) -> str:
 def _sentence(rows: List[Summary], ranks: int) -> "tuple[str, Optional[str]]":
     reference = rows[0].placement
     others = [row for row in rows[1:] if row.difference is not None
-              and np.isfinite(row.difference.mean)]
+              and np.isfinite(row.difference.typical)]
     if not others:
         return f"Only {reference} was measured: there is nothing to compare it with.", None
     if ranks == 1:
         return ("There is nothing to compare: one rank holds every expert under each placement, so "
                 "their times differ by noise alone."), None
-    best = min(others, key=lambda row: row.difference.mean if row.difference else 0.0)
+    best = min(others, key=lambda row: row.difference.typical if row.difference else 0.0)
     found = best.difference
     assert found is not None
     if found.low is None:
-        return (f"Too short to tell: {best.placement} took {percent(abs(found.mean))} "
-                f"{'less' if found.mean < 0 else 'more'} time than {reference} "
+        return (f"Too short to tell: {best.placement} took {percent(abs(found.typical))} "
+                f"{'less' if found.typical < 0 else 'more'} time than {reference} "
                 f"({interval(found)})."), None
-    if found.mean < 0 and found.sure:
+    if found.typical < 0 and found.sure:
         return (f"{best.placement} is faster than {reference}: a step takes "
-                f"{percent(-found.mean)} less time ({interval(found)})."), best.placement
-    if found.mean < 0:
+                f"{percent(-found.typical)} less time ({interval(found)})."), best.placement
+    if found.typical < 0:
         return (f"No placement is surely faster than {reference}: the best, {best.placement}, took "
-                f"{percent(-found.mean)} less time, but the interval holds zero "
+                f"{percent(-found.typical)} less time, but the interval holds zero "
                 f"({interval(found)})."), None
     surely = "surely " if found.sure else ""
     return (f"No placement is faster than {reference}: the next, {best.placement}, took "
-            f"{surely}{percent(found.mean)} more time ({interval(found)} saved)."), reference
+            f"{surely}{percent(found.typical)} more time ({interval(found)} saved)."), reference
 
 
 def _lead(rows: List[Summary], reduced: xr.Dataset, best: Optional[str]) -> str:
     others = [row for row in rows[1:] if row.placement != best and row.difference]
     if best is None or best == rows[0].placement or not others:
         return ""
-    second = min(others, key=lambda row: row.difference.mean if row.difference else 0.0).placement
+    second = min(others, key=lambda row: row.difference.typical if row.difference else 0.0).placement
     found = difference(reduced, second, best)
     if found.sure:
-        return (f"Against the runner-up {second} it takes {percent(-found.mean)} less time "
+        return (f"Against the runner-up {second} it takes {percent(-found.typical)} less time "
                 f"({interval(found)}).")
-    return (f"Its lead over the runner-up {second} ({percent(-found.mean)}) is within the noise "
+    return (f"Its lead over the runner-up {second} ({percent(-found.typical)}) is within the noise "
             f"({interval(found)}).")
 
 

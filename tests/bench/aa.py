@@ -36,9 +36,9 @@ def main():
                       "# seed  difference %   95 % interval      holds 0")
             one = result["placements"][1]["difference"]
             holds = one["low"] <= 0 <= one["high"]
-            differences.append(one["mean"])
+            differences.append(one["typical"])
             inside += holds
-            print(f"  {seed:4}  {100 * one['mean']:+12.2f}   {100 * one['low']:+6.2f} .. "
+            print(f"  {seed:4}  {100 * one['typical']:+12.2f}   {100 * one['low']:+6.2f} .. "
                   f"{100 * one['high']:+6.2f}   {'yes' if holds else 'no'}", flush=True)
 
     mean, bar = statistics.fmean(differences), support.least_inside(options.runs)

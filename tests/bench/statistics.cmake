@@ -9,6 +9,11 @@ function(gembench_add_proof)
                        ENVIRONMENT "GEMBENCH=$<TARGET_FILE:gembench>")
 endfunction()
 
+# Reads no clock and takes seconds, so it is no slow one.
+add_test(NAME bench.coverage COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/coverage.py --build
+                                     ${CMAKE_BINARY_DIR})
+set_tests_properties(bench.coverage PROPERTIES TIMEOUT ${GEMBENCH_PROGRAM_LIMIT})
+
 gembench_add_proof(NAME bench.aa SCRIPT aa.py ARGS --runs 5)
 gembench_add_proof(NAME bench.planted SCRIPT planted.py ARGS --runs 5)
 gembench_add_proof(NAME bench.kills SCRIPT kills.py)

@@ -4,13 +4,13 @@ import json
 import math
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 
-import numpy
-
 TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "analysis"))
+from gembench_analysis import statistics as analysis  # noqa: E402
+
 PROGRAM = os.environ.get("GEMBENCH", str(TOP / "build/release/gembench"))
 ENVIRONMENT = {**os.environ, "GEMBENCH": PROGRAM}  # as jobs/local.sh reads it
 TAIL = 0.025  # on either side of a 95 % interval
@@ -61,23 +61,10 @@ def least_inside(runs, chance=1 - 2 * TAIL, error=0.02):
     return runs
 
 
-def student(freedom):
-    """Student's t beyond which TAIL lies: Cornish and Fisher's series, within 1 % from 4 on."""
-    z = statistics.NormalDist().inv_cdf(1 - TAIL)
-    return (z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-            + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3))
-
-
-def paired_difference(a, b, block, resamples=10000):
-    """b against a over the same steps: (mean, low, high) of sum(b) / sum(a) - 1, the 95 %
-    interval by resampling whole blocks, widened as few blocks need it: gembench's recipe."""
-    blocks = numpy.unique(block)
-    sums = numpy.array([[values[block == one].sum() for values in (a, b)] for one in blocks])
-    n = len(blocks)
-    drawn = sums[numpy.random.default_rng(0).integers(n, size=(resamples, n))].sum(axis=1)
-    tail = statistics.NormalDist().cdf(-math.sqrt(n / (n - 1)) * student(n - 1))
-    low, high = numpy.quantile(drawn[:, 1] / drawn[:, 0] - 1, [tail, 1 - tail])
-    return b.sum() / a.sum() - 1, low, high
+def paired_difference(a, b, block):
+    """b against a over the same steps: (typical, low, high), as gembench says it."""
+    found = analysis.paired_difference(a, b, block)
+    return found.typical, found.low, found.high
 
 
 def verdict(lines):

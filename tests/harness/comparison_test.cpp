@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "placement/random.hpp"
@@ -34,26 +35,68 @@ Pair simulate(int blocks, int steps, double effect, std::uint64_t seed) {
   return pair;
 }
 
-TEST(PairedDifference, intervals_cover_the_truth_about_as_often_as_they_say) {
-  for (const int blocks : {6, 12}) {
-    int covered = 0;
-    const int runs = 200;
-    for (int run = 0; run < runs; ++run) {
-      const Pair pair = simulate(blocks, 8, -0.05, static_cast<std::uint64_t>(run));
-      const Difference d = paired_difference(pair.a, pair.b, pair.block);
-      ASSERT_TRUE(d.low && d.high);
-      EXPECT_LE(*d.low, d.mean);
-      EXPECT_GE(*d.high, d.mean);
-      covered += *d.low <= -0.05 && -0.05 <= *d.high ? 1 : 0;
+/// The median of the means of all pairs of log ratios, the slow and plain way.
+double hodges_lehmann(const Pair& pair) {
+  std::vector<double> means;
+  for (std::size_t i = 0; i < pair.a.size(); ++i) {
+    for (std::size_t j = 0; j <= i; ++j) {
+      means.push_back(std::log(pair.b[i] / pair.a[i] * pair.b[j] / pair.a[j]) / 2);
     }
-    EXPECT_GE(covered, runs * 88 / 100) << blocks << " blocks";
   }
+  std::ranges::sort(means);
+  const std::size_t half = means.size() / 2;
+  return std::expm1(means.size() % 2 ? means[half] : (means[half - 1] + means[half]) / 2);
+}
+
+// How often intervals hold the truth is measured by tests/bench/coverage.py.
+TEST(PairedDifference, typical_is_hodges_lehmann_inside_its_interval) {
+  for (const int pairs : {6, 7, 12, 41}) {
+    const Pair pair = simulate(pairs, 1, -0.05, static_cast<std::uint64_t>(pairs));
+    const Difference d = paired_difference(pair.a, pair.b, pair.block);
+    EXPECT_NEAR(d.typical, hodges_lehmann(pair), 1e-12);
+    ASSERT_TRUE(d.low && d.high);
+    EXPECT_LE(*d.low, d.typical);
+    EXPECT_GE(*d.high, d.typical);
+  }
+}
+
+TEST(PairedDifference, a_disturbed_step_pulls_the_mean_and_not_the_typical_difference) {
+  Pair pair = simulate(24, 1, -0.2, 3);
+  const Difference before = paired_difference(pair.a, pair.b, pair.block);
+  pair.b[7] *= 50;
+  const Difference after = paired_difference(pair.a, pair.b, pair.block);
+  EXPECT_GT(after.mean, 1);
+  EXPECT_NEAR(after.typical, before.typical, 0.01);
+  EXPECT_LT(*after.high, 0);
+}
+
+TEST(PairedDifference, intervals_widen_for_pairs_that_are_alike_and_for_several_comparisons) {
+  std::vector<double> apart, alike;  // the same values, in another order
+  for (int i = 0; i < 40; ++i) {
+    apart.push_back(i % 2 == 0 ? -0.1 + 0.001 * i : 0.1 - 0.001 * i);
+    alike.push_back(0);
+  }
+  alike = apart;
+  std::ranges::sort(alike);
+  const auto width = [](const Difference& d) { return *d.high - *d.low; };
+  EXPECT_GT(width(typical_difference(alike)), 1.8 * width(typical_difference(apart)));
+  EXPECT_GT(width(typical_difference(apart, 3)), 1.1 * width(typical_difference(apart)));
+}
+
+TEST(PairedDifference, many_pairs_are_pooled_in_order) {
+  const Pair pair = simulate(3000, 1, -0.1, 9);
+  const Difference d = paired_difference(pair.a, pair.b, pair.block);
+  EXPECT_EQ(d.blocks, 3000);
+  EXPECT_LT(*d.low, -0.1);
+  EXPECT_GT(*d.high, -0.1);
+  EXPECT_LT(*d.high - *d.low, 0.01);
 }
 
 TEST(PairedDifference, a_shared_drift_cancels) {
   const std::vector<double> a{1, 1, 5, 5, 2, 3, 4, 1}, b{0.9, 0.9, 4.5, 4.5, 1.8, 2.7, 3.6, 0.9};
   const Difference d = paired_difference(a, b, {0, 0, 1, 1, 2, 3, 4, 5});
   EXPECT_NEAR(d.mean, -0.1, 1e-12);
+  EXPECT_NEAR(d.typical, -0.1, 1e-12);
   EXPECT_NEAR(*d.low, -0.1, 1e-12);
   EXPECT_NEAR(*d.high, -0.1, 1e-12);
 }
