@@ -105,7 +105,7 @@ def correlation(values: NDArray[np.float64], centre: float) -> float:
     rest = rest - rest.sum() / n
     square = float(np.dot(rest, rest))
     r = float(np.dot(rest[1:], rest[:-1])) / square if square > 0 else 0.0
-    raised = r + 1.25 * (1 + 3 * min(max(r, 0.0), 1.0)) / n + 1.5 / n
+    raised = r + 1.25 * (1 + 3 * min(max(r, 0.0), 1.0)) / n + 0.7 / math.sqrt(n)
     return min(max(raised, 0.0), MOST_CORRELATION)
 
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/interval.hpp"
+#include "harness/stop_rule.hpp"
 #include "placement/random.hpp"
 
 namespace gembench {
@@ -30,7 +31,57 @@ double normal(Random& random) {
 struct Kind {
   const char* name;
   std::function<std::vector<double>(Random&, int)> draw;
+  bool steady = true;  ///< the first pairs have the truth of all: a run may end early
 };
+
+/// Intervals of one cell.
+struct Cell {
+  int sets = 0, printed = 0, held = 0;
+  double width = 0, pairs = 0;
+  void add(const Difference& d) {
+    ++sets;
+    pairs += d.blocks;
+    if (!d.low) return;
+    const double truth = std::expm1(kTruth);
+    ++printed;
+    held += *d.low <= truth && truth <= *d.high ? 1 : 0;
+    width += (*d.high - *d.low) / 2;
+  }
+  void print(const char* kind, const std::string& n) const {
+    fmt::print(
+        "{{\"kind\": \"{}\", \"n\": \"{}\", \"sets\": {}, \"printed\": {}, \"held\": {}, "
+        "\"half_width\": {:.6g}, \"pairs\": {:.1f}}}\n",
+        kind, n, sets, printed, held, printed ? width / printed : 0.0, pairs / sets);
+  }
+};
+
+/// Times of pairs with these log ratios, times what both sides of a pair share.
+struct Times {
+  std::vector<double> a, b;
+  std::vector<std::int64_t> block;
+};
+Times times_of(Random& random, const std::vector<double>& values) {
+  Times times;
+  for (const double value : values) {
+    times.a.push_back(std::exp(0.2 * normal(random)));
+    times.b.push_back(times.a.back() * std::exp(kTruth + kNoise * value));
+    times.block.push_back(static_cast<std::int64_t>(times.block.size()));
+  }
+  return times;
+}
+
+/// As `run --precision 2` does: looks at checkpoints, ends when the interval is narrow enough.
+Difference until_precise(const Times& all) {
+  Difference d;
+  for (int n = 1; n <= static_cast<int>(all.a.size()); ++n) {
+    if (!is_checkpoint(n, n)) continue;
+    const auto end = [n](const auto& values) { return values.begin() + n; };
+    d = paired_difference({all.a.begin(), end(all.a)}, {all.b.begin(), end(all.b)},
+                          {all.block.begin(), end(all.block)});
+    if (d.low && (*d.high - *d.low) / 2 <= 0.02) break;
+  }
+  return d;
+}
 
 std::vector<double> independent(Random& random, int n) {
   std::vector<double> values;
@@ -80,32 +131,24 @@ int run(int sets) {
                         {"heavy tails", heavy},
                         {"disturbed steps", disturbed},
                         {"AR(1) 0.5", autoregressive},
-                        {"drift", drifting}};
+                        {"drift", drifting, false}};
   for (const Kind& kind : kinds) {
     for (const int n : {2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 30, 40}) {
       Random random(fold(static_cast<std::uint64_t>(n), 1));
-      int printed = 0, held = 0;
-      double width = 0;
+      Cell cell;
       for (int set = 0; set < sets; ++set) {
-        std::vector<double> a, b;
-        std::vector<std::int64_t> block;
-        for (const double value : kind.draw(random, n)) {
-          a.push_back(std::exp(0.2 * normal(random)));  // what both share
-          b.push_back(a.back() * std::exp(kTruth + kNoise * value));
-          block.push_back(static_cast<std::int64_t>(block.size()));
-        }
-        const Difference d = paired_difference(a, b, block);
-        if (!d.low) continue;
-        const double truth = std::expm1(kTruth);
-        ++printed;
-        held += *d.low <= truth && truth <= *d.high ? 1 : 0;
-        width += (*d.high - *d.low) / 2;
+        const Times times = times_of(random, kind.draw(random, n));
+        cell.add(paired_difference(times.a, times.b, times.block));
       }
-      fmt::print(
-          "{{\"kind\": \"{}\", \"n\": {}, \"sets\": {}, \"printed\": {}, \"held\": {}, "
-          "\"half_width\": {:.6g}}}\n",
-          kind.name, n, sets, printed, held, printed ? width / printed : 0.0);
+      cell.print(kind.name, fmt::format("{}", n));
     }
+    if (!kind.steady) continue;
+    Random random(2);
+    Cell cell;
+    for (int set = 0; set < sets; ++set) {
+      cell.add(until_precise(times_of(random, kind.draw(random, 192))));
+    }
+    cell.print(kind.name, "precise");
   }
   return 0;
 }

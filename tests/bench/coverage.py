@@ -21,10 +21,10 @@ def main():
     out = subprocess.run([options.build / "bench_coverage", str(options.sets)], check=True,
                          capture_output=True, text=True).stdout
     cells = [json.loads(line) for line in out.splitlines()]
-    counts = sorted({cell["n"] for cell in cells})
+    counts = list(dict.fromkeys(cell["n"] for cell in cells))
     print(f"# % of {options.sets} intervals that hold the truth, by number of pairs; - = no interval is "
-          "printed")
-    print(f"# {'':<17}" + "".join(f"{n:>7}" for n in counts))
+          "printed;\n# precise: by as many pairs as run --precision 2 takes, and their mean")
+    print(f"# {'':<17}" + "".join(f"{n:>{9 if n == 'precise' else 7}}" for n in counts))
     wrong = 0
     for kind in dict.fromkeys(cell["kind"] for cell in cells):
         row = [cell for cell in cells if cell["kind"] == kind]
@@ -33,7 +33,7 @@ def main():
             share = cell["held"] / cell["printed"] if cell["printed"] else None
             wrong += share is not None and share < LEAST
             shown.append("      -" if share is None else f"{100 * share:7.1f}")
-        print(f"  {kind:<17}" + "".join(shown))
+        print(f"  {kind:<17}" + "".join(shown) + (f" ({row[-1]['pairs']:.0f})" if row[-1]["n"] == "precise" else ""))
     print(f"# {'ok  ' if not wrong else 'MISS'} {wrong} of {len(cells)} cells below "
           f"{100 * LEAST:g} %")
     if all(cell["printed"] == 0 for cell in cells):

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "results/run_file.hpp"
+
+namespace gembench {
+
+/// When a run has measured enough.
+struct StopRule {
+  double precision = 0;    ///< largest half width of any interval, a fraction; 0 = no such rule
+  double max_seconds = 0;  ///< wall clock of measuring; 0 = no such rule
+};
+
+/// Whether intervals are looked at after so many blocks of so many steps in all: at 6, 8, 12, 16,
+/// 24, .. blocks, and not before 24 steps. Fixed beforehand, and few: the more often one looks, the
+/// sooner one stops at intervals that are narrow by chance.
+[[nodiscard]] bool is_checkpoint(int blocks, int steps);
+
+/// What rank 0 knows of a run while it goes on: decides when it ends.
+class StopWatch {
+ public:
+  StopWatch(const StopRule& rule, int placements);
+
+  /// Readings of some steps of one block under one placement, whole rows of ranks.
+  void add(int placement, int block, const std::vector<double>& step_time, int ranks);
+  /// Asked after every block that all placements have run, `steps` in all of each, `seconds` after
+  /// measuring began: why the run ends here, in words; nothing when it goes on.
+  [[nodiscard]] std::optional<std::string> ends(int steps, double seconds) const;
+  /// The largest half width of a placement's interval against the first; none without intervals.
+  [[nodiscard]] std::optional<double> widest() const;
+
+ private:
+  StopRule rule_;
+  std::vector<std::vector<double>> seconds_;  // [placement][block] slowest rank, summed over steps
+};
+
+}  // namespace gembench
