@@ -5,6 +5,7 @@
 
 #include "harness/devices.hpp"
 #include "harness/dry_run.hpp"
+#include "harness/placement_files.hpp"
 #include "harness/profile_source.hpp"
 #include "harness/sizes.hpp"
 #include "placement/error.hpp"
@@ -127,6 +128,8 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
                    model.experts,
                    slots,
                    0};
+  const std::string files =
+      check_placement_files(options.placements, workload, profile.ranks, slots, options.in_sample);
   for (const std::string& name : options.placements) {
     begin = wall_seconds();
     const Placement placement =
@@ -153,6 +156,7 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   outlook.routing =
       fmt::format("{}, {} tokens a step; planned on {} steps, {} measured", workload.label,
                   tokens_of_steps(workload.measured), workload.plan.steps, options.steps);
+  if (!files.empty()) outlook.routing += "; " + files;
   const auto slowest = std::max_element(slowdown.begin(), slowdown.end());
   if (*slowest > 1) outlook.profile += fmt::format("; slowdown up to {:.3f}, emulated", *slowest);
   return options.format == "json" ? as_json(outlook) : as_table(outlook);

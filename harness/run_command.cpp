@@ -9,6 +9,7 @@
 #include "harness/devices.hpp"
 #include "harness/dry_run.hpp"
 #include "harness/measure.hpp"
+#include "harness/placement_files.hpp"
 #include "harness/report.hpp"
 #include "harness/resume.hpp"
 #include "harness/run_facts.hpp"
@@ -62,6 +63,7 @@ class Run {
       return;
     }
     Session session(comm_, options_, progress_);
+    check_files(session);
     record(session.workload);
     say(session, fmt::format("{} on {} ranks, clock {} ({})", session.describe_model(),
                              comm_.size(), name_of(session.clock), session.clock_reason));
@@ -116,6 +118,16 @@ class Run {
     earlier_ = static_cast<Earlier>(known[0]);
   }
 
+  /// What placements' files hold, and whether they were planned on what is measured. One that goes
+  /// on or is replayed keeps the placements that it has.
+  void check_files(Session& session) {
+    on_root(comm_, [&] {
+      if (earlier_ == Earlier::unfinished || !options_.config_from.empty()) return;
+      session.workload.files = check_placement_files(
+          options_.placements, session.workload, comm_.size(), session.slots, options_.in_sample);
+    });
+  }
+
   /// The router's decisions, in the order that routing `trace` takes them in.
   void record(const Workload& workload) {
     on_root(comm_, [&] {
@@ -164,7 +176,7 @@ class Run {
   }
 
   /// Collective: the placements of the file that is replayed, on rank 0.
-  std::vector<Placement> replayed(const Session& session) {
+  std::vector<Placement> replayed(Session& session) {
     std::vector<Placement> placements;
     on_root(comm_, [&] {
       require_static("--config-from");
@@ -172,6 +184,10 @@ class Run {
       require_replayable(file.info(), options_.placements, comm_.size(),
                          digest(session.workload.measured));
       placements = file.info().placements;
+      const auto& facts = file.info().facts;
+      if (const auto files = facts.find("placement_files"); files != facts.end()) {
+        session.workload.files = files->second;
+      }
     });
     return placements;
   }

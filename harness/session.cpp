@@ -221,6 +221,7 @@ void Session::record_gate() {
   count_tokens(whole, workload.tokens);
   whole.source = fmt::format("router of {}, seed {}", model.name, options.seed);
   workload = split_workload(whole, plan, options.steps, options.in_sample);
+  if (comm.rank() == 0) workload.digests = digests_of(whole);
   workload.label = "gate (decided once under linear, replayed for every placement)";
 }
 
