@@ -6,6 +6,7 @@
 #include "harness/devices.hpp"
 #include "harness/dry_run.hpp"
 #include "harness/placement_files.hpp"
+#include "harness/profile_fit.hpp"
 #include "harness/profile_source.hpp"
 #include "harness/sizes.hpp"
 #include "placement/error.hpp"
@@ -116,6 +117,14 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   outlook.load_seconds = wall_seconds() - begin;
   Profile profile = load_profile(options, workload.measured, outlook.profile);
   const auto slowdown = slow_down(options, profile);
+  if (!options.profile.empty()) {
+    for (const std::string& note :
+         {other_model_note(options.profile, profile, workload.measured,
+                           (model.experts + profile.ranks - 1) / profile.ranks),
+          other_loads_note(options.profile, profile, workload.measured)}) {
+      if (!note.empty()) outlook.profile += "; " + note;
+    }
+  }
 
   const int experts_per_rank = (model.experts + profile.ranks - 1) / profile.ranks;
   const int slots = experts_per_rank + options.spare_slots;

@@ -6,6 +6,7 @@
 #include "harness/byte_costs.hpp"
 #include "harness/commands.hpp"
 #include "harness/placement_files.hpp"
+#include "harness/profile_fit.hpp"
 #include "harness/profile_source.hpp"
 #include "harness/replan_report.hpp"
 #include "harness/score_report.hpp"
@@ -17,6 +18,7 @@
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/placement_file.hpp"
 #include "placement/strategy.hpp"
+#include "placement/whole_file.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench {
@@ -116,6 +118,15 @@ Problem load_problem(const Options& options) {
     problem.context.profile += fmt::format("; tokens of replicas split by {}", options.token_split);
   }
   problem.context.trace = options.trace;
+  for (const std::string& note :
+       {totals_note(options.trace, whole),
+        options.profile.empty()
+            ? std::string()
+            : other_model_note(options.profile, problem.profile, whole, problem.experts_per_rank()),
+        options.profile.empty() ? std::string()
+                                : other_loads_note(options.profile, problem.profile, whole)}) {
+    if (!note.empty()) problem.context.notes.push_back(note);
+  }
   problem.context.ranks = ranks;
   problem.context.planned_steps = problem.plan.steps;
   problem.context.judged_steps = problem.judged.steps;
@@ -141,6 +152,8 @@ void plan_command(const Options& options) {
     throw usage_error(fmt::format("plan takes no file '{}': give --trace", options.files[0]));
   }
   if (options.output.empty()) throw usage_error("plan needs --output FILE");
+  require_new_file(options.output, options.overwrite);
+  require_writable(options.output);
   Problem problem = load_problem(options);
   const CostModel cost = cost_model(options, problem.profile, problem.experts_per_rank());
   const TokenRule rule = token_rule(options.token_split, cost);

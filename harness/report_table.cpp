@@ -56,6 +56,9 @@ std::string header(const RunReader& file) {
   if (const std::string files = fact(info, "placement_files"); files != "?") {
     text += fmt::format("# files: {}\n", files);
   }
+  if (const std::string notes = fact(info, "notes"); notes != "?") {
+    text += fmt::format("# {}\n", notes);
+  }
   text +=
       fmt::format("# seed {}  non-MoE time {:g} s a layer\n", info.seed, stated_non_moe_time(info));
   if (emulated(info)) {

@@ -15,6 +15,7 @@
 #include "harness/run_facts.hpp"
 #include "harness/run_plan.hpp"
 #include "harness/stop.hpp"
+#include "harness/trace_shape.hpp"
 #include "placement/strategy.hpp"
 #include "results/run_writer.hpp"
 #include "results/trace_file.hpp"
@@ -159,12 +160,18 @@ class Run {
         placements_ = reader_->info().placements;
       });
     } else {
+      // What may be wrong with them shows before anything is measured.
+      if (options_.config_from.empty()) {
+        on_root(comm_, [&] { require_plannable(session); });
+      } else {
+        placements_ = replayed(session);
+      }
       double begin = wall_seconds();
       profile_ = obtain_profile(session);
       seconds_["profile"] = wall_seconds() - begin;
       throw_if_stopped(comm_, "nothing was measured yet");
       begin = wall_seconds();
-      placements_ = options_.config_from.empty() ? plan_all(session, profile_) : replayed(session);
+      if (options_.config_from.empty()) placements_ = plan_all(session, profile_);
       seconds_["plan"] = wall_seconds() - begin;
       throw_if_stopped(comm_, "nothing was measured yet");
     }
@@ -246,7 +253,8 @@ std::string with_tokens(const std::string& output, int tokens) {
 
 }  // namespace
 
-void run_command(const Comm& comm, const Options& options, Progress& progress) {
+void run_command(const Comm& comm, const Options& given, Progress& progress) {
+  const Options options = with_trace_shape(comm, given);
   if (options.dry_run && options.ranks) {
     on_root(comm, [&] { print(comm, dry_run_alone(comm, options)); });
     return;

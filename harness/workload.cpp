@@ -120,6 +120,12 @@ Workload make_workload(const Options& options, const ModelShape& model) {
     }
     Workload workload = split_workload(trace, plan, options.steps, options.in_sample);
     workload.digests = std::move(digests);
+    if (workload.tokens > kMostTokens) {
+      throw usage_error(fmt::format(
+          "{} has a step of {} tokens, more than {}: if it holds totals of a run, draw "
+          "steps from them with trace import .. --expand-multinomial --steps N --tokens T",
+          options.trace, workload.tokens, kMostTokens));
+    }
     if (options.tokens && *options.tokens != workload.tokens) {
       throw usage_error(fmt::format("{} has {} tokens a step, not {}: drop --tokens", options.trace,
                                     workload.tokens, *options.tokens));

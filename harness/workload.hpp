@@ -25,6 +25,7 @@ struct Workload {
   int tokens = 0;          ///< of the largest step
   std::string label;       ///< for the header: where routing comes from, and what is synthetic
   std::string files;       ///< rank 0's, for the header: where placements' files were planned
+  std::string notes;       ///< rank 0's, for the header: what a number may mislead about
   TraceDigests digests;    ///< rank 0's, of the whole trace with all layers it has
 };
 
