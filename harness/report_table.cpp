@@ -53,6 +53,12 @@ std::string header(const RunReader& file) {
   text += clock_line(info) + fmt::format(" ({})\n", fact(info, "clock_reason"));
   text += fmt::format("# {}\n", fact(info, "model"));
   text += fmt::format("# routing {}; {}\n", fact(info, "routing"), fact(info, "plan"));
+  if (const std::string files = fact(info, "placement_files"); files != "?") {
+    text += fmt::format("# files: {}\n", files);
+  }
+  if (const std::string notes = fact(info, "notes"); notes != "?") {
+    text += fmt::format("# {}\n", notes);
+  }
   text +=
       fmt::format("# seed {}  non-MoE time {:g} s a layer\n", info.seed, stated_non_moe_time(info));
   if (emulated(info)) {

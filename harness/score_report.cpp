@@ -44,6 +44,7 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
                           *least, *most);
     }
   }
+  for (const std::string& note : context.notes) text += fmt::format("# {}\n", note);
   text += fmt::format(
       "# {0:<{1}}          step time (us)               bound     gap    lost at barriers (us)    "
       "imbalance      slowest     extra\n"
@@ -55,7 +56,7 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
     text.pop_back();
     text += "  between nodes: MB       us\n";
   }
-  for (const auto& [name, seconds, s, nodes] : rows) {
+  for (const auto& [name, seconds, s, nodes, in_sample] : rows) {
     text += fmt::format(
         "  {:<{}} {:>9} {:>9} {:>9} {:>9} {:>7} {:>8} {:>8} {:>8} {:>7} {:>7} {:>5} {:>7} {:>7} "
         "{:>7}\n",
@@ -73,7 +74,7 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
 
 std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
   ordered_json list = ordered_json::array();
-  for (const auto& [name, seconds, s, nodes] : rows) {
+  for (const auto& [name, seconds, s, nodes, in_sample] : rows) {
     list.push_back({{"placement", name},
                     {"step_mean", s.step_mean},
                     {"step_p50", s.step_p50},
@@ -90,6 +91,7 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
                     {"duplicates", s.duplicates},
                     {"moves", s.moves},
                     {"plan_seconds", seconds}});
+    list.back()["in_sample_steps"] = in_sample ? ordered_json(*in_sample) : ordered_json(nullptr);
     if (nodes) list.back()["node_bytes"] = nodes->bytes;
     if (nodes) list.back()["node_seconds"] = nodes->seconds;
   }
@@ -100,6 +102,7 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
                       {"planned_steps", context.planned_steps},
                       {"steps", context.judged_steps},
                       {"held_out", context.held_out},
+                      {"notes", context.notes},
                       {"unit", "s"},
                       {"placements", list}}
              .dump(2) +
@@ -111,15 +114,16 @@ std::string csv(const std::vector<JudgedPlacement>& rows) {
   std::string text =
       "placement,step_mean,step_p50,step_p99,bound,gap,straggle,straggle_load,straggle_speed,"
       "aggregate_imbalance,step_imbalance,slowest_rank,slowest_share,duplicates,moves,plan_"
-      "seconds";
+      "seconds,in_sample_steps";
   text += with_nodes ? ",node_bytes,node_seconds\n" : "\n";
-  for (const auto& [name, seconds, s, nodes] : rows) {
+  for (const auto& [name, seconds, s, nodes, in_sample] : rows) {
     text +=
         fmt::format("\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", name, known(s.step_mean),
                     known(s.step_p50), known(s.step_p99), known(s.bound), known(s.gap),
                     known(s.straggle), known(s.straggle_load), known(s.straggle_speed),
                     known(s.aggregate_imbalance), known(s.step_imbalance), s.straggler,
                     known(s.straggler_share), s.duplicates, s.moves, known(seconds));
+    text += in_sample ? fmt::format(",{}", *in_sample) : ",";
     if (with_nodes)
       text += nodes ? fmt::format(",{:.6g},{:.6g}", nodes->bytes, nodes->seconds) : ",,";
     text += '\n';

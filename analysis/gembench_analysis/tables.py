@@ -125,7 +125,7 @@ def environment(run: xr.Dataset) -> Table:
     facts = run.attrs
     rows = [["file", str(facts["file"])]]
     for name in ("program", "build", "created", "started", "mpi", "device", "clock", "clock_reason",
-                 "model", "routing", "plan", "profile_source", "trace_source", "nodes",
+                 "model", "routing", "plan", "placement_files", "profile_source", "trace_source", "nodes",
                  "schema_version", "seed"):
         if name in facts:
             rows.append([name.replace("_", " "), str(facts[name])])

@@ -172,6 +172,9 @@ def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdic
     if run.attrs["config"].get("in-sample"):
         warnings.append("Planned on the very steps that were measured (--in-sample): gains are "
                         "larger than a deployment would see.")
+    if "IN-SAMPLE" in str(run.attrs.get("placement_files", "")):
+        warnings.append(f"{run.attrs['placement_files']}: gains are larger than a deployment would "
+                        "see.")
     after = drift(run)
     if after is not None and max(after) - min(after) > UNEVEN_DRIFT:
         warnings.append("The machine changed unevenly: after the run the ranks' experts took "
