@@ -5,6 +5,7 @@
 
 #include "harness/devices.hpp"
 #include "harness/dry_run.hpp"
+#include "harness/plan_progress.hpp"
 #include "harness/profile_source.hpp"
 #include "harness/sizes.hpp"
 #include "placement/error.hpp"
@@ -129,9 +130,10 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
                    0};
   for (const std::string& name : options.placements) {
     begin = wall_seconds();
-    const Placement placement =
-        plan_by_name(name, {workload.plan, cost, options.seed, slots, options.nodes, options.groups,
-                            options.replicas, rule.spec()});
+    const Placement placement = plan_aloud(name,
+                                           {workload.plan, cost, options.seed, slots, options.nodes,
+                                            options.groups, options.replicas, rule.spec()},
+                                           options.quiet, "nothing was printed");
     const double seconds = wall_seconds() - begin;
     outlook.placements.push_back(
         {name, seconds, score(workload.measured, placement, cost, nullptr, rule.spec())});

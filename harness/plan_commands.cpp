@@ -5,9 +5,11 @@
 
 #include "harness/byte_costs.hpp"
 #include "harness/commands.hpp"
+#include "harness/plan_progress.hpp"
 #include "harness/profile_source.hpp"
 #include "harness/replan_report.hpp"
 #include "harness/score_report.hpp"
+#include "harness/stop.hpp"
 #include "harness/version.hpp"
 #include "harness/workload.hpp"
 #include "moe_layer/clock.hpp"
@@ -101,12 +103,17 @@ Problem load_problem(const Options& options) {
 /// --max-moves: the placement in force with a few swaps.
 Replan mend(const Options& options, const Problem& problem, const CostModel& cost,
             const SplitSpec& split) {
+  const StopScope stop;
+  PlanProgress progress("with --max-moves", options.quiet, "no placement was written");
   ReplanOptions how;
+  how.watch = progress.watch();
   how.max_moves = options.max_moves;
   how.horizon = options.horizon;
   how.move_seconds = move_seconds(options, problem.profile.model);
   how.split = split;
-  return replan(*problem.from, problem.plan, cost, how);
+  Replan found = replan(*problem.from, problem.plan, cost, how);
+  progress.finished();
+  return found;
 }
 
 }  // namespace
@@ -128,7 +135,9 @@ void plan_command(const Options& options) {
     file.placement = found.placement;
     mended = replan_report(found, options);
   } else {
-    file.placement = plan_by_name(options.strategy, problem.input(options, cost, split));
+    const StopScope stop;
+    file.placement = plan_aloud(options.strategy, problem.input(options, cost, split),
+                                options.quiet, "no placement was written");
   }
   const double seconds = wall_seconds() - begin;
   file.layer_ids = problem.plan.layer_ids;
@@ -159,18 +168,27 @@ void score_command(const Options& options) {
   if (strategies.empty() && options.files.empty()) strategies = options.placements;
   for (const std::string& name : strategies) require_known_name(name);
   std::vector<JudgedPlacement> rows;
+  const auto plan_to_score = [&](const std::string& name) {
+    const StopScope stop;
+    return plan_aloud(name, problem.input(options, cost, split), options.quiet,
+                      "nothing was scored");
+  };
   for (const std::string& name : strategies) {
     const double begin = wall_seconds();
-    const Placement placement = plan_by_name(name, problem.input(options, cost, split));
+    const Placement placement = plan_to_score(name);
     rows.push_back(problem.judge(name, wall_seconds() - begin, placement, cost, split));
     if (!options.ablation) continue;
-    for (const AblationRow& row :
-         ablation(problem.input(options, cost, split), problem.judged, find_strategy(name).plan)) {
+    const StopScope stop;
+    PlanProgress progress(name + " for --ablation", options.quiet, "nothing was scored");
+    PlanInput input = problem.input(options, cost, split);
+    input.watch = progress.watch();
+    for (const AblationRow& row : ablation(input, problem.judged, find_strategy(name).plan)) {
       rows.push_back(
           {fmt::format("{}: {} loads, {} speed", name, row.per_step ? "per-step" : "mean",
                        row.measured_speed ? "measured" : "equal"),
            0, row.score});
     }
+    progress.finished();
   }
   for (const std::string& path : options.files) {
     const Placement placement = plan_by_name("file:" + path, problem.input(options, cost, split));

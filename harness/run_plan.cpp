@@ -4,12 +4,15 @@
 
 #include "harness/agreement.hpp"
 #include "harness/byte_costs.hpp"
+#include "harness/plan_progress.hpp"
 #include "placement/error.hpp"
 #include "placement/strategy.hpp"
 #include "results/profile_file.hpp"
 
 namespace gembench {
 namespace {
+
+constexpr const char* kNothingKept = "nothing was measured yet";
 
 PlanInput plan_input(const Session& session, const CostModel& cost, const SplitSpec& split) {
   PlanInput input{session.workload.plan, cost, session.options.seed};
@@ -57,7 +60,7 @@ Profile obtain_profile(Session& session) {
   if (session.options.profile.empty()) {
     say(session, fmt::format("measuring every rank's expert latency ({:g} s)",
                              session.options.profile_seconds));
-    return session.measure_profile("nothing was measured yet").profile;
+    return session.measure_profile(kNothingKept).profile;
   }
   on_root(session.comm, [&] {
     profile = read_profile(session.options.profile);
@@ -85,8 +88,8 @@ std::vector<Placement> plan_all(const Session& session, const Profile& profile) 
     const PlanInput input = plan_input(session, cost, rule.spec());
     for (const std::string& name : options.placements) {
       const double begin = wall_seconds();
-      placements.push_back(
-          with_slots(plan_by_name(live_name(name).strategy, input), session.slots));
+      placements.push_back(with_slots(
+          plan_aloud(live_name(name).strategy, input, options.quiet, kNothingKept), session.slots));
       if (live_name(name).changes()) placements.back().strategy = name;
       validate(placements.back());
       say(session, fmt::format("planned {} in {:.3f} s", name, wall_seconds() - begin));
@@ -109,7 +112,8 @@ std::vector<LivePlacement> plan_live(const Session& session, const Profile& prof
         const CostModel cost = cost_model(options, later.profile, session.linear.slots);
         const TokenRule rule = token_rule(options.token_split, cost);
         const PlanInput input = plan_input(session, cost, rule.spec()).with(later.loads, cost);
-        placement = with_slots(plan_by_name(name.strategy, input), session.slots);
+        placement = with_slots(plan_aloud(name.strategy, input, options.quiet, kNothingKept),
+                               session.slots);
         placement.strategy = text;
       });
       session.comm.broadcast(placement.slot_expert);

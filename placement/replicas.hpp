@@ -35,9 +35,10 @@ struct SplitLayer {
 /// tail, `quick` places the replicas as if every split were even (what swapping experts can be
 /// judged by); each result is judged as input.split says, the best is planned again by `thorough`,
 /// and the best of all is returned: [rank][slot] in a placement of one layer. All ours, after the
-/// literature's habit of replicating what is hot.
+/// literature's habit of replicating what is hot. `pulse`: as LayerProblem has it.
 [[nodiscard]] Placement plan_replicated_layer(const PlanInput& input, int layer,
                                               const Random& random, const PlanLayer& quick,
-                                              const PlanLayer& thorough);
+                                              const PlanLayer& thorough,
+                                              const std::function<void()>& pulse = {});
 
 }  // namespace gembench

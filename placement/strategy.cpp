@@ -86,7 +86,7 @@ void require_known_name(std::string_view name) {
 Placement plan_by_name(std::string_view name, const PlanInput& input) {
   if (name.starts_with(kRelabel)) {
     const auto plain = plan_by_name(name.substr(kRelabel.size()), input);
-    auto placement = relabel(plain, input.trace, input.cost);
+    auto placement = relabel(plain, input.trace, input.cost, input.watch);
     placement.strategy = name;
     return placement;
   }

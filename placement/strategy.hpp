@@ -6,6 +6,7 @@
 
 #include "placement/node_traffic.hpp"
 #include "placement/placement.hpp"
+#include "placement/plan_watch.hpp"
 #include "placement/profile.hpp"
 #include "placement/token_split.hpp"
 #include "placement/trace.hpp"
@@ -25,10 +26,11 @@ struct PlanInput {
   int replicas = 0;
   SplitSpec split = {};      ///< how replicas are used: what the number of replicas is judged by
   NodeNetwork network = {};  ///< gem+, gem+cv: what tokens that cross between nodes cost
+  PlanWatch watch = {};      ///< told how far planning is; may end it
 
   /// The same question about other steps and speeds.
   [[nodiscard]] PlanInput with(const Trace& other_trace, const CostModel& other_cost) const {
-    return {other_trace, other_cost, seed, slots, nodes, groups, replicas, split, network};
+    return {other_trace, other_cost, seed, slots, nodes, groups, replicas, split, network, watch};
   }
 };
 
@@ -50,7 +52,8 @@ struct Strategy {
 [[nodiscard]] Placement empty_plan(const PlanInput& input, std::string_view name);
 
 /// Plans by name. Beside the names of the table:
-///  `file:PATH`     a placement in any format of exchange/placement_formats.hpp, which must have the
+///  `file:PATH`     a placement in any format of exchange/placement_formats.hpp, which must have
+///  the
 ///                  layers and experts of the trace and the ranks of the profile (usage error)
 ///  `relabel:NAME`  what NAME gives, with ranks' rows exchanged to suit their speeds (relabel.hpp)
 [[nodiscard]] Placement plan_by_name(std::string_view name, const PlanInput& input);
