@@ -22,7 +22,7 @@ struct KnownModel {
 /// All 0 where no preset has that name.
 KnownModel known_model(const std::string& model) {
   const auto space = model.rfind(' ');
-  if (space == std::string::npos) return {};
+  if (space == std::string::npos || model.find('(') != std::string::npos) return {};
   const auto dtype = model.substr(space + 1);
   if (dtype != name_of(DType::f32) && dtype != name_of(DType::bf16)) return {};
   const auto slash = model.find('/');

@@ -31,7 +31,7 @@ struct LayersStated {
 /// unknown names, and for runs of fewer layers than the model's.
 const ModelShape* preset_of(const Options& options, const PlacementFile& file) {
   if (!options.model.empty()) return &find_model(options.model);
-  const auto name = file.model.substr(0, file.model.find_first_of(" /"));
+  const auto name = file.model.substr(0, file.model.find_first_of(" /("));
   const auto presets = model_presets();
   const auto found = std::ranges::find(presets, name, &ModelShape::name);
   if (found == presets.end() || found->layers != file.placement.layers) return nullptr;

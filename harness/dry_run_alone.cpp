@@ -5,7 +5,9 @@
 
 #include "harness/devices.hpp"
 #include "harness/dry_run.hpp"
+#include "harness/placement_files.hpp"
 #include "harness/plan_progress.hpp"
+#include "harness/profile_fit.hpp"
 #include "harness/profile_source.hpp"
 #include "harness/sizes.hpp"
 #include "placement/error.hpp"
@@ -116,6 +118,14 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   outlook.load_seconds = wall_seconds() - begin;
   Profile profile = load_profile(options, workload.measured, outlook.profile);
   const auto slowdown = slow_down(options, profile);
+  if (!options.profile.empty()) {
+    for (const std::string& note :
+         {other_model_note(options.profile, profile, workload.measured,
+                           (model.experts + profile.ranks - 1) / profile.ranks),
+          other_loads_note(options.profile, profile, workload.measured)}) {
+      if (!note.empty()) outlook.profile += "; " + note;
+    }
+  }
 
   const int experts_per_rank = (model.experts + profile.ranks - 1) / profile.ranks;
   const int slots = experts_per_rank + options.spare_slots;
@@ -128,6 +138,8 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
                    model.experts,
                    slots,
                    0};
+  const std::string files =
+      check_placement_files(options.placements, workload, profile.ranks, slots, options.in_sample);
   for (const std::string& name : options.placements) {
     begin = wall_seconds();
     const Placement placement = plan_aloud(name,
@@ -155,6 +167,7 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   outlook.routing =
       fmt::format("{}, {} tokens a step; planned on {} steps, {} measured", workload.label,
                   tokens_of_steps(workload.measured), workload.plan.steps, options.steps);
+  if (!files.empty()) outlook.routing += "; " + files;
   const auto slowest = std::max_element(slowdown.begin(), slowdown.end());
   if (*slowest > 1) outlook.profile += fmt::format("; slowdown up to {:.3f}, emulated", *slowest);
   return options.format == "json" ? as_json(outlook) : as_table(outlook);

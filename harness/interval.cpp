@@ -36,7 +36,7 @@ Difference paired_difference(const std::vector<double>& a, const std::vector<dou
   Difference difference;
   difference.blocks = static_cast<int>(sums.size());
   difference.mean = total.a > 0 ? total.b / total.a - 1 : NAN;
-  if (sums.size() < 2) return difference;
+  if (difference.blocks < kLeastBlocks) return difference;
 
   std::vector<double> resampled(kResamples);
   Random random(0);

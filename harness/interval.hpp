@@ -6,10 +6,15 @@
 
 namespace gembench {
 
+/// Fewer blocks give no interval. Of intervals said to be 95 % ones, simulated with drift that
+/// blocks share, 49 % held the truth at 2 blocks, 74 % at 3, 87 % at 4, 92 to 93 % at 5 and 93 to
+/// 95 % from 6 on.
+inline constexpr int kLeastBlocks = 6;
+
 /// A relative difference with a 95 % interval; all three are fractions (-0.05 = 5 % less).
 struct Difference {
-  double mean = 0;
-  std::optional<double> low, high;  ///< none with fewer than two blocks
+  double mean = 0;                  ///< NaN where nothing was measured
+  std::optional<double> low, high;  ///< none with fewer than kLeastBlocks blocks
   int blocks = 0;
 };
 

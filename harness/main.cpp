@@ -66,12 +66,15 @@ int with_mpi(int argc, char** argv, const std::function<void(const Comm&)>& work
 /// Ranks may be started with command lines of their own, so that what is wrong with one is known to
 /// that rank alone: they agree on it first.
 int run_together(int argc, char** argv) {
+  const bool by_launcher =
+      launched_as().by_launcher;  // MPI itself may look like one once it started
   return with_mpi(argc, argv, [&](const Comm& comm) {
     Parsed parsed;
     on_every_rank(comm, [&] {
       parsed = parse_command_line(argc, argv);
       if (!needs_mpi(parsed)) throw usage_error("this command runs without mpirun");
     });
+    parsed.options.without_launcher = !by_launcher;
     watch_for_stop(parsed.options.timeout);
     const Options& options = parsed.options;
     Watchdog watchdog(comm, options.timeout, options.hang_timeout);
@@ -81,6 +84,7 @@ int run_together(int argc, char** argv) {
 }
 
 int run_alone(const Options& options) {
+  if (launched_as().rank != 0) return static_cast<int>(ExitCode::ok);  // profile --with
   if (options.command == "trace") trace_command(options);
   if (options.command == "plan") plan_command(options);
   if (options.command == "score") score_command(options);
@@ -94,6 +98,8 @@ int run_alone(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // What needs no MPI is done once, whoever started it how often.
+  if (launched_as().rank != 0 && !names_mpi_command(argc, argv)) return 0;
   try {
     Parsed parsed;
     try {

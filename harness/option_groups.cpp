@@ -61,7 +61,8 @@ class Builder : public OptionBuilder {
     po::options_description d("Measurement");
     number(d, "steps", o_.steps, "measured steps of every placement");
     number(d, "warmup,w", o_.warmup, "steps run and discarded after every switch of placement");
-    number(d, "block", o_.block, "steps of a placement in a row, at least");
+    number(d, "block", o_.block, "steps of a placement in a row, at least; fewer by default where --steps would not make the "
+           "6 blocks that an interval takes");
     text(
         d, "drift", o_.drift, "WHAT@STEP,..",
         "change something on purpose from a measured step on: slow (the emulated slowdowns move on "

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <utility>
 
+#include "harness/interval.hpp"
 #include "harness/live_placement.hpp"
 #include "harness/option_groups.hpp"
 #include "harness/version.hpp"
@@ -298,6 +299,10 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     }
     po::notify(values);
     o.model_stated = values.count("model") != 0 && !values["model"].defaulted();
+    // An interval takes so many blocks.
+    if (o.command == "run" && values["block"].defaulted() && o.steps >= kLeastBlocks) {
+      o.block = std::min(o.block, o.steps / kLeastBlocks);
+    }
   } catch (const po::error& error) {
     throw usage_error(fmt::format("{}: see gembench {} --help", error.what(), o.command));
   }

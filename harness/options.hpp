@@ -12,6 +12,8 @@ namespace gembench {
 struct Options {
   std::string command;
   std::string command_line;
+  std::string taken_from_trace;   ///< "experts 8 (not 32)": not the model's, by with_trace_shape
+  bool without_launcher = false;  ///< nobody asked for one rank: there was no mpirun or srun
 
   // Model
   std::string model = "gpt-oss-20b";

@@ -5,7 +5,9 @@
 
 #include "harness/byte_costs.hpp"
 #include "harness/commands.hpp"
+#include "harness/placement_files.hpp"
 #include "harness/plan_progress.hpp"
+#include "harness/profile_fit.hpp"
 #include "harness/profile_source.hpp"
 #include "harness/replan_report.hpp"
 #include "harness/score_report.hpp"
@@ -18,6 +20,7 @@
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/placement_file.hpp"
 #include "placement/strategy.hpp"
+#include "placement/whole_file.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench {
@@ -29,7 +32,8 @@ struct Problem {
   Trace judged;  ///< the later steps, or all
   Profile profile;
   int slots = 0;  ///< as PlanInput
-  std::optional<Placement> from;
+  std::optional<PlacementFile> from;
+  TraceDigests digests;  ///< of the whole trace
   ScoreContext context;
 
   NodeNetwork network;
@@ -46,9 +50,31 @@ struct Problem {
                                       const Placement& placement, const CostModel& cost,
                                       const SplitSpec& split) const {
     JudgedPlacement row{name, plan_seconds,
-                        score(judged, placement, cost, from ? &*from : nullptr, split)};
+                        score(judged, placement, cost, from ? &from->placement : nullptr, split)};
     if (network.ranks_per_node > 0) row.nodes = node_traffic(judged, placement, network, split);
     return row;
+  }
+  /// The file that a strategy's name begins from.
+  [[nodiscard]] std::optional<PlacementFile> file_of(const std::string& name) const {
+    const std::string path(file_in(name));
+    if (path.empty()) return std::nullopt;
+    return read_placement_file_for(path, plan, profile.ranks);
+  }
+  [[nodiscard]] int first_judged() const { return context.held_out ? plan.steps : 0; }
+  /// Of a placement that begins as this file, or was planned here from nothing.
+  [[nodiscard]] PlanningRecord record(const PlacementFile* begun_from, bool planned_here) const {
+    PlanningRecord all;
+    if (begun_from) all = begun_from->planned_on.value_or(PlanningRecord{{}, false});
+    if (planned_here) all.parts.push_back(planned_steps(digests, 0, plan.steps));
+    return all;
+  }
+  /// Which of the judged steps the row's placement knows; a file is also told of in the header.
+  void say_origin(const std::string& path, const PlanningRecord& known, JudgedPlacement& row) {
+    PlacementFile file;
+    file.planned_on = known;
+    const FileOrigin origin = origin_of(path, file, digests, first_judged(), judged.steps);
+    row.in_sample = origin.planned;
+    if (!path.empty()) context.notes.push_back(to_text(origin));
   }
 };
 
@@ -75,6 +101,7 @@ Problem load_problem(const Options& options) {
   if (options.trace.empty()) throw usage_error(options.command + " needs --trace FILE");
   Problem problem;
   const Trace whole = read_trace(options.trace);
+  problem.digests = digests_of(whole);
   split_trace(options, whole, problem);
   problem.profile = load_profile(options, whole, problem.context.profile);
   const int ranks = problem.profile.ranks;
@@ -83,7 +110,7 @@ Problem load_problem(const Options& options) {
     problem.slots = problem.experts_per_rank() + options.spare_slots;
   }
   problem.network = node_network(options, problem.profile.model);
-  if (!options.from.empty()) problem.from = read_placement_for(options.from, whole, ranks);
+  if (!options.from.empty()) problem.from = read_placement_file_for(options.from, whole, ranks);
   const FitError fit = cost_model(options, problem.profile, problem.experts_per_rank()).fit_error();
   problem.context.profile += fmt::format(
       "; cost model {}, off by {:.2f} % on average and {:.2f} % at most where it was "
@@ -93,6 +120,15 @@ Problem load_problem(const Options& options) {
     problem.context.profile += fmt::format("; tokens of replicas split by {}", options.token_split);
   }
   problem.context.trace = options.trace;
+  for (const std::string& note :
+       {totals_note(options.trace, whole),
+        options.profile.empty()
+            ? std::string()
+            : other_model_note(options.profile, problem.profile, whole, problem.experts_per_rank()),
+        options.profile.empty() ? std::string()
+                                : other_loads_note(options.profile, problem.profile, whole)}) {
+    if (!note.empty()) problem.context.notes.push_back(note);
+  }
   problem.context.ranks = ranks;
   problem.context.planned_steps = problem.plan.steps;
   problem.context.judged_steps = problem.judged.steps;
@@ -111,7 +147,7 @@ Replan mend(const Options& options, const Problem& problem, const CostModel& cos
   how.horizon = options.horizon;
   how.move_seconds = move_seconds(options, problem.profile.model);
   how.split = split;
-  Replan found = replan(*problem.from, problem.plan, cost, how);
+  Replan found = replan(problem.from->placement, problem.plan, cost, how);
   progress.finished();
   return found;
 }
@@ -123,7 +159,9 @@ void plan_command(const Options& options) {
     throw usage_error(fmt::format("plan takes no file '{}': give --trace", options.files[0]));
   }
   if (options.output.empty()) throw usage_error("plan needs --output FILE");
-  const Problem problem = load_problem(options);
+  require_new_file(options.output, options.overwrite);
+  require_writable(options.output);
+  Problem problem = load_problem(options);
   const CostModel cost = cost_model(options, problem.profile, problem.experts_per_rank());
   const TokenRule rule = token_rule(options.token_split, cost);
   const SplitSpec split = rule.spec();
@@ -133,11 +171,15 @@ void plan_command(const Options& options) {
   if (options.max_moves > 0) {
     const Replan found = mend(options, problem, cost, split);
     file.placement = found.placement;
+    file.planned_on = problem.record(&*problem.from, true);
     mended = replan_report(found, options);
   } else {
     const StopScope stop;
     file.placement = plan_aloud(options.strategy, problem.input(options, cost, split),
                                 options.quiet, "no placement was written");
+    const auto begun_from = problem.file_of(options.strategy);
+    file.planned_on =
+        problem.record(begun_from ? &*begun_from : nullptr, looks_at_loads(options.strategy));
   }
   const double seconds = wall_seconds() - begin;
   file.layer_ids = problem.plan.layer_ids;
@@ -151,16 +193,17 @@ void plan_command(const Options& options) {
   file.profile_source = problem.context.profile;
   file.program = program_version();
   write_placement(options.output, file, options.overwrite);
-  const std::vector<JudgedPlacement> rows{
+  std::vector<JudgedPlacement> rows{
       problem.judge(options.max_moves > 0 ? file.placement.strategy : options.strategy, seconds,
                     file.placement, cost, split)};
+  problem.say_origin("", *file.planned_on, rows[0]);
   if (options.format == "table") fmt::print("{}", mended);
   fmt::print("{}", score_report(problem.context, rows, options.format));
   if (options.format == "table") fmt::print("# result: {}\n", options.output);
 }
 
 void score_command(const Options& options) {
-  const Problem problem = load_problem(options);
+  Problem problem = load_problem(options);
   const CostModel cost = cost_model(options, problem.profile, problem.experts_per_rank());
   const TokenRule rule = token_rule(options.token_split, cost);
   const SplitSpec split = rule.spec();
@@ -177,7 +220,12 @@ void score_command(const Options& options) {
     const double begin = wall_seconds();
     const Placement placement = plan_to_score(name);
     rows.push_back(problem.judge(name, wall_seconds() - begin, placement, cost, split));
+    const auto begun_from = problem.file_of(name);
+    problem.say_origin(std::string(file_in(name)),
+                       problem.record(begun_from ? &*begun_from : nullptr, looks_at_loads(name)),
+                       rows.back());
     if (!options.ablation) continue;
+    const std::optional<int> in_sample = rows.back().in_sample;
     const StopScope stop;
     PlanProgress progress(name + " for --ablation", options.quiet, "nothing was scored");
     PlanInput input = problem.input(options, cost, split);
@@ -186,14 +234,18 @@ void score_command(const Options& options) {
       rows.push_back(
           {fmt::format("{}: {} loads, {} speed", name, row.per_step ? "per-step" : "mean",
                        row.measured_speed ? "measured" : "equal"),
-           0, row.score});
+           0,
+           row.score,
+           {},
+           in_sample});
     }
     progress.finished();
   }
   for (const std::string& path : options.files) {
-    const Placement placement = plan_by_name("file:" + path, problem.input(options, cost, split));
+    const PlacementFile file = *problem.file_of("file:" + path);
     rows.push_back(
-        problem.judge(std::filesystem::path(path).filename(), 0, placement, cost, split));
+        problem.judge(std::filesystem::path(path).filename(), 0, file.placement, cost, split));
+    problem.say_origin(path, problem.record(&file, false), rows.back());
   }
   fmt::print("{}", score_report(problem.context, rows, options.format));
 }

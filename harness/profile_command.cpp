@@ -11,7 +11,9 @@
 #include "harness/run_facts.hpp"
 #include "harness/run_plan.hpp"
 #include "harness/session.hpp"
+#include "harness/trace_shape.hpp"
 #include "harness/version.hpp"
+#include "placement/whole_file.hpp"
 #include "results/profile_file.hpp"
 
 namespace gembench {
@@ -27,6 +29,7 @@ std::optional<ProfileFile> check_files(const Options& options, int ranks) {
                                               "--output",
                                               options.output));
   }
+  if (!options.output.empty()) require_writable(options.output);
   if (options.compare.empty()) return {};
   ProfileFile old = read_profile_file(options.compare);
   if (old.profile.ranks != ranks) {
@@ -43,7 +46,8 @@ void print(const std::string& text) {
 
 }  // namespace
 
-void profile_command(const Comm& comm, const Options& options, Progress& progress) {
+void profile_command(const Comm& comm, const Options& given, Progress& progress) {
+  const Options options = with_trace_shape(comm, given);
   std::optional<ProfileFile> old;
   on_root(comm, [&] { old = check_files(options, comm.size()); });
   Session session(comm, options, progress);
@@ -55,6 +59,7 @@ void profile_command(const Comm& comm, const Options& options, Progress& progres
     now.model = session.shape_name();
     now.clock = name_of(session.clock);
     require_comparable(old->profile, now);
+    if (!options.from.empty()) static_cast<void>(read_replan_question(options, now));
   });
   say(session,
       fmt::format("measuring every rank's expert latency (up to {:g} s)", options.profile_seconds));

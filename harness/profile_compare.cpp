@@ -7,8 +7,7 @@
 #include "harness/byte_costs.hpp"
 #include "harness/workload.hpp"
 #include "placement/error.hpp"
-#include "placement/placement_file.hpp"
-#include "placement/replan.hpp"
+#include "placement/exchange/placement_formats.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench {
@@ -33,20 +32,10 @@ std::vector<std::string> other_machine(const ProfileFile& old, const ProfileFile
 }
 
 ReplanVerdict replan_verdict(const Options& options, const Profile& now) {
-  const Trace trace = read_trace(options.trace);
-  const Placement placement = read_placement(options.from).placement;
-  if (placement.ranks != now.ranks) {
-    throw usage_error(
-        fmt::format("{} is for {} ranks and the profile has {}: give the placement "
-                    "that these ranks use",
-                    options.from, placement.ranks, now.ranks));
-  }
-  ReplanOptions how;
-  how.max_moves = options.max_moves;
-  how.horizon = options.horizon;
-  how.move_seconds = move_seconds(options, now.model);
-  const int even_share = (placement.experts + now.ranks - 1) / now.ranks;
-  const Replan found = replan(placement, trace, cost_model(options, now, even_share), how);
+  const ReplanQuestion asked = read_replan_question(options, now);
+  const int even_share = (asked.placement.experts + now.ranks - 1) / now.ranks;
+  const Replan found =
+      replan(asked.placement, asked.loads, cost_model(options, now, even_share), asked.how);
   ReplanVerdict verdict{found.before, found.after, found.cost(), 0, false};
   for (const ExpertSwap& swap : found.swaps) verdict.moves += swap.moves();
   verdict.pays = !found.swaps.empty() && found.before - found.after > kLeastSaved * found.before;
@@ -130,6 +119,16 @@ std::string say_replan(const ReplanVerdict& replan) {
 }
 
 }  // namespace
+
+ReplanQuestion read_replan_question(const Options& options, const Profile& now) {
+  ReplanQuestion asked;
+  asked.loads = read_trace(options.trace);
+  asked.placement = read_placement_for(options.from, asked.loads, now.ranks);
+  asked.how.max_moves = options.max_moves;
+  asked.how.horizon = options.horizon;
+  asked.how.move_seconds = move_seconds(options, now.model);
+  return asked;
+}
 
 ProfileComparison compare_profiles(const Options& options, const ProfileFile& old,
                                    const ProfileFile& now) {

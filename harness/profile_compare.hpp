@@ -6,6 +6,7 @@
 
 #include "harness/options.hpp"
 #include "placement/profile_verdict.hpp"
+#include "placement/replan.hpp"
 #include "results/profile_file.hpp"
 
 namespace gembench {
@@ -27,6 +28,16 @@ struct ProfileComparison {
   std::vector<std::string> other_machine;  ///< sentences: what is not the same place or device
   std::optional<ReplanVerdict> replan;     ///< with --placement
 };
+
+/// What a replan is asked about: the placement in force and the loads.
+struct ReplanQuestion {
+  Placement placement;
+  Trace loads;
+  ReplanOptions how;
+};
+/// --placement and --trace for `now`, of which ranks and model are looked at. Usage error where
+/// they do not belong together.
+[[nodiscard]] ReplanQuestion read_replan_question(const Options& options, const Profile& now);
 
 /// --compare, with --placement and --trace. `old`: what --compare names. Usage errors as
 /// drift_between and replan; for a placement of other ranks.

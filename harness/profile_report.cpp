@@ -31,6 +31,8 @@ Shown show(const ProfileFile& file, int rank, std::size_t point) {
   if (file.samples.points > 0) {
     shown.median = median_of(file.samples.of(rank, point));
     shown.ended = shown.median.half_width() <= kTight ? "tight" : "budget";
+    // The range of so few readings is no 95 % interval.
+    if (shown.median.readings < Median::kLeastReadings) shown.median.low = shown.median.high = NAN;
   } else {
     shown.median.value =
         point < knots ? profile.at(rank, point) : profile.active.at(rank, point - knots);
@@ -49,9 +51,11 @@ std::string percent(const Median& median) {
 }
 
 std::string cell(const Shown& shown) {
-  return fmt::format("{:.1f} +-{:>4}%{}{:>4}", shown.median.value * 1e6, percent(shown.median),
-                     shown.ended == std::string_view("budget") ? "*" : " ",
-                     shown.median.outliers > 0 ? fmt::format("{}o", shown.median.outliers) : "");
+  return fmt::format(
+      "{} +-{:>4}%{}{:>4}",
+      std::isnan(shown.median.value) ? "-" : fmt::format("{:.1f}", shown.median.value * 1e6),
+      percent(shown.median), shown.ended == std::string_view("budget") ? "*" : " ",
+      shown.median.outliers > 0 ? fmt::format("{}o", shown.median.outliers) : "");
 }
 
 std::string told(double value, double unit) {

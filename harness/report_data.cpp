@@ -53,16 +53,17 @@ std::string as_csv(const RunReader&, const Comparison& comparison) {
     const Rates& r = row.rates;
     // Labels are strategy names or file names; quotes keep a comma in a file name harmless.
     text += fmt::format(
-        "\"{}\",{},{:.6g},{:.6g},{:.6g},{:.6g},{},{},{},{},{:.6g},{:.6g},{:.6g},{:.6g},"
-        "{},{:.0f},{:.6g},{:.6g},{},{},{},{},{},{},{},{},{},{},{},{}\n",
-        row.label, row.steps, row.step_mean, row.step_p50, row.step_p90, row.step_p99,
-        known(row.wait_mean), known(row.wait_share),
+        "\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{:.0f},{},{},{},{},{},{},{}"
+        ",{},{},{},{},{},{},{}\n",
+        row.label, row.steps, known(row.step_mean), known(row.step_p50), known(row.step_p90),
+        known(row.step_p99), known(row.wait_mean), known(row.wait_share),
         row.straggler < 0 ? "" : fmt::format("{}", row.straggler), known(row.straggler_share),
-        row.aggregate_imbalance, row.step_imbalance, row.predicted, row.predicted_by_experts,
-        known(row.measured), row.moved_bytes, row.moved_seconds, d.mean, maybe(d.low),
-        maybe(d.high), d.blocks, known(r.tokens), known(r.expert_flops), known(r.active_experts),
-        known(r.distinct_ranks), known(r.dispatch), known(r.combine), known(r.payload_bytes),
-        known(r.metadata_bytes), known(r.inter_node_bytes));
+        known(row.aggregate_imbalance), known(row.step_imbalance), known(row.predicted),
+        known(row.predicted_by_experts), known(row.measured), row.moved_bytes,
+        known(row.moved_seconds), known(d.mean), maybe(d.low), maybe(d.high), d.blocks,
+        known(r.tokens), known(r.expert_flops), known(r.active_experts), known(r.distinct_ranks),
+        known(r.dispatch), known(r.combine), known(r.payload_bytes), known(r.metadata_bytes),
+        known(r.inter_node_bytes));
   }
   return text;
 }
@@ -102,9 +103,11 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
                     {"metadata_bytes", number(r.metadata_bytes)},
                     {"inter_node_bytes", number(r.inter_node_bytes)}};
     const Difference& d = row.against_first;
-    one["difference"] = {{"mean", d.mean}, {"blocks", d.blocks}};
-    if (d.low) one["difference"]["low"] = *d.low;
-    if (d.high) one["difference"]["high"] = *d.high;
+    const auto maybe = [](const std::optional<double>& v) { return v ? number(*v) : nullptr; };
+    one["difference"] = {{"mean", number(d.mean)},
+                         {"low", maybe(d.low)},
+                         {"high", maybe(d.high)},
+                         {"blocks", d.blocks}};
     rows.push_back(one);
   }
   const CheckRecord& check = file.end().check;

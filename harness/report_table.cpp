@@ -23,7 +23,7 @@ std::string number(double value, int decimals, double factor = 1) {
 }
 
 std::string percent(double value) {
-  return fmt::format("{:+.2f} %", value * 100);
+  return std::isfinite(value) ? fmt::format("{:+.2f} %", value * 100) : "-";
 }
 
 bool emulated(const RunInfo& info) {
@@ -53,6 +53,12 @@ std::string header(const RunReader& file) {
   text += clock_line(info) + fmt::format(" ({})\n", fact(info, "clock_reason"));
   text += fmt::format("# {}\n", fact(info, "model"));
   text += fmt::format("# routing {}; {}\n", fact(info, "routing"), fact(info, "plan"));
+  if (const std::string files = fact(info, "placement_files"); files != "?") {
+    text += fmt::format("# files: {}\n", files);
+  }
+  if (const std::string notes = fact(info, "notes"); notes != "?") {
+    text += fmt::format("# {}\n", notes);
+  }
   text +=
       fmt::format("# seed {}  non-MoE time {:g} s a layer\n", info.seed, stated_non_moe_time(info));
   if (emulated(info)) {
@@ -211,13 +217,45 @@ std::string replicas_line(const RunInfo& info, const Comparison& comparison) {
       fact(info, "token_split"));
 }
 
-std::string difference_line(const PlacementSummary& row, const std::string& reference) {
+/// Why there is no interval, and what would give one.
+std::string no_interval(const RunReader& file, int blocks) {
+  const RunShape& shape = file.info().shape;
+  const std::string why = fmt::format("no interval: {} block{} of {} that it takes", blocks,
+                                      blocks == 1 ? "" : "s", kLeastBlocks);
+  int planned = 0, longest = 1;
+  for (const Turn& turn : file.info().turns) {
+    planned = std::max(planned, static_cast<int>(turn.block) + 1);
+    longest = std::max(longest, turn.steps);
+  }
+  if (planned >= kLeastBlocks) return why + ", continue the run with --resume";
+  std::string remedy = fmt::format("--steps {}", kLeastBlocks * longest);
+  if (shape.steps >= kLeastBlocks) {
+    remedy += fmt::format(" or --block {}", shape.steps / kLeastBlocks);
+  }
+  return fmt::format("{}, measure with {}", why, remedy);
+}
+
+std::string difference_line(const RunReader& file, const PlacementSummary& row,
+                            const std::string& reference) {
   const Difference& d = row.against_first;
   const std::string interval = d.low ? fmt::format("95 % CI {} .. {}, {} blocks", percent(*d.low),
                                                    percent(*d.high), d.blocks)
-                                     : std::string("no interval from one block: raise --steps");
+                                     : no_interval(file, d.blocks);
   return fmt::format("# {} vs {}: step time {} ({})\n", row.label, reference, percent(d.mean),
                      interval);
+}
+
+/// Every placement against the first. On one rank there is nothing to compare.
+std::string difference_lines(const RunReader& file, const Comparison& comparison) {
+  if (file.info().shape.ranks == 1 && comparison.placements.size() > 1) {
+    return "# 1 rank holds every expert under each placement, so the rows differ by noise alone: "
+           "start several ranks to compare placements\n";
+  }
+  std::string text;
+  for (std::size_t i = 1; i < comparison.placements.size(); ++i) {
+    text += difference_line(file, comparison.placements[i], comparison.placements[0].label);
+  }
+  return text;
 }
 
 }  // namespace
@@ -250,9 +288,7 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
         number(row.predicted_by_experts / row.measured - 1, 1, 100));
   }
   text += rates_table(file, comparison) + "#\n";
-  for (std::size_t i = 1; i < comparison.placements.size(); ++i) {
-    text += difference_line(comparison.placements[i], comparison.placements[0].label);
-  }
+  text += difference_lines(file, comparison);
   text += replicas_line(file.info(), comparison);
   for (const PlacementSummary& row : comparison.placements) text += change_lines(row);
   for (const PlacementSummary& row : comparison.placements) {
@@ -278,6 +314,7 @@ std::string sweep_table(const std::vector<std::string>& paths) {
   std::string text =
       "#\n# SWEEP over tokens\n"
       "#    tokens  placement     step mean us    tokens/s  against the first (95 % CI)\n";
+  bool all_known = true;
   for (const std::string& path : paths) {
     const RunReader file(path);
     const Comparison comparison = compare(file, stated_non_moe_time(file.info()));
@@ -288,14 +325,16 @@ std::string sweep_table(const std::vector<std::string>& paths) {
     for (const PlacementSummary& row : comparison.placements) {
       const Difference& d = row.against_first;
       const bool first = &row == &comparison.placements.front();
+      all_known = all_known && (first || d.low);
       text += fmt::format(
           "  {:>9}  {:<12} {:>13} {:>11}  {}\n", tokens, row.label, number(row.step_mean, 0, kUs),
           number(row.rates.tokens, 1),
           first   ? "-"
           : d.low ? fmt::format("{} ({} .. {})", percent(d.mean), percent(*d.low), percent(*d.high))
-                  : percent(d.mean));
+                  : percent(d.mean) + " (no interval)");
     }
   }
+  if (!all_known) text += "# no interval: why, and what gives one, is said under each run above\n";
   return text;
 }
 

@@ -9,11 +9,13 @@
 #include "harness/devices.hpp"
 #include "harness/dry_run.hpp"
 #include "harness/measure.hpp"
+#include "harness/placement_files.hpp"
 #include "harness/report.hpp"
 #include "harness/resume.hpp"
 #include "harness/run_facts.hpp"
 #include "harness/run_plan.hpp"
 #include "harness/stop.hpp"
+#include "harness/trace_shape.hpp"
 #include "placement/strategy.hpp"
 #include "results/run_writer.hpp"
 #include "results/trace_file.hpp"
@@ -62,9 +64,15 @@ class Run {
       return;
     }
     Session session(comm_, options_, progress_);
+    check_files(session);
     record(session.workload);
     say(session, fmt::format("{} on {} ranks, clock {} ({})", session.describe_model(),
                              comm_.size(), name_of(session.clock), session.clock_reason));
+    if (options_.without_launcher && comm_.size() == 1 && !options_.dry_run) {
+      say(session,
+          "1 rank, on which all placements are the same: to compare them start several, with "
+          "jobs/local.sh -n 4 run .. or mpirun -n 4 gembench run .. (mpirun -n 1 asks for one)");
+    }
     schedule_ = make_schedule(options_.steps, options_.block,
                               static_cast<int>(options_.placements.size()), options_.seed);
     plan(session);
@@ -111,6 +119,16 @@ class Run {
     earlier_ = static_cast<Earlier>(known[0]);
   }
 
+  /// What placements' files hold, and whether they were planned on what is measured. One that goes
+  /// on or is replayed keeps the placements that it has.
+  void check_files(Session& session) {
+    on_root(comm_, [&] {
+      if (earlier_ == Earlier::unfinished || !options_.config_from.empty()) return;
+      session.workload.files = check_placement_files(
+          options_.placements, session.workload, comm_.size(), session.slots, options_.in_sample);
+    });
+  }
+
   /// The router's decisions, in the order that routing `trace` takes them in.
   void record(const Workload& workload) {
     on_root(comm_, [&] {
@@ -142,12 +160,18 @@ class Run {
         placements_ = reader_->info().placements;
       });
     } else {
+      // What may be wrong with them shows before anything is measured.
+      if (options_.config_from.empty()) {
+        on_root(comm_, [&] { require_plannable(session); });
+      } else {
+        placements_ = replayed(session);
+      }
       double begin = wall_seconds();
       profile_ = obtain_profile(session);
       seconds_["profile"] = wall_seconds() - begin;
       throw_if_stopped(comm_, "nothing was measured yet");
       begin = wall_seconds();
-      placements_ = options_.config_from.empty() ? plan_all(session, profile_) : replayed(session);
+      if (options_.config_from.empty()) placements_ = plan_all(session, profile_);
       seconds_["plan"] = wall_seconds() - begin;
       throw_if_stopped(comm_, "nothing was measured yet");
     }
@@ -159,7 +183,7 @@ class Run {
   }
 
   /// Collective: the placements of the file that is replayed, on rank 0.
-  std::vector<Placement> replayed(const Session& session) {
+  std::vector<Placement> replayed(Session& session) {
     std::vector<Placement> placements;
     on_root(comm_, [&] {
       require_static("--config-from");
@@ -167,6 +191,10 @@ class Run {
       require_replayable(file.info(), options_.placements, comm_.size(),
                          digest(session.workload.measured));
       placements = file.info().placements;
+      const auto& facts = file.info().facts;
+      if (const auto files = facts.find("placement_files"); files != facts.end()) {
+        session.workload.files = files->second;
+      }
     });
     return placements;
   }
@@ -225,7 +253,8 @@ std::string with_tokens(const std::string& output, int tokens) {
 
 }  // namespace
 
-void run_command(const Comm& comm, const Options& options, Progress& progress) {
+void run_command(const Comm& comm, const Options& given, Progress& progress) {
+  const Options options = with_trace_shape(comm, given);
   if (options.dry_run && options.ranks) {
     on_root(comm, [&] { print(comm, dry_run_alone(comm, options)); });
     return;

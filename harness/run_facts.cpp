@@ -128,6 +128,8 @@ RunInfo describe(const Session& session, const Profile& profile,
       options.in_sample ? std::string("the measured steps themselves (IN-SAMPLE)")
                         : fmt::format("{} earlier steps", session.workload.plan.steps),
       options.steps, options.block, options.warmup, options.resident ? ", experts resident" : "");
+  if (!session.workload.files.empty()) info.facts["placement_files"] = session.workload.files;
+  if (!session.workload.notes.empty()) info.facts["notes"] = session.workload.notes;
   if (!options.config_from.empty()) info.facts["replayed_from"] = options.config_from;
   if (options.spare_slots > 0) info.facts["token_split"] = options.token_split;
   if (!session.drifts.empty()) {

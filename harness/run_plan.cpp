@@ -5,7 +5,10 @@
 #include "harness/agreement.hpp"
 #include "harness/byte_costs.hpp"
 #include "harness/plan_progress.hpp"
+#include "harness/profile_fit.hpp"
 #include "placement/error.hpp"
+#include "placement/exact.hpp"
+#include "placement/node_targets.hpp"
 #include "placement/strategy.hpp"
 #include "results/profile_file.hpp"
 
@@ -55,6 +58,24 @@ void say(const Session& session, const std::string& text) {
   }
 }
 
+void require_plannable(const Session& session) {
+  const Options& options = session.options;
+  const Trace& loads = session.workload.plan;
+  const Profile equal = equal_ranks(session.comm.size(), 1);
+  const CostModel cost(equal);
+  const PlanInput input = plan_input(session, cost, {});
+  static_cast<void>(Targets(input.network, session.comm.size()));  // prices of links
+  for (const std::string& text : options.placements) {
+    const std::string name = live_name(text).strategy;
+    if (!file_in(name).empty()) continue;
+    if (name == "exact") require_exact_size(loads.experts, session.comm.size());
+    // One step of one layer: the shape is what the others may find fault with.
+    const Trace least = first_layers(slice(loads, 0, 1), 1);
+    if (name.ends_with("eplb-hier")) static_cast<void>(plan_by_name(name, input.with(least, cost)));
+    static_cast<void>(empty_plan(input, name));
+  }
+}
+
 Profile obtain_profile(Session& session) {
   Profile profile;
   if (session.options.profile.empty()) {
@@ -75,6 +96,10 @@ Profile obtain_profile(Session& session) {
           "{}, or measure one with gembench profile",
           session.options.profile, profile.clock, name_of(session.clock), profile.clock));
     }
+    require_profile_of(session.options.profile, profile, session.shape_name(),
+                       session.linear.slots);
+    session.workload.notes +=
+        other_loads_note(session.options.profile, profile, session.workload.measured);
   });
   return profile;
 }

@@ -12,8 +12,11 @@ namespace gembench {
 /// Rank 0 says on standard error what goes on, unless --quiet.
 void say(const Session& session, const std::string& text);
 
+/// On rank 0, before a profile is measured: usage error for placements that could not be planned
+/// with any (replicas, nodes and prices of their links, sizes). Files: check_placement_files.
+void require_plannable(const Session& session);
 /// Collective: the profile to plan with, on rank 0: read, or measured now. Usage error when one
-/// that is read has other ranks or another clock.
+/// that is read has other ranks, another clock, model or number of experts a rank.
 [[nodiscard]] Profile obtain_profile(Session& session);
 /// Collective: all placements, planned on rank 0, where they are returned.
 [[nodiscard]] std::vector<Placement> plan_all(const Session& session, const Profile& profile);

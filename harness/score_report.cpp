@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 namespace gembench {
@@ -11,6 +12,21 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr double kUs = 1e6;
+
+/// `-` for what no number tells: loads or latencies that are all zero.
+std::string number(double value, int decimals, double factor = 1) {
+  return std::isfinite(value) ? fmt::format("{:.{}f}", value * factor, decimals) : "-";
+}
+
+/// The same in CSV: empty.
+std::string known(double value) {
+  return std::isfinite(value) ? fmt::format("{:.6g}", value) : std::string();
+}
+
+/// The same in JSON: null.
+ordered_json maybe(double value) {
+  return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
+}
 
 std::string table(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
   std::size_t width = 12;
@@ -28,6 +44,7 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
                           *least, *most);
     }
   }
+  for (const std::string& note : context.notes) text += fmt::format("# {}\n", note);
   text += fmt::format(
       "# {0:<{1}}          step time (us)               bound     gap    lost at barriers (us)    "
       "imbalance      slowest     extra\n"
@@ -39,13 +56,15 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
     text.pop_back();
     text += "  between nodes: MB       us\n";
   }
-  for (const auto& [name, seconds, s, nodes] : rows) {
+  for (const auto& [name, seconds, s, nodes, in_sample] : rows) {
     text += fmt::format(
-        "  {:<{}} {:>9.1f} {:>9.1f} {:>9.1f} {:>9.1f} {:>7.2f} {:>8.1f} {:>8.1f} {:>8.3f} {:>7.3f} "
-        "{:>7} {:>5.1f} {:>7} {:>7} {:>7.3f}\n",
-        name, width, s.step_mean * kUs, s.step_p50 * kUs, s.step_p99 * kUs, s.bound * kUs,
-        s.gap * 100, s.straggle_load * kUs, s.straggle_speed * kUs, s.aggregate_imbalance,
-        s.step_imbalance, s.straggler, s.straggler_share * 100, s.duplicates, s.moves, seconds);
+        "  {:<{}} {:>9} {:>9} {:>9} {:>9} {:>7} {:>8} {:>8} {:>8} {:>7} {:>7} {:>5} {:>7} {:>7} "
+        "{:>7}\n",
+        name, width, number(s.step_mean, 1, kUs), number(s.step_p50, 1, kUs),
+        number(s.step_p99, 1, kUs), number(s.bound, 1, kUs), number(s.gap, 2, 100),
+        number(s.straggle_load, 1, kUs), number(s.straggle_speed, 1, kUs),
+        number(s.aggregate_imbalance, 3), number(s.step_imbalance, 3), s.straggler,
+        number(s.straggler_share, 1, 100), s.duplicates, s.moves, number(seconds, 3));
     if (!nodes) continue;
     text.pop_back();
     text += fmt::format(" {:>18.3f} {:>8.1f}\n", nodes->bytes * 1e-6, nodes->seconds * kUs);
@@ -55,13 +74,13 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
 
 std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
   ordered_json list = ordered_json::array();
-  for (const auto& [name, seconds, s, nodes] : rows) {
+  for (const auto& [name, seconds, s, nodes, in_sample] : rows) {
     list.push_back({{"placement", name},
                     {"step_mean", s.step_mean},
                     {"step_p50", s.step_p50},
                     {"step_p99", s.step_p99},
                     {"bound", s.bound},
-                    {"gap", s.gap},
+                    {"gap", maybe(s.gap)},
                     {"straggle", s.straggle},
                     {"straggle_load", s.straggle_load},
                     {"straggle_speed", s.straggle_speed},
@@ -72,6 +91,7 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
                     {"duplicates", s.duplicates},
                     {"moves", s.moves},
                     {"plan_seconds", seconds}});
+    list.back()["in_sample_steps"] = in_sample ? ordered_json(*in_sample) : ordered_json(nullptr);
     if (nodes) list.back()["node_bytes"] = nodes->bytes;
     if (nodes) list.back()["node_seconds"] = nodes->seconds;
   }
@@ -82,6 +102,7 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
                       {"planned_steps", context.planned_steps},
                       {"steps", context.judged_steps},
                       {"held_out", context.held_out},
+                      {"notes", context.notes},
                       {"unit", "s"},
                       {"placements", list}}
              .dump(2) +
@@ -93,15 +114,16 @@ std::string csv(const std::vector<JudgedPlacement>& rows) {
   std::string text =
       "placement,step_mean,step_p50,step_p99,bound,gap,straggle,straggle_load,straggle_speed,"
       "aggregate_imbalance,step_imbalance,slowest_rank,slowest_share,duplicates,moves,plan_"
-      "seconds";
+      "seconds,in_sample_steps";
   text += with_nodes ? ",node_bytes,node_seconds\n" : "\n";
-  for (const auto& [name, seconds, s, nodes] : rows) {
-    text += fmt::format(
-        "\"{}\",{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{},{:.6g},{},"
-        "{},{:.6g}",
-        name, s.step_mean, s.step_p50, s.step_p99, s.bound, s.gap, s.straggle, s.straggle_load,
-        s.straggle_speed, s.aggregate_imbalance, s.step_imbalance, s.straggler, s.straggler_share,
-        s.duplicates, s.moves, seconds);
+  for (const auto& [name, seconds, s, nodes, in_sample] : rows) {
+    text +=
+        fmt::format("\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", name, known(s.step_mean),
+                    known(s.step_p50), known(s.step_p99), known(s.bound), known(s.gap),
+                    known(s.straggle), known(s.straggle_load), known(s.straggle_speed),
+                    known(s.aggregate_imbalance), known(s.step_imbalance), s.straggler,
+                    known(s.straggler_share), s.duplicates, s.moves, known(seconds));
+    text += in_sample ? fmt::format(",{}", *in_sample) : ",";
     if (with_nodes)
       text += nodes ? fmt::format(",{:.6g},{:.6g}", nodes->bytes, nodes->seconds) : ",,";
     text += '\n';

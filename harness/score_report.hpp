@@ -16,8 +16,9 @@ struct ScoreContext {
   int ranks = 0;
   int planned_steps = 0;
   int judged_steps = 0;
-  bool held_out = false;         ///< judged on later steps than those planned on
-  std::vector<double> slowdown;  ///< [rank] on top of the profile
+  bool held_out = false;           ///< judged on later steps than those planned on
+  std::vector<double> slowdown;    ///< [rank] on top of the profile
+  std::vector<std::string> notes;  ///< sentences for the header
 };
 
 struct JudgedPlacement {
@@ -25,6 +26,7 @@ struct JudgedPlacement {
   double plan_seconds = 0;  ///< wall clock of planning; 0 = read from a file
   Score score;
   std::optional<NodeTraffic> nodes = {};  ///< of a step, expected; none: no nodes named
+  std::optional<int> in_sample = {};      ///< judged steps it was planned on; none: not known
 };
 
 /// In the format the options ask for: table, csv or json. Seconds in the latter two.

@@ -221,6 +221,7 @@ void Session::record_gate() {
   count_tokens(whole, workload.tokens);
   whole.source = fmt::format("router of {}, seed {}", model.name, options.seed);
   workload = split_workload(whole, plan, options.steps, options.in_sample);
+  if (comm.rank() == 0) workload.digests = digests_of(whole);
   workload.label = "gate (decided once under linear, replayed for every placement)";
 }
 
@@ -251,7 +252,11 @@ MeasuredProfile Session::measure_profile(const std::string& kept,
 }
 
 std::string Session::shape_name() const {
-  return fmt::format("{} {}", model.name, name_of(device->dtype()));
+  const ModelShape preset = scaled(find_model(options.model), options.scale);
+  const bool preset_width = model.hidden == preset.hidden && model.ffn == preset.ffn;
+  return fmt::format("{}{} {}", model.name,
+                     preset_width ? "" : fmt::format("(hidden={},ffn={})", model.hidden, model.ffn),
+                     name_of(device->dtype()));
 }
 
 std::string Session::describe_model() const {
@@ -264,6 +269,9 @@ std::string Session::describe_model() const {
   }
   if (options.weight_layers && *options.weight_layers < model.layers) {
     text += fmt::format(", layers share {} sets of weights", *options.weight_layers);
+  }
+  if (!options.taken_from_trace.empty()) {
+    text += fmt::format("; as the trace has them: {}", options.taken_from_trace);
   }
   if (!model.note.empty()) text += "; " + model.note;
   return text;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "harness/commands.hpp"
+#include "harness/profile_fit.hpp"
 #include "harness/trace_import_command.hpp"
 #include "harness/workload.hpp"
 #include "placement/error.hpp"
@@ -102,6 +103,7 @@ void print_trace(const std::string& path) {
              path, trace.source, trace.steps, trace.layers, trace.experts, trace.topk,
              tokens_of_steps(trace), trace.has_ids() ? "per-token ids" : "counts");
   fmt::print("{}", origin_lines(trace));
+  if (const auto note = totals_note(path, trace); !note.empty()) fmt::print("# {}\n", note);
   fmt::print(
       "hottest expert / mean: {:.2f} summed over steps ({}), {:.2f} within a step (at most "
       "{:.2f})\n",

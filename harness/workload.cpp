@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <numeric>
 #include <string_view>
+#include <utility>
 
 #include "harness/drift.hpp"
 #include "harness/number_file.hpp"
@@ -29,7 +30,7 @@ constexpr int kMostTokens = 1 << 24;
 constexpr std::array<double, 4> kLow = {1.0, 1.02, 1.05, 1.077};
 constexpr std::array<double, 4> kHigh = {1.0, 1.08, 1.17, 1.277};
 
-Trace load_trace(const Options& options, const ModelShape& model) {
+Trace load_trace(const Options& options, const ModelShape& model, TraceDigests& digests) {
   Trace trace = read_trace(options.trace);
   if (trace.experts != model.experts || trace.topk != model.topk) {
     throw usage_error(fmt::format(
@@ -41,6 +42,7 @@ Trace load_trace(const Options& options, const ModelShape& model) {
     throw usage_error(fmt::format("{} has {} layers but {} are to run: pass --layers {}",
                                   options.trace, trace.layers, model.layers, trace.layers));
   }
+  digests = digests_of(trace);
   return trace.layers == model.layers ? trace : first_layers(trace, model.layers);
 }
 
@@ -106,7 +108,8 @@ Workload split_workload(const Trace& whole, int plan_steps, int steps, bool in_s
 
 Workload make_workload(const Options& options, const ModelShape& model) {
   if (options.routing == "trace") {
-    const Trace trace = load_trace(options, model);
+    TraceDigests digests;
+    const Trace trace = load_trace(options, model, digests);
     const int plan =
         options.in_sample ? 0 : options.plan_steps.value_or(trace.steps - options.steps);
     if ((plan < 1 && !options.in_sample) || plan + options.steps > trace.steps) {
@@ -116,6 +119,13 @@ Workload make_workload(const Options& options, const ModelShape& model) {
                       options.trace, trace.steps, std::max(plan, 1), options.steps));
     }
     Workload workload = split_workload(trace, plan, options.steps, options.in_sample);
+    workload.digests = std::move(digests);
+    if (workload.tokens > kMostTokens) {
+      throw usage_error(fmt::format(
+          "{} has a step of {} tokens, more than {}: if it holds totals of a run, draw "
+          "steps from them with trace import .. --expand-multinomial --steps N --tokens T",
+          options.trace, workload.tokens, kMostTokens));
+    }
     if (options.tokens && *options.tokens != workload.tokens) {
       throw usage_error(fmt::format("{} has {} tokens a step, not {}: drop --tokens", options.trace,
                                     workload.tokens, *options.tokens));
@@ -136,8 +146,9 @@ Workload make_workload(const Options& options, const ModelShape& model) {
   spec.topk = model.topk;
   spec.tokens = tokens_per_step(options);
   spec.seed = options.seed;
-  Workload workload =
-      split_workload(synthetic_trace(options, spec), plan, options.steps, options.in_sample);
+  const Trace trace = synthetic_trace(options, spec);
+  Workload workload = split_workload(trace, plan, options.steps, options.in_sample);
+  workload.digests = digests_of(trace);
   change_tasks(workload.measured, parse_drift(options.drift), options.seed);
   workload.label = fmt::format("synthetic '{}' (co-selection synthetic)", options.preset);
   return workload;

@@ -5,6 +5,7 @@
 #include "harness/options.hpp"
 #include "moe_layer/comm.hpp"
 #include "moe_layer/model.hpp"
+#include "placement/planned_steps.hpp"
 #include "placement/profile.hpp"
 #include "placement/synthetic.hpp"
 #include "placement/token_split.hpp"
@@ -23,6 +24,9 @@ struct Workload {
   int first_measured = 0;  ///< index of the first measured step in the whole trace
   int tokens = 0;          ///< of the largest step
   std::string label;       ///< for the header: where routing comes from, and what is synthetic
+  std::string files;       ///< rank 0's, for the header: where placements' files were planned
+  std::string notes;       ///< rank 0's, for the header: what a number may mislead about
+  TraceDigests digests;    ///< rank 0's, of the whole trace with all layers it has
 };
 
 /// Tokens of a step that no trace gives: --tokens, else the sum of --tokens-per-rank, else 1024.

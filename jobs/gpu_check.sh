@@ -10,10 +10,10 @@ set -euo pipefail
 usage="usage: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [-t]"
 gpus=0
 folder=gpu_check
-small=(--scale 4 --layers 4 --tokens 512 --steps 16 --block 4 --plan-steps 64 --profile-seconds 1)
-same=(--layers 4 --tokens 4096 --steps 40)
-compare=(--layers 4 --tokens 8192 --steps 40)
-tiny=(--scale 64 --layers 2 --tokens 32 --steps 4 --block 2 --plan-steps 8 --profile-seconds 0)
+small=(--scale 4 --layers 4 --tokens 512 --steps 24 --block 4 --plan-steps 64 --profile-seconds 1)
+same=(--layers 4 --tokens 4096 --steps 48)
+compare=(--layers 4 --tokens 8192 --steps 48)
+tiny=(--scale 64 --layers 2 --tokens 32 --steps 6 --block 1 --plan-steps 8 --profile-seconds 0)
 profile=(--layers 1 --tokens 8192)
 effort=--full
 while getopts "n:o:th" option; do
@@ -139,7 +139,7 @@ small=(run --device cuda --model gpt-oss-20b "${small[@]}" --check all --overwri
   echo "no difference where there is none: the interval should hold 0"
   step same_twice "$gpus" run --device cuda --model gpt-oss-20b "${same[@]}" \
     --placements linear,linear --overwrite -q -o "$folder/same_twice.h5"
-  grep ' vs ' "$folder/same_twice.txt" || true
+  grep -E ' vs |^# 1 rank' "$folder/same_twice.txt" || true
   echo
   echo "placements on these GPUs as they are"
   step compare "$gpus" run --device cuda --model gpt-oss-120b "${compare[@]}" \

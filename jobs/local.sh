@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs gembench on this machine: jobs/local.sh -n RANKS COMMAND [options]
 # mpirun with what a laptop or root needs: more ranks than cores, no binding.
-# DRY_RUN=1 prints the command instead. GEMBENCH names another executable.
+# DRY_RUN=1 prints the command instead. GEMBENCH names another executable. gembench says in a sentence
+# what went wrong; what mpirun adds to that is left out.
 set -euo pipefail
 
 usage="usage: jobs/local.sh -n RANKS COMMAND [options]   (gembench --help lists the commands)"
@@ -36,4 +37,31 @@ if [[ ! -x $program ]]; then
   echo "local.sh: $program is not built: run jobs/quickstart.sh, or set GEMBENCH" >&2
   exit 3
 fi
-exec "${command[@]}"
+
+# Blocks between lines of dashes by which mpirun tells that a process ended with an error (Open MPI 4
+# and 5). Others, of mpirun's own troubles or of a process that a signal killed, stay.
+epilogue='MPI_ABORT was invoked|^Primary job +terminated normally, but|(mpirun|prterun) detected that one'
+epilogue+='|(mpirun|prterun) has exited due to process rank .* calling "abort"'
+without_epilogue() {
+  trap '' INT TERM HUP PIPE  # as long as mpirun has something to say
+  local line inside=0 known=0 said=0 block='' kept=''
+  while IFS= read -r line || [[ -n $line ]]; do
+    if [[ $line =~ ^-{60,}$ ]]; then
+      block+=$line$'\n'
+      if ((inside && known)); then kept+=$block; elif ((inside)); then printf '%s' "$block"; fi
+      if ((inside)); then block=''; fi
+      inside=$((!inside)) known=0
+    elif ((inside)) && [[ $line != gembench:* ]]; then
+      block+=$line$'\n'
+      if [[ $line =~ $epilogue ]]; then known=1; fi
+    elif [[ ! $line =~ ^\[.*\]\ (.*help message.*mpi-abort|Set MCA parameter .*help_aggregate) ]]; then
+      printf '%s\n' "$line"
+    fi
+    if [[ $line == gembench:* ]]; then said=1; fi
+  done
+  if ((!known)); then printf '%s' "$block"; fi
+  if ((!said)); then printf '%s' "$kept"; fi
+} >&3
+if [[ ! -e /dev/fd/2 ]]; then exec "${command[@]}"; fi
+set +e  # what cannot be written is lost, and the rest is read all the same
+exec "${command[@]}" 2> >(without_epilogue 3>&2 2>/dev/null)

@@ -35,7 +35,7 @@ say "running on 4 ranks"
 "$top/jobs/local.sh" -n 4 run \
   --model gpt-oss-20b --scale 4 --layers 8 --tokens 1024 \
   --routing synthetic --preset serving \
-  --placements linear,eplb,gem,gem+ --steps 40 --variability high \
+  --placements linear,eplb,gem,gem+ --steps 36 --variability high \
   --overwrite --output "$output"
 say "ran in ${SECONDS} s; the raw data of every step, layer and rank is in $output"
 page=${output%.h5}.html

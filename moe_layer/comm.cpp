@@ -240,11 +240,16 @@ bool MpiSession::is_cuda_aware() {
 
 Launch launched_as() {
   Launch launch;
-  launch.rank = environment_int("OMPI_COMM_WORLD_RANK",
-                                environment_int("PMIX_RANK", environment_int("SLURM_PROCID", 0)));
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_STEP_ID"}) {
+    launch.by_launcher = launch.by_launcher || std::getenv(name) != nullptr;
+  }
+  launch.rank = environment_int("SLURM_PROCID", 0);
+  for (const char* name : {"PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK"}) {
+    launch.rank = environment_int(name, launch.rank);
+  }
   const bool task = std::getenv("SLURM_PROCID") != nullptr;  // not just inside an allocation
-  launch.size =
-      environment_int("OMPI_COMM_WORLD_SIZE", task ? environment_int("SLURM_NTASKS", 1) : 1);
+  launch.size = environment_int("PMI_SIZE", task ? environment_int("SLURM_NTASKS", 1) : 1);
+  launch.size = environment_int("OMPI_COMM_WORLD_SIZE", launch.size);
   // Slurm tells "2(x2)", or "3,1": the first node's.
   launch.local_size = environment_int("OMPI_COMM_WORLD_LOCAL_SIZE",
                                       environment_int("SLURM_STEP_TASKS_PER_NODE", 0));

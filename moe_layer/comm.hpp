@@ -124,8 +124,9 @@ class MpiSession {
 };
 
 /// This process's rank and rank count as its launcher set them in the environment, before MPI
-/// starts: Open MPI, PMIx and Slurm are known; 0 and 1 when there is no launcher.
+/// starts: Open MPI, PMIx, MPICH and Slurm are known; 0 and 1 when there is no launcher.
 struct Launch {
+  bool by_launcher = false;  ///< a launcher started it, on one rank too
   int rank = 0;
   int size = 1;
   int local_size = 1;  ///< on this node; 0 when not told

@@ -10,14 +10,18 @@
 
 namespace gembench {
 
-Placement plan_exact(const PlanInput& input, const SearchOptions& options, std::int64_t looks) {
-  const auto experts = input.trace.experts;
-  const auto ranks = input.cost.ranks();
-  (void)empty_plan(input, "exact");  // says so when they do not divide
+void require_exact_size(int experts, int ranks) {
   if (experts > kMaxExactExperts || ranks > kMaxExactRanks)
     throw usage_error(fmt::format(
         "exact answers are limited to {} experts on {} ranks, this is {} on {}; use gem+",
         kMaxExactExperts, kMaxExactRanks, experts, ranks));
+}
+
+Placement plan_exact(const PlanInput& input, const SearchOptions& options, std::int64_t looks) {
+  const auto experts = input.trace.experts;
+  const auto ranks = input.cost.ranks();
+  (void)empty_plan(input, "exact");  // says so when they do not divide
+  require_exact_size(experts, ranks);
   return plan_layers(
       input, "exact", 0xe4ac7, options.threads,
       [&](const LayerProblem& problem, const Random& random) {

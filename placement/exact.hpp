@@ -8,6 +8,8 @@ namespace gembench {
 
 inline constexpr int kMaxExactExperts = 16;
 inline constexpr int kMaxExactRanks = 8;
+/// Usage error beyond them.
+void require_exact_size(int experts, int ranks);
 
 /// Bounds of one step that `exact` may compute in a layer: some minutes on one core. Counted, not
 /// timed, so that it gives up at the same place everywhere.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "placement/containers/bounded_json.hpp"
@@ -14,7 +15,8 @@ namespace gembench {
 namespace {
 
 constexpr const char* kSchema = "gembench-placement";
-constexpr const char* kVersion = "1.1.0";
+constexpr const char* kVersion = "1.2.0";
+constexpr std::size_t kDigits = 16;  // hexadecimal, of a digest
 constexpr int kMajor = 1;
 
 nlohmann::ordered_json slots_to_json(const Placement& placement) {
@@ -70,6 +72,59 @@ void require_layers(const PlacementFile& file) {
         fmt::format("layer {} does not belong to a model of {} layers", last, file.model_layers));
 }
 
+std::string digits_of(const std::vector<std::uint64_t>& digests) {
+  std::string text;
+  for (const auto digest : digests) text += fmt::format("{:016x}", digest);
+  return text;
+}
+
+std::vector<std::uint64_t> digests_in(const Json& object, const char* name) {
+  const auto text = text_or_empty(object, name);
+  std::vector<std::uint64_t> digests;
+  for (std::size_t at = 0; at < text.size(); at += kDigits) {
+    std::uint64_t digest = 0;
+    const auto* end = text.data() + std::min(at + kDigits, text.size());
+    if (const auto read = std::from_chars(text.data() + at, end, digest, 16);
+        read.ec != std::errc{} || read.ptr != text.data() + at + kDigits)
+      throw usage_error(
+          fmt::format("'{}' of planned_on is no digests of {} digits", name, kDigits));
+    digests.push_back(digest);
+  }
+  return digests;
+}
+
+nlohmann::ordered_json record_to_json(const PlanningRecord& record) {
+  auto parts = nlohmann::ordered_json::array();
+  for (const auto& part : record.parts)
+    parts.push_back({{"trace", digits_of({part.trace})},
+                     {"first", part.first},
+                     {"steps", digits_of(part.steps)}});
+  return {{"digest_version", kDigestVersion}, {"complete", record.complete}, {"parts", parts}};
+}
+
+/// Digests of another version say nothing.
+std::optional<PlanningRecord> record_of(const Json& json) {
+  const auto found = json.find("planned_on");
+  if (found == json.end()) return std::nullopt;
+  if (whole(field(*found, "digest_version"), "digest_version") != kDigestVersion)
+    return std::nullopt;
+  PlanningRecord record;
+  const auto& complete = field(*found, "complete");
+  if (!complete.is_boolean())
+    throw usage_error("'complete' of planned_on is neither true nor false");
+  record.complete = complete.get<bool>();
+  const auto& parts = field(*found, "parts");
+  if (!parts.is_array()) throw usage_error("'parts' of planned_on is no list");
+  for (const auto& part : parts) {
+    const auto trace = digests_in(part, "trace");
+    if (trace.size() != 1) throw usage_error("'trace' of planned_on is not one digest");
+    record.parts.push_back(
+        {trace[0], whole(field(part, "first"), "first"), digests_in(part, "steps")});
+    if (record.parts.back().first < 0) throw usage_error("'first' of planned_on is below 0");
+  }
+  return record;
+}
+
 PlacementFile from_json(const Json& json) {
   require_schema(json);
   PlacementFile file;
@@ -104,6 +159,7 @@ PlacementFile from_json(const Json& json) {
   file.trace_source = text_or_empty(json, "trace_source");
   file.profile_source = text_or_empty(json, "profile_source");
   file.program = text_or_empty(json, "program");
+  file.planned_on = record_of(json);
   return file;
 }
 
@@ -137,6 +193,7 @@ std::string placement_to_json(const PlacementFile& file) {
                                  {"experts", placement.experts}};
   if (!file.layer_ids.empty()) json["layer_ids"] = file.layer_ids;
   if (file.model_layers > 0) json["model_layers"] = file.model_layers;
+  if (file.planned_on) json["planned_on"] = record_to_json(*file.planned_on);
   json["slot_expert"] = slots_to_json(placement);
   // Sources may hold file names in any encoding; a broken character must not lose the placement.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';

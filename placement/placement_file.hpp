@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "placement/placement.hpp"
+#include "placement/planned_steps.hpp"
 
 namespace gembench {
 
@@ -19,11 +21,12 @@ struct PlacementFile {
   int model_layers = 0;  ///< of the whole model, dense ones included; 0 = unknown
   std::string model;     ///< shape it was planned for
   std::uint64_t seed = 0;
-  double predicted_step = 0;   ///< s per step on the planning trace; 0 = unknown
-  double bound_step = 0;       ///< s per step, lower bound
-  std::string trace_source;    ///< free text
-  std::string profile_source;  ///< free text
-  std::string program;         ///< "gembench 0.1.0"
+  double predicted_step = 0;                      ///< s per step on the planning trace; 0 = unknown
+  double bound_step = 0;                          ///< s per step, lower bound
+  std::string trace_source;                       ///< free text
+  std::string profile_source;                     ///< free text
+  std::string program;                            ///< "gembench 0.1.0"
+  std::optional<PlanningRecord> planned_on = {};  ///< none: not known
 
   [[nodiscard]] int layer_id(int layer) const {
     return layer_ids.empty() ? layer : layer_ids[static_cast<std::size_t>(layer)];
@@ -35,10 +38,11 @@ inline constexpr int kMaxModelLayers = 65536;
 /// Larger files are refused before they are read.
 inline constexpr std::uintmax_t kMaxPlacementBytes = std::uintmax_t{256} << 20;
 
-/// The text of placement.json: {"schema": "gembench-placement", "schema_version": "1.1.0",
+/// The text of placement.json: {"schema": "gembench-placement", "schema_version": "1.2.0",
 /// "layers", "ranks", "slots", "experts", "strategy", "slot_expert": [layer][rank][slot], ..};
-/// since 1.1.0 "layer_ids" and "model_layers" where they are known. Usage error for what it could
-/// not read back.
+/// since 1.1.0 "layer_ids" and "model_layers" where they are known; since 1.2.0 "planned_on":
+/// {"digest_version": 1, "complete", "parts": [{"trace", "first", "steps"}]}, "trace" and "steps"
+/// of 16 hexadecimal digits, "steps" for every step. Usage error for what it could not read back.
 [[nodiscard]] std::string placement_to_json(const PlacementFile& file);
 
 /// Usage error, which leaves naming the file to the caller, for a foreign, truncated or

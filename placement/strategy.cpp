@@ -83,6 +83,16 @@ void require_known_name(std::string_view name) {
   if (!name.starts_with(kFile)) static_cast<void>(find_strategy(name));
 }
 
+bool looks_at_loads(std::string_view name) {
+  if (name.starts_with(kRelabel)) return true;
+  return !name.starts_with(kFile) && name != "linear" && name != "round-robin" && name != "random";
+}
+
+std::string_view file_in(std::string_view name) {
+  while (name.starts_with(kRelabel)) name.remove_prefix(kRelabel.size());
+  return name.starts_with(kFile) ? name.substr(kFile.size()) : std::string_view();
+}
+
 Placement plan_by_name(std::string_view name, const PlanInput& input) {
   if (name.starts_with(kRelabel)) {
     const auto plain = plan_by_name(name.substr(kRelabel.size()), input);

@@ -60,6 +60,11 @@ struct Strategy {
 /// Refuses a name that plan_by_name does not know, before anything was planned. Opens no file.
 void require_known_name(std::string_view name);
 
+/// Whether what plan_by_name(name, ..) gives depends on the trace. Of a file: it does not.
+[[nodiscard]] bool looks_at_loads(std::string_view name);
+/// The file that a name begins from, `file:PATH` itself or inside relabel:..; empty: none.
+[[nodiscard]] std::string_view file_in(std::string_view name);
+
 // The functions behind the table, each layer on its own. All refuse (usage error) experts that do
 // not divide by ranks unless `slots` says how many slots a rank has; those that know no replicas
 // leave the spare ones empty.

@@ -111,13 +111,19 @@ bool has_attribute(const File& file, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-Trace read_from(const File& file) {
+Trace shape_in(const File& file) {
   Trace trace;
   const auto tokens = file.extents(kTokens);
   trace.steps = as_int(file, tokens[0]);
   trace.layers = as_int(file, tokens[1]);
   trace.experts = as_int(file, tokens[2]);
   trace.topk = static_cast<int>(int_attribute(file, "topk", 1, trace.experts));
+  return trace;
+}
+
+Trace read_from(const File& file) {
+  Trace trace = shape_in(file);
+  const auto tokens = file.extents(kTokens);
   if (has_attribute(file, "model_layers"))
     trace.model_layers =
         static_cast<int>(int_attribute(file, "model_layers", 1, std::numeric_limits<int>::max()));
@@ -239,6 +245,12 @@ void write_trace(const std::filesystem::path& path, const Trace& trace, bool ove
   TraceWriter writer(path, overwrite);
   writer.append(trace);
   writer.commit();
+}
+
+Trace read_trace_shape(const std::filesystem::path& path) {
+  const auto file = File::open(path);
+  file.expect_schema(kSchema, kVersion);
+  return shape_in(file);
 }
 
 Trace read_trace(const std::filesystem::path& path) {

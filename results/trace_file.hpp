@@ -49,5 +49,7 @@ void write_trace(const std::filesystem::path& path, const Trace& trace, bool ove
 /// Reads and validates; sizes are checked before anything is allocated; usage error for a foreign,
 /// truncated or inconsistent file.
 [[nodiscard]] Trace read_trace(const std::filesystem::path& path);
+/// Its steps, layers, experts and top-k alone, without reading what it holds.
+[[nodiscard]] Trace read_trace_shape(const std::filesystem::path& path);
 
 }  // namespace gembench

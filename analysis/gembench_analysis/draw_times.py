@@ -66,7 +66,7 @@ def distributions(reduced: xr.Dataset) -> str:
 
 
 def differences(rows: List[Summary]) -> str:
-    """Every placement's step time against the reference with its 95 % interval."""
+    """Every placement's step time against the reference with its 95 % interval, if any."""
     found = [(index, row.placement, row.difference) for index, row in enumerate(rows)
              if row.difference is not None and np.isfinite(row.difference.mean)]
     if not found:
@@ -90,7 +90,9 @@ def differences(rows: List[Summary]) -> str:
                              f"{style(index)} box", said)
         body += svg.circle(at(100 * one.mean), y + 26, 5, f"{style(index)} mean", said)
         body += svg.text(svg.WIDTH - 12, y + 13, said.split(": ")[1], "end", "tick")
-    return svg.figure(body, bottom + 34, "Differences in step time with 95 % intervals")
+    known = any(one.low is not None for _, _, one in found)
+    return svg.figure(body, bottom + 34, "Differences in step time"
+                      + (" with 95 % intervals" if known else ", without intervals"))
 
 
 def course(reduced: xr.Dataset) -> str:

@@ -101,9 +101,9 @@ def _gains(loaded: List[Run], axis: Callable[[Run], float]) -> List[Point]:
             mean = 100 * found.mean
             low, high = (100 * (found.mean if value is None else value)
                          for value in (found.low, found.high))
+            span = "no interval" if found.low is None else f"{low:+.2f} .. {high:+.2f}"
             points.append(Point(row.placement, axis(one), mean, low, high,
-                                f"{row.placement}, {name}: {mean:+.2f} % ({low:+.2f} .. "
-                                f"{high:+.2f})"))
+                                f"{row.placement}, {name}: {mean:+.2f} % ({span})"))
     return points
 
 
@@ -168,7 +168,8 @@ def scaling(loaded: List[Run]) -> List[Section]:
         if panels:
             found.append(Section(f"scaling-{across.split()[0]}", f"By {across}",
                                  "Every dot is a run and placement. Gain: against the run's own "
-                                 "reference with its 95 % interval; below zero is faster. "
+                                 "reference with its 95 % interval (none below 6 blocks of "
+                                 "steps); below zero is faster. "
                                  f"Throughput: tokens of a step by its time. {said}", panels))
     return found
 

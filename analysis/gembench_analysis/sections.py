@@ -48,10 +48,12 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
     profiled = said if run.attrs.get("profile_clock") in (None, run.attrs["clock"]) else \
         f"Profile on clock {run.attrs['profile_clock']}. {said}"
     predicted = "Predicted by the profile and the loads, beside: " + said[0].lower() + said[1:]
+    sure = any(row.difference is not None and row.difference.low is not None for row in rows)
+    bars = ("Bar: 95 % interval from resampling whole blocks of steps. A bar that touches zero "
+            "proves nothing." if sure else "There are no intervals, so the dots prove nothing.")
     found = [
         Section("difference", "How much faster, and how sure",
-                "Dot: difference over the same steps. Bar: 95 % interval from resampling whole "
-                f"blocks of steps. A bar that touches zero proves nothing. {said}",
+                f"Dot: difference over the same steps. {bars} {said}",
                 [("", draw_times.differences(rows))]),
         Section("distribution", "Step times",
                 "Dots are steps, the box holds the middle half, the line is the median, the ring "

@@ -40,7 +40,9 @@ def difference(one: "runs.Run", figure: "Figure") -> None:
     axes.axvline(0, color="black", ls="--", lw=0.8)
     axes.set_yticks(range(len(shown)), [row.placement for row in shown])
     axes.invert_yaxis()
-    axes.set_xlabel(f"step time against {one.rows[0].placement} (%), 95 % interval")
+    known = any(row.difference.low is not None for row in shown if row.difference)
+    axes.set_xlabel(f"step time against {one.rows[0].placement} (%), "
+                    + ("95 % interval" if known else "no interval"))
 
 
 def distribution(one: "runs.Run", figure: "Figure") -> None:

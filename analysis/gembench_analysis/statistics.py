@@ -10,12 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from .counter_random import Random
 
 RESAMPLES = 10_000
+LEAST_BLOCKS = 6  # fewer give no interval: why is said in harness/interval.hpp
 
 
 @dataclass(frozen=True)
 class Difference:
     """A relative difference, all as fractions (-0.05 = 5 % less), and its 95 % interval, which
-    takes at least two blocks."""
+    takes LEAST_BLOCKS blocks."""
 
     mean: float
     low: Optional[float]
@@ -91,7 +92,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, block: ArrayLike) -> Differenc
     n = sums.shape[1]
     total_a, total_b = float(sums[0].sum()), float(sums[1].sum())
     mean = total_b / total_a - 1 if total_a > 0 else math.nan
-    if n < 2:
+    if n < LEAST_BLOCKS:
         return Difference(mean, None, None, n)
     random, parts = Random(0), []
     at_once = max(1, 1_000_000 // n)

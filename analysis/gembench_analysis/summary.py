@@ -1,7 +1,7 @@
 """One row a placement, with the numbers of `gembench compare` (harness/comparison.cpp)."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Dict, List, Optional
 
 import numpy as np
@@ -63,10 +63,12 @@ def _mean(values: xr.DataArray) -> float:
 
 
 def difference(reduced: xr.Dataset, reference: str, other: str) -> Difference:
-    """Step time of `other` against `reference`, over the same steps."""
-    return paired_difference(reduced["step_time"].sel(placement=reference).values,
-                             reduced["step_time"].sel(placement=other).values,
-                             np.nan_to_num(reduced["block"].sel(placement=other).values, nan=-1))
+    """Step time of `other` against `reference`, over the same steps. On one rank, which holds every
+    expert under any placement, it is noise and has no interval."""
+    found = paired_difference(reduced["step_time"].sel(placement=reference).values,
+                              reduced["step_time"].sel(placement=other).values,
+                              np.nan_to_num(reduced["block"].sel(placement=other).values, nan=-1))
+    return found if reduced.sizes["rank"] > 1 else replace(found, low=None, high=None)
 
 
 def _moves(run: xr.Dataset, index: int) -> Dict[str, float]:

@@ -51,7 +51,7 @@ def comparison(rows: List[Summary]) -> Table:
                       number(row.step_mean, 0, 1e6), number(row.step_p50, 0, 1e6),
                       number(row.step_p90, 0, 1e6), number(row.step_p99, 0, 1e6),
                       number(row.wait_share, 1, 100), last,
-                      f"{row.aggregate_imbalance:.3f}", f"{row.step_imbalance:.3f}",
+                      number(row.aggregate_imbalance, 3), number(row.step_imbalance, 3),
                       _error(row.predicted, row.measured), str(row.steps)])
     return Table("Comparison", "Step time in us: all layers of a step, slowest rank. Imbalance: "
                  "max/mean over ranks of tokens, of the run's sums and within a step; a placement "
@@ -122,7 +122,7 @@ def environment(run: xr.Dataset) -> Table:
     facts = run.attrs
     rows = [["file", str(facts["file"])]]
     for name in ("program", "build", "created", "started", "mpi", "device", "clock", "clock_reason",
-                 "model", "routing", "plan", "profile_source", "trace_source", "nodes",
+                 "model", "routing", "plan", "placement_files", "profile_source", "trace_source", "nodes",
                  "schema_version", "seed"):
         if name in facts:
             rows.append([name.replace("_", " "), str(facts[name])])

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from .figures import rank_speeds
-from .statistics import Difference
+from .statistics import LEAST_BLOCKS, Difference
 from .summary import Summary, difference, drift
 
 
@@ -37,17 +37,37 @@ def percent(fraction: float, digits: int = 1) -> str:
 def interval(found: Difference) -> str:
     """The interval of a saving, in words."""
     if found.low is None or found.high is None:
-        return "no interval: it takes at least two blocks of steps"
+        return (f"no interval: {found.blocks} block{'' if found.blocks == 1 else 's'} of steps, "
+                f"and it takes {LEAST_BLOCKS}")
     return (f"95 % interval {-100 * found.high:.1f} to {-100 * found.low:.1f} %, "
             f"{found.blocks} blocks of steps")
 
 
-def _sentence(rows: List[Summary]) -> "tuple[str, Optional[str]]":
+def more_blocks(run: xr.Dataset) -> str:
+    """What gives the run an interval."""
+    if "turns_steps" in run:
+        longest = int(run["turns_steps"].values.max())
+        planned = run.sizes["turn"] // run.sizes["placement"]
+    else:
+        block = run["block"].values[run["block"].values >= 0].astype(int)
+        longest = int(np.bincount(block).max() // run.sizes["placement"]) if block.size else 1
+        planned = run.sizes["step"] // max(1, longest)
+    if planned >= LEAST_BLOCKS:
+        return "continue the run with --resume"
+    steps = run.sizes["step"]
+    return f"measure with --steps {LEAST_BLOCKS * longest}" + (
+        f" or --block {steps // LEAST_BLOCKS}" if steps >= LEAST_BLOCKS else "")
+
+
+def _sentence(rows: List[Summary], ranks: int) -> "tuple[str, Optional[str]]":
     reference = rows[0].placement
     others = [row for row in rows[1:] if row.difference is not None
               and np.isfinite(row.difference.mean)]
     if not others:
         return f"Only {reference} was measured: there is nothing to compare it with.", None
+    if ranks == 1:
+        return ("There is nothing to compare: one rank holds every expert under each placement, so "
+                "their times differ by noise alone."), None
     best = min(others, key=lambda row: row.difference.mean if row.difference else 0.0)
     found = best.difference
     assert found is not None
@@ -152,6 +172,9 @@ def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdic
     if run.attrs["config"].get("in-sample"):
         warnings.append("Planned on the very steps that were measured (--in-sample): gains are "
                         "larger than a deployment would see.")
+    if "IN-SAMPLE" in str(run.attrs.get("placement_files", "")):
+        warnings.append(f"{run.attrs['placement_files']}: gains are larger than a deployment would "
+                        "see.")
     after = drift(run)
     if after is not None and max(after) - min(after) > UNEVEN_DRIFT:
         warnings.append("The machine changed unevenly: after the run the ranks' experts took "
@@ -159,9 +182,10 @@ def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdic
                         "that was planned with. Placements that know speeds suffer from that; "
                         "differences between placements stay paired.")
     blocks = [row.difference.blocks for row in rows[1:] if row.difference]
-    if blocks and min(blocks) < 5:
-        warnings.append(f"Only {min(blocks)} blocks of steps: the interval is a rough one; more "
-                        "--steps make it narrower.")
-    sentence, best = _sentence(rows)
+    if blocks and min(blocks) < LEAST_BLOCKS and run.sizes["rank"] > 1:
+        warnings.append(f"{min(blocks)} block{'' if min(blocks) == 1 else 's'} of steps: too few "
+                        "for an interval, so no placement is called faster than another; "
+                        f"{more_blocks(run)}.")
+    sentence, best = _sentence(rows, run.sizes["rank"])
     return Verdict(sentence, _lead(rows, reduced, best), _slow(run, reduced),
                    _waited(run, reduced, rows, best), _conditions(run), warnings, best)

@@ -88,14 +88,20 @@ Placement fit_to_trace(const PlacementFile& file, const Trace& trace, int ranks)
 }
 
 Placement read_placement_for(const std::filesystem::path& path, const Trace& trace, int ranks) {
-  const auto read = read_any_placement(path, {ranks, trace.layers, trace.experts});
+  return read_placement_file_for(path, trace, ranks).placement;
+}
+
+PlacementFile read_placement_file_for(const std::filesystem::path& path, const Trace& trace,
+                                      int ranks) {
+  auto read = read_any_placement(path, {ranks, trace.layers, trace.experts});
   if (read.merged > 0)
     throw usage_error(
         fmt::format("{} has {} slots whose expert their rank holds already; gembench convert {} "
                     "--to gembench says how that is taken",
                     path.string(), read.merged, path.string()));
   try {
-    return fit_to_trace(read.file, trace, ranks);
+    read.file.placement = fit_to_trace(read.file, trace, ranks);
+    return std::move(read.file);
   } catch (const Error& error) {
     throw usage_error(fmt::format("{}: {}", path.string(), error.what()));
   }

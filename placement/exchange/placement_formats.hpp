@@ -67,6 +67,9 @@ struct PlacementFormat {
 /// which read_any_placement tells of.
 [[nodiscard]] Placement read_placement_for(const std::filesystem::path& path, const Trace& trace,
                                            int ranks);
+/// The same with what the file says beside the placement; layer_ids are still the file's.
+[[nodiscard]] PlacementFile read_placement_file_for(const std::filesystem::path& path,
+                                                    const Trace& trace, int ranks);
 
 /// The text that `format` makes of a placement, after it was read back and found to say the same.
 [[nodiscard]] std::string checked_text(const PlacementFormat& format, const PlacementFile& file);

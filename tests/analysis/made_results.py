@@ -30,7 +30,7 @@ def _attach(file, name, dims, **attributes):
 class Made:
     """Slowest rank 1 (1.5 times); placement k has loads moved so that it gains by k."""
 
-    def __init__(self, placements=3, steps=16, layers=2, ranks=4, experts=8, clock="cpu-time",
+    def __init__(self, placements=3, steps=24, layers=2, ranks=4, experts=8, clock="cpu-time",
                  block=4, whole_steps=False, profile=True, slowdown=True, gpus=False, seed=1):
         self.shape = (placements, steps, layers, ranks)
         self.experts, self.clock, self.block = experts, clock, block

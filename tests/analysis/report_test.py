@@ -32,10 +32,30 @@ class Report(ReportTest):
             self.assertIn("data-figure=distribution>", page)
             self.assertNotRegex(page, r">nan\b|\bnan ")
 
+    def test_without_an_interval_nothing_is_called_faster(self):
+        # gem gains 20 % in each of them; what lacks is blocks, or a second rank.
+        for shape, written, said in (
+                ({"steps": 20}, {}, "measure with --steps 24 or --block 3"),
+                ({"steps": 3, "block": 3}, {}, "measure with --steps 18"),
+                ({"steps": 24}, {"measured_steps": 12}, "continue the run with --resume"),
+                ({"ranks": 1}, {}, "one rank holds every expert under each placement")):
+            path = self.made(written=written, **shape)
+            for how in ("html", "md"):
+                page = self.written(path, "--format", how, "-o", f"page.{how}")
+                page = (self.folder / f"page.{how}").read_text() or page
+                self.assertNotRegex(page, r"is faster than|95 % interval [-+\d]", path)
+                self.assertIn(said, page)
+                self.assertNotRegex(page, r">nan\b|\bnan ")
+        files = [self.made(f"r{ranks}.h5", ranks=ranks, steps=8) for ranks in (2, 4)]
+        self.written(*files, "-o", "all.html")
+        page = (self.folder / "all.html").read_text()
+        self.assertNotRegex(page, r"[-+][\d.]+ \.\. [-+][\d.]+", "no interval in any figure")
+        self.assertIn("no interval", page)
+
     def test_partial_says_so(self):
         self.made("run.h5.partial", written={"measured_steps": 6})
         said = self.written("run.h5.partial", "--format", "md")
-        self.assertIn("UNFINISHED RUN: of 16 steps these were measured: linear 6", said)
+        self.assertIn("UNFINISHED RUN: of 24 steps these were measured: linear 6", said)
         self.written("run.h5.partial")
         self.assertIn("UNFINISHED RUN", (self.folder / "run.html").read_text())
 

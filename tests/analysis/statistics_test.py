@@ -70,9 +70,14 @@ class Bootstrap(unittest.TestCase):
         found = paired_difference(a, b, [0, 0, 1, 1, -1])
         self.assertEqual((found.mean, found.blocks), (5 / 4 - 1, 2))
 
-    def test_one_block_has_no_interval(self):
-        found = paired_difference([1, 2], [2, 3], [0, 0])
-        self.assertEqual((found.low, found.high, found.sure), (None, None, False))
+    def test_below_six_blocks_there_is_no_interval(self):
+        a = np.random.default_rng(1).uniform(1, 2, 24)
+        for blocks in range(1, 9):
+            found = paired_difference(a, 0.5 * a, np.arange(24) * blocks // 24)
+            self.assertEqual(found.blocks, blocks)
+            self.assertAlmostEqual(found.mean, -0.5)
+            self.assertEqual((found.low is None, found.high is None, found.sure),
+                             (True, True, False) if blocks < 6 else (False, False, True))
 
     def test_intervals_hold_the_truth_in_about_95_of_100_cases(self):
         random, held = np.random.default_rng(2), 0

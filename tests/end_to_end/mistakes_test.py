@@ -65,7 +65,9 @@ class Mistakes(MistakesTest):
             (2, "truncated.h5", ["--trace", "truncated.h5"]),
             (2, "huge.h5", ["--trace", "huge.h5"]),
             (2, "absent.h5", ["--trace", "absent.h5"]),
-            (2, "mixtral.h5", ["--trace", "mixtral.h5"]),
+            (2, "--experts is 32 and mixtral.h5 has 8", ["--trace", "mixtral.h5", "--experts", "32"]),
+            (2, "--topk is 4 and mixtral.h5 has 2", ["--trace", "mixtral.h5", "--topk", "4"]),
+            (2, "--layers is 3 and mixtral.h5 has 2", ["--trace", "mixtral.h5", "--layers", "3"]),
             (2, "too few", ["--trace", "good.h5", "--plan-steps", "39"]),
             (2, "text.h5", ["--profile", "text.h5"]),
             (2, "two.h5 holds 2 ranks", ["--profile", "two.h5"]),
@@ -112,6 +114,116 @@ class Mistakes(MistakesTest):
         self.good("trace", "make", "--layers", "2", "--steps", "40", "-o", "t.h5")
         (self.folder / "t.h5").chmod(0)
         self.refused(2, "t.h5", "run", *SMALL, "--trace", "t.h5", "-o", "a.h5", ranks=4)
+
+
+class BeforeAnythingIsMeasured(MistakesTest):
+    """What files and numbers tell is looked at first: nothing may have been measured by then."""
+
+    def early(self, code, said, *words, ranks=2):
+        with self.subTest(words=words):
+            done = self.gembench(*words, ranks=ranks, timeout=60)
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertNotIn("measuring", done.stderr)
+            self.assertIn(said, done.stderr.splitlines()[-1])
+            self.no_epilogue(done)
+
+    def test_placements(self):
+        self.good("trace", "make", "--model", "mixtral-8x7b", "--layers", "2", "--tokens", "64",
+                  "--steps", "32", "-o", "m.h5")
+        self.good("plan", "--trace", "m.h5", "--ranks", "2", "-o", "mixtral.json")
+        (self.folder / "bad.json").write_text("{}")
+        (self.folder / "links").write_text("0 1 2")
+        run = ["run", *[word for word in SMALL if word != "-q"], "-o", "a.h5", "--placements"]
+        self.early(2, "32 on ", *run, "linear,exact")
+        self.early(2, "no.json", *run, "linear,file:no.json")
+        self.early(2, "bad.json", *run, "relabel:file:bad.json")
+        self.early(2, "mixtral.json", *run, "linear,adapt:file:mixtral.json")
+        self.early(2, "replicas", *run, "linear,eplb", "--spare-slots", "1", "--replicas", "50")
+        self.early(2, "links", *run, "gem+", "--node-costs", "links", "--ranks-per-node", "1")
+        self.assertFalse(list(self.folder.glob("a.h5*")), "a refused run leaves no file")
+
+    def test_what_profile_needs(self):
+        profile = ["profile", *SMALL[:8], "--profile-seconds", "0"]
+        self.early(4, "nowhere/p.h5", *profile, "-o", "nowhere/p.h5")
+        self.early(4, "folder", *profile, "-o", ".", "--overwrite")
+        self.good(*profile, "-o", "one.h5", ranks=1)
+        self.good("trace", "make", *SMALL[:8], "--steps", "8", "-o", "t.h5")
+        self.good("plan", "--trace", "t.h5", "--ranks", "4", "-o", "four.json")
+        judged = [*profile, "--compare", "one.h5", "--trace"]
+        for said, words in (("no.h5", ["no.h5", "--placement", "four.json"]),
+                            ("no.json", ["t.h5", "--placement", "no.json"]),
+                            ("on 4 ranks", ["t.h5", "--placement", "four.json"])):
+            self.early(2, said, *judged, *words, ranks=1)
+
+    def test_a_profile_of_another_shape(self):
+        self.good("profile", *SMALL[:8], "--profile-seconds", "0", "-o", "p.h5", ranks=2)
+        run = ["run", "-q", "-o", "a.h5", "--profile", "p.h5", "--layers", "2", "--tokens", "128",
+               "--steps", "6", "--plan-steps", "8", "--placements", "linear", "--scale"]
+        other = "f32" if "avx512_bf16" in CPU else "bf16"
+        for said, words in (("measured for gpt-oss-20b/16", ["16", "--model", "olmoe-1b-7b"]),
+                            ("measured for gpt-oss-20b/16", ["8"]),
+                            ("hidden=64", ["16", "--hidden", "64"]),
+                            ("16 experts a rank and this run has 32", ["16", "--experts", "64"]),
+                            (f"gpt-oss-20b/16 {other}", ["16", "--dtype", other])):
+            if words[-1] == "bf16":
+                continue  # this CPU cannot
+            with self.subTest(words=words):
+                self.refused(2, said, *run, *words, ranks=2)
+        self.assertFalse(list(self.folder.glob("a.h5*")))
+        # Loads far beyond those profiled are named, and run.
+        self.good("trace", "make", *SMALL[:6], "--tokens", "4096", "--steps", "16", "-o", "big.h5")
+        words = [word for word in run if word not in ("--tokens", "128")]
+        out = self.good(*words, "16", "--trace", "big.h5", ranks=2)
+        self.assertRegex(out, r"# NOTE: in 6 of 6 steps a rank gets more .*\(up to 8192\) than the 512 that "
+                              "p.h5 was measured up to")
+
+
+class Launched(MistakesTest):
+    def test_what_needs_no_mpi_is_done_once(self):
+        out = self.good("trace", "make", *SMALL[:8], "--steps", "32", "-o", "t.h5", ranks=3)
+        self.assertEqual(out.count("source synthetic"), 1)
+        out = self.good("plan", "--trace", "t.h5", "--ranks", "2", "-o", "p.json", ranks=3)
+        self.assertEqual(out.count("# result: p.json"), 1)
+        for words in (["score", "--trace", "t.h5", "--ranks", "2", "p.json", "--format", "csv"],
+                      ["trace", "info", "t.h5"], ["list"], ["plan", "--help"],
+                      ["convert", "p.json", "--to", "sglang", "-o", "s.json", "--overwrite"]):
+            self.assertEqual(self.good(*words, ranks=3), self.good(*words), words)
+        for code, words in ((2, ["score", "--trace", "no.h5", "--ranks", "2"]),
+                            (2, ["list", "--bogus"]), (2, ["walk"]),
+                            (2, ["compare", "no.h5"]),
+                            (4, ["plan", "--trace", "t.h5", "--ranks", "2", "-o", "p.json"])):
+            alone = self.gembench(*words)
+            self.one_sentence(alone, code, "")
+            together = self.gembench(*words, ranks=3)
+            self.one_sentence(together, code, "")
+            self.assertEqual(together.stderr, alone.stderr)
+
+    def test_an_error_of_one_rank_alone_has_no_epilogue_either(self):
+        mpi = self.folder / "limited"
+        mpi.write_text(f'#!/bin/bash\n((OMPI_COMM_WORLD_RANK)) && cd /nowhere 2>/dev/null\n'
+                       f'exec {PROGRAM} "$@"\n')
+        mpi.chmod(0o700)
+        done = self.call("env", f"GEMBENCH={mpi}", TOP / "jobs/local.sh", "-n", 2, "run", *SMALL,
+                         "--model", "none", "-o", "a.h5")
+        self.one_sentence(done, 2, "")
+        # What is not ours to say stays: nothing of gembench's was printed.
+        done = self.call("env", "GEMBENCH=/bin/false", TOP / "jobs/local.sh", "-n", 2, "run")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("mpirun", done.stderr)
+
+    def test_one_rank_without_a_launcher_is_told_what_to_type(self):
+        words = [word for word in SMALL if word != "-q"]
+        said = "jobs/local.sh -n 4 run"
+        done = self.gembench("run", *words, "-o", "a.h5")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr.count(said), 1)
+        done = self.gembench("run", *words, "-o", "a.h5", "--overwrite", ranks=1)
+        self.assertEqual((done.returncode, done.stderr.count(said)), (0, 0), "one rank was asked for")
+        for out in (done.stdout, self.good("compare", "a.h5")):
+            self.assertIn("# 1 rank holds every expert under each placement", out)
+            self.assertNotIn(" vs ", out)
+        done = self.gembench("run", *words, "--dry-run")
+        self.assertEqual((done.returncode, done.stderr.count(said)), (0, 0))
 
 
 class Outputs(MistakesTest):

@@ -53,6 +53,129 @@ class Offline(CliTest):
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
 
 
+class PlannedOn(CliTest):
+    """Files are never planned on what is measured, as strategies are not."""
+
+    def setUp(self):
+        super().setUp()
+        self.good("trace", "make", *SHAPE, "--tokens", "128", "--steps", "64", "-o", "t.h5")
+        for name, words in (("early", ["--plan-steps", "40"]), ("all", []),
+                            ("linear", ["--strategy", "linear"])):
+            self.good("plan", "--trace", "t.h5", "--ranks", "2", *words, "-o", f"{name}.json")
+        self.good("convert", "all.json", "--to", "sglang", "-o", "foreign.json")
+        self.good("convert", "all.json", "--to", "gembench", "-o", "copy.json")
+        self.good("plan", "--trace", "t.h5", "--ranks", "2", "--plan-steps", "8", "--from",
+                  "copy.json", "--max-moves", "2", "-o", "mended.json")
+
+    def run_with(self, files, *more, trace="t.h5"):
+        return self.gembench("run", *SHAPE, "--scale", "16", "--trace", trace, "--steps", "12",
+                             "--profile-seconds", "0", "-q", "--placements", f"linear,{files}", "-o",
+                             "a.h5", "--overwrite", *more, ranks=2)
+
+    def test_a_run_refuses_what_was_planned_on_its_steps(self):
+        for name in ("file:all.json", "relabel:file:copy.json", "adapt:file:mended.json"):
+            self.one_sentence(self.run_with(name), 2,
+                              "was planned on 12 of the 12 steps to be measured")
+        self.one_sentence(self.gembench("run", *SHAPE, "--trace", "t.h5", "--steps", "12",
+                                        "--placements", "file:all.json", "--dry-run", "--ranks", "2"),
+                          2, "was planned on 12 of the 12 steps")
+        done = self.run_with("file:all.json", "--in-sample")
+        self.assertIn("# files: all.json was planned on 12 of these 12 steps (IN-SAMPLE)", done.stdout)
+        done = self.run_with("file:early.json,file:linear.json,file:foreign.json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("# files: early.json was planned on none of these steps; linear.json was planned "
+                      "on none of these steps; what foreign.json was planned on is not known\n",
+                      done.stdout)
+        self.assertEqual(self.good("compare", "a.h5"), done.stdout)
+
+    def test_the_same_loads_in_another_file_are_recognised(self):
+        import h5py
+        with h5py.File(self.folder / "t.h5") as f:
+            counts = f["tokens"][:]
+        rows = ["step,layer," + ",".join(f"e{e}" for e in range(32))]
+        rows += [f"{step},{layer}," + ",".join(map(str, counts[20 + step, layer]))
+                 for step in range(40) for layer in range(2)]  # steps 20 to 59
+        (self.folder / "part.csv").write_text("\n".join(rows) + "\n")
+        self.good("trace", "import", "csv", "part.csv", "--topk", "4", "-o", "part.h5")
+        self.one_sentence(self.run_with("file:all.json", trace="part.h5"), 2, "12 of the 12 steps")
+        # Of the last twelve, 48 to 59, `early` knows none; of 28 to 39 all.
+        self.assertEqual(self.run_with("file:early.json", trace="part.h5").returncode, 0)
+        self.one_sentence(self.run_with("file:early.json", "--plan-steps", "14", trace="part.h5"), 2,
+                          "was planned on 6 of the 12 steps")
+
+    def test_score_says_so(self):
+        files = ["early.json", "all.json", "copy.json", "linear.json", "mended.json", "foreign.json"]
+        words = ["score", "--trace", "t.h5", "--ranks", "2", "--plan-steps", "40", "--strategies",
+                 "gem,file:all.json", *files]
+        out = self.good(*words)
+        self.assertIn("# all.json was planned on 24 of these 24 steps (IN-SAMPLE)\n", out)
+        self.assertIn("# what foreign.json was planned on is not known\n", out)
+        rows = json.loads(self.good(*words, "--format", "json"))["placements"]
+        self.assertEqual([row["in_sample_steps"] for row in rows], [0, 24, 0, 24, 24, 0, 24, None])
+        names, *lines = (line.split(",") for line in self.good(*words, "--format", "csv").splitlines())
+        self.assertEqual([line[names.index("in_sample_steps")] for line in lines],
+                         ["0", "24", "0", "24", "24", "0", "24", ""])
+        rows = json.loads(self.good("score", "--trace", "t.h5", "--ranks", "2", "--strategies",
+                                    "gem,linear", "--format", "json"))["placements"]
+        self.assertEqual([row["in_sample_steps"] for row in rows], [64, 0])
+
+
+class Mismatched(CliTest):
+    def test_a_run_takes_the_shape_of_its_trace(self):
+        self.good("trace", "make", "--model", "mixtral-8x7b", "--layers", "3", "--tokens", "64",
+                  "--steps", "32", "-o", "m.h5")
+        words = ["run", "--scale", "16", "--trace", "m.h5", "--steps", "6", "--profile-seconds", "0",
+                 "-q", "--placements", "linear", "--overwrite", "-o", "a.h5"]
+        out = self.good(*words, "--model", "gpt-oss-20b", ranks=2)
+        self.assertIn("3 layers x 8 experts, top-2", out)
+        self.assertIn("as the trace has them: layers 3 (not 24), experts 8 (not 32), top-k 2 (not 4)",
+                      out)
+        out = self.good(*words, "--model", "mixtral-8x7b", "--layers", "2", ranks=2)
+        self.assertIn("2 layers x 8 experts, top-2", out)
+        self.assertNotIn("as the trace has them", out)
+        self.assertIn("3 layers x 8 experts, top-2",
+                      self.good("run", "--trace", "m.h5", "--steps", "6", "--dry-run", "--ranks", "2"))
+        self.good(*words[:-3], "-o", "a.h5", "--model", "mixtral-8x7b", "--layers", "2", "--resume",
+                  ranks=2)
+
+    def test_profiles_of_other_models_and_loads_are_named(self):
+        self.good("trace", "make", *SHAPE, "--tokens", "64", "--steps", "16", "-o", "t.h5")
+        self.good("trace", "make", *SHAPE, "--tokens", "1M", "--steps", "2", "-o", "huge.h5")
+        score = ["score", "--ranks", "2", "--strategies", "linear", "--trace"]
+        own, other = "builtin:l40s/gpt-oss-20b", "builtin:l40s/qwen3-30b-a3b"
+        self.assertNotIn("NOTE", self.good(*score, "t.h5", "--profile", own))
+        self.assertIn("# NOTE: builtin:l40s/qwen3-30b-a3b is of qwen3-30b-a3b, which has 128 experts, "
+                      "top-8, and the loads are of 32, top-4", self.good(*score, "t.h5", "--profile", other))
+        self.assertRegex(self.good(*score, "huge.h5", "--profile", own),
+                         r"# NOTE: in 2 of 2 steps a rank gets more tokens .* are extrapolated")
+        self.good("profile", *SHAPE, "--scale", "16", "--tokens", "64", "--profile-seconds", "0", "-q",
+                  "-o", "p.h5", ranks=2)
+        self.good("trace", "make", *SHAPE, "--experts", "64", "--tokens", "64", "--steps", "16", "-o",
+                  "wide.h5")
+        self.assertNotIn("NOTE", self.good(*score, "t.h5", "--profile", "p.h5"))
+        self.assertIn("NOTE: p.h5 is of gpt-oss-20b, which has 32 experts",
+                      self.good(*score, "wide.h5", "--profile", "p.h5"))
+        notes = json.loads(self.good(*score, "wide.h5", "--profile", "p.h5", "--format", "json"))["notes"]
+        self.assertEqual(len(notes), 1)
+
+    def test_totals_of_a_run_taken_for_a_step_are_named(self):
+        rows = ["step,layer,e0,e1,e2,e3", "0,0,9000000,9000000,9000000,9000000",
+                "0,1,10000000,8000000,9000000,9000000"]
+        (self.folder / "totals.csv").write_text("\n".join(rows) + "\n")
+        out = self.good("trace", "import", "csv", "totals.csv", "--topk", "2", "-o", "t.h5")
+        said = "NOTE: t.h5 has a step of 18000000 tokens"
+        for text in (out, self.good("trace", "info", "t.h5"),
+                     self.good("score", "--trace", "t.h5", "--ranks", "2")):
+            self.assertIn(said, text)
+            self.assertIn("--expand-multinomial --steps N --tokens T", text)
+        refused = self.gembench("run", "--trace", "t.h5", "--scale", "16", "--steps", "1", "-o", "a.h5",
+                                "--in-sample", ranks=2)
+        self.one_sentence(refused, 2, "a step of 18000000 tokens, more than")
+        out = self.good("trace", "import", "csv", "totals.csv", "--topk", "2", "--expand-multinomial",
+                        "--steps", "8", "--tokens", "64", "-o", "drawn.h5")
+        self.assertNotIn("NOTE", out)
+
+
 class Planner(CliTest):
     def setUp(self):
         super().setUp()
@@ -165,7 +288,8 @@ class Planner(CliTest):
         self.assertIn("--expert-bytes", refused.stderr)
 
     def test_a_plan_can_be_exact_relabelled_compared_and_run(self):
-        self.good("plan", "--trace", "t.h5", "--ranks", "4", "--strategy", "gem", "-o", "gem.json")
+        self.good("plan", "--trace", "t.h5", "--ranks", "4", "--strategy", "gem", "--plan-steps", "64",
+                  "-o", "gem.json")
         _, rows = self.score("--ranks", "4", "--from", "gem.json", "--variability", "high",
                              "--strategies", "file:gem.json,relabel:file:gem.json,linear")
         self.assertEqual(rows["file:gem.json"]["moves"], 0)

@@ -6,7 +6,7 @@ import os
 import h5py
 import numpy
 
-from support import SMALL, TOP, CliTest, main
+from support import SMALL, TOP, CliTest, main, small_but
 
 
 class MainJob(CliTest):
@@ -230,6 +230,43 @@ class MainJob(CliTest):
                 rows = f["bytes_pair"][p].sum() / model["row_bytes"]
                 self.assertAlmostEqual(rates["distinct_ranks"], rows / (128 * 8 * 2), places=6)
                 self.assertTrue(1 <= rates["distinct_ranks"] <= 2)
+
+    def test_too_few_blocks_give_no_interval_and_say_what_would(self):
+        out = self.good("run", *SMALL, "--placements", "linear,gem", "-o", "a.h5", ranks=2)
+        self.assertIn("(no interval: 2 blocks of 6 that it takes, measure with --steps 24 or --block 1)",
+                      out)
+        self.assertNotIn("95 %", out)
+        row = json.loads(self.good("compare", "a.h5", "--format", "json"))["placements"][1]
+        self.assertEqual(row["difference"], {**row["difference"], "low": None, "high": None,
+                                             "blocks": 2})
+        names, _, gem = (line.split(",") for line in
+                         self.good("compare", "a.h5", "--format", "csv").splitlines())
+        self.assertEqual([gem[names.index(f"difference_{end}")] for end in ("low", "high")], ["", ""])
+        out = self.good("run", *small_but(["--block", "1"]), "--placements", "linear,gem", "-o",
+                        "b.h5", ranks=2)
+        self.assertRegex(out, r"gem vs linear: step time .* \(95 % CI .*, 8 blocks\)")
+
+    def test_what_was_not_measured_is_empty_and_never_nan(self):
+        self.good("run", *small_but(["--block", "1"]), "--placements", "linear,eplb,gem", "-o",
+                  "a.h5", ranks=2)
+        # As a stop leaves it: gem has no step, eplb four.
+        (self.folder / "a.h5").rename(self.folder / "a.h5.partial")
+        with h5py.File(self.folder / "a.h5.partial", "r+") as f:
+            f.attrs["completed"] = numpy.int64(0)
+            f["block"][2, :] = -1
+            f["block"][1, 4:] = -1
+        out = self.good("compare", "a.h5.partial", "--format", "csv")
+        names, linear, eplb, gem = (line.split(",") for line in out.splitlines())
+        self.assertEqual(gem[names.index("steps")], "0")
+        for name in ("step_mean", "step_p99", "step_imbalance", "predicted", "measured", "difference",
+                     "difference_low", "tokens_per_s"):
+            self.assertEqual(gem[names.index(name)], "", name)
+            self.assertNotEqual(linear[names.index(name)], "", name) if "_low" not in name else None
+        self.assertEqual(eplb[names.index("difference_low")], "")
+        table = self.good("compare", "a.h5.partial")
+        self.assertIn("continue the run with --resume", table)
+        for text in (out, table, self.good("compare", "a.h5.partial", "--format", "json")):
+            self.assertNotRegex(text, r"(?i)\b(nan|inf)\b")
 
     def test_the_profile_taken_again_shows_drift(self):
         self.good("run", *SMALL, "--clock", "cpu-time", "-o", "a.h5", ranks=2)

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/workload.hpp"
+#include "placement/placement_file.hpp"
+
+namespace gembench {
+
+/// A placement that was read, and how many of the steps it is judged on it was planned on.
+struct FileOrigin {
+  std::string path;
+  std::optional<int> planned;  ///< none: not known
+  int judged = 0;              ///< steps
+};
+[[nodiscard]] FileOrigin origin_of(const std::string& path, const PlacementFile& file,
+                                   const TraceDigests& trace, int first, int count);
+/// "gem.json was planned on none of these steps"
+[[nodiscard]] std::string to_text(const FileOrigin& origin);
+
+/// Reads every file among `placements` (file:PATH, also inside relabel:, adapt: and oracle:) before
+/// anything is measured, and says where each was planned. Usage error for one that does not fit the
+/// loads, `ranks` and `slots`, and unless `in_sample` for one that was planned on measured steps.
+[[nodiscard]] std::string check_placement_files(const std::vector<std::string>& placements,
+                                                const Workload& workload, int ranks, int slots,
+                                                bool in_sample);
+
+}  // namespace gembench
