@@ -129,7 +129,8 @@ RunInfo describe(const Session& session, const Profile& profile,
                         : fmt::format("{} earlier steps", session.workload.plan.steps),
       options.steps, options.block, options.warmup, options.resident ? ", experts resident" : "");
   if (!options.config_from.empty()) info.facts["replayed_from"] = options.config_from;
-  if (options.spare_slots > 0) info.facts["token_split"] = options.token_split;
+  if (options.spare_slots > 0 || options.replicas > 0)
+    info.facts["token_split"] = options.token_split;
   if (!session.drifts.empty()) {
     info.facts["drift"] = to_text(session.drifts);
     for (int step = 0; step < options.steps; ++step) {
