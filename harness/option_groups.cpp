@@ -268,11 +268,9 @@ class Builder : public OptionBuilder {
     real(d, "token-bytes", o_.token_bytes, "B",
          "with --ranks-per-node: bytes of a token (0 = the model's that the profile names)");
     node_costs(d);
-    number(d, "nodes", o_.nodes,
-           (takers_of("nodes") + ": nodes that ranks are spread over").c_str());
-    number(
-        d, "groups", o_.groups,
-        (takers_of("groups") + ": groups of experts that stay on a node; 0 = one a node").c_str());
+    number(d, "nodes", o_.nodes, takers_of("nodes") + ": nodes that ranks are spread over");
+    number(d, "groups", o_.groups,
+           takers_of("groups") + ": groups of experts that stay on a node; 0 = one a node");
     text(d, "from", o_.from, "FILE",
          "placement in force, in any format that convert reads: moves are counted from it");
     if (command == "plan") {
@@ -303,25 +301,21 @@ class Builder : public OptionBuilder {
          "decode)");
   }
   void spare(po::options_description& d) {
-    number(
-        d, "spare-slots", o_.spare_slots,
-        fmt::format("slots a rank has beyond experts/ranks (rounded up), for replicas or so that "
-                    "slow ranks hold fewer: {} (0 = as many as --replicas need)",
-                    takers_of("spare-slots"))
-            .c_str());
+    number(d, "spare-slots", o_.spare_slots,
+           fmt::format("slots a rank has beyond experts/ranks (rounded up; 0 = as many as "
+                       "--replicas need), for replicas or so that slow ranks hold fewer: {}",
+                       takers_of("spare-slots")));
     number(d, "replicas", o_.replicas,
-           fmt::format("redundant experts, N a layer: ranks get (experts + N)/ranks slots, rounded "
-                       "up; with --spare-slots at most N, of which gem, gem+ and gem+cv use those "
-                       "that pay, and without it eplb and flashlb fill every spare slot: {}",
-                       takers_of("replicas"))
-               .c_str());
+           fmt::format("redundant experts, N a layer, in (experts + N)/ranks slots a rank, rounded "
+                       "up: {}; with --spare-slots at most N, as many as pay (0: {} fill them all)",
+                       takers_of("replicas"), fillers()));
     text(d, "token-split", o_.token_split, "RULE",
          "how replicas share tokens: even, by-speed, water-fill (finish times levelled every step) "
          "or water-fill-blind (as if speeds were equal)");
   }
   void node_costs(po::options_description& d) {
     real(d, "node-cost", o_.node_cost, "S/B",
-         (takers_of("node-cost") + ": seconds that a byte between nodes adds to a step").c_str());
+         takers_of("node-cost") + ": seconds that a byte between nodes adds to a step");
     text(d, "node-costs", o_.node_costs, "FILE",
          "the same where links differ: a matrix, a row for every node that sends, in s/byte");
   }

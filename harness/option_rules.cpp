@@ -220,6 +220,15 @@ constexpr Taken kTaken[] = {
     {"seed", &Takes::seed},
 };
 
+/// The strategies of the table that take it.
+std::string names_with(bool Takes::*by) {
+  std::vector<std::string_view> names;
+  for (const Strategy& strategy : strategies()) {
+    if (strategy.takes.*by) names.push_back(strategy.name);
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 bool is_in(std::string_view words, std::string_view word) {
   return fmt::format(" {} ", words).find(fmt::format(" {} ", word)) != std::string::npos;
 }
@@ -258,7 +267,7 @@ void require_takers(const O& o, const std::set<std::string>& given) {
     }
     if (std::ranges::any_of(names, [&](const auto& name) { return takes_of(name).*by; })) continue;
     throw usage_error(fmt::format(
-        "{}: drop it, or choose one of {}",
+        "{}: drop it, or choose a strategy that does ({})",
         names.size() == 1 ? fmt::format("{} takes no --{}", names[0], option)
                           : fmt::format("none of {} takes --{}", fmt::join(names, ", "), option),
         takers_of(std::string(option))));
@@ -304,12 +313,11 @@ void require_effect(const Options& o, const std::set<std::string>& given) {
 }
 
 std::string takers_of(const std::string& option) {
-  std::vector<std::string_view> names;
-  const auto* row = std::ranges::find(kTaken, option, &Taken::option);
-  for (const Strategy& strategy : strategies()) {
-    if (strategy.takes.*(row->by)) names.push_back(strategy.name);
-  }
-  return fmt::format("{}", fmt::join(names, ", "));
+  return names_with(std::ranges::find(kTaken, option, &Taken::option)->by);
+}
+
+std::string fillers() {
+  return names_with(&Takes::fills);
 }
 
 std::string taken_by(const std::string& strategy) {

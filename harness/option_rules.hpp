@@ -15,6 +15,8 @@ void require_effect(const Options& options, const std::set<std::string>& given);
 
 /// "gem, gem+, gem+cv": the strategies that take a planning option such as "replicas".
 [[nodiscard]] std::string takers_of(const std::string& option);
+/// "eplb, eplb-hier, flashlb": those that fill spare slots with replicas unasked.
+[[nodiscard]] std::string fillers();
 /// "--spare-slots --replicas": the planning options that a strategy of the table takes.
 [[nodiscard]] std::string taken_by(const std::string& strategy);
 
