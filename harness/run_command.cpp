@@ -96,7 +96,10 @@ class Run {
       for (const std::string& name : options_.placements) {
         require_known_name(live_name(name).strategy);
       }
-      if (options_.dry_run) return;
+      if (options_.dry_run) {
+        placed_slots_ = slots_placed_already();
+        return;
+      }
       if (options_.resume) earlier_ = find_earlier(options_.output);
       if (earlier_ == Earlier::unfinished) {
         reader_ = std::make_unique<RunReader>(options_.output + ".partial");
