@@ -253,6 +253,8 @@ bool works_anyway(const O& o, std::string_view option) {
   if (option == "seed") return o.command == "run" || drawn_speeds;
   // Files are judged by what their bytes cost.
   if (option.starts_with("node-cost")) return o.command == "score" && !o.files.empty();
+  // Experts move into slots that a strategy left empty.
+  if (option == "spare-slots") return o.command == "run" && adapts(o);
   return option == "token-split" && o.max_moves > 0 && !o.from.empty();
 }
 

@@ -24,7 +24,7 @@ SlotCount count_slots(const SlotRequest& request) {
                     "one rank and one expert, and none of the others below zero",
                     ranks, experts, spare, replicas));
   const auto all = std::int64_t{experts} + replicas;
-  if (all < ranks)
+  if (all < ranks && spare == 0)
     throw usage_error(fmt::format(
         "{} experts{} leave some of {} ranks without any: take at most {} ranks, or add --replicas "
         "{}",

@@ -18,8 +18,8 @@ struct SlotCount {
 /// The one place where ranks, experts, spare slots and replicas are accepted or refused (usage
 /// error): `plan`, `score`, `profile`, `run` and its dry runs all ask here. Without spare slots a
 /// rank has (experts + replicas) / ranks slots, rounded up; with them, that many beyond the even
-/// share, where the replicas must have room. Refused: ranks that no expert or replica is left for,
-/// and more slots than experts.
+/// share, where the replicas must have room. Refused: more slots than experts, and more ranks than
+/// experts and replicas without spare slots, which a strategy may fill with replicas of its own.
 [[nodiscard]] SlotCount count_slots(const SlotRequest& request);
 
 }  // namespace gembench

@@ -86,7 +86,7 @@ class Convert(ConvertTest):
     def test_a_plan_in_force_in_an_engine_s_format(self):
         self.good("convert", "p.json", "--to", "vllm-map", "-o", "now.json")
         out = self.good("score", "--trace", "t.h5", *RANKS, "--from", "now.json", "--format", "json",
-                        "--strategies", "file:now.json,linear", "--spare-slots", "1")
+                        "--strategies", "file:now.json,linear")
         moves = {row["placement"]: row["moves"] for row in json.loads(out)["placements"]}
         self.assertEqual(moves["file:now.json"], 0)
         self.assertGreater(moves["linear"], 0)

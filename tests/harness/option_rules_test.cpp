@@ -43,6 +43,7 @@ const Useless kTable[] = {
     {kPlan, "--strategy vibe --replicas 2", "vibe takes no --replicas", ""},
     {kPlan, "--strategy exact --replicas 2", "exact takes no --replicas", ""},
     {kPlan, "--strategy linear --spare-slots 2", "linear takes no --spare-slots", ""},
+    {kRun, "--placements linear --spare-slots 2", "linear takes no --spare-slots", "--adapt"},
     {kPlan, "--node-cost 1e-9 --ranks-per-node 4", "gem takes no --node-cost", "--strategy gem+"},
     {kPlan, "--node-costs f --ranks-per-node 4", "gem takes no --node-costs", "--strategy gem+cv"},
     {kPlan, "--nodes 2", "gem takes no --nodes", "--strategy eplb-hier"},
