@@ -17,11 +17,11 @@ class Builder : public OptionBuilder {
  public:
   Builder(Options& o, std::vector<Setting>& settings) : OptionBuilder(settings), o_(o) {}
 
-  /// Traces know no widths.
+  /// Traces know no widths: a scaled model has the loads of the whole one.
   po::options_description model(const std::string& command) {
     po::options_description d("Model");
     text(d, "model", o_.model, "NAME", "shape preset; see 'gembench list'");
-    if (command != "trace") real(d, "scale", o_.scale, "F", "divide hidden and ffn by F");
+    real(d, "scale", o_.scale, "F", "divide hidden and ffn by F");
     count(d, "layers", o_.layers, "MoE layers to run (default: the model's)");
     count(d, "experts", o_.experts, "experts a layer (default: the model's)");
     count(d, "topk", o_.topk, "experts a token (default: the model's)");

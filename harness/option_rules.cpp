@@ -199,7 +199,7 @@ constexpr Only kOnly[] = {
     {"trace", [](const O& o) { return !o.files.empty() && o.files[0] == "info"; }, "quiet",
      "trace info reads a trace and makes nothing: drop --{}"},
     {"trace", [](const O& o) { return !o.files.empty() && o.files[0] == "make"; },
-     "model layers experts topk tokens preset set steps seed output overwrite quiet",
+     "model scale layers experts topk tokens preset set steps seed output overwrite quiet",
      "trace make takes no --{}, which is for recordings: drop it"},
 };
 
