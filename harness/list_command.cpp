@@ -1,12 +1,13 @@
 #include <fmt/format.h>
 
 #include "harness/commands.hpp"
+#include "harness/option_rules.hpp"
 #include "moe_layer/model.hpp"
 #include "placement/builtin_profiles.hpp"
 #include "placement/builtin_slowdowns.hpp"
 #include "placement/exchange/placement_formats.hpp"
-#include "placement/recordings/recording.hpp"
 #include "placement/exchange/traffic_formats.hpp"
+#include "placement/recordings/recording.hpp"
 #include "placement/strategy.hpp"
 #include "placement/synthetic.hpp"
 
@@ -20,9 +21,13 @@ void list_command() {
                m.topk, m.shared, m.hidden, m.ffn, m.note.empty() ? "" : "  " + m.note);
   }
   fmt::print("\nplacements (--placements, --strategy)\n");
-  for (const Strategy& s : strategies()) fmt::print("  {:<12} {}\n", s.name, s.summary);
-  fmt::print("  {:<12} {}\n  {:<12} {}\n", "file:PATH", "a placement in any of the formats below", "relabel:NAME",
-             "what NAME gives, ranks' rows exchanged to suit their speeds");
+  for (const Strategy& s : strategies()) {
+    const std::string taken = taken_by(std::string(s.name));
+    fmt::print("  {:<12} {}\n{}", s.name, s.summary,
+               taken.empty() ? "" : fmt::format("  {:<12}   takes {}\n", "", taken));
+  }
+  fmt::print("  {:<12} {}\n  {:<12} {}\n", "file:PATH", "a placement in any of the formats below",
+             "relabel:NAME", "what NAME gives, ranks' rows exchanged to suit their speeds");
   fmt::print("\nformats of placements (convert)\n");
   for (const PlacementFormat& f : placement_formats()) {
     fmt::print("  {:<14} {}\n", f.name, f.what);

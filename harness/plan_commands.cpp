@@ -5,6 +5,7 @@
 
 #include "harness/byte_costs.hpp"
 #include "harness/commands.hpp"
+#include "harness/layout.hpp"
 #include "harness/placement_files.hpp"
 #include "harness/plan_progress.hpp"
 #include "harness/profile_fit.hpp"
@@ -31,7 +32,7 @@ struct Problem {
   Trace plan;
   Trace judged;  ///< the later steps, or all
   Profile profile;
-  int slots = 0;  ///< as PlanInput
+  int even = 0;  ///< slots of a rank without spare ones
   std::optional<PlacementFile> from;
   TraceDigests digests;  ///< of the whole trace
   ScoreContext context;
@@ -40,11 +41,11 @@ struct Problem {
 
   [[nodiscard]] PlanInput input(const Options& options, const CostModel& cost,
                                 const SplitSpec& split) const {
-    return {plan,  cost,   options.seed, slots, options.nodes, options.groups, options.replicas,
-            split, network};
-  }
-  [[nodiscard]] int experts_per_rank() const {
-    return (plan.experts + profile.ranks - 1) / profile.ranks;
+    PlanInput input = plan_input(options, plan, cost, split);
+    input.nodes = options.nodes;
+    input.groups = options.groups;
+    input.network = network;
+    return input;
   }
   [[nodiscard]] JudgedPlacement judge(const std::string& name, double plan_seconds,
                                       const Placement& placement, const CostModel& cost,
@@ -105,13 +106,12 @@ Problem load_problem(const Options& options) {
   split_trace(options, whole, problem);
   problem.profile = load_profile(options, whole, problem.context.profile);
   const int ranks = problem.profile.ranks;
-  const auto slowdown = slow_down(options, problem.profile);
-  if (options.spare_slots > 0) {
-    problem.slots = problem.experts_per_rank() + options.spare_slots;
-  }
-  problem.network = node_network(options, problem.profile.model);
+  problem.even = slots_of(options, ranks, whole.experts).even;
+  const auto slowdown = slowdown_of(options, ranks);
+  slow_down(problem.profile, slowdown, options.slowdown_floor);
+  problem.network = node_network(options, problem.profile.model, ranks);
   if (!options.from.empty()) problem.from = read_placement_file_for(options.from, whole, ranks);
-  const FitError fit = cost_model(options, problem.profile, problem.experts_per_rank()).fit_error();
+  const FitError fit = cost_model(options, problem.profile, problem.even).fit_error();
   problem.context.profile += fmt::format(
       "; cost model {}, off by {:.2f} % on average and {:.2f} % at most where it was "
       "measured",
@@ -124,7 +124,7 @@ Problem load_problem(const Options& options) {
        {totals_note(options.trace, whole),
         options.profile.empty()
             ? std::string()
-            : other_model_note(options.profile, problem.profile, whole, problem.experts_per_rank()),
+            : other_model_note(options.profile, problem.profile, whole, problem.even),
         options.profile.empty() ? std::string()
                                 : other_loads_note(options.profile, problem.profile, whole)}) {
     if (!note.empty()) problem.context.notes.push_back(note);
@@ -162,7 +162,7 @@ void plan_command(const Options& options) {
   require_new_file(options.output, options.overwrite);
   require_writable(options.output);
   Problem problem = load_problem(options);
-  const CostModel cost = cost_model(options, problem.profile, problem.experts_per_rank());
+  const CostModel cost = cost_model(options, problem.profile, problem.even);
   const TokenRule rule = token_rule(options.token_split, cost);
   const SplitSpec split = rule.spec();
   const double begin = wall_seconds();
@@ -204,7 +204,7 @@ void plan_command(const Options& options) {
 
 void score_command(const Options& options) {
   Problem problem = load_problem(options);
-  const CostModel cost = cost_model(options, problem.profile, problem.experts_per_rank());
+  const CostModel cost = cost_model(options, problem.profile, problem.even);
   const TokenRule rule = token_rule(options.token_split, cost);
   const SplitSpec split = rule.spec();
   std::vector<std::string> strategies = options.strategies;

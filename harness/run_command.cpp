@@ -8,6 +8,7 @@
 #include "harness/commands.hpp"
 #include "harness/devices.hpp"
 #include "harness/dry_run.hpp"
+#include "harness/layout.hpp"
 #include "harness/measure.hpp"
 #include "harness/placement_files.hpp"
 #include "harness/report.hpp"
@@ -58,12 +59,16 @@ class Run {
       : comm_(comm), options_(options), progress_(progress) {}
 
   void go() {
+    if (options_.dry_run && options_.ranks) {
+      on_root(comm_, [&] { print(comm_, dry_run_alone(comm_, options_)); });
+      return;
+    }
     open_file();
     if (earlier_ == Earlier::complete) {
       print(comm_, comm_.rank() == 0 ? report(options_.output, options_.format) : "");
       return;
     }
-    Session session(comm_, options_, progress_);
+    Session session(comm_, options_, progress_, placed_slots_);
     check_files(session);
     record(session.workload);
     say(session, fmt::format("{} on {} ranks, clock {} ({})", session.describe_model(),
@@ -99,7 +104,10 @@ class Run {
       for (const std::string& name : options_.placements) {
         require_known_name(live_name(name).strategy);
       }
-      if (options_.dry_run) return;
+      if (options_.dry_run) {
+        placed_slots_ = slots_placed_already();
+        return;
+      }
       if (options_.resume) earlier_ = find_earlier(options_.output);
       if (earlier_ == Earlier::unfinished) {
         reader_ = std::make_unique<RunReader>(options_.output + ".partial");
@@ -113,10 +121,20 @@ class Run {
             std::make_unique<TraceWriter>(options_.record, options_.overwrite || options_.resume);
       }
       earlier = static_cast<int>(earlier_);
+      placed_slots_ = slots_placed_already();
     });
-    std::vector<int> known{earlier};
+    std::vector<int> known{earlier, placed_slots_};
     comm_.broadcast(known);
     earlier_ = static_cast<Earlier>(known[0]);
+    placed_slots_ = known[1];
+  }
+
+  /// Slots of a rank in the placements that are not planned now, on rank 0.
+  int slots_placed_already() const {
+    if (earlier_ == Earlier::complete) return 0;
+    if (earlier_ == Earlier::unfinished) return reader_->info().shape.slots;
+    if (!options_.config_from.empty()) return RunReader(options_.config_from).info().shape.slots;
+    return placed_slots(options_, comm_.size());
   }
 
   /// What placements' files hold, and whether they were planned on what is measured. One that goes
@@ -231,6 +249,7 @@ class Run {
   Progress& progress_;
   const double begin_ = wall_seconds();
   Earlier earlier_ = Earlier::nothing;
+  int placed_slots_ = 0;
   std::unique_ptr<RunReader> reader_;      // rank 0's, of an unfinished file
   std::unique_ptr<RunWriter> writer_;      // rank 0's
   std::unique_ptr<TraceWriter> recorder_;  // rank 0's, with --record
@@ -255,10 +274,6 @@ std::string with_tokens(const std::string& output, int tokens) {
 
 void run_command(const Comm& comm, const Options& given, Progress& progress) {
   const Options options = with_trace_shape(comm, given);
-  if (options.dry_run && options.ranks) {
-    on_root(comm, [&] { print(comm, dry_run_alone(comm, options)); });
-    return;
-  }
   if (options.token_sweep.size() < 2) {
     Run(comm, options, progress).go();
     return;

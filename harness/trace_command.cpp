@@ -26,7 +26,7 @@ Trace make_trace(const Options& options) {
   return synthetic_trace(options, spec);
 }
 
-std::string drift_line(const std::string& what, const Drift& drift) {
+std::string drift_line(const std::string& what, const LoadDrift& drift) {
   return fmt::format(
       "drift {}: correlation {:.3f}, {:.1f} % of the load moved, most in layer {} "
       "({:.1f} %)\n",
@@ -118,7 +118,7 @@ void print_trace(const std::string& path) {
              info.grouped * 100, group_lines(info));
   if (info.halves) fmt::print("{}", drift_line("between halves", *info.halves));
   if (info.chance) fmt::print("{}", drift_line("by chance (even, odd steps)", *info.chance));
-  for (const Drift& drift : info.tasks) {
+  for (const LoadDrift& drift : info.tasks) {
     fmt::print("{}",
                drift_line(fmt::format("between tasks {} and {}", drift.from, drift.to), drift));
   }

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "placement/expert_sums.hpp"
+#include "placement/replicas.hpp"
 #include "placement/strategy.hpp"
 
 namespace gembench {
@@ -40,7 +41,7 @@ class ReplicaSearch {
                      [&](std::size_t a, std::size_t b) { return risk[a] > risk[b]; });
     const auto places = std::int64_t{ranks} * slots;
     spare_ = static_cast<int>(places - static_cast<std::int64_t>(order_.size()));
-    if (replicas > 0) spare_ = std::min(spare_, replicas);
+    spare_ = std::min(spare_, replicas);
     searched_ = spare_ > 0 && ranks > 1 && places * ranks <= kSearchLimit;
   }
 
@@ -239,15 +240,20 @@ RankMembers flashlb_layer(const Trace& trace, int layer, int ranks, int slots, i
 
 Placement plan_flashlb(const PlanInput& input) {
   auto placement = empty_plan(input, "flashlb");
-  (void)expert_sums(input.trace);  // refuses what cannot be planned on
+  const auto sums = expert_sums(input.trace);
+  const auto replicas = replicas_to_make(input, placement);
   WatchedLayers watched(input.watch, placement.layers);
   for (int layer = 0; layer < placement.layers; ++layer) {
     const auto members = flashlb_layer(input.trace, layer, placement.ranks, placement.slots,
-                                       input.replicas, watched.pulse(layer));
+                                       replicas, watched.pulse(layer));
     for (int rank = 0; rank < placement.ranks; ++rank)
       std::copy(members[static_cast<std::size_t>(rank)].begin(),
                 members[static_cast<std::size_t>(rank)].end(),
                 placement.on_rank(layer, rank).begin());
+    // Packing drops a replica for which no rank is left.
+    const auto experts = static_cast<std::size_t>(placement.experts);
+    add_cold_replicas(std::span(sums).subspan(static_cast<std::size_t>(layer) * experts, experts),
+                      layer, replicas, placement);
     watched.finished(layer);
   }
   return placement;

@@ -45,10 +45,10 @@ using RankMembers = std::vector<std::vector<std::int32_t>>;
 [[nodiscard]] RankMembers pack_by_risk(const LoadMoments& moments,
                                        std::span<const std::int32_t> copies, int ranks, int slots);
 
-/// One layer: slots beyond one per expert are used for replicas, at most `replicas` of them unless
-/// that is 0. Returns the placement with the least mean over steps of max/mean load that the search
-/// has seen. `pulse` as above.
+/// One layer: slots beyond one per expert are used for replicas, at most `replicas` of them.
+/// Returns the placement with the least mean over steps of max/mean load that the search has seen.
+/// `pulse` as above.
 [[nodiscard]] RankMembers flashlb_layer(const Trace& trace, int layer, int ranks, int slots,
-                                        int replicas = 0, const std::function<void()>& pulse = {});
+                                        int replicas, const std::function<void()>& pulse = {});
 
 }  // namespace gembench

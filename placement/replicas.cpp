@@ -4,7 +4,9 @@
 #include <numeric>
 #include <utility>
 
+#include "placement/expert_sums.hpp"
 #include "placement/objective.hpp"
+#include "placement/random.hpp"
 #include "placement/score.hpp"
 
 namespace gembench {
@@ -45,6 +47,7 @@ bool place(const PlanInput& input, const Trace& layer, const Random& random, con
   for (std::size_t e = 0; e < split.expert.size(); ++e)
     if (holds_replica(problem, assignment, e, assignment[e])) return false;
   deal(split.expert, assignment, placement, 0);
+  if (input.all_replicas) add_cold_replicas(expert_sums(layer), 0, input.replicas, placement);
   candidate.seconds = objective(layer, placement, input.cost, input.split, pulse);
   return true;
 }
@@ -79,6 +82,34 @@ std::vector<std::int32_t> count_copies(const Trace& layer, int replicas, int ran
     ++copies[best];
   }
   return copies;
+}
+
+void add_cold_replicas(std::span<const std::int64_t> load, int layer, int replicas,
+                       Placement& placement) {
+  std::vector<std::int64_t> copies(load.size(), 0);
+  int left = replicas + placement.experts;
+  for (int rank = 0; rank < placement.ranks; ++rank)
+    for (auto expert : placement.on_rank(layer, rank)) {
+      if (expert < 0) continue;
+      ++copies[static_cast<std::size_t>(expert)];
+      --left;
+    }
+  for (int rank = 0; rank < placement.ranks; ++rank) {
+    const auto here = placement.on_rank(layer, rank);
+    for (auto& slot : here) {
+      if (slot >= 0 || left <= 0) continue;
+      auto best = load.size();
+      for (std::size_t e = 0; e < load.size(); ++e)
+        if ((best == load.size() || uint128(load[e]) * uint128(copies[best] + 1) <
+                                        uint128(load[best]) * uint128(copies[e] + 1)) &&
+            std::ranges::find(here, static_cast<std::int32_t>(e)) == here.end())
+          best = e;
+      if (best == load.size()) break;  // the rank holds every expert
+      slot = static_cast<std::int32_t>(best);
+      ++copies[best];
+      --left;
+    }
+  }
 }
 
 SplitLayer split_layer(const Trace& layer, const std::vector<std::int32_t>& copies) {

@@ -114,7 +114,6 @@ TEST(Options, mistakes_are_usage_errors_that_name_the_remedy) {
       {{"run", "--tokens-per-rank", "1,x", "-o", "a"}, "--tokens-per-rank"},
       {{"run", "--resume", "--overwrite", "-o", "a"}, "exclude"},
       {{"run", "--timeout", "-1", "-o", "a"}, "timeout"},
-      {{"plan", "--replicas", "2", "-o", "a"}, "--spare-slots"},
       {{"plan", "--max-moves", "2", "-o", "a"}, "--from"},
       {{"score", "--node-cost", "1e-9"}, "--ranks-per-node"},
       {{"score", "--token-split", "odd"}, "water-fill-blind"},
