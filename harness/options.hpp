@@ -12,6 +12,8 @@ namespace gembench {
 struct Options {
   std::string command;
   std::string command_line;
+  std::string program;             ///< as it was called
+  std::vector<std::string> words;  ///< after it, as they were given
 
   // Model
   std::string model = "gpt-oss-20b";

@@ -5,6 +5,7 @@
 
 #include "harness/byte_costs.hpp"
 #include "harness/commands.hpp"
+#include "harness/printing.hpp"
 #include "harness/profile_source.hpp"
 #include "harness/replan_report.hpp"
 #include "harness/score_report.hpp"
@@ -116,6 +117,8 @@ void plan_command(const Options& options) {
     throw usage_error(fmt::format("plan takes no file '{}': give --trace", options.files[0]));
   }
   if (options.output.empty()) throw usage_error("plan needs --output FILE");
+  const OutputOwner owner(options.output);
+  if (!options.overwrite) require_new(options.output);
   const Problem problem = load_problem(options);
   const CostModel cost = cost_model(options, problem.profile, problem.experts_per_rank());
   const TokenRule rule = token_rule(options.token_split, cost);
@@ -141,13 +144,13 @@ void plan_command(const Options& options) {
   file.trace_source = options.trace;
   file.profile_source = problem.context.profile;
   file.program = program_version();
-  write_placement(options.output, file, options.overwrite);
+  write_placement(owner, file, options.overwrite);
   const std::vector<JudgedPlacement> rows{
       problem.judge(options.max_moves > 0 ? file.placement.strategy : options.strategy, seconds,
                     file.placement, cost, split)};
-  if (options.format == "table") fmt::print("{}", mended);
-  fmt::print("{}", score_report(problem.context, rows, options.format));
-  if (options.format == "table") fmt::print("# result: {}\n", options.output);
+  if (options.format == "table") print_result("{}", mended);
+  print_result("{}", score_report(problem.context, rows, options.format));
+  if (options.format == "table") print_result("# result: {}\n", options.output);
 }
 
 void score_command(const Options& options) {
@@ -177,7 +180,7 @@ void score_command(const Options& options) {
     rows.push_back(
         problem.judge(std::filesystem::path(path).filename(), 0, placement, cost, split));
   }
-  fmt::print("{}", score_report(problem.context, rows, options.format));
+  print_result("{}", score_report(problem.context, rows, options.format));
 }
 
 }  // namespace gembench

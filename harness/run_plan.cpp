@@ -4,6 +4,7 @@
 
 #include "harness/agreement.hpp"
 #include "harness/byte_costs.hpp"
+#include "harness/printing.hpp"
 #include "placement/error.hpp"
 #include "placement/strategy.hpp"
 #include "results/profile_file.hpp"
@@ -47,9 +48,7 @@ Later after(const Session& session, const Profile& profile, std::vector<Drift> d
 }  // namespace
 
 void say(const Session& session, const std::string& text) {
-  if (session.comm.rank() == 0 && !session.options.quiet) {
-    fmt::print(stderr, "gembench: {}\n", text);
-  }
+  if (session.comm.rank() == 0 && !session.options.quiet) tell(text);
 }
 
 Profile obtain_profile(Session& session) {

@@ -49,7 +49,7 @@ void throw_if_stopped(const Comm& comm, const std::string& kept) {
   if (worst >= 1000) {
     throw AgreedError(
         ExitCode::failed,
-        fmt::format("ended by {}: {}", worst - 1000 == SIGINT ? "SIGINT" : "SIGTERM", kept));
+        fmt::format("interrupted by {}: {}", worst - 1000 == SIGINT ? "SIGINT" : "SIGTERM", kept));
   }
   if (worst > 0) {
     throw AgreedError(ExitCode::timeout,

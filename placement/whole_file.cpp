@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <string>
 #include <system_error>
@@ -20,20 +19,22 @@ Error cannot_write(const std::filesystem::path& path, const std::string& why) {
 }  // namespace
 
 void write_whole_file(const std::filesystem::path& path, std::string_view content, bool overwrite) {
-  std::error_code error;
-  if (!overwrite && std::filesystem::exists(std::filesystem::symlink_status(path, error)))
-    throw Error(
-        ExitCode::output,
-        fmt::format("{} exists already; choose another name or pass --overwrite", path.string()));
+  write_whole_file(OutputOwner(path), content, overwrite);
+}
+
+void write_whole_file(const OutputOwner& owner, std::string_view content, bool overwrite) {
+  const auto& path = owner.path();
+  if (!overwrite) require_new(path);
   auto partial = path;
   partial += ".partial";
+  std::error_code error;
   std::ofstream out(partial, std::ios::binary | std::ios::trunc);
-  if (!out) throw cannot_write(path, std::strerror(errno));
+  if (!out) throw cannot_write(path, system_reason(errno));
   out << content;
   out.close();
   if (out) std::filesystem::rename(partial, path, error);
   if (!out || error) {
-    const auto why = error ? error.message() : std::string(std::strerror(errno));
+    const auto why = system_reason(error ? error.value() : errno);
     std::filesystem::remove(partial, error);
     throw cannot_write(path, why);
   }

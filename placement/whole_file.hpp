@@ -3,10 +3,14 @@
 #include <filesystem>
 #include <string_view>
 
+#include "placement/output_owner.hpp"
+
 namespace gembench {
 
 /// Writes a file whole or not at all: a full disk or a kill leaves nothing under its name. Refuses
 /// an existing file unless `overwrite`; output errors say why it cannot be written.
 void write_whole_file(const std::filesystem::path& path, std::string_view content, bool overwrite);
+/// The same where the name was claimed before the content was made.
+void write_whole_file(const OutputOwner& owner, std::string_view content, bool overwrite);
 
 }  // namespace gembench
