@@ -44,8 +44,8 @@ void require_printed() {
   show_printed();
   if (failure == 0 || failure == EPIPE) return;
   throw Error(ExitCode::output,
-              fmt::format("cannot write to standard output: {}: send it elsewhere, files that were "
-                          "named are written",
+              fmt::format("cannot write to standard output: {}: send it elsewhere, output files are "
+                          "complete",
                           failure == EBADF ? "it is closed" : system_reason(failure)));
 }
 

@@ -36,4 +36,7 @@ if [[ ! -x $program ]]; then
   echo "local.sh: $program is not built: run jobs/quickstart.sh, or set GEMBENCH" >&2
   exit 3
 fi
+# What an interrupted run says to type.
+GEMBENCH_STARTED_BY=$(printf '%q -n %q' "$0" "$ranks")
+export GEMBENCH_STARTED_BY
 exec "${command[@]}"

@@ -122,7 +122,7 @@ class Launch(ClusterCase):
             self.assertEqual((state, code), ("FAILED", 1), self.printed())
             print(f"  {launcher}: {seconds:.1f} s")
             self.assertLess(seconds, 10)
-            self.assertEqual(self.printed().count("gembench: ended by SIGTERM"), 1, self.printed())
+            self.assertEqual(self.printed().count("gembench: interrupted by SIGTERM"), 1, self.printed())
             (self.folder / "out.txt").unlink()
 
     def test_dry_run_prints_the_commands(self):
