@@ -64,7 +64,9 @@ class Builder : public OptionBuilder {
     po::options_description d("Measurement");
     number(d, "steps", o_.steps, "measured steps of every placement");
     number(d, "warmup,w", o_.warmup, "steps run and discarded after every switch of placement");
-    number(d, "block", o_.block, "steps of a placement in a row, at least; fewer by default where --steps would not make the "
+    number(d, "block", o_.block,
+           "steps of a placement in a row, at least; fewer by default where --steps would not make "
+           "the "
            "6 blocks that an interval takes");
     text(
         d, "drift", o_.drift, "WHAT@STEP,..",
@@ -176,7 +178,7 @@ class Builder : public OptionBuilder {
     }
     if (command == "run") {
       flag(d, "resume", o_.resume,
-           "continue FILE.partial of the same command; a finished FILE is only printed");
+           "continue FILE.partial of the same command; a FILE that is finished is only printed");
       text(d, "record", o_.record, "FILE",
            "with --routing gate: trace.h5 to write what the router decided to, steps planned on "
            "first");

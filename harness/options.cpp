@@ -234,6 +234,8 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   Parsed parsed;
   Options& o = parsed.options;
   const std::vector<std::string> words(argv + 1, argv + argc);
+  o.program = argv[0];
+  o.words = words;
   o.command_line = fmt::format("gembench {}", fmt::join(words, " "));
   if (words.empty()) throw usage_error("no command given: see gembench --help");
   if (words[0] == "--help" || words[0] == "-h") {

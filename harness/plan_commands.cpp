@@ -8,6 +8,7 @@
 #include "harness/layout.hpp"
 #include "harness/placement_files.hpp"
 #include "harness/plan_progress.hpp"
+#include "harness/printing.hpp"
 #include "harness/profile_fit.hpp"
 #include "harness/profile_source.hpp"
 #include "harness/replan_report.hpp"
@@ -159,7 +160,8 @@ void plan_command(const Options& options) {
     throw usage_error(fmt::format("plan takes no file '{}': give --trace", options.files[0]));
   }
   if (options.output.empty()) throw usage_error("plan needs --output FILE");
-  require_new_file(options.output, options.overwrite);
+  const OutputOwner owner(options.output);
+  if (!options.overwrite) require_new(options.output);
   require_writable(options.output);
   Problem problem = load_problem(options);
   const CostModel cost = cost_model(options, problem.profile, problem.even);
@@ -192,14 +194,14 @@ void plan_command(const Options& options) {
   file.trace_source = options.trace;
   file.profile_source = problem.context.profile;
   file.program = program_version();
-  write_placement(options.output, file, options.overwrite);
+  write_placement(owner, file, options.overwrite);
   std::vector<JudgedPlacement> rows{
       problem.judge(options.max_moves > 0 ? file.placement.strategy : options.strategy, seconds,
                     file.placement, cost, split)};
   problem.say_origin("", *file.planned_on, rows[0]);
-  if (options.format == "table") fmt::print("{}", mended);
-  fmt::print("{}", score_report(problem.context, rows, options.format));
-  if (options.format == "table") fmt::print("# result: {}\n", options.output);
+  if (options.format == "table") print_result("{}", mended);
+  print_result("{}", score_report(problem.context, rows, options.format));
+  if (options.format == "table") print_result("# result: {}\n", options.output);
 }
 
 void score_command(const Options& options) {
@@ -247,7 +249,7 @@ void score_command(const Options& options) {
         problem.judge(std::filesystem::path(path).filename(), 0, file.placement, cost, split));
     problem.say_origin(path, problem.record(&file, false), rows.back());
   }
-  fmt::print("{}", score_report(problem.context, rows, options.format));
+  print_result("{}", score_report(problem.context, rows, options.format));
 }
 
 }  // namespace gembench

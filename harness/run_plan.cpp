@@ -5,6 +5,7 @@
 #include "harness/agreement.hpp"
 #include "harness/byte_costs.hpp"
 #include "harness/plan_progress.hpp"
+#include "harness/printing.hpp"
 #include "harness/profile_fit.hpp"
 #include "placement/error.hpp"
 #include "placement/exact.hpp"
@@ -66,9 +67,7 @@ PlanOn plan_on(const Session& session) {
 }  // namespace
 
 void say(const Session& session, const std::string& text) {
-  if (session.comm.rank() == 0 && !session.options.quiet) {
-    fmt::print(stderr, "gembench: {}\n", text);
-  }
+  if (session.comm.rank() == 0 && !session.options.quiet) tell(text);
 }
 
 void require_plannable(const Session& session) {

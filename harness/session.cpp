@@ -163,7 +163,8 @@ void Session::record_gate() {
   // Every rank fills in its tokens; the sum over ranks puts them together.
   std::vector<std::int64_t> step_ids(sz(workload.tokens) * per_token);
   for (int step = 0; step < whole.steps; ++step) {
-    throw_if_stopped(comm, "nothing was measured yet");
+    throw_if_stopped(comm,
+                     options.resume ? "nothing more was measured" : "nothing was measured yet");
     layers->load_step(step, tokens, {});
     std::fill(step_ids.begin(), step_ids.end(), 0);
     for (int layer = 0; layer < model.layers; ++layer) {

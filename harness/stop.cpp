@@ -79,7 +79,7 @@ void throw_if_stopped(const Comm& comm, const std::string& kept) {
   if (worst >= 1000) {
     throw AgreedError(
         ExitCode::failed,
-        fmt::format("ended by {}: {}", name_of_signal(static_cast<int>(worst) - 1000), kept));
+        fmt::format("interrupted by {}: {}", name_of_signal(static_cast<int>(worst) - 1000), kept));
   }
   if (worst > 0) {
     throw AgreedError(ExitCode::timeout,

@@ -121,7 +121,7 @@ class Launch(ClusterCase):
             state, code, seconds = self.ended(job)
             self.assertEqual((state, code), ("FAILED", 1), self.printed())
             print(f"  {launcher}: {seconds:.1f} s")
-            self.assertEqual(self.printed().count("gembench: ended by SIGTERM"), 1, self.printed())
+            self.assertEqual(self.printed().count("gembench: interrupted by SIGTERM"), 1, self.printed())
             (self.folder / "out.txt").unlink()
 
     def test_dry_run_prints_the_commands(self):

@@ -167,7 +167,7 @@ class Convert(ConvertTest):
                      *RANKS, "s.json")
         self.assertFalse((self.folder / "out").exists())
         done = self.gembench("convert", "p.json", "--to", "trtllm", "-o", "s.json")
-        self.one_sentence(done, 4, "s.json exists already")
+        self.one_sentence(done, 4, "s.json exists")
         self.good("convert", "p.json", "--to", "trtllm", "-o", "s.json", "--overwrite")
         # An expert twice on a rank is taken once, and that is said.
         done = self.gembench("convert", "twice.json", "--ranks", "2", "--to", "gembench", *out)
