@@ -9,7 +9,6 @@
 #include "harness/workload.hpp"
 #include "moe_layer/routing.hpp"
 #include "placement/error.hpp"
-#include "placement/exchange/placement_formats.hpp"
 
 namespace gembench {
 namespace {
@@ -53,8 +52,12 @@ Placement filled(Placement placement) {
 
 Layout make_layout(const Options& options, const Topology& topology, int placed_slots) {
   const int ranks = topology.ranks();
-  Layout layout{model_of(options), topology, {}, {}, {}, {}, 0};
-  layout.slots = std::max(slots_of(options, ranks, layout.model.experts).slots, placed_slots);
+  Layout layout;
+  layout.model = model_of(options);
+  layout.topology = topology;
+  const StatedShape shape{ranks, layout.model.layers, layout.model.experts};
+  layout.asked = slots_of(options, shape, placed_slots);
+  layout.slots = std::max(layout.asked.slots, placed_slots);
   layout.slowdown = emulated_slowdown(options, ranks);
   layout.drifts = parse_drift(options.drift);
   require_shares(options.tokens_per_rank, ranks);
@@ -64,35 +67,37 @@ Layout make_layout(const Options& options, const Topology& topology, int placed_
   return layout;
 }
 
-int placed_slots(const Options& options, int ranks) {
+int placed_slots(const std::vector<std::string>& strategies, const StatedShape& shape) {
   constexpr std::string_view kFile = "file:";
   int most = 0;
-  for (const std::string& name : options.placements) {
-    const std::string strategy = live_name(name).strategy;
+  for (const std::string& strategy : strategies) {
     const auto file = strategy.find(kFile);  // relabel:file:PATH too
     if (file == std::string::npos) continue;
-    const ModelShape model = model_of(options);
-    const std::string path = strategy.substr(file + kFile.size());
-    const Placement placement =
-        read_any_placement(path, {ranks, model.layers, model.experts}).file.placement;
-    if (placement.ranks == ranks && placement.slots <= model.experts) {
-      most = std::max(most, placement.slots);  // else it is refused when it is planned with
-    }
+    const auto read = read_any_placement(strategy.substr(file + kFile.size()), shape);
+    const Placement& placement = read.file.placement;
+    // What does not fit is refused when it is planned with.
+    if (placement.ranks != shape.ranks || placement.slots > shape.experts) continue;
+    most = std::max(most, placement.slots);
   }
   return most;
 }
 
-SlotCount slots_of(const Options& options, int ranks, int experts) {
-  return count_slots({ranks, experts, options.spare_slots, options.replicas});
+int placed_slots(const Options& options, int ranks) {
+  const ModelShape model = model_of(options);
+  std::vector<std::string> strategies;
+  for (const std::string& name : options.placements) strategies.push_back(live_name(name).strategy);
+  return placed_slots(strategies, {ranks, model.layers, model.experts});
 }
 
-PlanInput plan_input(const Options& options, const Trace& trace, const CostModel& cost,
-                     const SplitSpec& split) {
+SlotCount slots_of(const Options& options, const StatedShape& shape, int placed) {
+  return count_slots({shape.ranks, shape.experts, options.spare_slots, options.replicas, placed});
+}
+
+PlanInput plan_input(const Options& options, const SlotCount& asked, const Trace& trace,
+                     const CostModel& cost, const SplitSpec& split) {
   PlanInput input{trace, cost, options.seed};
   // Without either, ranks that hold fewer experts have no room that anyone asked for.
-  if (options.spare_slots > 0 || options.replicas > 0) {
-    input.slots = slots_of(options, cost.ranks(), trace.experts).slots;
-  }
+  if (options.spare_slots > 0 || options.replicas > 0) input.slots = asked.slots;
   input.replicas = options.replicas;
   input.all_replicas = options.spare_slots == 0;
   input.split = split;

@@ -33,7 +33,7 @@ struct Problem {
   Trace plan;
   Trace judged;  ///< the later steps, or all
   Profile profile;
-  int even = 0;  ///< slots of a rank without spare ones
+  SlotCount asked;
   std::optional<PlacementFile> from;
   TraceDigests digests;  ///< of the whole trace
   ScoreContext context;
@@ -42,7 +42,7 @@ struct Problem {
 
   [[nodiscard]] PlanInput input(const Options& options, const CostModel& cost,
                                 const SplitSpec& split) const {
-    PlanInput input = plan_input(options, plan, cost, split);
+    PlanInput input = plan_input(options, asked, plan, cost, split);
     input.nodes = options.nodes;
     input.groups = options.groups;
     input.network = network;
@@ -99,6 +99,15 @@ void split_trace(const Options& options, const Trace& whole, Problem& problem) {
   problem.judged = problem.context.held_out ? slice(whole, plan, whole.steps - plan) : whole;
 }
 
+/// As strategies: what is judged, and what is in force.
+std::vector<std::string> placements_read(const Options& options) {
+  std::vector<std::string> read = options.strategies;
+  if (options.command == "plan") read.push_back(options.strategy);
+  for (const std::string& file : options.files) read.push_back("file:" + file);
+  if (!options.from.empty()) read.push_back("file:" + options.from);
+  return read;
+}
+
 Problem load_problem(const Options& options) {
   if (options.trace.empty()) throw usage_error(options.command + " needs --trace FILE");
   Problem problem;
@@ -107,12 +116,13 @@ Problem load_problem(const Options& options) {
   split_trace(options, whole, problem);
   problem.profile = load_profile(options, whole, problem.context.profile);
   const int ranks = problem.profile.ranks;
-  problem.even = slots_of(options, ranks, whole.experts).even;
+  const StatedShape shape{ranks, whole.layers, whole.experts};
+  problem.asked = slots_of(options, shape, placed_slots(placements_read(options), shape));
   const auto slowdown = slowdown_of(options, ranks);
   slow_down(problem.profile, slowdown, options.slowdown_floor);
   problem.network = node_network(options, problem.profile.model, ranks);
   if (!options.from.empty()) problem.from = read_placement_file_for(options.from, whole, ranks);
-  const FitError fit = cost_model(options, problem.profile, problem.even).fit_error();
+  const FitError fit = cost_model(options, problem.profile, problem.asked.even).fit_error();
   problem.context.profile += fmt::format(
       "; cost model {}, off by {:.2f} % on average and {:.2f} % at most where it was "
       "measured",
@@ -125,7 +135,7 @@ Problem load_problem(const Options& options) {
        {totals_note(options.trace, whole),
         options.profile.empty()
             ? std::string()
-            : other_model_note(options.profile, problem.profile, whole, problem.even),
+            : other_model_note(options.profile, problem.profile, whole, problem.asked.even),
         options.profile.empty() ? std::string()
                                 : other_loads_note(options.profile, problem.profile, whole)}) {
     if (!note.empty()) problem.context.notes.push_back(note);
@@ -164,7 +174,7 @@ void plan_command(const Options& options) {
   if (!options.overwrite) require_new(options.output);
   require_writable(options.output);
   Problem problem = load_problem(options);
-  const CostModel cost = cost_model(options, problem.profile, problem.even);
+  const CostModel cost = cost_model(options, problem.profile, problem.asked.even);
   const TokenRule rule = token_rule(options.token_split, cost);
   const SplitSpec split = rule.spec();
   const double begin = wall_seconds();
@@ -206,7 +216,7 @@ void plan_command(const Options& options) {
 
 void score_command(const Options& options) {
   Problem problem = load_problem(options);
-  const CostModel cost = cost_model(options, problem.profile, problem.even);
+  const CostModel cost = cost_model(options, problem.profile, problem.asked.even);
   const TokenRule rule = token_rule(options.token_split, cost);
   const SplitSpec split = rule.spec();
   std::vector<std::string> strategies = options.strategies;

@@ -20,7 +20,7 @@ constexpr const char* kNothingKept = "nothing was measured yet";
 
 PlanInput input_of(const PlanOn& on, const Trace& loads, const CostModel& cost,
                    const SplitSpec& split) {
-  PlanInput input = plan_input(on.options, loads, cost, split);
+  PlanInput input = plan_input(on.options, on.layout.asked, loads, cost, split);
   const Topology& topology = on.layout.topology;
   input.nodes = topology.nodes();
   if (topology.nodes() > 1) {

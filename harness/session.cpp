@@ -205,6 +205,7 @@ MeasuredProfile Session::measure_profile(const std::string& kept,
   how.progress = &progress;
   layers->set_slowdown(how.slowdown);
   auto measured = gembench::measure_profile(comm, *device, model, *layers, *store, profiled, how);
+  layers->use(linear);  // whose experts are there
   progress.enter(Phase::prepare);
   measured.profile.model = shape_name();
   return measured;

@@ -17,14 +17,14 @@ std::int64_t share(std::int64_t of, std::int64_t ranks) {
 }  // namespace
 
 SlotCount count_slots(const SlotRequest& request) {
-  const auto [ranks, experts, spare, replicas] = request;
+  const auto [ranks, experts, spare, replicas, placed] = request;
   if (ranks < 1 || experts < 1 || spare < 0 || replicas < 0)
     throw usage_error(
         fmt::format("{} ranks, {} experts, {} spare slots and {} replicas; there must be at least "
                     "one rank and one expert, and none of the others below zero",
                     ranks, experts, spare, replicas));
   const auto all = std::int64_t{experts} + replicas;
-  if (all < ranks && spare == 0)
+  if (all < ranks && spare == 0 && placed == 0)
     throw usage_error(fmt::format(
         "{} experts{} leave some of {} ranks without any: take at most {} ranks, or add --replicas "
         "{}",

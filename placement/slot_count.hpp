@@ -7,6 +7,7 @@ struct SlotRequest {
   int ranks = 0, experts = 0;
   int spare = 0;     ///< slots of a rank beyond its even share; 0 = as many as `replicas` need
   int replicas = 0;  ///< beyond the first of an expert, a layer in all; engines: redundant experts
+  int placed = 0;    ///< slots of a rank in placements made earlier; 0 = there are none
 };
 
 /// How many slots that makes.
@@ -19,7 +20,7 @@ struct SlotCount {
 /// error): `plan`, `score`, `profile`, `run` and its dry runs all ask here. Without spare slots a
 /// rank has (experts + replicas) / ranks slots, rounded up; with them, that many beyond the even
 /// share, where the replicas must have room. Refused: more slots than experts, and more ranks than
-/// experts and replicas without spare slots, which a strategy may fill with replicas of its own.
+/// experts and replicas, unless spare slots may hold replicas or a placement made earlier has them.
 [[nodiscard]] SlotCount count_slots(const SlotRequest& request);
 
 }  // namespace gembench

@@ -179,6 +179,13 @@ class Deployments(CliTest):
                                           "linear,eplb", "trtllm", "--format", "json"))
             self.assertEqual([row["duplicates"] for row in judged["placements"]],
                              [0, replicas, replicas])
+            # Without being told what the file knows: beside linear, and mended.
+            self.good("score", *at, "trtllm", "--strategies", "linear")
+            self.good("plan", *at, "--from", "trtllm", "--max-moves", "2", "-o", "m.json",
+                      "--overwrite")
+            self.good("run", "--model", "deepseek-v3", "--layers", "1", "--steps", "2", "--tokens",
+                      "256", "--plan-steps", "4", "--placements", "linear,file:trtllm", "--dry-run",
+                      "--ranks", ranks)
             ahead = json.loads(self.good("run", "--model", "deepseek-v3", "--layers", "1", "--steps",
                                          "4", "--tokens", "256", "--plan-steps", "8", "--placements",
                                          "linear,eplb,gem", "--replicas", replicas, "--dry-run",
