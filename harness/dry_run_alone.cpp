@@ -117,6 +117,10 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   outlook.load_seconds = wall_seconds() - begin;
   Profile profile = load_profile(options, workload.measured, outlook.profile);
   const auto slowdown = slow_down(options, profile);
+  if (!options.profile.empty() && !options.profile.starts_with(kBuiltin)) {
+    require_profile_of(options.profile, profile, shape_name(options, device->dtype()),
+                       (model.experts + profile.ranks - 1) / profile.ranks);
+  }
   if (!options.profile.empty()) {
     for (const std::string& note :
          {other_model_note(options.profile, profile, workload.measured,

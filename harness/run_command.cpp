@@ -63,6 +63,9 @@ class Run {
       print(comm_, comm_.rank() == 0 ? report(options_.output, options_.format) : "");
       return;
     }
+    if (earlier_ == Earlier::nothing && options_.config_from.empty()) {
+      on_root(comm_, [&] { require_readable(options_, comm_.size()); });
+    }
     Session session(comm_, options_, progress_);
     check_files(session);
     record(session.workload);

@@ -82,11 +82,6 @@ Profile obtain_profile(Session& session) {
   }
   on_root(session.comm, [&] {
     profile = read_profile(session.options.profile);
-    if (profile.ranks != session.comm.size()) {
-      throw usage_error(
-          fmt::format("{} holds {} ranks but {} run: measure one with gembench profile",
-                      session.options.profile, profile.ranks, session.comm.size()));
-    }
     if (profile.clock != name_of(session.clock)) {
       throw usage_error(fmt::format(
           "{} was read on the {} clock and this run uses {}: pass --clock "
