@@ -43,13 +43,14 @@ double gib(double bytes) {
 
 /// What is planned with where nothing is measured. A file's is taken as it is, as `run` takes it.
 Profile stated_profile(const Options& options, const Layout& layout, const Workload& workload,
-                       std::string& source) {
+                       DType dtype, std::string& source) {
   Profile profile = load_profile(options, workload.measured, source);
   if (options.profile.empty() || options.profile.starts_with(kBuiltin)) {
     slow_down(profile, layout.slowdown, 0);
   } else {
     const std::string clock = options.clock == "auto" ? profile.clock : options.clock;
     require_own_profile(options, profile, layout.topology.ranks(), clock);
+    require_profile_of(options.profile, profile, shape_name(options, dtype), layout.linear.slots);
   }
   return profile;
 }
@@ -136,7 +137,8 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   double begin = wall_seconds();
   const Workload workload = make_workload(options, model);
   outlook.load_seconds = wall_seconds() - begin;
-  const Profile profile = stated_profile(options, layout, workload, outlook.profile);
+  const Profile profile =
+      stated_profile(options, layout, workload, device->dtype(), outlook.profile);
   if (!options.profile.empty()) {
     for (const std::string& note :
          {other_model_note(options.profile, profile, workload.measured, layout.linear.slots),

@@ -73,6 +73,9 @@ class Run {
       print(comm_, text);
       return;
     }
+    if (earlier_ == Earlier::nothing && options_.config_from.empty()) {
+      on_root(comm_, [&] { require_readable(options_, comm_.size()); });
+    }
     Session session(comm_, options_, progress_, placed_slots_);
     check_files(session);
     record(session.workload);

@@ -71,19 +71,18 @@ void say(const Session& session, const std::string& text) {
 }
 
 void require_plannable(const Session& session) {
-  const Options& options = session.options;
-  const Trace& loads = session.workload.plan;
+  const PlanOn on = plan_on(session);
   const Profile equal = equal_ranks(session.comm.size(), 1);
   const CostModel cost(equal);
-  const PlanInput input = plan_input(session, cost, {});
+  // One step of one layer: the shape is what planners may find fault with.
+  const Trace least = first_layers(slice(on.loads, 0, 1), 1);
+  const PlanInput input = input_of(on, least, cost, {});
   static_cast<void>(Targets(input.network, session.comm.size()));  // prices of links
-  for (const std::string& text : options.placements) {
+  for (const std::string& text : session.options.placements) {
     const std::string name = live_name(text).strategy;
     if (!file_in(name).empty()) continue;
-    if (name == "exact") require_exact_size(loads.experts, session.comm.size());
-    // One step of one layer: the shape is what the others may find fault with.
-    const Trace least = first_layers(slice(loads, 0, 1), 1);
-    if (name.ends_with("eplb-hier")) static_cast<void>(plan_by_name(name, input.with(least, cost)));
+    if (name == "exact") require_exact_size(on.loads.experts, session.comm.size());
+    if (name.ends_with("eplb-hier")) static_cast<void>(plan_by_name(name, input));
     static_cast<void>(empty_plan(input, name));
   }
 }

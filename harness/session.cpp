@@ -212,11 +212,7 @@ MeasuredProfile Session::measure_profile(const std::string& kept,
 }
 
 std::string Session::shape_name() const {
-  const ModelShape preset = scaled(find_model(options.model), options.scale);
-  const bool preset_width = model.hidden == preset.hidden && model.ffn == preset.ffn;
-  return fmt::format("{}{} {}", model.name,
-                     preset_width ? "" : fmt::format("(hidden={},ffn={})", model.hidden, model.ffn),
-                     name_of(device->dtype()));
+  return gembench::shape_name(options, device->dtype());
 }
 
 std::string Session::describe_model() const {

@@ -29,7 +29,7 @@ class Session : public Layout {
     return tokens_of(measured_step, comm.rank());
   }
   [[nodiscard]] TokenRange tokens_of(int measured_step, int rank) const;
-  /// "gpt-oss-20b/4 f32", "gpt-oss-20b(hidden=512,ffn=256) f32", as profiles name it
+  /// As profiles name it.
   [[nodiscard]] std::string shape_name() const;
   /// "gpt-oss-20b/4: 8 layers, 32 experts, .."
   [[nodiscard]] std::string describe_model() const;
