@@ -151,11 +151,11 @@ void convert_traffic(const Options& options, const TrafficFormat& format, const 
   write_whole_file(options.output, text, options.overwrite);
   const bool expected = !trace->has_ids() && !format.of_counts.empty();
   print_result("# {}: {}; layer {}, {}; {}\n# {}{}{}\n# use: {}\n", options.output, format.name,
-             *options.layer,
-             options.step ? fmt::format("step {}", *options.step)
-                          : fmt::format("mean of {} steps", trace->steps),
-             shape_line(file), traffic_basis(*trace, placement.ranks), expected ? "; " : "",
-             expected ? format.of_counts : "", format.usage(placement, options.output));
+               *options.layer,
+               options.step ? fmt::format("step {}", *options.step)
+                            : fmt::format("mean of {} steps", trace->steps),
+               shape_line(file), traffic_basis(*trace, placement.ranks), expected ? "; " : "",
+               expected ? format.of_counts : "", format.usage(placement, options.output));
 }
 
 void convert_placement(const Options& options, const PlacementFile& file) {
@@ -175,7 +175,7 @@ void convert_placement(const Options& options, const PlacementFile& file) {
     print_result("# every layer of the model is taken for a MoE layer: else add --first-layer\n");
   }
   print_result("# use: {}\n# not in the file: {}\n", format.usage(file, options.output),
-             format.loses);
+               format.loses);
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 #include "placement/builtin_profiles.hpp"
 #include "placement/builtin_slowdowns.hpp"
 #include "placement/exchange/placement_formats.hpp"
-#include "placement/recordings/recording.hpp"
 #include "placement/exchange/traffic_formats.hpp"
+#include "placement/recordings/recording.hpp"
 #include "placement/strategy.hpp"
 #include "placement/synthetic.hpp"
 
@@ -15,15 +15,15 @@ namespace gembench {
 
 void list_command() {
   print_result("models (--model)\n  {:<16} {:>6} {:>8} {:>6} {:>7} {:>7} {:>6}\n", "name", "layers",
-             "experts", "top-k", "shared", "hidden", "ffn");
+               "experts", "top-k", "shared", "hidden", "ffn");
   for (const ModelShape& m : model_presets()) {
     print_result("  {:<16} {:>6} {:>8} {:>6} {:>7} {:>7} {:>6}{}\n", m.name, m.layers, m.experts,
-               m.topk, m.shared, m.hidden, m.ffn, m.note.empty() ? "" : "  " + m.note);
+                 m.topk, m.shared, m.hidden, m.ffn, m.note.empty() ? "" : "  " + m.note);
   }
   print_result("\nplacements (--placements, --strategy)\n");
   for (const Strategy& s : strategies()) print_result("  {:<12} {}\n", s.name, s.summary);
-  print_result("  {:<12} {}\n  {:<12} {}\n", "file:PATH", "a placement in any of the formats below", "relabel:NAME",
-             "what NAME gives, ranks' rows exchanged to suit their speeds");
+  print_result("  {:<12} {}\n  {:<12} {}\n", "file:PATH", "a placement in any of the formats below",
+               "relabel:NAME", "what NAME gives, ranks' rows exchanged to suit their speeds");
   print_result("\nformats of placements (convert)\n");
   for (const PlacementFormat& f : placement_formats()) {
     print_result("  {:<14} {}\n", f.name, f.what);
@@ -36,7 +36,8 @@ void list_command() {
     print_result("  {:<12} {}\n", p.name, p.summary);
   }
   print_result("\nrecordings (trace import)\n");
-  for (const RecordingFormat& f : recording_formats()) print_result("  {:<18} {}\n", f.name, f.what);
+  for (const RecordingFormat& f : recording_formats())
+    print_result("  {:<18} {}\n", f.name, f.what);
   print_result("\nprofiles measured by others (--profile of plan and score)\n");
   for (const std::string& name : builtin_profile_names()) print_result("  builtin:{}\n", name);
   print_result("\nslowdowns of real GPUs (--slowdown-from)\n");

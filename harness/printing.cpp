@@ -43,10 +43,11 @@ void show_printed() {
 void require_printed() {
   show_printed();
   if (failure == 0 || failure == EPIPE) return;
-  throw Error(ExitCode::output,
-              fmt::format("cannot write to standard output: {}: send it elsewhere, output files are "
-                          "complete",
-                          failure == EBADF ? "it is closed" : system_reason(failure)));
+  throw Error(
+      ExitCode::output,
+      fmt::format("cannot write to standard output: {}: send it elsewhere, output files are "
+                  "complete",
+                  failure == EBADF ? "it is closed" : system_reason(failure)));
 }
 
 void tell(std::string_view sentence) {

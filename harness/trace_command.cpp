@@ -99,9 +99,10 @@ void print_trace(const std::string& path) {
   const Trace trace = read_trace(path);
   const TraceInfo info = trace_info(trace);
   const TraceInfoOptions options;
-  print_result("# {}\n# source {}\nsteps {}  layers {}  experts {}  top-k {}  tokens a step {}  {}\n",
-             path, trace.source, trace.steps, trace.layers, trace.experts, trace.topk,
-             tokens_of_steps(trace), trace.has_ids() ? "per-token ids" : "counts");
+  print_result(
+      "# {}\n# source {}\nsteps {}  layers {}  experts {}  top-k {}  tokens a step {}  {}\n", path,
+      trace.source, trace.steps, trace.layers, trace.experts, trace.topk, tokens_of_steps(trace),
+      trace.has_ids() ? "per-token ids" : "counts");
   print_result("{}", origin_lines(trace));
   print_result(
       "hottest expert / mean: {:.2f} summed over steps ({}), {:.2f} within a step (at most "
@@ -114,12 +115,12 @@ void print_trace(const std::string& path) {
       info.consistent * 100, options.consistent_duty * 100, info.temporal * 100,
       info.temporal_duty * 100, info.temporal_burst);
   print_result("groups that fire together: {}, with {:.1f} % of the experts\n{}", info.groups,
-             info.grouped * 100, group_lines(info));
+               info.grouped * 100, group_lines(info));
   if (info.halves) print_result("{}", drift_line("between halves", *info.halves));
   if (info.chance) print_result("{}", drift_line("by chance (even, odd steps)", *info.chance));
   for (const Drift& drift : info.tasks) {
     print_result("{}",
-               drift_line(fmt::format("between tasks {} and {}", drift.from, drift.to), drift));
+                 drift_line(fmt::format("between tasks {} and {}", drift.from, drift.to), drift));
   }
 }
 
