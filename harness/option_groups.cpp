@@ -178,7 +178,7 @@ class Builder : public OptionBuilder {
     }
     if (command == "run") {
       flag(d, "resume", o_.resume,
-           "continue FILE.partial of the same command; a FILE that is finished is only printed");
+           "continue FILE.partial of the same command; a finished FILE is only printed");
       text(d, "record", o_.record, "FILE",
            "with --routing gate: trace.h5 to write what the router decided to, steps planned on "
            "first");
