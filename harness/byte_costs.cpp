@@ -52,6 +52,13 @@ double move_seconds(const Options& options, const std::string& model) {
   return bytes / options.bandwidth;
 }
 
+void require_nodes_to_price(const Options& options, int nodes) {
+  if (nodes > 1 || (options.node_cost == 0 && options.node_costs.empty())) return;
+  throw usage_error(
+      "--node-cost and --node-costs price bytes between nodes, and all ranks are on one: add "
+      "--ranks-per-node N, or drop them");
+}
+
 void price_links(const Options& options, NodeNetwork& network) {
   network.seconds_per_byte = options.node_cost;
   if (!options.node_costs.empty())
@@ -64,8 +71,10 @@ double token_bytes(const Options& options, const std::string& model) {
   return known.hidden * known.size;
 }
 
-NodeNetwork node_network(const Options& options, const std::string& model) {
+NodeNetwork node_network(const Options& options, const std::string& model, int ranks) {
   NodeNetwork network;
+  const int each = options.ranks_per_node.value_or(ranks);
+  require_nodes_to_price(options, (ranks + each - 1) / each);
   if (!options.ranks_per_node) return network;
   network.ranks_per_node = *options.ranks_per_node;
   network.once_a_node = options.dispatch == "hierarchical";

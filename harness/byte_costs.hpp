@@ -12,6 +12,8 @@ namespace gembench {
 /// --bandwidth is not given; usage error where it is and nobody knows the bytes.
 [[nodiscard]] double move_seconds(const Options& options, const std::string& model);
 
+/// Usage error for prices of bytes between nodes where there is only one.
+void require_nodes_to_price(const Options& options, int nodes);
 /// --node-cost, or the matrix of --node-costs.
 void price_links(const Options& options, NodeNetwork& network);
 
@@ -20,7 +22,7 @@ void price_links(const Options& options, NodeNetwork& network);
 [[nodiscard]] double token_bytes(const Options& options, const std::string& model);
 
 /// --ranks-per-node and what belongs to it; no nodes without. A token has --token-bytes, or what
-/// the model that `model` names sends; usage error where nobody knows.
-[[nodiscard]] NodeNetwork node_network(const Options& options, const std::string& model);
+/// the model that `model` names sends; usage error where nobody knows, or there is one node.
+[[nodiscard]] NodeNetwork node_network(const Options& options, const std::string& model, int ranks);
 
 }  // namespace gembench

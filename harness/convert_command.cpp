@@ -7,6 +7,7 @@
 
 #include "harness/byte_costs.hpp"
 #include "harness/commands.hpp"
+#include "harness/printing.hpp"
 #include "harness/version.hpp"
 #include "moe_layer/model.hpp"
 #include "placement/error.hpp"
@@ -121,10 +122,10 @@ ReadPlacement read_input(const Options& options, const std::optional<Trace>& tra
   agree("ranks", options.ranks, placement.ranks);
   agree("experts", options.experts, placement.experts);
   if (read.merged > 0) {
-    fmt::print(stderr,
-               "gembench: {} slots of {} hold an expert that their rank holds already: they are "
-               "taken for empty, while an engine sends such a rank a share of tokens for each\n",
-               read.merged, path);
+    tell(fmt::format(
+        "{} slots of {} hold an expert that their rank holds already: they are taken for empty, "
+        "while an engine sends such a rank a share of tokens for each",
+        read.merged, path));
   }
   place_in_model(options, trace, read.file);
   agree("layers", options.layers, placement.layers);
@@ -149,12 +150,12 @@ void convert_traffic(const Options& options, const TrafficFormat& format, const 
       {placement, *trace, *options.layer, options.step, token_bytes(options, file.model)});
   write_whole_file(options.output, text, options.overwrite);
   const bool expected = !trace->has_ids() && !format.of_counts.empty();
-  fmt::print("# {}: {}; layer {}, {}; {}\n# {}{}{}\n# use: {}\n", options.output, format.name,
-             *options.layer,
-             options.step ? fmt::format("step {}", *options.step)
-                          : fmt::format("mean of {} steps", trace->steps),
-             shape_line(file), traffic_basis(*trace, placement.ranks), expected ? "; " : "",
-             expected ? format.of_counts : "", format.usage(placement, options.output));
+  print_result("# {}: {}; layer {}, {}; {}\n# {}{}{}\n# use: {}\n", options.output, format.name,
+               *options.layer,
+               options.step ? fmt::format("step {}", *options.step)
+                            : fmt::format("mean of {} steps", trace->steps),
+               shape_line(file), traffic_basis(*trace, placement.ranks), expected ? "; " : "",
+               expected ? format.of_counts : "", format.usage(placement, options.output));
 }
 
 void convert_placement(const Options& options, const PlacementFile& file) {
@@ -166,15 +167,15 @@ void convert_placement(const Options& options, const PlacementFile& file) {
     throw Error(error.code(), fmt::format("{}: {}", options.files[0], error.what()));
   }
   write_whole_file(options.output, text, options.overwrite);
-  fmt::print("# {}: {}; {}\n", options.output, format.name, shape_line(file));
+  print_result("# {}: {}; {}\n", options.output, format.name, shape_line(file));
   const auto missing = missing_layers(file);
   if (!missing.empty()) {
-    fmt::print("# layers {} of the model have no experts placed: taken for dense\n", missing);
+    print_result("# layers {} of the model have no experts placed: taken for dense\n", missing);
   } else if (!layers_stated(options, file)) {
-    fmt::print("# every layer of the model is taken for a MoE layer: else add --first-layer\n");
+    print_result("# every layer of the model is taken for a MoE layer: else add --first-layer\n");
   }
-  fmt::print("# use: {}\n# not in the file: {}\n", format.usage(file, options.output),
-             format.loses);
+  print_result("# use: {}\n# not in the file: {}\n", format.usage(file, options.output),
+               format.loses);
 }
 
 }  // namespace

@@ -5,13 +5,14 @@
 
 #include "harness/devices.hpp"
 #include "harness/dry_run.hpp"
+#include "harness/layout.hpp"
 #include "harness/placement_files.hpp"
 #include "harness/profile_fit.hpp"
 #include "harness/profile_source.hpp"
+#include "harness/run_plan.hpp"
 #include "harness/sizes.hpp"
 #include "placement/error.hpp"
 #include "placement/score.hpp"
-#include "placement/strategy.hpp"
 
 namespace gembench {
 namespace {
@@ -38,6 +39,20 @@ struct Outlook {
 
 double gib(double bytes) {
   return bytes / 0x1p30;
+}
+
+/// What is planned with where nothing is measured. A file's is taken as it is, as `run` takes it.
+Profile stated_profile(const Options& options, const Layout& layout, const Workload& workload,
+                       DType dtype, std::string& source) {
+  Profile profile = load_profile(options, workload.measured, source);
+  if (options.profile.empty() || options.profile.starts_with(kBuiltin)) {
+    slow_down(profile, layout.slowdown, 0);
+  } else {
+    const std::string clock = options.clock == "auto" ? profile.clock : options.clock;
+    require_own_profile(options, profile, layout.topology.ranks(), clock);
+    require_profile_of(options.profile, profile, shape_name(options, dtype), layout.linear.slots);
+  }
+  return profile;
 }
 
 std::string as_json(const Outlook& o) {
@@ -109,31 +124,38 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
         "the router's choices are known when it runs: drop --ranks, or take "
         "--routing synthetic");
   }
-  const ModelShape model = model_of(options);
+  // Everything is accepted or refused as Session and Run would, and planned by the same functions.
+  const int ranks = *options.ranks;
+  const Topology topology = options.ranks_per_node
+                                ? Topology::in_groups_of(*options.ranks_per_node, ranks)
+                                : Topology(std::vector<int>(static_cast<std::size_t>(ranks), 0));
+  const Layout layout = make_layout(options, topology, placed_slots(options, ranks));
+  const ModelShape& model = layout.model;
   const auto device = make_device(comm, options, model);
+  require_dispatch(options, *device);
   Outlook outlook;
   double begin = wall_seconds();
   const Workload workload = make_workload(options, model);
   outlook.load_seconds = wall_seconds() - begin;
-  Profile profile = load_profile(options, workload.measured, outlook.profile);
-  const auto slowdown = slow_down(options, profile);
+  const Profile profile =
+      stated_profile(options, layout, workload, device->dtype(), outlook.profile);
   if (!options.profile.empty()) {
     for (const std::string& note :
-         {other_model_note(options.profile, profile, workload.measured,
-                           (model.experts + profile.ranks - 1) / profile.ranks),
+         {other_model_note(options.profile, profile, workload.measured, layout.linear.slots),
           other_loads_note(options.profile, profile, workload.measured)}) {
       if (!note.empty()) outlook.profile += "; " + note;
     }
   }
 
-  const int experts_per_rank = (model.experts + profile.ranks - 1) / profile.ranks;
-  const int slots = experts_per_rank + options.spare_slots;
-  const CostModel cost = cost_model(options, profile, experts_per_rank);
+  const int slots = layout.slots;
+  const CostModel cost = cost_model(options, profile, layout.linear.slots);
   const TokenRule rule = token_rule(options.token_split, cost);
+  const PlanOn on{options, layout, workload.plan,
+                  static_cast<std::size_t>(model.hidden) * size_of(device->dtype())};
   outlook.shape = {static_cast<int>(options.placements.size()),
                    options.steps,
                    model.layers,
-                   profile.ranks,
+                   ranks,
                    model.experts,
                    slots,
                    0};
@@ -141,9 +163,8 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
       check_placement_files(options.placements, workload, profile.ranks, slots, options.in_sample);
   for (const std::string& name : options.placements) {
     begin = wall_seconds();
-    const Placement placement =
-        plan_by_name(name, {workload.plan, cost, options.seed, slots, options.nodes, options.groups,
-                            options.replicas, rule.spec()});
+    const Placement placement = plan_first(on, profile, name);
+    static_cast<void>(plan_later(on, profile, name));
     const double seconds = wall_seconds() - begin;
     outlook.placements.push_back(
         {name, seconds, score(workload.measured, placement, cost, nullptr, rule.spec())});
@@ -152,7 +173,10 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   }
 
   const ReceiveLimits limits = receive_limits(workload, slots);
-  const int tokens = local_tokens(workload.tokens, 0, profile.ranks).count;
+  int tokens = 0;  // of the rank that has most
+  for (int rank = 0; rank < ranks; ++rank) {
+    tokens = std::max(tokens, share_of(options, workload.tokens, rank, ranks).count);
+  }
   outlook.rank = rank_bytes(options, model, *device, workload, slots, limits, tokens);
   outlook.loads = load_bytes(workload);
   outlook.root = root_bytes(outlook.shape, std::min(2 * options.block, options.steps));
@@ -166,8 +190,8 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
       fmt::format("{}, {} tokens a step; planned on {} steps, {} measured", workload.label,
                   tokens_of_steps(workload.measured), workload.plan.steps, options.steps);
   if (!files.empty()) outlook.routing += "; " + files;
-  const auto slowest = std::max_element(slowdown.begin(), slowdown.end());
-  if (*slowest > 1) outlook.profile += fmt::format("; slowdown up to {:.3f}, emulated", *slowest);
+  const double slowest = *std::ranges::max_element(layout.slowdown);
+  if (slowest > 1) outlook.profile += fmt::format("; slowdown up to {:.3f}, emulated", slowest);
   return options.format == "json" ? as_json(outlook) : as_table(outlook);
 }
 

@@ -1,7 +1,5 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <functional>
@@ -11,6 +9,7 @@
 #include "harness/agreement.hpp"
 #include "harness/commands.hpp"
 #include "harness/options.hpp"
+#include "harness/printing.hpp"
 #include "harness/stop.hpp"
 #include "harness/watchdog.hpp"
 #include "moe_layer/clock.hpp"
@@ -32,7 +31,7 @@ bool needs_mpi(const Parsed& parsed) {
 }
 
 int report_once(const Error& error) {
-  if (launched_as().rank == 0) fmt::print(stderr, "gembench: {}\n", error.what());
+  if (launched_as().rank == 0) tell(error.what());
   return static_cast<int>(error.code());
 }
 
@@ -41,12 +40,15 @@ int report_once(const Error& error) {
 int with_mpi(int argc, char** argv, const std::function<void(const Comm&)>& work) {
   // Ranks that share CPUs must give way while they wait, or a barrier takes a scheduler's slice.
   if (ranks_share_cpus_before_mpi()) setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+  require_launcher();
   MpiSession session(argc, argv);
   const Comm comm = Comm::world();
   int code = static_cast<int>(ExitCode::failed);
   std::string reason;
   try {
+    on_every_rank(comm, [&] { require_all_ranks(comm); });
     work(comm);
+    on_root(comm, require_printed);
     return static_cast<int>(ExitCode::ok);
   } catch (const AgreedError& error) {
     return report_once(error);
@@ -59,22 +61,20 @@ int with_mpi(int argc, char** argv, const std::function<void(const Comm&)>& work
   } catch (const std::exception& error) {
     reason = error.what();
   }
-  fmt::print(stderr, "gembench: rank {}: {}\n", comm.rank(), reason);
+  tell(fmt::format("rank {}: {}", comm.rank(), reason));
   MpiSession::abort(code);
 }
 
 /// Ranks may be started with command lines of their own, so that what is wrong with one is known to
 /// that rank alone: they agree on it first.
 int run_together(int argc, char** argv) {
-  const bool by_launcher =
-      launched_as().by_launcher;  // MPI itself may look like one once it started
   return with_mpi(argc, argv, [&](const Comm& comm) {
     Parsed parsed;
     on_every_rank(comm, [&] {
       parsed = parse_command_line(argc, argv);
       if (!needs_mpi(parsed)) throw usage_error("this command runs without mpirun");
     });
-    parsed.options.without_launcher = !by_launcher;
+    parsed.options.without_launcher = launched_as().by.empty();
     watch_for_stop(parsed.options.timeout);
     const Options& options = parsed.options;
     Watchdog watchdog(comm, options.timeout, options.hang_timeout);
@@ -92,12 +92,14 @@ int run_alone(const Options& options) {
   if (options.command == "profile") compare_profiles_command(options);
   if (options.command == "compare") compare_command(options);
   if (options.command == "list") list_command();
+  require_printed();
   return static_cast<int>(ExitCode::ok);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  prepare_streams();
   // What needs no MPI is done once, whoever started it how often.
   if (launched_as().rank != 0 && !names_mpi_command(argc, argv)) return 0;
   try {
@@ -110,7 +112,8 @@ int main(int argc, char** argv) {
     }
     if (needs_mpi(parsed)) return run_together(argc, argv);
     if (!parsed.text) return run_alone(parsed.options);
-    if (launched_as().rank == 0) fmt::print("{}", *parsed.text);
+    if (launched_as().rank == 0) print_text(*parsed.text);
+    require_printed();
     return static_cast<int>(ExitCode::ok);
   } catch (const Error& error) {
     return report_once(error);

@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <functional>
 #include <memory>
 #include <optional>
 
 #include "harness/adaptation.hpp"
 #include "harness/agreement.hpp"
+#include "harness/continue_command.hpp"
+#include "harness/printing.hpp"
 #include "harness/rows_sent.hpp"
 #include "harness/stop.hpp"
 #include "moe_layer/clock_offset.hpp"
@@ -33,7 +34,7 @@ class ProgressLines {
     last_ = now;
     const double left =
         (now - begin_) / static_cast<double>(done_) * static_cast<double>(total_ - done_);
-    fmt::print(stderr, "gembench: [{:3}/{}] {}, {:.0f} s to go\n", done_, total_, what, left);
+    tell(fmt::format("[{:3}/{}] {}, {:.0f} s to go", done_, total_, what, left));
   }
 
  private:
@@ -135,6 +136,12 @@ class Measurement {
                           moved.seconds,  change->planning_seconds, change->predicted_gain};
   }
 
+  /// From now on so many turns are in the file.
+  void keeps(std::size_t turns, std::size_t all) {
+    kept_ = fmt::format("{} of {} turns are kept in {}.partial; continue with: {}", turns, all,
+                        options_.output, continue_command(options_, session_.comm.size()));
+  }
+
   /// Compares the turn's last `steps` steps with a reference.
   void check(const Turn& turn, int steps, TurnNotes& notes) {
     if (steps == 0) return;
@@ -209,9 +216,7 @@ class Measurement {
     return clocks;
   }
   /// Between any two steps, measured or not: a launcher that was told to stop kills ranks soon.
-  void stop_if_asked() const {
-    throw_if_stopped(session_.comm, "finished blocks are kept, continue with --resume");
-  }
+  void stop_if_asked() const { throw_if_stopped(session_.comm, kept_); }
   /// Collective: what the turn's last step left behind. Off the clock.
   void require_finite(const Turn& turn) const {
     const std::int64_t wrong = session_.layers->count_not_finite();
@@ -272,6 +277,7 @@ class Measurement {
   std::vector<const Placement*> all_;
   RunShape shape_;
   double epoch_ = 0;
+  std::string kept_;  // what an end would leave
   std::vector<LayerReading> discarded_;
   TurnReadings readings_;
   std::vector<std::vector<std::int64_t>> rows_to_;  // [placement][layer * destination]
@@ -287,6 +293,9 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
   Measurement measurement(session, candidates);
   ProgressLines progress(comm.rank() == 0 && !options.quiet, schedule.size());
   std::int64_t order = 0;
+  auto kept = static_cast<std::size_t>(
+      std::ranges::count_if(finished.done, [](auto done) { return done != 0; }));
+  measurement.keeps(kept, schedule.size());
   for (std::size_t i = 0; i < schedule.size(); ++i) {
     const Turn& turn = schedule[i];
     if (!finished.done.empty() && finished.done[i] != 0) {
@@ -313,6 +322,7 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
         keep(block);
         measurement.seconds("write") += wall_seconds() - begin;
       });
+      measurement.keeps(++kept, schedule.size());
       progress.done(fmt::format("{}, block {}", candidates.placements[sz(turn.placement)].strategy,
                                 turn.block));
     }

@@ -35,13 +35,14 @@ void OptionBuilder::names(Group& group, const char* name, std::vector<std::strin
 }
 
 void OptionBuilder::real(Group& group, const char* name, double& to, const char* value,
-                         const char* help) {
-  group.add_options()(
-      name, po::value(&to)->value_name(value)->default_value(to, fmt::format("{:g}", to)), help);
+                         const std::string& help) {
+  group.add_options()(name,
+                      po::value(&to)->value_name(value)->default_value(to, fmt::format("{:g}", to)),
+                      help.c_str());
   setting(name, [&to] { return Json(to); });
 }
 
-void OptionBuilder::number(Group& group, const char* name, int& to, const char* help) {
+void OptionBuilder::number(Group& group, const char* name, int& to, const std::string& help) {
   call(
       group, name, "N", help,
       [&to, bare = bare(name)](const std::string& v) { to = parse_count(bare, v); },

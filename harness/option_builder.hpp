@@ -23,9 +23,9 @@ class OptionBuilder {
   void text(Group& group, const char* name, std::string& to, const char* value, const char* help);
   /// Separated by commas.
   void names(Group& group, const char* name, std::vector<std::string>& to, const char* help);
-  void real(Group& group, const char* name, double& to, const char* value, const char* help);
+  void real(Group& group, const char* name, double& to, const char* value, const std::string& help);
   /// A whole number, as parse_count() takes it.
-  void number(Group& group, const char* name, int& to, const char* help);
+  void number(Group& group, const char* name, int& to, const std::string& help);
   void count(Group& group, const char* name, std::optional<int>& to, const char* help);
   void flag(Group& group, const char* name, bool& to, const char* help);
   /// Any other.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/option_builder.hpp"
+#include "harness/option_rules.hpp"
 #include "harness/option_values.hpp"
 
 namespace po = boost::program_options;
@@ -16,13 +17,15 @@ class Builder : public OptionBuilder {
  public:
   Builder(Options& o, std::vector<Setting>& settings) : OptionBuilder(settings), o_(o) {}
 
-  po::options_description model() {
+  /// Traces know no widths: a scaled model has the loads of the whole one.
+  po::options_description model(const std::string& command) {
     po::options_description d("Model");
     text(d, "model", o_.model, "NAME", "shape preset; see 'gembench list'");
     real(d, "scale", o_.scale, "F", "divide hidden and ffn by F");
     count(d, "layers", o_.layers, "MoE layers to run (default: the model's)");
     count(d, "experts", o_.experts, "experts a layer (default: the model's)");
     count(d, "topk", o_.topk, "experts a token (default: the model's)");
+    if (command == "trace") return d;
     count(d, "hidden", o_.hidden, "width of a token (default: the model's / F)");
     count(d, "ffn", o_.ffn, "inner width of an expert (default: the model's / F)");
     count(d, "weight-layers", o_.weight_layers,
@@ -61,7 +64,9 @@ class Builder : public OptionBuilder {
     po::options_description d("Measurement");
     number(d, "steps", o_.steps, "measured steps of every placement");
     number(d, "warmup,w", o_.warmup, "steps run and discarded after every switch of placement");
-    number(d, "block", o_.block, "steps of a placement in a row, at least; fewer by default where --steps would not make the "
+    number(d, "block", o_.block,
+           "steps of a placement in a row, at least; fewer by default where --steps would not make "
+           "the "
            "6 blocks that an interval takes");
     text(
         d, "drift", o_.drift, "WHAT@STEP,..",
@@ -178,7 +183,7 @@ class Builder : public OptionBuilder {
            "with --routing gate: trace.h5 to write what the router decided to, steps planned on "
            "first");
     }
-    if (command != "convert") {
+    if (command != "convert" && command != "trace") {
       text(d, "format", o_.format, "KIND", "table, csv or json, on standard output");
     }
     flag(d, "quiet,q", o_.quiet, "no progress on standard error");
@@ -187,9 +192,13 @@ class Builder : public OptionBuilder {
   }
   po::options_description other(const std::string& command) {
     po::options_description d("Other");
-    d.add_options()("seed", po::value(&o_.seed)->value_name("N")->default_value(o_.seed),
-                    "of weights, inputs, synthetic loads and the order of blocks");
-    setting("seed", [&o = o_] { return json(o.seed); });
+    if (command != "convert" && command != "compare" && command != "list") {
+      d.add_options()("seed", po::value(&o_.seed)->value_name("N")->default_value(o_.seed),
+                      command == "plan" || command == "score"
+                          ? (takers_of("seed") + "; slowdowns that are drawn").c_str()
+                          : "of weights, inputs, synthetic loads and the order of blocks");
+      setting("seed", [&o = o_] { return json(o.seed); });
+    }
     shapes_result_ = false;
     if (command == "run") {
       flag(d, "dry-run", o_.dry_run,
@@ -262,9 +271,9 @@ class Builder : public OptionBuilder {
     real(d, "token-bytes", o_.token_bytes, "B",
          "with --ranks-per-node: bytes of a token (0 = the model's that the profile names)");
     node_costs(d);
-    number(d, "nodes", o_.nodes, "eplb-hier: nodes that ranks are spread over");
+    number(d, "nodes", o_.nodes, takers_of("nodes") + ": nodes that ranks are spread over");
     number(d, "groups", o_.groups,
-           "eplb-hier: groups of experts that stay on a node; 0 = one a node");
+           takers_of("groups") + ": groups of experts that stay on a node; 0 = one a node");
     text(d, "from", o_.from, "FILE",
          "placement in force, in any format that convert reads: moves are counted from it");
     if (command == "plan") {
@@ -296,18 +305,20 @@ class Builder : public OptionBuilder {
   }
   void spare(po::options_description& d) {
     number(d, "spare-slots", o_.spare_slots,
-           "slots a rank has beyond experts/ranks: for replicas, or so that slow ranks hold fewer");
-    number(
-        d, "replicas", o_.replicas,
-        "gem, gem+, gem+cv: at most N replicas a layer beyond the first of an expert, as many as "
-        "pay; eplb, flashlb: N (0 = every spare slot)");
+           fmt::format("slots a rank has beyond experts/ranks (rounded up; 0 = as many as "
+                       "--replicas need), for replicas or so that slow ranks hold fewer: {}",
+                       takers_of("spare-slots")));
+    number(d, "replicas", o_.replicas,
+           fmt::format("redundant experts, N a layer, in (experts + N)/ranks slots a rank, rounded "
+                       "up: {}; with --spare-slots at most N, as many as pay (0: {} fill them all)",
+                       takers_of("replicas"), fillers()));
     text(d, "token-split", o_.token_split, "RULE",
          "how replicas share tokens: even, by-speed, water-fill (finish times levelled every step) "
          "or water-fill-blind (as if speeds were equal)");
   }
   void node_costs(po::options_description& d) {
     real(d, "node-cost", o_.node_cost, "S/B",
-         "gem+: seconds that a byte between nodes adds to a step (0 = nothing)");
+         takers_of("node-cost") + ": seconds that a byte between nodes adds to a step");
     text(d, "node-costs", o_.node_costs, "FILE",
          "the same where links differ: a matrix, a row for every node that sends, in s/byte");
   }
@@ -342,12 +353,12 @@ CommandOptions options_of(const std::string& command, Options& o) {
   Builder build(o, all.settings);
   auto& d = all.description;
   if (command == "run" || command == "profile") {
-    d.add(build.model()).add(build.routing(command));
+    d.add(build.model(command)).add(build.routing(command));
     if (command == "run") d.add(build.planning()).add(build.schedule());
     d.add(build.ranks());
     if (command == "profile") d.add(build.drifted());
   } else if (command == "trace") {
-    d.add(build.model()).add(build.shape()).add(build.synthetic()).add(build.import());
+    d.add(build.model(command)).add(build.shape()).add(build.synthetic()).add(build.import());
     d.add(token_recording_options(build, o));
   } else if (command == "plan" || command == "score") {
     d.add(build.offline()).add(build.which(command));

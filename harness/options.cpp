@@ -7,12 +7,14 @@
 #include <boost/program_options.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 #include <utility>
 
 #include "harness/interval.hpp"
 #include "harness/live_placement.hpp"
 #include "harness/option_groups.hpp"
+#include "harness/option_rules.hpp"
 #include "harness/version.hpp"
 #include "placement/error.hpp"
 #include "placement/input_file.hpp"
@@ -93,13 +95,6 @@ void validate(const Options& o) {
   check_range("non-moe-time", o.non_moe_time, 0, 1e3);
   check_range("profile-seconds", o.profile_seconds, 0, 3600);
   if (o.lock_clocks) check_range("lock-clocks", *o.lock_clocks, 1, 1e5);
-  if (o.device == "cpu" && (o.lock_clocks || o.transport != "auto")) {
-    throw usage_error(
-        "--lock-clocks and --transport are for GPUs: add --device cuda, or drop them");
-  }
-  if (o.device == "cuda" && o.clock == "cpu-time") {
-    throw usage_error("--clock cpu-time cannot see a GPU's work: drop it, GPUs use wall");
-  }
   if (o.plan_steps) check_range("plan-steps", *o.plan_steps, 1, 1e6);
   if (o.weight_layers) check_range("weight-layers", *o.weight_layers, 1, 65536);
   if (o.ranks) check_range("ranks", *o.ranks, 1, 65536);
@@ -109,91 +104,65 @@ void validate(const Options& o) {
   if (o.token_sweep.size() > 1 && o.command != "run") {
     throw usage_error(fmt::format("{} takes one --tokens, only run takes several", o.command));
   }
-  if (o.token_sweep.size() > 1 && !o.trace.empty()) {
-    throw usage_error("a trace has its own tokens: drop --tokens or --trace");
-  }
   if (o.resume && o.overwrite) {
     throw usage_error("--resume and --overwrite exclude each other: drop one");
-  }
-  const int slowdowns = (o.slowdown.empty() ? 0 : 1) + (o.variability == "none" ? 0 : 1) +
-                        (o.slowdown_from.empty() ? 0 : 1);
-  if (slowdowns > 1) {
-    throw usage_error("--slowdown, --variability and --slowdown-from exclude each other: keep one");
-  }
-  if (o.whole_steps && slowdowns > 0) {
-    throw usage_error("emulated slowdowns need the readings that --whole-steps drops: drop one");
-  }
-  if (o.whole_steps && o.clock == "cpu-time") {
-    throw usage_error("--clock cpu-time reads phases and --whole-steps has none: drop one");
   }
   check_range("slowdown-floor", o.slowdown_floor, 0, 1);
   check_range("split", o.split, 0, 1);
   if (o.first_layer) check_range("first-layer", *o.first_layer, 0, 65536);
   if (o.model_layers) check_range("model-layers", *o.model_layers, 1, 65536);
-  if (o.split > 0 && o.plan_steps) {
-    throw usage_error("--split and --plan-steps exclude each other: drop one");
-  }
   check_range("spare-slots", o.spare_slots, 0, 65536);
   check_range("replicas", o.replicas, 0, 1 << 24);
-  if (o.replicas > 0 && o.spare_slots == 0) {
-    throw usage_error("--replicas needs slots to put them in: add --spare-slots N");
-  }
-  if (o.ablation && o.token_split != "even") {
-    throw usage_error("--ablation compares speeds that --token-split goes by: drop one of them");
-  }
   check_choice("token-split", o.token_split,
                {"even", "by-speed", "water-fill", "water-fill-blind"});
   if (o.ranks_per_node) check_range("ranks-per-node", *o.ranks_per_node, 1, 65536);
   check_range("node-cost", o.node_cost, 0, 1);
   check_range("token-bytes", o.token_bytes, 0, 1e9);
-  if (o.node_cost > 0 && !o.node_costs.empty()) {
-    throw usage_error("--node-cost and --node-costs say the same: give one of them");
-  }
   const bool priced = o.node_cost > 0 || !o.node_costs.empty();
-  if (priced && !o.ranks_per_node && o.command != "run") {
+  if (priced && !o.ranks_per_node && (o.command != "run" || o.ranks)) {
     throw usage_error("--node-cost and --node-costs need nodes: add --ranks-per-node N");
   }
   check_range("max-moves", o.max_moves, 0, 1 << 24);
   check_range("horizon", o.horizon, 0, 1e12);
   check_range("expert-bytes", o.expert_bytes, 0, 1e15);
   check_range("bandwidth", o.bandwidth, 0, 1e15);
-  if (o.command == "plan" && o.max_moves > 0 && o.from.empty()) {
-    throw usage_error("--max-moves mends a placement: name it with --from FILE");
-  }
   check_range("rescale", o.rescale, 0, 1);
   check_range("window", o.window.value_or(1), 1, 1 << 24);
   check_range("batch", o.batch.value_or(1), 1, 1 << 24);
   check_range("step-seconds", o.step_seconds, 0, 1e3);
   check_range("token-seconds", o.token_seconds, 0, 1e3);
   check_range("max-batch-tokens", o.max_batch_tokens, 1, 1 << 24);
-  if (o.compare.empty() && !(o.with.empty() && (o.command != "profile" || o.from.empty()))) {
-    throw usage_error("--with and --placement belong to a comparison: add --compare OLD.h5");
-  }
-  if (o.command == "profile" && !o.from.empty() && o.trace.empty()) {
-    throw usage_error("--placement is judged on loads: add --trace FILE");
-  }
-  if (!o.with.empty() && !o.output.empty()) {
-    throw usage_error("--with measures nothing that --output could hold: drop one");
-  }
   check_range("nodes", o.nodes, 1, 65536);
   check_range("groups", o.groups, 0, 65536);
   if (o.placements.empty()) throw usage_error("--placements names no strategy: see gembench list");
-  if (o.command == "run" && !o.dry_run && o.ranks) {
-    throw usage_error(
-        "--ranks of run stands for ranks that are not there: add --dry-run, or drop it");
-  }
-  if (!o.drift.empty() && o.routing == "gate") {
-    throw usage_error("--drift changes loads that are known: drop it, or --routing gate");
-  }
-  if (!o.record.empty() && o.routing != "gate") {
-    throw usage_error("--record writes what the router decides: add --routing gate, or drop it");
-  }
   if (o.command == "run" && o.output.empty() && !o.dry_run && !o.print_config) {
     throw usage_error("run needs --output FILE for its results");
   }
   if (o.routing == "trace" && o.trace.empty()) {
     throw usage_error("--routing trace needs --trace FILE");
   }
+}
+
+/// What differs from command to command.
+void set_defaults(Options& o) {
+  if (o.command == "trace") o.steps = 1024;
+  if (o.command == "run" || o.command == "profile") o.max_moves = 16;
+  if (o.command == "convert") o.model.clear();
+  if (o.command == "profile") o.profile_seconds = 60;
+}
+
+/// Options that differ from their defaults: a configuration may state those too.
+std::set<std::string> given(const Options& options) {
+  Options copy = options, defaults;
+  defaults.command = options.command;
+  set_defaults(defaults);
+  const auto now = options_of(options.command, copy).settings;
+  const auto before = options_of(options.command, defaults).settings;
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    if (now[i].value() != before[i].value()) names.insert(now[i].name);
+  }
+  return names;
 }
 
 constexpr std::uintmax_t kLargestConfig = 1 << 20;
@@ -265,6 +234,8 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   Parsed parsed;
   Options& o = parsed.options;
   const std::vector<std::string> words(argv + 1, argv + argc);
+  o.program = argv[0];
+  o.words = words;
   o.command_line = fmt::format("gembench {}", fmt::join(words, " "));
   if (words.empty()) throw usage_error("no command given: see gembench --help");
   if (words[0] == "--help" || words[0] == "-h") {
@@ -281,10 +252,7 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   }
   const Command& command = find_command(words[0]);
   o.command = command.name;
-  if (o.command == "trace") o.steps = 1024;
-  if (o.command == "run" || o.command == "profile") o.max_moves = 16;
-  if (o.command == "convert") o.model.clear();
-  if (o.command == "profile") o.profile_seconds = 60;
+  set_defaults(o);
 
   const po::options_description visible = options_of(o.command, o).description;
   po::options_description all;
@@ -313,6 +281,7 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     if (last != o.placements.rend()) o.placements.push_back("adapt:" + *last);
   }
   validate(o);
+  require_effect(o, given(o));
   if (o.print_config) parsed.text = to_config(o);
   return parsed;
 }

@@ -12,8 +12,10 @@ namespace gembench {
 struct Options {
   std::string command;
   std::string command_line;
-  std::string taken_from_trace;   ///< "experts 8 (not 32)": not the model's, by with_trace_shape
-  bool without_launcher = false;  ///< nobody asked for one rank: there was no mpirun or srun
+  std::string taken_from_trace;    ///< "experts 8 (not 32)": not the model's, by with_trace_shape
+  bool without_launcher = false;   ///< nobody asked for one rank: there was no mpirun or srun
+  std::string program;             ///< as it was called
+  std::vector<std::string> words;  ///< after it, as they were given
 
   // Model
   std::string model = "gpt-oss-20b";

@@ -6,6 +6,7 @@
 #include "placement/error.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/strategy.hpp"
+#include "results/profile_file.hpp"
 
 namespace gembench {
 
@@ -20,9 +21,28 @@ FileOrigin origin_of(const std::string& path, const PlacementFile& file, const T
 
 std::string to_text(const FileOrigin& origin) {
   if (!origin.planned) return fmt::format("what {} was planned on is not known", origin.path);
-  if (*origin.planned == 0) return fmt::format("{} was planned on none of these steps", origin.path);
+  if (*origin.planned == 0)
+    return fmt::format("{} was planned on none of these steps", origin.path);
   return fmt::format("{} was planned on {} of these {} steps (IN-SAMPLE)", origin.path,
                      *origin.planned, origin.judged);
+}
+
+void require_readable(const Options& options, int ranks) {
+  if (!options.profile.empty()) {
+    const Profile profile = read_profile(options.profile);
+    if (profile.ranks != ranks) {
+      throw usage_error(
+          fmt::format("{} holds {} ranks but {} run: measure one with gembench profile",
+                      options.profile, profile.ranks, ranks));
+    }
+  }
+  const ModelShape model = model_of(options);
+  for (const std::string& name : options.placements) {
+    const std::string strategy = live_name(name).strategy;
+    const std::string path(file_in(strategy));
+    if (path.empty()) continue;
+    static_cast<void>(read_any_placement(path, {ranks, model.layers, model.experts}));
+  }
 }
 
 std::string check_placement_files(const std::vector<std::string>& placements,

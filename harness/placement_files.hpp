@@ -20,6 +20,10 @@ struct FileOrigin {
 /// "gem.json was planned on none of these steps"
 [[nodiscard]] std::string to_text(const FileOrigin& origin);
 
+/// Before memory is taken and routers run: usage error for a profile or placement among the inputs
+/// that cannot be read, and a profile of other ranks.
+void require_readable(const Options& options, int ranks);
+
 /// Reads every file among `placements` (file:PATH, also inside relabel:, adapt: and oracle:) before
 /// anything is measured, and says where each was planned. Usage error for one that does not fit the
 /// loads, `ranks` and `slots`, and unless `in_sample` for one that was planned on measured steps.

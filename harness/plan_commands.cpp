@@ -5,11 +5,15 @@
 
 #include "harness/byte_costs.hpp"
 #include "harness/commands.hpp"
+#include "harness/layout.hpp"
 #include "harness/placement_files.hpp"
+#include "harness/plan_progress.hpp"
+#include "harness/printing.hpp"
 #include "harness/profile_fit.hpp"
 #include "harness/profile_source.hpp"
 #include "harness/replan_report.hpp"
 #include "harness/score_report.hpp"
+#include "harness/stop.hpp"
 #include "harness/version.hpp"
 #include "harness/workload.hpp"
 #include "moe_layer/clock.hpp"
@@ -29,7 +33,7 @@ struct Problem {
   Trace plan;
   Trace judged;  ///< the later steps, or all
   Profile profile;
-  int slots = 0;  ///< as PlanInput
+  SlotCount asked;
   std::optional<PlacementFile> from;
   TraceDigests digests;  ///< of the whole trace
   ScoreContext context;
@@ -38,11 +42,11 @@ struct Problem {
 
   [[nodiscard]] PlanInput input(const Options& options, const CostModel& cost,
                                 const SplitSpec& split) const {
-    return {plan,  cost,   options.seed, slots, options.nodes, options.groups, options.replicas,
-            split, network};
-  }
-  [[nodiscard]] int experts_per_rank() const {
-    return (plan.experts + profile.ranks - 1) / profile.ranks;
+    PlanInput input = plan_input(options, asked, plan, cost, split);
+    input.nodes = options.nodes;
+    input.groups = options.groups;
+    input.network = network;
+    return input;
   }
   [[nodiscard]] JudgedPlacement judge(const std::string& name, double plan_seconds,
                                       const Placement& placement, const CostModel& cost,
@@ -95,6 +99,15 @@ void split_trace(const Options& options, const Trace& whole, Problem& problem) {
   problem.judged = problem.context.held_out ? slice(whole, plan, whole.steps - plan) : whole;
 }
 
+/// As strategies: what is judged, and what is in force.
+std::vector<std::string> placements_read(const Options& options) {
+  std::vector<std::string> read = options.strategies;
+  if (options.command == "plan") read.push_back(options.strategy);
+  for (const std::string& file : options.files) read.push_back("file:" + file);
+  if (!options.from.empty()) read.push_back("file:" + options.from);
+  return read;
+}
+
 Problem load_problem(const Options& options) {
   if (options.trace.empty()) throw usage_error(options.command + " needs --trace FILE");
   Problem problem;
@@ -103,13 +116,13 @@ Problem load_problem(const Options& options) {
   split_trace(options, whole, problem);
   problem.profile = load_profile(options, whole, problem.context.profile);
   const int ranks = problem.profile.ranks;
-  const auto slowdown = slow_down(options, problem.profile);
-  if (options.spare_slots > 0) {
-    problem.slots = problem.experts_per_rank() + options.spare_slots;
-  }
-  problem.network = node_network(options, problem.profile.model);
+  const StatedShape shape{ranks, whole.layers, whole.experts};
+  problem.asked = slots_of(options, shape, placed_slots(placements_read(options), shape));
+  const auto slowdown = slowdown_of(options, ranks);
+  slow_down(problem.profile, slowdown, options.slowdown_floor);
+  problem.network = node_network(options, problem.profile.model, ranks);
   if (!options.from.empty()) problem.from = read_placement_file_for(options.from, whole, ranks);
-  const FitError fit = cost_model(options, problem.profile, problem.experts_per_rank()).fit_error();
+  const FitError fit = cost_model(options, problem.profile, problem.asked.even).fit_error();
   problem.context.profile += fmt::format(
       "; cost model {}, off by {:.2f} % on average and {:.2f} % at most where it was "
       "measured",
@@ -122,7 +135,7 @@ Problem load_problem(const Options& options) {
        {totals_note(options.trace, whole),
         options.profile.empty()
             ? std::string()
-            : other_model_note(options.profile, problem.profile, whole, problem.experts_per_rank()),
+            : other_model_note(options.profile, problem.profile, whole, problem.asked.even),
         options.profile.empty() ? std::string()
                                 : other_loads_note(options.profile, problem.profile, whole)}) {
     if (!note.empty()) problem.context.notes.push_back(note);
@@ -137,12 +150,17 @@ Problem load_problem(const Options& options) {
 /// --max-moves: the placement in force with a few swaps.
 Replan mend(const Options& options, const Problem& problem, const CostModel& cost,
             const SplitSpec& split) {
+  const StopScope stop;
+  PlanProgress progress("with --max-moves", options.quiet, "no placement was written");
   ReplanOptions how;
+  how.watch = progress.watch();
   how.max_moves = options.max_moves;
   how.horizon = options.horizon;
   how.move_seconds = move_seconds(options, problem.profile.model);
   how.split = split;
-  return replan(problem.from->placement, problem.plan, cost, how);
+  Replan found = replan(problem.from->placement, problem.plan, cost, how);
+  progress.finished();
+  return found;
 }
 
 }  // namespace
@@ -152,10 +170,11 @@ void plan_command(const Options& options) {
     throw usage_error(fmt::format("plan takes no file '{}': give --trace", options.files[0]));
   }
   if (options.output.empty()) throw usage_error("plan needs --output FILE");
-  require_new_file(options.output, options.overwrite);
+  const OutputOwner owner(options.output);
+  if (!options.overwrite) require_new(options.output);
   require_writable(options.output);
   Problem problem = load_problem(options);
-  const CostModel cost = cost_model(options, problem.profile, problem.experts_per_rank());
+  const CostModel cost = cost_model(options, problem.profile, problem.asked.even);
   const TokenRule rule = token_rule(options.token_split, cost);
   const SplitSpec split = rule.spec();
   const double begin = wall_seconds();
@@ -167,7 +186,9 @@ void plan_command(const Options& options) {
     file.planned_on = problem.record(&*problem.from, true);
     mended = replan_report(found, options);
   } else {
-    file.placement = plan_by_name(options.strategy, problem.input(options, cost, split));
+    const StopScope stop;
+    file.placement = plan_aloud(options.strategy, problem.input(options, cost, split),
+                                options.quiet, "no placement was written");
     const auto begun_from = problem.file_of(options.strategy);
     file.planned_on =
         problem.record(begun_from ? &*begun_from : nullptr, looks_at_loads(options.strategy));
@@ -183,28 +204,33 @@ void plan_command(const Options& options) {
   file.trace_source = options.trace;
   file.profile_source = problem.context.profile;
   file.program = program_version();
-  write_placement(options.output, file, options.overwrite);
+  write_placement(owner, file, options.overwrite);
   std::vector<JudgedPlacement> rows{
       problem.judge(options.max_moves > 0 ? file.placement.strategy : options.strategy, seconds,
                     file.placement, cost, split)};
   problem.say_origin("", *file.planned_on, rows[0]);
-  if (options.format == "table") fmt::print("{}", mended);
-  fmt::print("{}", score_report(problem.context, rows, options.format));
-  if (options.format == "table") fmt::print("# result: {}\n", options.output);
+  if (options.format == "table") print_result("{}", mended);
+  print_result("{}", score_report(problem.context, rows, options.format));
+  if (options.format == "table") print_result("# result: {}\n", options.output);
 }
 
 void score_command(const Options& options) {
   Problem problem = load_problem(options);
-  const CostModel cost = cost_model(options, problem.profile, problem.experts_per_rank());
+  const CostModel cost = cost_model(options, problem.profile, problem.asked.even);
   const TokenRule rule = token_rule(options.token_split, cost);
   const SplitSpec split = rule.spec();
   std::vector<std::string> strategies = options.strategies;
   if (strategies.empty() && options.files.empty()) strategies = options.placements;
   for (const std::string& name : strategies) require_known_name(name);
   std::vector<JudgedPlacement> rows;
+  const auto plan_to_score = [&](const std::string& name) {
+    const StopScope stop;
+    return plan_aloud(name, problem.input(options, cost, split), options.quiet,
+                      "nothing was scored");
+  };
   for (const std::string& name : strategies) {
     const double begin = wall_seconds();
-    const Placement placement = plan_by_name(name, problem.input(options, cost, split));
+    const Placement placement = plan_to_score(name);
     rows.push_back(problem.judge(name, wall_seconds() - begin, placement, cost, split));
     const auto begun_from = problem.file_of(name);
     problem.say_origin(std::string(file_in(name)),
@@ -212,8 +238,11 @@ void score_command(const Options& options) {
                        rows.back());
     if (!options.ablation) continue;
     const std::optional<int> in_sample = rows.back().in_sample;
-    for (const AblationRow& row :
-         ablation(problem.input(options, cost, split), problem.judged, find_strategy(name).plan)) {
+    const StopScope stop;
+    PlanProgress progress(name + " for --ablation", options.quiet, "nothing was scored");
+    PlanInput input = problem.input(options, cost, split);
+    input.watch = progress.watch();
+    for (const AblationRow& row : ablation(input, problem.judged, find_strategy(name).plan)) {
       rows.push_back(
           {fmt::format("{}: {} loads, {} speed", name, row.per_step ? "per-step" : "mean",
                        row.measured_speed ? "measured" : "equal"),
@@ -222,6 +251,7 @@ void score_command(const Options& options) {
            {},
            in_sample});
     }
+    progress.finished();
   }
   for (const std::string& path : options.files) {
     const PlacementFile file = *problem.file_of("file:" + path);
@@ -229,7 +259,7 @@ void score_command(const Options& options) {
         problem.judge(std::filesystem::path(path).filename(), 0, file.placement, cost, split));
     problem.say_origin(path, problem.record(&file, false), rows.back());
   }
-  fmt::print("{}", score_report(problem.context, rows, options.format));
+  print_result("{}", score_report(problem.context, rows, options.format));
 }
 
 }  // namespace gembench

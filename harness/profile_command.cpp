@@ -1,11 +1,12 @@
 #include <fmt/format.h>
 
-#include <cstdio>
-#include <filesystem>
+#include <optional>
+#include <utility>
 
 #include "harness/agreement.hpp"
 #include "harness/commands.hpp"
 #include "harness/devices.hpp"
+#include "harness/printing.hpp"
 #include "harness/profile_compare.hpp"
 #include "harness/profile_report.hpp"
 #include "harness/run_facts.hpp"
@@ -19,15 +20,16 @@
 namespace gembench {
 namespace {
 
-/// What is wrong with the files shows before anything is measured.
-std::optional<ProfileFile> check_files(const Options& options, int ranks) {
+/// What is wrong with the files shows before anything is measured, and the output is ours from now
+/// on.
+std::optional<ProfileFile> check_files(const Options& options, int ranks,
+                                       std::optional<OutputOwner>& owner) {
   if (options.output.empty() && options.compare.empty()) {
     throw usage_error("profile needs --output FILE");
   }
-  if (!options.output.empty() && !options.overwrite && std::filesystem::exists(options.output)) {
-    throw Error(ExitCode::output, fmt::format("{} exists: pass --overwrite or choose another "
-                                              "--output",
-                                              options.output));
+  if (!options.output.empty()) {
+    owner.emplace(options.output);
+    if (!options.overwrite) require_new(options.output);
   }
   if (!options.output.empty()) require_writable(options.output);
   if (options.compare.empty()) return {};
@@ -39,17 +41,13 @@ std::optional<ProfileFile> check_files(const Options& options, int ranks) {
   return old;
 }
 
-void print(const std::string& text) {
-  fmt::print("{}", text);
-  std::fflush(stdout);
-}
-
 }  // namespace
 
 void profile_command(const Comm& comm, const Options& given, Progress& progress) {
   const Options options = with_trace_shape(comm, given);
   std::optional<ProfileFile> old;
-  on_root(comm, [&] { old = check_files(options, comm.size()); });
+  std::optional<OutputOwner> owner;  // rank 0's
+  on_root(comm, [&] { old = check_files(options, comm.size(), owner); });
   Session session(comm, options, progress);
   on_root(comm, [&] {
     if (!old) return;
@@ -76,16 +74,16 @@ void profile_command(const Comm& comm, const Options& given, Progress& progress)
     file.warm = measured.warm;
     file.tight = measured.tight;
     file.seconds = measured.seconds;
-    if (!options.output.empty()) write_profile(options.output, file, options.overwrite);
+    if (owner) write_profile(std::move(*owner), file, options.overwrite);
     std::optional<ProfileComparison> comparison;
     if (old) comparison = compare_profiles(options, *old, file);
     const std::vector<std::string> header = {
         fmt::format("{}  {}  clock {} ({})", program_version(), file.profile.device,
                     file.profile.clock, session.clock_reason),
         session.describe_model()};
-    print(profile_report(file, comparison, header, options.format));
+    print_text(profile_report(file, comparison, header, options.format));
     if (options.format == "table" && !options.output.empty()) {
-      print(fmt::format("# result: {}\n", options.output));
+      print_result("# result: {}\n", options.output);
     }
   });
 }
@@ -97,7 +95,7 @@ void compare_profiles_command(const Options& options) {
       fmt::format("{} of {}, against {} of {}", options.with,
                   now.measured.empty() ? "unknown date" : now.measured, options.compare,
                   old.measured.empty() ? "unknown date" : old.measured)};
-  print(profile_report(now, compare_profiles(options, old, now), header, options.format));
+  print_text(profile_report(now, compare_profiles(options, old, now), header, options.format));
 }
 
 }  // namespace gembench

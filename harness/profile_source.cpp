@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "harness/workload.hpp"
 #include "placement/builtin_profiles.hpp"
 #include "placement/builtin_slowdowns.hpp"
 #include "placement/error.hpp"
@@ -39,13 +38,11 @@ Profile load_profile(const Options& options, const Trace& trace, std::string& so
   return profile;
 }
 
-std::vector<double> slow_down(const Options& options, Profile& profile) {
-  auto slowdown = slowdown_of(options, profile.ranks);
-  apply_slowdown(profile, slowdown, options.slowdown_floor);
+void slow_down(Profile& profile, const std::vector<double>& slowdown, double floor) {
+  apply_slowdown(profile, slowdown, floor);
   for (std::size_t rank = 0; rank < slowdown.size(); ++rank) {
     profile.overhead[rank] *= slowdown[rank];
   }
-  return slowdown;
 }
 
 }  // namespace gembench

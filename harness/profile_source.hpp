@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "harness/options.hpp"
 #include "placement/profile.hpp"
@@ -17,7 +18,7 @@ inline constexpr std::string_view kBuiltin = "builtin:";
 /// --ranks, or needs it.
 [[nodiscard]] Profile load_profile(const Options& options, const Trace& trace, std::string& source);
 
-/// --slowdown and its like on top of a profile, overhead included; returns [rank].
-std::vector<double> slow_down(const Options& options, Profile& profile);
+/// A slowdown of every rank on top of a profile, overhead included; `floor` as --slowdown-floor.
+void slow_down(Profile& profile, const std::vector<double>& slowdown, double floor);
 
 }  // namespace gembench

@@ -15,8 +15,8 @@ namespace {
 void require_same(const std::string& what, const std::string& earlier, const std::string& mine) {
   if (earlier == mine) return;
   throw usage_error(fmt::format(
-      "--resume needs the {} of the unfinished run, which had {} and not {}: start anew "
-      "with --overwrite, or use the same",
+      "--resume needs the {} of the earlier run, which had {} and not {}: use the same, choose "
+      "another --output, or start anew with --overwrite",
       what, earlier, mine));
 }
 
@@ -35,13 +35,29 @@ std::string hosts(const RunInfo& info) {
 
 }  // namespace
 
-Earlier find_earlier(const std::string& output) {
-  if (std::filesystem::exists(output)) return Earlier::complete;
-  return std::filesystem::exists(output + ".partial") ? Earlier::unfinished : Earlier::nothing;
+FoundRun find_earlier(const std::string& output) {
+  namespace fs = std::filesystem;
+  const std::string partial = output + ".partial";
+  const bool there = fs::exists(output), half = fs::exists(partial);
+  if (!there && !half) return {};
+  const RunProgress whole = there ? progress_of_run(output) : RunProgress{};
+  if (whole.completed && !(half && fs::last_write_time(partial) > fs::last_write_time(output))) {
+    return {Earlier::complete, output, false, ""};
+  }
+  if (half && progress_of_run(partial).laid_out) {
+    return {Earlier::unfinished, partial, there,
+            whole.completed
+                ? fmt::format("{} is newer than {}: it is continued, and then replaces it", partial,
+                              output)
+                : ""};
+  }
+  if (whole.completed) return {Earlier::complete, output, false, ""};
+  if (!whole.laid_out) return {Earlier::nothing, "", there, ""};
+  return {Earlier::unfinished, output, true,
+          fmt::format("{} is not complete: it is continued", output)};
 }
 
-void require_same_request(const RunInfo& earlier, int ranks, const std::string& config,
-                          const std::string& trace_digest) {
+void require_same_command(const RunInfo& earlier, int ranks, const std::string& config) {
   require_same("number of ranks", fmt::format("{}", earlier.shape.ranks), fmt::format("{}", ranks));
   const auto before = nlohmann::ordered_json::parse(earlier.config, nullptr, false);
   const auto now = nlohmann::ordered_json::parse(config, nullptr, false);
@@ -49,6 +65,9 @@ void require_same_request(const RunInfo& earlier, int ranks, const std::string& 
     const bool known = before.is_object() && before.contains(name);
     require_same("--" + name, known ? before[name].dump() : "none", value.dump());
   }
+}
+
+void require_same_loads(const RunInfo& earlier, const std::string& trace_digest) {
   require_same("loads", fact(earlier, "trace_digest"), trace_digest);
 }
 

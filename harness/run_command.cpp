@@ -1,15 +1,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 
 #include "harness/agreement.hpp"
 #include "harness/commands.hpp"
 #include "harness/devices.hpp"
 #include "harness/dry_run.hpp"
+#include "harness/layout.hpp"
 #include "harness/measure.hpp"
 #include "harness/placement_files.hpp"
+#include "harness/printing.hpp"
 #include "harness/report.hpp"
 #include "harness/resume.hpp"
 #include "harness/run_facts.hpp"
@@ -17,6 +18,7 @@
 #include "harness/stop.hpp"
 #include "harness/trace_shape.hpp"
 #include "placement/strategy.hpp"
+#include "results/output_file.hpp"
 #include "results/run_writer.hpp"
 #include "results/trace_file.hpp"
 
@@ -29,8 +31,8 @@ std::size_t sz(std::int64_t value) {
 
 void print(const Comm& comm, const std::string& text) {
   if (comm.rank() != 0) return;
-  fmt::print("{}", text);
-  std::fflush(stdout);
+  print_text(text);
+  show_printed();
 }
 
 /// Collective: the expert phase once more after the last step, at the loads of the first profile;
@@ -54,16 +56,27 @@ std::vector<double> profile_again(Session& session, const Profile& before) {
 /// The run of one --tokens: everything from an empty or unfinished file to the printed table.
 class Run {
  public:
-  Run(const Comm& comm, const Options& options, Progress& progress)
-      : comm_(comm), options_(options), progress_(progress) {}
+  /// `owner` of the output, on rank 0, where there is one.
+  Run(const Comm& comm, const Options& options, Progress& progress,
+      std::optional<OutputOwner> owner)
+      : comm_(comm), options_(options), progress_(progress), owner_(std::move(owner)) {}
 
   void go() {
-    open_file();
-    if (earlier_ == Earlier::complete) {
-      print(comm_, comm_.rank() == 0 ? report(options_.output, options_.format) : "");
+    if (options_.dry_run && options_.ranks) {
+      on_root(comm_, [&] { print(comm_, dry_run_alone(comm_, options_)); });
       return;
     }
-    Session session(comm_, options_, progress_);
+    open_file();
+    if (earlier_ == Earlier::complete) {
+      std::string text;
+      on_root(comm_, [&] { text = finished_before(); });
+      print(comm_, text);
+      return;
+    }
+    if (earlier_ == Earlier::nothing && options_.config_from.empty()) {
+      on_root(comm_, [&] { require_readable(options_, comm_.size()); });
+    }
+    Session session(comm_, options_, progress_, placed_slots_);
     check_files(session);
     record(session.workload);
     say(session, fmt::format("{} on {} ranks, clock {} ({})", session.describe_model(),
@@ -99,24 +112,47 @@ class Run {
       for (const std::string& name : options_.placements) {
         require_known_name(live_name(name).strategy);
       }
-      if (options_.dry_run) return;
-      if (options_.resume) earlier_ = find_earlier(options_.output);
-      if (earlier_ == Earlier::unfinished) {
-        reader_ = std::make_unique<RunReader>(options_.output + ".partial");
-        require_static("--resume");
-      } else if (earlier_ == Earlier::nothing) {
-        writer_ =
-            std::make_unique<RunWriter>(options_.output, options_.overwrite || options_.resume);
+      if (options_.dry_run) {
+        placed_slots_ = slots_placed_already();
+        return;
       }
-      if (!options_.record.empty() && earlier_ != Earlier::complete) {
+      if (options_.resume) found_ = find_earlier(options_.output);
+      if (!found_.remark.empty() && !options_.quiet) tell(found_.remark);
+      if (found_.state != Earlier::nothing) {
+        reader_ = std::make_unique<RunReader>(found_.path);
+        require_same_command(reader_->info(), comm_.size(), to_json(options_));
+      }
+      if (found_.state == Earlier::complete) {
+        // The router's choices follow from the options; other loads may come from files.
+        if (options_.routing != "gate") {
+          const Workload loads = make_workload(options_, model_of(options_));
+          require_same_loads(reader_->info(), digest(loads.measured));
+        }
+      } else if (found_.state == Earlier::unfinished) {
+        require_static("--resume");
+      } else {
+        writer_ =
+            std::make_unique<RunWriter>(std::move(*owner_), options_.overwrite || options_.resume);
+      }
+      if (!options_.record.empty() && found_.state != Earlier::complete) {
         recorder_ =
             std::make_unique<TraceWriter>(options_.record, options_.overwrite || options_.resume);
       }
-      earlier = static_cast<int>(earlier_);
+      earlier = static_cast<int>(found_.state);
+      placed_slots_ = slots_placed_already();
     });
-    std::vector<int> known{earlier};
+    std::vector<int> known{earlier, placed_slots_};
     comm_.broadcast(known);
     earlier_ = static_cast<Earlier>(known[0]);
+    placed_slots_ = known[1];
+  }
+
+  /// Slots of a rank in the placements that are not planned now, on rank 0.
+  int slots_placed_already() const {
+    if (found_.state == Earlier::complete) return 0;
+    if (found_.state == Earlier::unfinished) return reader_->info().shape.slots;
+    if (!options_.config_from.empty()) return RunReader(options_.config_from).info().shape.slots;
+    return placed_slots(options_, comm_.size());
   }
 
   /// What placements' files hold, and whether they were planned on what is measured. One that goes
@@ -127,6 +163,17 @@ class Run {
       session.workload.files = check_placement_files(
           options_.placements, session.workload, comm_.size(), session.slots, options_.in_sample);
     });
+  }
+
+  /// The results of an earlier run, and that they are.
+  [[nodiscard]] std::string finished_before() const {
+    const std::string sentence =
+        fmt::format("{} was finished before, nothing was run", options_.output);
+    if (options_.format == "table") {
+      return fmt::format("# {}\n{}", sentence, report(options_.output, options_.format));
+    }
+    if (!options_.quiet) tell(sentence);
+    return report(options_.output, options_.format);
   }
 
   /// The router's decisions, in the order that routing `trace` takes them in.
@@ -154,8 +201,7 @@ class Run {
   void plan(Session& session) {
     if (earlier_ == Earlier::unfinished) {
       on_root(comm_, [&] {
-        require_same_request(reader_->info(), comm_.size(), to_json(options_),
-                             digest(session.workload.measured));
+        require_same_loads(reader_->info(), digest(session.workload.measured));
         profile_ = reader_->info().profile;
         placements_ = reader_->info().placements;
       });
@@ -208,19 +254,20 @@ class Run {
       }
       require_same_machine(reader_->info(), info);
       writer_ = std::make_unique<RunWriter>(
-          options_.output, *reader_,
-          std::map<std::string, std::string>{{"resumed", "last at " + utc_now()}});
+          std::move(*owner_), *reader_,
+          std::map<std::string, std::string>{{"resumed", "last at " + utc_now()}}, found_.replaces);
     });
   }
 
   void finish(RunEnd& end) {
+    std::string text;
     on_root(comm_, [&] {
       end.seconds.insert(seconds_.begin(), seconds_.end());
       end.seconds["total"] = wall_seconds() - begin_;
       writer_->finish(end);
-      fmt::print("{}", report(options_.output, options_.format));
-      std::fflush(stdout);
+      text = report(options_.output, options_.format);
     });
+    print(comm_, text);
     if (!end.check.passed) {
       throw AgreedError(ExitCode::failed, "the check failed: " + end.check.message);
     }
@@ -231,7 +278,10 @@ class Run {
   Progress& progress_;
   const double begin_ = wall_seconds();
   Earlier earlier_ = Earlier::nothing;
-  std::unique_ptr<RunReader> reader_;      // rank 0's, of an unfinished file
+  int placed_slots_ = 0;
+  std::optional<OutputOwner> owner_;       // rank 0's, until a writer takes it
+  FoundRun found_;                         // rank 0's
+  std::unique_ptr<RunReader> reader_;      // rank 0's, of an earlier run's file
   std::unique_ptr<RunWriter> writer_;      // rank 0's
   std::unique_ptr<TraceWriter> recorder_;  // rank 0's, with --record
   std::vector<Turn> schedule_;
@@ -251,18 +301,28 @@ std::string with_tokens(const std::string& output, int tokens) {
   return path.parent_path() / name;
 }
 
+/// Rank 0's: all outputs, claimed before the first is worked on. None for a dry run.
+std::vector<OutputOwner> claim(const Comm& comm, const Options& options,
+                               const std::vector<std::string>& outputs) {
+  std::vector<OutputOwner> owners;
+  on_root(comm, [&] {
+    if (options.dry_run) return;
+    for (const std::string& output : outputs) {
+      owners.emplace_back(output);
+      if (options.resume) continue;
+      require_free(output,
+                   options.overwrite ? OutputFile::Existing::replace : OutputFile::Existing::refuse,
+                   OutputFile::Partial::keep);
+    }
+  });
+  return owners;
+}
+
 }  // namespace
 
 void run_command(const Comm& comm, const Options& given, Progress& progress) {
   const Options options = with_trace_shape(comm, given);
-  if (options.dry_run && options.ranks) {
-    on_root(comm, [&] { print(comm, dry_run_alone(comm, options)); });
-    return;
-  }
-  if (options.token_sweep.size() < 2) {
-    Run(comm, options, progress).go();
-    return;
-  }
+  std::vector<Options> runs;
   std::vector<std::string> files;
   for (const int tokens : options.token_sweep) {
     Options one = options;
@@ -270,9 +330,18 @@ void run_command(const Comm& comm, const Options& given, Progress& progress) {
     one.token_sweep = {tokens};
     if (!options.output.empty()) one.output = with_tokens(options.output, tokens);
     if (!options.record.empty()) one.record = with_tokens(options.record, tokens);
-    Run(comm, one, progress).go();
-    files.push_back(one.output);
+    runs.push_back(one);
   }
+  const bool sweep = runs.size() > 1;
+  if (!sweep) runs = {options};
+  for (const Options& run : runs) files.push_back(run.output);
+  std::vector<OutputOwner> owners = claim(comm, options, files);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    std::optional<OutputOwner> owner;
+    if (!owners.empty()) owner.emplace(std::move(owners[i]));
+    Run(comm, runs[i], progress, std::move(owner)).go();
+  }
+  if (!sweep) return;
   if (!options.dry_run && options.format == "table") {
     print(comm, comm.rank() == 0 ? sweep_table(files) : "");
   }

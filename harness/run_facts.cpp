@@ -131,7 +131,8 @@ RunInfo describe(const Session& session, const Profile& profile,
   if (!session.workload.files.empty()) info.facts["placement_files"] = session.workload.files;
   if (!session.workload.notes.empty()) info.facts["notes"] = session.workload.notes;
   if (!options.config_from.empty()) info.facts["replayed_from"] = options.config_from;
-  if (options.spare_slots > 0) info.facts["token_split"] = options.token_split;
+  if (options.spare_slots > 0 || options.replicas > 0)
+    info.facts["token_split"] = options.token_split;
   if (!session.drifts.empty()) {
     info.facts["drift"] = to_text(session.drifts);
     for (int step = 0; step < options.steps; ++step) {

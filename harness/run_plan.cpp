@@ -4,6 +4,8 @@
 
 #include "harness/agreement.hpp"
 #include "harness/byte_costs.hpp"
+#include "harness/plan_progress.hpp"
+#include "harness/printing.hpp"
 #include "harness/profile_fit.hpp"
 #include "placement/error.hpp"
 #include "placement/exact.hpp"
@@ -14,21 +16,31 @@
 namespace gembench {
 namespace {
 
-PlanInput plan_input(const Session& session, const CostModel& cost, const SplitSpec& split) {
-  PlanInput input{session.workload.plan, cost, session.options.seed};
-  input.replicas = session.options.replicas;
-  input.split = split;
-  // Without spare slots planners make sure themselves that experts divide by ranks.
-  input.slots = session.options.spare_slots > 0 ? session.slots : 0;
-  const Topology& topology = session.topology;
+constexpr const char* kNothingKept = "nothing was measured yet";
+
+PlanInput input_of(const PlanOn& on, const Trace& loads, const CostModel& cost,
+                   const SplitSpec& split) {
+  PlanInput input = plan_input(on.options, on.layout.asked, loads, cost, split);
+  const Topology& topology = on.layout.topology;
   input.nodes = topology.nodes();
   if (topology.nodes() > 1) {
     // Launchers fill one node after the other; only the last may be smaller.
-    input.network = {topology.largest_node(), session.options.dispatch == "hierarchical",
-                     static_cast<double>(session.layers->row_bytes())};
-    price_links(session.options, input.network);
+    input.network = {topology.largest_node(), on.options.dispatch == "hierarchical",
+                     static_cast<double>(on.row_bytes)};
+    price_links(on.options, input.network);
   }
   return input;
+}
+
+Placement plan_strategy(const PlanOn& on, const Trace& loads, const Profile& profile,
+                        const std::string& strategy) {
+  const CostModel cost = cost_model(on.options, profile, on.layout.linear.slots);
+  const TokenRule rule = token_rule(on.options.token_split, cost);
+  Placement placement = with_slots(
+      plan_aloud(strategy, input_of(on, loads, cost, rule.spec()), on.options.quiet, kNothingKept),
+      on.layout.slots);
+  require_cells(placement);
+  return placement;
 }
 
 /// The loads and speeds that an oracle knows: those planned on, after these drifts.
@@ -36,39 +48,41 @@ struct Later {
   Trace loads;
   Profile profile;
 };
-Later after(const Session& session, const Profile& profile, std::vector<Drift> drifts) {
+Later after(const PlanOn& on, const Profile& profile, std::vector<Drift> drifts) {
   for (Drift& drift : drifts) drift.step = 0;
-  Later later{session.workload.plan, profile};
-  change_tasks(later.loads, drifts, session.options.seed);
-  const auto slowdown = slowdown_at(session.slowdown, drifts, 0);
+  Later later{on.loads, profile};
+  change_tasks(later.loads, drifts, on.options.seed);
+  const auto& before = on.layout.slowdown;
+  const auto slowdown = slowdown_at(before, drifts, 0);
   for (std::size_t rank = 0; rank < slowdown.size(); ++rank) {
-    stretch(later.profile, static_cast<int>(rank), slowdown[rank] / session.slowdown[rank]);
+    stretch(later.profile, static_cast<int>(rank), slowdown[rank] / before[rank]);
   }
   return later;
+}
+
+PlanOn plan_on(const Session& session) {
+  return {session.options, session, session.workload.plan, session.layers->row_bytes()};
 }
 
 }  // namespace
 
 void say(const Session& session, const std::string& text) {
-  if (session.comm.rank() == 0 && !session.options.quiet) {
-    fmt::print(stderr, "gembench: {}\n", text);
-  }
+  if (session.comm.rank() == 0 && !session.options.quiet) tell(text);
 }
 
 void require_plannable(const Session& session) {
-  const Options& options = session.options;
-  const Trace& loads = session.workload.plan;
+  const PlanOn on = plan_on(session);
   const Profile equal = equal_ranks(session.comm.size(), 1);
   const CostModel cost(equal);
-  const PlanInput input = plan_input(session, cost, {});
+  // One step of one layer: the shape is what planners may find fault with.
+  const Trace least = first_layers(slice(on.loads, 0, 1), 1);
+  const PlanInput input = input_of(on, least, cost, {});
   static_cast<void>(Targets(input.network, session.comm.size()));  // prices of links
-  for (const std::string& text : options.placements) {
+  for (const std::string& text : session.options.placements) {
     const std::string name = live_name(text).strategy;
     if (!file_in(name).empty()) continue;
-    if (name == "exact") require_exact_size(loads.experts, session.comm.size());
-    // One step of one layer: the shape is what the others may find fault with.
-    const Trace least = first_layers(slice(loads, 0, 1), 1);
-    if (name.ends_with("eplb-hier")) static_cast<void>(plan_by_name(name, input.with(least, cost)));
+    if (name == "exact") require_exact_size(on.loads.experts, session.comm.size());
+    if (name.ends_with("eplb-hier")) static_cast<void>(plan_by_name(name, input));
     static_cast<void>(empty_plan(input, name));
   }
 }
@@ -78,21 +92,12 @@ Profile obtain_profile(Session& session) {
   if (session.options.profile.empty()) {
     say(session, fmt::format("measuring every rank's expert latency ({:g} s)",
                              session.options.profile_seconds));
-    return session.measure_profile("nothing was measured yet").profile;
+    return session.measure_profile(kNothingKept).profile;
   }
   on_root(session.comm, [&] {
     profile = read_profile(session.options.profile);
-    if (profile.ranks != session.comm.size()) {
-      throw usage_error(
-          fmt::format("{} holds {} ranks but {} run: measure one with gembench profile",
-                      session.options.profile, profile.ranks, session.comm.size()));
-    }
-    if (profile.clock != name_of(session.clock)) {
-      throw usage_error(fmt::format(
-          "{} was read on the {} clock and this run uses {}: pass --clock "
-          "{}, or measure one with gembench profile",
-          session.options.profile, profile.clock, name_of(session.clock), profile.clock));
-    }
+    require_own_profile(session.options, profile, session.comm.size(),
+                        std::string(name_of(session.clock)));
     require_profile_of(session.options.profile, profile, session.shape_name(),
                        session.linear.slots);
     session.workload.notes +=
@@ -101,19 +106,46 @@ Profile obtain_profile(Session& session) {
   return profile;
 }
 
+void require_own_profile(const Options& options, const Profile& profile, int ranks,
+                         const std::string& clock) {
+  if (profile.ranks != ranks) {
+    throw usage_error(fmt::format("{} holds {} ranks but {} run: measure one with gembench profile",
+                                  options.profile, profile.ranks, ranks));
+  }
+  if (profile.clock != clock) {
+    throw usage_error(
+        fmt::format("{} was read on the {} clock and this run uses {}: pass --clock "
+                    "{}, or measure one with gembench profile",
+                    options.profile, profile.clock, clock, profile.clock));
+  }
+}
+
+Placement plan_first(const PlanOn& on, const Profile& profile, const std::string& text) {
+  const LiveName name = live_name(text);
+  Placement placement = plan_strategy(on, on.loads, profile, name.strategy);
+  if (name.changes()) placement.strategy = text;
+  return placement;
+}
+
+std::vector<std::pair<int, Placement>> plan_later(const PlanOn& on, const Profile& profile,
+                                                  const std::string& text) {
+  const LiveName name = live_name(text);
+  const auto& drifts = on.layout.drifts;
+  std::vector<std::pair<int, Placement>> later;
+  for (auto drift = drifts.begin(); name.oracle && drift != drifts.end(); ++drift) {
+    const Later known = after(on, profile, {drifts.begin(), drift + 1});
+    later.emplace_back(drift->step, plan_strategy(on, known.loads, known.profile, name.strategy));
+    later.back().second.strategy = text;
+  }
+  return later;
+}
+
 std::vector<Placement> plan_all(const Session& session, const Profile& profile) {
-  const Options& options = session.options;
   std::vector<Placement> placements;
   on_root(session.comm, [&] {
-    const CostModel cost = cost_model(options, profile, session.linear.slots);
-    const TokenRule rule = token_rule(options.token_split, cost);
-    const PlanInput input = plan_input(session, cost, rule.spec());
-    for (const std::string& name : options.placements) {
+    for (const std::string& name : session.options.placements) {
       const double begin = wall_seconds();
-      placements.push_back(
-          with_slots(plan_by_name(live_name(name).strategy, input), session.slots));
-      if (live_name(name).changes()) placements.back().strategy = name;
-      validate(placements.back());
+      placements.push_back(plan_first(plan_on(session), profile, name));
       say(session, fmt::format("planned {} in {:.3f} s", name, wall_seconds() - begin));
     }
   });
@@ -121,25 +153,19 @@ std::vector<Placement> plan_all(const Session& session, const Profile& profile) 
 }
 
 std::vector<LivePlacement> plan_live(const Session& session, const Profile& profile) {
-  const Options& options = session.options;
   std::vector<LivePlacement> live;
-  for (const std::string& text : options.placements) {
+  for (const std::string& text : session.options.placements) {
     const LiveName name = live_name(text);
     live.push_back({name.adapts, {}});
-    for (std::size_t i = 0; name.oracle && i < session.drifts.size(); ++i) {
-      const auto end = session.drifts.begin() + static_cast<std::ptrdiff_t>(i) + 1;
-      Placement placement = with_slots(session.linear, session.slots);
-      on_root(session.comm, [&] {
-        const Later later = after(session, profile, {session.drifts.begin(), end});
-        const CostModel cost = cost_model(options, later.profile, session.linear.slots);
-        const TokenRule rule = token_rule(options.token_split, cost);
-        const PlanInput input = plan_input(session, cost, rule.spec()).with(later.loads, cost);
-        placement = with_slots(plan_by_name(name.strategy, input), session.slots);
-        placement.strategy = text;
-      });
+    if (!name.oracle) continue;
+    auto& later = live.back().later;
+    for (const Drift& drift : session.drifts) {
+      later.emplace_back(drift.step, with_slots(session.linear, session.slots));
+    }
+    on_root(session.comm, [&] { later = plan_later(plan_on(session), profile, text); });
+    for (auto& [step, placement] : later) {
       session.comm.broadcast(placement.slot_expert);
       session.comm.broadcast(placement.strategy);
-      live.back().later.emplace_back(session.drifts[i].step, placement);
     }
   }
   return live;

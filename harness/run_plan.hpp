@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/live_placement.hpp"
@@ -18,6 +20,25 @@ void require_plannable(const Session& session);
 /// Collective: the profile to plan with, on rank 0: read, or measured now. Usage error when one
 /// that is read has other ranks, another clock, model or number of experts a rank.
 [[nodiscard]] Profile obtain_profile(Session& session);
+/// Usage error where a profile that was read is not one of these ranks, or of this clock.
+void require_own_profile(const Options& options, const Profile& profile, int ranks,
+                         const std::string& clock);
+
+/// What a run plans its placements on: the same with its ranks and, looking ahead, without them.
+struct PlanOn {
+  const Options& options;
+  const Layout& layout;
+  const Trace& loads;         ///< the steps that are planned on
+  std::size_t row_bytes = 0;  ///< of a token on its way to another rank
+};
+/// What one of --placements begins with, as wide as the run's. Usage error for what cannot run.
+[[nodiscard]] Placement plan_first(const PlanOn& on, const Profile& profile,
+                                   const std::string& name);
+/// What an oracle plans anew for what every drift brings; empty for any other name.
+[[nodiscard]] std::vector<std::pair<int, Placement>> plan_later(const PlanOn& on,
+                                                                const Profile& profile,
+                                                                const std::string& name);
+
 /// Collective: all placements, planned on rank 0, where they are returned.
 [[nodiscard]] std::vector<Placement> plan_all(const Session& session, const Profile& profile);
 /// Collective: how each placement may change. An oracle plans anew for what every drift brings.

@@ -10,7 +10,6 @@
 #include "harness/sizes.hpp"
 #include "harness/stop.hpp"
 #include "harness/version.hpp"
-#include "placement/strategy.hpp"
 
 namespace gembench {
 namespace {
@@ -21,36 +20,17 @@ std::size_t sz(std::int64_t value) {
 
 }  // namespace
 
-Session::Session(const Comm& the_comm, const Options& the_options, Progress& the_progress)
-    : comm(the_comm),
-      options(the_options),
-      progress(the_progress),
-      place(place_of_this_rank()),
-      topology(options.ranks_per_node ? Topology::in_groups_of(*options.ranks_per_node, comm.size())
-                                      : Topology(comm.node_of())) {
+Session::Session(const Comm& the_comm, const Options& the_options, Progress& the_progress,
+                 int placed_slots)
+    : comm(the_comm), options(the_options), progress(the_progress), place(place_of_this_rank()) {
   require_same_start();
-  on_every_rank(comm, [&] {
-    model = model_of(options);
-    slowdown = emulated_slowdown(options, comm.size());
-    drifts = parse_drift(options.drift);
-    require_shares();
-    linear = empty_placement(model.layers, comm.size(), model.experts);
-    Trace none;
-    none.layers = model.layers;
-    none.experts = model.experts;
-    const Profile equal = equal_ranks(comm.size(), 1);
-    const CostModel cost(equal);
-    linear = plan_linear({none, cost, 0});
-    slots = linear.slots + options.spare_slots;
-    if (slots > model.experts) {
-      throw usage_error(
-          fmt::format("{} slots a rank are more than the {} experts: lower "
-                      "--spare-slots",
-                      slots, model.experts));
-    }
-  });
+  const Topology nodes = options.ranks_per_node
+                             ? Topology::in_groups_of(*options.ranks_per_node, comm.size())
+                             : Topology(comm.node_of());
+  on_every_rank(comm,
+                [&] { static_cast<Layout&>(*this) = make_layout(options, nodes, placed_slots); });
   device = make_device(comm, options, model);
-  require_dispatch();
+  require_dispatch(options, *device);
   choose_clock();
   load_workload();
   require_memory();
@@ -77,29 +57,12 @@ Session::Session(const Comm& the_comm, const Options& the_options, Progress& the
   progress.enter(Phase::prepare);
 }
 
-void Session::require_shares() const {
-  const auto& shares = options.tokens_per_rank;
-  if (shares.empty()) return;
-  if (static_cast<int>(shares.size()) != comm.size()) {
-    throw usage_error(fmt::format("--tokens-per-rank has {} values for {} ranks: give one for each",
-                                  shares.size(), comm.size()));
-  }
-  if (std::all_of(shares.begin(), shares.end(), [](int share) { return share == 0; })) {
-    throw usage_error("--tokens-per-rank gives no rank a token");
-  }
-}
-
-TokenRange Session::share_of(int tokens, int rank) const {
-  return options.tokens_per_rank.empty() ? local_tokens(tokens, rank, comm.size())
-                                         : local_tokens(tokens, rank, options.tokens_per_rank);
-}
-
 TokenRange Session::tokens_of(int measured_step, int rank) const {
-  return share_of(workload.measured.tokens_in_step(measured_step), rank);
+  return share_of(options, workload.measured.tokens_in_step(measured_step), rank, comm.size());
 }
 
 int Session::most_tokens() const {
-  int most = share_of(workload.tokens, comm.rank()).count;
+  int most = share_of(options, workload.tokens, comm.rank(), comm.size()).count;
   for (int step = 0; step < workload.measured.steps; ++step) {
     most = std::max(most, tokens_of(step).count);
   }
@@ -112,11 +75,6 @@ void Session::require_same_start() {
   require_same(comm, to_json(options),
                "rank {0} was started with other options than rank 0: give all ranks one command "
                "line");
-}
-
-void Session::require_dispatch() const {
-  if (options.dispatch == "flat" || device->forwards()) return;
-  throw usage_error("--dispatch hierarchical runs on --device cpu only: use --dispatch flat");
 }
 
 void Session::choose_clock() {
@@ -199,13 +157,14 @@ void Session::record_gate() {
   whole.layers = model.layers;
   whole.experts = model.experts;
   whole.topk = model.topk;
-  const TokenRange tokens = share_of(workload.tokens, comm.rank());
+  const TokenRange tokens = share_of(options, workload.tokens, comm.rank(), comm.size());
   const std::size_t per_token = sz(model.layers) * sz(model.topk);
   const std::size_t k = sz(model.topk);
   // Every rank fills in its tokens; the sum over ranks puts them together.
   std::vector<std::int64_t> step_ids(sz(workload.tokens) * per_token);
   for (int step = 0; step < whole.steps; ++step) {
-    throw_if_stopped(comm, "nothing was measured yet");
+    throw_if_stopped(comm,
+                     options.resume ? "nothing more was measured" : "nothing was measured yet");
     layers->load_step(step, tokens, {});
     std::fill(step_ids.begin(), step_ids.end(), 0);
     for (int layer = 0; layer < model.layers; ++layer) {
@@ -229,34 +188,31 @@ MeasuredProfile Session::measure_profile(const std::string& kept,
                                          const std::vector<std::int64_t>& knots) {
   const Trace& trace = workload.measured;
   const TokenRange tokens = tokens_of(0);
-  const Placement* first = &linear;
+  const Placement* first = &profiled;
   static_cast<void>(store->hold({&first, 1}));
-  layers->use(linear);
+  layers->use(profiled);
   layers->load_step(workload.first_measured, tokens, routed_ids(trace, 0, options.seed, tokens));
   ProfileOptions how;
   how.clock = clock;
   how.slowdown = slowdown[sz(comm.rank())];
   how.max_load = limits_.pairs;
   how.max_rows = limits_.rows;
-  how.slots = linear.slots;
+  how.slots = profiled.slots;
   how.budget_seconds = options.profile_seconds;
   how.knots = knots;
   how.seed = options.seed;
   if (!kept.empty()) how.before_round = [&] { throw_if_stopped(comm, kept); };
   how.progress = &progress;
   layers->set_slowdown(how.slowdown);
-  auto measured = gembench::measure_profile(comm, *device, model, *layers, *store, linear, how);
+  auto measured = gembench::measure_profile(comm, *device, model, *layers, *store, profiled, how);
+  layers->use(linear);  // whose experts are there
   progress.enter(Phase::prepare);
   measured.profile.model = shape_name();
   return measured;
 }
 
 std::string Session::shape_name() const {
-  const ModelShape preset = scaled(find_model(options.model), options.scale);
-  const bool preset_width = model.hidden == preset.hidden && model.ffn == preset.ffn;
-  return fmt::format("{}{} {}", model.name,
-                     preset_width ? "" : fmt::format("(hidden={},ffn={})", model.hidden, model.ffn),
-                     name_of(device->dtype()));
+  return gembench::shape_name(options, device->dtype());
 }
 
 std::string Session::describe_model() const {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/drift.hpp"
+#include "harness/layout.hpp"
 #include "harness/options.hpp"
 #include "harness/workload.hpp"
 #include "moe_layer/clock.hpp"
@@ -15,9 +15,10 @@ namespace gembench {
 
 /// What `run` and `profile` share: the model on its ranks, ready to run under the linear placement.
 /// Construction is collective and makes sure that all ranks were started alike.
-class Session {
+class Session : public Layout {
  public:
-  Session(const Comm& comm, const Options& options, Progress& progress);
+  /// `placed_slots`: as make_layout(), the same on every rank.
+  Session(const Comm& comm, const Options& options, Progress& progress, int placed_slots = 0);
 
   /// Collective: a profile of all ranks, on rank 0; at these loads only, or those it finds. Leaves
   /// the linear placement in use. `kept`: what throw_if_stopped() is to say; empty: it goes on.
@@ -28,7 +29,7 @@ class Session {
     return tokens_of(measured_step, comm.rank());
   }
   [[nodiscard]] TokenRange tokens_of(int measured_step, int rank) const;
-  /// "gpt-oss-20b/4 f32", "gpt-oss-20b(hidden=512,ffn=256) f32", as profiles name it
+  /// As profiles name it.
   [[nodiscard]] std::string shape_name() const;
   /// "gpt-oss-20b/4: 8 layers, 32 experts, .."
   [[nodiscard]] std::string describe_model() const;
@@ -36,28 +37,19 @@ class Session {
   const Comm& comm;
   const Options& options;
   Progress& progress;
-  ModelShape model;
   RankPlace place;
-  Topology topology;
   Clock clock = Clock::wall;
   std::string clock_reason;
-  std::vector<double> slowdown;  ///< [rank] when the run begins
-  std::vector<Drift> drifts;
   Workload workload;  ///< on every rank
   std::unique_ptr<Device> device;
   std::unique_ptr<ExpertStore> store;
   std::unique_ptr<MoeLayers> layers;
-  Placement linear;  ///< as many experts on every rank, no spare slots: what is profiled
-  int slots = 0;     ///< of a rank in the placements that are measured, spare ones included
   std::size_t memory_needed = 0;  ///< bytes this rank is expected to need
 
  private:
-  [[nodiscard]] TokenRange share_of(int tokens, int rank) const;
   [[nodiscard]] int most_tokens() const;
   void require_same_start();
-  void require_shares() const;
   void choose_clock();
-  void require_dispatch() const;
   void load_workload();
   void require_memory();
   void record_gate();

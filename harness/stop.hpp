@@ -1,5 +1,6 @@
 #pragma once
 
+#include <csignal>
 #include <string>
 
 #include "moe_layer/comm.hpp"
@@ -14,6 +15,24 @@ inline constexpr int kGraceSeconds = 10;
 
 /// Whether a signal asked this process to end.
 [[nodiscard]] bool asked_to_stop();
+
+/// Watches for signals within a scope, and leaves them as they were: for commands without MPI,
+/// which a signal ends at once wherever nobody looks for it.
+class StopScope {
+ public:
+  StopScope();
+  ~StopScope();
+  StopScope(const StopScope&) = delete;
+  StopScope& operator=(const StopScope&) = delete;
+
+ private:
+  struct sigaction term_, interrupt_;
+};
+
+/// Whether a signal or the time limit asked this process to end.
+[[nodiscard]] bool must_stop();
+/// Throws what says so: failed or timeout. `where` it was: "while planning gem"; `kept` as below.
+[[noreturn]] void throw_stopped(const std::string& where, const std::string& kept);
 
 /// Collective: if any rank has been asked to end, all throw the same error: failed or timeout.
 /// `kept` ends the sentence: what is safe, and how to go on.

@@ -30,12 +30,6 @@ Batching batching_of(const Options& options, const RecordingInput& input) {
                     "tokens), --batch N (continuous batching) or --arrivals FILE",
                     name_of(input)));
   }
-  if (options.shuffle && (window || served)) {
-    throw usage_error("--shuffle is for --batch: drop it");
-  }
-  if (options.max_steps > 0 && window) {
-    throw usage_error("--max-steps is for --batch and --arrivals: drop it");
-  }
   if (served && options.step_seconds + options.token_seconds <= 0) {
     throw usage_error("--arrivals needs to know how long a step takes: add --step-seconds S");
   }
@@ -63,11 +57,18 @@ void serve_arrivals(const Options& options, TokenRecording& recording, const Kee
 }  // namespace
 
 void require_no_batching(const Options& options, const RecordingInput& input) {
-  if (!options.window && !options.batch && options.arrivals.empty() && options.requests.empty()) {
+  if (options.tokens && !options.expand_multinomial) {
+    throw usage_error(
+        fmt::format("{} holds steps, which have their own tokens: drop --tokens", name_of(input)));
+  }
+  if (!options.window && !options.batch && options.arrivals.empty() && options.requests.empty() &&
+      !options.counts_only) {
     return;
   }
-  throw usage_error(fmt::format(
-      "{} holds steps already: drop --window, --batch, --arrivals and --requests", name_of(input)));
+  throw usage_error(
+      fmt::format("{} holds steps already: drop --window, --batch, --arrivals, --requests and "
+                  "--counts-only",
+                  name_of(input)));
 }
 
 void import_tokens(const Options& options, const RecordingFormat& format, RecordingInput input,

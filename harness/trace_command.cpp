@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "harness/commands.hpp"
+#include "harness/printing.hpp"
 #include "harness/profile_fit.hpp"
 #include "harness/trace_import_command.hpp"
 #include "harness/workload.hpp"
@@ -26,7 +27,7 @@ Trace make_trace(const Options& options) {
   return synthetic_trace(options, spec);
 }
 
-std::string drift_line(const std::string& what, const Drift& drift) {
+std::string drift_line(const std::string& what, const LoadDrift& drift) {
   return fmt::format(
       "drift {}: correlation {:.3f}, {:.1f} % of the load moved, most in layer {} "
       "({:.1f} %)\n",
@@ -99,28 +100,29 @@ void print_trace(const std::string& path) {
   const Trace trace = read_trace(path);
   const TraceInfo info = trace_info(trace);
   const TraceInfoOptions options;
-  fmt::print("# {}\n# source {}\nsteps {}  layers {}  experts {}  top-k {}  tokens a step {}  {}\n",
-             path, trace.source, trace.steps, trace.layers, trace.experts, trace.topk,
-             tokens_of_steps(trace), trace.has_ids() ? "per-token ids" : "counts");
-  fmt::print("{}", origin_lines(trace));
-  if (const auto note = totals_note(path, trace); !note.empty()) fmt::print("# {}\n", note);
-  fmt::print(
+  print_result(
+      "# {}\n# source {}\nsteps {}  layers {}  experts {}  top-k {}  tokens a step {}  {}\n", path,
+      trace.source, trace.steps, trace.layers, trace.experts, trace.topk, tokens_of_steps(trace),
+      trace.has_ids() ? "per-token ids" : "counts");
+  print_result("{}", origin_lines(trace));
+  if (const auto note = totals_note(path, trace); !note.empty()) print_result("# {}\n", note);
+  print_result(
       "hottest expert / mean: {:.2f} summed over steps ({}), {:.2f} within a step (at most "
       "{:.2f})\n",
       info.skew, spread_over_layers(info), info.step_skew, info.largest_step_skew);
-  fmt::print(
+  print_result(
       "experts: {:.1f} % consistent (used in at least {:.0f} % of steps), {:.1f} % temporal (in "
       "{:.0f} "
       "% of steps with {:.1f} x the mean)\n",
       info.consistent * 100, options.consistent_duty * 100, info.temporal * 100,
       info.temporal_duty * 100, info.temporal_burst);
-  fmt::print("groups that fire together: {}, with {:.1f} % of the experts\n{}", info.groups,
-             info.grouped * 100, group_lines(info));
-  if (info.halves) fmt::print("{}", drift_line("between halves", *info.halves));
-  if (info.chance) fmt::print("{}", drift_line("by chance (even, odd steps)", *info.chance));
-  for (const Drift& drift : info.tasks) {
-    fmt::print("{}",
-               drift_line(fmt::format("between tasks {} and {}", drift.from, drift.to), drift));
+  print_result("groups that fire together: {}, with {:.1f} % of the experts\n{}", info.groups,
+               info.grouped * 100, group_lines(info));
+  if (info.halves) print_result("{}", drift_line("between halves", *info.halves));
+  if (info.chance) print_result("{}", drift_line("by chance (even, odd steps)", *info.chance));
+  for (const LoadDrift& drift : info.tasks) {
+    print_result("{}",
+                 drift_line(fmt::format("between tasks {} and {}", drift.from, drift.to), drift));
   }
 }
 
@@ -128,7 +130,9 @@ void trace_command(const Options& options) {
   const std::string action = options.files.empty() ? "" : options.files[0];
   if (action == "make" && options.files.size() == 1) {
     const std::string output = required_output(options);
-    write_trace(output, make_trace(options), options.overwrite);
+    TraceWriter writer(output, options.overwrite);  // ours before the loads are made
+    writer.append(make_trace(options));
+    writer.commit();
     print_trace(output);
   } else if (action == "import") {
     trace_import_command(options);

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "harness/printing.hpp"
 #include "harness/token_import.hpp"
 #include "harness/workload.hpp"
 #include "placement/error.hpp"
@@ -17,7 +18,7 @@ namespace {
 constexpr std::size_t kLargestShown = std::size_t{256} << 20;  // bytes that are analysed
 
 void say(const Options& options, const std::string& sentence) {
-  if (!options.quiet) fmt::print(stderr, "gembench: {}\n", sentence);
+  if (!options.quiet) tell(sentence);
 }
 
 /// What the user said; a model that is only the default says nothing, and of layers only --layers
@@ -113,7 +114,7 @@ void trace_import_command(const Options& options) {
     print_trace(output);
     return;
   }
-  fmt::print(
+  print_result(
       "# {0}\nsteps {1}  layers {2}  experts {3}  top-k {4}\n"
       "# too large to be looked at in passing: gembench trace info {0}\n",
       output, writer.steps(), shape.layers, shape.experts, shape.topk);

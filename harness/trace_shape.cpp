@@ -48,12 +48,17 @@ Options with_trace_shape(const Comm& comm, const Options& options) {
   });
   std::vector<int> numbers;
   for (const Part& part : kParts) numbers.push_back(shape.*part.traces);
+  numbers.push_back(shape.steps);
   comm.broadcast(numbers);
   Options adopted = options;
   if (options.trace.empty() || numbers[0] == 0) return adopted;
+  if (options.command == "profile") {  // which splits no steps: all of them say how large loads are
+    adopted.in_sample = true;
+    adopted.steps = numbers.back();
+  }
   const ModelShape& model = find_model(options.model);
   std::vector<std::string> taken;
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
+  for (std::size_t i = 0; i < std::size(kParts); ++i) {
     const Part& part = kParts[i];
     auto& said = adopted.*part.said;
     if (said) continue;

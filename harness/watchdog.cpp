@@ -8,6 +8,7 @@
 #include <cmath>
 #include <functional>
 
+#include "harness/printing.hpp"
 #include "harness/stop.hpp"
 #include "moe_layer/clock.hpp"
 #include "placement/error.hpp"
@@ -143,8 +144,7 @@ void Watchdog::end(const std::string& why, ExitCode code) {
   // The launcher ended the others since a rank has spoken or died: one node more is enough.
   const bool said = elsewhere && asked_to_stop() && board_.ranks().front() != 0;
   if (!said && board_.claim()) {
-    fmt::print(stderr, "gembench: {}\n", hang_sentence(why, place_of_this_rank().host, ranks));
-    std::fflush(stderr);
+    tell(hang_sentence(why, place_of_this_rank().host, ranks));
   } else {
     // The launcher ends the job at the first rank's end: not before its sentence is out.
     wait(kPeriod);

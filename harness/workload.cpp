@@ -70,6 +70,15 @@ ModelShape model_of(const Options& options) {
   return model;
 }
 
+std::string shape_name(const Options& options, DType dtype) {
+  const ModelShape preset = scaled(find_model(options.model), options.scale),
+                   model = model_of(options);
+  const bool preset_width = model.hidden == preset.hidden && model.ffn == preset.ffn;
+  return fmt::format("{}{} {}", model.name,
+                     preset_width ? "" : fmt::format("(hidden={},ffn={})", model.hidden, model.ffn),
+                     name_of(dtype));
+}
+
 int tokens_per_step(const Options& options) {
   if (options.tokens) return *options.tokens;
   const auto& each = options.tokens_per_rank;

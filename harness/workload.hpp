@@ -17,6 +17,9 @@ namespace gembench {
 /// no sense.
 [[nodiscard]] ModelShape model_of(const Options& options);
 
+/// "gpt-oss-20b/4 f32", "gpt-oss-20b(hidden=512,ffn=256) f32": what profiles name as their model.
+[[nodiscard]] std::string shape_name(const Options& options, DType dtype);
+
 /// Expert loads of a run: what is planned on comes before what is measured.
 struct Workload {
   Trace plan;

@@ -68,7 +68,8 @@ on() {
 step() {
   local name=$1 verdict=PASS
   shift
-  on "$@" >"$folder/$name.txt" 2>&1 || verdict="FAIL (exit code $?)"
+  # The pipe ends when all has been written: local.sh may end a moment before.
+  on "$@" 2>&1 | cat >"$folder/$name.txt" || verdict="FAIL (exit code $?)"
   [[ $verdict == PASS ]] || failed=1
   printf '%-28s %s\n' "$name" "$verdict"
   if [[ $verdict != PASS ]]; then grep '^gembench: ' "$folder/$name.txt" | head -n 3 || true; fi

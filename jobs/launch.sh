@@ -68,7 +68,11 @@ launch() {
   local command code stopped=0 child
   set_environment
   choose_launcher
-  command+=("$program" "$@")
+  command+=("$program")
+  # What an interrupted run says to type, in this allocation.
+  GEMBENCH_STARTED_BY=$(printf '%q ' "${command[@]}")
+  export GEMBENCH_STARTED_BY=${GEMBENCH_STARTED_BY% }
+  command+=("$@")
   if [[ ${DRY_RUN:-0} == 1 ]]; then
     printf '%q ' "${command[@]}"
     echo

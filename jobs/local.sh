@@ -37,7 +37,9 @@ if [[ ! -x $program ]]; then
   echo "local.sh: $program is not built: run jobs/quickstart.sh, or set GEMBENCH" >&2
   exit 3
 fi
-
+# What an interrupted run says to type.
+GEMBENCH_STARTED_BY=$(printf '%q -n %q' "$0" "$ranks")
+export GEMBENCH_STARTED_BY
 # Blocks between lines of dashes by which mpirun tells that a process ended with an error (Open MPI 4
 # and 5). Others, of mpirun's own troubles or of a process that a signal killed, stay.
 epilogue='MPI_ABORT was invoked|^Primary job +terminated normally, but|(mpirun|prterun) detected that one'

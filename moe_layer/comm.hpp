@@ -126,11 +126,15 @@ class MpiSession {
 /// This process's rank and rank count as its launcher set them in the environment, before MPI
 /// starts: Open MPI, PMIx, MPICH and Slurm are known; 0 and 1 when there is no launcher.
 struct Launch {
-  bool by_launcher = false;  ///< a launcher started it, on one rank too
   int rank = 0;
   int size = 1;
   int local_size = 1;  ///< on this node; 0 when not told
+  std::string by;      ///< "mpirun", "srun", ..; empty: by itself
 };
-[[nodiscard]] Launch launched_as();
+[[nodiscard]] const Launch& launched_as();
+/// Environment errors where a launcher has started several tasks that do not find each other, so
+/// that each would be a run of its own. Before MPI starts, and after.
+void require_launcher();
+void require_all_ranks(const Comm& comm);
 
 }  // namespace gembench

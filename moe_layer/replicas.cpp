@@ -16,6 +16,17 @@ std::size_t sz(std::int64_t value) {
 
 }  // namespace
 
+void require_cells(const Placement& placement) {
+  const auto cells = std::int64_t{placement.ranks} * placement.slots;
+  if (cells <= std::numeric_limits<std::uint16_t>::max() || count_duplicates(placement) == 0) {
+    return;
+  }
+  throw usage_error(fmt::format(
+      "{} ranks of {} slots are more than the 65535 that a layer with replicas can name: use "
+      "fewer --spare-slots",
+      placement.ranks, placement.slots));
+}
+
 ReplicaChoice::ReplicaChoice(const Placement& placement, const SplitSpec& splitting)
     : rule_(splitting.rule),
       split_(placement, splitting.rule, splitting.cost),
@@ -24,12 +35,7 @@ ReplicaChoice::ReplicaChoice(const Placement& placement, const SplitSpec& splitt
       sums_(experts_),
       quota_(cells_of_layer_),
       next_(experts_) {
-  if (cells_of_layer_ > std::numeric_limits<std::uint16_t>::max()) {
-    throw usage_error(fmt::format(
-        "{} ranks of {} slots are more than the 65535 that a layer with replicas can name: use "
-        "fewer --spare-slots",
-        placement.ranks, placement.slots));
-  }
+  require_cells(placement);
   for (std::size_t cell = 0; cell < cells_of_layer_; ++cell) {
     const auto slots = sz(placement.slots);
     homes_.push_back(

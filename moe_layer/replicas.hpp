@@ -9,6 +9,9 @@
 
 namespace gembench {
 
+/// Usage error for a placement with replicas whose cells, rank * slots + slot, do not fit 16 bits.
+void require_cells(const Placement& placement);
+
 /// Which replica computes each (token, expert) pair of a rank, decided on the host from counts
 /// alone. From here on a pair names a cell, rank * slots + slot, instead of an expert.
 ///
@@ -17,7 +20,7 @@ namespace gembench {
 /// it in the order of ranks, so that the sum is met exactly.
 class ReplicaChoice {
  public:
-  /// Usage error where cells do not fit 16 bits.
+  /// Usage error as require_cells.
   ReplicaChoice(const Placement& placement, const SplitSpec& splitting);
 
   /// Whether choose() wants the counts of all ranks.

@@ -4,6 +4,7 @@
 #include <bit>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -176,8 +177,9 @@ class BranchAndBound {
     }
   }
 
-  /// Lower bound of everything with expert e on rank r; the best so far if it is no better.
-  double bound(const Node& node, std::size_t e, std::size_t r) {
+  /// Lower bound of everything with expert e on rank r; nothing unless that is better than the best
+  /// so far.
+  std::optional<double> bound(const Node& node, std::size_t e, std::size_t r) {
     const auto enough = least_ * (1 - kLeastGain);
     const auto& cost = p_.costs.of(r);
     const auto* load = load_.data() + r * p_.steps;
@@ -197,7 +199,7 @@ class BranchAndBound {
       const auto work = node.carried[t] - (closes ? static_cast<double>(mine) : 0.0);
       slowest = std::max(slowest, (offset + work) * per_unit);
       sum += p_.weight[t] * slowest;
-      if (sum >= enough) return least_;
+      if (!(sum < enough)) return std::nullopt;  // a part of the sum is no value
     }
     return sum;
   }
@@ -219,8 +221,8 @@ class BranchAndBound {
       for (std::size_t r = 0; r < p_.ranks; ++r) {
         if (used_[r] == p_.slots || !(node.ranks_of[i] >> r & 1U)) continue;
         const auto promise = bound(node, node.left[i], r);
-        if (promise >= least_ * (1 - kLeastGain)) continue;
-        promises[i * p_.ranks + r] = promise;
+        if (!promise) continue;
+        promises[i * p_.ranks + r] = *promise;
         ranks |= 1U << r;
         ++takers[r];
       }
@@ -242,6 +244,7 @@ class BranchAndBound {
       best_ = place_;
       return;
     }
+    if (p_.pulse) p_.pulse();
     look(node);
     std::vector<double> promises;
     if (!try_everyone(node, promises)) return;

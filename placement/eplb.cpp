@@ -26,7 +26,8 @@ void require_shape(const EplbShape& shape) {
   if (std::int64_t{ranks} * slots < experts)
     throw usage_error(fmt::format("{} ranks with {} slots cannot hold {} experts; use more slots",
                                   ranks, slots, experts));
-  if (replicas < 0) throw usage_error(fmt::format("{} replicas; ask for 0 or more", replicas));
+  if (replicas < 0 && replicas != kFillSlots)
+    throw usage_error(fmt::format("{} replicas; ask for 0 or more", replicas));
   if (experts % groups != 0 || groups % nodes != 0 || ranks % nodes != 0)
     throw usage_error(
         fmt::format("{} experts in {} groups on {} ranks of {} nodes do not divide evenly; choose "
@@ -221,7 +222,7 @@ void eplb_layer(const EplbShape& shape, std::span<const std::int64_t> load,
     members.clear();
     for (std::size_t e = 0; e < load.size(); ++e)
       if (node_of[e / group_size] == node) members.push_back(static_cast<Expert>(e));
-    const auto most = shape.replicas == 0
+    const auto most = shape.replicas == kFillSlots
                           ? ranks * slots
                           : members.size() + static_cast<std::size_t>(shape.replicas / shape.nodes);
     pack_node(members, load, ranks, slots, most,
@@ -246,8 +247,9 @@ Placement eplb_from_sums(const EplbShape& shape, std::span<const std::int64_t> s
 
 Placement plan_eplb(const PlanInput& input) {
   const auto empty = empty_plan(input, "eplb");
-  auto placement = eplb_from_sums({empty.experts, empty.ranks, empty.slots, 1, 1, input.replicas},
-                                  expert_sums(input.trace));
+  auto placement = eplb_from_sums(
+      {empty.experts, empty.ranks, empty.slots, 1, 1, replicas_to_make(input, empty)},
+      expert_sums(input.trace));
   placement.strategy = empty.strategy;
   return placement;
 }
@@ -255,9 +257,9 @@ Placement plan_eplb(const PlanInput& input) {
 Placement plan_eplb_hier(const PlanInput& input) {
   const auto empty = empty_plan(input, "eplb-hier");
   const auto groups = input.groups == 0 ? input.nodes : input.groups;
-  auto placement =
-      eplb_from_sums({empty.experts, empty.ranks, empty.slots, input.nodes, groups, input.replicas},
-                     expert_sums(input.trace));
+  auto placement = eplb_from_sums({empty.experts, empty.ranks, empty.slots, input.nodes, groups,
+                                   replicas_to_make(input, empty)},
+                                  expert_sums(input.trace));
   placement.strategy = empty.strategy;
   return placement;
 }

@@ -8,14 +8,18 @@
 
 namespace gembench {
 
+/// As many replicas as there are slots for.
+inline constexpr int kFillSlots = -1;
+
 /// Where EPLB may put what.
 struct EplbShape {
   int experts = 0;
   int ranks = 0;
-  int slots = 0;     ///< per rank; ranks * slots >= experts
-  int nodes = 1;     ///< equal blocks of ranks; 1 = the `global` policy
-  int groups = 1;    ///< equal blocks of experts that stay on one node
-  int replicas = 0;  ///< most beyond the first of an expert, an equal share a node; 0 = all slots
+  int slots = 0;   ///< per rank; ranks * slots >= experts
+  int nodes = 1;   ///< equal blocks of ranks; 1 = the `global` policy
+  int groups = 1;  ///< equal blocks of experts that stay on one node
+  /// Most beyond the first of an expert, an equal share a node.
+  int replicas = kFillSlots;
 };
 
 /// One layer of DeepSeek's EPLB (https://github.com/deepseek-ai/EPLB, README and eplb.py), from

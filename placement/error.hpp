@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -31,6 +32,13 @@ enum class ExitCode : int {
   std::ranges::replace_if(
       part, [](unsigned char c) { return c < ' ' || c > '~'; }, '?');
   return text.size() > kShown ? part + ".." : part;
+}
+
+/// What errno says. File systems in the kernel also answer with a number that no C library knows.
+[[nodiscard]] inline std::string system_reason(int error) {
+  constexpr int kNotSupported = 524;  // ENOTSUPP
+  return error == kNotSupported ? "not supported by the file system (ENOTSUPP)"
+                                : std::strerror(error);
 }
 
 /// What a user is told: one sentence with the remedy, without prefix and without full stop, and

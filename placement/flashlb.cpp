@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "placement/expert_sums.hpp"
+#include "placement/replicas.hpp"
 #include "placement/strategy.hpp"
 
 namespace gembench {
@@ -24,12 +25,14 @@ constexpr std::int64_t kSearchLimit = std::int64_t{1} << 18;
 /// Searches how many replicas to give to whom.
 class ReplicaSearch {
  public:
-  ReplicaSearch(const Trace& trace, int layer, int ranks, int slots, int replicas)
-      : trace_(trace),
+  ReplicaSearch(const Trace& trace, int layer, int ranks, int slots, int replicas,
+                const std::function<void()>& pulse)
+      : pulse_(pulse),
+        trace_(trace),
         layer_(layer),
         ranks_(ranks),
         slots_(slots),
-        moments_(trace, layer),
+        moments_(trace, layer, pulse),
         order_(moments_.experts()) {
     std::vector<double> risk;
     for (std::size_t e = 0; e < order_.size(); ++e) risk.push_back(moments_.risk(e));
@@ -38,7 +41,7 @@ class ReplicaSearch {
                      [&](std::size_t a, std::size_t b) { return risk[a] > risk[b]; });
     const auto places = std::int64_t{ranks} * slots;
     spare_ = static_cast<int>(places - static_cast<std::int64_t>(order_.size()));
-    if (replicas > 0) spare_ = std::min(spare_, replicas);
+    spare_ = std::min(spare_, replicas);
     searched_ = spare_ > 0 && ranks > 1 && places * ranks <= kSearchLimit;
   }
 
@@ -77,6 +80,7 @@ class ReplicaSearch {
 
   /// Fixed numbers for the first groups; the rest of the spare slots goes where risk is largest.
   [[nodiscard]] Node complete(const std::vector<int>& fixed) const {
+    if (pulse_) pulse_();
     Copies copies(order_.size(), 1);
     auto left = spare_;
     for (std::size_t group = 0; group < fixed.size(); ++group)
@@ -141,6 +145,7 @@ class ReplicaSearch {
     return sum / judged;
   }
 
+  const std::function<void()>& pulse_;
   const Trace& trace_;
   int layer_;
   int ranks_;
@@ -153,7 +158,7 @@ class ReplicaSearch {
 
 }  // namespace
 
-LoadMoments::LoadMoments(const Trace& trace, int layer)
+LoadMoments::LoadMoments(const Trace& trace, int layer, const std::function<void()>& pulse)
     : mean(static_cast<std::size_t>(trace.experts), 0), covariance(mean.size() * mean.size(), 0) {
   const auto count = mean.size();
   for (int step = 0; step < trace.steps; ++step)
@@ -165,6 +170,7 @@ LoadMoments::LoadMoments(const Trace& trace, int layer)
     for (std::size_t e = 0; e < count; ++e)
       deviation.push_back(trace.loads(step, layer)[e] - mean[e]);
   for (std::size_t a = 0; a < count; ++a) {
+    if (pulse) pulse();
     auto* row = covariance.data() + a * count;
     for (const auto* at = deviation.data(); at != deviation.data() + deviation.size(); at += count)
       for (auto b = a; b < count; ++b) row[b] += at[a] * at[b];
@@ -227,20 +233,28 @@ RankMembers pack_by_risk(const LoadMoments& moments, std::span<const std::int32_
   return members;
 }
 
-RankMembers flashlb_layer(const Trace& trace, int layer, int ranks, int slots, int replicas) {
-  return ReplicaSearch(trace, layer, ranks, slots, replicas).best();
+RankMembers flashlb_layer(const Trace& trace, int layer, int ranks, int slots, int replicas,
+                          const std::function<void()>& pulse) {
+  return ReplicaSearch(trace, layer, ranks, slots, replicas, pulse).best();
 }
 
 Placement plan_flashlb(const PlanInput& input) {
   auto placement = empty_plan(input, "flashlb");
-  (void)expert_sums(input.trace);  // refuses what cannot be planned on
+  const auto sums = expert_sums(input.trace);
+  const auto replicas = replicas_to_make(input, placement);
+  WatchedLayers watched(input.watch, placement.layers);
   for (int layer = 0; layer < placement.layers; ++layer) {
-    const auto members =
-        flashlb_layer(input.trace, layer, placement.ranks, placement.slots, input.replicas);
+    const auto members = flashlb_layer(input.trace, layer, placement.ranks, placement.slots,
+                                       replicas, watched.pulse(layer));
     for (int rank = 0; rank < placement.ranks; ++rank)
       std::copy(members[static_cast<std::size_t>(rank)].begin(),
                 members[static_cast<std::size_t>(rank)].end(),
                 placement.on_rank(layer, rank).begin());
+    // Packing drops a replica for which no rank is left.
+    const auto experts = static_cast<std::size_t>(placement.experts);
+    add_cold_replicas(std::span(sums).subspan(static_cast<std::size_t>(layer) * experts, experts),
+                      layer, replicas, placement);
+    watched.finished(layer);
   }
   return placement;
 }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -18,7 +19,8 @@ namespace gembench {
 
 /// Mean and covariance over steps of one layer's expert loads, in tokens and tokens squared.
 struct LoadMoments {
-  LoadMoments(const Trace& trace, int layer);
+  /// `pulse`, if set, is called now and then and may throw.
+  LoadMoments(const Trace& trace, int layer, const std::function<void()>& pulse = {});
   [[nodiscard]] std::size_t experts() const { return mean.size(); }
   /// Population covariance of two experts; the variance for a == b.
   [[nodiscard]] double between(std::size_t a, std::size_t b) const {
@@ -43,10 +45,10 @@ using RankMembers = std::vector<std::vector<std::int32_t>>;
 [[nodiscard]] RankMembers pack_by_risk(const LoadMoments& moments,
                                        std::span<const std::int32_t> copies, int ranks, int slots);
 
-/// One layer: slots beyond one per expert are used for replicas, at most `replicas` of them unless
-/// that is 0. Returns the placement with the least mean over steps of max/mean load that the search
-/// has seen.
+/// One layer: slots beyond one per expert are used for replicas, at most `replicas` of them.
+/// Returns the placement with the least mean over steps of max/mean load that the search has seen.
+/// `pulse` as above.
 [[nodiscard]] RankMembers flashlb_layer(const Trace& trace, int layer, int ranks, int slots,
-                                        int replicas = 0);
+                                        int replicas, const std::function<void()>& pulse = {});
 
 }  // namespace gembench

@@ -1,7 +1,10 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -16,6 +19,7 @@ namespace gembench {
 namespace {
 
 constexpr double kShares[] = {0.2, 0.5, 0.8, 1.0};
+constexpr auto kParts = 2 * (std::size(kShares) + 1);  // both halves, and without a share
 constexpr std::size_t kBlocks = 8;  // of a half; steps next to each other are alike
 
 /// The trace with its mean step behind the last.
@@ -37,8 +41,9 @@ Trace with_mean_step(const Trace& trace) {
 /// Appends what a placement takes in each of a few blocks of steps, all layers together.
 void judge_blocks(const Trace& trace, const Placement& placement, const PlanInput& input,
                   std::vector<double>& blocks) {
-  const auto seconds =
-      predicted_layer_seconds(trace, placement, input.cost, input.split);  // [step][layer]
+  const WatchedLayers watched(input.watch, trace.layers);
+  const auto seconds = predicted_layer_seconds(trace, placement, input.cost, input.split,
+                                               watched.pulse(0));  // [step][layer]
   const auto steps = static_cast<std::size_t>(trace.steps);
   const auto count = std::min(kBlocks, steps);
   const auto first = blocks.size();
@@ -71,12 +76,20 @@ double cross_validated_share(const PlanInput& input, const SearchOptions& option
   const auto halves = hold_out(input.trace, 0.5);
   auto quick = options;
   quick.kicks = 0;
+  int part = 0;
   const auto judged = [&](double share) {
     std::vector<double> blocks;
     for (const auto& [plan, other] :
          {std::pair(&halves.plan, &halves.judged), std::pair(&halves.judged, &halves.plan)}) {
       auto half = input.with(*plan, input.cost);
       half.network = {};
+      ++part;
+      if (input.watch)
+        half.watch =
+            [&, name = fmt::format("cross-validation {} of {}", part, kParts)](PlanStage stage) {
+              stage.part = name;
+              input.watch(stage);
+            };
       judge_blocks(*other, plan_blended(half, share, quick), half, blocks);
     }
     return blocks;

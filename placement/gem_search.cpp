@@ -1,7 +1,9 @@
 #include "placement/gem_search.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "placement/swap_search.hpp"
@@ -53,6 +55,7 @@ class Insertion {
     std::vector<std::int64_t> sum(p_.ranks, 0);
     std::vector<std::pair<double, std::size_t>> order;  // ranks by when they would finish by means
     for (auto e : p_.by_total) {
+      if (p_.pulse) p_.pulse();
       order.clear();
       for (std::size_t r = 0; r < p_.ranks; ++r) {
         const auto slope = std::max(0.0, p_.costs.model().mean_slope(static_cast<int>(r)));
@@ -67,12 +70,12 @@ class Insertion {
       std::sort(order.begin(), order.end());
       // The first of those under which the objective grows least; many grow nothing.
       auto best = order.front().second;
-      double least = -1;
+      auto least = std::numeric_limits<double>::infinity();
       for (const auto& [finish, r] : order) {
         const auto growth = growth_of(e, r, least);
-        if (least >= 0 && growth >= least) continue;
+        if (!growth) continue;
         best = r;
-        least = growth;
+        least = *growth;
         if (least <= 0) break;
       }
       insert(e, best);
@@ -102,8 +105,8 @@ class Insertion {
     age_[r] = 0;
   }
 
-  /// Seconds the objective grows by with the expert on the rank; stops above `enough` unless < 0.
-  double growth_of(std::size_t e, std::size_t r, double enough) {
+  /// Seconds the objective grows by with the expert on the rank; nothing unless below `most`.
+  std::optional<double> growth_of(std::size_t e, std::size_t r, double most) {
     if (age_[r] >= kStale) make_room(r);
     const auto* units = units_of(e, r);
     const auto* none = none_.data();
@@ -118,7 +121,7 @@ class Insertion {
         const auto more = cost(load[t] + units[t]) - slowest_[t];
         if (more > 0) sum += p_.weight[t] * more;
       }
-      if (enough >= 0 && sum > enough) break;
+      if (!(sum < most)) return std::nullopt;  // a part of the sum is no value
     }
     return sum;
   }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <type_traits>
 #include <vector>
 
@@ -38,6 +39,8 @@ struct LayerProblem {
   /// [real] which expert it is a replica of: no two of one expert may share a rank. Empty: none
   /// are.
   std::vector<std::int32_t> replica_of;
+  /// Called now and then by whoever works on the problem, if set; throws to end that.
+  std::function<void()> pulse;
 
   template <class Units>
   [[nodiscard]] const Units* tokens_of(std::size_t expert) const {

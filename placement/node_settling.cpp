@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "placement/layer_cut.hpp"
@@ -20,6 +21,7 @@ class CountTraffic {
         steps_(static_cast<std::size_t>(cut.steps.steps)),
         bytes_(steps_),
         without_((cut.assigned.size()) * steps_, 1.0),
+        on_(targets_.count()),
         absent_(targets_.count() * steps_, 1.0) {
     for (std::size_t t = 0; t < steps_; ++t) {
       const auto tokens = cut.steps.tokens_in_step(static_cast<int>(t));
@@ -29,7 +31,20 @@ class CountTraffic {
         without_[e * steps_ + t] =
             std::max(1.0 / 1024, 1 - static_cast<double>(row[e]) / std::max(tokens, 1));
     }
-    for (std::size_t e = 0; e < cut.assigned.size(); ++e) put(e, cut.assigned[e]);
+    for (std::size_t e = 0; e < cut.assigned.size(); ++e)
+      on_[targets_.of(cut.assigned[e])].push_back(e);
+    for (std::size_t target = 0; target < on_.size(); ++target) count(target);
+  }
+
+  /// Seconds that all bytes take.
+  [[nodiscard]] double value() const {
+    double sum = 0;
+    for (std::size_t target = 0; target < on_.size(); ++target) {
+      const auto price = targets_.price(target);
+      for (std::size_t t = 0; t < steps_; ++t)
+        sum += price * bytes_[t] * (1 - absent_[target * steps_ + t]);
+    }
+    return sum;
   }
 
   /// Seconds saved by exchanging member x of rank a and member y of rank b.
@@ -52,27 +67,31 @@ class CountTraffic {
     return sum;
   }
   void exchange(std::size_t x, int a, std::size_t y, int b) {
-    take(x, a);
-    take(y, b);
-    put(x, b);
-    put(y, a);
+    const auto from = targets_.of(a);
+    const auto to = targets_.of(b);
+    if (from == to) return;
+    std::ranges::replace(on_[from], x, y);
+    std::ranges::replace(on_[to], y, x);
+    count(from);
+    count(to);
   }
 
  private:
-  void put(std::size_t e, int rank) {
-    auto* absent = absent_.data() + targets_.of(rank) * steps_;
-    for (std::size_t t = 0; t < steps_; ++t) absent[t] *= without_[e * steps_ + t];
-  }
-  void take(std::size_t e, int rank) {
-    auto* absent = absent_.data() + targets_.of(rank) * steps_;
-    for (std::size_t t = 0; t < steps_; ++t) absent[t] /= without_[e * steps_ + t];
+  /// Anew from all members: what is multiplied and divided again and again drifts.
+  void count(std::size_t target) {
+    std::ranges::sort(on_[target]);
+    auto* absent = absent_.data() + target * steps_;
+    std::fill_n(absent, steps_, 1.0);
+    for (auto e : on_[target])
+      for (std::size_t t = 0; t < steps_; ++t) absent[t] *= without_[e * steps_ + t];
   }
 
   Targets targets_;
   std::size_t steps_;
-  std::vector<double> bytes_;    // [step] of all tokens, sent to one target
-  std::vector<double> without_;  // [member][step] chance that a token does not need it
-  std::vector<double> absent_;   // [target][step] product over its members
+  std::vector<double> bytes_;                 // [step] of all tokens, sent to one target
+  std::vector<double> without_;               // [member][step] chance that a token does not need it
+  std::vector<std::vector<std::size_t>> on_;  // [target] its members, ascending
+  std::vector<double> absent_;                // [target][step] product over its members
 };
 
 /// The same from the experts that tokens chose, a sample of the tokens of all steps.
@@ -98,9 +117,17 @@ class TokenTraffic {
     }
     bytes_ = network.token_bytes * static_cast<double>(all) / static_cast<double>(sampled_);
     needs_.resize(targets_.count() * sampled_);
+    sent_.resize(targets_.count());
     for (std::size_t e = 0; e < cut.assigned.size(); ++e) add(e, cut.assigned[e], 1);
   }
 
+  /// Seconds that all bytes take.
+  [[nodiscard]] double value() const {
+    double sum = 0;
+    for (std::size_t target = 0; target < sent_.size(); ++target)
+      sum += targets_.price(target) * bytes_ * static_cast<double>(sent_[target]);
+    return sum;
+  }
   /// Seconds saved by exchanging member x of rank a and member y of rank b.
   [[nodiscard]] double gain(std::size_t x, int a, std::size_t y, int b) const {
     const auto from = targets_.of(a);
@@ -137,8 +164,13 @@ class TokenTraffic {
     return change;
   }
   void add(std::size_t e, int rank, int more) {
-    auto* needs = needs_.data() + targets_.of(rank) * sampled_;
-    for (auto token : tokens_of_[e]) needs[token] = static_cast<std::int16_t>(needs[token] + more);
+    const auto target = targets_.of(rank);
+    auto* needs = needs_.data() + target * sampled_;
+    for (auto token : tokens_of_[e]) {
+      const bool before = needs[token] > 0;
+      needs[token] = static_cast<std::int16_t>(needs[token] + more);
+      sent_[target] += (needs[token] > 0) - before;
+    }
   }
 
   Targets targets_;
@@ -146,18 +178,21 @@ class TokenTraffic {
   double bytes_ = 0;                                   // that a token of the sample stands for
   std::vector<std::vector<std::uint32_t>> tokens_of_;  // [member] ascending
   std::vector<std::int16_t> needs_;                    // [target][token] members there it needs
+  std::vector<std::int64_t> sent_;                     // [target] tokens that need any there
 };
 
 template <class Units, class Traffic>
 Placement settle(const LayerCut& cut, const LayerProblem& problem, Traffic traffic, Isa isa) {
   auto placement = cut.placement;
   SwapSearch<Units> search(problem, cut.assigned, isa);
-  const auto least = 1e-9 * search.value();  // a swap must save more than rounding could pretend
+  auto now = search.value() + traffic.value();
+  const auto least = 1e-9 * now;  // a swap must save more than rounding could pretend
   bool changed = true;
   for (int round = 0; changed && round < kNodeRounds; ++round) {
     changed = false;
     for (std::size_t a = 0; a < problem.ranks; ++a)
       for (std::size_t b = a + 1; b < problem.ranks; ++b) {
+        if (problem.pulse) problem.pulse();
         const auto gains = search.gains(a, b);
         Swap best{a, 0, b, 0, least};
         for (std::size_t i = 0; i < problem.slots; ++i)
@@ -170,10 +205,17 @@ Placement settle(const LayerCut& cut, const LayerProblem& problem, Traffic traff
         if (best.gain <= least) continue;
         const auto x = search.expert(a, best.i);
         const auto y = search.expert(b, best.j);
-        exchange(placement, static_cast<int>(a), cut.expert_of(x), static_cast<int>(b),
-                 cut.expert_of(y));
         traffic.exchange(x, static_cast<int>(a), y, static_cast<int>(b));
         search.make(best);
+        const auto then = search.value() + traffic.value();  // anew, not by what gains promised
+        if (!(then < now && now - then >= least)) {
+          traffic.exchange(y, static_cast<int>(a), x, static_cast<int>(b));
+          search.make(best);
+          continue;
+        }
+        exchange(placement, static_cast<int>(a), cut.expert_of(x), static_cast<int>(b),
+                 cut.expert_of(y));
+        now = then;
         changed = true;
       }
   }
@@ -181,8 +223,10 @@ Placement settle(const LayerCut& cut, const LayerProblem& problem, Traffic traff
 }
 
 template <class Traffic>
-Placement settle(const LayerCut& cut, const SearchCosts& costs, const Traffic& traffic, Isa isa) {
-  const auto problem = cut.problem(costs);
+Placement settle(const LayerCut& cut, const SearchCosts& costs, const Traffic& traffic,
+                 const std::function<void()>& pulse, Isa isa) {
+  auto problem = cut.problem(costs);
+  problem.pulse = pulse;
   return costs.narrow() ? settle<std::int16_t>(cut, problem, traffic, isa)
                         : settle<std::int32_t>(cut, problem, traffic, isa);
 }
@@ -193,15 +237,19 @@ Placement settle_on_nodes(const Placement& placement, const PlanInput& input, in
                           Isa isa) {
   auto result = placement;
   if (!Targets(input.network, placement.ranks).priced()) return result;
+  WatchedLayers watched(input.watch, placement.layers, "between nodes");
   parallel_for(placement.layers, threads, [&](int layer) {
+    watched.at(layer);
+    const auto pulse = watched.pulse(layer);
     const LayerCut cut(placement, input.trace, layer);
     const SearchCosts costs(input.cost, cut.split.trace, placement.slots);
     const auto found =
         input.trace.has_ids()
-            ? settle(cut, costs, TokenTraffic(cut, input.network, input.trace, layer), isa)
-            : settle(cut, costs, CountTraffic(cut, input.network), isa);
+            ? settle(cut, costs, TokenTraffic(cut, input.network, input.trace, layer), pulse, isa)
+            : settle(cut, costs, CountTraffic(cut, input.network), pulse, isa);
     for (int rank = 0; rank < placement.ranks; ++rank)
       std::ranges::copy(found.on_rank(0, rank), result.on_rank(layer, rank).begin());
+    watched.finished(layer);
   });
   return result;
 }

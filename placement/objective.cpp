@@ -65,23 +65,26 @@ void rank_seconds(const CostModel& cost, const TokenSplit& split,
 }
 
 std::vector<double> predicted_layer_seconds(const Trace& trace, const Placement& placement,
-                                            const CostModel& cost, const SplitSpec& spec) {
+                                            const CostModel& cost, const SplitSpec& spec,
+                                            const std::function<void()>& pulse) {
   require_same_shape(trace, placement);
   require_same_ranks(placement, cost);
   const TokenSplit split(placement, spec);
   std::vector<double> of_ranks(static_cast<std::size_t>(placement.ranks));  // may be thousands
   std::vector<double> seconds;
-  for (int step = 0; step < trace.steps; ++step)
+  for (int step = 0; step < trace.steps; ++step) {
+    if (pulse) pulse();
     for (int layer = 0; layer < trace.layers; ++layer) {
       rank_seconds(cost, split, trace.loads(step, layer), layer, of_ranks);
       seconds.push_back(*std::max_element(of_ranks.begin(), of_ranks.end()));
     }
+  }
   return seconds;
 }
 
 double objective(const Trace& trace, const Placement& placement, const CostModel& cost,
-                 const SplitSpec& split) {
-  const auto seconds = predicted_layer_seconds(trace, placement, cost, split);
+                 const SplitSpec& split, const std::function<void()>& pulse) {
+  const auto seconds = predicted_layer_seconds(trace, placement, cost, split, pulse);
   return std::accumulate(seconds.begin(), seconds.end(), 0.0);
 }
 

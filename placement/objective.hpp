@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -30,14 +31,17 @@ void rank_seconds(const CostModel& cost, const TokenSplit& split,
                   std::span<const std::int32_t> tokens, int layer, std::span<double> seconds);
 
 /// [step][layer]: predicted seconds to the barrier, max over ranks of the cost of its load.
+/// `pulse`, if set, is called every step and may throw.
 [[nodiscard]] std::vector<double> predicted_layer_seconds(const Trace& trace,
                                                           const Placement& placement,
                                                           const CostModel& cost,
-                                                          const SplitSpec& split = {});
+                                                          const SplitSpec& split = {},
+                                                          const std::function<void()>& pulse = {});
 
 /// What every planner minimises: the sum of predicted_layer_seconds over all steps and layers.
 [[nodiscard]] double objective(const Trace& trace, const Placement& placement,
-                               const CostModel& cost, const SplitSpec& split = {});
+                               const CostModel& cost, const SplitSpec& split = {},
+                               const std::function<void()>& pulse = {});
 
 /// A lower bound on objective() for any placement with `slots` slots per rank (0 = experts/ranks),
 /// even one that changes every step. Per (step, layer) the largest of (bound.cpp says what of it

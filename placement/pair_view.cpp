@@ -140,17 +140,18 @@ void PairView<Units>::take_out(std::size_t i) {
 }
 
 template <class Units>
-double PairView<Units>::gain_in_critical(std::size_t j, double enough) const {
+std::optional<double> PairView<Units>::gain_in_critical(std::size_t j, double enough) const {
   const auto* b_out = units_[2].data() + j * count_;
   const auto* a_in = p_->costs.by_rank() ? units_[3].data() + j * count_ : b_out;
-  return gain_in_(
+  const auto gain = gain_in_(
       {count_, others_.data(), now_.data(), weight_.data(), rest_.data(), a_kept_.data(), a_in,
        b_with_.data(), b_out, cost_a_, cost_b_, &p_->costs.of(a_), &p_->costs.of(b_)},
       enough);
+  return gain && *gain > enough ? gain : std::nullopt;
 }
 
 template <class Units>
-double PairView<Units>::remaining_loss(std::size_t i, std::size_t j, double most) {
+std::optional<double> PairView<Units>::remaining_loss(std::size_t i, std::size_t j, double most) {
   const auto a = a_;
   const auto b = b_;
   const Exchange<Units> x{state_->units(a, i), foreign(1, j),   state_->units(b, j),
@@ -160,7 +161,7 @@ double PairView<Units>::remaining_loss(std::size_t i, std::size_t j, double most
   const auto& cost_a = p_->costs.of(a);
   const auto& cost_b = p_->costs.of(b);
   double lost = 0;
-  for (std::size_t word = 0; word < mask_.size() && lost < most; word += kChunk) {
+  for (std::size_t word = 0; word < mask_.size(); word += kChunk) {
     const auto from = word * 64;
     const Exchange<Units> part{x.a_out + from, x.a_in + from,   x.b_out + from,
                                x.b_in + from,  x.a_room + from, x.b_room + from};
@@ -174,6 +175,7 @@ double PairView<Units>::remaining_loss(std::size_t i, std::size_t j, double most
         const auto more = slower - state_->slowest(t).seconds[0];
         if (more > 0) lost += p_->weight[t] * more;
       }
+    if (!(lost < most)) return std::nullopt;  // a part of the sum is no value
   }
   return lost;
 }

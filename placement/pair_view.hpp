@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,11 +24,11 @@ class PairView {
 
   /// Makes the view ready for exchanges of slot i of rank a.
   void take_out(std::size_t i);
-  /// Seconds saved in the critical steps by the expert taken out for slot j of rank b; `enough`
-  /// when that is seen not to be above it.
-  [[nodiscard]] double gain_in_critical(std::size_t j, double enough) const;
-  /// Seconds lost in the other steps; stops once it is `most` or more.
-  [[nodiscard]] double remaining_loss(std::size_t i, std::size_t j, double most);
+  /// Seconds saved in the critical steps by the expert taken out for slot j of rank b, all of them;
+  /// nothing where that is not above `enough`.
+  [[nodiscard]] std::optional<double> gain_in_critical(std::size_t j, double enough) const;
+  /// Seconds lost in the other steps, all of them; nothing where that is not below `most`.
+  [[nodiscard]] std::optional<double> remaining_loss(std::size_t i, std::size_t j, double most);
   /// [step] units slot s of a (side 0) or b (side 1) adds on the other rank.
   [[nodiscard]] const Units* foreign(std::size_t side, std::size_t s);
 

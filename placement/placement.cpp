@@ -32,11 +32,6 @@ Placement empty_placement(int layers, int ranks, int experts, int slots) {
                     "of each",
                     layers, ranks, experts));
   if (slots < 0) throw usage_error(fmt::format("{} slots per rank; use at least 1", slots));
-  if (slots == 0 && experts % ranks != 0)
-    throw usage_error(
-        fmt::format("{} experts cannot be split evenly over {} ranks; use a number of "
-                    "ranks that divides the experts",
-                    experts, ranks));
   const auto least = (experts - 1) / ranks + 1;
   if (slots != 0 && slots < least)
     throw usage_error(fmt::format("{} ranks with {} slots cannot hold {} experts; use {} slots",

@@ -23,8 +23,8 @@ struct Placement {
   [[nodiscard]] std::span<std::int32_t> on_rank(int layer, int rank);
 };
 
-/// An all-empty placement. `slots` per rank and layer; 0 = experts / ranks, which must divide: the
-/// paper's equal counts. Throws a usage error when it does not, or when the slots are too few.
+/// An all-empty placement. `slots` per rank and layer; 0 = experts / ranks, rounded up: the paper's
+/// equal counts where they divide. Usage error when the slots are too few.
 [[nodiscard]] Placement empty_placement(int layers, int ranks, int experts, int slots = 0);
 
 /// The same with more slots a rank, the new ones empty. Usage error for fewer.

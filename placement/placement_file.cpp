@@ -207,6 +207,10 @@ void write_placement(const std::filesystem::path& path, const PlacementFile& fil
   write_whole_file(path, placement_to_json(file), overwrite);
 }
 
+void write_placement(const OutputOwner& owner, const PlacementFile& file, bool overwrite) {
+  write_whole_file(owner, placement_to_json(file), overwrite);
+}
+
 PlacementFile read_placement(const std::filesystem::path& path) {
   const auto text = read_input_file(path, kMaxPlacementBytes);
   try {

@@ -25,17 +25,21 @@ Placement plan_layers(const PlanInput& input, std::string_view strategy, std::ui
   const SearchCosts costs(input.cost, trace, placement.slots);
   std::vector<std::int32_t> experts(static_cast<std::size_t>(trace.experts));
   std::iota(experts.begin(), experts.end(), 0);
+  WatchedLayers watched(input.watch, trace.layers);
   parallel_for(trace.layers, threads, [&](int layer) {
+    watched.at(layer);
     const Random random(fold(fold(input.seed, salt), static_cast<std::uint64_t>(layer)));
     if (input.replicas > 0) {
-      const auto planned =
-          plan_replicated_layer(input, layer, random, quick ? quick : plan_layer, plan_layer);
+      const auto planned = plan_replicated_layer(input, layer, random, quick ? quick : plan_layer,
+                                                 plan_layer, watched.pulse(layer));
       for (int rank = 0; rank < placement.ranks; ++rank)
         std::ranges::copy(planned.on_rank(0, rank), placement.on_rank(layer, rank).begin());
-      return;
+    } else {
+      LayerProblem problem(trace, layer, costs, placement.slots);
+      problem.pulse = watched.pulse(layer);
+      deal(experts, plan_layer(problem, random), placement, layer);
     }
-    const LayerProblem problem(trace, layer, costs, placement.slots);
-    deal(experts, plan_layer(problem, random), placement, layer);
+    watched.finished(layer);
   });
   return placement;
 }

@@ -12,6 +12,10 @@
 namespace gembench {
 namespace {
 
+// A time is 0 or between these, s: then sums, squares and slopes of times stay finite and above 0.
+constexpr double kShortestTime = 1e-30;
+constexpr double kLongestTime = 1e30;
+
 void require_times(const std::vector<double>& values, std::size_t count, std::string_view what) {
   if (values.size() != count)
     throw usage_error(
@@ -19,7 +23,7 @@ void require_times(const std::vector<double>& values, std::size_t count, std::st
                     "again",
                     values.size(), what, count));
   for (auto value : values)
-    if (!std::isfinite(value) || value < 0)
+    if (!(value == 0 || (value >= kShortestTime && value <= kLongestTime)))
       throw usage_error(fmt::format("the profile's {} holds {}, which is no time; measure it again",
                                     what, value));
 }

@@ -54,7 +54,8 @@ struct Profile {
 
 /// Refuses (usage error) sizes that disagree, fewer than two knots, knots that do not ascend from
 /// 0, an active sweep that does not ascend or has more experts than slots, or a time that is
-/// negative, NaN or infinite.
+/// negative, no number, above 1e30 s, or above 0 and below 1e-30 s. This is all that planners ask
+/// of a profile: latency may fall with load, as measured curves do.
 void validate(const Profile& profile);
 
 /// Makes all latencies of a rank `factor` times as long; overhead stays.
@@ -77,7 +78,8 @@ struct FitError {
   double worst = 0;
 };
 
-/// Predicted seconds of one layer on one rank.
+/// Predicted seconds of one layer on one rank. Every prediction there is, a planner's and a printed
+/// one, is read off these curves as they are, dents included; none is smoothed or made to rise.
 ///
 /// `tokens`: overhead + latency interpolated linearly between knots, continued with the last slope
 /// (0 if it falls) beyond the last knot.

@@ -1,6 +1,7 @@
 #include "placement/relabel.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <span>
 #include <vector>
@@ -59,7 +60,7 @@ class RowSearch {
   }
 
   /// Improves `row_of` by swaps; returns its cost, never above that of the start.
-  double improve(std::vector<std::size_t>& row_of) {
+  double improve(std::vector<std::size_t>& row_of, const std::function<void()>& pulse) {
     for (std::size_t rank = 0; rank < ranks_; ++rank) predict(rank, row_of[rank]);
     double cost = rank_steps();
     int tries = 0;
@@ -70,12 +71,16 @@ class RowSearch {
           // All a swap can win: its ranks' steps as the slowest, cut to the third slowest.
           if (gain_[a] + gain_[b] <= kWorthwhile * cost) continue;
           ++tries;
-          if (!helps(a, b, row_of, cost * (1 - kWorthwhile))) continue;
-          std::swap(row_of[a], row_of[b]);
-          predict(a, row_of[a]);
-          predict(b, row_of[b]);
-          cost = rank_steps();
-          better = true;
+          if (pulse) pulse();
+          const auto enough = cost * (1 - kWorthwhile);
+          if (!helps(a, b, row_of, enough)) continue;
+          const auto then = exchange(a, b, row_of);
+          if (then < enough) {
+            cost = then;
+            better = true;
+          } else {  // what seemed to help was rounding
+            (void)exchange(a, b, row_of);
+          }
         }
     }
     return cost;
@@ -94,6 +99,14 @@ class RowSearch {
   void predict(std::size_t rank, std::size_t row) {
     for (std::size_t step = 0; step < steps_; ++step)
       seconds_[rank * steps_ + step] = cost_.seconds(static_cast<int>(rank), of(row)[step]);
+  }
+
+  /// Ranks a and b swap their rows; returns the cost.
+  double exchange(std::size_t a, std::size_t b, std::vector<std::size_t>& row_of) {
+    std::swap(row_of[a], row_of[b]);
+    predict(a, row_of[a]);
+    predict(b, row_of[b]);
+    return rank_steps();
   }
 
   /// Finds every step's slowest ranks and what each rank could save; returns the cost.
@@ -167,7 +180,8 @@ double layer_seconds(const Trace& trace, const TokenSplit& split, int layer,
 
 }  // namespace
 
-Placement relabel(const Placement& placement, const Trace& trace, const CostModel& cost) {
+Placement relabel(const Placement& placement, const Trace& trace, const CostModel& cost,
+                  const PlanWatch& watch) {
   require_same_shape(trace, placement);
   require_same_ranks(placement, cost);
   if (trace.steps < 1) throw usage_error("the trace has no steps to relabel a placement on");
@@ -176,15 +190,18 @@ Placement relabel(const Placement& placement, const Trace& trace, const CostMode
   auto result = placement;
   std::vector<std::size_t> as_is(static_cast<std::size_t>(placement.ranks));
   std::iota(as_is.begin(), as_is.end(), std::size_t{0});
+  WatchedLayers watched(watch, placement.layers);
   for (int layer = 0; layer < placement.layers; ++layer) {
+    const auto pulse = watched.pulse(layer);
     RowSearch search(trace, split, layer, cost);
     auto row_of = as_is;
     auto sorted = search.by_speed();
-    const auto from_as_is = search.improve(row_of);
-    if (search.improve(sorted) < from_as_is) row_of = sorted;
+    const auto from_as_is = search.improve(row_of, pulse);
+    if (search.improve(sorted, pulse) < from_as_is) row_of = sorted;
     for (std::size_t rank = 0; rank < row_of.size(); ++rank)
       std::ranges::copy(placement.on_rank(layer, static_cast<int>(row_of[rank])),
                         result.on_rank(layer, static_cast<int>(rank)).begin());
+    watched.finished(layer);
   }
   // The search looks at a row's tokens as a sum. Which replica gets a remainder depends on the
   // order of ranks, and the cost model `experts` looks at each expert: where either turned a gain

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "placement/placement.hpp"
+#include "placement/plan_watch.hpp"
 #include "placement/profile.hpp"
 #include "placement/trace.hpp"
 
@@ -16,6 +17,6 @@ namespace gembench {
 /// end); keeps the better end. Rows bring their replicas and empty slots along. Usage error for
 /// shapes that do not belong together, a trace without steps and ranks without speed.
 [[nodiscard]] Placement relabel(const Placement& placement, const Trace& trace,
-                                const CostModel& cost);
+                                const CostModel& cost, const PlanWatch& watch = {});
 
 }  // namespace gembench

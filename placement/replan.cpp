@@ -12,6 +12,9 @@
 namespace gembench {
 namespace {
 
+// A move must save more than rounding could pretend, relative to the objective.
+constexpr double kLeastGain = 1e-12;
+
 /// One layer and what was found for it.
 struct LayerReplan {
   Placement placement;  // of this layer alone
@@ -22,22 +25,22 @@ struct LayerReplan {
 template <class Units>
 void search(const LayerCut& cut, const LayerProblem& problem, const CostModel& cost,
             const ReplanOptions& options, LayerReplan& one) {
-  const bool even = options.split.rule == SplitRule::even || problem.replica_of.empty();
   const auto steps = static_cast<double>(cut.steps.steps);
   SwapSearch<Units> search(problem, cut.assigned, options.isa);
   auto now = one.before;
   for (int left = options.max_moves; left > 0;) {
     const auto found = search.steepest(left == 1);
-    if (!found) return;
+    if (!found || !search.take(*found)) return;
+    const auto x = search.expert(found->b, found->j);  // they have changed places
+    const auto y = search.expert(found->a, found->i);
     auto next = one.placement;
-    ExpertSwap swap{
-        exchange(next, static_cast<int>(found->a), cut.expert_of(search.expert(found->a, found->i)),
-                 static_cast<int>(found->b), cut.expert_of(search.expert(found->b, found->j)))};
-    const auto then = even ? now - found->gain : objective(cut.steps, next, cost, options.split);
+    ExpertSwap swap{exchange(next, static_cast<int>(found->a), cut.expert_of(x),
+                             static_cast<int>(found->b), cut.expert_of(y))};
+    // Anew: searches count in whole units, and who gets a replica's remainder depends on the ranks.
+    const auto then = objective(cut.steps, next, cost, options.split, problem.pulse);
     swap.gain = (now - then) / steps;
     swap.cost = swap.moves() * options.move_seconds;
-    if (swap.gain <= 0 || swap.gain * options.horizon < swap.cost) return;
-    search.make(*found);
+    if (!(then < now * (1 - kLeastGain)) || swap.gain * options.horizon < swap.cost) return;
     one.placement = std::move(next);
     one.swaps.push_back(swap);
     now = then;
@@ -46,16 +49,21 @@ void search(const LayerCut& cut, const LayerProblem& problem, const CostModel& c
 }
 
 LayerReplan replan_layer(const Placement& from, const Trace& trace, int layer,
-                         const CostModel& cost, const ReplanOptions& options) {
+                         const CostModel& cost, const ReplanOptions& options,
+                         const WatchedLayers& watched) {
   const LayerCut cut(from, trace, layer);
   LayerReplan one{cut.placement, {}, 0, 0};
-  one.before = one.after = objective(cut.steps, cut.placement, cost, options.split);
+  const auto pulse = watched.pulse(layer);
+  one.before = one.after = objective(cut.steps, cut.placement, cost, options.split, pulse);
   const SearchCosts costs(cost, cut.split.trace, from.slots);
+  auto problem = cut.problem(costs);
+  problem.pulse = pulse;
   if (costs.narrow())
-    search<std::int16_t>(cut, cut.problem(costs), cost, options, one);
+    search<std::int16_t>(cut, problem, cost, options, one);
   else
-    search<std::int32_t>(cut, cut.problem(costs), cost, options, one);
-  if (!one.swaps.empty()) one.after = objective(cut.steps, one.placement, cost, options.split);
+    search<std::int32_t>(cut, problem, cost, options, one);
+  if (!one.swaps.empty())
+    one.after = objective(cut.steps, one.placement, cost, options.split, pulse);
   for (auto& swap : one.swaps) swap.layer = layer;
   return one;
 }
@@ -74,8 +82,12 @@ Replan replan(const Placement& from, const Trace& trace, const CostModel& cost,
   require_same_ranks(from, cost);
   if (trace.steps < 1) throw usage_error("the trace has no steps to judge a placement on");
   std::vector<LayerReplan> layers(static_cast<std::size_t>(from.layers));
+  WatchedLayers watched(options.watch, from.layers);
   parallel_for(from.layers, options.threads, [&](int layer) {
-    layers[static_cast<std::size_t>(layer)] = replan_layer(from, trace, layer, cost, options);
+    watched.at(layer);
+    layers[static_cast<std::size_t>(layer)] =
+        replan_layer(from, trace, layer, cost, options, watched);
+    watched.finished(layer);
   });
   Replan result;
   result.placement = from;

@@ -5,6 +5,7 @@
 
 #include "placement/layer_cut.hpp"
 #include "placement/placement.hpp"
+#include "placement/plan_watch.hpp"
 #include "placement/profile.hpp"
 #include "placement/search_kernels.hpp"
 #include "placement/token_split.hpp"
@@ -20,6 +21,7 @@ struct ReplanOptions {
   SplitSpec split = {};     ///< how tokens are split among replicas
   int threads = 0;          ///< layers at once; 0 = one per CPU
   Isa isa = best_isa();
+  PlanWatch watch = {};  ///< told how far it is; may end it
 };
 
 /// One exchange and what it is worth.
@@ -43,10 +45,10 @@ struct Replan {
 /// Mends a placement for what `trace` and `cost` say now, instead of planning afresh (ours; the
 /// paper plans once). Per layer the swap that saves most, again and again, until the moves are used
 /// up or the next does not earn its cost within the horizon; so nothing changes where nothing pays.
-/// Replicas keep their number, and swaps are judged as if every split were even; by another rule
-/// what they gain is counted by that, and the first that gains nothing ends the layer. Depends on
-/// its arguments alone, whatever the threads. Usage errors as predicted_layer_seconds, and for a
-/// trace without steps.
+/// Replicas keep their number. Swaps are found as if every replica had its even share of the
+/// tokens; what they gain is counted by the split in force, remainders included, and the first that
+/// gains nothing ends the layer. Depends on its arguments alone, whatever the threads. Usage errors
+/// as predicted_layer_seconds, and for a trace without steps.
 [[nodiscard]] Replan replan(const Placement& from, const Trace& trace, const CostModel& cost,
                             const ReplanOptions& options);
 

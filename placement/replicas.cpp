@@ -4,7 +4,9 @@
 #include <numeric>
 #include <utility>
 
+#include "placement/expert_sums.hpp"
 #include "placement/objective.hpp"
+#include "placement/random.hpp"
 #include "placement/score.hpp"
 
 namespace gembench {
@@ -33,18 +35,20 @@ struct Candidate {
 
 /// Plans the layer with these copies; whether no replicas had to share a rank.
 bool place(const PlanInput& input, const Trace& layer, const Random& random, const PlanLayer& plan,
-           Candidate& candidate) {
+           const std::function<void()>& pulse, Candidate& candidate) {
   auto& placement = candidate.placement;
   placement = empty_placement(1, input.cost.ranks(), layer.experts, input.slots);
   const auto split = split_layer(layer, candidate.copies);
   const SearchCosts costs(input.cost, split.trace, placement.slots);
   LayerProblem problem(split.trace, 0, costs, placement.slots);
   if (split.trace.experts > layer.experts) problem.replica_of = split.expert;
+  problem.pulse = pulse;
   const auto assignment = plan(problem, random);
   for (std::size_t e = 0; e < split.expert.size(); ++e)
     if (holds_replica(problem, assignment, e, assignment[e])) return false;
   deal(split.expert, assignment, placement, 0);
-  candidate.seconds = objective(layer, placement, input.cost, input.split);
+  if (input.all_replicas) add_cold_replicas(expert_sums(layer), 0, input.replicas, placement);
+  candidate.seconds = objective(layer, placement, input.cost, input.split, pulse);
   return true;
 }
 
@@ -80,6 +84,34 @@ std::vector<std::int32_t> count_copies(const Trace& layer, int replicas, int ran
   return copies;
 }
 
+void add_cold_replicas(std::span<const std::int64_t> load, int layer, int replicas,
+                       Placement& placement) {
+  std::vector<std::int64_t> copies(load.size(), 0);
+  int left = replicas + placement.experts;
+  for (int rank = 0; rank < placement.ranks; ++rank)
+    for (auto expert : placement.on_rank(layer, rank)) {
+      if (expert < 0) continue;
+      ++copies[static_cast<std::size_t>(expert)];
+      --left;
+    }
+  for (int rank = 0; rank < placement.ranks; ++rank) {
+    const auto here = placement.on_rank(layer, rank);
+    for (auto& slot : here) {
+      if (slot >= 0 || left <= 0) continue;
+      auto best = load.size();
+      for (std::size_t e = 0; e < load.size(); ++e)
+        if ((best == load.size() || uint128(load[e]) * uint128(copies[best] + 1) <
+                                        uint128(load[best]) * uint128(copies[e] + 1)) &&
+            std::ranges::find(here, static_cast<std::int32_t>(e)) == here.end())
+          best = e;
+      if (best == load.size()) break;  // the rank holds every expert
+      slot = static_cast<std::int32_t>(best);
+      ++copies[best];
+      --left;
+    }
+  }
+}
+
 SplitLayer split_layer(const Trace& layer, const std::vector<std::int32_t>& copies) {
   SplitLayer split{{}, std::vector<std::int32_t>(copies.size())};
   std::iota(split.expert.begin(), split.expert.end(), 0);
@@ -106,7 +138,8 @@ SplitLayer split_layer(const Trace& layer, const std::vector<std::int32_t>& copi
 }
 
 Placement plan_replicated_layer(const PlanInput& input, int layer, const Random& random,
-                                const PlanLayer& quick, const PlanLayer& thorough) {
+                                const PlanLayer& quick, const PlanLayer& thorough,
+                                const std::function<void()>& pulse) {
   const auto trace = one_layer(input.trace, layer);
   std::vector<Candidate> tried;
   for (int quarters = 0; quarters <= 4; ++quarters)
@@ -116,14 +149,14 @@ Placement plan_replicated_layer(const PlanInput& input, int layer, const Random&
       const bool new_one = std::none_of(tried.begin(), tried.end(), [&](const Candidate& other) {
         return other.copies == candidate.copies;
       });
-      if (new_one && place(input, trace, random, quick, candidate))
+      if (new_one && place(input, trace, random, quick, pulse, candidate))
         tried.push_back(std::move(candidate));
     }
   auto& best = *std::min_element(tried.begin(), tried.end(), [](const auto& a, const auto& b) {
     return a.seconds < b.seconds;
   });
   Candidate again{best.copies, {}, 0};
-  const bool placed = place(input, trace, random, thorough, again);
+  const bool placed = place(input, trace, random, thorough, pulse, again);
   return placed && again.seconds < best.seconds ? again.placement : best.placement;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "placement/plan_layers.hpp"
@@ -22,6 +23,12 @@ enum class ReplicaLoad {
 [[nodiscard]] std::vector<std::int32_t> count_copies(const Trace& layer, int replicas, int ranks,
                                                      ReplicaLoad by);
 
+/// Fills empty slots of a layer until it has `replicas` of them, an expert at most once a rank:
+/// rank by rank the expert with the least `load` ([expert], any unit, >= 0) per replica, which
+/// changes the ranks' loads least; ties to the lower expert.
+void add_cold_replicas(std::span<const std::int64_t> load, int layer, int replicas,
+                       Placement& placement);
+
 /// A layer in which every replica is an expert of its own, with an even share of the tokens.
 struct SplitLayer {
   Trace trace;
@@ -35,9 +42,11 @@ struct SplitLayer {
 /// tail, `quick` places the replicas as if every split were even (what swapping experts can be
 /// judged by); each result is judged as input.split says, the best is planned again by `thorough`,
 /// and the best of all is returned: [rank][slot] in a placement of one layer. All ours, after the
-/// literature's habit of replicating what is hot.
+/// literature's habit of replicating what is hot. With input.all_replicas those that the objective
+/// does not want are cold ones. `pulse`: as LayerProblem has it.
 [[nodiscard]] Placement plan_replicated_layer(const PlanInput& input, int layer,
                                               const Random& random, const PlanLayer& quick,
-                                              const PlanLayer& thorough);
+                                              const PlanLayer& thorough,
+                                              const std::function<void()>& pulse = {});
 
 }  // namespace gembench

@@ -75,8 +75,8 @@ class SearchCosts {
   /// any rank ever takes.
   [[nodiscard]] std::size_t level(double seconds) const {
     const auto at = (seconds - lowest_) * per_second_ - 1e-3;
-    const auto level = at <= 0 ? std::size_t{0} : static_cast<std::size_t>(at);
-    return level < kLevels ? level : kLevels;
+    if (at <= 0) return 0;
+    return at < static_cast<double>(kLevels) ? static_cast<std::size_t>(at) : kLevels;
   }
   /// A load up to which (and at every load below it) a rank takes no longer than the seconds of a
   /// level, -1 where there is none. May be a little too small, never too large.

@@ -51,10 +51,10 @@ double seconds_plain(std::span<const RankCost::Line> lines, const RankCost* curv
   return load;
 }
 
-double gain_plain(const CriticalSteps& s, double enough) {
+std::optional<double> gain_plain(const CriticalSteps& s, double enough) {
   double lanes[kLanes] = {};
   for (std::size_t k = 0; k < s.count; k += kLanes) {
-    if (k % kGainBlock == 0 && total(lanes) + s.rest[k / kGainBlock] <= enough) return enough;
+    if (k % kGainBlock == 0 && total(lanes) + s.rest[k / kGainBlock] <= enough) return std::nullopt;
     for (std::size_t l = 0; l < kLanes; ++l) {
       const auto t = k + l;
       const auto a = seconds_plain(s.a_cost, s.a_curve, s.a_kept[t] + s.a_in[t]);
@@ -149,12 +149,12 @@ GEMBENCH_AVX2 inline __m256d saved_avx2(const CriticalSteps& s, std::size_t t) {
                        _mm256_sub_pd(_mm256_loadu_pd(s.now + t), after));
 }
 
-GEMBENCH_AVX2 double gain_avx2(const CriticalSteps& s, double enough) {
+GEMBENCH_AVX2 std::optional<double> gain_avx2(const CriticalSteps& s, double enough) {
   auto low = _mm256_setzero_pd();
   auto high = _mm256_setzero_pd();
   double lanes[kLanes] = {};
   for (std::size_t k = 0; k < s.count; k += kLanes) {
-    if (k % kGainBlock == 0 && total(lanes) + s.rest[k / kGainBlock] <= enough) return enough;
+    if (k % kGainBlock == 0 && total(lanes) + s.rest[k / kGainBlock] <= enough) return std::nullopt;
     low = _mm256_add_pd(low, saved_avx2(s, k));
     high = _mm256_add_pd(high, saved_avx2(s, k + 4));
     _mm256_storeu_pd(lanes, low);
@@ -227,11 +227,11 @@ GEMBENCH_AVX512 inline __m512d seconds_avx512(std::span<const RankCost::Line> li
   return seconds;
 }
 
-GEMBENCH_AVX512 double gain_avx512(const CriticalSteps& s, double enough) {
+GEMBENCH_AVX512 std::optional<double> gain_avx512(const CriticalSteps& s, double enough) {
   auto sum = _mm512_setzero_pd();
   double lanes[kLanes] = {};
   for (std::size_t k = 0; k < s.count; k += kLanes) {
-    if (k % kGainBlock == 0 && total(lanes) + s.rest[k / kGainBlock] <= enough) return enough;
+    if (k % kGainBlock == 0 && total(lanes) + s.rest[k / kGainBlock] <= enough) return std::nullopt;
     const auto a =
         seconds_avx512(s.a_cost, s.a_curve,
                        _mm512_add_pd(_mm512_loadu_pd(s.a_kept + k), _mm512_loadu_pd(s.a_in + k)));

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "placement/search_costs.hpp"
@@ -51,14 +52,15 @@ struct CriticalSteps {
   const RankCost* a_curve = nullptr;  ///< all of it, looked up where there are more than kFewLines
   const RankCost* b_curve = nullptr;
 };
-/// Up to here every line is tried on a whole vector, beyond each load's own is found (estimated, not
-/// measured).
+/// Up to here every line is tried on a whole vector, beyond each load's own is found (estimated,
+/// not measured).
 inline constexpr std::size_t kFewLines = 8;
 inline constexpr std::size_t kLanes = 8;
 inline constexpr std::size_t kGainBlock = 32;
 
-/// Sum over steps of weight * (now - slowest afterwards); `enough` when it is seen not to be above.
-using CriticalGain = double (*)(const CriticalSteps& steps, double enough);
+/// Sum over all steps of weight * (now - slowest afterwards). Nothing once it is seen not to be
+/// above `enough`, but for rounding: a sum that was cut short is no value.
+using CriticalGain = std::optional<double> (*)(const CriticalSteps& steps, double enough);
 [[nodiscard]] CriticalGain critical_gain(Isa isa);
 
 /// The function of a path; that of `plain` where the CPU lacks it.

@@ -15,23 +15,36 @@
 namespace gembench {
 namespace {
 
+constexpr Takes kFilling{.spare_slots = true, .replicas = true, .fills = true, .split = true};
+constexpr Takes kFillingNodes{
+    .spare_slots = true, .replicas = true, .fills = true, .split = true, .nodes = true};
+constexpr Takes kSearching{.seed = true, .spare_slots = true, .replicas = true, .split = true};
+constexpr Takes kSearchingNodes{
+    .seed = true, .spare_slots = true, .replicas = true, .split = true, .node_cost = true};
+
 constexpr Strategy kStrategies[] = {
     {"linear", "experts in order, equal blocks per rank (vLLM's default)", plan_linear},
     {"round-robin", "expert e on rank e mod ranks (vLLM's round_robin)", plan_round_robin},
-    {"random", "a seeded random deal per layer", plan_random},
-    {"eplb", "balanced mean load, blind to speed (DeepSeek's EPLB, global)", plan_eplb},
+    {"random", "a seeded random deal per layer", plan_random, {.seed = true}},
+    {"eplb", "balanced mean load, blind to speed (DeepSeek's EPLB, global)", plan_eplb, kFilling},
     {"eplb-hier", "the same, expert groups kept within nodes (DeepSeek's EPLB, hierarchical)",
-     plan_eplb_hier},
-    {"vibe", "mean load by speed, blind to time (ViBE, reconstructed)", plan_vibe},
+     plan_eplb_hier, kFillingNodes},
+    {"vibe",
+     "mean load by speed, blind to time (ViBE, reconstructed)",
+     plan_vibe,
+     {.spare_slots = true}},
     {"flashlb", "mean, variance and covariance of loads, blind to speed (after FlashLB)",
-     plan_flashlb},
+     plan_flashlb, kFilling},
     {"gem", "least predicted time over all steps with measured speeds (GEM, reconstructed)",
-     plan_gem},
+     plan_gem, kSearching},
     {"gem+", "gem's objective searched harder: several starts, kicks, small layers exactly",
-     plan_gem_plus},
+     plan_gem_plus, kSearchingNodes},
     {"gem+cv", "gem+ with a share of the mean load's time, cross-validated: for short recordings",
-     plan_gem_plus_cv},
-    {"exact", "the optimum, up to 16 experts on 8 ranks", plan_exact},
+     plan_gem_plus_cv, kSearchingNodes},
+    {"exact",
+     "the optimum, up to 16 experts on 8 ranks",
+     plan_exact,
+     {.seed = true, .spare_slots = true}},
 };
 
 constexpr std::string_view kFile = "file:";
@@ -79,8 +92,17 @@ Placement empty_plan(const PlanInput& input, std::string_view name) {
 }
 
 void require_known_name(std::string_view name) {
-  if (name.starts_with(kRelabel)) return require_known_name(name.substr(kRelabel.size()));
-  if (!name.starts_with(kFile)) static_cast<void>(find_strategy(name));
+  static_cast<void>(takes_of(name));
+}
+
+Takes takes_of(std::string_view name) {
+  if (name.starts_with(kRelabel)) return takes_of(name.substr(kRelabel.size()));
+  return name.starts_with(kFile) ? Takes{.split = true} : find_strategy(name).takes;
+}
+
+int replicas_to_make(const PlanInput& input, const Placement& empty) {
+  if (input.replicas > 0 || input.slots == 0) return input.replicas;
+  return static_cast<int>(std::int64_t{empty.ranks} * empty.slots - empty.experts);
 }
 
 bool looks_at_loads(std::string_view name) {
@@ -96,7 +118,7 @@ std::string_view file_in(std::string_view name) {
 Placement plan_by_name(std::string_view name, const PlanInput& input) {
   if (name.starts_with(kRelabel)) {
     const auto plain = plan_by_name(name.substr(kRelabel.size()), input);
-    auto placement = relabel(plain, input.trace, input.cost);
+    auto placement = relabel(plain, input.trace, input.cost, input.watch);
     placement.strategy = name;
     return placement;
   }

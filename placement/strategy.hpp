@@ -6,6 +6,7 @@
 
 #include "placement/node_traffic.hpp"
 #include "placement/placement.hpp"
+#include "placement/plan_watch.hpp"
 #include "placement/profile.hpp"
 #include "placement/token_split.hpp"
 #include "placement/trace.hpp"
@@ -17,26 +18,44 @@ struct PlanInput {
   const Trace& trace;  ///< the planning steps, never the measured ones
   const CostModel& cost;
   std::uint64_t seed = 0;
-  int slots = 0;   ///< per rank; 0 = experts/ranks, which must divide. More leave room for replicas
+  int slots = 0;   ///< per rank; 0 = experts/ranks, rounded up. More leave room for replicas
   int nodes = 1;   ///< eplb-hier: ranks are spread over nodes in equal blocks
   int groups = 0;  ///< eplb-hier: experts come in this many equal blocks; 0 = one per node (ours)
   /// Most replicas beyond the first of an expert, a layer in all; slots must have room for them. 0:
-  /// none, but those who know no other use of spare slots (eplb, flashlb) fill them.
+  /// none, but where `slots` says how many there are, those who know no other use of spare ones
+  /// (eplb, flashlb) fill them.
   int replicas = 0;
   SplitSpec split = {};      ///< how replicas are used: what the number of replicas is judged by
   NodeNetwork network = {};  ///< gem+, gem+cv: what tokens that cross between nodes cost
+  /// Exactly `replicas`, paying or not: engines load full tables only.
+  bool all_replicas = false;
+  PlanWatch watch = {};  ///< told how far planning is; may end it
 
   /// The same question about other steps and speeds.
   [[nodiscard]] PlanInput with(const Trace& other_trace, const CostModel& other_cost) const {
-    return {other_trace, other_cost, seed, slots, nodes, groups, replicas, split, network};
+    return {other_trace, other_cost, seed,    slots,        nodes, groups,
+            replicas,    split,      network, all_replicas, watch};
   }
 };
 
-/// One row of the strategy table: a name, a line for people and a pure function.
+/// What a strategy makes something of, beside loads and speeds. The command line refuses options
+/// that none of the strategies named takes.
+struct Takes {
+  bool seed = false;
+  bool spare_slots = false;
+  bool replicas = false;
+  bool fills = false;      ///< spare slots with replicas, where none were asked for
+  bool split = false;      ///< its placements may have replicas: how they share tokens
+  bool node_cost = false;  ///< PlanInput::network
+  bool nodes = false;      ///< PlanInput::nodes and groups
+};
+
+/// One row of the strategy table: a name, a line for people, a pure function and what it takes.
 struct Strategy {
   std::string_view name;
   std::string_view summary;
   Placement (*plan)(const PlanInput&);
+  Takes takes = {};
 };
 
 /// The table, in the order in which `--list` prints it.
@@ -51,21 +70,25 @@ struct Strategy {
 
 /// Plans by name. Beside the names of the table:
 ///  `file:PATH`     a placement in any format of exchange/placement_formats.hpp, which must have
-///  the
-///                  layers and experts of the trace and the ranks of the profile (usage error)
+///                  the layers and experts of the trace and the ranks of the profile (usage error)
 ///  `relabel:NAME`  what NAME gives, with ranks' rows exchanged to suit their speeds (relabel.hpp)
 [[nodiscard]] Placement plan_by_name(std::string_view name, const PlanInput& input);
 /// Refuses a name that plan_by_name does not know, before anything was planned. Opens no file.
 void require_known_name(std::string_view name);
+/// What such a name takes; usage error as require_known_name.
+[[nodiscard]] Takes takes_of(std::string_view name);
 
 /// Whether what plan_by_name(name, ..) gives depends on the trace. Of a file: it does not.
 [[nodiscard]] bool looks_at_loads(std::string_view name);
 /// The file that a name begins from, `file:PATH` itself or inside relabel:..; empty: none.
 [[nodiscard]] std::string_view file_in(std::string_view name);
 
-// The functions behind the table, each layer on its own. All refuse (usage error) experts that do
-// not divide by ranks unless `slots` says how many slots a rank has; those that know no replicas
-// leave the spare ones empty.
+/// Replicas that eplb and flashlb make: those asked for, else all there is room for where `slots`
+/// was given, else none.
+[[nodiscard]] int replicas_to_make(const PlanInput& input, const Placement& empty);
+
+// The functions behind the table, each layer on its own. Where experts do not divide by ranks, some
+// ranks hold fewer; those that know no replicas leave spare slots empty.
 
 /// Blocks of consecutive experts, the first ranks one longer if they do not divide: vLLM's
 /// `linear`.

@@ -10,14 +10,18 @@ namespace {
 // A swap must gain more than rounding could pretend, relative to the objective.
 constexpr double kLeastGain = 1e-10;
 
+constexpr std::size_t kSlotsAPulse = 16;
+
 }  // namespace
 
 template <class Units>
-SwapSearch<Units>::SwapSearch(const LayerProblem& problem, const Assignment& start, Isa isa)
+SwapSearch<Units>::SwapSearch(const LayerProblem& problem, const Assignment& start, Isa isa,
+                              std::size_t most_swaps)
     : p_(&problem),
       state_(problem, start),
       enough_(kLeastGain * state_.value()),
       view_(problem, state_, isa),
+      most_swaps_(most_swaps * problem.experts),
       changed_at_(problem.ranks, clock_),
       quiet_at_(problem.ranks * problem.ranks, 0) {}
 
@@ -25,29 +29,62 @@ template <class Units>
 std::vector<double> SwapSearch<Units>::gains(std::size_t a, std::size_t b) {
   constexpr auto kAny = std::numeric_limits<double>::infinity();
   std::vector<double> result;
-  const bool can_gain = view_.look(a, b, enough_);
+  const bool can_gain = view_.look(a, b, 0);
   for (std::size_t i = 0; i < p_->slots; ++i) {
     if (can_gain) view_.take_out(i);
     for (std::size_t j = 0; j < p_->slots; ++j)
-      result.push_back((can_gain ? view_.gain_in_critical(j, -kAny) : 0) -
-                       view_.remaining_loss(i, j, kAny));
+      result.push_back((can_gain ? view_.gain_in_critical(j, -kAny).value() : 0) -
+                       view_.remaining_loss(i, j, kAny).value());
   }
   return result;
 }
 
 template <class Units>
 std::size_t SwapSearch<Units>::look_again() {
-  looked_at_ = 0;
+  const auto before = work_.looks;
+  swaps_left_ = most_swaps_;
   ++clock_;
   round(true);
-  return looked_at_;
+  return work_.looks - before;
+}
+
+/// The state after a swap of the pair in view.
+template <class Units>
+void SwapSearch<Units>::exchange(const Swap& swap) {
+  state_.swap(swap.a, swap.i, swap.b, swap.j, view_.foreign(1, swap.j), view_.foreign(0, swap.i));
 }
 
 template <class Units>
-void SwapSearch<Units>::swap(std::size_t a, std::size_t i, std::size_t b, std::size_t j) {
-  if (held_[0][i] || held_[1][j]) return;  // a kick's
-  state_.swap(a, i, b, j, view_.foreign(1, j), view_.foreign(0, i));
-  changed_at_[a] = changed_at_[b] = ++clock_;
+void SwapSearch<Units>::tick(const Swap& swap) {
+  changed_at_[swap.a] = changed_at_[swap.b] = ++clock_;
+}
+
+template <class Units>
+std::optional<double> SwapSearch<Units>::take(const Swap& swap) {
+  if (!allowed(swap.a, swap.i, swap.b, swap.j)) return std::nullopt;
+  const auto before = value();
+  view_.choose(swap.a, swap.b);
+  exchange(swap);
+  const auto saved = before - value();
+  if (saved > 0 && saved >= enough_) {
+    tick(swap);
+    ++work_.taken;
+    if (on_swap) on_swap(swap, saved);
+    return saved;
+  }
+  view_.choose(swap.a, swap.b);  // others are in the slots now
+  exchange(swap);
+  ++work_.undone;
+  return std::nullopt;
+}
+
+template <class Units>
+void SwapSearch<Units>::make(const Swap& swap) {
+  if (!allowed(swap.a, swap.i, swap.b, swap.j)) return;
+  view_.choose(swap.a, swap.b);
+  exchange(swap);
+  tick(swap);
+  if (on_swap) on_swap(swap, 0);
 }
 
 template <class Units>
@@ -64,25 +101,27 @@ void SwapSearch<Units>::find_held(std::size_t a, std::size_t b) {
   }
 }
 
-/// The best exchange of a pair of ranks that saves more than `least`; saves no more where there is
-/// none.
+/// The best exchange of a pair of ranks that saves more than `least`.
 template <class Units>
-Swap SwapSearch<Units>::best_of(std::size_t a, std::size_t b, double least, bool into_spare) {
-  Swap best{a, p_->slots, b, 0, least};
-  if (!view_.look(a, b, least)) return best;
-  looked_at_ += p_->slots * p_->slots;
+std::optional<Swap> SwapSearch<Units>::best_of(std::size_t a, std::size_t b, double least,
+                                               bool into_spare) {
+  if (!view_.look(a, b, least)) return std::nullopt;
   find_held(a, b);
+  std::optional<Swap> best;
   for (std::size_t i = 0; i < p_->slots; ++i) {
+    if (p_->pulse && i % kSlotsAPulse == 0) p_->pulse();
     if (held_[0][i]) continue;
     const bool spare = state_.member(a, i) >= p_->real;
     view_.take_out(i);
+    work_.looks += p_->slots;
     for (std::size_t j = 0; j < p_->slots; ++j) {
       if (held_[1][j] || (into_spare && !spare && state_.member(b, j) < p_->real)) continue;
-      const auto gain = view_.gain_in_critical(j, best.gain);
-      if (gain <= best.gain) continue;
-      const auto net = gain - view_.remaining_loss(i, j, gain - best.gain);
-      if (net <= best.gain) continue;
-      best = {a, i, b, j, net};
+      const auto gain = view_.gain_in_critical(j, least);
+      if (!gain) continue;
+      const auto loss = view_.remaining_loss(i, j, *gain - least);
+      if (!loss || !(*gain - *loss > least)) continue;
+      least = *gain - *loss;
+      best = {a, i, b, j, least};
     }
   }
   return best;
@@ -91,11 +130,14 @@ Swap SwapSearch<Units>::best_of(std::size_t a, std::size_t b, double least, bool
 /// The best exchange of a pair of ranks, again and again until none helps.
 template <class Units>
 bool SwapSearch<Units>::visit(std::size_t a, std::size_t b) {
-  for (bool changed = false;; changed = true) {
+  bool changed = false;
+  while (swaps_left_ > 0) {
     const auto best = best_of(a, b, enough_, false);
-    if (best.i == p_->slots) return changed;
-    swap(best.a, best.i, best.b, best.j);
+    if (!best || !take(*best)) break;
+    --swaps_left_;
+    changed = true;
   }
+  return changed;
 }
 
 /// Pairs of ranks that could gain anything, those first that could gain most: pairs with a rank
@@ -144,18 +186,14 @@ bool SwapSearch<Units>::round(bool everyone) {
 
 template <class Units>
 std::optional<Swap> SwapSearch<Units>::steepest(bool into_spare) {
-  Swap best;
-  best.gain = enough_;
-  bool found = false;
+  std::optional<Swap> best;
   ++clock_;  // every pair counts as not looked at
   for (const auto& pair : promising_pairs(true)) {
-    if (pair.potential <= best.gain) break;
-    const auto swap = best_of(pair.a, pair.b, best.gain, into_spare);
-    if (swap.i == p_->slots) continue;
-    best = swap;
-    found = true;
+    const auto least = best ? best->gain : enough_;
+    if (pair.potential <= least) break;
+    if (const auto better = best_of(pair.a, pair.b, least, into_spare)) best = better;
   }
-  return found ? std::optional(best) : std::nullopt;
+  return best;
 }
 
 template <class Units>
@@ -165,14 +203,8 @@ bool SwapSearch<Units>::allowed(std::size_t a, std::size_t i, std::size_t b, std
 }
 
 template <class Units>
-void SwapSearch<Units>::make(const Swap& swap) {
-  view_.choose(swap.a, swap.b);
-  find_held(swap.a, swap.b);
-  this->swap(swap.a, swap.i, swap.b, swap.j);
-}
-
-template <class Units>
 void SwapSearch<Units>::descend() {
+  swaps_left_ = most_swaps_;
   do {
     while (round(false)) {
     }
@@ -190,10 +222,11 @@ void SwapSearch<Units>::try_kick(Random& random) {
     const auto slowest = state_.slowest(random.below(p_->steps)).rank[0];
     const auto a = slowest == kNoRank ? random.below(p_->ranks) : slowest;
     const auto b = (a + 1 + random.below(p_->ranks - 1)) % p_->ranks;
-    view_.choose(a, b);
-    find_held(a, b);
-    swap(a, random.below(p_->slots), b, random.below(p_->slots));
+    const auto j = random.below(p_->slots);
+    const auto i = random.below(p_->slots);
+    make({a, i, b, j, 0});
   }
+  swaps_left_ = most_swaps_;
   while (round(false)) {
   }
   if (value() < before - enough_) {

@@ -184,10 +184,10 @@ double correlation(std::span<const double> a, double sum_a, std::span<const doub
 }
 
 /// None when a layer has no load in one of the parts.
-std::optional<Drift> drift_between(const Trace& trace, const std::vector<double>& from,
-                                   const std::vector<double>& to) {
+std::optional<LoadDrift> drift_between(const Trace& trace, const std::vector<double>& from,
+                                       const std::vector<double>& to) {
   const auto experts = static_cast<std::size_t>(trace.experts);
-  Drift drift;
+  LoadDrift drift;
   drift.correlation = 0;
   for (int layer = 0; layer < trace.layers; ++layer) {
     const auto a = std::span(from).subspan(static_cast<std::size_t>(layer) * experts, experts);
@@ -207,7 +207,7 @@ std::optional<Drift> drift_between(const Trace& trace, const std::vector<double>
   return drift;
 }
 
-std::vector<Drift> drift_between_tasks(const Trace& trace, int most_tasks) {
+std::vector<LoadDrift> drift_between_tasks(const Trace& trace, int most_tasks) {
   std::map<std::int32_t, int> steps_of;
   for (auto label : trace.task) ++steps_of[label];
   std::vector<std::pair<int, std::int32_t>> by_steps;  // negative count, label
@@ -220,7 +220,7 @@ std::vector<Drift> drift_between_tasks(const Trace& trace, int most_tasks) {
     sums[label] = part_sums(trace, [&, wanted = label](int step) {
       return trace.task[static_cast<std::size_t>(step)] == wanted;
     });
-  std::vector<Drift> drifts;
+  std::vector<LoadDrift> drifts;
   for (auto a = sums.begin(); a != sums.end(); ++a)
     for (auto b = std::next(a); b != sums.end(); ++b) {
       auto drift = drift_between(trace, a->second, b->second);

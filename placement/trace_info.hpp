@@ -45,7 +45,7 @@ struct LayerInfo {
 };
 
 /// How much the shares of load that experts get differ between two sets of steps, over layers.
-struct Drift {
+struct LoadDrift {
   int from = 0;  ///< task label, or number of the half
   int to = 0;
   double correlation = 1;  ///< Pearson's over experts, mean over layers
@@ -66,10 +66,10 @@ struct TraceInfo {
   int groups = 0;             ///< over all layers
   double grouped = 0;         ///< share of all (layer, expert) in a group
   /// First half of the steps against the second; none for a trace of one step.
-  std::optional<Drift> halves;
+  std::optional<LoadDrift> halves;
   /// Even steps against odd ones: what drift chance and sampling alone would show.
-  std::optional<Drift> chance;
-  std::vector<Drift> tasks;  ///< every pair of tasks with a load, by label
+  std::optional<LoadDrift> chance;
+  std::vector<LoadDrift> tasks;  ///< every pair of tasks with a load, by label
 };
 
 /// What the loads of a trace are like. A pure function; validates the trace (usage error) and

@@ -16,6 +16,7 @@ Placement plan_vibe(const PlanInput& input) {
   const auto experts = static_cast<std::size_t>(placement.experts);
   const auto ranks = static_cast<std::size_t>(placement.ranks);
   std::vector<std::size_t> order(experts);
+  WatchedLayers watched(input.watch, placement.layers);
   for (int layer = 0; layer < placement.layers; ++layer) {
     const auto load = std::span(sums).subspan(static_cast<std::size_t>(layer) * experts, experts);
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -39,6 +40,7 @@ Placement plan_vibe(const PlanInput& input) {
           static_cast<std::int32_t>(e);
       sum[best] += load[e];
     }
+    watched.finished(layer);
   }
   return placement;
 }

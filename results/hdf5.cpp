@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <cstdlib>
 #include <limits>
 
 #include "results/hdf5_detail.hpp"
@@ -15,12 +15,20 @@
 namespace gembench::h5 {
 namespace {
 
+// 1.12.0 is older than 1.10.7.
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
+#define GEMBENCH_HDF5_LOCKING_IS_A_PROPERTY
+#endif
+
 static_assert(std::is_same_v<hid_t, std::int64_t> && std::is_same_v<herr_t, int>);
 
 /// No printing by HDF5, and no closing at exit: after a failed write that would flush half a state
 /// over the last good one.
 void prepare_library() {
   static const bool done = [] {
+#ifndef GEMBENCH_HDF5_LOCKING_IS_A_PROPERTY
+    turn_off_locks_by_environment();
+#endif
     H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
     return true;
@@ -33,8 +41,8 @@ Handle access_list(bool writing) {
   // No space in hand for later either, so that the file is as long as its content.
   if (writing) H5Pset_meta_block_size(list.get(), 0);
   if (writing) H5Pset_small_data_block_size(list.get(), 0);
-#if H5_VERSION_GE(1, 10, 7)
-  H5Pset_file_locking(list.get(), true, true);  // file systems without locks are fine
+#ifdef GEMBENCH_HDF5_LOCKING_IS_A_PROPERTY
+  H5Pset_file_locking(list.get(), false, true);  // FileLock does; HDF5_USE_FILE_LOCKING still rules
 #endif
   return list;
 }
@@ -42,10 +50,13 @@ Handle access_list(bool writing) {
 herr_t keep_reason(unsigned, const H5E_error2_t* error, void* reason_pointer) {
   auto& reason = *static_cast<std::string*>(reason_pointer);
   const std::string text = error->desc != nullptr ? error->desc : "";
-  constexpr std::string_view mark = "error message = '";
-  if (const auto at = text.find(mark); at != std::string::npos) {
-    const auto from = at + mark.size();
-    reason = text.substr(from, text.find('\'', from) - from);
+  constexpr std::string_view mark = "errno = ";
+  if (const auto at = text.rfind(mark); at != std::string::npos) {
+    const int number = std::atoi(text.c_str() + at + mark.size());
+    reason = system_reason(number);
+    if (text.starts_with("unable to lock") && number != EAGAIN) {
+      reason += ": set HDF5_USE_FILE_LOCKING=FALSE where a file system has no locks";
+    }
     return 1;  // the operating system's word is the best there is
   }
   if (reason.empty()) reason = text;
@@ -91,6 +102,7 @@ File File::create(const std::filesystem::path& path) {
   file.id_ = Handle(
       file.check(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access_list(true).get())),
       H5Fclose);
+  FileLock::to_write(file.descriptor());
   return file;
 }
 
@@ -102,15 +114,17 @@ File File::open(const std::filesystem::path& path) {
   if (status.type() == std::filesystem::file_type::not_found) file.refuse("there is no such file");
   if (error) file.refuse(error.message());
   if (!std::filesystem::is_regular_file(status)) file.refuse("it is not a regular file");
+  const auto refuse_written = [&] {
+    file.refuse(
+        "a run is writing it: wait for its end, or set HDF5_USE_FILE_LOCKING=FALSE to "
+        "look at the blocks there are");
+  };
+  if (!FileLock::to_read(path, file.lock_)) refuse_written();
   const auto access = access_list(false);
   if (H5Fis_hdf5(path.c_str()) == 0) file.refuse("it is not an HDF5 file");
   const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get());
   const std::string reason = id < 0 ? last_reason() : "";
-  if (reason == std::strerror(EAGAIN)) {  // its writer's lock
-    file.refuse(
-        "a run is writing it: wait for its end, or set HDF5_USE_FILE_LOCKING=FALSE to "
-        "look at the blocks there are");
-  }
+  if (reason == system_reason(EAGAIN)) refuse_written();  // where HDF5 was told to lock
   if (id < 0) file.refuse(reason);
   file.id_ = Handle(id, H5Fclose);
   return file;
@@ -125,6 +139,19 @@ File::~File() {
   if (failed_) id_.release();  // closing would flush
 }
 
+int File::descriptor() const {
+  int* descriptor = nullptr;
+  check(H5Fget_vfd_handle(id_.get(), H5P_DEFAULT, reinterpret_cast<void**>(&descriptor)));
+  return *descriptor;
+}
+
+bool File::is_at(const std::filesystem::path& path) const {
+  struct stat here {
+  }, there{};
+  return fstat(descriptor(), &here) == 0 && stat(path.c_str(), &there) == 0 &&
+         here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
 void File::close() {
   check(H5Fclose(id_.get()));
   id_.release();
@@ -133,15 +160,14 @@ void File::close() {
 void File::flush() {
   if (failed_) refuse("an earlier write failed");
   hsize_t size = 0;
-  int* descriptor = nullptr;
   struct stat status {};
   check(H5Fget_filesize(id_.get(), &size));
-  check(H5Fget_vfd_handle(id_.get(), H5P_DEFAULT, reinterpret_cast<void**>(&descriptor)));
-  if (fstat(*descriptor, &status) == 0 && static_cast<off_t>(size) > status.st_size) {
+  const int file = descriptor();
+  if (fstat(file, &status) == 0 && static_cast<off_t>(size) > status.st_size) {
     const int error =
-        posix_fallocate(*descriptor, status.st_size, static_cast<off_t>(size) - status.st_size);
+        posix_fallocate(file, status.st_size, static_cast<off_t>(size) - status.st_size);
     if (error == ENOSPC || error == EFBIG || error == EDQUOT || error == EIO) {
-      refuse(std::strerror(error));
+      refuse(system_reason(error));
     }
   }
   check(H5Fflush(id_.get(), H5F_SCOPE_GLOBAL));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "placement/error.hpp"
+#include "results/file_lock.hpp"
 
 /// A thin layer over the HDF5 C API for the files of this folder: only its sources see <hdf5.h>.
 namespace gembench::h5 {
@@ -94,6 +95,8 @@ class File {
   void close();
   /// Errors name the new path from now on.
   void was_renamed(const std::filesystem::path& path) { path_ = path; }
+  /// Whether the path names this very file.
+  [[nodiscard]] bool is_at(const std::filesystem::path& path) const;
   /// Reserves the disk space first: a full disk is noticed before anything on it is changed.
   void flush();
 
@@ -157,6 +160,7 @@ class File {
  private:
   File(std::filesystem::path path, ExitCode code) : path_(std::move(path)), code_(code) {}
   std::int64_t check(std::int64_t result) const;
+  [[nodiscard]] int descriptor() const;  ///< HDF5's own
   [[nodiscard]] Handle dataset(std::string_view name) const;
   [[nodiscard]] Handle attribute(std::string_view object, std::string_view name) const;
   /// The whole dataset's space, or the part from `start` on when `count` is not empty.
@@ -172,6 +176,7 @@ class File {
   std::filesystem::path path_;
   ExitCode code_;
   mutable bool failed_ = false;
+  FileLock lock_;
   Handle id_;
 };
 

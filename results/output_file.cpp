@@ -16,15 +16,6 @@ fs::path partial_of(fs::path path) {
   return path += ".partial";
 }
 
-void refuse_existing(const fs::path& path) {
-  std::error_code ignored;
-  if (fs::exists(fs::symlink_status(path, ignored))) {
-    throw Error(ExitCode::output, fmt::format("{} exists: pass --overwrite or choose another "
-                                              "--output",
-                                              path.string()));
-  }
-}
-
 using Existing = OutputFile::Existing;
 using Partial = OutputFile::Partial;
 
@@ -38,11 +29,10 @@ h5::File open_working(const fs::path& path, Existing existing, Partial partial) 
   const auto working = working_path(path, partial);
   std::error_code error;
   if (fs::is_directory(path, error)) throw output_error(path, "it is a folder");
-  if (existing != Existing::replace) refuse_existing(path);
-  if (existing == Existing::refuse && partial == Partial::keep) refuse_existing(partial_of(path));
-  // Removed, not truncated: another run that still writes it keeps its own file.
-  fs::remove(working, error);
-  if (error && error != std::errc::not_a_directory) throw output_error(working, error.message());
+  require_free(path, existing, partial);
+  fs::remove(working, error);  // a dead owner's
+  if (error && error != std::errc::not_a_directory)
+    throw output_error(working, system_reason(error.value()));
   try {
     return h5::File::create(working);
   } catch (const Error&) {  // on a full disk the name alone can be made
@@ -53,41 +43,59 @@ h5::File open_working(const fs::path& path, Existing existing, Partial partial) 
 
 }  // namespace
 
-OutputFile::OutputFile(fs::path path, Existing existing, Partial partial)
-    : path_(std::move(path)),
-      working_path_(working_path(path_, partial)),
+void require_free(const fs::path& path, Existing existing, Partial partial) {
+  if (existing != Existing::replace) require_new(path);
+  if (existing != Existing::refuse || partial != Partial::keep) return;
+  std::error_code ignored;
+  const auto unfinished = partial_of(path);
+  if (!fs::exists(fs::symlink_status(unfinished, ignored))) return;
+  throw Error(ExitCode::output,
+              fmt::format("{} holds an unfinished run: continue it with --resume, choose another "
+                          "--output, or discard it with --overwrite",
+                          unfinished.string()));
+}
+
+OutputFile::OutputFile(OutputOwner owner, Existing existing, Partial partial)
+    : owner_(std::move(owner)),
+      working_path_(working_path(path(), partial)),
       existing_(existing),
       partial_(partial),
-      file_(open_working(path_, existing, partial)) {}
+      file_(open_working(path(), existing, partial)) {}
 
 OutputFile::~OutputFile() {
   std::error_code ignored;
-  const bool kept = partial_ == Partial::keep && working_path_ == partial_of(path_);
+  const bool kept = partial_ == Partial::keep && working_path_ == partial_of(path());
   if (!committed_ && !kept) fs::remove(working_path_, ignored);
 }
 
 void OutputFile::publish() {
   file_.flush();
+  require_there();
   std::error_code error;
-  fs::rename(working_path_, partial_of(path_), error);
-  if (error) throw output_error(partial_of(path_), error.message());
-  working_path_ = partial_of(path_);
+  fs::rename(working_path_, partial_of(path()), error);
+  if (error) throw output_error(partial_of(path()), system_reason(error.value()));
+  working_path_ = partial_of(path());
   file_.was_renamed(working_path_);
 }
 
 void OutputFile::require_there() const {
   std::error_code error;
-  if (fs::exists(working_path_, error) || error) return;
-  throw output_error(working_path_, "it was deleted while the run was writing it");
+  if (!fs::exists(working_path_, error) && !error) {
+    throw output_error(working_path_, "it was deleted while the run was writing it");
+  }
+  if (!error && !file_.is_at(working_path_)) {
+    throw output_error(working_path_, "another program replaced it while the run was writing it");
+  }
 }
 
 void OutputFile::commit() {
   file_.flush();
+  require_there();
   file_.close();
-  if (existing_ != Existing::replace) refuse_existing(path_);
+  if (existing_ != Existing::replace) require_new(path());
   std::error_code error;
-  fs::rename(working_path_, path_, error);
-  if (error) throw output_error(path_, error.message());
+  fs::rename(working_path_, path(), error);
+  if (error) throw output_error(path(), system_reason(error.value()));
   committed_ = true;
 }
 

@@ -3,12 +3,13 @@
 #include <filesystem>
 #include <utility>
 
+#include "placement/output_owner.hpp"
 #include "results/hdf5.hpp"
 
 namespace gembench {
 
 /// A file that appears under its name only when it is whole: written as `PATH.partial`, renamed by
-/// commit(). Errors are output errors.
+/// commit(). Its name is its owner's alone. Errors are output errors.
 class OutputFile {
  public:
   enum class Existing {
@@ -20,7 +21,7 @@ class OutputFile {
     keep,    ///< written as PATH.partial.new until publish(); from then on an unfinished one stays
     discard  ///< an old PATH.partial is replaced, an unfinished one removed
   };
-  OutputFile(std::filesystem::path path, Existing existing, Partial partial);
+  OutputFile(OutputOwner owner, Existing existing, Partial partial);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
@@ -29,16 +30,23 @@ class OutputFile {
   /// `Partial::keep`: the unfinished file now holds what must not be lost; it becomes PATH.partial.
   void publish();
   void commit();
-  /// Refuses to go on when someone has deleted the unfinished file: what is written would be lost.
+  /// Refuses to go on when someone has deleted or replaced the unfinished file: what is written
+  /// would be lost, and what lies there is not ours to rename.
   void require_there() const;
 
  private:
-  std::filesystem::path path_;
+  [[nodiscard]] const std::filesystem::path& path() const { return owner_.path(); }
+
+  OutputOwner owner_;
   std::filesystem::path working_path_;  ///< where the unfinished file lies now
   Existing existing_;
   Partial partial_;
   bool committed_ = false;
   h5::File file_;
 };
+
+/// Output error, with the remedies, for what OutputFile would not replace.
+void require_free(const std::filesystem::path& path, OutputFile::Existing existing,
+                  OutputFile::Partial partial);
 
 }  // namespace gembench

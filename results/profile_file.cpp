@@ -246,9 +246,14 @@ void read_circumstances(const File& file, std::uint64_t ranks, ProfileFile& cont
 }  // namespace
 
 void write_profile(const std::filesystem::path& path, const ProfileFile& content, bool overwrite) {
+  write_profile(OutputOwner(path), content, overwrite);
+}
+
+void write_profile(OutputOwner owner, const ProfileFile& content, bool overwrite) {
   const Profile& profile = content.profile;
   validate(profile);
-  OutputFile output(path, overwrite ? OutputFile::Existing::replace : OutputFile::Existing::refuse,
+  OutputFile output(std::move(owner),
+                    overwrite ? OutputFile::Existing::replace : OutputFile::Existing::refuse,
                     OutputFile::Partial::discard);
   auto& file = output.file();
   add_attributes(file, content);

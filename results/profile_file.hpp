@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "placement/output_owner.hpp"
 #include "placement/profile.hpp"
 #include "placement/profile_samples.hpp"
 #include "results/run_file.hpp"
@@ -30,6 +31,8 @@ struct ProfileFile {
 /// profile.h5 as SCHEMA.md says. Written to a temporary name and renamed. Output error for an
 /// existing file unless `overwrite`.
 void write_profile(const std::filesystem::path& path, const ProfileFile& content, bool overwrite);
+/// The same where the name was claimed before the profile was measured.
+void write_profile(OutputOwner owner, const ProfileFile& content, bool overwrite);
 
 /// Reads and validates; usage error for a foreign, truncated or inconsistent file.
 [[nodiscard]] ProfileFile read_profile_file(const std::filesystem::path& path);

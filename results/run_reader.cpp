@@ -275,6 +275,12 @@ struct RunReader::State {
   RunEnd end;
 };
 
+RunProgress progress_of_run(const std::filesystem::path& path) {
+  const File file = File::open(path);
+  file.expect_schema(kRunSchema, kRunSchemaVersion);
+  return {file.has(schema::kPlacement.name), file.get<std::int64_t>("/", "completed") == 1};
+}
+
 std::string read_run_config(const std::filesystem::path& path) {
   const File file = File::open(path);
   file.expect_schema(kRunSchema, kRunSchemaVersion);

@@ -38,6 +38,14 @@ class RunReader {
   std::unique_ptr<State> state_;
 };
 
+/// How far a results.h5 has come.
+struct RunProgress {
+  bool laid_out = false;   ///< it has a place for every turn, and can be read
+  bool completed = false;  ///< every turn is there
+};
+/// Usage error where it is no results.h5.
+[[nodiscard]] RunProgress progress_of_run(const std::filesystem::path& path);
+
 /// Only the options of a run, JSON; of any results.h5 whose `config` can be read.
 [[nodiscard]] std::string read_run_config(const std::filesystem::path& path);
 

@@ -146,8 +146,8 @@ void set_check(File& file, const CheckRecord& check, const CheckRecord* before) 
 }  // namespace
 
 struct RunWriter::State {
-  State(std::filesystem::path path, OutputFile::Existing existing)
-      : output(std::move(path), existing, OutputFile::Partial::keep) {}
+  State(OutputOwner owner, OutputFile::Existing existing)
+      : output(std::move(owner), existing, OutputFile::Partial::keep) {}
   File& file() { return output.file(); }
   void sign();
 
@@ -170,15 +170,23 @@ void RunWriter::State::sign() {
   file().flush();
 }
 
-RunWriter::RunWriter(std::filesystem::path path, bool overwrite)
-    : state_(std::make_unique<State>(std::move(path), overwrite ? OutputFile::Existing::replace
-                                                                : OutputFile::Existing::refuse)) {
+RunWriter::RunWriter(const std::filesystem::path& path, bool overwrite)
+    : RunWriter(OutputOwner(path), overwrite) {}
+
+RunWriter::RunWriter(OutputOwner owner, bool overwrite)
+    : state_(std::make_unique<State>(std::move(owner), overwrite ? OutputFile::Existing::replace
+                                                                 : OutputFile::Existing::refuse)) {
   state_->sign();
 }
 
-RunWriter::RunWriter(std::filesystem::path path, const RunReader& earlier,
+RunWriter::RunWriter(const std::filesystem::path& path, const RunReader& earlier,
                      const std::map<std::string, std::string>& facts)
-    : state_(std::make_unique<State>(std::move(path), OutputFile::Existing::resume)) {
+    : RunWriter(OutputOwner(path), earlier, facts, false) {}
+
+RunWriter::RunWriter(OutputOwner owner, const RunReader& earlier,
+                     const std::map<std::string, std::string>& facts, bool overwrite)
+    : state_(std::make_unique<State>(std::move(owner), overwrite ? OutputFile::Existing::replace
+                                                                 : OutputFile::Existing::resume)) {
   state_->sign();
   RunInfo info = earlier.info();
   for (const auto& [name, value] : facts) info.facts[name] = value;

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "placement/output_owner.hpp"
 #include "results/run_file.hpp"
 
 namespace gembench {
@@ -17,11 +18,14 @@ class RunWriter {
  public:
   /// Creates `PATH.partial.new` right away, so that a bad path fails before any work is done.
   /// Refuses an existing PATH or PATH.partial unless `overwrite`.
-  RunWriter(std::filesystem::path path, bool overwrite);
+  RunWriter(OutputOwner owner, bool overwrite);
+  RunWriter(const std::filesystem::path& path, bool overwrite);  ///< and owns it from now on
   /// Continues an unfinished file: copies what `earlier`, which reads `PATH.partial`, has whole, to
   /// a new file (PATH.partial.new) that then takes its place. `facts` are added to, or replace,
-  /// those of the file.
-  RunWriter(std::filesystem::path path, const RunReader& earlier,
+  /// those of the file. An existing PATH is refused at the end unless `overwrite`.
+  RunWriter(OutputOwner owner, const RunReader& earlier,
+            const std::map<std::string, std::string>& facts, bool overwrite);
+  RunWriter(const std::filesystem::path& path, const RunReader& earlier,
             const std::map<std::string, std::string>& facts);
   ~RunWriter();  ///< closes; after describe() leaves PATH.partial unless finished
   RunWriter(const RunWriter&) = delete;

@@ -149,7 +149,8 @@ Trace read_from(const File& file) {
 }  // namespace
 
 TraceWriter::TraceWriter(const std::filesystem::path& path, bool overwrite)
-    : output_(path, overwrite ? OutputFile::Existing::replace : OutputFile::Existing::refuse,
+    : output_(OutputOwner(path),
+              overwrite ? OutputFile::Existing::replace : OutputFile::Existing::refuse,
               OutputFile::Partial::discard) {}
 
 void TraceWriter::begin(const Trace& trace) {

@@ -70,7 +70,7 @@ def _report(options: argparse.Namespace) -> List[str]:
     else:
         text = page.page(runs.title(loaded), runs.content(loaded))
     if output is None:
-        sys.stdout.write(text)
+        _print(text)
     else:
         write(output, text)
         written.append(output)
@@ -91,21 +91,44 @@ def _report(options: argparse.Namespace) -> List[str]:
     return written
 
 
+def _print(text: str) -> None:
+    """To standard output. A reader that has seen enough and leaves is no error."""
+    if sys.stdout is None:
+        raise Refused("standard output is closed; name a file with -o", 4)
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left is not tried again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise Refused(f"standard output cannot be written ({error.strerror}); name a file with "
+                          "-o", 4) from None
+
+
+def _tell(sentence: str) -> None:
+    """To standard error, which may be closed or full: then it is lost."""
+    if sys.stderr is None:
+        return
+    try:
+        print(f"gembench-report: {sentence}", file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The command; returns its exit code."""
     options = _options(arguments)
     try:
         written = _report(options)
     except FileError as error:
-        print(f"gembench-report: {error}", file=sys.stderr)
+        _tell(str(error))
         return 2
     except Refused as error:
-        print(f"gembench-report: {error}", file=sys.stderr)
+        _tell(str(error))
         return error.code
-    except BrokenPipeError:
-        return 4
     if not options.quiet and written:
-        print("gembench-report: wrote " + ", ".join(written), file=sys.stderr)
+        _tell("wrote " + ", ".join(written))
     return 0
 
 

@@ -84,6 +84,10 @@ Placement fit_to_trace(const PlacementFile& file, const Trace& trace, int ranks)
         placement.layers > trace.layers
             ? ", or leave out its dense layers with gembench convert --first-layer"
             : ""));
+  if (placement.slots > placement.experts)
+    throw usage_error(fmt::format(
+        "it has {} slots a rank, more than the {} experts; plan it with fewer --spare-slots",
+        placement.slots, placement.experts));
   return layers_known ? select_layers(file, trace.layer_ids).placement : placement;
 }
 

@@ -95,7 +95,7 @@ int redundant_slots(const Placement& placement) {
   return placement.ranks * placement.slots - placement.experts;
 }
 
-void require_full(const Placement& placement, std::string_view format) {
+void require_full(const Placement& placement, std::string_view format, bool replicas) {
   for (int layer = 0; layer < placement.layers; ++layer)
     for (int rank = 0; rank < placement.ranks; ++rank) {
       const auto slots = placement.on_rank(layer, rank);
@@ -103,9 +103,11 @@ void require_full(const Placement& placement, std::string_view format) {
       if (empty > 0)
         throw usage_error(fmt::format(
             "layer {}: rank {} has {} of its {} slots empty, and {} wants as many experts on every "
-            "rank; plan with --spare-slots 0, or let a strategy that fills them all with replicas "
-            "(eplb, flashlb) plan",
-            layer, rank, empty, placement.slots, format));
+            "rank; plan {}",
+            layer, rank, empty, placement.slots, format,
+            replicas
+                ? fmt::format("with --replicas {}, which fill them all", redundant_slots(placement))
+                : "without --spare-slots on a number of ranks that divides the experts"));
     }
 }
 

@@ -35,7 +35,8 @@ void require_slots(std::int64_t layers, std::int64_t slots);
 [[nodiscard]] int redundant_slots(const Placement& placement);
 
 /// Usage error with the remedy for an empty slot, which no engine's format can hold.
-void require_full(const Placement& placement, std::string_view format);
+/// `replicas`: whether it can hold any.
+void require_full(const Placement& placement, std::string_view format, bool replicas = true);
 /// Whether a JSON text may have this member: cheap, for telling formats apart.
 [[nodiscard]] bool mentions(std::string_view content, std::string_view name);
 

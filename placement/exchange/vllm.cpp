@@ -13,8 +13,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "placement/containers/bounded_json.hpp"
 #include "placement/checked.hpp"
+#include "placement/containers/bounded_json.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 
@@ -163,7 +163,7 @@ ReadPlacement read_rank_map(std::string_view content, const StatedShape& stated)
 }
 
 std::string write_rank_map(const PlacementFile& file) {
-  require_full(file.placement, kRankMap);
+  require_full(file.placement, kRankMap, false);
   const auto& placement = file.placement;
   if (redundant_slots(placement) > 0)
     throw usage_error(

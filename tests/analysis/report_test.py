@@ -3,8 +3,9 @@
 
 import json
 import re
+import sys
 
-from analysis_support import ReportTest, main
+from analysis_support import TOP, ReportTest, main
 
 
 class Report(ReportTest):
@@ -118,6 +119,22 @@ class Report(ReportTest):
         page = (self.folder / "page.html").read_text()
         self.assertNotIn("<script>alert", page)
         self.assertNotIn("<b>'", page)
+
+    def redirected(self, how, *words):
+        """With what a shell does to its streams."""
+        return self.call("bash", "-c", f'"$@" {how}', "bash", "env",
+                         f"PYTHONPATH={TOP / 'analysis'}", sys.executable, "-m",
+                         "gembench_analysis", *words)
+
+    def test_streams_that_cannot_be_written(self):
+        made = self.made()
+        for how in (">/dev/full", ">&-"):
+            self.refused(self.redirected(how, made, "--format", "md"), 4, "standard output ")
+        done = self.redirected('| head -1; exit "${PIPESTATUS[0]}"', made, "--format", "md")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for how in ("2>/dev/full", "2>&-"):
+            self.assertEqual(self.redirected(how, made, "-o", "page.html").returncode, 0)
+            self.assertEqual(self.redirected(how, "none.h5").returncode, 2)
 
     def test_refusals(self):
         self.refused(self.report("none.h5"), 2, "no such file")

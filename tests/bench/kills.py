@@ -5,6 +5,10 @@ Every time the job must end within 10 s and not with 0, and leave no rank behind
 when there is one, must be readable and hold whole turns. `run --resume` must then complete it to a
 file whose routing, placements and schedule are those of a run that nobody disturbed.
 
+In between, two runs are started with one output, the second at a random moment of the first: the
+first must end with 0 and a complete file, the second with 4, or after the first's end, which is told
+by the file that is there.
+
 Moments are drawn from the whole run: start, profiling, measuring, profiling again, the end. Since
 writing takes but a thousandth of it, every third kill waits for the next write, give or take, and
 then it is the writing rank that dies. Half of the runs read a profile and plan with it; the others
@@ -182,9 +186,32 @@ def wrong_with(case, folder, output, outcome):
     return finished, wrong
 
 
+def start_twice(case, folder, output, draw):
+    """Starts the run twice: (seconds between them, exit codes, violations)."""
+    def start(**how):
+        return subprocess.Popen(support.launch(case.ranks, "run", *case.words, "-o", output, "-q"),
+                                cwd=folder, env=support.ENVIRONMENT, stdout=subprocess.DEVNULL,
+                                text=True, **how)
+    first, apart = start(stderr=subprocess.DEVNULL), draw.uniform(0, case.seconds)
+    time.sleep(apart)
+    second = start(stderr=subprocess.PIPE)
+    said = second.communicate()[1]
+    codes = [first.wait(), second.returncode]
+    # Started at once, either may be the first to ask for the name.
+    wrong = [] if sorted(codes) == [0, 4] else [f"exit codes {codes}"]
+    if codes == [0, 4] and not ("is being written by process" in said or "exists: " in said):
+        wrong.append(f"second: {said.strip()}")
+    arrays = arrays_of(folder / output)
+    wrong += [f"{name} differs" for name in IDENTICAL
+              if not numpy.array_equal(arrays[name], case.arrays[name])]
+    wrong += [f"{path.name} is left" for path in folder.glob(f"{output}.*")]
+    return apart, codes, wrong
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--runs", type=int, default=50)
+    parser.add_argument("--doubles", type=int, default=20, help="double starts")
     parser.add_argument("--seed", type=int, default=1, help="of moments and ranks")
     options = parser.parse_args()
     draw = random.Random(options.seed)
@@ -199,6 +226,14 @@ def main():
                       Case(ranks, [*RUN, "--placements", "linear,round-robin"])]
         for case in cases:
             print(support.conditions(undisturbed(case, folder)))
+        print("# double  ranks  apart s  exits  violations")
+        doubled = 0
+        for double in range(options.doubles):
+            case = cases[double % len(cases)]
+            apart, codes, wrong = start_twice(case, folder, f"double{double}.h5", draw)
+            print(f"  {double:6}  {case.ranks:5}  {apart:7.2f}  {codes[0]}, {codes[1]}   "
+                  f"{'; '.join(wrong) or '-'}", flush=True)
+            doubled += bool(wrong)
         print("# kill  ranks  profile  moment s  of s  rank  exit  after s  turns  violations")
         kill = 0
         while kill < options.runs:
@@ -218,6 +253,8 @@ def main():
             hangs += code is None
             kill += 1
     support.verdict([
+        (doubled == 0, f"{options.doubles - doubled} of {options.doubles} double starts without a "
+                       "violation"),
         (violations == 0, f"{options.runs - violations} of {options.runs} without a violation"),
         (hangs <= options.runs / 10, f"{hangs} times mpirun itself hung, its ranks gone"),
     ])

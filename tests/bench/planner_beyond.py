@@ -105,9 +105,9 @@ def replicas(folder, layers):
             make_trace(folder, name, tokens, seed)
             for kind in SPEEDS:
                 write_speeds(folder, slowdowns(kind, ranks, seed))
-                at = ("--spare-slots", 1, "--replicas", ranks, "--seed", seed)
-                alike = judged(folder, ["eplb", "gem+"], *at)
-                water = judged(folder, ["gem+"], "--token-split", "water-fill", *at)
+                at = ("--spare-slots", 1, "--replicas", ranks)
+                alike = judged(folder, ["eplb", "gem+"], *at, "--seed", seed)
+                water = judged(folder, ["gem+"], "--token-split", "water-fill", *at, "--seed", seed)
                 blind = judged(folder, ["eplb"], "--token-split", "water-fill-blind", *at)
                 rows[kind][0].append(below(alike["gem+"], alike["eplb"]))
                 rows[kind][1].append(below(water["gem+"], blind["eplb"]))

@@ -5,6 +5,7 @@ import h5py
 import numpy
 
 from cluster_case import LONG_RUN, RUN, SLOW_LINK, ClusterCase, main
+from stop_test import run_of
 from support import PROGRAM, SMALL, TOP
 
 QUICK = [*SMALL, "--placements", "linear,gem"]
@@ -51,6 +52,35 @@ class Launch(ClusterCase):
                             "--ntasks-per-node=2", PROGRAM, "run", *QUICK, "-o", "a.h5")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("4 ranks on 2 nodes", done.stdout)
+
+    def test_tasks_without_pmix_end_before_a_file_is_touched(self):
+        done = self.on_head("srun", "--mpi=none", "-N2", "--ntasks-per-node=2", PROGRAM, "run",
+                            *QUICK, "-o", "a.h5")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertEqual(done.stderr.count("gembench: srun started 4 tasks and MPI knows of one"),
+                         1, done.stderr)
+        self.assertEqual(list(self.folder.glob("a.h5*")), [])
+
+    def test_the_same_job_submitted_twice(self):
+        self.site(ranks=1)  # both find room at the same time
+        words = [word for word in run_of(2000)[1:-1] if word not in ("--profile", "p.h5")]
+
+        def submit(number):
+            return self.submit("run.sbatch", *words, "-o", "a.h5",
+                               options=["-N1", f"--output={number}.txt"])
+        jobs = [submit(1)]
+        self.cluster.wait((self.folder / "a.h5.lock").exists, "owner of a.h5")
+        jobs += [submit(2)]
+        ends = [self.ended(job, 200)[:2] for job in jobs]
+        printed = [(self.folder / f"{n}.txt").read_text() for n in (1, 2)]
+        self.assertEqual(ends, [("COMPLETED", 0), ("FAILED", 4)], printed)
+        self.assertRegex(printed[1], r"gembench: a.h5 is being written by process \d+ on node[01]: ")
+        with h5py.File(self.folder / "a.h5") as file:
+            self.assertTrue(numpy.isfinite(file["step_time"][()]).all())
+        # The one that was refused, once more: there is nothing left to do, and it says so.
+        self.assertEqual(self.ended(submit(3))[:2], ("COMPLETED", 0))
+        self.assertIn("# a.h5 was finished before, nothing was run",
+                      (self.folder / "3.txt").read_text())
 
     def test_a_mistake_is_said_once_and_ends_with_2(self):
         for launcher in ("srun", "mpirun"):
@@ -121,7 +151,7 @@ class Launch(ClusterCase):
             state, code, seconds = self.ended(job)
             self.assertEqual((state, code), ("FAILED", 1), self.printed())
             print(f"  {launcher}: {seconds:.1f} s")
-            self.assertEqual(self.printed().count("gembench: ended by SIGTERM"), 1, self.printed())
+            self.assertEqual(self.printed().count("gembench: interrupted by SIGTERM"), 1, self.printed())
             (self.folder / "out.txt").unlink()
 
     def test_dry_run_prints_the_commands(self):

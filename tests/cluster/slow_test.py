@@ -11,7 +11,7 @@ class Slow(ClusterCase):
         job = self.submit("run.sbatch", *LONG_RUN, "-o", "a.h5",
                           options=["--time=1", "--signal=B:TERM@20"])
         self.assertEqual(self.ended(job)[:2], ("FAILED", 1), self.printed())
-        self.assertEqual(self.printed().count("gembench: ended by SIGTERM"), 1, self.printed())
+        self.assertEqual(self.printed().count("gembench: interrupted by SIGTERM"), 1, self.printed())
         self.is_readable()
 
     def test_a_job_is_queued_again_where_the_site_wants_it(self):

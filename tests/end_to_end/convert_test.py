@@ -86,7 +86,7 @@ class Convert(ConvertTest):
     def test_a_plan_in_force_in_an_engine_s_format(self):
         self.good("convert", "p.json", "--to", "vllm-map", "-o", "now.json")
         out = self.good("score", "--trace", "t.h5", *RANKS, "--from", "now.json", "--format", "json",
-                        "--strategies", "file:now.json,linear", "--spare-slots", "1")
+                        "--strategies", "file:now.json,linear")
         moves = {row["placement"]: row["moves"] for row in json.loads(out)["placements"]}
         self.assertEqual(moves["file:now.json"], 0)
         self.assertGreater(moves["linear"], 0)
@@ -126,8 +126,11 @@ class Convert(ConvertTest):
         self.assertFalse((self.folder / "c").exists())
 
     def test_refusals(self):
-        self.good("plan", "--trace", "t.h5", *RANKS, "--strategy", "linear", "--spare-slots", "1",
-                  "-o", "spare.json")
+        self.good("plan", "--trace", "t.h5", *RANKS, "--strategy", "linear", "-o", "even.json")
+        spare = json.loads(self.text("even.json"))
+        spare["slots"] = 9
+        spare["slot_expert"] = [[rank + [-1] for rank in layer] for layer in spare["slot_expert"]]
+        (self.folder / "spare.json").write_text(json.dumps(spare))
         self.good("convert", "p.json", *MODEL, "--to", "sglang", "-o", "s.json")
         (self.folder / "twice.json").write_text("[[0, 0, 1, 2]]")
         (self.folder / "zeros").write_bytes(bytes(1 << 20))
@@ -135,6 +138,8 @@ class Convert(ConvertTest):
         for name in [*FORMATS, "vllm-rank-map"]:
             self.refused("spare.json: layer 0: rank 0 has 1 of its 9 slots empty", "convert",
                          "spare.json", "--to", name, *out)
+        self.refused("plan with --replicas 32, which fill them all", "convert", "spare.json",
+                     "--to", "sglang", *out)
         self.refused("no replicas and this placement has 32", "convert", "p.json", "--to",
                      "vllm-rank-map", *out)
         self.refused("no placement format 'yaml'; choose one of", "convert", "p.json", "--to", "yaml",
@@ -162,7 +167,7 @@ class Convert(ConvertTest):
                      *RANKS, "s.json")
         self.assertFalse((self.folder / "out").exists())
         done = self.gembench("convert", "p.json", "--to", "trtllm", "-o", "s.json")
-        self.one_sentence(done, 4, "s.json exists already")
+        self.one_sentence(done, 4, "s.json exists")
         self.good("convert", "p.json", "--to", "trtllm", "-o", "s.json", "--overwrite")
         # An expert twice on a rank is taken once, and that is said.
         done = self.gembench("convert", "twice.json", "--ranks", "2", "--to", "gembench", *out)

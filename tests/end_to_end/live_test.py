@@ -82,8 +82,8 @@ class Drift(CliTest):
     def test_what_cannot_be_said_is_refused(self):
         for words, said in ((["--drift", "slow"], "slow@STEP"),
                             (["--drift", "task@4", "--routing", "gate"], "--routing gate"),
-                            (["--replicas", "2"], "--spare-slots"),
                             (["--spare-slots", "40"], "lower --spare-slots"),
+                            (["--replicas", "40"], "lower --replicas"),
                             (["--placements", "adapt:best"], "no strategy 'best'")):
             with self.subTest(words=words):
                 self.one_sentence(self.gembench("run", *SMALL, "-o", "a.h5", *words), 2, said)

@@ -41,7 +41,7 @@ class Recorded(CliTest):
         self.good("profile", *shape, "--profile-seconds", "2", "--slowdown", "1,1,1,1.3", "-o",
                   "profile.h5", ranks=4)
         self.good("plan", "--trace", "recorded.h5", "--profile", "profile.h5", "--ranks", "4",
-                  "--strategy", "gem", "-o", "gem.json")
+                  "--strategy", "gem", "--plan-steps", "240", "-o", "gem.json")
         for engine, name in (("sglang", "experts.json"), ("trtllm", "experts.yaml")):
             self.good("convert", "gem.json", "--to", engine, "-o", name)
         out = self.good("run", *shape, "--trace", "recorded.h5", "--profile", "profile.h5",

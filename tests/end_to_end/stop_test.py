@@ -92,17 +92,18 @@ class Stopped(CliTest):
             kept = numpy.isfinite(before)
             numpy.testing.assert_array_equal(f["step_time"][:][kept], before[kept])
             self.assertTrue(numpy.isfinite(f["step_time"][:]).all())
-        # Once more, as a job script does that was requeued too often: only printed.
+        # Once more, as a job script does that was requeued too often: only printed, and it says so.
         again = self.good(*RUN, "a.h5", "--resume", ranks=2)
-        self.assertEqual(again, self.good("compare", "a.h5"))
+        self.assertEqual(again, "# a.h5 was finished before, nothing was run\n"
+                         + self.good("compare", "a.h5"))
 
     def test_a_file_that_is_being_written_is_left_alone(self):
         self.start()
         self.wait_for_a_block()
-        for words in (["compare", "a.h5.partial"], [*LONG_RUN, "a.h5", "--resume"]):
-            done = self.gembench(*words)
-            self.assertEqual(done.returncode, 2, done.stdout)
-            self.assertIn("a run is writing it", done.stderr)
+        self.one_sentence(self.gembench("compare", "a.h5.partial"), 2, "a run is writing it")
+        for more in ([], ["--resume"], ["--overwrite"]):
+            self.one_sentence(self.gembench(*LONG_RUN, "a.h5", *more), 4,
+                              f"a.h5 is being written by process {ranks_of(self.folder)[0]} on ")
 
     def test_another_run_is_not_continued(self):
         job = self.start()
@@ -125,7 +126,8 @@ class Stopped(CliTest):
         os.kill(ranks_of(self.folder)[-1], signal.SIGTERM)
         said = job.communicate(timeout=HANGS)[1]
         self.assertEqual(job.returncode, 1, said)
-        self.assertIn("gembench: ended by SIGTERM: finished blocks are kept", said)
+        self.assertRegex(said, r"gembench: interrupted by SIGTERM: \d+ of 2000 turns are kept in "
+                               r"a\.h5\.partial; continue with: \S+/local\.sh -n 2 run .* --resume\n")
         self.is_incomplete_and_readable()
 
     def test_a_time_limit_ends_in_order(self):

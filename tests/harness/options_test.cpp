@@ -63,7 +63,8 @@ TEST(Options, a_model_by_default_is_not_stated) {
 }
 
 TEST(Options, help_and_version_are_texts) {
-  for (const char* command : {"run", "profile", "trace", "plan", "score", "convert", "compare", "list"}) {
+  for (const char* command :
+       {"run", "profile", "trace", "plan", "score", "convert", "compare", "list"}) {
     const Parsed parsed = parse({command, "--help"});
     ASSERT_TRUE(parsed.text) << command;
     EXPECT_EQ(parsed.text->find("Usage: gembench "), 0U);
@@ -114,7 +115,6 @@ TEST(Options, mistakes_are_usage_errors_that_name_the_remedy) {
       {{"run", "--tokens-per-rank", "1,x", "-o", "a"}, "--tokens-per-rank"},
       {{"run", "--resume", "--overwrite", "-o", "a"}, "exclude"},
       {{"run", "--timeout", "-1", "-o", "a"}, "timeout"},
-      {{"plan", "--replicas", "2", "-o", "a"}, "--spare-slots"},
       {{"plan", "--max-moves", "2", "-o", "a"}, "--from"},
       {{"score", "--node-cost", "1e-9"}, "--ranks-per-node"},
       {{"score", "--token-split", "odd"}, "water-fill-blind"},

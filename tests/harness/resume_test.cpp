@@ -21,7 +21,8 @@ RunInfo run() {
 
 /// Both checks, as a resumed run makes them.
 void require_same(const RunInfo& earlier, const RunInfo& mine) {
-  require_same_request(earlier, mine.shape.ranks, mine.config, mine.facts.at("trace_digest"));
+  require_same_command(earlier, mine.shape.ranks, mine.config);
+  require_same_loads(earlier, mine.facts.at("trace_digest"));
   require_same_machine(earlier, mine);
 }
 

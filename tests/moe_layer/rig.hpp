@@ -38,7 +38,9 @@ inline Trace skewed_trace(const ModelShape& model) {
 /// Everything needed to run layers, under a placement.
 struct Rig {
   explicit Rig(int shared, Clock clock = Clock::wall, double slowdown = 1)
-      : model(small_model(shared)),
+      : Rig(small_model(shared), clock, slowdown) {}
+  explicit Rig(const ModelShape& shape, Clock clock = Clock::wall, double slowdown = 1)
+      : model(shape),
         device(make_cpu_device(comm, model, best_cpu_dtype())),
         store(comm, *device, model, model.layers, kSeed),
         trace(skewed_trace(model)),

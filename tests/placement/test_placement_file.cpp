@@ -76,7 +76,7 @@ TEST(PlacementFile, NeverOverwritesUnasked) {
   write_placement(dir.at("p.json"), file, false);
   const auto before = slurp(dir.at("p.json"));
   file.seed = 1;
-  expect_error(ExitCode::output, "exists already",
+  expect_error(ExitCode::output, "exists: pass --overwrite",
                [&] { write_placement(dir.at("p.json"), file, false); });
   EXPECT_EQ(slurp(dir.at("p.json")), before);
   write_placement(dir.at("p.json"), file, true);

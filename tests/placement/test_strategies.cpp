@@ -1,7 +1,11 @@
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
 
 #include "placement/placement_file.hpp"
 #include "placement/score.hpp"
+#include "placement/slot_count.hpp"
 #include "placement/strategy.hpp"
 #include "support.hpp"
 
@@ -32,13 +36,121 @@ TEST(Strategies, EveryoneMakesSoundPlacementsOfAnyShape) {
   }
 }
 
-TEST(Strategies, AllRefuseExpertsThatDoNotDivide) {
-  const auto trace = testing::small_trace(2, 1, 8, 2, 0);
-  const CostModel cost(equal_ranks(3, 100));
-  for (const auto& strategy : strategies())
-    expect_refused("8 experts cannot be split evenly over 3 ranks", [&] {
-      (void)strategy.plan({trace, cost, 0});
-    });
+TEST(Strategies, ExpertsNeedNotDivideByRanks) {
+  Random random(4);
+  for (int i = 0; i < 60; ++i) {
+    const int ranks = 2 + int(random.below(7));
+    const int experts = 2 + int(random.below(24));
+    const auto trace = testing::small_trace(1 + int(random.below(9)), 2, experts,
+                                            1 + int(random.below(std::uint64_t(experts))), 3);
+    const CostModel cost(testing::uneven_profile(ranks, random.next(), i % 2));
+    for (const auto& strategy : strategies()) {
+      if (strategy.name == "exact" && experts > 8) continue;  // refused, or slow
+      SCOPED_TRACE(std::string(strategy.name));
+      const auto placement = strategy.plan({trace, cost, 5});
+      validate(placement);
+      EXPECT_EQ(placement.slots, (experts + ranks - 1) / ranks);
+      EXPECT_EQ(count_duplicates(placement), 0) << "nobody asked for replicas";
+      EXPECT_NO_THROW(
+          validate(plan_by_name(fmt::format("relabel:{}", strategy.name), {trace, cost, 5})));
+    }
+  }
+}
+
+/// Experts that every rank of a layer holds.
+std::vector<int> held(const Placement& placement, int layer) {
+  std::vector<int> counts;
+  for (int rank = 0; rank < placement.ranks; ++rank) {
+    const auto slots = placement.on_rank(layer, rank);
+    counts.push_back(placement.slots - int(std::ranges::count(slots, -1)));
+  }
+  return counts;
+}
+
+TEST(Strategies, RedundantExpertsFillAllSlots) {
+  struct Shape {
+    int experts, ranks, replicas, slots;
+  };
+  // As DeepSeek's models are deployed, and smaller.
+  for (const auto& [experts, ranks, replicas, slots] :
+       {Shape{256, 24, 8, 11}, Shape{256, 36, 32, 8}, Shape{256, 72, 32, 4}, Shape{256, 144, 32, 2},
+        Shape{256, 320, 64, 1}, Shape{8, 3, 1, 3}, Shape{5, 3, 4, 3}, Shape{2, 3, 1, 1},
+        Shape{4, 2, 4, 4}}) {
+    const auto trace = testing::small_trace(4, 1, experts, 2, 7);
+    const CostModel cost(testing::uneven_profile(ranks, 2));
+    ASSERT_EQ(count_slots({ranks, experts, 0, replicas}).slots, slots);
+    PlanInput input{.trace = trace, .cost = cost, .slots = slots, .replicas = replicas};
+    input.all_replicas = true;
+    for (const auto& strategy : strategies()) {
+      if (!strategy.takes.replicas) continue;
+      SCOPED_TRACE(fmt::format("{} of {} on {}", strategy.name, experts, ranks));
+      const auto placement = strategy.plan(input);
+      validate(placement);
+      EXPECT_EQ(std::ranges::count(placement.slot_expert, -1), 0);
+      EXPECT_EQ(count_duplicates(placement), replicas);
+    }
+  }
+}
+
+TEST(Strategies, MakeExactlyTheReplicasAskedForWhereSlotsAreLeft) {
+  const auto trace = testing::small_trace(20, 2, 16, 2, 7);
+  const CostModel cost(testing::uneven_profile(5, 2));
+  PlanInput input{.trace = trace, .cost = cost, .slots = 4, .replicas = 2};  // 20 slots
+  input.all_replicas = true;
+  for (const auto& strategy : strategies()) {
+    if (!strategy.takes.replicas) continue;
+    EXPECT_EQ(count_duplicates(strategy.plan(input)), 2 * 2) << strategy.name;
+  }
+}
+
+/// [layer][expert] its ranks.
+std::vector<std::vector<int>> ranks_of(const Placement& placement) {
+  std::vector<std::vector<int>> ranks(std::size_t(placement.layers * placement.experts));
+  for (int layer = 0; layer < placement.layers; ++layer)
+    for (int rank = 0; rank < placement.ranks; ++rank)
+      for (auto e : placement.on_rank(layer, rank))
+        if (e >= 0) ranks[std::size_t(layer * placement.experts + e)].push_back(rank);
+  return ranks;
+}
+
+TEST(Strategies, RowsSayWhatChangesAPlan) {
+  struct Option {
+    const char* name;
+    bool Takes::*taken;
+    int slots;  ///< with and without it
+    void (*give)(PlanInput&);
+  };
+  const Option options[] = {
+      {"seed", &Takes::seed, 0, [](PlanInput& input) { input.seed = 8; }},
+      {"spare slots", &Takes::spare_slots, 0, [](PlanInput& input) { input.slots = 8; }},
+      {"replicas", &Takes::replicas, 8,
+       [](PlanInput& input) { input.replicas = 3, input.all_replicas = true; }},
+      {"price", &Takes::node_cost, 0,
+       [](PlanInput& input) {
+         input.network = {2, false, 1000, 1e-3};
+       }},
+      {"nodes", &Takes::nodes, 0, [](PlanInput& input) { input.nodes = 2; }},
+      {"groups", &Takes::nodes, 0, [](PlanInput& input) { input.nodes = 2, input.groups = 4; }},
+  };
+  for (const auto& strategy : strategies()) {
+    if (strategy.name == "exact") continue;  // too many experts for it, and few have ties
+    for (const auto& [name, taken, slots, give] : options) {
+      bool changed = false;
+      for (std::uint64_t draw = 1; draw <= 4 && !changed; ++draw) {
+        const auto trace = testing::small_trace(12, 1, 24, 2, draw);
+        const CostModel cost(testing::uneven_profile(4, draw));
+        const PlanInput plain{.trace = trace, .cost = cost, .seed = 3, .slots = slots};
+        auto given = plain;
+        give(given);
+        changed = ranks_of(strategy.plan(given)) != ranks_of(strategy.plan(plain));
+      }
+      EXPECT_EQ(changed, strategy.takes.*taken) << strategy.name << ", " << name;
+    }
+  }
+  EXPECT_TRUE(takes_of("relabel:gem").replicas);
+  EXPECT_TRUE(takes_of("file:p.json").split);
+  EXPECT_FALSE(takes_of("file:p.json").replicas);
+  expect_refused("no strategy 'best'", [] { (void)takes_of("relabel:best"); });
 }
 
 TEST(Strategies, FillAnyNumberOfSlots) {
@@ -127,6 +239,9 @@ TEST(Strategies, LinearAndRandomDealUnevenNumbersInBlocks) {
             (std::vector<std::int32_t>{0, 1, 2, 3, 4, -1}));  // as vLLM: the first ranks hold more
   EXPECT_EQ(plan_round_robin({.trace = trace, .cost = cost, .slots = 2}).slot_expert,
             (std::vector<std::int32_t>{0, 3, 1, 4, 2, -1}));
+  const auto wide = testing::small_trace(1, 1, 128, 2, 0);
+  const CostModel six(equal_ranks(6, 100));
+  EXPECT_EQ(held(plan_linear({wide, six, 0}), 0), (std::vector<int>{22, 22, 21, 21, 21, 21}));
 }
 
 TEST(Strategies, AreFoundByName) {

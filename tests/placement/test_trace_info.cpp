@@ -129,7 +129,7 @@ void expect_layer(const Trace& trace, int layer, const LayerInfo& info,
   EXPECT_EQ(info.groups, plain_groups(loads, options));
 }
 
-void expect_drift(const Trace& trace, const Drift& drift, const std::set<int>& from,
+void expect_drift(const Trace& trace, const LoadDrift& drift, const std::set<int>& from,
                   const std::set<int>& to) {
   double variation = 0;
   double correlation = 0;

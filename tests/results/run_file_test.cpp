@@ -140,7 +140,10 @@ TEST(RunFile, ExistingFilesAreRefusedUnlessOverwritten) {
     const auto path = folder / std::string(name).substr(0, 4);
     std::string sentence;
     EXPECT_EQ(code_of([&] { RunWriter(path, false); }, &sentence), ExitCode::output);
-    EXPECT_NE(sentence.find("pass --overwrite or choose another --output"), std::string::npos);
+    // What was measured is not thrown away by the first remedy that one reads.
+    const bool unfinished = path != folder / name;
+    EXPECT_LT(sentence.find(unfinished ? "--resume" : "--overwrite"), sentence.find("--output"));
+    EXPECT_NE(sentence.find("--overwrite"), std::string::npos) << sentence;
     std::string content;
     std::ifstream(folder / name) >> content;
     EXPECT_EQ(content, "precious");

@@ -27,6 +27,10 @@ TOP = {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md", "harness",
        "placement", "jobs", "results", "analysis", "tests"}
 BUILT = {"build"}  # ignored by git
 MAX_LINES = 400
+# Standard output and error may be full or closed: harness/printing knows what to do then.
+PRINTS = re.compile(r"\bfmt::print\b|\bstd::(?:print|printf|fprintf|puts|fputs|putchar|perror)\b"
+                    r"|\bstd::(?:cout|cerr|clog)\b|\bstd::fflush\b|\bstdout\b|\bstderr\b")
+PRINTER = "harness/printing.cpp"
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -66,6 +70,15 @@ def check_cuda(path, relative):
             yield f"{path}: only moe_layer/cuda may include {included}"
 
 
+def check_printing(path, relative):
+    """One place prints."""
+    if str(relative) == PRINTER:
+        return
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        if PRINTS.search(line.partition("//")[0]):
+            yield f"{path}:{number}: only {PRINTER} prints: use harness/printing.hpp"
+
+
 def check_scripts(top, scripts):
     for script in scripts:
         if subprocess.run(["bash", "-n", script], check=False).returncode:
@@ -81,7 +94,7 @@ def check_scripts(top, scripts):
 def violations(top):
     for entry in sorted(top.iterdir()):
         if not entry.name.startswith(".") and entry.name not in TOP | BUILT \
-                and entry.suffix not in {".h5", ".partial", ".html"}:
+                and entry.suffix not in {".h5", ".partial", ".lock", ".html"}:
             yield f"{entry}: the top level holds only {', '.join(sorted(TOP))}"
     for folder in sorted(TOP - {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md"}):
         if not (top / folder / "README.md").is_file():
@@ -96,6 +109,7 @@ def violations(top):
         if path.suffix in {".cpp", ".hpp", ".cu"} and relative.parts[0] in ARROWS:
             yield from check_includes(path, relative.parts[0])
             yield from check_cuda(path, relative)
+            yield from check_printing(path, relative)
             if path.suffix != ".hpp":
                 yield from check_first_include(path, top)
         if path.suffix in {".sh", ".sbatch"} or relative.parts[0] == ".ci":

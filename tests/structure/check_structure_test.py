@@ -40,6 +40,15 @@ class FindsViolations(unittest.TestCase):
         self.assertIn("only results may include hdf5.h",
                       self.found("moe_layer/a.cpp", "  # include <hdf5.h>\n"))
 
+    def test_printing_past_the_one_place_for_it(self):
+        for line in ('fmt::print("x");', 'fmt::print(stderr, "x");', "std::fflush(stdout);",
+                     'std::cerr << "x";', 'std::puts("x");'):
+            self.assertIn("harness/a.cpp:1: only harness/printing.cpp prints",
+                          self.found("harness/a.cpp", line + "\n"))
+        (self.top / "harness/a.cpp").unlink()
+        self.assertEqual(self.found("harness/printing.cpp", 'std::fflush(stdout);  // fmt::print\n'),
+                         "")
+
     def test_a_source_that_does_not_begin_with_its_header(self):
         (self.top / "harness/a.hpp").write_text("")
         self.assertEqual(self.found("harness/a.cpp", '#include "harness/a.hpp"\n'), "")

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace gembench {
+
+/// The right to write one file. Whoever makes the first OutputOwner of a path owns the name, from
+/// then until its end, however long the file itself takes to appear; for all others it is an output
+/// error that names host and process.
+///
+/// `PATH.lock` holds an advisory lock, which the system frees when its owner dies, and says who
+/// that is. Where the file system has no locks, what it says decides: an owner on this host that
+/// has died, or an earlier start of the same Slurm job, owns nothing any more; of one on another
+/// host nobody knows, so that it keeps the name until PATH.lock is deleted.
+class OutputOwner {
+ public:
+  explicit OutputOwner(std::filesystem::path path);
+  ~OutputOwner();  ///< the name is free again, PATH.lock is gone
+  OutputOwner(OutputOwner&& other) noexcept;
+  OutputOwner& operator=(OutputOwner&&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  void claim();
+  bool claim_file(bool created);
+
+  std::filesystem::path path_, lock_path_;
+  int file_ = -1;        ///< of the lock; -1 = this owns nothing
+  bool locked_ = false;  ///< by the file system, not only by what the file says
+};
+
+/// Output error with the remedies where `path` exists.
+void require_new(const std::filesystem::path& path);
+
+}  // namespace gembench
