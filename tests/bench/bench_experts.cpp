@@ -114,9 +114,10 @@ class Experts {
     for (std::size_t i = 0; i < reference.size(); ++i) {
       const std::size_t row = i / sz(model_.hidden), column = i % sz(model_.hidden);
       const std::size_t e = row / sz(tokens), token = row % sz(tokens);
-      // sums: what the experts left before the payload's rounding.
-      const float ours =
-          sums_.as<float>()[(token * sz(model_.experts) + e) * sz(model_.hidden) + column];
+      const std::size_t at = (token * sz(model_.experts) + e) * sz(model_.hidden) + column;
+      const float ours = device_->dtype() == DType::bf16
+                             ? from_bf16(results_.as<std::uint16_t>()[at])
+                             : results_.as<float>()[at];
       worst = std::max(worst, std::abs(double{ours} - kWeight * double{reference[i]}));
     }
     return worst;
