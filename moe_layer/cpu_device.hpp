@@ -61,6 +61,9 @@ class CpuDevice final : public Device {
   }
   void spin(Stream, double seconds) override;
 
+  /// For tests.
+  [[nodiscard]] const ChunkPlan& chunks() const { return experts_.plan(); }
+
  private:
   /// Costs of chunks as all ranks with this CPU know them; collective.
   std::vector<ChunkCost> agreed_costs();
