@@ -65,8 +65,10 @@ std::vector<int> chunk_row_counts(bool tiles) {
     std::sort(counts.begin(), counts.end());
     return counts;
   }
-  constexpr int kFinest = 32;
-  for (int rows = 1; rows < kMostChunkRows; rows += std::max(1, rows / kFinest)) {
+  constexpr int kFinest = 64;  // rows, from which they are taken by twos, by fours from twice that
+  for (int rows = 1; rows < kMostChunkRows; rows += rows < kFinest       ? 1
+                                                    : rows < 2 * kFinest ? 2
+                                                                         : 4) {
     counts.push_back(rows);
   }
   counts.push_back(kMostChunkRows);
