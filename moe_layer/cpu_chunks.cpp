@@ -16,8 +16,8 @@ constexpr std::array kMoreBetweenLines = {3, 6, 12, 24, 48, 96, 192};
 constexpr std::array kMoreOfTiles = {48,  96,  192, 24,  80, 112, 160,
                                      224, 144, 176, 208, 40, 240, 56};
 
-// A plan of more chunks must be better by this, since costs are measured.
-constexpr double kWorth = 0.99;
+// A plan of more chunks must be better by this: costs are measured, and noise finds gains.
+constexpr double kWorth = 0.96;
 
 /// Seconds at `rows` on the line through two costs.
 double on_line(const ChunkCost& a, const ChunkCost& b, double ChunkCost::*which, int rows) {
