@@ -70,6 +70,9 @@ class CpuDevice final : public Device {
   /// Sorts pairs by slot: fills absolute_, order_ and slot_tokens. Returns the number of rows that
   /// have pairs.
   std::size_t sort_pairs(const ExpertArgs& args);
+  /// Rows of a chunk of pairs behind one another, with room for `computed`: gathered, or where they
+  /// lie if that is so already, as with one expert on the rank.
+  const char* gathered(std::span<const std::int32_t> chunk, int computed, const Buffer& rows);
   /// Adds a product to its row, by the part that it has in the row's sum.
   void deliver(std::int32_t absolute, float weight, const float* product, const ExpertArgs& args);
   void choose_experts(const float* logits, std::uint16_t* ids) const;

@@ -85,6 +85,23 @@ void CpuDevice::deliver(std::int32_t absolute, float weight, const float* produc
   }
 }
 
+const char* CpuDevice::gathered(std::span<const std::int32_t> chunk, int computed,
+                                const Buffer& rows) {
+  const auto row_of = [&](std::int32_t pair) { return sz(absolute_[sz(pair)] / kRowStep); };
+  const std::size_t first = row_of(chunk.front());
+  std::size_t in_order = 0;
+  while (in_order < chunk.size() && row_of(chunk[in_order]) == first + in_order) ++in_order;
+  if (in_order == chunk.size() && (first + sz(computed)) * row_bytes_ <= rows.bytes()) {
+    return rows.as<char>() + first * row_bytes_;
+  }
+  char* to = gathered_.as<char>();
+  for (const std::int32_t pair : chunk) {
+    std::memcpy(to, rows.as<char>() + row_of(pair) * row_bytes_, row_bytes_);
+    to += row_bytes_;
+  }
+  return gathered_.as<char>();
+}
+
 void CpuDevice::experts(Stream, const ExpertArgs& args) {
   const std::size_t rows_with_pairs = sort_pairs(args);
   const std::size_t rows =
@@ -99,13 +116,8 @@ void CpuDevice::experts(Stream, const ExpertArgs& args) {
     for (int left = tokens; left > 0;) {
       const int computed = experts_.plan().rows_of(left, left == tokens);
       const int m = std::min(left, computed);
-      for (int i = 0; i < m; ++i) {
-        const std::size_t row = sz(absolute_[sz(next[i])] / kRowStep);
-        std::memcpy(gathered_.as<char>() + sz(i) * row_bytes_,
-                    args.rows->as<char>() + row * row_bytes_, row_bytes_);
-      }
-      const float* product =
-          experts_.run(computed, gathered_.as<char>(), args.slots[slot]->as<char>());
+      const char* rows_in = gathered({next, sz(m)}, computed, *args.rows);
+      const float* product = experts_.run(computed, rows_in, args.slots[slot]->as<char>());
       for (int i = 0; i < m; ++i) {
         deliver(absolute_[sz(next[i])], pairs[next[i]].weight, product + sz(i) * hidden_, args);
       }
