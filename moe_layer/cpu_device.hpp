@@ -1,11 +1,11 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
-#include "moe_layer/cpu_gemm.hpp"
+#include "moe_layer/cpu_feed_forward.hpp"
+#include "moe_layer/cpu_memory.hpp"
 #include "moe_layer/device.hpp"
 
 namespace gembench {
@@ -20,7 +20,7 @@ class CpuDevice final : public Device {
   std::string name() const override;
   DType dtype() const override { return dtype_; }
 
-  Buffer allocate(std::size_t bytes) override;
+  Buffer allocate(std::size_t bytes) override { return cpu_memory(bytes); }
   void upload(Buffer& to, std::size_t offset, const void* from, std::size_t bytes) override {
     if (bytes > 0) std::memcpy(to.as<char>() + offset, from, bytes);  // memcpy takes no null
   }
@@ -33,9 +33,10 @@ class CpuDevice final : public Device {
   void prepare(const LayerLimits& limits) override;
   std::size_t scratch_bytes(const LayerLimits& limits) const override;
 
-  std::size_t expert_bytes() const override;
-
-  void load_expert(Buffer& to, const PlainExpert& plain) override;
+  std::size_t expert_bytes() const override { return experts_.expert_bytes(); }
+  void load_expert(Buffer& to, const PlainExpert& plain) override {
+    experts_.load(plain, to.as<char>());
+  }
   std::size_t router_bytes() const override { return router_.packed_bytes(); }
   void load_router(Buffer& to, std::span<const float> plain) override {
     router_.pack(plain.data(), to.as<char>());
@@ -60,13 +61,20 @@ class CpuDevice final : public Device {
   }
   void spin(Stream, double seconds) override;
 
+  /// For tests.
+  [[nodiscard]] const ChunkPlan& chunks() const { return experts_.plan(); }
+
  private:
-  /// Packed gate, up and down of an expert lie behind one another, each at a cache line.
-  std::size_t offset_of_up() const;
-  std::size_t offset_of_down() const;
-  /// down(swish(gate(x)) * up(x)) for m <= CpuGemm::kChunk rows into product_. `rows` holds
-  /// CpuGemm::padded(m) of them.
-  void feed_forward(int m, const char* rows, const Buffer& weights);
+  /// Costs of chunks as all ranks with this CPU know them; collective.
+  std::vector<ChunkCost> agreed_costs();
+  /// Sorts pairs by slot: fills absolute_, order_ and slot_tokens. Returns the number of rows that
+  /// have pairs.
+  std::size_t sort_pairs(const ExpertArgs& args);
+  /// Rows of a chunk of pairs behind one another, with room for `computed`: gathered, or where they
+  /// lie if that is so already, as with one expert on the rank.
+  const char* gathered(std::span<const std::int32_t> chunk, int computed, const Buffer& rows);
+  /// Adds a product to its row, by the part that it has in the row's sum.
+  void deliver(std::int32_t absolute, float weight, const float* product, const ExpertArgs& args);
   void choose_experts(const float* logits, std::uint16_t* ids) const;
   void softmax(const float* logits, const std::uint16_t* ids, float* weights) const;
   void to_payload(const float* from, char* to, std::size_t n) const;
@@ -86,15 +94,13 @@ class CpuDevice final : public Device {
   DType dtype_;
   std::size_t hidden_;
   std::size_t row_bytes_;
-  CpuGemm gate_, up_, down_, router_;
-  std::vector<char> gathered_;    // rows of one expert's chunk
-  std::vector<float> activated_;  // swish(gate(x))
-  std::vector<char> inner_;       // times up(x)
-  std::vector<float> product_;
+  CpuFeedForward experts_;
+  CpuGemm router_;
+  Buffer gathered_;                             // rows of one expert's chunk
   std::vector<float> normed_, logits_;          // of a chunk that is padded, as the router's
   std::vector<std::int32_t> seen_;              // [rank] row the token already has there, -1 = none
   std::vector<std::int32_t> order_;             // pairs sorted by slot
-  std::vector<std::int32_t> absolute_;          // [pair] row counted over all sources
+  std::vector<std::int32_t> absolute_;          // [pair] see kBegins
   std::vector<std::int32_t> slot_at_;           // [slot + 1] where a slot's pairs start in order_
   std::vector<std::int32_t> first_row_;         // [rank] where a destination's rows start
   std::vector<std::int32_t> row_at_, pair_at_;  // [rank] where its next row and pair go

@@ -29,11 +29,12 @@ memory::data_type type_of(DType dtype) {
 
 }  // namespace
 
-/// The primitive of one of kRowCounts, with its memory objects: run_chunk only swaps their
-/// pointers.
+/// The primitive for one number of rows, with its memory objects, which `arguments` share: run()
+/// only swaps their pointers.
 struct Kernel {
   dnnl::matmul matmul;
   memory a, b, c, factor, scratch;
+  std::unordered_map<int, memory> arguments;
 };
 
 struct CpuGemm::State {
@@ -50,7 +51,11 @@ struct CpuGemm::State {
     const memory::desc product({m, n}, type_of(out), plain);
     dnnl::post_ops after;
     if (epilogue == Epilogue::swish) {
+#if DNNL_VERSION_MAJOR >= 3
+      after.append_eltwise(dnnl::algorithm::eltwise_swish, 1.0F, 0.0F);
+#else
       after.append_eltwise(1.0F, dnnl::algorithm::eltwise_swish, 1.0F, 0.0F);
+#endif
     } else if (epilogue == Epilogue::multiply) {
       after.append_binary(dnnl::algorithm::binary_mul,
                           memory::desc({m, n}, memory::data_type::f32, plain));
@@ -58,10 +63,13 @@ struct CpuGemm::State {
     primitive_attr attributes;
     attributes.set_post_ops(after);
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const dnnl::matmul::desc matmul(memory::desc({m, k}, type_of(in), plain), weights, product);
-    return {matmul, attributes, engine()};
+    const memory::desc rows({m, k}, type_of(in), plain);
+#if DNNL_VERSION_MAJOR >= 3
+    return {engine(), rows, weights, product, attributes};
+#else
+    return {dnnl::matmul::desc(rows, weights, product), attributes, engine()};
+#endif
   }
-  void make_kernel(int m);
 };
 
 CpuGemm::CpuGemm(int k, int n, DType in, DType out, Epilogue epilogue)
@@ -100,29 +108,43 @@ void CpuGemm::pack(const float* plain, void* packed) {
   state_->stream.wait();
 }
 
-void CpuGemm::State::make_kernel(int m) {
-  auto& kernel = kernels.at(static_cast<std::size_t>(m));
+void CpuGemm::make(int rows) {
+  State& s = *state_;
+  auto& kernel = s.kernels.at(static_cast<std::size_t>(rows));
   if (kernel) return;
-  const auto plan = describe(m, packed);
+  const auto plan = s.describe(rows, s.packed);
   const auto without_memory = [](const memory::desc& desc) {
     return memory(desc, engine(), DNNL_MEMORY_NONE);
   };
-  kernel =
-      Kernel{dnnl::matmul(plan),
-             without_memory(plan.src_desc()),
-             without_memory(plan.weights_desc()),
-             without_memory(plan.dst_desc()),
-             without_memory(memory::desc({m, n}, memory::data_type::f32, memory::format_tag::ab)),
-             {}};
+  const memory::desc factor({rows, s.n}, memory::data_type::f32, memory::format_tag::ab);
   const memory::desc scratch = plan.scratchpad_desc();
-  if (!shared_scratch || scratch.get_size() > shared_scratch.get_desc().get_size()) {
-    shared_scratch = memory(scratch, engine());
+  kernel = Kernel{dnnl::matmul(plan),
+                  without_memory(plan.src_desc()),
+                  without_memory(plan.weights_desc()),
+                  without_memory(plan.dst_desc()),
+                  without_memory(factor),
+                  without_memory(scratch),
+                  {}};
+  kernel->arguments = {{DNNL_ARG_SRC, kernel->a},
+                       {DNNL_ARG_WEIGHTS, kernel->b},
+                       {DNNL_ARG_DST, kernel->c},
+                       {DNNL_ARG_SCRATCHPAD, kernel->scratch}};
+  if (s.epilogue == Epilogue::multiply) {
+    kernel->arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, kernel->factor);
   }
-  kernel->scratch = without_memory(scratch);
+  if (!s.shared_scratch || scratch.get_size() > s.shared_scratch.get_desc().get_size()) {
+    s.shared_scratch = memory(scratch, engine());
+  }
 }
 
-void CpuGemm::prepare() {
-  for (const int m : kRowCounts) state_->make_kernel(m);
+void CpuGemm::prepare(std::span<const int> row_counts) {
+  for (int rows = 0; rows <= kChunk; ++rows) {
+    if (std::ranges::find(row_counts, rows) != row_counts.end()) {
+      make(rows);
+    } else {
+      state_->kernels[static_cast<std::size_t>(rows)].reset();
+    }
+  }
 }
 
 int CpuGemm::kernels() const {
@@ -130,9 +152,8 @@ int CpuGemm::kernels() const {
       state_->kernels, [](const auto& kernel) { return kernel.has_value(); }));
 }
 
-void CpuGemm::run_chunk(int m, const void* a, const void* packed, void* c, const float* factor) {
-  const int rows = padded(m);
-  state_->make_kernel(rows);
+void CpuGemm::run(int rows, const void* a, const void* packed, void* c, const float* factor) {
+  make(rows);
   Kernel& kernel = *state_->kernels[static_cast<std::size_t>(rows)];
   kernel.a.set_data_handle(const_cast<void*>(a));
   kernel.b.set_data_handle(const_cast<void*>(packed));
@@ -140,15 +161,10 @@ void CpuGemm::run_chunk(int m, const void* a, const void* packed, void* c, const
   if (state_->shared_scratch.get_desc().get_size() > 0) {
     kernel.scratch.set_data_handle(state_->shared_scratch.get_data_handle());
   }
-  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, kernel.a},
-                                            {DNNL_ARG_WEIGHTS, kernel.b},
-                                            {DNNL_ARG_DST, kernel.c},
-                                            {DNNL_ARG_SCRATCHPAD, kernel.scratch}};
   if (state_->epilogue == Epilogue::multiply) {
     kernel.factor.set_data_handle(const_cast<float*>(factor));
-    arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, kernel.factor);
   }
-  kernel.matmul.execute(state_->stream, arguments);
+  kernel.matmul.execute(state_->stream, kernel.arguments);
   state_->stream.wait();
 }
 
@@ -161,10 +177,21 @@ const char* cpu_gemm_version() {
   return text.c_str();
 }
 
+namespace {
+
+bool runs(dnnl::cpu_isa wanted) {
+  const auto all = static_cast<int>(wanted);
+  return (static_cast<int>(dnnl::get_effective_cpu_isa()) & all) == all;
+}
+
+}  // namespace
+
 bool cpu_has_bf16() {
-  const auto isa = static_cast<int>(dnnl::get_effective_cpu_isa());
-  const auto bf16 = static_cast<int>(dnnl::cpu_isa::avx512_core_bf16);
-  return (isa & bf16) == bf16;
+  return runs(dnnl::cpu_isa::avx512_core_bf16);
+}
+
+bool cpu_has_tiles(DType dtype) {
+  return dtype == DType::bf16 && runs(dnnl::cpu_isa::avx512_core_amx);
 }
 
 }  // namespace gembench

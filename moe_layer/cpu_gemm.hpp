@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <span>
 
 #include "moe_layer/model.hpp"
 
@@ -19,9 +20,10 @@ enum class Epilogue {
 /// C[m][n] = epilogue(A[m][k] * B[k][n]) in oneDNN on the calling thread, for chunks of up to
 /// kChunk rows. B is packed once into the layout oneDNN likes best, one layout for every m.
 ///
-/// oneDNN generates a kernel for every number of rows, for 0.2 ms (AVX2) to 10 ms (AMX), and
+/// oneDNN generates a kernel for every number of rows, for 0.1 ms (AVX2) to 5 ms (AMX), and
 /// oneDNN 2.6 takes up to 17 times as long for an odd number on AMX as for the next good one. So
-/// there are kernels for few numbers only, and other chunks are padded to the next of them.
+/// whoever calls chooses for which numbers there are kernels, and pads the rest (ChunkPlan), or
+/// leaves both to run_chunk().
 class CpuGemm {
  public:
   static constexpr std::array kRowCounts = {1,  2,  4,  8,   16,  24,  32,  40, 48,
@@ -41,11 +43,18 @@ class CpuGemm {
   [[nodiscard]] std::size_t packed_bytes() const;
   void pack(const float* plain, void* packed);
 
-  /// Makes all kernels, so that run_chunk() need not.
-  void prepare();
+  /// Makes the kernels for these numbers of rows, up to kChunk, and drops all others; by default
+  /// those that run_chunk() needs.
+  void prepare(std::span<const int> row_counts = kRowCounts);
+  /// Makes the kernel for one number of rows, so that run() need not.
+  void make(int rows);
+  /// The product of exactly so many rows.
+  void run(int rows, const void* a, const void* packed, void* c, const float* factor = nullptr);
   /// `a`, `c` and `factor` hold padded(m) rows: rows from m on may be anything and are computed for
   /// nothing. `factor`: f32 [m][n] for Epilogue::multiply, else unused. m <= kChunk.
-  void run_chunk(int m, const void* a, const void* packed, void* c, const float* factor = nullptr);
+  void run_chunk(int m, const void* a, const void* packed, void* c, const float* factor = nullptr) {
+    run(padded(m), a, packed, c, factor);
+  }
   /// For tests: kernels made so far.
   [[nodiscard]] int kernels() const;
 
@@ -58,5 +67,7 @@ class CpuGemm {
 [[nodiscard]] const char* cpu_gemm_version();
 /// Whether this CPU and oneDNN multiply bf16 natively (AVX-512 BF16).
 [[nodiscard]] bool cpu_has_bf16();
+/// Whether products of this type run on AMX tiles.
+[[nodiscard]] bool cpu_has_tiles(DType dtype);
 
 }  // namespace gembench

@@ -12,6 +12,28 @@ void add_scaled(float* __restrict y, const float* __restrict x, float weight, st
 }
 
 GEMBENCH_FOR_EVERY_CPU
+void scale(float* __restrict y, const float* __restrict x, float weight, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = weight * x[i];
+}
+
+GEMBENCH_FOR_EVERY_CPU
+void scale(std::uint16_t* __restrict y, const float* __restrict x, float weight, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = to_bf16(weight * x[i]);
+}
+
+GEMBENCH_FOR_EVERY_CPU
+void sum_scaled(float* __restrict y, const float* __restrict sum, const float* __restrict x,
+                float weight, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = sum[i] + weight * x[i];
+}
+
+GEMBENCH_FOR_EVERY_CPU
+void sum_scaled(std::uint16_t* __restrict y, const float* __restrict sum, const float* __restrict x,
+                float weight, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = to_bf16(sum[i] + weight * x[i]);
+}
+
+GEMBENCH_FOR_EVERY_CPU
 void add_bf16(float* __restrict y, const std::uint16_t* __restrict x, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) y[i] += from_bf16(x[i]);
 }

@@ -9,6 +9,12 @@ namespace gembench {
 
 /// y += weight * x.
 void add_scaled(float* y, const float* x, float weight, std::size_t n);
+/// y = weight * x, and as bf16.
+void scale(float* y, const float* x, float weight, std::size_t n);
+void scale(std::uint16_t* y, const float* x, float weight, std::size_t n);
+/// y = sum + weight * x, and as bf16.
+void sum_scaled(float* y, const float* sum, const float* x, float weight, std::size_t n);
+void sum_scaled(std::uint16_t* y, const float* sum, const float* x, float weight, std::size_t n);
 /// y += x, which is bf16.
 void add_bf16(float* y, const std::uint16_t* x, std::size_t n);
 /// Nearest bf16 of each value, ties to even.

@@ -75,9 +75,13 @@ struct BareExperts::State {
                                         const dnnl::post_ops& after = {}) const {
     dnnl::primitive_attr attributes;
     attributes.set_post_ops(after);
-    const dnnl::matmul::desc matmul({{m, k}, type, kPlain}, {{k, n}, type, memory::format_tag::any},
-                                    {{m, n}, out, kPlain});
-    return {matmul, attributes, engine};
+    const memory::desc from({m, k}, type, kPlain), weights({k, n}, type, memory::format_tag::any),
+        to({m, n}, out, kPlain);
+#if DNNL_VERSION_MAJOR >= 3
+    return {engine, from, weights, to, attributes};
+#else
+    return {dnnl::matmul::desc(from, weights, to), attributes, engine};
+#endif
   }
   memory pack(const std::vector<float>& plain, int k, int n) {
     const memory::desc from({k, n}, kF32, kPlain);
@@ -147,7 +151,11 @@ void BareExperts::prepare(int tokens, std::span<const float> input) {
   dnnl::reorder(given, s.input).execute(s.stream, given, s.input);
   s.stream.wait();
   dnnl::post_ops swish, times;
+#if DNNL_VERSION_MAJOR >= 3
+  swish.append_eltwise(dnnl::algorithm::eltwise_swish, 1.0F, 0.0F);
+#else
   swish.append_eltwise(1.0F, dnnl::algorithm::eltwise_swish, 1.0F, 0.0F);
+#endif
   times.append_binary(dnnl::algorithm::binary_mul, s.swished.get_desc());
   const int hidden = s.hidden, ffn = s.ffn;
   using Expert = State::Expert;

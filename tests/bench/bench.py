@@ -13,11 +13,15 @@ import sys
 import tempfile
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-BENCHES = ["experts", "exchange", "layer", "writing", "memory"]
+BENCHES = ["experts", "experts-rows", "exchange", "layer", "writing", "memory"]
 # Of ratios reference / ours the median has to reach the bar; of shares and growth it may not exceed
 # it. Of the tax it is the upper end of the 95 % interval that may not.
 AT_LEAST = {"experts": 0.90, "exchange": 0.95, "dispatch": 0.90}
 AT_MOST = {"tax": 2.0, "writing": 1.0}  # percent
+# Of experts-rows: time against the cheapest of at least as many rows; rate from 64 rows up against the
+# shape's best; worst and mean ratio to plain oneDNN at the same count, with AMX tiles and without.
+ROWS_TIME, ROWS_RATE, ROWS_RATE_FROM = 1.10, 0.90, 64
+ROWS_RATIO = {True: (1.0, 1.3), False: (0.97, 0.97)}
 PEAK_STEPS = [100, 1000, 10000]
 PEAK_LAYERS, PEAK_EXPERTS, PEAK_PLACEMENTS = 2, 32, 4
 # The planned and the measured loads, the slices and copies made of them on their way into the file,
@@ -84,6 +88,30 @@ class Table:
         verdict = {None: "", True: "ok", False: "MISSED"}[good]
         print(self.FORM.format(bench, shape, ranks, clock, ours, reference, *cells, bar, verdict),
               flush=True)
+
+    def every_row_count(self, record):
+        """One expert at every number of rows: a line a shape, with the worst counts."""
+        rows, ours, reference = record["rows"], record["ours"], record["reference"]
+        if not all(0 < seconds < 1e6 for seconds in ours + reference):
+            raise Failed(f"experts-rows, {record['shape']}: times that cannot be")
+        cheapest = [min(ours[i:]) for i in range(len(ours))]
+        time = max((took / least, count) for took, least, count in zip(ours, cheapest, rows))
+        rates = [count / took for took, count in zip(ours, rows)]
+        rate = min(((mine / max(rates), count) for mine, count in zip(rates, rows)
+                    if count >= ROWS_RATE_FROM), default=(1, rows[-1]))
+        ratios = [theirs / mine for mine, theirs in zip(ours, reference)]
+        worst, mean = min(zip(ratios, rows)), sum(ratios) / len(ratios)
+        least, least_mean = ROWS_RATIO[record["tiles"]]
+        good = (time[0] <= ROWS_TIME and rate[0] >= ROWS_RATE and worst[0] >= least
+                and mean >= least_mean)
+        self.add("experts-rows", f"{record['shape']}, {len(rows)} of 1 .. {rows[-1]} rows", 1,
+                 duration(ours[-1]), duration(reference[-1]),
+                 [f"{mean:.3f}", f"worst {worst[0]:.3f}", f"at {worst[1]} rows"],
+                 f">= {least_mean:g}", good, "cpu-time")
+        print(f"#   worst: {time[0]:.3f} of the cheapest of at least as many rows (<= {ROWS_TIME:g}) at "
+              f"{time[1]}; {rate[0]:.3f} of the best rate (>= {ROWS_RATE:g}) at {rate[1]}; "
+              f"{worst[0]:.3f} of plain oneDNN (>= {least:g}) at {worst[1]}; below that bar: "
+              f"{sum(ratio < least for ratio in ratios)} of {len(rows)}")
 
     def pairs(self, record):
         """A comparison of two sides, timed in turn."""
@@ -212,6 +240,8 @@ def main():
     parser.add_argument("--no-bars", action="store_true", help="exit 0 though bars are missed")
     parser.add_argument("--only", default=",".join(BENCHES), help=f"of {','.join(BENCHES)}")
     parser.add_argument("--build", type=pathlib.Path, default=TOP / "build/release")
+    parser.add_argument("--every", type=int, default=1,
+                        help="experts-rows: beyond 16 rows only every so many counts")
     options = parser.parse_args()
     only = options.only.split(",")
     if not set(only) <= set(BENCHES):
@@ -232,6 +262,10 @@ def main():
                     table.pairs(record)
                     if record["bench"] == "tax":
                         layers.append(median_interval(record["ours"])[0])
+        if "experts-rows" in only:
+            command = [build / "bench_experts_rows", *quick, "--every", options.every]
+            for record in lines_of(run(command, ranks=1, timeout=8 * 3600)):
+                table.every_row_count(record)
         if "writing" in only:
             writing(table, build, folder, options.quick, min(layers, default=None))
         if "memory" in only:
