@@ -38,6 +38,7 @@ class Session {
   Progress& progress;
   ModelShape model;
   RankPlace place;
+  Sharing sharing = Sharing::nothing;  ///< of CPUs, between ranks of a node; not of GPUs
   Topology topology;
   Clock clock = Clock::wall;
   std::string clock_reason;
