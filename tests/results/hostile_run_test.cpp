@@ -53,7 +53,7 @@ const Attack kAttacks[] = {
      "no dataset quiet/lost_after"},
     {"no barrier skew", 0,
      [](hid_t f) { H5Adelete_by_name(f, "quiet", "barrier_skew_p99_before", H5P_DEFAULT); },
-     "no attribute quiet/barrier_skew_p99_before"},
+     "no attribute quiet@barrier_skew_p99_before"},
     {"no node", 0, [](hid_t f) { H5Ldelete(f, "topology/node", H5P_DEFAULT); },
      "no dataset topology/node"},
     {"NaN profile", 0, [](hid_t f) { fill<double>(f, "profile_latency", H5T_NATIVE_DOUBLE, NAN); },
