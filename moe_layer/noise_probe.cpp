@@ -12,7 +12,7 @@ namespace gembench {
 namespace {
 
 /// A chain of dependent multiplications, which nothing but the core's clock can speed up: some 5
-/// cycles each, about 40 us in all, so that reading two clocks around it is below 1 %.
+/// cycles each, 20 to 50 us in all, so that reading two clocks around it is below 1 %.
 constexpr int kLinks = 20'000;
 std::uint64_t quantum_of_work(std::uint64_t value) {
   for (int link = 0; link < kLinks; ++link) {
