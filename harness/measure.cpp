@@ -14,6 +14,7 @@
 #include "harness/rows_sent.hpp"
 #include "harness/stop.hpp"
 #include "moe_layer/clock_offset.hpp"
+#include "moe_layer/machine_state.hpp"
 
 namespace gembench {
 namespace {
@@ -97,12 +98,15 @@ class Measurement {
     readings_.layers.assign(sz(turn.steps) * sz(shape_.layers), {});
     readings_.step_time.assign(sz(turn.steps), 0);
     layers.clear_rows_to();
+    const long switches_before = involuntary_switches();
     for (int i = 0; i < turn.steps; ++i) {
       stop_if_asked();
       load(turn.first_step + i);
       readings_.step_time[sz(i)] = layers.run_step(
           std::span(readings_.layers).subspan(sz(i) * sz(shape_.layers), sz(shape_.layers)));
     }
+    switches_ += static_cast<double>(involuntary_switches() - switches_before);
+    steps_ += turn.steps;
     session_.progress.enter(Phase::gather);
     require_finite(turn);
     add_rows(turn, layers.rows_to());
@@ -185,6 +189,10 @@ class Measurement {
 
   RunEnd finish() {
     end_.clocks_after = clocks();
+    const double switches = switches_ / steps_;  // NaN when nothing was left to measure
+    for (const double one : session_.comm.gather(std::span<const double>(&switches, 1))) {
+      end_.quiet_during.push_back({.switches = one});
+    }
     const std::size_t layers = sz(shape_.layers), ranks = sz(shape_.ranks);
     end_.bytes_pair.assign(sz(shape_.placements) * layers * ranks * ranks, 0);
     for (std::size_t p = 0; p < rows_to_.size(); ++p) {
@@ -281,6 +289,7 @@ class Measurement {
   std::vector<LayerReading> discarded_;
   TurnReadings readings_;
   std::vector<std::vector<std::int64_t>> rows_to_;  // [placement][layer * destination]
+  double switches_ = 0, steps_ = 0;  // involuntary, of this rank in measured steps; those steps
   RunEnd end_;
 };
 

@@ -9,6 +9,8 @@
 #include "harness/printing.hpp"
 #include "harness/profile_compare.hpp"
 #include "harness/profile_report.hpp"
+#include "harness/quiet.hpp"
+#include "harness/quiet_report.hpp"
 #include "harness/run_facts.hpp"
 #include "harness/run_plan.hpp"
 #include "harness/session.hpp"
@@ -65,8 +67,13 @@ void profile_command(const Comm& comm, const Options& given, Progress& progress)
   file.measured = utc_now();
   file.rank_facts = device_identities(comm, *session.device, session.place);
   file.before = read_all_states(comm, *session.device);
+  const QuietState before = read_quiet(session);
+  const QuietMeter meter(session);
+  std::vector<QuietUse> during;
   MeasuredProfile measured = session.measure_profile("no profile was written");
   file.after = read_all_states(comm, *session.device);
+  meter.finish(during);
+  const QuietState after = read_quiet(session);
   on_root(comm, [&] {
     file.profile = std::move(measured.profile);
     file.samples = std::move(measured.samples);
@@ -77,10 +84,15 @@ void profile_command(const Comm& comm, const Options& given, Progress& progress)
     if (owner) write_profile(std::move(*owner), file, options.overwrite);
     std::optional<ProfileComparison> comparison;
     if (old) comparison = compare_profiles(options, *old, file);
-    const std::vector<std::string> header = {
+    std::vector<std::string> header = {
         fmt::format("{}  {}  clock {} ({})", program_version(), file.profile.device,
                     file.profile.clock, session.clock_reason),
         session.describe_model()};
+    const QuietReadings quiet{file.profile.clock, before, after, during};
+    header.push_back("machine: " + quiet_line(quiet));
+    for (const std::string& warning : quiet_warnings(quiet)) {
+      header.push_back("WARNING: " + warning);
+    }
     print_text(profile_report(file, comparison, header, options.format));
     if (options.format == "table" && !options.output.empty()) {
       print_result("# result: {}\n", options.output);

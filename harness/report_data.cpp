@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "harness/quiet_report.hpp"
 #include "harness/report.hpp"
 
 namespace gembench {
@@ -33,6 +34,32 @@ ordered_json changes_of(const PlacementSummary& row) {
                        {"predicted_gain", number(what.predicted_gain)}});
   }
   return changes;
+}
+
+template <class Row>
+ordered_json column(const std::vector<Row>& rows, double Row::*member) {
+  ordered_json values = ordered_json::array();
+  for (const Row& row : rows) values.push_back(number(row.*member));
+  return values;
+}
+
+ordered_json quiet_at(const QuietState& state) {
+  return {{"lost", column(state.ranks, &QuietReading::lost)},
+          {"lost_cpu", column(state.ranks, &QuietReading::lost_cpu)},
+          {"longest_pause", column(state.ranks, &QuietReading::longest_pause)},
+          {"quantum", column(state.ranks, &QuietReading::quantum)},
+          {"barrier_skew_median", number(state.barrier_skew_median)},
+          {"barrier_skew_p99", number(state.barrier_skew_p99)}};
+}
+
+ordered_json quiet_of(const QuietReadings& quiet) {
+  return {{"before", quiet_at(quiet.before)},
+          {"after", quiet_at(quiet.after)},
+          {"involuntary_switches", column(quiet.during, &QuietUse::switches)},
+          {"steal", column(quiet.during, &QuietUse::steal)},
+          {"other_work", column(quiet.during, &QuietUse::other_work)},
+          {"pressure", column(quiet.during, &QuietUse::pressure)},
+          {"warnings", quiet_warnings(quiet)}};
 }
 
 }  // namespace
@@ -122,6 +149,7 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
                       {"facts", facts},
                       {"ranks", info.rank_facts},
                       {"drift", comparison.drift},
+                      {"quiet", quiet_of(quiet_readings(file))},
                       {"seconds", file.end().seconds},
                       {"config", ordered_json::parse(info.config, nullptr, false)},
                       {"unit", "s"},

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "harness/quiet_report.hpp"
+
 namespace gembench {
 namespace {
 
@@ -51,6 +53,13 @@ std::string header(const RunReader& file) {
   text += fmt::format("# {} ranks on {}  {}  {}\n", info.shape.ranks, fact(info, "nodes"),
                       fact(info, "mpi"), fact(info, "device"));
   text += clock_line(info) + fmt::format(" ({})\n", fact(info, "clock_reason"));
+  const QuietReadings quiet = quiet_readings(file);
+  if (const std::string line = quiet_line(quiet); !line.empty()) {
+    text += fmt::format("# machine: {}\n", line);
+  }
+  for (const std::string& warning : quiet_warnings(quiet)) {
+    text += fmt::format("# WARNING: {}\n", warning);
+  }
   text += fmt::format("# {}\n", fact(info, "model"));
   text += fmt::format("# routing {}; {}\n", fact(info, "routing"), fact(info, "plan"));
   if (const std::string files = fact(info, "placement_files"); files != "?") {

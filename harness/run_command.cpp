@@ -11,6 +11,7 @@
 #include "harness/measure.hpp"
 #include "harness/placement_files.hpp"
 #include "harness/printing.hpp"
+#include "harness/quiet.hpp"
 #include "harness/report.hpp"
 #include "harness/resume.hpp"
 #include "harness/run_facts.hpp"
@@ -94,11 +95,14 @@ class Run {
       return;
     }
     begin_file(session);
+    const QuietMeter meter(session);
     const double begin = wall_seconds();
     RunEnd end = measure(session, {placements_, token_rule_->spec(), live_, &profile_}, schedule_,
                          finished_turns(comm_, reader_.get()),
                          [&](const Block& block) { writer_->write(block); });
     seconds_["measure"] = wall_seconds() - begin;
+    meter.finish(end.quiet_during);
+    end.quiet_after = read_quiet(session);
     end.gpu_after = read_states(comm_, *session.device);
     end.profile_after = profile_again(session, profile_);
     finish(end);

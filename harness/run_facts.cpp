@@ -9,8 +9,13 @@
 
 #include "harness/devices.hpp"
 #include "harness/live_placement.hpp"
+#include "harness/quiet.hpp"
 #include "harness/version.hpp"
+#include "moe_layer/cpu_gemm.hpp"
+#include "moe_layer/cpu_state.hpp"
+#include "moe_layer/machine_state.hpp"
 #include "placement/objective.hpp"
+#include "results/hdf5.hpp"
 
 namespace gembench {
 namespace {
@@ -45,6 +50,15 @@ std::map<std::string, std::string> allowed_environment() {
   return kept;
 }
 
+/// The physical cores of a rank's CPUs, as the lowest CPU number of each.
+std::string cores_of(const RankPlace& place) {
+  std::vector<int> cores = place.cores;
+  std::ranges::sort(cores);
+  const auto again = std::ranges::unique(cores);
+  cores.erase(again.begin(), again.end());
+  return cpu_list(cores);
+}
+
 /// Microseconds a rank's profile predicts for its share of an average step.
 std::string profile_at_mean(const CostModel& cost, int rank, const Workload& workload) {
   const std::int64_t load = std::int64_t{workload.tokens} * workload.measured.topk / cost.ranks();
@@ -66,6 +80,11 @@ RunInfo describe(const Session& session, const Profile& profile,
   const auto hosts = session.comm.gather(session.place.host);
   const auto cpus = session.comm.gather(cpu_list(session.place.cpus));
   RunInfo info;
+  info.rank_facts["cores"] = session.comm.gather(cores_of(session.place));
+  for (const auto& [name, value] : machine_settings(current_cpu())) {
+    info.rank_facts[name] = session.comm.gather(value);
+  }
+  info.quiet_before = read_quiet(session);
   for (const auto& [name, value] : session.device->facts()) {
     info.rank_facts[name] = session.comm.gather(value);
   }
@@ -113,6 +132,10 @@ RunInfo describe(const Session& session, const Profile& profile,
   info.facts["build"] = build_description();
   info.facts["mpi"] = MpiSession::library_version();
   info.facts["device"] = session.device->name();
+  info.facts["onednn"] = cpu_gemm_version();
+  info.facts["hdf5"] = h5::library_version();
+  info.facts["hwloc"] = hwloc_version();
+  if (options.device == "cpu") info.facts["ranks_share"] = name_of(session.sharing);
   info.facts["nodes"] = fmt::format("{} node{}{}", nodes, nodes == 1 ? "" : "s",
                                     options.ranks_per_node ? " (as stated)" : "");
   info.facts["started"] = utc_now();

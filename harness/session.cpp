@@ -84,19 +84,15 @@ void Session::choose_clock() {
                                               : "every rank has a GPU of its own";
     return;
   }
-  const bool own = every_rank_has_own_cpu(comm, place);
-  if (options.clock == "auto") {
-    clock = own ? Clock::wall : Clock::cpu_time;
-    clock_reason = own ? "every rank has a CPU of its own" : "ranks share CPUs";
-  } else {
-    clock = options.clock == "wall" ? Clock::wall : Clock::cpu_time;
-    clock_reason = own ? "as asked" : "as asked; ranks share CPUs";
-    if (clock == Clock::wall && !own) clock_reason += ", waits are not trustworthy";
-  }
+  sharing = sharing_of_all(comm, place);
+  const ClockChoice choice = clock_for(options.clock, sharing);
+  clock = choice.clock;
+  clock_reason = choice.reason;
   if (options.whole_steps && clock == Clock::cpu_time) {
     throw AgreedError(ExitCode::usage,
-                      "--whole-steps needs the wall clock, and ranks share CPUs: give every rank a "
-                      "CPU of its own, or add --clock wall");
+                      fmt::format("--whole-steps needs the wall clock, and ranks share {}: give "
+                                  "every rank a core of its own, or add --clock wall",
+                                  name_of(sharing)));
   }
 }
 

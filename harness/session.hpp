@@ -38,6 +38,7 @@ class Session : public Layout {
   const Options& options;
   Progress& progress;
   RankPlace place;
+  Sharing sharing = Sharing::nothing;  ///< of CPUs, between ranks of a node; not of GPUs
   Clock clock = Clock::wall;
   std::string clock_reason;
   Workload workload;  ///< on every rank

@@ -2,9 +2,8 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "moe_layer/comm.hpp"
+#include "moe_layer/rank_place.hpp"
 
 namespace gembench {
 
@@ -18,28 +17,12 @@ enum class Clock { wall, cpu_time };
   return clock == Clock::wall ? wall_seconds() : thread_cpu_seconds();
 }
 
-/// Where this rank runs.
-struct RankPlace {
-  std::string host;
-  std::vector<int> cpus;  ///< operating-system numbers this process may run on, ascending
-  double cpu_quota = 0;   ///< CPUs the cgroup grants, 0 = no limit
+/// A clock, and why it is the right one or not.
+struct ClockChoice {
+  Clock clock = Clock::wall;
+  std::string reason;
 };
-[[nodiscard]] RankPlace place_of_this_rank();
-/// "0-3,8": what people and Slurm write.
-[[nodiscard]] std::string cpu_list(const std::vector<int>& cpus);
-
-/// Can every one of these ranks of one node have a CPU of its own? A matching of ranks to allowed
-/// CPUs, within the smallest quota.
-[[nodiscard]] bool own_cpu_each(const std::vector<RankPlace>& ranks);
-
-/// Whether the CPUs that launched_as() and this process's affinity promise are too few for the
-/// node's ranks; known before MPI starts.
-[[nodiscard]] bool ranks_share_cpus_before_mpi();
-
-/// Collective: does every rank of every node have its own CPU?
-[[nodiscard]] bool every_rank_has_own_cpu(const Comm& comm, const RankPlace& mine);
-
-/// "hwloc 2.9": the interface this was built with.
-[[nodiscard]] std::string hwloc_version();
+/// `asked`: --clock, "auto", "wall" or "cpu-time"; `sharing`: what ranks on CPUs share.
+[[nodiscard]] ClockChoice clock_for(std::string_view asked, Sharing sharing);
 
 }  // namespace gembench

@@ -16,7 +16,7 @@
 namespace gembench {
 
 inline constexpr std::string_view kRunSchema = "gembench-results";
-inline constexpr std::string_view kRunSchemaVersion = "2.4.0";
+inline constexpr std::string_view kRunSchemaVersion = "2.5.0";
 
 /// Times per (placement, step, layer, rank). Seconds; NaN = not measured.
 enum class TimeField : std::size_t {
@@ -86,6 +86,28 @@ struct GpuReading {
   std::int64_t throttle_reasons = -1;                              ///< NVML's bit mask
 };
 
+/// What pieces of fixed work told of a rank's CPU. NaN = not measured.
+struct QuietReading {
+  double quantum = std::numeric_limits<double>::quiet_NaN();   ///< s, the fastest piece
+  double lost = std::numeric_limits<double>::quiet_NaN();      ///< share of the wall time
+  double lost_cpu = std::numeric_limits<double>::quiet_NaN();  ///< share of the thread's CPU time
+  double longest_pause = std::numeric_limits<double>::quiet_NaN();  ///< s
+};
+/// How quiet the machine is at one moment, while nothing is measured.
+struct QuietState {
+  std::vector<QuietReading> ranks;  ///< [rank]; empty: not known
+  /// Time between the first and the last rank that leaves a barrier, s.
+  double barrier_skew_median = std::numeric_limits<double>::quiet_NaN();
+  double barrier_skew_p99 = std::numeric_limits<double>::quiet_NaN();
+};
+/// What happened on a rank's CPUs from the first turn to the last. NaN = not known.
+struct QuietUse {
+  double switches = std::numeric_limits<double>::quiet_NaN();    ///< involuntary, per measured step
+  double steal = std::numeric_limits<double>::quiet_NaN();       ///< share taken by the hypervisor
+  double other_work = std::numeric_limits<double>::quiet_NaN();  ///< share used by no rank
+  double pressure = std::numeric_limits<double>::quiet_NaN();    ///< share of the time, some waited
+};
+
 /// Consecutive measured steps of one placement, between two switches: what is gathered, checked and
 /// written at once. The turns of a run, in the order in which they run, are its schedule.
 struct Turn {
@@ -123,6 +145,7 @@ struct RunInfo {
   std::map<std::string, std::vector<std::string>> rank_facts;
   std::vector<NodePlace> topology;     ///< [rank]; empty: not told
   std::vector<GpuReading> gpu_before;  ///< [rank], before the first step; empty: no GPUs
+  QuietState quiet_before;             ///< before the first step
 };
 
 /// What changed in an adapting placement after a turn. -1 or NaN = nothing.
@@ -181,7 +204,9 @@ struct RunEnd {
   std::vector<double> profile_after;  ///< [rank][knot] s, the profile taken again; or empty
   /// [rank] before the first and after the last step since the run's last start; empty: not told.
   std::vector<ClockReading> clocks_before, clocks_after;
-  std::vector<GpuReading> gpu_after;  ///< [rank], after the last step; empty: no GPUs
+  std::vector<GpuReading> gpu_after;   ///< [rank], after the last step; empty: no GPUs
+  QuietState quiet_after;              ///< after the last step
+  std::vector<QuietUse> quiet_during;  ///< [rank] since the run's last start; empty: not known
   /// Wall-clock seconds of rank 0 by part of the run: "profile", "plan", "measure", "write", ..
   std::map<std::string, double> seconds;
 };

@@ -7,6 +7,7 @@
 
 #include "results/run_adaptation.hpp"
 #include "results/run_profile.hpp"
+#include "results/run_quiet.hpp"
 #include "results/run_schema.hpp"
 
 namespace gembench {
@@ -202,6 +203,7 @@ RunInfo read_info(const File& file) {
   info.adapts = file.has(schema::kTurnSlots.name);
   info.topology = read_topology(file, shape);
   info.gpu_before = read_gpus(file, shape, false);
+  info.quiet_before = read_quiet(file, ranks, false);
   if (!file.has("check")) file.refuse("it has no group check");
   info.check = file.get<std::string>("check", "mode");
   info.clock = file.get<std::string>("/", "clock");
@@ -245,6 +247,8 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   end.clocks_before = read_clocks(file, shape, schema::kOffsetBefore, schema::kErrorBefore);
   end.clocks_after = read_clocks(file, shape, schema::kOffsetAfter, schema::kErrorAfter);
   end.gpu_after = read_gpus(file, shape, true);
+  end.quiet_after = read_quiet(file, ranks, true);
+  end.quiet_during = read_quiet_uses(file, ranks);
   if (!file.has("timing")) file.refuse("it has no group timing");
   for (const auto& part : file.attributes("timing")) {
     const auto seconds = file.get<double>("timing", part);

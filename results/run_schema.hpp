@@ -206,6 +206,52 @@ inline constexpr Variable kThrottleBefore = of_gpu("gpu/throttle_reasons_before"
 inline constexpr Variable kThrottleAfter =
     of_gpu("gpu/throttle_reasons_after", Type::int64, "1", "why the clock is held down, NVML bits");
 
+/// How quiet the machine was, since 2.5.0.
+constexpr Variable of_quiet(std::string_view name, std::string_view units,
+                            std::string_view meaning) {
+  return {name, Type::float64, Layout::whole, Cells::unmeasured, {"rank"}, units, meaning};
+}
+struct QuietNumber {
+  Variable before, after;
+  double QuietReading::*member = nullptr;
+};
+constexpr QuietNumber quiet_number(std::string_view before, std::string_view after,
+                                   std::string_view units, std::string_view meaning,
+                                   double QuietReading::*member) {
+  return {of_quiet(before, units, meaning), of_quiet(after, units, meaning), member};
+}
+inline constexpr std::array<QuietNumber, 4> kQuietNumbers{
+    quiet_number("quiet/quantum_before", "quiet/quantum_after", "s", "fastest piece of fixed work",
+                 &QuietReading::quantum),
+    quiet_number("quiet/lost_before", "quiet/lost_after", "1",
+                 "share of the wall time lost against the fastest piece", &QuietReading::lost),
+    quiet_number("quiet/lost_cpu_before", "quiet/lost_cpu_after", "1",
+                 "share of the thread's CPU time lost against the fastest piece",
+                 &QuietReading::lost_cpu),
+    quiet_number("quiet/longest_pause_before", "quiet/longest_pause_after", "s",
+                 "slowest piece beyond the fastest", &QuietReading::longest_pause)};
+struct QuietUseNumber {
+  Variable variable;
+  double QuietUse::*member = nullptr;
+};
+inline constexpr std::array<QuietUseNumber, 4> kQuietUses{
+    {{of_quiet("quiet/involuntary_switches", "1", "involuntary context switches per measured step"),
+      &QuietUse::switches},
+     {of_quiet("quiet/steal", "1", "share of the CPUs' time taken by the hypervisor"),
+      &QuietUse::steal},
+     {of_quiet("quiet/other_work", "1", "share of the CPUs' time used by no rank of the run"),
+      &QuietUse::other_work},
+     {of_quiet("quiet/pressure", "1", "share of the time in which some task waited for a CPU"),
+      &QuietUse::pressure}}};
+/// Attributes of the group quiet.
+struct QuietSkew {
+  std::string_view before, after;
+  double QuietState::*member = nullptr;
+};
+inline constexpr std::array<QuietSkew, 2> kQuietSkews{
+    {{"barrier_skew_median_before", "barrier_skew_median_after", &QuietState::barrier_skew_median},
+     {"barrier_skew_p99_before", "barrier_skew_p99_after", &QuietState::barrier_skew_p99}}};
+
 constexpr Variable turn(std::string_view name, Type type, Cells cells, std::string_view units,
                         std::string_view meaning) {
   return {name, type, Layout::whole, cells, {"turn"}, units, meaning};

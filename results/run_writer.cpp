@@ -14,6 +14,7 @@
 #include "results/run_adaptation.hpp"
 #include "results/run_gpus.hpp"
 #include "results/run_profile.hpp"
+#include "results/run_quiet.hpp"
 #include "results/run_reader.hpp"
 #include "results/run_schema.hpp"
 
@@ -157,6 +158,7 @@ struct RunWriter::State {
   std::uint64_t knots = 0;  ///< of the profile; 0 = none
   bool topology = false;    ///< the file says where ranks are
   bool gpus = false;        ///< the file has room for what they say
+  bool quiet = false;       ///< the file has room for how quiet the machine was
   bool adapts = false;      ///< the file has room for placements that change
   CheckRecord check;        ///< as it stands in the file before finish()
 };
@@ -273,6 +275,11 @@ void RunWriter::lay_out(const RunInfo& info) {
     add_gpus(file, {placements, steps, layers, ranks});
     put_gpus(file, info.gpu_before, false);
   }
+  if (!info.quiet_before.ranks.empty()) {
+    require_size(info.quiet_before.ranks, {ranks}, "quiet_before");
+    add_quiet(file, ranks);
+    put_quiet(file, info.quiet_before, false);
+  }
   if (!info.topology.empty()) {
     require_size(info.topology, {ranks}, "topology");
     add_topology(file, info.topology);
@@ -296,6 +303,7 @@ void RunWriter::lay_out(const RunInfo& info) {
   state_->knots = info.profile.knots.size();
   state_->topology = !info.topology.empty();
   state_->gpus = !info.gpu_before.empty();
+  state_->quiet = !info.quiet_before.ranks.empty();
   state_->adapts = info.adapts;
 }
 
@@ -371,6 +379,15 @@ void RunWriter::finish(const RunEnd& end) {
   if (!end.gpu_after.empty()) {
     require_size(end.gpu_after, {state_->gpus ? extent(shape.ranks) : 0}, "gpu_after");
     put_gpus(file, end.gpu_after, true);
+  }
+  const Extents quiet{state_->quiet ? extent(shape.ranks) : 0};
+  if (!end.quiet_after.ranks.empty()) {
+    require_size(end.quiet_after.ranks, quiet, "quiet_after");
+    put_quiet(file, end.quiet_after, true);
+  }
+  if (!end.quiet_during.empty()) {
+    require_size(end.quiet_during, quiet, "quiet_during");
+    put_quiet(file, end.quiet_during);
   }
 
   set_check(file, end.check, &state_->check);

@@ -28,8 +28,8 @@ NEEDED = {
 }
 PROFILE = {"profile_latency": ("rank", "knot"), "profile_slowdown": ("rank",)}
 MODEL = ("topk", "shared", "hidden", "ffn", "row_bytes")
-GROUPS = ("environment", "topology", "gpu", "turns")  # datasets
-FACTS = ("model", "timing", "check")  # attributes only
+GROUPS = ("environment", "topology", "gpu", "turns", "quiet")  # datasets
+FACTS = ("model", "timing", "check", "quiet")  # attributes
 
 
 # What h5py, h5netcdf and xarray raise on damaged files.
@@ -107,7 +107,7 @@ def load(path: Union[str, "os.PathLike[str]"]) -> xr.Dataset:
 
     Variables, dimensions and units are those of results/SCHEMA.md: barrier_wait(placement, step,
     layer, rank) in s, .. What lies in groups is named group_name (environment_host(rank),
-    turns_bytes_moved(turn), ..); attrs["/model"], ["/timing"], ["/check"] and ["config"] are dicts.
+    turns_bytes_moved(turn), ..); attrs["/model"], ["/timing"], ["/check"], ["/quiet"] and ["config"] are dicts.
     Also in attrs: `file`, the path, and `unfinished`, True for the .partial of a run that ended
     early. Missing values are NaN. Raises FileError.
     """

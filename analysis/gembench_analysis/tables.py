@@ -93,11 +93,29 @@ def changes(rows: List[Summary]) -> Table:
                   "planned s", "gain us"], cells)
 
 
+# How a machine is set. It belongs to the ranks only where they differ in it.
+MACHINE = ("kernel", "glibc", "governor", "turbo", "smt", "numa_nodes")
+
+
+def _told(run: xr.Dataset, name: str) -> List[str]:
+    """What ranks say of it, each once; empty where none does."""
+    if f"environment_{name}" not in run:
+        return []
+    return sorted({str(value) for value in run[f"environment_{name}"].values} - {""})
+
+
+def _of_rank(run: xr.Dataset, name: str) -> bool:
+    """Whether a fact gets a column in the table of ranks: someone tells it, and settings of the
+    machine differ."""
+    told = len(_told(run, name))
+    return name != "profile_us" and told > (1 if name in MACHINE else 0)
+
+
 def ranks(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Table:
     """Every rank: where it ran, how fast it is, how often it is last."""
     speed, after = rank_speeds(run, reduced), drift(run)
     facts = [name for name in run.data_vars if str(name).startswith("environment_")
-             and name != "environment_profile_us"]
+             and _of_rank(run, str(name).split("_", 1)[1])]
     gpu = [name for name in ("gpu_clock_before", "gpu_clock_after", "gpu_power_after",
                              "gpu_temperature_after") if name in run]
     columns = ["rank"] + [str(name).split("_", 1)[1] for name in facts] + [
@@ -124,11 +142,15 @@ def environment(run: xr.Dataset) -> Table:
     """Facts about the run, its options and the command."""
     facts = run.attrs
     rows = [["file", str(facts["file"])]]
-    for name in ("program", "build", "created", "started", "mpi", "device", "clock", "clock_reason",
-                 "model", "routing", "plan", "placement_files", "profile_source", "trace_source", "nodes",
-                 "schema_version", "seed"):
+    for name in ("program", "build", "created", "started", "mpi", "device", "onednn", "hdf5",
+                 "hwloc", "clock", "clock_reason", "ranks_share", "model", "routing", "plan", "placement_files",
+                 "profile_source", "trace_source", "nodes", "schema_version", "seed"):
         if name in facts:
             rows.append([name.replace("_", " "), str(facts[name])])
+    for name in MACHINE:
+        values = _told(run, name)
+        if len(values) == 1:
+            rows.append([name.replace("_", " "), values[0]])
     for name, value in facts.get("/timing", {}).items():
         if isinstance(value, float) and math.isfinite(value):
             rows.append([f"seconds: {name}", f"{value:.2f}"])

@@ -6,6 +6,7 @@ from typing import List, Optional
 import numpy as np
 import xarray as xr
 
+from . import quiet
 from .figures import rank_speeds
 from .statistics import LEAST_BLOCKS, Difference
 from .summary import Summary, difference, drift
@@ -153,7 +154,7 @@ def _conditions(run: xr.Dataset) -> str:
             f"{clock.get(str(facts['clock']), facts['clock'])} "
             f"({facts.get('clock_reason', 'no reason given')}); {spread}. "
             f"{facts.get('model', 'Model unknown')}; {facts.get('routing', 'routing unknown')}; "
-            f"{facts.get('plan', '')}. " + (
+            f"{facts.get('plan', '')}. " + quiet.sentence(run) + (
                 f"A stated {stated:g} s a layer is added for everything but the MoE layers."
                 if stated else "MoE layers only: attention and the rest are not in the step time."))
 
@@ -181,6 +182,10 @@ def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdic
                         f"{100 * min(after):+.0f} to {100 * max(after):+.0f} % against the profile "
                         "that was planned with. Placements that know speeds suffer from that; "
                         "differences between placements stay paired.")
+    if run.attrs.get("ranks_share") == "cores":
+        warnings.append("Ranks share physical cores: hardware threads of one core slow each other "
+                        "down. Start as many ranks as there are cores, or bind each to one.")
+    warnings += quiet.warnings(run)
     blocks = [row.difference.blocks for row in rows[1:] if row.difference]
     if blocks and min(blocks) < LEAST_BLOCKS and run.sizes["rank"] > 1:
         warnings.append(f"{min(blocks)} block{'' if min(blocks) == 1 else 's'} of steps: too few "

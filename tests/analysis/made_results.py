@@ -31,10 +31,11 @@ class Made:
     """Slowest rank 1 (1.5 times); placement k has loads moved so that it gains by k."""
 
     def __init__(self, placements=3, steps=48, layers=2, ranks=4, experts=8, clock="cpu-time",
-                 block=2, whole_steps=False, profile=True, slowdown=True, gpus=False, seed=1):
+                 block=2, whole_steps=False, profile=True, slowdown=True, gpus=False, lost=None,
+                 share="nothing", seed=1):
         self.shape = (placements, steps, layers, ranks)
         self.experts, self.clock, self.block = experts, clock, block
-        self.gpus = gpus
+        self.gpus, self.lost, self.share = gpus, lost, share
         self.whole, self.profile, self.random = whole_steps, profile, np.random.default_rng(seed)
         self.slowdown = np.ones(ranks)
         if slowdown:
@@ -100,7 +101,7 @@ class Made:
                 schema=schema, schema_version=version, completed=int(done == steps),
                 clock=self.clock, clock_reason="made for a test", created="2026-01-01T00:00:00Z",
                 config=json.dumps({"command": "run", "non-moe-time": 0.0}), command_line="none",
-                seed=np.uint64(1), device="made", model="made: test", routing="made",
+                seed=np.uint64(1), device="made", ranks_share=self.share, model="made: test", routing="made",
                 strategies=np.array(LABELS[:placements], dtype=object), nodes="1 node")
         return path
 
@@ -154,6 +155,8 @@ class Made:
                     file[f"gpu/{name}_{when}"] = np.full(ranks, value)
                     file[f"gpu/{name}_{when}"].dims[0].attach_scale(file["rank"])
                     file[f"gpu/{name}_{when}"].attrs.update(units=unit)
+        if self.lost is not None:
+            self._write_quiet(file, ranks, whole)
         if self.clock == "wall":
             part, start = self._part(0, 1)[0], np.zeros((placements, steps, layers, ranks))
             long = part["layer_time"].max() * 1.2
@@ -167,6 +170,22 @@ class Made:
         file.create_group("timing").attrs.update(total=1.0 if whole else np.nan)
         file.create_group("check").attrs.update(mode="last", checked_tokens=8, worst_error=0.001,
                                                 tolerance=0.03, passed=1, message="")
+
+    def _write_quiet(self, file, ranks, whole):
+        """Rank 1 lost a share `lost` of its time; steal is not known."""
+        group = file.create_group("quiet")
+        quiet = {"quantum": 4e-5, "lost": 0.01, "lost_cpu": 0.002, "longest_pause": 3e-3}
+        values = {f"{name}_{when}": np.full(ranks, value if whole or when == "before" else np.nan)
+                  for name, value in quiet.items() for when in ("before", "after")}
+        values["lost_before"][1 % ranks] = values["lost_cpu_before"][1 % ranks] = self.lost
+        values.update(involuntary_switches=np.full(ranks, 0.5), steal=np.full(ranks, np.nan),
+                      other_work=np.full(ranks, 0.03), pressure=np.full(ranks, 0.25))
+        for name, value in values.items():
+            group[name] = value
+            group[name].dims[0].attach_scale(file["rank"])
+            group[name].attrs.update(units="1", _FillValue=np.nan)
+        group.attrs.update(barrier_skew_median_before=8e-6, barrier_skew_median_after=5e-6,
+                           barrier_skew_p99_before=9e-5, barrier_skew_p99_after=np.nan)
 
 
 if __name__ == "__main__":

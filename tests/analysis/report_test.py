@@ -99,6 +99,43 @@ class Report(ReportTest):
         self.assertIn("clock_before (MHz)", ranks)
         self.assertEqual(ranks.count("| 1200 | 1200 | 300 | 60 |"), 4)
 
+    def test_how_quiet_the_machine_was(self):
+        noisy, uneven = "The machine was noisy", "Ranks were disturbed unequally"
+        for clock in ("wall", "cpu-time"):
+            quiet = self.written(self.made(clock=clock, lost=0.02), "--format", "md")
+            self.assertRegex(quiet, r"Machine: 2\.0 % of (CPU )?time lost to .* \(longest pause "
+                             r"3\.0 ms\), other programs used 3\.0 % of the CPUs, CPU pressure "
+                             r"25\.0 %, 0\.5 involuntary switches a step, barrier exit skew 8 us "
+                             r"\(p99 90 us\)\.")
+            self.assertNotIn(noisy, quiet)
+            self.assertNotIn(uneven, quiet)
+            loud = self.written(self.made(clock=clock, lost=0.3), "--format", "md")
+            self.assertIn(f"{noisy}: a rank lost 30.0 %", loud)
+            self.assertIn(uneven, loud)
+        partial = self.made("p.h5.partial", written={"measured_steps": 6}, lost=0.02)
+        self.assertIn("Machine: 2.0 %", self.written(partial, "--format", "md"))
+        self.assertNotIn("Machine:", self.written(self.made(), "--format", "md"))
+
+    def test_shared_cores_are_a_warning(self):
+        self.assertIn("Ranks share physical cores",
+                      self.written(self.made(share="cores"), "--format", "md"))
+        self.assertNotIn("physical cores", self.written(self.made(), "--format", "md"))
+
+    def test_settings_of_the_machine_are_told_once_where_ranks_agree(self):
+        import h5py
+        path = self.made(ranks=2)
+        with h5py.File(path, "a") as file:
+            for name, values in (("governor", ["performance"] * 2), ("kernel", ["6.1", "6.2"]),
+                                 ("turbo", ["", ""])):
+                file[f"environment/{name}"] = values
+                file[f"environment/{name}"].dims[0].attach_scale(file["rank"])
+        said = self.written(path, "--format", "md")
+        columns = said.split("### Ranks")[1].split("|---")[0]
+        self.assertIn("kernel", columns)
+        self.assertNotIn("governor", columns)
+        self.assertNotIn("turbo", said)
+        self.assertRegex(said, r"\| governor +\| performance")
+
     def test_several_runs(self):
         files = [self.made(f"r{ranks}.h5", ranks=ranks, clock="wall") for ranks in (2, 4, 8)]
         self.written(*files, "-o", "all.html")

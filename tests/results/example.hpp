@@ -86,6 +86,24 @@ inline std::vector<GpuReading> gpus(int ranks, Random& random) {
   return readings;
 }
 
+/// Some of it is not known.
+inline QuietState quiet(int ranks, Random& random) {
+  QuietState state;
+  state.ranks.resize(product({ranks}));
+  for (auto& reading : state.ranks) {
+    reading = {random.uniform(), random.uniform(), random.uniform(), random.uniform()};
+  }
+  state.ranks[0].lost_cpu = NAN;
+  state.barrier_skew_median = random.uniform();
+  return state;
+}
+
+inline std::vector<QuietUse> quiet_uses(int ranks, Random& random) {
+  std::vector<QuietUse> uses(product({ranks}));
+  for (auto& use : uses) use = {random.uniform(), random.uniform(), NAN, random.uniform()};
+  return uses;
+}
+
 inline std::vector<ClockReading> clocks(int ranks, Random& random) {
   std::vector<ClockReading> readings(product({ranks}));
   for (auto& reading : readings) reading = {random.uniform() - 0.5, random.uniform() * 1e-6};
@@ -161,6 +179,7 @@ inline RunInfo info(const RunShape& shape, std::uint64_t seed, int block_steps =
   info.adapts = true;
   for (int rank = 0; rank < shape.ranks; ++rank) info.topology.push_back({rank / 2, rank % 2});
   info.gpu_before = gpus(shape.ranks, random);
+  info.quiet_before = quiet(shape.ranks, random);
   info.clock = "cpu-time";
   info.config = R"({"steps": 40, "note": "ä ∑"})" + std::string(100'000, ' ');  // > 64 KiB
   info.command_line = "gembench run --steps 40";
@@ -234,6 +253,8 @@ inline RunEnd end(const RunShape& shape, std::uint64_t seed) {
   end.clocks_before = clocks(shape.ranks, random);
   end.clocks_after = clocks(shape.ranks, random);
   end.gpu_after = gpus(shape.ranks, random);
+  end.quiet_after = quiet(shape.ranks, random);
+  end.quiet_during = quiet_uses(shape.ranks, random);
   end.seconds = {{"profile", 1.5}, {"plan", 3e-9}, {"measure", 1e6}, {"write", 0}, {"total", 2e6}};
   return end;
 }

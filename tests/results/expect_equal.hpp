@@ -80,6 +80,28 @@ inline void expect_equal(const std::vector<GpuReading>& a, const std::vector<Gpu
   }
 }
 
+inline void expect_equal(const QuietState& a, const QuietState& b) {
+  ASSERT_EQ(a.ranks.size(), b.ranks.size());
+  for (std::size_t i = 0; i < a.ranks.size(); ++i) {
+    EXPECT_PRED2(same, a.ranks[i].quantum, b.ranks[i].quantum);
+    EXPECT_PRED2(same, a.ranks[i].lost, b.ranks[i].lost);
+    EXPECT_PRED2(same, a.ranks[i].lost_cpu, b.ranks[i].lost_cpu);
+    EXPECT_PRED2(same, a.ranks[i].longest_pause, b.ranks[i].longest_pause);
+  }
+  EXPECT_PRED2(same, a.barrier_skew_median, b.barrier_skew_median);
+  EXPECT_PRED2(same, a.barrier_skew_p99, b.barrier_skew_p99);
+}
+
+inline void expect_equal(const std::vector<QuietUse>& a, const std::vector<QuietUse>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    EXPECT_PRED2(same, a[i].switches, b[i].switches);
+    EXPECT_PRED2(same, a[i].steal, b[i].steal);
+    EXPECT_PRED2(same, a[i].other_work, b[i].other_work);
+    EXPECT_PRED2(same, a[i].pressure, b[i].pressure);
+  }
+}
+
 inline void expect_equal(const RunInfo& a, const RunInfo& b) {
   EXPECT_EQ(a.shape.placements, b.shape.placements);
   EXPECT_EQ(a.shape.steps, b.shape.steps);
@@ -121,6 +143,7 @@ inline void expect_equal(const RunInfo& a, const RunInfo& b) {
     EXPECT_EQ(a.topology[i].local_rank, b.topology[i].local_rank);
   }
   expect_equal(a.gpu_before, b.gpu_before);
+  expect_equal(a.quiet_before, b.quiet_before);
 }
 
 inline void expect_equal(const std::vector<ClockReading>& a, const std::vector<ClockReading>& b) {
@@ -143,6 +166,8 @@ inline void expect_equal(const RunEnd& a, const RunEnd& b) {
   expect_equal(a.clocks_before, b.clocks_before);
   expect_equal(a.clocks_after, b.clocks_after);
   expect_equal(a.gpu_after, b.gpu_after);
+  expect_equal(a.quiet_after, b.quiet_after);
+  expect_equal(a.quiet_during, b.quiet_during);
   EXPECT_EQ(a.seconds, b.seconds);
 }
 

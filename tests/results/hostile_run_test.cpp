@@ -49,6 +49,11 @@ const Attack kAttacks[] = {
     {"unknown node", 0,
      [](hid_t f) { fill<std::int32_t>(f, "topology/node", H5T_NATIVE_INT32, 4); },
      "impossible node"},
+    {"no lost share", 0, [](hid_t f) { H5Ldelete(f, "quiet/lost_after", H5P_DEFAULT); },
+     "no dataset quiet/lost_after"},
+    {"no barrier skew", 0,
+     [](hid_t f) { H5Adelete_by_name(f, "quiet", "barrier_skew_p99_before", H5P_DEFAULT); },
+     "no attribute quiet@barrier_skew_p99_before"},
     {"no node", 0, [](hid_t f) { H5Ldelete(f, "topology/node", H5P_DEFAULT); },
      "no dataset topology/node"},
     {"NaN profile", 0, [](hid_t f) { fill<double>(f, "profile_latency", H5T_NATIVE_DOUBLE, NAN); },
@@ -227,11 +232,15 @@ TEST(RunFile, AFileOfAnEarlierMinorVersionLacksWhatCameLater) {
   const hid_t file = H5Fopen((folder / "r.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
   H5Ldelete(file, "inter_node_bytes", H5P_DEFAULT);
   H5Ldelete(file, "topology", H5P_DEFAULT);
+  H5Ldelete(file, "quiet", H5P_DEFAULT);
   H5Fclose(file);
 
   const RunReader reader(folder / "r.h5");
   EXPECT_TRUE(reader.info().topology.empty());
   EXPECT_TRUE(reader.end().clocks_before.empty());
+  EXPECT_TRUE(reader.info().quiet_before.ranks.empty());
+  EXPECT_TRUE(reader.end().quiet_after.ranks.empty());
+  EXPECT_TRUE(reader.end().quiet_during.empty());
   const auto block = reader.read_turn(0);
   auto expected = example::block(info, 0);
   auto& later = expected.count[static_cast<std::size_t>(CountField::inter_node_bytes)];

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "moe_layer/rank_place.hpp"
+
+/// What Linux says of a machine and of other work on it. `root` is where /proc and /sys are. What
+/// is not there (in containers and virtual machines much of it) is NaN or empty, never an error.
+namespace gembench {
+
+/// Counters that only grow; two readings tell what happened between them.
+struct MachineCounters {
+  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  double wall = kNone;      ///< s
+  double own = kNone;       ///< s of CPU time of this process, all threads
+  double busy = kNone;      ///< s in which the rank's CPUs worked, summed over them
+  double steal = kNone;     ///< s in which the hypervisor gave them to others
+  double counted = kNone;   ///< s that /proc/stat accounts for, idle ones included
+  double pressure = kNone;  ///< s in which some task waited for a CPU (/proc/pressure/cpu, "some")
+};
+[[nodiscard]] MachineCounters machine_counters(const std::vector<int>& cpus,
+                                               const std::filesystem::path& root = "/");
+
+/// What happened between two readings. Shares of time; NaN = not known.
+struct MachineUse {
+  double steal = MachineCounters::kNone;     ///< of the rank's CPUs, taken by the hypervisor
+  double other = MachineCounters::kNone;     ///< of the rank's CPUs, used by no rank of this run
+  double pressure = MachineCounters::kNone;  ///< of the time, in which some task waited for a CPU
+};
+/// Of the ranks of one node. `other` is known where ranks may use the same CPUs or none in common.
+[[nodiscard]] std::vector<MachineUse> use_between(const std::vector<std::vector<int>>& cpus,
+                                                  const std::vector<MachineCounters>& before,
+                                                  const std::vector<MachineCounters>& after);
+
+/// Of this thread since it began: how often it lost its CPU to another.
+[[nodiscard]] long involuntary_switches();
+
+/// How the machine is set, by name; empty text = not told: "governor", "turbo" ("on", "off"), "smt"
+/// ("on", "off"), "core_threads" (hardware threads of the CPU's core, "0,32"), "numa_nodes"
+/// (number), "kernel", "glibc".
+[[nodiscard]] std::map<std::string, std::string> machine_settings(
+    int cpu, const std::filesystem::path& root = "/");
+
+}  // namespace gembench
