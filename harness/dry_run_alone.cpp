@@ -119,6 +119,8 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   const int experts_per_rank = (model.experts + profile.ranks - 1) / profile.ranks;
   const int slots = experts_per_rank + options.spare_slots;
   const CostModel cost = cost_model(options, profile, experts_per_rank);
+  outlook.profile += fmt::format("; cost model '{}' ({})", name_of(cost.kind()),
+                                 decide_cost(options, profile).why);
   const TokenRule rule = token_rule(options.token_split, cost);
   outlook.shape = {static_cast<int>(options.placements.size()),
                    options.steps,

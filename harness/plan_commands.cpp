@@ -82,11 +82,12 @@ Problem load_problem(const Options& options) {
   }
   problem.network = node_network(options, problem.profile.model);
   if (!options.from.empty()) problem.from = read_placement_for(options.from, whole, ranks);
+  const CostDecision chosen = decide_cost(options, problem.profile);
   const FitError fit = cost_model(options, problem.profile, problem.experts_per_rank()).fit_error();
   problem.context.profile += fmt::format(
-      "; cost model {}, off by {:.2f} % on average and {:.2f} % at most where it was "
+      "; cost model {} ({}), off by {:.2f} % on average and {:.2f} % at most where it was "
       "measured",
-      options.cost, fit.mean * 100, fit.worst * 100);
+      name_of(chosen.kind), chosen.why, fit.mean * 100, fit.worst * 100);
   if (options.token_split != "even") {
     problem.context.profile += fmt::format("; tokens of replicas split by {}", options.token_split);
   }

@@ -52,15 +52,19 @@ void say(const Session& session, const std::string& text) {
   }
 }
 
-Profile obtain_profile(Session& session) {
-  Profile profile;
+PlanProfile obtain_profile(Session& session) {
+  PlanProfile found;
+  Profile& profile = found.profile;
   if (session.options.profile.empty()) {
     say(session, fmt::format("measuring every rank's expert latency ({:g} s)",
                              session.options.profile_seconds));
-    return session.measure_profile("nothing was measured yet").profile;
+    MeasuredProfile measured = session.measure_profile("nothing was measured yet");
+    return {std::move(measured.profile), std::move(measured.samples)};
   }
   on_root(session.comm, [&] {
-    profile = read_profile(session.options.profile);
+    ProfileFile file = read_profile_file(session.options.profile);
+    profile = std::move(file.profile);
+    found.samples = std::move(file.samples);
     if (profile.ranks != session.comm.size()) {
       throw usage_error(
           fmt::format("{} holds {} ranks but {} run: measure one with gembench profile",
@@ -73,14 +77,14 @@ Profile obtain_profile(Session& session) {
           session.options.profile, profile.clock, name_of(session.clock), profile.clock));
     }
   });
-  return profile;
+  return found;
 }
 
 std::vector<Placement> plan_all(const Session& session, const Profile& profile) {
   const Options& options = session.options;
   std::vector<Placement> placements;
   on_root(session.comm, [&] {
-    const CostModel cost = cost_model(options, profile, session.linear.slots);
+    const CostModel cost(profile, session.cost, session.linear.slots);
     const TokenRule rule = token_rule(options.token_split, cost);
     const PlanInput input = plan_input(session, cost, rule.spec());
     for (const std::string& name : options.placements) {
@@ -106,7 +110,7 @@ std::vector<LivePlacement> plan_live(const Session& session, const Profile& prof
       Placement placement = with_slots(session.linear, session.slots);
       on_root(session.comm, [&] {
         const Later later = after(session, profile, {session.drifts.begin(), end});
-        const CostModel cost = cost_model(options, later.profile, session.linear.slots);
+        const CostModel cost(later.profile, session.cost, session.linear.slots);
         const TokenRule rule = token_rule(options.token_split, cost);
         const PlanInput input = plan_input(session, cost, rule.spec()).with(later.loads, cost);
         placement = with_slots(plan_by_name(name.strategy, input), session.slots);

@@ -19,10 +19,14 @@ class Session {
  public:
   Session(const Comm& comm, const Options& options, Progress& progress);
 
-  /// Collective: a profile of all ranks, on rank 0; at these loads only, or those it finds. Leaves
+  /// Collective: a profile of all ranks, on rank 0; at these loads only, or those it finds and some
+  /// that the trace planned on routes. Leaves
   /// the linear placement in use. `kept`: what throw_if_stopped() is to say; empty: it goes on.
   [[nodiscard]] MeasuredProfile measure_profile(const std::string& kept,
                                                 const std::vector<std::int64_t>& knots = {});
+  /// Collective: what predicts from here on, decided on rank 0 from the profile there, or taken
+  /// from an earlier part of the run (kind and reason).
+  void choose_cost(const Profile& profile, const std::vector<std::string>& earlier);
   /// This rank's tokens of a measured step.
   [[nodiscard]] TokenRange tokens_of(int measured_step) const {
     return tokens_of(measured_step, comm.rank());
@@ -48,6 +52,8 @@ class Session {
   std::unique_ptr<ExpertStore> store;
   std::unique_ptr<MoeLayers> layers;
   Placement linear;  ///< as many experts on every rank, no spare slots: what is profiled
+  CostKind cost = CostKind::tokens;  ///< what plans and predicts, once it is chosen
+  std::string cost_reason;           ///< why, for people
   int slots = 0;     ///< of a rank in the placements that are measured, spare ones included
   std::size_t memory_needed = 0;  ///< bytes this rank is expected to need
 

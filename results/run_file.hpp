@@ -16,7 +16,7 @@
 namespace gembench {
 
 inline constexpr std::string_view kRunSchema = "gembench-results";
-inline constexpr std::string_view kRunSchemaVersion = "2.4.0";
+inline constexpr std::string_view kRunSchemaVersion = "2.5.0";
 
 /// Times per (placement, step, layer, rank). Seconds; NaN = not measured.
 enum class TimeField : std::size_t {
