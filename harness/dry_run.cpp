@@ -87,8 +87,8 @@ std::string dry_run(Session& session, const Profile& profile,
       "#                     time to barriers (us)        imbalance\n"
       "# placement        predicted     bound   gap %    total    step\n",
       info.facts.at("model"), info.shape.ranks, info.clock, info.facts.at("clock_reason"),
-      info.facts.at("device"), info.facts.at("routing"), info.facts.at("plan"), info.facts.at("cost"),
-      info.facts.at("cost_reason"));
+      info.facts.at("device"), info.facts.at("routing"), info.facts.at("plan"),
+      info.facts.at("cost"), info.facts.at("cost_reason"));
   for (std::size_t i = 0; i < scores.size(); ++i) {
     const Score& s = scores[i];
     text += fmt::format("  {:<12} {:>13.0f} {:>9.0f} {:>7.2f} {:>8.3f} {:>7.3f}\n", info.labels[i],

@@ -101,12 +101,12 @@ std::string table(const ProfileFile& file, std::size_t first, std::size_t last) 
   for (std::size_t point = first; point < last; ++point) {
     const Shown of_first = show(file, 0, point);
     text += of_first.routed ? fmt::format("{:>16}", "")
-                         : fmt::format("{:>8} {:>7}", of_first.tokens, of_first.active);
+                            : fmt::format("{:>8} {:>7}", of_first.tokens, of_first.active);
     for (int rank = 0; rank < file.profile.ranks; ++rank) {
       const Shown shown = show(file, rank, point);
-      text += fmt::format(" {:>24}", of_first.routed
-                                         ? fmt::format("{}: {}", shown.tokens, cell(shown))
-                                         : cell(shown));
+      text +=
+          fmt::format(" {:>24}", of_first.routed ? fmt::format("{}: {}", shown.tokens, cell(shown))
+                                                 : cell(shown));
     }
     text += '\n';
   }
@@ -173,9 +173,9 @@ std::string as_csv(const ProfileFile& file) {
     for (std::size_t point = 0; point < points_of(file.profile); ++point) {
       const auto [tokens, active, median, ended, routed] = show(file, rank, point);
       const auto known = [](double v) { return std::isfinite(v) ? fmt::format("{:.6g}", v) : ""; };
-      text += fmt::format("{},{},{},{},{},{},{},{},{},{}\n", rank, tokens, active, known(median.value),
-                          known(median.low), known(median.high), median.readings, median.outliers,
-                          ended, routed ? 1 : 0);
+      text += fmt::format("{},{},{},{},{},{},{},{},{},{}\n", rank, tokens, active,
+                          known(median.value), known(median.low), known(median.high),
+                          median.readings, median.outliers, ended, routed ? 1 : 0);
     }
   }
   return text;

@@ -167,8 +167,8 @@ class Run {
     share(session, placements_);
     live_ = plan_live(session, profile_);
     broadcast(comm_, profile_);
-    token_rule_.emplace(token_rule(options_.token_split,
-                                   CostModel(profile_, session.cost, session.linear.slots)));
+    token_rule_.emplace(
+        token_rule(options_.token_split, CostModel(profile_, session.cost, session.linear.slots)));
   }
 
   /// Collective: the placements of the file that is replayed, on rank 0.

@@ -54,7 +54,7 @@ class Session {
   Placement linear;  ///< as many experts on every rank, no spare slots: what is profiled
   CostKind cost = CostKind::tokens;  ///< what plans and predicts, once it is chosen
   std::string cost_reason;           ///< why, for people
-  int slots = 0;     ///< of a rank in the placements that are measured, spare ones included
+  int slots = 0;  ///< of a rank in the placements that are measured, spare ones included
   std::size_t memory_needed = 0;  ///< bytes this rank is expected to need
 
  private:

@@ -182,7 +182,8 @@ std::string describe(const CostChoice& choice, CostKind first) {
   const RoutedError &one = swap ? *choice.experts : *choice.tokens,
                     &other = swap ? *choice.tokens : *choice.experts;
   return fmt::format(
-      "off by {:.1f} % (median) and {:.1f} % (worst) on {} routed loads, '{}' by {:.1f} and {:.1f} %",
+      "off by {:.1f} % (median) and {:.1f} % (worst) on {} routed loads, '{}' by {:.1f} and {:.1f} "
+      "%",
       one.median * 100, one.worst * 100, one.loads,
       name_of(swap ? CostKind::tokens : CostKind::experts), other.median * 100, other.worst * 100);
 }
@@ -190,9 +191,9 @@ std::string describe(const CostChoice& choice, CostKind first) {
 CostDecision decide_cost(const Options& options, const Profile& profile) {
   const CostChoice choice = choose_cost(profile);
   const bool asked = options.cost != "auto";
-  const CostKind kind = !asked                       ? choice.kind
+  const CostKind kind = !asked                      ? choice.kind
                         : options.cost == "experts" ? CostKind::experts
-                                                     : CostKind::tokens;
+                                                    : CostKind::tokens;
   return {kind, fmt::format("{}: {}", asked ? "as asked" : "auto", describe(choice, kind))};
 }
 

@@ -140,15 +140,13 @@ class Profiler {
       const Load& load = points_[point].load;
       const auto first = static_cast<int>((turn_ / weights_.size()) % sz(options_.slots));
       const auto& weights = weights_[turn_++ % weights_.size()];
-      const ReceivedLoad made =
-          load.active == kRouted
-              ? ReceivedLoad{}
-              : even_load({load.tokens, load.active, first, options_.slots, options_.max_rows,
-                           options_.rows_per_pair});
+      const ReceivedLoad made = load.active == kRouted
+                                    ? ReceivedLoad{}
+                                    : even_load({load.tokens, load.active, first, options_.slots,
+                                                 options_.max_rows, options_.rows_per_pair});
       const ReceivedLoad& received =
           load.active == kRouted ? options_.routed[point - routed_at_] : made;
-      const double seconds =
-          bench_.seconds(received, weights, options_.clock) * options_.slowdown;
+      const double seconds = bench_.seconds(received, weights, options_.clock) * options_.slowdown;
       points_[point].seconds.back() = seconds;
       overheads_.push_back(layers_.time_overhead());
       sum += seconds;

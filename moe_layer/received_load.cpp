@@ -24,11 +24,12 @@ ReceivedLoad even_load(const EvenLoad& load) {
   if (load.tokens == 0) return received;
   // A row has its pairs on different experts.
   const std::int64_t least = (load.tokens + load.active - 1) / load.active;
-  const auto usual = static_cast<std::int64_t>(
-      std::ceil(static_cast<double>(load.tokens) * load.rows_per_pair));
+  const auto usual =
+      static_cast<std::int64_t>(std::ceil(static_cast<double>(load.tokens) * load.rows_per_pair));
   const std::int64_t most = std::max<std::int64_t>(1, std::min(load.tokens, load.max_rows));
   const std::int64_t rows = std::min(std::max(usual, least), most);
-  const auto weight = static_cast<float>(static_cast<double>(rows) / static_cast<double>(load.tokens));
+  const auto weight =
+      static_cast<float>(static_cast<double>(rows) / static_cast<double>(load.tokens));
   received.rows = static_cast<std::int32_t>(rows);
   received.pairs.reserve(sz(load.tokens));
   for (std::int64_t i = 0; i < load.tokens; ++i) {

@@ -47,8 +47,7 @@ void deal_counts(std::span<const std::int32_t> loads, int tokens, int topk, std:
   }
 }
 
-std::vector<std::uint16_t> layer_ids(const Trace& trace, int step, int layer,
-                                     std::uint64_t seed) {
+std::vector<std::uint16_t> layer_ids(const Trace& trace, int step, int layer, std::uint64_t seed) {
   const auto k = static_cast<std::size_t>(trace.topk), at = static_cast<std::size_t>(layer);
   const int tokens = trace.tokens_in_step(step);
   std::vector<std::uint16_t> ids(static_cast<std::size_t>(tokens) * k);

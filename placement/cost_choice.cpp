@@ -31,8 +31,7 @@ CostChoice choose_cost(const Profile& profile) {
   CostChoice choice;
   if (profile.routed.empty()) return choice;
   choice.tokens = routed_error(CostModel(profile), profile);
-  choice.experts =
-      routed_error(CostModel(profile, CostKind::experts, profile.slots), profile);
+  choice.experts = routed_error(CostModel(profile, CostKind::experts, profile.slots), profile);
   if (choice.tokens && choice.experts->median < choice.tokens->median)
     choice.kind = CostKind::experts;
   return choice;

@@ -68,8 +68,8 @@ void validate_routed(const Profile& profile) {
                     routed.tokens.size(), cells));
   for (const auto tokens : routed.tokens)
     if (tokens < 0)
-      throw usage_error(fmt::format("the profile's routed loads hold {} tokens; measure it again",
-                                    tokens));
+      throw usage_error(
+          fmt::format("the profile's routed loads hold {} tokens; measure it again", tokens));
 }
 
 }  // namespace

@@ -32,8 +32,8 @@ struct ActiveSweep {
   }
 };
 
-/// The expert phase under loads as a trace routes them, uneven over experts. Held out: no cost model
-/// is made of them, so that they tell how well each predicts. Empty: not measured.
+/// The expert phase under loads as a trace routes them, uneven over experts. Held out: no cost
+/// model is made of them, so that they tell how well each predicts. Empty: not measured.
 struct RoutedPoints {
   std::size_t points = 0;            ///< of a rank
   std::vector<std::int32_t> tokens;  ///< [rank][point][slot], of each of the profile's slots
@@ -48,7 +48,8 @@ struct RoutedPoints {
   }
   [[nodiscard]] std::span<const std::int32_t> of(int rank, std::size_t point, int slots) const {
     const auto each = static_cast<std::size_t>(slots);
-    return std::span(tokens).subspan((static_cast<std::size_t>(rank) * points + point) * each, each);
+    return std::span(tokens).subspan((static_cast<std::size_t>(rank) * points + point) * each,
+                                     each);
   }
 };
 

@@ -41,10 +41,10 @@ std::vector<std::string> say_dents(const Profile& profile, const ProfileSamples&
   }
   std::vector<std::string> sentences;
   for (const auto& [knot, seen] : by_knot)
-    sentences.push_back(fmt::format(
-        "latency falls by {:.1f} % from {} to {} tokens on rank{} {}, beyond noise",
-        seen.most * 100, profile.knots[knot - 1], profile.knots[knot],
-        seen.ranks.size() == 1 ? "" : "s", fmt::join(seen.ranks, ", ")));
+    sentences.push_back(
+        fmt::format("latency falls by {:.1f} % from {} to {} tokens on rank{} {}, beyond noise",
+                    seen.most * 100, profile.knots[knot - 1], profile.knots[knot],
+                    seen.ranks.size() == 1 ? "" : "s", fmt::join(seen.ranks, ", ")));
   return sentences;
 }
 

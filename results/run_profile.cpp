@@ -111,8 +111,7 @@ void read_routed(const File& file, const Variable& latency, const Variable& toke
   const auto points = file.extents(latency)[1];
   profile.routed.points = points;
   profile.routed.latency = file.read<double>(latency, {ranks, points});
-  profile.routed.tokens = file.read<std::int32_t>(
-      tokens, {ranks, points, static_cast<std::uint64_t>(profile.slots)});
+  profile.routed.tokens = file.read<std::int32_t>(tokens, {ranks, points, file.extents(tokens)[2]});
 }
 
 int read_count(const File& file, std::string_view name) {
