@@ -52,10 +52,11 @@ def comparison(rows: List[Summary]) -> Table:
                       number(row.step_p90, 0, 1e6), number(row.step_p99, 0, 1e6),
                       number(row.wait_share, 1, 100), last,
                       f"{row.aggregate_imbalance:.3f}", f"{row.step_imbalance:.3f}",
-                      _error(row.predicted, row.measured), str(row.steps)])
+                      _error(row.planned, row.measured), str(row.steps)])
     return Table("Comparison", "Step time in us: all layers of a step, slowest rank. Imbalance: "
                  "max/mean over ranks of tokens, of the run's sums and within a step; a placement "
-                 "that knows speeds may raise it. Prediction: error of the time to the barriers.",
+                 "that knows speeds may raise it. Prediction: error of the time to the barriers, "
+                 "by the cost model that was planned with.",
                  ["placement", "vs first %", "95 % interval", "mean us", "p50", "p90", "p99",
                   "waiting %", "arrives last", "imbalance", "in a step", "prediction %", "steps"],
                  cells)

@@ -62,7 +62,7 @@ TEST(EvenLoads, are_spread_over_the_active_experts_on_as_many_rows_as_a_run_has)
         const auto [least, most] = std::ranges::minmax(load.slot_tokens);
         EXPECT_LE(most - (active == 8 ? least : most - 1), 1);
         if (active == 8) {
-          EXPECT_NEAR(load.rows, std::max(static_cast<double>(tokens) * share, tokens / 8.0), 1);
+          EXPECT_NEAR(load.rows, std::max(share, 1 / 8.0) * static_cast<double>(tokens), 1);
         }
       }
     }

@@ -134,7 +134,7 @@ const Attack kAttacks[] = {
      [](hid_t f) {
        replace(f, "routed_tokens", H5T_STD_I32LE, {3, 3, 15});
      },
-     "routed loads"},
+     "routed_tokens"},
     {"huge routed loads", 2,
      [](hid_t f) {
        replace(f, "routed_tokens", H5T_STD_I32LE, {3, 3, kHuge}, {1, 1, 1});
