@@ -51,7 +51,7 @@ std::string dry_run(Session& session, const Profile& profile,
       sz(options.steps) * placements.size() + sz(options.warmup) * schedule.size() + checks;
   const double seconds = static_cast<double>(steps) * step;
   const double bytes = file_bytes(info.shape, !info.gpu_before.empty());
-  const CostModel cost = cost_model(options, profile, session.linear.slots);
+  const CostModel cost(profile, session.cost, session.linear.slots);
   const TokenRule rule = token_rule(options.token_split, cost);
   std::vector<Score> scores;
   for (const Placement& placement : placements) {
@@ -83,11 +83,12 @@ std::string dry_run(Session& session, const Profile& profile,
   }
   std::string text = fmt::format(
       "# DRY RUN: nothing was measured but the profile, nothing is written\n# {}\n"
-      "# {} ranks  clock {} ({})  {}\n# routing {}; {}\n"
+      "# {} ranks  clock {} ({})  {}\n# routing {}; {}\n# cost model '{}' ({})\n"
       "#                     time to barriers (us)        imbalance\n"
       "# placement        predicted     bound   gap %    total    step\n",
       info.facts.at("model"), info.shape.ranks, info.clock, info.facts.at("clock_reason"),
-      info.facts.at("device"), info.facts.at("routing"), info.facts.at("plan"));
+      info.facts.at("device"), info.facts.at("routing"), info.facts.at("plan"),
+      info.facts.at("cost"), info.facts.at("cost_reason"));
   if (!session.workload.files.empty()) text += fmt::format("# files: {}\n", session.workload.files);
   for (std::size_t i = 0; i < scores.size(); ++i) {
     const Score& s = scores[i];

@@ -148,9 +148,11 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   }
 
   const int slots = layout.slots;
-  const CostModel cost = cost_model(options, profile, layout.linear.slots);
+  const CostDecision chosen = decide_cost(options, profile);
+  const CostModel cost(profile, chosen.kind, layout.linear.slots);
+  outlook.profile += fmt::format("; cost model '{}' ({})", name_of(chosen.kind), chosen.why);
   const TokenRule rule = token_rule(options.token_split, cost);
-  const PlanOn on{options, layout, workload.plan,
+  const PlanOn on{options, layout, workload.plan, chosen.kind,
                   static_cast<std::size_t>(model.hidden) * size_of(device->dtype())};
   outlook.shape = {static_cast<int>(options.placements.size()),
                    options.steps,

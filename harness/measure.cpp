@@ -254,7 +254,7 @@ class Measurement {
   }
   void prepare_to_adapt(std::size_t p) {
     AdaptationOptions how;
-    how.cost = options_.cost == "experts" ? CostKind::experts : CostKind::tokens;
+    how.cost = session_.cost;
     how.profile_slots = session_.linear.slots;
     how.token_split = options_.token_split;
     how.turn_steps = options_.block;

@@ -299,9 +299,10 @@ class Builder : public OptionBuilder {
          "with --max-moves: bytes a second that weights move at (0 = moves cost nothing)");
   }
   void cost(po::options_description& d) {
-    text(d, "cost", o_.cost, "MODEL",
-         "what predicts a rank's time: tokens (their sum, the paper's) or experts (each by itself: "
-         "decode)");
+    text(
+        d, "cost", o_.cost, "MODEL",
+        "what predicts a rank's time: tokens (their sum, the paper's), experts (each by itself) or "
+        "auto (whichever is closer to the profile's routed loads; tokens where it holds none)");
   }
   void spare(po::options_description& d) {
     number(d, "spare-slots", o_.spare_slots,

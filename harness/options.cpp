@@ -81,7 +81,7 @@ void validate(const Options& o) {
   check_choice("routing", o.routing, {"synthetic", "trace", "gate"});
   check_choice("preset", o.preset, {"serving", "bursty", "even"});
   check_choice("variability", o.variability, {"none", "low", "high"});
-  check_choice("cost", o.cost, {"tokens", "experts"});
+  check_choice("cost", o.cost, {"auto", "tokens", "experts"});
   check_choice("device", o.device, {"cpu", "cuda"});
   check_choice("dispatch", o.dispatch, {"flat", "hierarchical"});
   check_choice("transport", o.transport, {"auto", "nccl", "mpi"});

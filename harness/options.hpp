@@ -40,7 +40,7 @@ struct Options {
   std::string with;     ///< profile.h5 to compare, instead of measuring one
   std::optional<int> plan_steps;
   bool in_sample = false;
-  std::string cost = "tokens";  ///< cost model that is planned with
+  std::string cost = "auto";  ///< cost model that is planned with
 
   // Measurement
   int steps = 40;

@@ -122,11 +122,12 @@ Problem load_problem(const Options& options) {
   slow_down(problem.profile, slowdown, options.slowdown_floor);
   problem.network = node_network(options, problem.profile.model, ranks);
   if (!options.from.empty()) problem.from = read_placement_file_for(options.from, whole, ranks);
+  const CostDecision chosen = decide_cost(options, problem.profile);
   const FitError fit = cost_model(options, problem.profile, problem.asked.even).fit_error();
   problem.context.profile += fmt::format(
-      "; cost model {}, off by {:.2f} % on average and {:.2f} % at most where it was "
+      "; cost model {} ({}), off by {:.2f} % on average and {:.2f} % at most where it was "
       "measured",
-      options.cost, fit.mean * 100, fit.worst * 100);
+      name_of(chosen.kind), chosen.why, fit.mean * 100, fit.worst * 100);
   if (options.token_split != "even") {
     problem.context.profile += fmt::format("; tokens of replicas split by {}", options.token_split);
   }

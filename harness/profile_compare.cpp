@@ -8,6 +8,8 @@
 #include "harness/workload.hpp"
 #include "placement/error.hpp"
 #include "placement/exchange/placement_formats.hpp"
+#include "placement/profile_dents.hpp"
+#include "placement/replan.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench {
@@ -144,6 +146,7 @@ std::vector<std::string> findings(const ProfileFile& now,
                                   const std::optional<ProfileComparison>& comparison) {
   std::vector<std::string> sentences;
   say_speeds(now, sentences);
+  for (const auto& dent : say_dents(now.profile, now.samples)) sentences.push_back(dent);
   if (!comparison) return sentences;
   sentences.insert(sentences.end(), comparison->other_machine.begin(),
                    comparison->other_machine.end());

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "harness/workload.hpp"
+
 namespace gembench {
 namespace {
 
@@ -16,26 +18,41 @@ struct Shown {
   int active = 0;  ///< experts
   Median median;
   const char* ended = "";
+  bool routed = false;  ///< uneven: each rank has tokens and experts of its own
 };
 
 std::size_t points_of(const Profile& profile) {
-  return profile.knots.size() + profile.active.points();
+  return profile.knots.size() + profile.active.points() + profile.routed.points;
 }
 
 Shown show(const ProfileFile& file, int rank, std::size_t point) {
   const Profile& profile = file.profile;
-  const std::size_t knots = profile.knots.size();
+  const std::size_t knots = profile.knots.size(), even = knots + profile.active.points();
   Shown shown;
-  shown.tokens = point < knots ? profile.knots[point] : profile.active.load_at(point - knots);
-  shown.active = point < knots ? profile.slots : profile.active.active_at(point - knots);
+  double latency = 0;
+  if (point < knots) {
+    shown.tokens = profile.knots[point];
+    shown.active = profile.slots;
+    latency = profile.at(rank, point);
+  } else if (point < even) {
+    shown.tokens = profile.active.load_at(point - knots);
+    shown.active = profile.active.active_at(point - knots);
+    latency = profile.active.at(rank, point - knots);
+  } else {
+    for (const auto tokens : profile.routed.of(rank, point - even, profile.slots)) {
+      shown.tokens += tokens;
+      shown.active += tokens > 0 ? 1 : 0;
+    }
+    latency = profile.routed.at(rank, point - even);
+    shown.routed = true;
+  }
   if (file.samples.points > 0) {
     shown.median = median_of(file.samples.of(rank, point));
     shown.ended = shown.median.half_width() <= kTight ? "tight" : "budget";
     // The range of so few readings is no 95 % interval.
     if (shown.median.readings < Median::kLeastReadings) shown.median.low = shown.median.high = NAN;
   } else {
-    shown.median.value =
-        point < knots ? profile.at(rank, point) : profile.active.at(rank, point - knots);
+    shown.median.value = latency;
     shown.median.low = shown.median.high = NAN;
   }
   return shown;
@@ -86,10 +103,14 @@ std::string devices(const ProfileFile& file) {
 std::string table(const ProfileFile& file, std::size_t first, std::size_t last) {
   std::string text;
   for (std::size_t point = first; point < last; ++point) {
-    const Shown shown = show(file, 0, point);
-    text += fmt::format("{:>8} {:>7}", shown.tokens, shown.active);
+    const Shown of_first = show(file, 0, point);
+    text += of_first.routed ? fmt::format("{:>16}", "")
+                            : fmt::format("{:>8} {:>7}", of_first.tokens, of_first.active);
     for (int rank = 0; rank < file.profile.ranks; ++rank) {
-      text += fmt::format(" {:>24}", cell(show(file, rank, point)));
+      const Shown shown = show(file, rank, point);
+      text +=
+          fmt::format(" {:>24}", of_first.routed ? fmt::format("{}: {}", shown.tokens, cell(shown))
+                                                 : cell(shown));
     }
     text += '\n';
   }
@@ -102,9 +123,15 @@ std::string fit_line(const Profile& profile) {
                  experts = CostModel(profile, CostKind::experts, profile.slots).fit_error();
   return fmt::format(
       "# cost model 'tokens' is off by {:.1f} % on average and {:.1f} % at most over both sweeps, "
-      "'experts' by {:.1f} and {:.1f} %: '{}' predicts better\n",
-      tokens.mean * 100, tokens.worst * 100, experts.mean * 100, experts.worst * 100,
-      tokens.mean <= experts.mean ? "tokens" : "experts");
+      "'experts' by {:.1f} and {:.1f} %\n",
+      tokens.mean * 100, tokens.worst * 100, experts.mean * 100, experts.worst * 100);
+}
+
+/// What --cost auto goes by.
+std::string choice_line(const Profile& profile) {
+  const CostChoice choice = choose_cost(profile);
+  return fmt::format("# cost model by --cost auto: '{}', {}\n", name_of(choice.kind),
+                     describe(choice, choice.kind));
 }
 
 std::string as_table(const ProfileFile& file, const std::vector<std::string>& sentences,
@@ -126,28 +153,33 @@ std::string as_table(const ProfileFile& file, const std::vector<std::string>& se
   for (int rank = 0; rank < profile.ranks; ++rank) {
     text += fmt::format(" {:>24}", fmt::format("rank {}", rank));
   }
+  const std::size_t even = profile.knots.size() + profile.active.points();
   text += '\n' + table(file, 0, profile.knots.size());
   if (!profile.active.empty()) {
-    text += "# fewer experts active\n" + table(file, profile.knots.size(), points_of(profile));
+    text += "# fewer experts active\n" + table(file, profile.knots.size(), even);
+  }
+  if (!profile.routed.empty()) {
+    text += "# loads as the trace routes them, uneven over experts, \"tokens: latency\"\n" +
+            table(file, even, points_of(profile));
   }
   text += "# overhead";
   for (const double seconds : profile.overhead) text += fmt::format(" {:.1f}", seconds * 1e6);
   text += " us a layer (route and shared experts)\n# slowdown, emulated:";
   for (const double s : profile.slowdown) text += fmt::format(" {:.3f}", s);
-  text += '\n' + fit_line(profile);
+  text += '\n' + fit_line(profile) + choice_line(profile);
   for (const auto& sentence : sentences) text += fmt::format("# {}\n", sentence);
   return text;
 }
 
 std::string as_csv(const ProfileFile& file) {
-  std::string text = "rank,tokens,experts,median,low,high,readings,outliers,ended\n";
+  std::string text = "rank,tokens,experts,median,low,high,readings,outliers,ended,routed\n";
   for (int rank = 0; rank < file.profile.ranks; ++rank) {
     for (std::size_t point = 0; point < points_of(file.profile); ++point) {
-      const auto [tokens, active, median, ended] = show(file, rank, point);
+      const auto [tokens, active, median, ended, routed] = show(file, rank, point);
       const auto known = [](double v) { return std::isfinite(v) ? fmt::format("{:.6g}", v) : ""; };
-      text += fmt::format("{},{},{},{},{},{},{},{},{}\n", rank, tokens, active, known(median.value),
-                          known(median.low), known(median.high), median.readings, median.outliers,
-                          ended);
+      text += fmt::format("{},{},{},{},{},{},{},{},{},{}\n", rank, tokens, active,
+                          known(median.value), known(median.low), known(median.high),
+                          median.readings, median.outliers, ended, routed ? 1 : 0);
     }
   }
   return text;
@@ -168,7 +200,7 @@ ordered_json ranks_json(const ProfileFile& file) {
     one["slowing"] = speeds[r].slowing;
     one["fail_slow"] = speeds[r].fail_slow;
     for (std::size_t point = 0; point < points_of(file.profile); ++point) {
-      const auto [tokens, active, median, ended] = show(file, rank, point);
+      const auto [tokens, active, median, ended, routed] = show(file, rank, point);
       one["points"].push_back({{"tokens", tokens},
                                {"experts", active},
                                {"median", number(median.value)},
@@ -176,7 +208,8 @@ ordered_json ranks_json(const ProfileFile& file) {
                                {"high", number(median.high)},
                                {"readings", median.readings},
                                {"outliers", median.outliers},
-                               {"ended", ended}});
+                               {"ended", ended},
+                               {"routed", routed}});
     }
     ranks.push_back(std::move(one));
   }
@@ -223,6 +256,14 @@ std::string as_json(const ProfileFile& file, const std::optional<ProfileComparis
     all["fit"] = {
         {"tokens", fit(CostModel(profile).fit_error())},
         {"experts", fit(CostModel(profile, CostKind::experts, profile.slots).fit_error())}};
+  }
+  const CostChoice choice = choose_cost(profile);
+  all["cost_model"] = name_of(choice.kind);
+  if (choice.tokens && choice.experts) {
+    const auto error = [](const RoutedError& of) {
+      return ordered_json{{"median", of.median}, {"worst", of.worst}, {"loads", of.loads}};
+    };
+    all["routed_error"] = {{"tokens", error(*choice.tokens)}, {"experts", error(*choice.experts)}};
   }
   all["findings"] = sentences;
   all["ranks"] = ranks_json(file);

@@ -20,6 +20,8 @@ namespace gembench {
 [[nodiscard]] std::string sweep_table(const std::vector<std::string>& paths);
 /// --non-moe-time of the run, seconds a layer.
 [[nodiscard]] double stated_non_moe_time(const RunInfo& info);
+/// "tokens" or "experts": the cost model that the run planned with.
+[[nodiscard]] std::string planned_cost(const RunInfo& info);
 /// In the format the options ask for.
 [[nodiscard]] std::string report(const std::string& path, const std::string& format);
 

@@ -146,6 +146,7 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
                       {"completed", file.completed()},
                       {"clock", info.clock},
                       {"emulated_slowdown", info.slowdown},
+                      {"cost_model", planned_cost(info)},
                       {"facts", facts},
                       {"ranks", info.rank_facts},
                       {"drift", comparison.drift},
@@ -170,6 +171,12 @@ double stated_non_moe_time(const RunInfo& info) {
   if (!config.is_object()) return 0;
   const auto found = config.find("non-moe-time");
   return found != config.end() && found->is_number() ? found->get<double>() : 0;
+}
+
+std::string planned_cost(const RunInfo& info) {
+  if (const auto found = info.facts.find("cost"); found != info.facts.end()) return found->second;
+  const auto config = nlohmann::json::parse(info.config, nullptr, false);
+  return config.is_object() && config.value("cost", "") == "experts" ? "experts" : "tokens";
 }
 
 std::string report(const std::string& path, const std::string& format) {

@@ -46,6 +46,19 @@ std::string clock_line(const RunInfo& info) {
   return "# clock wall: every phase and wait as it passed on each rank";
 }
 
+/// What the run planned with, and why; falls of the profile's curve.
+std::string cost_lines(const RunInfo& info) {
+  std::string text = fmt::format("# cost model '{}'", planned_cost(info));
+  if (const std::string why = fact(info, "cost_reason"); why != "?") {
+    text += fmt::format(" ({})", why);
+  }
+  text += '\n';
+  if (const std::string dents = fact(info, "profile_dents"); dents != "?") {
+    text += fmt::format("# profile: {}\n", dents);
+  }
+  return text;
+}
+
 std::string header(const RunReader& file) {
   const RunInfo& info = file.info();
   std::string text = fmt::format("# {}  schema {}  {}\n", fact(info, "program"), kRunSchemaVersion,
@@ -86,7 +99,7 @@ std::string header(const RunReader& file) {
     text += fmt::format("# {:>4}  {:<16}  {:<11}  {:>8.3f}  {:>10}\n", rank, strings("host", rank),
                         strings("cpus", rank), info.slowdown[rank], strings("profile_us", rank));
   }
-  return text;
+  return text + cost_lines(info);
 }
 
 std::size_t label_width(const Comparison& comparison) {
@@ -277,14 +290,18 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
   if (!file.completed())
     text += "# INCOMPLETE: the run ended early; this is what it had measured\n";
   const std::size_t width = label_width(comparison);
+  const bool by_experts = planned_cost(file.info()) == "experts";
   text += fmt::format(
       "#\n"
       "# {0:<{1}}               step time (us)                barrier wait      arrives last    "
-      "imbalance       time to barriers (us)   'experts'\n"
+      "imbalance   us to barriers, {3:>9}   {4:>9}\n"
       "# {2:<{1}}      mean       p50       p90       p99   mean us     %    rank      %   "
       "total   step   predicted  measured  err %    err %\n",
-      "", width, "placement");
+      "", width, "placement", by_experts ? "'experts'" : "'tokens'",
+      by_experts ? "'tokens'" : "'experts'");
   for (const PlacementSummary& row : comparison.placements) {
+    const double predicted = by_experts ? row.predicted_by_experts : row.predicted;
+    const double other = by_experts ? row.predicted : row.predicted_by_experts;
     text += fmt::format(
         "  {:<{}} {:>9} {:>9} {:>9} {:>9} {:>9} {:>5}  {:>6} {:>6}  {:>6} {:>6}  {:>10} {:>9} "
         "{:>6}   {:>6}\n",
@@ -292,9 +309,8 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
         number(row.step_p90, 0, kUs), number(row.step_p99, 0, kUs), number(row.wait_mean, 0, kUs),
         number(row.wait_share, 1, 100), row.straggler < 0 ? "-" : fmt::format("{}", row.straggler),
         number(row.straggler_share, 1, 100), number(row.aggregate_imbalance, 3),
-        number(row.step_imbalance, 3), number(row.predicted, 0, kUs), number(row.measured, 0, kUs),
-        number(row.predicted / row.measured - 1, 1, 100),
-        number(row.predicted_by_experts / row.measured - 1, 1, 100));
+        number(row.step_imbalance, 3), number(predicted, 0, kUs), number(row.measured, 0, kUs),
+        number(predicted / row.measured - 1, 1, 100), number(other / row.measured - 1, 1, 100));
   }
   text += rates_table(file, comparison) + "#\n";
   text += difference_lines(file, comparison);

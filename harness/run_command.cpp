@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -18,6 +19,7 @@
 #include "harness/run_plan.hpp"
 #include "harness/stop.hpp"
 #include "harness/trace_shape.hpp"
+#include "placement/profile_dents.hpp"
 #include "placement/strategy.hpp"
 #include "results/output_file.hpp"
 #include "results/run_writer.hpp"
@@ -203,12 +205,20 @@ class Run {
   /// Profile and placements: those of the unfinished file, or new ones; --config-from has
   /// placements, and the profile is this machine's.
   void plan(Session& session) {
+    std::vector<std::string> earlier_cost;
     if (earlier_ == Earlier::unfinished) {
       on_root(comm_, [&] {
         require_same_loads(reader_->info(), digest(session.workload.measured));
         profile_ = reader_->info().profile;
+        for (const char* name : {"cost", "cost_reason"}) {
+          if (const auto& facts = reader_->info().facts; facts.contains(name)) {
+            earlier_cost.push_back(facts.at(name));
+          }
+        }
         placements_ = reader_->info().placements;
+        if (earlier_cost.size() < 2) earlier_cost.clear();
       });
+      session.choose_cost(profile_, earlier_cost);
     } else {
       // What may be wrong with them shows before anything is measured.
       if (options_.config_from.empty()) {
@@ -217,7 +227,10 @@ class Run {
         placements_ = replayed(session);
       }
       double begin = wall_seconds();
-      profile_ = obtain_profile(session);
+      PlanProfile found = obtain_profile(session);
+      profile_ = std::move(found.profile);
+      dents_ = say_dents(profile_, found.samples);
+      session.choose_cost(profile_, {});
       seconds_["profile"] = wall_seconds() - begin;
       throw_if_stopped(comm_, "nothing was measured yet");
       begin = wall_seconds();
@@ -229,7 +242,7 @@ class Run {
     live_ = plan_live(session, profile_);
     broadcast(comm_, profile_);
     token_rule_.emplace(
-        token_rule(options_.token_split, cost_model(options_, profile_, session.linear.slots)));
+        token_rule(options_.token_split, CostModel(profile_, session.cost, session.linear.slots)));
   }
 
   /// Collective: the placements of the file that is replayed, on rank 0.
@@ -250,7 +263,8 @@ class Run {
   }
 
   void begin_file(const Session& session) {
-    const RunInfo info = describe(session, profile_, placements_, schedule_);
+    RunInfo info = describe(session, profile_, placements_, schedule_);
+    if (!dents_.empty()) info.facts["profile_dents"] = fmt::format("{}", fmt::join(dents_, "; "));
     on_root(comm_, [&] {
       if (!reader_) {
         writer_->describe(info);
@@ -290,6 +304,7 @@ class Run {
   std::unique_ptr<TraceWriter> recorder_;  // rank 0's, with --record
   std::vector<Turn> schedule_;
   Profile profile_;
+  std::vector<std::string> dents_;  // of the profile, rank 0's
   std::optional<TokenRule> token_rule_;
   std::vector<Placement> placements_;
   std::vector<LivePlacement> live_;

@@ -105,7 +105,7 @@ RunInfo describe(const Session& session, const Profile& profile,
   const CostModel cost(profile);
   const CostModel by_experts(profile, CostKind::experts, session.linear.slots);
   const TokenRule rule =
-      token_rule(options.token_split, cost_model(options, profile, session.linear.slots));
+      token_rule(options.token_split, CostModel(profile, session.cost, session.linear.slots));
   const auto predict = [&](const CostModel& model, std::vector<double>& all) {
     for (const Placement& placement : placements) {
       const auto one =
@@ -164,6 +164,8 @@ RunInfo describe(const Session& session, const Profile& profile,
     }
   }
   for (const std::string& name : options.placements) info.adapts |= live_name(name).adapts;
+  info.facts["cost"] = name_of(session.cost);
+  info.facts["cost_reason"] = session.cost_reason;
   info.facts["profile_source"] = options.profile.empty() ? "measured in this run" : options.profile;
   info.rank_facts["host"] = hosts;
   info.rank_facts["cpus"] = cpus;

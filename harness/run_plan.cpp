@@ -34,7 +34,7 @@ PlanInput input_of(const PlanOn& on, const Trace& loads, const CostModel& cost,
 
 Placement plan_strategy(const PlanOn& on, const Trace& loads, const Profile& profile,
                         const std::string& strategy) {
-  const CostModel cost = cost_model(on.options, profile, on.layout.linear.slots);
+  const CostModel cost(profile, on.cost, on.layout.linear.slots);
   const TokenRule rule = token_rule(on.options.token_split, cost);
   Placement placement = with_slots(
       plan_aloud(strategy, input_of(on, loads, cost, rule.spec()), on.options.quiet, kNothingKept),
@@ -61,7 +61,8 @@ Later after(const PlanOn& on, const Profile& profile, std::vector<Drift> drifts)
 }
 
 PlanOn plan_on(const Session& session) {
-  return {session.options, session, session.workload.plan, session.layers->row_bytes()};
+  return {session.options, session, session.workload.plan, session.cost,
+          session.layers->row_bytes()};
 }
 
 }  // namespace
@@ -87,15 +88,19 @@ void require_plannable(const Session& session) {
   }
 }
 
-Profile obtain_profile(Session& session) {
-  Profile profile;
+PlanProfile obtain_profile(Session& session) {
+  PlanProfile found;
+  Profile& profile = found.profile;
   if (session.options.profile.empty()) {
     say(session, fmt::format("measuring every rank's expert latency ({:g} s)",
                              session.options.profile_seconds));
-    return session.measure_profile(kNothingKept).profile;
+    MeasuredProfile measured = session.measure_profile(kNothingKept);
+    return {std::move(measured.profile), std::move(measured.samples)};
   }
   on_root(session.comm, [&] {
-    profile = read_profile(session.options.profile);
+    ProfileFile file = read_profile_file(session.options.profile);
+    profile = std::move(file.profile);
+    found.samples = std::move(file.samples);
     require_own_profile(session.options, profile, session.comm.size(),
                         std::string(name_of(session.clock)));
     require_profile_of(session.options.profile, profile, session.shape_name(),
@@ -103,7 +108,7 @@ Profile obtain_profile(Session& session) {
     session.workload.notes +=
         other_loads_note(session.options.profile, profile, session.workload.measured);
   });
-  return profile;
+  return found;
 }
 
 void require_own_profile(const Options& options, const Profile& profile, int ranks,

@@ -17,9 +17,14 @@ void say(const Session& session, const std::string& text);
 /// On rank 0, before a profile is measured: usage error for placements that could not be planned
 /// with any (replicas, nodes and prices of their links, sizes). Files: check_placement_files.
 void require_plannable(const Session& session);
+/// What is planned with, and the readings behind it where they are known.
+struct PlanProfile {
+  Profile profile;
+  ProfileSamples samples;
+};
 /// Collective: the profile to plan with, on rank 0: read, or measured now. Usage error when one
 /// that is read has other ranks, another clock, model or number of experts a rank.
-[[nodiscard]] Profile obtain_profile(Session& session);
+[[nodiscard]] PlanProfile obtain_profile(Session& session);
 /// Usage error where a profile that was read is not one of these ranks, or of this clock.
 void require_own_profile(const Options& options, const Profile& profile, int ranks,
                          const std::string& clock);
@@ -29,6 +34,7 @@ struct PlanOn {
   const Options& options;
   const Layout& layout;
   const Trace& loads;         ///< the steps that are planned on
+  CostKind cost;              ///< what predicts a rank's time
   std::size_t row_bytes = 0;  ///< of a token on its way to another rank
 };
 /// What one of --placements begins with, as wide as the run's. Usage error for what cannot run.

@@ -10,9 +10,12 @@
 #include "harness/sizes.hpp"
 #include "harness/stop.hpp"
 #include "harness/version.hpp"
+#include "moe_layer/received_load.hpp"
 
 namespace gembench {
 namespace {
+
+constexpr int kRoutedLoads = 8;  // of a profile; as long to measure as its sweeps, about
 
 std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
@@ -194,6 +197,12 @@ MeasuredProfile Session::measure_profile(const std::string& kept,
   how.max_load = limits_.pairs;
   how.max_rows = limits_.rows;
   how.slots = profiled.slots;
+  const RoutedLoads routed(workload.plan, linear, kRoutedLoads, options.seed);
+  how.rows_per_pair = routed.rows_per_pair();
+  how.step = workload.first_measured;
+  for (std::size_t i = 0; knots.empty() && i < routed.count(); ++i) {
+    how.routed.push_back(routed.of(comm.rank(), i));
+  }
   how.budget_seconds = options.profile_seconds;
   how.knots = knots;
   how.seed = options.seed;
@@ -205,6 +214,24 @@ MeasuredProfile Session::measure_profile(const std::string& kept,
   progress.enter(Phase::prepare);
   measured.profile.model = shape_name();
   return measured;
+}
+
+void Session::choose_cost(const Profile& profile, const std::vector<std::string>& earlier) {
+  std::string kind, why;
+  on_root(comm, [&] {
+    if (earlier.empty()) {
+      const CostDecision chosen = decide_cost(options, profile);
+      kind = name_of(chosen.kind);
+      why = chosen.why;
+    } else {
+      kind = earlier[0];
+      why = earlier[1];
+    }
+  });
+  comm.broadcast(kind);
+  comm.broadcast(why);
+  cost = kind == name_of(CostKind::experts) ? CostKind::experts : CostKind::tokens;
+  cost_reason = why;
 }
 
 std::string Session::shape_name() const {

@@ -20,10 +20,14 @@ class Session : public Layout {
   /// `placed_slots`: as make_layout(), the same on every rank.
   Session(const Comm& comm, const Options& options, Progress& progress, int placed_slots = 0);
 
-  /// Collective: a profile of all ranks, on rank 0; at these loads only, or those it finds. Leaves
+  /// Collective: a profile of all ranks, on rank 0; at these loads only, or those it finds and some
+  /// that the trace planned on routes. Leaves
   /// the linear placement in use. `kept`: what throw_if_stopped() is to say; empty: it goes on.
   [[nodiscard]] MeasuredProfile measure_profile(const std::string& kept,
                                                 const std::vector<std::int64_t>& knots = {});
+  /// Collective: what predicts from here on, decided on rank 0 from the profile there, or taken
+  /// from an earlier part of the run (kind and reason).
+  void choose_cost(const Profile& profile, const std::vector<std::string>& earlier);
   /// This rank's tokens of a measured step.
   [[nodiscard]] TokenRange tokens_of(int measured_step) const {
     return tokens_of(measured_step, comm.rank());
@@ -45,7 +49,9 @@ class Session : public Layout {
   std::unique_ptr<Device> device;
   std::unique_ptr<ExpertStore> store;
   std::unique_ptr<MoeLayers> layers;
-  std::size_t memory_needed = 0;  ///< bytes this rank is expected to need
+  CostKind cost = CostKind::tokens;  ///< what plans and predicts, once it is chosen
+  std::string cost_reason;           ///< why, for people
+  std::size_t memory_needed = 0;     ///< bytes this rank is expected to need
 
  private:
   [[nodiscard]] int most_tokens() const;

@@ -185,15 +185,40 @@ void broadcast(const Comm& comm, Profile& profile) {
   comm.broadcast(profile.knots);
   comm.broadcast(profile.active.loads);
   comm.broadcast(profile.active.active);
+  std::vector<std::uint64_t> points{profile.routed.points};
+  comm.broadcast(points);
+  profile.routed.points = points[0];
+  comm.broadcast(profile.routed.tokens);
   for (auto* numbers : {&profile.latency, &profile.spread, &profile.overhead, &profile.slowdown,
-                        &profile.active.latency}) {
+                        &profile.active.latency, &profile.routed.latency}) {
     comm.broadcast(*numbers);
   }
   for (auto* text : {&profile.model, &profile.device, &profile.clock}) comm.broadcast(*text);
 }
 
+std::string describe(const CostChoice& choice, CostKind first) {
+  if (!choice.tokens || !choice.experts) return "the profile holds no routed loads to judge it by";
+  const bool swap = first == CostKind::experts;
+  const RoutedError &one = swap ? *choice.experts : *choice.tokens,
+                    &other = swap ? *choice.tokens : *choice.experts;
+  return fmt::format(
+      "off by {:.1f} % (median) and {:.1f} % (worst) on {} routed loads, '{}' by {:.1f} and {:.1f} "
+      "%",
+      one.median * 100, one.worst * 100, one.loads,
+      name_of(swap ? CostKind::tokens : CostKind::experts), other.median * 100, other.worst * 100);
+}
+
+CostDecision decide_cost(const Options& options, const Profile& profile) {
+  const CostChoice choice = choose_cost(profile);
+  const bool asked = options.cost != "auto";
+  const CostKind kind = !asked                      ? choice.kind
+                        : options.cost == "experts" ? CostKind::experts
+                                                    : CostKind::tokens;
+  return {kind, fmt::format("{}: {}", asked ? "as asked" : "auto", describe(choice, kind))};
+}
+
 CostModel cost_model(const Options& options, const Profile& profile, int slots) {
-  return {profile, options.cost == "experts" ? CostKind::experts : CostKind::tokens, slots};
+  return {profile, decide_cost(options, profile).kind, slots};
 }
 
 TokenRule token_rule(const std::string& name, const CostModel& cost) {

@@ -6,34 +6,36 @@
 
 #include "moe_layer/clock.hpp"
 #include "moe_layer/device.hpp"
+#include "moe_layer/received_load.hpp"
 
 namespace gembench {
 
-/// A load that the expert phase can be given: so many tokens, spread evenly over so many experts.
-struct ExpertLoad {
-  std::int64_t tokens = 0;  ///< one count per (token, expert)
-  int active = 1;           ///< experts that share them
-  bool operator==(const ExpertLoad&) const = default;
+/// Distinct tokens that a bench has room for, and where they come from.
+struct BenchInput {
+  std::int64_t rows = 0;
+  std::uint64_t seed = 0;  ///< of the run
+  int step = 0;            ///< whose first tokens they are
 };
 
-/// The expert phase of one rank under a made-up load, with buffers of its own.
+/// The expert phase of one rank under a load that no one sent, with buffers of its own. What it
+/// computes on is a run's: the step's inputs, normalised as the router does, since zeros draw less
+/// power and let a GPU clock higher.
 class ExpertBench {
  public:
-  /// Room for `max_load` tokens of `max_rows` distinct ones, for `slots` experts.
-  ExpertBench(Device& device, const ModelShape& model, std::int64_t max_load, std::int64_t max_rows,
-              int slots);
+  /// Room for `max_load` pairs of the input's tokens, for `slots` experts.
+  ExpertBench(Device& device, const ModelShape& model, std::int64_t max_load,
+              const BenchInput& input, int slots);
 
-  /// Time of one expert phase with a layer's experts, [slot]; the active ones begin at slot
-  /// `first` and go around.
-  double seconds(const ExpertLoad& load, int first, std::span<const Buffer* const> weights,
-                 Clock clock);
+  /// Time of one expert phase with a layer's experts, [slot].
+  double seconds(const ReceivedLoad& load, std::span<const Buffer* const> weights, Clock clock);
+
+  /// For tests: what it computes on and what came of it, dtype [row][hidden].
+  [[nodiscard]] const Buffer& rows() const { return rows_; }
+  [[nodiscard]] const Buffer& results() const { return results_; }
 
  private:
   Device& device_;
   Stream stream_;
-  int slots_;
-  std::int64_t max_rows_;
-  std::vector<std::int32_t> pairs_to_;  // [slot]
   Buffer rows_, results_, sums_, pairs_, slot_tokens_;
 };
 

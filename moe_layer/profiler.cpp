@@ -8,6 +8,7 @@
 
 #include "moe_layer/expert_bench.hpp"
 #include "moe_layer/knot_search.hpp"
+#include "placement/profile_dents.hpp"
 #include "placement/random.hpp"
 #include "placement/score.hpp"
 
@@ -20,7 +21,9 @@ constexpr int kMostWarmups = 5;
 constexpr double kWarm = 0.02;        // two rounds agree
 constexpr double kWarmupShare = 0.2;  // of the budget, at most
 constexpr double kSearchShare = 0.5;  // of the budget, with warm-up
+constexpr double kRepeatShare = 0.9;  // of the budget, before dents are measured again
 constexpr std::size_t kProbeRounds = 3;
+constexpr int kDentRounds = 2 * Median::kLeastReadings;
 constexpr double kNoReading = std::numeric_limits<double>::quiet_NaN();
 
 std::size_t sz(std::int64_t value) {
@@ -37,6 +40,19 @@ std::vector<double> largest(const Comm& comm, const std::vector<double>& mine) {
   return most;
 }
 
+std::int64_t most_pairs(std::int64_t even, const ProfileOptions& options) {
+  for (const ReceivedLoad& load : options.routed) {
+    even = std::max(even, static_cast<std::int64_t>(load.pairs.size()));
+  }
+  return even;
+}
+
+std::int64_t most_rows(const ProfileOptions& options) {
+  std::int64_t most = options.max_rows;
+  for (const ReceivedLoad& load : options.routed) most = std::max<std::int64_t>(most, load.rows);
+  return most;
+}
+
 /// One rank's part in measuring a profile. All ranks go the same way: whatever decides it is agreed
 /// on first.
 class Profiler {
@@ -49,7 +65,8 @@ class Profiler {
         knots_(options.knots.empty() ? profile_knots(options.max_load, options.slots)
                                      : options.knots),
         coarse_(knots_.size()),
-        bench_(device, model, knots_.back(), options.max_rows, options.slots),
+        bench_(device, model, most_pairs(knots_.back(), options),
+               {most_rows(options), options.seed, options.step}, options.slots),
         random_(options.seed + static_cast<std::uint64_t>(comm.rank())) {
     for (int layer = 0; layer < model.layers; ++layer) {
       weights_.push_back(store.slots(placement, layer));
@@ -59,38 +76,47 @@ class Profiler {
     for (std::size_t i = 0; i < active_.points(); ++i) {
       add({active_.load_at(i), active_.active_at(i)});
     }
+    routed_at_ = points_.size();
+    for (const ReceivedLoad& load : options.routed) {
+      add({static_cast<std::int64_t>(load.pairs.size()), kRouted});
+    }
   }
 
   MeasuredProfile measure() {
     warm_up();
     if (options_.knots.empty()) search();
-    repeat();
+    keep_knots();
+    repeat(kRepeatShare);
+    measure_dents_again();
+    repeat(1);
     result_.seconds = spent();
     return collect();
   }
 
  private:
+  /// Tokens, and the experts that share them evenly; kRouted: as the next of options_.routed says.
+  struct Load {
+    std::int64_t tokens = 0;
+    int active = 1;
+    bool operator==(const Load&) const = default;
+  };
+  static constexpr int kRouted = 0;
   /// A load and its readings, [round].
   struct Point {
-    ExpertLoad load;
+    Load load;
     std::vector<double> seconds;
   };
   using Points = std::vector<std::size_t>;
 
-  std::size_t add(const ExpertLoad& load) {
+  std::size_t add(const Load& load) {
     points_.push_back({load, std::vector<double>(rounds_, kNoReading)});
     return points_.size() - 1;
   }
   std::size_t find(std::int64_t tokens) const {
-    const auto is_it = [&](const Point& p) { return p.load == ExpertLoad{tokens, options_.slots}; };
+    const auto is_it = [&](const Point& p) { return p.load == Load{tokens, options_.slots}; };
     return sz(std::ranges::find_if(points_, is_it) - points_.begin());
   }
   [[nodiscard]] double spent() const { return wall_seconds() - begin_; }
-  [[nodiscard]] Points all() const {
-    Points which(points_.size());
-    std::iota(which.begin(), which.end(), std::size_t{0});
-    return which;
-  }
   /// Collective: whether so many rounds of these points end before this share of the budget.
   [[nodiscard]] bool fits(const Points& which, std::size_t rounds, double share) const {
     double work = 0;
@@ -99,7 +125,7 @@ class Profiler {
     return comm_.max(end) <= share * options_.budget_seconds;
   }
   /// A reading costs time without any tokens too.
-  static double work_of(const ExpertLoad& load) { return static_cast<double>(load.tokens) + 8; }
+  static double work_of(const Load& load) { return static_cast<double>(load.tokens) + 8; }
 
   /// Reads each of these points once, in random order; returns the sum of their times.
   double round(Points which) {
@@ -111,11 +137,16 @@ class Profiler {
     ++rounds_;
     for (const auto point : which) {
       if (options_.progress) options_.progress->enter(Phase::profile);
-      const ExpertLoad& load = points_[point].load;
+      const Load& load = points_[point].load;
       const auto first = static_cast<int>((turn_ / weights_.size()) % sz(options_.slots));
       const auto& weights = weights_[turn_++ % weights_.size()];
-      const double seconds =
-          bench_.seconds(load, first, weights, options_.clock) * options_.slowdown;
+      const ReceivedLoad made = load.active == kRouted
+                                    ? ReceivedLoad{}
+                                    : even_load({load.tokens, load.active, first, options_.slots,
+                                                 options_.max_rows, options_.rows_per_pair});
+      const ReceivedLoad& received =
+          load.active == kRouted ? options_.routed[point - routed_at_] : made;
+      const double seconds = bench_.seconds(received, weights, options_.clock) * options_.slowdown;
       points_[point].seconds.back() = seconds;
       overheads_.push_back(layers_.time_overhead());
       sum += seconds;
@@ -127,10 +158,12 @@ class Profiler {
   }
 
   void warm_up() {
-    double before = round(all());
+    Points sweeps(routed_at_);
+    std::iota(sweeps.begin(), sweeps.end(), std::size_t{0});
+    double before = round(sweeps);
     for (result_.warmup_rounds = 1; !result_.warm; ++result_.warmup_rounds) {
-      if (result_.warmup_rounds == kMostWarmups || !fits(all(), 1, kWarmupShare)) break;
-      const double now = round(all());
+      if (result_.warmup_rounds == kMostWarmups || !fits(sweeps, 1, kWarmupShare)) break;
+      const double now = round(sweeps);
       result_.warm = comm_.max(std::abs(now / before - 1)) <= kWarm;
       before = now;
     }
@@ -151,7 +184,12 @@ class Profiler {
       }
       std::sort(which.begin(), which.end());
       which.erase(std::unique(which.begin(), which.end()), which.end());
-      if (!fits(which, kProbeRounds, kSearchShare)) break;
+      // What comes after the search has its time too.
+      Points later(which);
+      for (std::size_t i = coarse_; i < routed_at_ + options_.routed.size(); ++i) {
+        later.push_back(i);
+      }
+      if (!fits(which, kProbeRounds, kSearchShare) || !fits(later, kProbeRounds, 1)) break;
       for (std::size_t i = 0; i < kProbeRounds; ++i) round(which);
       std::vector<double> missed;
       for (const auto& probe : probes) {
@@ -166,12 +204,18 @@ class Profiler {
     return std::span(points_[find(tokens)].seconds).last(kProbeRounds);
   }
 
-  /// Until every median is tight, or the time is up. Probes that became no knots are dropped.
-  void repeat() {
+  /// Drops probes that became no knots, and puts points in the order of ProfileSamples.
+  void keep_knots() {
     std::vector<Point> kept;
     for (const auto knot : knots_) kept.push_back(points_[find(knot)]);
-    for (std::size_t i = 0; i < active_.points(); ++i) kept.push_back(points_[i + coarse_]);
+    const std::size_t others = active_.points() + options_.routed.size();
+    for (std::size_t i = 0; i < others; ++i) kept.push_back(points_[i + coarse_]);
     points_ = std::move(kept);
+    routed_at_ = knots_.size() + active_.points();
+  }
+
+  /// Until every median is tight, or this share of the budget is spent.
+  void repeat(double share) {
     while (rounds_ < kMostRounds) {
       std::vector<double> width;
       int fewest = std::numeric_limits<int>::max();
@@ -189,7 +233,25 @@ class Profiler {
         if (width[i] > options_.tolerance) which.push_back(i);
       }
       result_.tight = which.empty();
-      if (which.empty() || (fewest >= kLeastReadings && !fits(which, 1, 1))) return;
+      if (which.empty() || (fewest >= kLeastReadings && !fits(which, 1, share))) return;
+      round(which);
+    }
+  }
+
+  /// Whether a fall of the curve was a disturbance: more readings of both its ends.
+  void measure_dents_again() {
+    std::vector<double> dented(knots_.size(), 0);
+    for (std::size_t k = 1; k < knots_.size(); ++k) {
+      if (!falls(median_of(points_[k - 1].seconds), median_of(points_[k].seconds))) continue;
+      dented[k - 1] = dented[k] = 1;
+    }
+    dented = largest(comm_, dented);
+    Points which;
+    for (std::size_t k = 0; k < dented.size(); ++k) {
+      if (dented[k] > 0) which.push_back(k);
+    }
+    if (which.empty()) return;
+    for (int i = 0; i < kDentRounds && rounds_ < kMostRounds && fits(which, 1, 1); ++i) {
       round(which);
     }
   }
@@ -210,7 +272,14 @@ class Profiler {
     const auto gather = [&](std::span<const double> mine) { return comm_.gather(mine); };
     profile.latency = gather(std::span(latency).first(knots));
     profile.spread = gather(std::span(spread).first(knots));
-    active_.latency = gather(std::span(latency).subspan(knots));
+    active_.latency = gather(std::span(latency).subspan(knots, active_.points()));
+    profile.routed.points = options_.routed.size();
+    profile.routed.latency = gather(std::span(latency).subspan(routed_at_));
+    std::vector<std::int32_t> tokens;
+    for (const ReceivedLoad& load : options_.routed) {
+      tokens.insert(tokens.end(), load.slot_tokens.begin(), load.slot_tokens.end());
+    }
+    profile.routed.tokens = comm_.gather(std::span<const std::int32_t>(tokens));
     profile.overhead = gather({&overhead, 1});
     profile.slowdown = gather({&options_.slowdown, 1});
     result_.samples.seconds = gather(samples);
@@ -235,7 +304,9 @@ class Profiler {
   const double begin_ = wall_seconds();
   std::vector<std::vector<const Buffer*>> weights_;  // [layer][slot]
   ActiveSweep active_;
-  std::vector<Point> points_;  // coarse knots, active sweep, then what search() added
+  /// Coarse knots, active sweep, routed loads, then what search() added.
+  std::vector<Point> points_;
+  std::size_t routed_at_ = 0;  // the first of the routed loads
   std::vector<double> overheads_;
   std::size_t turn_ = 0, rounds_ = 0;
   double seconds_per_work_ = 0;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "moe_layer/layers.hpp"
+#include "moe_layer/received_load.hpp"
 #include "placement/profile.hpp"
 #include "placement/profile_samples.hpp"
 
@@ -17,6 +18,11 @@ struct ProfileOptions {
   std::int64_t max_load = 0;  ///< largest load in tokens that a plan may ask about
   std::int64_t max_rows = 0;  ///< distinct tokens a rank can receive
   int slots = 0;              ///< experts per rank
+  /// Distinct tokens of as many (token, expert) pairs that a rank receives in a run.
+  double rows_per_pair = 1;
+  int step = 0;  ///< whose inputs are computed on
+  /// This rank's routed points; as many on all ranks.
+  std::vector<ReceivedLoad> routed;
   double budget_seconds = 5;  ///< wall clock; three rounds and a warm-up are measured in any case
   double tolerance = kTight;
   /// Loads to measure again: no others are looked for, and no active sweep is made.
@@ -53,8 +59,9 @@ struct MeasuredProfile {
 /// budget). Then knots are added to the coarse sweep where KnotSearch wants them on any rank, for
 /// up to half of the budget. Then the points whose median is not yet tight on every rank are
 /// measured, in random order, round after round, until none is left or the budget would not hold
-/// another. Layers, and slots where few are active, take turns so that weights come from memory as
-/// they do in a run. `layers` must have a step loaded and a placement in use.
+/// another. Before the last tenth of it, knots at which some rank's latency falls beyond noise are
+/// measured again. Layers, and slots where few are active, take turns so that weights come from
+/// memory as they do in a run. `layers` must have a step loaded and a placement in use.
 [[nodiscard]] MeasuredProfile measure_profile(const Comm& comm, Device& device,
                                               const ModelShape& model, MoeLayers& layers,
                                               ExpertStore& store, const Placement& placement,

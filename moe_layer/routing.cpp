@@ -47,6 +47,22 @@ void deal_counts(std::span<const std::int32_t> loads, int tokens, int topk, std:
   }
 }
 
+std::vector<std::uint16_t> layer_ids(const Trace& trace, int step, int layer, std::uint64_t seed) {
+  const auto k = static_cast<std::size_t>(trace.topk), at = static_cast<std::size_t>(layer);
+  const int tokens = trace.tokens_in_step(step);
+  std::vector<std::uint16_t> ids(static_cast<std::size_t>(tokens) * k);
+  if (trace.has_ids()) {
+    for (int token = 0; token < tokens; ++token) {
+      std::copy_n(&trace.ids(step, token)[at * k], k, &ids[static_cast<std::size_t>(token) * k]);
+    }
+    return ids;
+  }
+  const std::uint64_t key =
+      fold(fold(fold(mix64(seed), kDealStream), static_cast<std::uint64_t>(step)), at);
+  deal_counts(trace.loads(step, layer), tokens, trace.topk, key, ids);
+  return ids;
+}
+
 std::vector<std::uint16_t> routed_ids(const Trace& trace, int step, std::uint64_t seed,
                                       TokenRange tokens) {
   const auto k = static_cast<std::size_t>(trace.topk);
@@ -63,12 +79,8 @@ std::vector<std::uint16_t> routed_ids(const Trace& trace, int step, std::uint64_
     }
     return ids;
   }
-  const int all = trace.tokens_in_step(step);
-  std::vector<std::uint16_t> dealt(static_cast<std::size_t>(all) * k);
   for (std::size_t layer = 0; layer < layers; ++layer) {
-    const std::uint64_t key =
-        fold(fold(fold(mix64(seed), kDealStream), static_cast<std::uint64_t>(step)), layer);
-    deal_counts(trace.loads(step, static_cast<int>(layer)), all, trace.topk, key, dealt);
+    const auto dealt = layer_ids(trace, step, static_cast<int>(layer), seed);
     std::copy_n(dealt.begin() + static_cast<std::ptrdiff_t>(first * k), count * k,
                 ids.begin() + static_cast<std::ptrdiff_t>(layer * count * k));
   }

@@ -25,8 +25,13 @@ struct TokenRange {
 void deal_counts(std::span<const std::int32_t> loads, int tokens, int topk, std::uint64_t key,
                  std::span<std::uint16_t> out);
 
-/// Every token's experts of one step, for the tokens of one rank: [layer][token][k]. Replays ids
-/// where the trace has them, else deals its counts; a pure function of (trace, seed, step).
+/// Every token's experts of one layer of a step: [token][k]. Replays ids where the trace has them,
+/// else deals its counts; a pure function of (trace, seed, step, layer).
+[[nodiscard]] std::vector<std::uint16_t> layer_ids(const Trace& trace, int step, int layer,
+                                                   std::uint64_t seed);
+
+/// Every token's experts of one step, for the tokens of one rank: [layer][token][k], as
+/// layer_ids() has them.
 [[nodiscard]] std::vector<std::uint16_t> routed_ids(const Trace& trace, int step,
                                                     std::uint64_t seed, TokenRange tokens);
 

@@ -111,6 +111,8 @@ void apply_slowdown(Profile& profile, std::span<const double> slowdowns, double 
     std::ranges::for_each(row, slow);
     for (std::size_t point = 0; point < profile.active.points(); ++point)
       slow(profile.active.at(static_cast<int>(rank), point));
+    for (std::size_t point = 0; point < profile.routed.points; ++point)
+      slow(profile.routed.at(static_cast<int>(rank), point));
     for (auto& spread : std::span(profile.spread).subspan(rank * knots, knots))
       spread *= slowdowns[rank];
     profile.slowdown[rank] *= slowdowns[rank];

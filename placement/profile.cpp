@@ -57,6 +57,25 @@ void validate_active(const Profile& profile) {
   require_times(active.latency, cells, "active latency");
 }
 
+void validate_routed(const Profile& profile) {
+  const auto& routed = profile.routed;
+  if (!routed.empty() && profile.slots < 1)
+    throw usage_error("the profile has routed loads and no slots; measure it again");
+  const auto points = static_cast<std::int64_t>(routed.points);
+  require_times(routed.latency, checked_product({profile.ranks, points}, "the profile's loads"),
+                "routed latency");
+  const auto cells =
+      checked_product({profile.ranks, points, profile.slots}, "the profile's routed loads");
+  if (routed.tokens.size() != cells)
+    throw usage_error(
+        fmt::format("the profile holds {} tokens of routed loads where {} belong; measure it again",
+                    routed.tokens.size(), cells));
+  for (const auto tokens : routed.tokens)
+    if (tokens < 0)
+      throw usage_error(
+          fmt::format("the profile's routed loads hold {} tokens; measure it again", tokens));
+}
+
 }  // namespace
 
 void validate(const Profile& profile) {
@@ -80,6 +99,7 @@ void validate(const Profile& profile) {
   require_times(profile.overhead, ranks, "overhead");
   require_times(profile.slowdown, ranks, "slowdown");
   validate_active(profile);
+  validate_routed(profile);
 }
 
 void stretch(Profile& profile, int rank, double factor) {
@@ -87,6 +107,8 @@ void stretch(Profile& profile, int rank, double factor) {
     profile.latency[static_cast<std::size_t>(rank) * profile.knots.size() + k] *= factor;
   for (std::size_t point = 0; point < profile.active.points(); ++point)
     profile.active.at(rank, point) *= factor;
+  for (std::size_t point = 0; point < profile.routed.points; ++point)
+    profile.routed.at(rank, point) *= factor;
 }
 
 Profile equal_ranks(int ranks, std::int64_t max_tokens) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -31,6 +32,27 @@ struct ActiveSweep {
   }
 };
 
+/// The expert phase under loads as a trace routes them, uneven over experts. Held out: no cost
+/// model is made of them, so that they tell how well each predicts. Empty: not measured.
+struct RoutedPoints {
+  std::size_t points = 0;            ///< of a rank
+  std::vector<std::int32_t> tokens;  ///< [rank][point][slot], of each of the profile's slots
+  std::vector<double> latency;       ///< [rank][point] median time of the expert phase, s
+
+  [[nodiscard]] bool empty() const { return points == 0; }
+  [[nodiscard]] double& at(int rank, std::size_t point) {
+    return latency[static_cast<std::size_t>(rank) * points + point];
+  }
+  [[nodiscard]] double at(int rank, std::size_t point) const {
+    return latency[static_cast<std::size_t>(rank) * points + point];
+  }
+  [[nodiscard]] std::span<const std::int32_t> of(int rank, std::size_t point, int slots) const {
+    const auto each = static_cast<std::size_t>(slots);
+    return std::span(tokens).subspan((static_cast<std::size_t>(rank) * points + point) * each,
+                                     each);
+  }
+};
+
 /// Latency of every rank against load, as measured (or stated). A plain value; times in seconds.
 struct Profile {
   int ranks = 0;
@@ -43,6 +65,7 @@ struct Profile {
   std::vector<double> slowdown;  ///< [rank] emulated stretch contained in the numbers; 1 = none
   int slots = 0;                 ///< experts that the knots' loads were spread over; 0 = not told
   ActiveSweep active;            ///< the same expert phase with fewer experts active
+  RoutedPoints routed;           ///< the same expert phase under a trace's own loads
   std::string model;             ///< shape it holds for, e.g. "gpt-oss-20b/4 f32"
   std::string device;            ///< "cpu" or "cuda", with its name
   std::string clock;             ///< "wall" or "cpu-time"
@@ -53,9 +76,9 @@ struct Profile {
 };
 
 /// Refuses (usage error) sizes that disagree, fewer than two knots, knots that do not ascend from
-/// 0, an active sweep that does not ascend or has more experts than slots, or a time that is
-/// negative, no number, above 1e30 s, or above 0 and below 1e-30 s. This is all that planners ask
-/// of a profile: latency may fall with load, as measured curves do.
+/// 0, an active sweep that does not ascend or has more experts than slots, routed points of
+/// other slots, or a time that is negative, no number, above 1e30 s, or above 0 and below 1e-30 s.
+/// This is all that planners ask of a profile: latency may fall with load, as measured curves do.
 void validate(const Profile& profile);
 
 /// Makes all latencies of a rank `factor` times as long; overhead stays.

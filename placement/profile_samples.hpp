@@ -6,7 +6,7 @@
 namespace gembench {
 
 /// Every reading behind a profile. Points are the profile's knots, then those of its active sweep,
-/// [load][active].
+/// [load][active], then its routed loads.
 struct ProfileSamples {
   int ranks = 0;
   std::size_t points = 0;

@@ -20,7 +20,7 @@ using h5::Type;
 using h5::Variable;
 
 constexpr std::string_view kSchema = "gembench-profile";
-constexpr std::string_view kVersion = "1.1.0";
+constexpr std::string_view kVersion = "1.2.0";
 
 constexpr Variable kRound = schema::scale("round", "round", "round of measurement");
 constexpr Variable curve(std::string_view name, std::string_view meaning) {
@@ -59,6 +59,15 @@ constexpr Variable kActiveSamples{"active_samples",
                                   Layout::whole,
                                   Cells::unmeasured,
                                   {"rank", "active_load", "active", "round"},
+                                  "s",
+                                  "every reading, outliers too"};
+constexpr Variable kRoutedLatency = schema::routed_latency("routed_latency");
+constexpr Variable kRoutedTokens = schema::routed_tokens("routed_tokens");
+constexpr Variable kRoutedSamples{"routed_samples",
+                                  Type::float64,
+                                  Layout::whole,
+                                  Cells::unmeasured,
+                                  {"rank", "routed", "round"},
                                   "s",
                                   "every reading, outliers too"};
 /// What follows from the samples of the knots, for those who read the file without gembench.
@@ -119,6 +128,10 @@ void add_samples(File& file, const Profile& profile, const ProfileSamples& sampl
     add(file, kActiveSamples, {ranks, sweep.loads.size(), sweep.active.size(), rounds},
         samples_of(samples, knots, sweep.points()));
   }
+  if (const std::size_t routed = profile.routed.points; routed > 0) {
+    add(file, kRoutedSamples, {ranks, routed, rounds},
+        samples_of(samples, knots + profile.active.points(), routed));
+  }
   std::vector<double> low, high;
   std::vector<std::int32_t> outliers;
   for (int rank = 0; rank < profile.ranks; ++rank) {
@@ -176,11 +189,15 @@ ProfileSamples read_samples(const File& file, const Profile& profile) {
     of_active =
         file.read<double>(kActiveSamples, {ranks, sweep.loads.size(), sweep.active.size(), rounds});
   }
+  std::vector<double> of_routed;
+  if (const std::uint64_t routed = profile.routed.points; routed > 0) {
+    of_routed = file.read<double>(kRoutedSamples, {ranks, routed, rounds});
+  }
   samples.ranks = profile.ranks;
-  samples.points = knots + sweep.points();
+  samples.points = knots + sweep.points() + profile.routed.points;
   samples.rounds = rounds;
   for (std::uint64_t rank = 0; rank < ranks; ++rank) {
-    for (auto* part : {&of_knots, &of_active}) {
+    for (auto* part : {&of_knots, &of_active, &of_routed}) {
       const auto size = static_cast<std::ptrdiff_t>(part->size() / ranks);
       const auto begin = part->begin() + static_cast<std::ptrdiff_t>(rank) * size;
       samples.seconds.insert(samples.seconds.end(), begin, begin + size);
@@ -218,6 +235,7 @@ void read_profile_of(const File& file, std::uint64_t ranks, Profile& profile) {
     profile.active.active = file.read<std::int32_t>(schema::kActive, {extents[2]});
     profile.active.latency = file.read<double>(kActiveLatency, {ranks, extents[1], extents[2]});
   }
+  read_routed(file, kRoutedLatency, kRoutedTokens, profile);
   file.expect_valid(profile);
 }
 
@@ -275,6 +293,7 @@ void write_profile(OutputOwner owner, const ProfileFile& content, bool overwrite
     file.write(schema::kActive, std::span<const std::int32_t>(sweep.active));
     add(file, kActiveLatency, {ranks, sweep.loads.size(), sweep.active.size()}, sweep.latency);
   }
+  add_routed(file, profile, kRoutedLatency, kRoutedTokens);
   if (content.samples.points > 0) add_samples(file, profile, content.samples);
   if (!content.before.empty()) {
     file.make_group("state");

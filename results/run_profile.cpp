@@ -4,7 +4,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
+#include <string>
+#include <utility>
 
+#include "placement/cost_choice.hpp"
 #include "results/run_schema.hpp"
 
 namespace gembench {
@@ -46,6 +50,7 @@ void add_profile(File& file, const Profile& profile) {
     add(file, schema::kProfileActive, {rank[0], sweep.loads.size(), sweep.active.size()},
         sweep.latency);
   }
+  add_routed(file, profile, schema::kProfileRouted, schema::kProfileRoutedTokens);
   file.set("/", "profile_model", profile.model);
   file.set("/", "profile_device", profile.device);
   file.set("/", "profile_clock", profile.clock);
@@ -70,11 +75,43 @@ Profile read_profile_of(const File& file, int ranks) {
     profile.active.latency =
         file.read<double>(schema::kProfileActive, {rank[0], extents[1], extents[2]});
   }
+  read_routed(file, schema::kProfileRouted, schema::kProfileRoutedTokens, profile);
   profile.model = file.get<std::string>("/", "profile_model");
   profile.device = file.get<std::string>("/", "profile_device");
   profile.clock = file.get<std::string>("/", "profile_clock");
   file.expect_valid(profile);
   return profile;
+}
+
+void add_routed(File& file, const Profile& profile, const Variable& latency,
+                const Variable& tokens) {
+  const RoutedPoints& routed = profile.routed;
+  if (routed.empty()) return;
+  std::vector<std::int32_t> points(routed.points), slots(static_cast<std::size_t>(profile.slots));
+  std::iota(points.begin(), points.end(), 0);
+  std::iota(slots.begin(), slots.end(), 0);
+  add_scale(file, schema::kRouted, points);
+  add_scale(file, schema::kRoutedSlot, slots);
+  const auto ranks = static_cast<std::uint64_t>(profile.ranks);
+  add(file, latency, {ranks, points.size()}, routed.latency);
+  add(file, tokens, {ranks, points.size(), slots.size()}, routed.tokens);
+  const CostChoice choice = choose_cost(profile);
+  for (const auto& [error, name] :
+       {std::pair{choice.tokens, "routed_tokens"}, std::pair{choice.experts, "routed_experts"}}) {
+    if (!error) continue;
+    file.set("/", std::string(name) + "_median", error->median);
+    file.set("/", std::string(name) + "_worst", error->worst);
+  }
+}
+
+void read_routed(const File& file, const Variable& latency, const Variable& tokens,
+                 Profile& profile) {
+  if (!file.has(latency.name)) return;
+  const auto ranks = static_cast<std::uint64_t>(profile.ranks);
+  const auto points = file.extents(latency)[1];
+  profile.routed.points = points;
+  profile.routed.latency = file.read<double>(latency, {ranks, points});
+  profile.routed.tokens = file.read<std::int32_t>(tokens, {ranks, points, file.extents(tokens)[2]});
 }
 
 int read_count(const File& file, std::string_view name) {

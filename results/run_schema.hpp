@@ -150,6 +150,28 @@ inline constexpr Variable kProfileActive{"profile_active_latency",
                                          {"rank", "active_load", "active"},
                                          "s",
                                          "median expert phase with few experts active"};
+inline constexpr Variable kRouted = scale("routed", "routed", "load as the trace routes it");
+inline constexpr Variable kRoutedSlot = scale("routed_slot", "routed_slot", "profiled expert");
+constexpr Variable routed_latency(std::string_view name) {
+  return {name,
+          Type::float64,
+          Layout::whole,
+          Cells::complete,
+          {"rank", "routed"},
+          "s",
+          "median expert phase under a load as the trace routes it"};
+}
+constexpr Variable routed_tokens(std::string_view name) {
+  return {name,
+          Type::int32,
+          Layout::whole,
+          Cells::complete,
+          {"rank", "routed", "routed_slot"},
+          "1",
+          "tokens of each expert in that load"};
+}
+inline constexpr Variable kProfileRouted = routed_latency("profile_routed_latency");
+inline constexpr Variable kProfileRoutedTokens = routed_tokens("profile_routed_tokens");
 
 constexpr Variable place_of_rank(std::string_view name, std::string_view meaning) {
   return {name, Type::int32, Layout::whole, Cells::complete, {"rank"}, "1", meaning};

@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from . import figures, svg
+from .reduction import planned_prediction
 from .statistics import quantile
 from .summary import Summary
 from .verdict import percent
@@ -120,7 +121,8 @@ def course(reduced: xr.Dataset) -> str:
 
 def prediction(reduced: xr.Dataset) -> str:
     """Time to the barriers of every step, as predicted (x) and as measured (y)."""
-    measured, predicted = reduced["measured"].values, reduced["predicted"].values
+    measured = reduced["measured"].values
+    predicted = reduced[planned_prediction(reduced)].values
     known = ~np.isnan(measured) & ~np.isnan(predicted)
     if not known.any():
         return ""

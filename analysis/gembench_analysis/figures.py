@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .attribution import Profile
+from .reduction import planned_prediction
 
 Array = NDArray[np.float64]
 
@@ -56,8 +57,9 @@ def wait_map(reduced: xr.Dataset) -> xr.DataArray:
 
 
 def prediction_error(reduced: xr.Dataset) -> xr.DataArray:
-    """(placement, step): predicted / measured time to the barriers - 1, cost model `tokens`."""
-    error: xr.DataArray = reduced["predicted"] / reduced["measured"] - 1
+    """(placement, step): predicted / measured time to the barriers - 1, by the cost model that was
+    planned with."""
+    error: xr.DataArray = reduced[planned_prediction(reduced)] / reduced["measured"] - 1
     return error
 
 

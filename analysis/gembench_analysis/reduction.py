@@ -85,6 +85,15 @@ class _Placement:
         np.add.at(self.causes, last.ravel(), causes.reshape(-1, len(CAUSES)))
 
 
+def planned_prediction(data: xr.Dataset) -> str:
+    """The prediction in a reduced run by the cost model that the run planned with."""
+    planned = data.attrs.get("cost")
+    if planned is None:  # files before 2.5.0
+        config = data.attrs.get("config")
+        planned = config.get("cost") if isinstance(config, dict) else None
+    return "predicted_by_experts" if planned == "experts" else "predicted"
+
+
 def reduce(run: xr.Dataset) -> xr.Dataset:
     """A small Dataset, in memory, with the run's attrs. NaN or 0 where nothing was measured.
 

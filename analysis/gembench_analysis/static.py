@@ -12,6 +12,7 @@ from .attribution import CAUSES
 from .draw_arrivals import PHASES
 from .draw_times import unit_of
 from .experts import layer_loads, layers_to_show
+from .reduction import planned_prediction
 from .sections import source
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ def wait(one: "runs.Run", figure: "Figure") -> None:
 def prediction(one: "runs.Run", figure: "Figure") -> None:
     axes, measured = figure.subplots(), one.reduced["measured"].values
     factor, unit = unit_of(float(np.nanmedian(measured)))
+    predicted = one.reduced[planned_prediction(one.reduced)].values
     for index, label in enumerate(figures.labels(one.reduced)):
-        axes.plot(one.reduced["predicted"].values[index] * factor, measured[index] * factor, ".",
+        axes.plot(predicted[index] * factor, measured[index] * factor, ".",
                   color=_colour(index), label=label)
     low, high = axes.get_xlim()
     axes.plot([low, high], [low, high], "--", color="black", lw=0.8)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from .reduction import imbalance
+from .reduction import imbalance, planned_prediction
 from .statistics import Difference, paired_difference, quantile
 
 
@@ -48,6 +48,7 @@ class Summary:
     step_imbalance: float
     predicted: float
     predicted_by_experts: float
+    planned: float  # the one of both that was planned with
     measured: float
     moved_bytes: float
     moved_seconds: float
@@ -160,6 +161,7 @@ def summarise(run: xr.Dataset, reduced: xr.Dataset) -> List[Summary]:
             step_imbalance=_mean(used["imbalance"]),
             predicted=_mean(used["predicted"]),
             predicted_by_experts=_mean(used["predicted_by_experts"]),
+            planned=_mean(used[planned_prediction(reduced)]),
             measured=_mean(used["measured"]), **_moves(run, index),
             replicas=_replicas(run["slots"].isel(placement=index).values),
             changes=_changes(run, index),

@@ -53,12 +53,13 @@ def comparison(rows: List[Summary]) -> Table:
                       number(row.step_p90, 0, 1e6), number(row.step_p99, 0, 1e6),
                       number(row.wait_share, 1, 100), last,
                       number(row.aggregate_imbalance, 3), number(row.step_imbalance, 3),
-                      _error(row.predicted, row.measured), str(row.steps)])
+                      _error(row.planned, row.measured), str(row.steps)])
     return Table("Comparison", "Step time in us: all layers of a step, slowest rank. Against the first "
                  "placement: a typical step and its interval, then the means, which hold what "
                  "disturbed steps cost. Imbalance: "
                  "max/mean over ranks of tokens, of the run's sums and within a step; a placement "
-                 "that knows speeds may raise it. Prediction: error of the time to the barriers.",
+                 "that knows speeds may raise it. Prediction: error of the time to the barriers, "
+                 "by the cost model that was planned with.",
                  ["placement", "vs first %", "95 % interval", "of means %", "mean us", "p50", "p90", "p99",
                   "waiting %", "arrives last", "imbalance", "in a step", "prediction %", "steps"],
                  cells)

@@ -11,6 +11,7 @@ from support import SMALL, CliTest, main
 
 try:
     import h5py
+    import numpy as np
 except ImportError:
     sys.exit(77)
 
@@ -18,6 +19,13 @@ SHAPE = SMALL[:8] + ["-q"]
 QUICK = SHAPE + ["--profile-seconds", "0"]
 KNOTS = ("latency", "low", "high", "samples")
 ACTIVE = ("active_latency", "active_samples")
+ROUTED = ("routed", "routed_slot", "routed_latency", "routed_tokens", "routed_samples")
+
+
+def better(attrs):
+    """The cost model that --cost auto takes of this file."""
+    experts = attrs["routed_experts_median"] < attrs["routed_tokens_median"]
+    return "experts" if experts else "tokens"
 
 
 class Measured(CliTest):
@@ -31,7 +39,7 @@ class Measured(CliTest):
                             for line in told["findings"]), told["findings"])
         self.assertNotIn("comparison", told)
         with h5py.File(self.folder / "p.h5") as file:
-            self.assertEqual(file.attrs["schema_version"], "1.1.0")
+            self.assertEqual(file.attrs["schema_version"], "1.2.0")
             ranks, knots, rounds = file["samples"].shape
             self.assertEqual((ranks, knots), file["latency"].shape)
             self.assertEqual(file["active_samples"].shape[-1], rounds)
@@ -45,6 +53,18 @@ class Measured(CliTest):
             self.assertEqual(shown["tokens"], file["knot"][3])
             self.assertEqual(shown["median"], file["latency"][1, 3])
             self.assertGreater(file.attrs["fit_tokens_worst"], 0)
+            tokens = file["routed_tokens"][:]
+            self.assertEqual(tokens.shape, (4, 8, 8))
+            # 128 tokens, top-4, shared out to the ranks; not evenly.
+            self.assertEqual(tokens.sum(axis=(0, 2)).tolist(), [128 * 4] * 8)
+            self.assertGreater(tokens.max(), 2 * tokens.mean())
+            self.assertEqual(file["routed_samples"].shape, (4, 8, rounds))
+            self.assertTrue((file["routed_latency"][:] > 0).all())
+            for model in ("tokens", "experts"):
+                for name in ("median", "worst"):
+                    self.assertEqual(told["routed_error"][model][name],
+                                     file.attrs[f"routed_{model}_{name}"])
+            self.assertEqual(told["cost_model"], better(file.attrs))
             self.assertEqual(told["fit"]["experts"]["mean"], file.attrs["fit_experts_mean"])
 
     def test_table_and_csv(self):
@@ -52,12 +72,81 @@ class Measured(CliTest):
         self.assertEqual(table.splitlines()[-1], "# result: a.h5")
         self.assertIn("fewer experts active", table)
         self.assertIn("1 warm-up rounds (not yet steady), at most 3 rounds", table)
-        self.assertRegex(table, "'(tokens|experts)' predicts better")
+        self.assertIn("# loads as the trace routes them", table)
+        self.assertRegex(table, "# cost model by --cost auto: '(tokens|experts)', off by .* on 16 "
+                                "routed loads")
         text = self.good("profile", *QUICK, "-o", "b.h5", "--format", "csv", ranks=2)
         rows = list(csv.DictReader(io.StringIO(text)))
         self.assertEqual({row["rank"] for row in rows}, {"0", "1"})
         self.assertEqual({row["ended"] for row in rows}, {"budget"})
         self.assertEqual({row["readings"] for row in rows}, {"3"})
+        self.assertEqual(sum(row["routed"] == "1" for row in rows), 2 * 8)
+
+    def test_the_cost_model_is_the_better_one_unless_it_is_named(self):
+        self.good("profile", *QUICK, "--clock", "cpu-time", "-o", "p.h5", ranks=2)
+        self.good("trace", "make", *SMALL[:6], "--tokens", "128", "--steps", "8", "-o", "t.h5")
+        for chosen in ("tokens", "experts"):
+            # What the ranks took for the routed loads is what this model says of them.
+            with h5py.File(self.folder / "p.h5", "r+") as file:
+                knots, slots = file["knot"][:], file.attrs["slots"]
+                tokens = file["routed_tokens"][:]
+                for rank in range(2):
+                    curve = file["latency"][rank]
+                    share = (np.interp(tokens[rank] * slots, knots, curve) - curve[0]) / slots
+                    file["routed_latency"][rank] = curve[0] + share.sum(axis=1) \
+                        if chosen == "experts" else np.interp(tokens[rank].sum(axis=1), knots, curve)
+            for asked, used in (([], chosen), (["--cost", "tokens"], "tokens"),
+                                (["--cost", "experts"], "experts")):
+                with self.subTest(chosen=chosen, asked=asked):
+                    run = ["run", *SMALL, "--clock", "cpu-time", "--profile", "p.h5", *asked,
+                           "--placements", "linear,gem", "--overwrite", "-o", "a.h5"]
+                    other = "tokens" if used == "experts" else "experts"
+                    how = "as asked" if asked else "auto"
+                    self.assertIn(f"cost model {used} ({how}: off by",
+                                  self.good("score", "--trace", "t.h5", "--profile", "p.h5",
+                                            *asked, "--strategies", "linear"))
+                    if asked and used == chosen:
+                        continue  # as without the word
+                    out = self.good(*run, ranks=2)
+                    self.assertRegex(out, rf"# cost model '{used}' \({how}: off by .*'{other}' by")
+                    self.assertRegex(out, rf"us to barriers, +'{used}' +'{other}'\n")
+                    told = json.loads(self.good("compare", "a.h5", "--format", "json"))
+                    self.assertEqual(told["cost_model"], used)
+                    with h5py.File(self.folder / "a.h5") as file:
+                        self.assertEqual(file.attrs["cost"], used)
+                        self.assertIn("routed_experts_worst", file.attrs)
+
+    def test_without_routed_loads_the_cost_model_is_the_papers(self):
+        self.good("profile", *QUICK, "--clock", "cpu-time", "-o", "p.h5", ranks=2)
+        with h5py.File(self.folder / "p.h5", "r+") as file:
+            for name in ROUTED:
+                del file[name]
+            file.attrs["schema_version"] = "1.1.0"
+        out = self.good("run", *SMALL, "--clock", "cpu-time", "--profile", "p.h5", "-o", "a.h5",
+                        ranks=2)
+        self.assertIn("# cost model 'tokens' (auto: the profile holds no routed loads", out)
+        self.good("trace", "make", *SMALL[:6], "--tokens", "128", "--steps", "8", "-o", "t.h5")
+        self.assertIn("cost model tokens (auto: the profile holds no routed loads",
+                      self.good("score", "--trace", "t.h5", "--ranks", "2", "--strategies",
+                                "linear"))
+
+    def test_a_curve_that_falls_is_named(self):
+        self.good("profile", *SHAPE, "--clock", "cpu-time", "--profile-seconds", "2", "-o", "p.h5",
+                  ranks=2)
+        with h5py.File(self.folder / "p.h5", "r+") as file:
+            at = len(file["knot"]) - 2
+            for name, factor in (("samples", 3), ("latency", 3)):
+                values = file[name][:]
+                values[1, at] = values[1, at + 1] * factor
+                file[name][:] = values
+            loads = file["knot"][at:at + 2]
+        named = f"latency falls by 66.7 % from {loads[0]} to {loads[1]} tokens on rank 1"
+        told = json.loads(self.good("profile", "--compare", "p.h5", "--with", "p.h5", "--format",
+                                    "json"))
+        self.assertTrue(any(named in line for line in told["findings"]), told["findings"])
+        out = self.good("run", *SMALL, "--clock", "cpu-time", "--profile", "p.h5", "-o", "a.h5",
+                        ranks=2)
+        self.assertIn(f"# profile: {named}, beyond noise", out)
 
     def test_a_profile_with_an_active_sweep_is_planned_and_run_with(self):
         self.good("profile", *QUICK, "--clock", "cpu-time", "-o", "p.h5", ranks=2)
@@ -68,6 +157,9 @@ class Measured(CliTest):
             self.assertEqual(run["profile_active_latency"][:].tolist(),
                              profile["active_latency"][:].tolist())
             self.assertEqual(run.attrs["profile_slots"], 16)
+            for name in ("latency", "tokens"):
+                self.assertEqual(run[f"profile_routed_{name}"][:].tolist(),
+                                 profile[f"routed_{name}"][:].tolist())
 
     def test_comparing_needs_no_output_and_the_same_ranks(self):
         self.good("profile", *QUICK, "-o", "p.h5", ranks=2)
@@ -164,7 +256,8 @@ class Compared(CliTest):
 
     def test_an_old_file_without_samples(self):
         def change(file):
-            for name in ("samples", "active_samples", "active_latency", "environment", "state"):
+            for name in ("samples", "active_samples", "active_latency", "environment", "state",
+                         *ROUTED):
                 del file[name]
             del file.attrs["measured"]
             file.attrs["schema_version"] = "1.0.0"

@@ -28,6 +28,11 @@ class Profiler : public ::testing::Test {
     options_.max_rows = kTokens;
     options_.slots = placement_.slots;
     options_.budget_seconds = 0.05;
+    const RoutedLoads routed(rig_->trace, placement_, kRouted, kSeed);
+    options_.rows_per_pair = routed.rows_per_pair();
+    for (std::size_t i = 0; i < routed.count(); ++i) {
+      options_.routed.push_back(routed.of(rig_->comm.rank(), i));
+    }
   }
   MeasuredProfile measure() const {
     return measure_profile(rig_->comm, *rig_->device, rig_->model, *rig_->layers, rig_->store,
@@ -35,6 +40,7 @@ class Profiler : public ::testing::Test {
   }
   [[nodiscard]] bool is_root() const { return rig_->comm.rank() == 0; }
 
+  static constexpr int kRouted = 4;
   static inline std::unique_ptr<Rig> rig_;
   static inline Placement placement_;
   ProfileOptions options_;
@@ -64,11 +70,27 @@ TEST_F(Profiler, covers_the_loads_of_a_run_for_every_rank) {
   }
 }
 
+TEST_F(Profiler, measures_every_rank_under_loads_of_the_trace) {
+  const MeasuredProfile measured = measure();
+  if (!is_root()) return;
+  const RoutedPoints& routed = measured.profile.routed;
+  ASSERT_EQ(routed.points, std::size_t{kRouted});
+  std::int64_t pairs = 0;
+  for (const auto tokens : routed.tokens) pairs += tokens;
+  EXPECT_EQ(pairs, std::int64_t{kRouted} * kTokens * rig_->model.topk) << "all ranks together";
+  for (int rank = 0; rank < measured.profile.ranks; ++rank) {
+    for (std::size_t point = 0; point < routed.points; ++point) {
+      EXPECT_GT(routed.at(rank, point), 0);
+    }
+  }
+}
+
 TEST_F(Profiler, medians_are_those_of_the_readings_it_keeps) {
   const auto [profile, samples, warmups, warm, tight, seconds] = measure();
   if (!is_root()) return;
   ASSERT_EQ(samples.ranks, profile.ranks);
-  ASSERT_EQ(samples.points, profile.knots.size() + profile.active.points());
+  const std::size_t even = profile.knots.size() + profile.active.points();
+  ASSERT_EQ(samples.points, even + profile.routed.points);
   ASSERT_EQ(samples.seconds.size(),
             static_cast<std::size_t>(samples.ranks) * samples.points * samples.rounds);
   EXPECT_GE(warmups, 1);
@@ -77,9 +99,10 @@ TEST_F(Profiler, medians_are_those_of_the_readings_it_keeps) {
     for (std::size_t point = 0; point < samples.points; ++point) {
       const Median median = median_of(samples.of(rank, point));
       EXPECT_GE(median.readings, 3);
-      const bool knot = point < profile.knots.size();
-      EXPECT_EQ(median.value, knot ? profile.at(rank, point)
-                                   : profile.active.at(rank, point - profile.knots.size()));
+      const double kept = point < profile.knots.size() ? profile.at(rank, point)
+                          : point < even ? profile.active.at(rank, point - profile.knots.size())
+                                         : profile.routed.at(rank, point - even);
+      EXPECT_EQ(median.value, kept);
     }
   }
 }
@@ -108,10 +131,12 @@ TEST_F(Profiler, without_a_budget_three_rounds_are_measured_and_no_knots_looked_
 
 TEST_F(Profiler, is_taken_again_at_the_loads_it_is_told) {
   options_.knots = {0, 17, 50};
+  options_.routed.clear();
   const MeasuredProfile measured = measure();
   if (!is_root()) return;
   EXPECT_EQ(measured.profile.knots, options_.knots);
   EXPECT_TRUE(measured.profile.active.empty());
+  EXPECT_TRUE(measured.profile.routed.empty());
   validate(measured.profile);
 }
 

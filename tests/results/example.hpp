@@ -70,6 +70,8 @@ inline Profile profile(int ranks, Random& random) {
   p.slowdown.assign(product({ranks}), 1.25);
   p.slots = 16;
   p.active = {{16, 512}, {1, 4, 16}, reals(random, product({ranks, 2, 3}))};
+  p.routed = {3, counts<std::int32_t>(random, product({ranks, 3, 16}), 1 << 20),
+              reals(random, product({ranks, 3}))};
   p.model = "gpt-oss-20b/4 f32";
   p.device = "cpu (Überchip™)";
   p.clock = "wall";
@@ -115,9 +117,9 @@ inline ProfileFile profile_file(int ranks, Random& random) {
   ProfileFile file;
   file.profile = profile(ranks, random);
   file.samples.ranks = ranks;
-  file.samples.points = 4 + 6;
+  file.samples.points = 4 + 6 + 3;
   file.samples.rounds = 7;
-  file.samples.seconds = reals(random, product({ranks, 10, 7}));
+  file.samples.seconds = reals(random, product({ranks, 13, 7}));
   for (std::size_t i = 0; i < file.samples.seconds.size(); i += 5) file.samples.seconds[i] = NAN;
   for (const char* name : {"host", "device_name", "device_id"}) {
     for (int rank = 0; rank < ranks; ++rank) {

@@ -64,6 +64,9 @@ inline void expect_equal(const Profile& a, const Profile& b) {
   EXPECT_EQ(a.active.loads, b.active.loads);
   EXPECT_EQ(a.active.active, b.active.active);
   EXPECT_EQ(a.active.latency, b.active.latency);
+  EXPECT_EQ(a.routed.points, b.routed.points);
+  EXPECT_EQ(a.routed.tokens, b.routed.tokens);
+  EXPECT_EQ(a.routed.latency, b.routed.latency);
   EXPECT_EQ(a.model, b.model);
   EXPECT_EQ(a.device, b.device);
   EXPECT_EQ(a.clock, b.clock);

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "hostile.hpp"
+#include "placement/cost_choice.hpp"
 
 namespace gembench {
 namespace {
@@ -127,6 +128,24 @@ const Attack kAttacks[] = {
      [](hid_t f) { fill<std::int64_t>(f, "active_load", H5T_NATIVE_INT64, 0); }, "ascend"},
     {"active sweep without its scale", 2, [](hid_t f) { H5Ldelete(f, "active", H5P_DEFAULT); },
      "active"},
+    {"routed loads below zero", 2,
+     [](hid_t f) { fill<std::int32_t>(f, "routed_tokens", H5T_NATIVE_INT32, -1); }, "-1 tokens"},
+    {"routed loads of other slots", 2,
+     [](hid_t f) {
+       replace(f, "routed_tokens", H5T_STD_I32LE, {3, 3, 15});
+     },
+     "routed_tokens"},
+    {"huge routed loads", 2,
+     [](hid_t f) {
+       replace(f, "routed_tokens", H5T_STD_I32LE, {3, 3, kHuge}, {1, 1, 1});
+     },
+     "larger than the file"},
+    {"routed loads without tokens", 2, [](hid_t f) { H5Ldelete(f, "routed_tokens", H5P_DEFAULT); },
+     "routed_tokens"},
+    {"routed loads without samples", 2,
+     [](hid_t f) { H5Ldelete(f, "routed_samples", H5P_DEFAULT); }, "routed_samples"},
+    {"a routed time below zero", 2,
+     [](hid_t f) { fill<double>(f, "routed_latency", H5T_NATIVE_DOUBLE, -1); }, "routed latency"},
     {"half a state", 2, [](hid_t f) { H5Ldelete(f, "state/power_after", H5P_DEFAULT); }, "power"},
     {"hosts of other ranks", 2, [](hid_t f) { replace(f, "environment/host", H5T_STD_I32LE, {3}); },
      "host"},
@@ -138,6 +157,30 @@ const Attack kAttacks[] = {
      "cannot read"},
 };
 
+/// The same with 1.1.0, which knew no routed loads.
+TEST(Hostile, AProfileWithoutRoutedLoadsIsNone) {
+  const example::Folder folder;
+  const auto path = folder / "p.h5";
+  kKinds[2].write(path);
+  const ProfileFile whole = read_profile_file(path);
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+  for (const char* name :
+       {"routed", "routed_slot", "routed_latency", "routed_tokens", "routed_samples"}) {
+    ASSERT_GE(H5Ldelete(file, name, H5P_DEFAULT), 0) << name;
+  }
+  for (const char* name : {"routed_tokens_median", "routed_tokens_worst", "routed_experts_median",
+                           "routed_experts_worst"}) {
+    ASSERT_GE(H5Adelete(file, name), 0) << name;
+  }
+  set_text(file, "schema_version", "1.1.0");
+  H5Fclose(file);
+  const auto old = read_profile_file(path);
+  EXPECT_EQ(old.profile.active.latency, whole.profile.active.latency);
+  EXPECT_TRUE(old.profile.routed.empty());
+  EXPECT_EQ(old.samples.points, whole.samples.points - whole.profile.routed.points);
+  EXPECT_EQ(choose_cost(old.profile).kind, CostKind::tokens);
+}
+
 /// What gembench wrote before 1.1.0 is still read.
 TEST(Hostile, AnOldProfileIsNone) {
   const example::Folder folder;
@@ -146,7 +189,8 @@ TEST(Hostile, AnOldProfileIsNone) {
   const Profile whole = read_profile(path);
   const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
   for (const char* name : {"samples", "active_samples", "active_latency", "active_load", "active",
-                           "low", "high", "outliers", "round", "state", "environment"}) {
+                           "low", "high", "outliers", "round", "state", "environment", "routed",
+                           "routed_slot", "routed_latency", "routed_tokens", "routed_samples"}) {
     ASSERT_GE(H5Ldelete(file, name, H5P_DEFAULT), 0) << name;
   }
   for (const char* name :
@@ -160,6 +204,7 @@ TEST(Hostile, AnOldProfileIsNone) {
   EXPECT_EQ(old.profile.latency, whole.latency);
   EXPECT_EQ(old.profile.slots, 0);
   EXPECT_TRUE(old.profile.active.empty());
+  EXPECT_TRUE(old.profile.routed.empty());
   EXPECT_EQ(old.samples.points, 0U);
   EXPECT_EQ(old.measured, "");
 }

@@ -1,0 +1,97 @@
+#include "moe_layer/received_load.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "moe_layer/routing.hpp"
+#include "placement/random.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr std::uint64_t kDrawStream = 0x726f7574;  // keeps drawing apart from weights and inputs
+
+std::size_t sz(std::int64_t value) {
+  return static_cast<std::size_t>(value);
+}
+
+}  // namespace
+
+ReceivedLoad even_load(const EvenLoad& load) {
+  ReceivedLoad received;
+  received.slot_tokens.assign(sz(load.slots), 0);
+  if (load.tokens == 0) return received;
+  // A row has its pairs on different experts.
+  const std::int64_t least = (load.tokens + load.active - 1) / load.active;
+  const auto usual =
+      static_cast<std::int64_t>(std::ceil(static_cast<double>(load.tokens) * load.rows_per_pair));
+  const std::int64_t most = std::max<std::int64_t>(1, std::min(load.tokens, load.max_rows));
+  const std::int64_t rows = std::min(std::max(usual, least), most);
+  const auto weight =
+      static_cast<float>(static_cast<double>(rows) / static_cast<double>(load.tokens));
+  received.rows = static_cast<std::int32_t>(rows);
+  received.pairs.reserve(sz(load.tokens));
+  for (std::int64_t i = 0; i < load.tokens; ++i) {
+    const auto slot = static_cast<std::int32_t>((load.first + i % load.active) % load.slots);
+    received.pairs.push_back({static_cast<std::int32_t>(i * rows / load.tokens), slot, weight});
+    ++received.slot_tokens[sz(slot)];
+  }
+  return received;
+}
+
+RoutedLoads::RoutedLoads(const Trace& trace, const Placement& placement, int count,
+                         std::uint64_t seed)
+    : topk_(trace.topk), ranks_(placement.ranks), slots_(placement.slots) {
+  if (trace.steps < 1 || trace.layers < 1) return;
+  const std::vector<Home> all = homes(placement);
+  const std::size_t experts = sz(placement.experts);
+  Random random(fold(mix64(seed), kDrawStream));
+  std::vector<std::size_t> order(experts);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  for (int i = 0; i < count; ++i) {
+    const auto step = static_cast<int>(random.below(static_cast<std::uint64_t>(trace.steps)));
+    const auto layer = static_cast<int>(random.below(static_cast<std::uint64_t>(trace.layers)));
+    const auto* here = &all[sz(layer) * experts];
+    Drawn drawn{layer_ids(trace, step, layer, seed), {here, here + experts}};
+    if (i % 2 == 1) {
+      random.shuffle(order);
+      for (std::size_t expert = 0; expert < experts; ++expert) {
+        drawn.homes[expert] = here[order[expert]];
+      }
+    }
+    drawn_.push_back(std::move(drawn));
+  }
+}
+
+ReceivedLoad RoutedLoads::of(int rank, std::size_t index) const {
+  const Drawn& drawn = drawn_[index];
+  const std::size_t k = sz(topk_);
+  ReceivedLoad load;
+  load.slot_tokens.assign(sz(slots_), 0);
+  for (std::size_t token = 0; token < drawn.ids.size() / k; ++token) {
+    bool here = false;
+    for (std::size_t j = 0; j < k; ++j) {
+      const Home home = drawn.homes[drawn.ids[token * k + j]];
+      if (home.rank != rank) continue;
+      load.pairs.push_back({load.rows, home.slot, 1.0F / static_cast<float>(topk_)});
+      ++load.slot_tokens[sz(home.slot)];
+      here = true;
+    }
+    load.rows += here ? 1 : 0;
+  }
+  return load;
+}
+
+double RoutedLoads::rows_per_pair() const {
+  double rows = 0, pairs = 0;
+  for (const Drawn& drawn : drawn_) {
+    std::vector<std::int64_t> sent(sz(ranks_), 0);
+    count_rows(drawn.ids, drawn.homes, 1, ranks_, topk_, sent);
+    rows += static_cast<double>(std::accumulate(sent.begin(), sent.end(), std::int64_t{0}));
+    pairs += static_cast<double>(drawn.ids.size());
+  }
+  return pairs > 0 ? rows / pairs : 1;
+}
+
+}  // namespace gembench
