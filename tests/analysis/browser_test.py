@@ -79,7 +79,7 @@ class Browser(ReportTest):
         self.looks_right(self.folder / "run.html")
 
     def test_a_large_run(self):
-        path = self.made("run.h5", steps=24, layers=48, ranks=40, experts=160, block=8)
+        path = self.made("run.h5", steps=24, layers=48, ranks=40, experts=160, block=2)
         self.written(path)
         self.looks_right(self.folder / "run.html")
 
