@@ -116,7 +116,7 @@ std::string as_table(const Outlook& o) {
 std::string dry_run_alone(const Comm& comm, const Options& options) {
   if (comm.size() > 1) {
     throw usage_error(fmt::format(
-        "--ranks stands for ranks that are not there and {} are: drop it, or start without mpirun",
+        "--ranks stands for ranks that are not there and {} are: drop it, or start one",
         comm.size()));
   }
   if (options.routing == "gate") {

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <utility>
 
+#include "harness/printing.hpp"
 #include "harness/stop.hpp"
 #include "moe_layer/comm.hpp"
 
@@ -34,9 +34,8 @@ void PlanProgress::at(const PlanStage& stage) {
   const double now = wall_seconds();
   double next = next_.load(std::memory_order_relaxed);
   if (now < next || !next_.compare_exchange_strong(next, now + kEvery)) return;
-  const auto line = fmt::format("gembench: {}: {} of {} layers after {:.0f} s\n", where(),
-                                stage.done, stage.layers, now - begin_);
-  std::fputs(line.c_str(), stderr);  // a line that cannot be written is no reason to end
+  tell(fmt::format("{}: {} of {} layers after {:.0f} s", where(), stage.done, stage.layers,
+                   now - begin_));
 }
 
 void PlanProgress::finished() const {

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from support import PROGRAM, TOP, CliTest, main
+from support import HANGS, PROGRAM, TOP, CliTest, main
 from stop_test import ranks_of
 
 # One layer that gem+ works on for many seconds.
@@ -42,12 +42,9 @@ class Planning(CliTest):
                 break
         else:
             self.fail("planning said nothing")
-        begin = time.monotonic()
         os.kill(ranks_of(self.folder)[0] if ranks else job.pid, signal_number)
-        said = job.communicate(timeout=60)[1]
+        said = job.communicate(timeout=HANGS)[1]
         self.assertEqual(job.returncode, 1, said)
-        # Far less than the layer would have taken; usually a few milliseconds.
-        self.assertLess(time.monotonic() - begin, 40)
         ours = [one for one in said.splitlines()
                 if one.startswith("gembench: ") and "planning gem+: 0 of 1" not in one]
         self.assertEqual(len(ours), 1, said)
@@ -84,7 +81,7 @@ class Planning(CliTest):
 
     def test_a_time_limit_says_so_too(self):
         job = self.start(*self.run_of("--timeout", "4", "-q"))
-        said = job.communicate(timeout=100)[1]
+        said = job.communicate(timeout=HANGS)[1]
         self.assertEqual(job.returncode, 5, said)
         ours = [line for line in said.splitlines() if line.startswith("gembench: ")]
         self.assertEqual(len(ours), 1, said)

@@ -201,7 +201,7 @@ class MainJob(CliTest):
         out = self.good("run", *words, "--placements", "linear,gem", "--tokens", "32:128:x2", "-o",
                         "a.h5", ranks=2)
         self.assertEqual(out.count("# check: PASS"), 3)
-        rows = out[out.index("# SWEEP"):].splitlines()[2:]
+        rows = [line for line in out[out.index("# SWEEP"):].splitlines() if line[0] != "#"]
         self.assertEqual([row.split()[:2] for row in rows],
                          [[tokens, name] for tokens in ("32", "64", "128")
                           for name in ("linear", "gem")])
