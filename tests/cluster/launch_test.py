@@ -71,7 +71,7 @@ class Launch(ClusterCase):
         jobs = [submit(1)]
         self.cluster.wait((self.folder / "a.h5.lock").exists, "owner of a.h5")
         jobs += [submit(2)]
-        ends = [self.ended(job, 200)[:2] for job in jobs]
+        ends = [self.ended(job)[:2] for job in jobs]
         printed = [(self.folder / f"{n}.txt").read_text() for n in (1, 2)]
         self.assertEqual(ends, [("COMPLETED", 0), ("FAILED", 4)], printed)
         self.assertRegex(printed[1], r"gembench: a.h5 is being written by process \d+ on node[01]: ")

@@ -45,7 +45,7 @@ class Network(ClusterCase):
                 group = draw.randrange(4)
                 file.write(bytes(4 * i + group for i in draw.sample(range(8), 4)))
         shape = ["--model", "gpt-oss-20b", "--hidden", "2048", "--ffn", "64", "--layers", "2"]
-        self.good("trace", "import", "ids", "ids.u8", *shape, "--tokens", "256", "-q", "-o", "t.h5")
+        self.good("trace", "import", "ids", "ids.u8", "--model", "gpt-oss-20b", "--layers", "2", "--tokens", "256", "-q", "-o", "t.h5")
         self.cluster.limit("100mbit")
         self.completes(self.submit(
             "run.sbatch", *shape, "--trace", "t.h5", "--placements", "linear,gem+", "--node-cost",
