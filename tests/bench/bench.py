@@ -241,7 +241,7 @@ def main():
     parser.add_argument("--only", default=",".join(BENCHES), help=f"of {','.join(BENCHES)}")
     parser.add_argument("--build", type=pathlib.Path, default=TOP / "build/release")
     parser.add_argument("--every", type=int, default=1,
-                        help="experts-rows: beyond 16 rows only every so many counts")
+                        help="experts-rows: beyond 16 rows only every so many counts; odd, to meet odd ones")
     options = parser.parse_args()
     only = options.only.split(",")
     if not set(only) <= set(BENCHES):
