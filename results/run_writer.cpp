@@ -17,6 +17,7 @@
 #include "results/run_quiet.hpp"
 #include "results/run_reader.hpp"
 #include "results/run_schema.hpp"
+#include "results/run_topology.hpp"
 
 namespace gembench {
 namespace {
@@ -79,34 +80,6 @@ void add_turns(File& file, const RunInfo& info) {
   add(file, schema::kTurnSteps, turns, steps);
   add(file, schema::kTurnBlock, turns, block);
   for (const Variable* note : schema::kTurnNotes) file.make(*note, turns);
-}
-
-/// Where ranks ran, and room for their clocks.
-void add_topology(File& file, const std::vector<NodePlace>& places) {
-  std::vector<std::int32_t> nodes, local_ranks;
-  for (const NodePlace& place : places) {
-    nodes.push_back(place.node);
-    local_ranks.push_back(place.local_rank);
-  }
-  const Extents ranks{places.size()};
-  file.make_group("topology");
-  add(file, schema::kNode, ranks, nodes);
-  add(file, schema::kLocalRank, ranks, local_ranks);
-  for (const Variable* clock : {&schema::kOffsetBefore, &schema::kErrorBefore,
-                                &schema::kOffsetAfter, &schema::kErrorAfter}) {
-    file.make(*clock, ranks);
-  }
-}
-
-void put_clocks(File& file, const std::vector<ClockReading>& clocks, const Variable& offset,
-                const Variable& error) {
-  std::vector<double> offsets, errors;
-  for (const ClockReading& clock : clocks) {
-    offsets.push_back(clock.offset);
-    errors.push_back(clock.error);
-  }
-  put(file, offset, offsets);
-  put(file, error, errors);
 }
 
 void add_model(File& file, const RunModel& model) {
@@ -373,8 +346,8 @@ void RunWriter::finish(const RunEnd& end) {
     const Extents places{state_->topology ? extent(shape.ranks) : 0};
     require_size(end.clocks_before, places, "clocks_before");
     require_size(end.clocks_after, places, "clocks_after");
-    put_clocks(file, end.clocks_before, schema::kOffsetBefore, schema::kErrorBefore);
-    put_clocks(file, end.clocks_after, schema::kOffsetAfter, schema::kErrorAfter);
+    put_clocks(file, end.clocks_before, false);
+    put_clocks(file, end.clocks_after, true);
   }
   if (!end.gpu_after.empty()) {
     require_size(end.gpu_after, {state_->gpus ? extent(shape.ranks) : 0}, "gpu_after");
