@@ -218,14 +218,15 @@ class Profiler {
   void repeat(double share) {
     while (rounds_ < kMostRounds) {
       std::vector<double> width;
-      int fewest = std::numeric_limits<int>::max();
-      for (const auto& point : points_) {
+      Points lacking;  // what is measured in any case
+      for (std::size_t i = 0; i < points_.size(); ++i) {
+        const Point& point = points_[i];
         const Median median = median_of(point.seconds);
+        if (median.readings < kLeastReadings) lacking.push_back(i);
         // No work has no time that must be known to a percent.
         width.push_back(point.load.tokens == 0 && median.readings >= Median::kLeastReadings
                             ? 0
                             : median.half_width());
-        fewest = std::min(fewest, median.readings);
       }
       width = largest(comm_, width);
       Points which;
@@ -233,8 +234,10 @@ class Profiler {
         if (width[i] > options_.tolerance) which.push_back(i);
       }
       result_.tight = which.empty();
-      if (which.empty() || (fewest >= kLeastReadings && !fits(which, 1, share))) return;
-      round(which);
+      if (which.empty()) return;
+      const bool fit = fits(which, 1, share);
+      if (!fit && lacking.empty()) return;
+      round(fit ? which : lacking);
     }
   }
 
