@@ -92,7 +92,8 @@ def pooled(values: NDArray[np.float64]) -> NDArray[np.float64]:
     if together <= 1:
         return values
     first = np.arange(0, values.size, together)
-    return np.add.reduceat(values, first) / np.diff(np.append(first, values.size))
+    counts = np.diff(np.append(first, values.size))
+    return np.asarray(np.add.reduceat(values, first) / counts, dtype=float)
 
 
 def correlation(values: NDArray[np.float64], centre: float) -> float:

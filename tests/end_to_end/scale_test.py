@@ -55,7 +55,7 @@ class DryRun(CliTest):
         self.one_sentence(self.gembench("run", *SMALL, "-o", "a.h5", "--ranks", "8"), 2,
                           "add --dry-run")
         self.one_sentence(self.gembench("run", *SMALL, "--dry-run", "--ranks", "8", ranks=2), 2,
-                          "start without mpirun")
+                          "drop it, or start one")
         self.one_sentence(self.gembench("run", *SMALL, "--dry-run", "--ranks", "8", "--routing",
                                         "gate"), 2, "--routing synthetic")
 
