@@ -77,8 +77,11 @@ std::string quiet_line(const QuietReadings& readings) {
                           duration(s.longest_pause)));
   say(s.other_work, "other programs used " + percent(s.other_work) + " of the CPUs");
   say(s.steal, "steal " + percent(s.steal));
-  say(s.pressure, "CPU pressure " + percent(s.pressure));
-  say(s.switches, fmt::format("{:.1f} involuntary switches a step", s.switches));
+  // Ranks that share CPUs wait for one another, which says nothing of the machine.
+  if (readings.clock == "wall") {
+    say(s.pressure, "CPU pressure " + percent(s.pressure));
+    say(s.switches, fmt::format("{:.1f} involuntary switches a step", s.switches));
+  }
   say(s.skew_median,
       fmt::format("barrier exit skew {} (p99 {})", duration(s.skew_median), duration(s.skew_p99)));
   return text;

@@ -74,8 +74,10 @@ def sentence(run: xr.Dataset) -> str:
               f"{_duration(found.longest_pause)})"),
              (found.other_work, f"other programs used {100 * found.other_work:.1f} % of the CPUs"),
              (found.steal, f"steal {100 * found.steal:.1f} %"),
-             (found.pressure, f"CPU pressure {100 * found.pressure:.1f} %"),
-             (found.switches, f"{found.switches:.1f} involuntary switches a step"),
+             # Ranks that share CPUs wait for one another, which says nothing of the machine.
+             *([(found.pressure, f"CPU pressure {100 * found.pressure:.1f} %"),
+                (found.switches, f"{found.switches:.1f} involuntary switches a step")]
+               if run.attrs["clock"] == "wall" else []),
              (found.skew_median, f"barrier exit skew {_duration(found.skew_median)} (p99 "
               f"{_duration(found.skew_p99)})")]
     said = [text for value, text in parts if np.isfinite(value)]

@@ -49,11 +49,10 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
         f"Profile on clock {run.attrs['profile_clock']}. {said}"
     predicted = "Predicted by the profile and the loads, beside: " + said[0].lower() + said[1:]
     sure = any(row.difference is not None and row.difference.low is not None for row in rows)
-    bars = ("Bar: 95 % interval from resampling whole blocks of steps. A bar that touches zero "
-            "proves nothing." if sure else "There are no intervals, so the dots prove nothing.")
+    bars = ("Bar: its 95 % interval. A bar that touches zero proves nothing." if sure else "There are no intervals, so the dots prove nothing.")
     found = [
         Section("difference", "How much faster, and how sure",
-                f"Dot: difference over the same steps. {bars} {said}",
+                f"Dot: typical difference over the same steps. {bars} {said}",
                 [("", draw_times.differences(rows))]),
         Section("distribution", "Step times",
                 "Dots are steps, the box holds the middle half, the line is the median, the ring "
