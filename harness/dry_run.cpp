@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/run_facts.hpp"
+#include "harness/run_length.hpp"
 #include "harness/sizes.hpp"
 #include "placement/score.hpp"
 
@@ -47,8 +48,8 @@ std::string dry_run(Session& session, const Profile& profile,
   const std::size_t checks = options.check == "all"    ? sz(options.steps) * placements.size()
                              : options.check == "last" ? placements.size()
                                                        : 0;
-  const std::size_t steps =
-      sz(options.steps) * placements.size() + sz(options.warmup) * schedule.size() + checks;
+  const std::size_t steps = sz(options.steps) * placements.size() +
+                            sz(session.alternation.warmup) * schedule.size() + checks;
   const double seconds = static_cast<double>(steps) * step;
   const double bytes = file_bytes(info.shape, !info.gpu_before.empty());
   const CostModel cost(profile, session.cost, session.linear.slots);
@@ -99,9 +100,10 @@ std::string dry_run(Session& session, const Profile& profile,
   return text + fmt::format(
                     "# time: {} steps, warm-up and checks included, of {:.3f} s wall clock (one "
                     "step under "
-                    "linear): about {:.0f} s, and the switches\n"
+                    "linear): about {:.0f} s{}{}\n"
                     "# memory: {:.0f} MiB a rank\n# file: at most {:.2f} MiB, before compression\n",
-                    steps, step, seconds, memory / 0x1p20, bytes / 0x1p20);
+                    steps, step, seconds, session.alternation.resident ? "" : ", and the switches",
+                    end_in_words(options), memory / 0x1p20, bytes / 0x1p20);
 }
 
 }  // namespace gembench

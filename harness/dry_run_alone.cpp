@@ -9,8 +9,10 @@
 #include "harness/placement_files.hpp"
 #include "harness/profile_fit.hpp"
 #include "harness/profile_source.hpp"
+#include "harness/run_length.hpp"
 #include "harness/run_plan.hpp"
 #include "harness/sizes.hpp"
+#include "harness/turns.hpp"
 #include "placement/error.hpp"
 #include "placement/score.hpp"
 
@@ -28,13 +30,16 @@ struct Outlook {
   std::string model, routing, profile;
   RunShape shape;
   std::vector<Planned> placements;
-  double load_seconds = 0;  ///< making or reading the loads took
-  std::size_t loads = 0;    ///< bytes
-  std::size_t maps = 0;     ///< bytes of all placements
-  std::size_t rank = 0;     ///< bytes of weights and buffers
-  std::size_t root = 0;     ///< bytes on rank 0 besides
-  double file = 0;          ///< bytes
+  double load_seconds = 0;   ///< making or reading the loads took
+  std::size_t loads = 0;     ///< bytes
+  std::size_t maps = 0;      ///< bytes of all placements
+  std::size_t rank = 0;      ///< bytes of weights and buffers
+  std::size_t resident = 0;  ///< of them, where the experts of all placements stay; 0 = they do not
+  std::string turns;         ///< how placements alternate
+  std::size_t root = 0;      ///< bytes on rank 0 besides
+  double file = 0;           ///< bytes
   double compute_seconds = 0;
+  std::string end;  ///< when it may end before
 };
 
 double gib(double bytes) {
@@ -66,19 +71,24 @@ std::string as_json(const Outlook& o) {
                     {"duplicates", p.score.duplicates},
                     {"planning_seconds", p.seconds}});
   }
-  return nlohmann::ordered_json{{"dry_run", true},
-                                {"ranks", o.shape.ranks},
-                                {"model", o.model},
-                                {"routing", o.routing},
-                                {"profile", o.profile},
-                                {"unit", "s"},
-                                {"placements", rows},
-                                {"load_seconds", o.load_seconds},
-                                {"seconds_to_barriers", o.compute_seconds},
-                                {"memory_bytes_per_rank", o.rank + o.loads + o.maps},
-                                {"memory_bytes_root", o.rank + o.loads + o.maps + o.root},
-                                {"broadcast_bytes", o.loads + o.maps},
-                                {"file_bytes_at_most", o.file}}
+  return nlohmann::ordered_json{
+             {"dry_run", true},
+             {"ranks", o.shape.ranks},
+             {"model", o.model},
+             {"routing", o.routing},
+             {"profile", o.profile},
+             {"unit", "s"},
+             {"placements", rows},
+             {"load_seconds", o.load_seconds},
+             {"seconds_to_barriers", o.compute_seconds},
+             {"memory_bytes_per_rank", o.rank + o.loads + o.maps},
+             {"memory_bytes_per_rank_all_resident",
+              o.resident > 0 ? nlohmann::ordered_json(o.resident + o.loads + o.maps)
+                             : nlohmann::ordered_json()},
+             {"turns", o.turns},
+             {"memory_bytes_root", o.rank + o.loads + o.maps + o.root},
+             {"broadcast_bytes", o.loads + o.maps},
+             {"file_bytes_at_most", o.file}}
              .dump(2) +
          "\n";
 }
@@ -97,15 +107,20 @@ std::string as_table(const Outlook& o) {
                         s.aggregate_imbalance, s.step_imbalance, s.duplicates, p.seconds);
   }
   const auto total = static_cast<double>(o.rank + o.loads + o.maps);
-  return text +
+  text += fmt::format("# {}", o.turns);
+  if (o.resident > 0) {
+    text += fmt::format(", where a rank has {:.2f} GiB; else in blocks",
+                        gib(static_cast<double>(o.resident + o.loads + o.maps)));
+  }
+  return text + "\n" +
          fmt::format(
-             "# time: at least {:.0f} s to the barriers of {} measured steps, as predicted; "
+             "# time: at least {:.0f} s to the barriers of {} measured steps, as predicted{}; "
              "communication, warm-up and switches come on top\n"
              "# memory: {:.2f} GiB a rank (weights and buffers {:.2f}, loads {:.2f}, placements "
              "{:.3f}); rank 0 {:.2f} GiB\n"
              "# broadcast: {:.2f} GiB from rank 0 to every rank before the first step\n"
              "# file: at most {:.2f} GiB, before compression\n",
-             o.compute_seconds, o.shape.steps * o.shape.placements, gib(total),
+             o.compute_seconds, o.shape.steps * o.shape.placements, o.end, gib(total),
              gib(static_cast<double>(o.rank)), gib(static_cast<double>(o.loads)),
              gib(static_cast<double>(o.maps)), gib(total + static_cast<double>(o.root)),
              gib(static_cast<double>(o.loads + o.maps)), gib(o.file));
@@ -115,9 +130,9 @@ std::string as_table(const Outlook& o) {
 
 std::string dry_run_alone(const Comm& comm, const Options& options) {
   if (comm.size() > 1) {
-    throw usage_error(fmt::format(
-        "--ranks stands for ranks that are not there and {} are: drop it, or start one",
-        comm.size()));
+    throw usage_error(
+        fmt::format("--ranks stands for ranks that are not there and {} are: drop it, or start one",
+                    comm.size()));
   }
   if (options.routing == "gate") {
     throw usage_error(
@@ -154,6 +169,7 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   const TokenRule rule = token_rule(options.token_split, cost);
   const PlanOn on{options, layout, workload.plan, chosen.kind,
                   static_cast<std::size_t>(model.hidden) * size_of(device->dtype())};
+  outlook.end = end_in_words(options);
   outlook.shape = {static_cast<int>(options.placements.size()),
                    options.steps,
                    model.layers,
@@ -179,9 +195,17 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   for (int rank = 0; rank < ranks; ++rank) {
     tokens = std::max(tokens, share_of(options, workload.tokens, rank, ranks).count);
   }
-  outlook.rank = rank_bytes(options, model, *device, workload, slots, limits, tokens);
+  // Without the ranks nobody knows what fits: both ways are told.
+  const Alternation if_fits = alternation_of(options, true),
+                    otherwise = alternation_of(options, false);
+  const auto bytes = [&](std::size_t resident) {
+    return rank_bytes(options, model, *device, workload, slots, limits, tokens, resident);
+  };
+  outlook.rank = bytes(otherwise.resident ? options.placements.size() : 1);
+  if (if_fits.resident && !otherwise.resident) outlook.resident = bytes(options.placements.size());
+  outlook.turns = describe(outlook.resident > 0 ? if_fits : otherwise);
   outlook.loads = load_bytes(workload);
-  outlook.root = root_bytes(outlook.shape, std::min(2 * options.block, options.steps));
+  outlook.root = root_bytes(outlook.shape, std::min(2 * otherwise.block, options.steps));
   outlook.file = file_bytes(outlook.shape, options.device == "cuda");
   outlook.model = fmt::format(
       "{}: {} layers x {} experts, top-{}, hidden {}, ffn {}, {}; {} slots "
@@ -189,8 +213,9 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
       model.name, model.layers, model.experts, model.topk, model.hidden, model.ffn,
       name_of(device->dtype()), slots);
   outlook.routing =
-      fmt::format("{}, {} tokens a step; planned on {} steps, {} measured", workload.label,
-                  tokens_of_steps(workload.measured), workload.plan.steps, options.steps);
+      fmt::format("{}, {} tokens a step; planned on {} steps, {}{} measured", workload.label,
+                  tokens_of_steps(workload.measured), workload.plan.steps,
+                  may_end_early(options) ? "at most " : "", options.steps);
   if (!files.empty()) outlook.routing += "; " + files;
   const double slowest = *std::ranges::max_element(layout.slowdown);
   if (slowest > 1) outlook.profile += fmt::format("; slowdown up to {:.3f}, emulated", slowest);

@@ -4,14 +4,17 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "harness/adaptation.hpp"
 #include "harness/agreement.hpp"
 #include "harness/continue_command.hpp"
-#include "harness/printing.hpp"
+#include "harness/progress_lines.hpp"
 #include "harness/rows_sent.hpp"
+#include "harness/run_length.hpp"
 #include "harness/stop.hpp"
 #include "moe_layer/clock_offset.hpp"
 #include "moe_layer/machine_state.hpp"
@@ -23,36 +26,17 @@ std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
 }
 
-/// What standard error says while it goes on.
-class ProgressLines {
- public:
-  ProgressLines(bool on, std::size_t total) : on_(on), total_(total), begin_(wall_seconds()) {}
-  void skip() { --total_; }
-  void done(const std::string& what) {
-    ++done_;
-    const double now = wall_seconds();
-    if (!on_ || (now - last_ < 10 && done_ < total_)) return;
-    last_ = now;
-    const double left =
-        (now - begin_) / static_cast<double>(done_) * static_cast<double>(total_ - done_);
-    tell(fmt::format("[{:3}/{}] {}, {:.0f} s to go", done_, total_, what, left));
-  }
-
- private:
-  bool on_;
-  std::size_t total_, done_ = 0;
-  double begin_, last_ = -1e9;
-};
-
 /// The loop over turns, with what it adds up.
 class Measurement {
  public:
-  Measurement(Session& session, const Candidates& candidates)
+  /// `anew`: no turn of the run was measured before.
+  Measurement(Session& session, const Candidates& candidates, bool anew)
       : session_(session),
         candidates_(candidates),
         now_(candidates.placements),
         adaptations_(candidates.placements.size()),
         options_(session.options),
+        how_(session.alternation),
         trace_(session.workload.measured),
         shape_{static_cast<int>(candidates.placements.size()),
                trace_.steps,
@@ -63,13 +47,15 @@ class Measurement {
                0},
         discarded_(sz(session.model.layers)),
         rows_to_(candidates.placements.size(),
-                 std::vector<std::int64_t>(sz(shape_.layers) * sz(shape_.ranks), 0)) {
+                 std::vector<std::int64_t>(sz(shape_.layers) * sz(shape_.ranks), 0)),
+        moves_(candidates.placements.size()) {
     end_.check.mode = options_.check;
     for (const Placement& placement : now_) all_.push_back(&placement);
     for (std::size_t p = 0; p < candidates.live.size(); ++p) {
       if (candidates.live[p].adapts && session.comm.rank() == 0) prepare_to_adapt(p);
     }
-    if (options_.resident) static_cast<void>(session.store->hold(all_));
+    if (how_.resident && anew) time_moves();
+    if (how_.resident) static_cast<void>(session.store->hold(all_));
     session.comm.barrier();
     epoch_ = wall_seconds();
     end_.clocks_before = clocks();
@@ -81,18 +67,19 @@ class Measurement {
     session_.progress.enter(Phase::move);
     TurnNotes notes;
     const Placement* placement = &begin_of(turn);
-    if (!options_.resident) {
-      const MoveReport moved = session_.store->hold({&placement, 1});
-      notes.experts_moved = moved.experts_moved;
-      notes.bytes_moved = moved.bytes;
-      notes.move_seconds = moved.seconds;
+    std::optional<MoveReport> moved = std::exchange(moves_[sz(turn.placement)], std::nullopt);
+    if (!how_.resident) moved = session_.store->hold({&placement, 1});
+    if (moved) {
+      notes.experts_moved = moved->experts_moved;
+      notes.bytes_moved = moved->bytes;
+      notes.move_seconds = moved->seconds;
     }
     MoeLayers& layers = *session_.layers;
     layers.use(*placement, candidates_.split);
-    for (int i = 0; i < options_.warmup; ++i) {
+    for (int i = 0; i < how_.warmup; ++i) {
       stop_if_asked();
       // The steps before the block, so that the block's own data are not warm either.
-      load(((turn.first_step - options_.warmup + i) % trace_.steps + trace_.steps) % trace_.steps);
+      load(((turn.first_step - how_.warmup + i) % trace_.steps + trace_.steps) % trace_.steps);
       static_cast<void>(layers.run_step(discarded_));
     }
     readings_.layers.assign(sz(turn.steps) * sz(shape_.layers), {});
@@ -134,7 +121,7 @@ class Measurement {
     session_.progress.enter(Phase::move);
     const Placement* one = &now_[p];
     const MoveReport moved =
-        options_.resident ? session_.store->hold(all_) : session_.store->hold({&one, 1});
+        how_.resident ? session_.store->hold(all_) : session_.store->hold({&one, 1});
     if (!change) return;
     block.notes.replan = {change->reason, moved.experts_moved,      moved.bytes,
                           moved.seconds,  change->planning_seconds, change->predicted_gain};
@@ -169,6 +156,25 @@ class Measurement {
         end_.check.message =
             fmt::format("{} step {} {}", placement.strategy, step, outcome.message);
       }
+    }
+  }
+
+  /// Collective: compares the last step of every placement that has not been, which `turns` hold.
+  void check_last(std::span<const Turn> turns, const FinishedTurns& finished, const RunSink& sink) {
+    std::map<int, std::size_t> last;
+    for (std::size_t i = 0; i < turns.size(); ++i) last[turns[i].placement] = i;
+    for (const auto& [p, i] : last) {
+      if (i < finished.done.size() && finished.done[i] != 0 && finished.notes[i].check_passed >= 0)
+        continue;
+      const Placement* placement = &begin_of(turns[i]);
+      session_.progress.enter(Phase::move);
+      if (!how_.resident) static_cast<void>(session_.store->hold({&placement, 1}));
+      session_.layers->use(*placement, candidates_.split);
+      TurnNotes notes;
+      check(turns[i], 1, notes);
+      add(notes);
+      session_.progress.enter(Phase::write);
+      on_root(session_.comm, [&, turn = static_cast<int>(i)] { sink.check(turn, notes); });
     }
   }
 
@@ -209,6 +215,7 @@ class Measurement {
     return end_;
   }
 
+  void stopped(const std::string& why) { end_.stopped = why; }
   [[nodiscard]] const RunShape& shape() const { return shape_; }
   double& seconds(const char* part) { return end_.seconds[part]; }
 
@@ -222,6 +229,17 @@ class Measurement {
       clocks.push_back({offsets[rank].seconds + epochs[rank] - epochs[0], offsets[rank].error});
     }
     return clocks;
+  }
+  /// Where turns move nothing: what a switch from the first placement to each of the others takes,
+  /// and back.
+  void time_moves() {
+    static_cast<void>(session_.store->hold({&all_[0], 1}));
+    for (std::size_t p = 1; p < all_.size(); ++p) {
+      session_.progress.enter(Phase::move);
+      stop_if_asked();
+      moves_[p] = session_.store->hold({&all_[p], 1});
+      moves_[0] = session_.store->hold({&all_[0], 1});
+    }
   }
   /// Between any two steps, measured or not: a launcher that was told to stop kills ranks soon.
   void stop_if_asked() const { throw_if_stopped(session_.comm, kept_); }
@@ -257,7 +275,7 @@ class Measurement {
     how.cost = session_.cost;
     how.profile_slots = session_.linear.slots;
     how.token_split = options_.token_split;
-    how.turn_steps = options_.block;
+    how.turn_steps = how_.block;
     how.max_moves = options_.max_moves;
     how.horizon = options_.horizon;
     adaptations_[p] =
@@ -268,6 +286,7 @@ class Measurement {
     const std::size_t p = sz(turn.placement);
     if (!candidates_.live.empty() && !candidates_.live[p].later.empty()) {
       now_[p] = in_force(candidates_.placements[p], candidates_.live[p], turn.first_step);
+      if (how_.resident) static_cast<void>(session_.store->hold(all_));
     }
     return now_[p];
   }
@@ -281,6 +300,7 @@ class Measurement {
   std::vector<Placement> now_;                            // [placement] in force
   std::vector<std::unique_ptr<Adaptation>> adaptations_;  // [placement], rank 0's
   const Options& options_;
+  const Alternation& how_;
   const Trace& trace_;
   std::vector<const Placement*> all_;
   RunShape shape_;
@@ -289,6 +309,7 @@ class Measurement {
   std::vector<LayerReading> discarded_;
   TurnReadings readings_;
   std::vector<std::vector<std::int64_t>> rows_to_;  // [placement][layer * destination]
+  std::vector<std::optional<MoveReport>> moves_;    // [placement] a switch to it, to be stored
   double switches_ = 0, steps_ = 0;  // involuntary, of this rank in measured steps; those steps
   RunEnd end_;
 };
@@ -296,29 +317,35 @@ class Measurement {
 }  // namespace
 
 RunEnd measure(Session& session, const Candidates& candidates, const std::vector<Turn>& schedule,
-               const FinishedTurns& finished, const std::function<void(const Block&)>& keep) {
+               const FinishedTurns& finished, const RunSink& sink) {
   const Comm& comm = session.comm;
   const Options& options = session.options;
-  Measurement measurement(session, candidates);
-  ProgressLines progress(comm.rank() == 0 && !options.quiet, schedule.size());
+  const auto kept_before = static_cast<std::size_t>(std::ranges::count(finished.done, 1));
+  const auto is_finished = [&](std::size_t i) {
+    return i < finished.done.size() && finished.done[i] != 0;
+  };
+  const double begin = wall_seconds();
+  Measurement measurement(session, candidates, kept_before == 0);
+  StopWatch watch(stop_rule(options), static_cast<int>(candidates.placements.size()));
+  ProgressLines progress(comm.rank() == 0 && !options.quiet, schedule.size(),
+                         stop_rule(options).max_seconds);
   std::int64_t order = 0;
-  auto kept = static_cast<std::size_t>(
-      std::ranges::count_if(finished.done, [](auto done) { return done != 0; }));
+  std::size_t kept = kept_before, next = 0;
+  std::string stopped;
   measurement.keeps(kept, schedule.size());
-  for (std::size_t i = 0; i < schedule.size(); ++i) {
+  while (next < schedule.size() && stopped.empty()) {
+    const std::size_t i = next++;
     const Turn& turn = schedule[i];
-    if (!finished.done.empty() && finished.done[i] != 0) {
+    if (is_finished(i)) {
       measurement.skip(turn);
       measurement.add(finished.notes[i]);
       progress.skip();
+      if (comm.rank() == 0 && may_end_early(options)) {
+        watch.add(turn, finished.step_time[i], comm.size());
+      }
     } else {
       Block block = measurement.run(turn, order);
-      const bool last = turn.block == schedule.back().block;
-      measurement.check(turn,
-                        options.check == "all"            ? turn.steps
-                        : options.check == "last" && last ? 1
-                                                          : 0,
-                        block.notes);
+      measurement.check(turn, options.check == "all" ? turn.steps : 0, block.notes);
       measurement.add(block.notes);
       measurement.adapt(turn, block);
       session.progress.enter(Phase::write);
@@ -327,16 +354,28 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
         require_all_tokens(block, measurement.shape(), session.workload.measured,
                            candidates.placements[sz(turn.placement)].strategy);
         if (session.clock == Clock::cpu_time) complete_cpu_time(block, measurement.shape());
-        const double begin = wall_seconds();
-        keep(block);
-        measurement.seconds("write") += wall_seconds() - begin;
+        watch.add(turn, block.step_time, comm.size());
+        const double before = wall_seconds();
+        sink.turn(block);
+        measurement.seconds("write") += wall_seconds() - before;
       });
       measurement.keeps(++kept, schedule.size());
       progress.done(fmt::format("{}, block {}", candidates.placements[sz(turn.placement)].strategy,
                                 turn.block));
     }
     order += turn.steps;
+    const bool all_ran = next == schedule.size() || schedule[next].block != turn.block;
+    if (all_ran && may_end_early(options)) {
+      if (comm.rank() == 0) {
+        stopped = watch.ends(turn.first_step + turn.steps, wall_seconds() - begin).value_or("");
+      }
+      comm.broadcast(stopped);
+    }
   }
+  if (options.check == "last") {
+    measurement.check_last(std::span(schedule).first(next), finished, sink);
+  }
+  measurement.stopped(stopped.empty() ? at_last_step(options) : stopped);
   return measurement.finish();
 }
 

@@ -22,15 +22,23 @@ struct Candidates {
 
 /// Turns that an earlier, unfinished run has measured; the same on every rank.
 struct FinishedTurns {
-  std::vector<std::int32_t> done;  ///< [turn] 0 or 1; empty: none
-  std::vector<TurnNotes> notes;    ///< [turn]
+  std::vector<std::int32_t> done;                   ///< [turn] 0 or 1; empty: none
+  std::vector<TurnNotes> notes;                     ///< [turn]
+  std::vector<std::vector<double>> step_time = {};  ///< [turn][step * ranks], on rank 0
 };
 
-/// Collective: runs the turns of the schedule that are not finished. After each, rank 0 is given
-/// the gathered block (`keep`, for writing). Returns what is known at the end: complete on rank 0,
+/// Where rank 0 keeps what is measured.
+struct RunSink {
+  std::function<void(const Block&)> turn;  ///< a turn's readings and notes
+  /// What the check found of a turn that was kept before.
+  std::function<void(int turn, const TurnNotes&)> check = [](int, const TurnNotes&) {};
+};
+
+/// Collective: runs the turns of the schedule that are not finished, to the last or until the
+/// options' stop rule ends it after a block. Returns what is known at the end: complete on rank 0,
 /// the verdict of the check on all. Throws on all ranks when asked to stop (see stop.hpp).
 [[nodiscard]] RunEnd measure(Session& session, const Candidates& candidates,
                              const std::vector<Turn>& schedule, const FinishedTurns& finished,
-                             const std::function<void(const Block&)>& keep);
+                             const RunSink& sink);
 
 }  // namespace gembench

@@ -57,6 +57,14 @@ void OptionBuilder::count(Group& group, const char* name, std::optional<int>& to
       [&to] { return to ? Json(*to) : Json(); });
 }
 
+void OptionBuilder::amount(Group& group, const char* name, std::optional<double>& to,
+                           const char* value, const char* help) {
+  group.add_options()(
+      name, po::value<double>()->value_name(value)->notifier([&to](double given) { to = given; }),
+      help);
+  setting(name, [&to] { return to ? Json(*to) : Json(); });
+}
+
 void OptionBuilder::flag(Group& group, const char* name, bool& to, const char* help) {
   group.add_options()(name, po::bool_switch(&to), help);
   setting(name, [&to] { return Json(to); });

@@ -27,6 +27,9 @@ class OptionBuilder {
   /// A whole number, as parse_count() takes it.
   void number(Group& group, const char* name, int& to, const std::string& help);
   void count(Group& group, const char* name, std::optional<int>& to, const char* help);
+  /// A number that may be left out.
+  void amount(Group& group, const char* name, std::optional<double>& to, const char* value,
+              const char* help);
   void flag(Group& group, const char* name, bool& to, const char* help);
   /// Any other.
   void call(Group& group, const char* name, const char* value, const std::string& help,

@@ -62,12 +62,32 @@ class Builder : public OptionBuilder {
   }
   po::options_description schedule() {
     po::options_description d("Measurement");
-    number(d, "steps", o_.steps, "measured steps of every placement");
-    number(d, "warmup,w", o_.warmup, "steps run and discarded after every switch of placement");
-    number(d, "block", o_.block,
-           "steps of a placement in a row, at least; fewer by default where --steps would not make "
-           "the "
-           "6 blocks that an interval takes");
+    call(
+        d, "steps", "N",
+        "measured steps of every placement: exactly N; with --precision or --max-seconds at most N "
+        "(default: as many as these take, or 40 where nothing is compared)",
+        [&o = o_](const std::string& v) {
+          o.steps = parse_count("steps", v);
+          o.steps_stated = true;
+        },
+        [&o = o_] { return o.steps_stated ? json(o.steps) : json(); });
+    amount(d, "precision", o_.precision, "P",
+           "end when every interval against the first placement is within +-P percentage points "
+           "(default 2 where --steps is not given; 0 = do not look)");
+    amount(d, "max-seconds", o_.max_seconds, "S",
+           "end after S seconds of measuring at the latest (default 150 with --precision; 0 = no "
+           "limit)");
+    call(
+        d, "block", "N|auto",
+        "steps of a placement in a row; auto: 1, with the experts of all placements in memory, "
+        "where they fit, else up to 8, in 6 blocks at least",
+        [&o = o_](const std::string& v) {
+          o.block = v == "auto" ? std::nullopt : std::optional(parse_count("block", v));
+        },
+        [&o = o_] { return o.block ? json(*o.block) : json("auto"); }, "auto");
+    count(d, "warmup,w", o_.warmup,
+          "steps run and discarded after every switch of placement (default 2; 0 where they "
+          "alternate step by step)");
     text(
         d, "drift", o_.drift, "WHAT@STEP,..",
         "change something on purpose from a measured step on: slow (the emulated slowdowns move on "
@@ -76,7 +96,8 @@ class Builder : public OptionBuilder {
          "measure the last placement once more with live adaptation; adapt:NAME in --placements "
          "says the same, oracle:NAME is planned anew knowing the drift");
     replanning(d);
-    flag(d, "resident", o_.resident, "keep the experts of all placements in memory: no moves");
+    flag(d, "resident", o_.resident,
+         "keep the experts of all placements in memory, whatever --block says: no moves");
     flag(d, "whole-steps", o_.whole_steps,
          "time whole steps only: no barriers, waits and readings between phases (wall clock)");
     text(d, "check", o_.check, "WHEN", "compare outputs with a reference: none, last or all steps");

@@ -10,6 +10,7 @@
 #include "harness/drift.hpp"
 #include "harness/live_placement.hpp"
 #include "harness/profile_source.hpp"
+#include "harness/run_length.hpp"
 #include "placement/error.hpp"
 #include "placement/exchange/traffic_formats.hpp"
 #include "placement/strategy.hpp"
@@ -44,6 +45,9 @@ bool slows_nothing(const O& o) {
 bool drifts_too_late(const O& o) {
   return std::ranges::any_of(parse_drift(o.drift),
                              [&](const auto& drift) { return drift.step >= o.steps; });
+}
+bool no_intervals(const O& o) {
+  return o.precision.value_or(0) > 0 && !compares_placements(o);
 }
 bool imports(const O& o) {
   return !o.files.empty() && o.files[0] == "import";
@@ -106,6 +110,9 @@ constexpr Rule kRules[] = {
     // Placements
     {"run", "placements", oracle_of_nothing,
      "oracle: knows a drift beforehand and there is none: add --drift, or drop oracle:"},
+    {"run", "precision", no_intervals,
+     "--precision looks at intervals between placements that stay as they are: name several, "
+     "without adapt:, oracle: and --drift, or give --steps instead"},
     {"run", "resident", one_placement,
      "--resident keeps the experts of several placements: name more, or drop it"},
     {"run", "max-moves", [](const O& o) { return !adapts(o); },

@@ -11,10 +11,10 @@
 #include <sstream>
 #include <utility>
 
-#include "harness/interval.hpp"
 #include "harness/live_placement.hpp"
 #include "harness/option_groups.hpp"
 #include "harness/option_rules.hpp"
+#include "harness/run_length.hpp"
 #include "harness/version.hpp"
 #include "placement/error.hpp"
 #include "placement/input_file.hpp"
@@ -90,8 +90,10 @@ void validate(const Options& o) {
   check_choice("dtype", o.dtype, {"auto", "f32", "bf16"});
   check_choice("format", o.format, {"table", "csv", "json"});
   check_range("steps", o.steps, 1, 1e7);
-  check_range("warmup", o.warmup, 0, 1e6);
-  check_range("block", o.block, 1, 1e6);
+  check_range("warmup", o.warmup.value_or(0), 0, 1e6);
+  check_range("block", o.block.value_or(1), 1, 1e6);
+  check_range("precision", o.precision.value_or(0), 0, 100);
+  check_range("max-seconds", o.max_seconds.value_or(0), 0, 1e9);
   check_range("non-moe-time", o.non_moe_time, 0, 1e3);
   check_range("profile-seconds", o.profile_seconds, 0, 3600);
   if (o.lock_clocks) check_range("lock-clocks", *o.lock_clocks, 1, 1e5);
@@ -267,10 +269,6 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     }
     po::notify(values);
     o.model_stated = values.count("model") != 0 && !values["model"].defaulted();
-    // An interval takes so many blocks.
-    if (o.command == "run" && values["block"].defaulted() && o.steps >= kLeastBlocks) {
-      o.block = std::min(o.block, o.steps / kLeastBlocks);
-    }
   } catch (const po::error& error) {
     throw usage_error(fmt::format("{}: see gembench {} --help", error.what(), o.command));
   }
@@ -280,6 +278,7 @@ Parsed parse_command_line(int argc, const char* const* argv) {
                                    [](const auto& name) { return !live_name(name).changes(); });
     if (last != o.placements.rend()) o.placements.push_back("adapt:" + *last);
   }
+  settle_length(o);
   validate(o);
   require_effect(o, given(o));
   if (o.print_config) parsed.text = to_config(o);

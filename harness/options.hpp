@@ -43,9 +43,12 @@ struct Options {
   std::string cost = "auto";  ///< cost model that is planned with
 
   // Measurement
-  int steps = 40;
-  int warmup = 2;
-  int block = 8;
+  int steps = 40;                     ///< exactly, or at most where a run may end early
+  bool steps_stated = false;          ///< by the user
+  std::optional<double> precision;    ///< half width of intervals to reach, percentage points
+  std::optional<double> max_seconds;  ///< of measuring
+  std::optional<int> warmup;          ///< none: as the alternation needs it
+  std::optional<int> block;           ///< none: auto
   bool resident = false;
   bool whole_steps = false;
   std::vector<double> slowdown;

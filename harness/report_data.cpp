@@ -144,6 +144,7 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
   return ordered_json{{"file", path},
                       {"schema_version", kRunSchemaVersion},
                       {"completed", file.completed()},
+                      {"stopped", file.end().stopped},
                       {"clock", info.clock},
                       {"emulated_slowdown", info.slowdown},
                       {"cost_model", planned_cost(info)},

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "harness/conclusion.hpp"
 #include "harness/quiet_report.hpp"
 
 namespace gembench {
@@ -249,7 +250,10 @@ std::string no_interval(const RunReader& file, int blocks) {
     planned = std::max(planned, static_cast<int>(turn.block) + 1);
     longest = std::max(longest, turn.steps);
   }
-  if (planned >= kLeastBlocks) return why + ", continue the run with --resume";
+  if (planned >= kLeastBlocks) {
+    return why + (file.completed() ? ", give it a longer --max-seconds"
+                                   : ", continue the run with --resume");
+  }
   std::string remedy = fmt::format("--steps {}", kLeastBlocks * longest);
   if (shape.steps >= kLeastBlocks) {
     remedy += fmt::format(" or --block {}", shape.steps / kLeastBlocks);
@@ -313,7 +317,7 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
         number(predicted / row.measured - 1, 1, 100), number(other / row.measured - 1, 1, 100));
   }
   text += rates_table(file, comparison) + "#\n";
-  text += difference_lines(file, comparison);
+  text += difference_lines(file, comparison) + conclusion_lines(file, comparison);
   text += replicas_line(file.info(), comparison);
   for (const PlacementSummary& row : comparison.placements) text += change_lines(row);
   for (const PlacementSummary& row : comparison.placements) {

@@ -101,12 +101,18 @@ void require_same_machine(const RunInfo& earlier, const RunInfo& mine) {
   require_same("nodes, whose speeds were profiled,", hosts(earlier), hosts(mine));
 }
 
+bool kept_resident(const RunInfo& earlier) {
+  return fact(earlier, "alternation") == "resident";
+}
+
 FinishedTurns finished_turns(const Comm& comm, const RunReader* file) {
   FinishedTurns finished;
   if (file != nullptr) {
     finished.notes = file->notes();
     for (int turn = 0; turn < file->info().shape.turns; ++turn) {
       finished.done.push_back(file->measured(turn) ? 1 : 0);
+      finished.step_time.push_back(finished.done.back() != 0 ? file->read_turn(turn).step_time
+                                                             : std::vector<double>());
     }
   }
   comm.broadcast(finished.done);

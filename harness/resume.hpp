@@ -37,6 +37,9 @@ void require_same_loads(const RunInfo& earlier, const std::string& trace_digest)
 /// The same program, device, clock and nodes.
 void require_same_machine(const RunInfo& earlier, const RunInfo& mine);
 
+/// Whether the experts of all placements stay in memory.
+[[nodiscard]] bool kept_resident(const RunInfo& earlier);
+
 /// Collective: the turns that rank 0's file holds, on every rank. `file` is null elsewhere.
 [[nodiscard]] FinishedTurns finished_turns(const Comm& comm, const RunReader* file);
 

@@ -79,7 +79,7 @@ class Run {
     if (earlier_ == Earlier::nothing && options_.config_from.empty()) {
       on_root(comm_, [&] { require_readable(options_, comm_.size()); });
     }
-    Session session(comm_, options_, progress_, placed_slots_);
+    Session session(comm_, options_, progress_, placed_slots_, earlier_resident_);
     check_files(session);
     record(session.workload);
     say(session, fmt::format("{} on {} ranks, clock {} ({})", session.describe_model(),
@@ -89,7 +89,7 @@ class Run {
           "1 rank, on which all placements are the same: to compare them start several, with "
           "jobs/local.sh -n 4 run .. or mpirun -n 4 gembench run .. (mpirun -n 1 asks for one)");
     }
-    schedule_ = make_schedule(options_.steps, options_.block,
+    schedule_ = make_schedule(options_.steps, session.alternation.block,
                               static_cast<int>(options_.placements.size()), options_.seed);
     plan(session);
     if (options_.dry_run) {
@@ -99,9 +99,11 @@ class Run {
     begin_file(session);
     const QuietMeter meter(session);
     const double begin = wall_seconds();
-    RunEnd end = measure(session, {placements_, token_rule_->spec(), live_, &profile_}, schedule_,
-                         finished_turns(comm_, reader_.get()),
-                         [&](const Block& block) { writer_->write(block); });
+    RunEnd end =
+        measure(session, {placements_, token_rule_->spec(), live_, &profile_}, schedule_,
+                finished_turns(comm_, reader_.get()),
+                {[&](const Block& block) { writer_->write(block); },
+                 [&](int turn, const TurnNotes& notes) { writer_->write_check(turn, notes); }});
     seconds_["measure"] = wall_seconds() - begin;
     meter.finish(end.quiet_during);
     end.quiet_after = read_quiet(session);
@@ -147,10 +149,11 @@ class Run {
       earlier = static_cast<int>(found_.state);
       placed_slots_ = slots_placed_already();
     });
-    std::vector<int> known{earlier, placed_slots_};
+    std::vector<int> known{earlier, placed_slots_, reader_ && kept_resident(reader_->info())};
     comm_.broadcast(known);
     earlier_ = static_cast<Earlier>(known[0]);
     placed_slots_ = known[1];
+    if (earlier_ == Earlier::unfinished) earlier_resident_ = known[2] != 0;
   }
 
   /// Slots of a rank in the placements that are not planned now, on rank 0.
@@ -297,6 +300,7 @@ class Run {
   const double begin_ = wall_seconds();
   Earlier earlier_ = Earlier::nothing;
   int placed_slots_ = 0;
+  std::optional<bool> earlier_resident_;   // of the unfinished run
   std::optional<OutputOwner> owner_;       // rank 0's, until a writer takes it
   FoundRun found_;                         // rank 0's
   std::unique_ptr<RunReader> reader_;      // rank 0's, of an earlier run's file

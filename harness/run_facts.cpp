@@ -10,6 +10,7 @@
 #include "harness/devices.hpp"
 #include "harness/live_placement.hpp"
 #include "harness/quiet.hpp"
+#include "harness/run_length.hpp"
 #include "harness/version.hpp"
 #include "moe_layer/cpu_gemm.hpp"
 #include "moe_layer/cpu_state.hpp"
@@ -147,10 +148,11 @@ RunInfo describe(const Session& session, const Profile& profile,
   info.facts["trace_digest"] = digest(session.workload.measured);
   info.facts["trace_source"] = session.workload.measured.source;
   info.facts["plan"] = fmt::format(
-      "planned on {}; {} steps measured in blocks of {}, {} discarded after every switch{}",
+      "planned on {}; {} {} steps measured, {}",
       options.in_sample ? std::string("the measured steps themselves (IN-SAMPLE)")
                         : fmt::format("{} earlier steps", session.workload.plan.steps),
-      options.steps, options.block, options.warmup, options.resident ? ", experts resident" : "");
+      may_end_early(options) ? "at most" : "exactly", options.steps, describe(session.alternation));
+  info.facts["alternation"] = session.alternation.resident ? "resident" : "moving";
   if (!session.workload.files.empty()) info.facts["placement_files"] = session.workload.files;
   if (!session.workload.notes.empty()) info.facts["notes"] = session.workload.notes;
   if (!options.config_from.empty()) info.facts["replayed_from"] = options.config_from;

@@ -24,7 +24,7 @@ std::size_t sz(std::int64_t value) {
 }  // namespace
 
 Session::Session(const Comm& the_comm, const Options& the_options, Progress& the_progress,
-                 int placed_slots)
+                 int placed_slots, std::optional<bool> earlier_resident)
     : comm(the_comm), options(the_options), progress(the_progress), place(place_of_this_rank()) {
   require_same_start();
   const Topology nodes = options.ranks_per_node
@@ -36,7 +36,7 @@ Session::Session(const Comm& the_comm, const Options& the_options, Progress& the
   require_dispatch(options, *device);
   choose_clock();
   load_workload();
-  require_memory();
+  require_memory(earlier_resident);
   on_every_rank(comm, [&] {
     store = std::make_unique<ExpertStore>(
         comm, *device, model, std::min(options.weight_layers.value_or(model.layers), model.layers),
@@ -119,32 +119,49 @@ void Session::load_workload() {
   }
 }
 
-void Session::require_memory() {
+void Session::require_memory(std::optional<bool> earlier_resident) {
+  constexpr double kShare = 0.8;  // of what is left may fill up unasked
   const auto most_everywhere = static_cast<int>(comm.max(most_tokens()));
-  const std::size_t layer_row_bytes = sz(model.hidden) * size_of(device->dtype());
+  const std::size_t forwarding =
+      options.dispatch == "hierarchical"
+          ? forwarding_bytes(forwarded_at_most(topology, comm.rank(), most_everywhere, model.topk),
+                             model.hidden, model.topk, sz(model.hidden) * size_of(device->dtype()))
+          : 0;
+  const auto needed = [&](std::size_t resident) {
+    return forwarding +
+           rank_bytes(options, model, *device, workload, slots, limits_, most_tokens(), resident);
+  };
+  struct Room {
+    std::string who;
+    std::size_t sharers, left;  // left: 0 = not known
+  };
+  std::vector<Room> rooms;
+  if (const std::size_t left = device->memory_left(); left > 0) {
+    rooms = {{fmt::format("rank {} and its GPU", comm.rank()), 1, left}};
+  } else {
+    rooms = {{fmt::format("{} ranks", comm.node_size()), sz(comm.node_size()), node_memory_left()},
+             {fmt::format("rank {}, whose address space is limited,", comm.rank()), 1,
+              own_memory_left()}};
+  }
+  const std::size_t all = needed(options.placements.size());
+  const bool fits_here = std::ranges::all_of(rooms, [&](const Room& room) {
+    return room.left == 0 ||
+           static_cast<double>(all * room.sharers) <= kShare * static_cast<double>(room.left);
+  });
+  const bool fits = comm.max(fits_here ? 0 : 1) == 0;
+  alternation = alternation_of(options, earlier_resident.value_or(fits));
+  memory_needed = alternation.resident ? all : needed(1);
   on_every_rank(comm, [&] {
-    memory_needed = rank_bytes(options, model, *device, workload, slots, limits_, most_tokens());
-    if (options.dispatch == "hierarchical") {
-      memory_needed +=
-          forwarding_bytes(forwarded_at_most(topology, comm.rank(), most_everywhere, model.topk),
-                           model.hidden, model.topk, layer_row_bytes);
-    }
-    const auto require = [&](const std::string& who, std::size_t needed, std::size_t left) {
-      if (left == 0 || needed <= left) return;
+    for (const Room& room : rooms) {
+      if (room.left == 0 || memory_needed * room.sharers <= room.left) continue;
       throw Error(ExitCode::environment,
                   fmt::format("{} on {} need {:.1f} GiB of memory and {:.1f} are left: use a "
-                              "larger --scale, fewer --layers or --tokens, or --weight-layers",
-                              who, place.host, static_cast<double>(needed) / 0x1p30,
-                              static_cast<double>(left) / 0x1p30));
-    };
-    if (const std::size_t left = device->memory_left(); left > 0) {
-      require(fmt::format("rank {} and its GPU", comm.rank()), memory_needed, left);
-      return;
+                              "larger --scale, fewer --layers or --tokens, {}or --weight-layers",
+                              room.who, place.host,
+                              static_cast<double>(memory_needed * room.sharers) / 0x1p30,
+                              static_cast<double>(room.left) / 0x1p30,
+                              options.resident ? "no --resident, " : ""));
     }
-    require(fmt::format("{} ranks", comm.node_size()), memory_needed * sz(comm.node_size()),
-            node_memory_left());
-    require(fmt::format("rank {}, whose address space is limited,", comm.rank()), memory_needed,
-            own_memory_left());
   });
 }
 

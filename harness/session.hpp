@@ -1,11 +1,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/layout.hpp"
 #include "harness/options.hpp"
+#include "harness/turns.hpp"
 #include "harness/workload.hpp"
 #include "moe_layer/clock.hpp"
 #include "moe_layer/layers.hpp"
@@ -17,8 +19,10 @@ namespace gembench {
 /// Construction is collective and makes sure that all ranks were started alike.
 class Session : public Layout {
  public:
-  /// `placed_slots`: as make_layout(), the same on every rank.
-  Session(const Comm& comm, const Options& options, Progress& progress, int placed_slots = 0);
+  /// `placed_slots`: as make_layout(). `earlier_resident`: of the part of the run that this goes on
+  /// with, whether all experts stayed in memory. The same on every rank.
+  Session(const Comm& comm, const Options& options, Progress& progress, int placed_slots = 0,
+          std::optional<bool> earlier_resident = {});
 
   /// Collective: a profile of all ranks, on rank 0; at these loads only, or those it finds and some
   /// that the trace planned on routes. Leaves
@@ -45,7 +49,8 @@ class Session : public Layout {
   Sharing sharing = Sharing::nothing;  ///< of CPUs, between ranks of a node; not of GPUs
   Clock clock = Clock::wall;
   std::string clock_reason;
-  Workload workload;  ///< on every rank
+  Workload workload;        ///< on every rank
+  Alternation alternation;  ///< how placements take turns
   std::unique_ptr<Device> device;
   std::unique_ptr<ExpertStore> store;
   std::unique_ptr<MoeLayers> layers;
@@ -58,7 +63,7 @@ class Session : public Layout {
   void require_same_start();
   void choose_clock();
   void load_workload();
-  void require_memory();
+  void require_memory(std::optional<bool> earlier_resident);
   void record_gate();
 
   ReceiveLimits limits_;

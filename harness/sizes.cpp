@@ -44,12 +44,11 @@ ReceiveLimits receive_limits(const Workload& workload, int slots) {
 }
 
 std::size_t rank_bytes(const Options& options, const ModelShape& model, const Device& device,
-                       const Workload& workload, int slots, const ReceiveLimits& limits,
-                       int tokens) {
+                       const Workload& workload, int slots, const ReceiveLimits& limits, int tokens,
+                       std::size_t resident) {
   const int weight_layers = std::min(options.weight_layers.value_or(model.layers), model.layers);
   // Layers that share weights hold the union of their experts; residents that of all placements.
-  const std::size_t sharing = sz((model.layers + weight_layers - 1) / weight_layers) *
-                              (options.resident ? options.placements.size() : 1);
+  const std::size_t sharing = sz((model.layers + weight_layers - 1) / weight_layers) * resident;
   const std::size_t experts = std::min(sz(model.experts), sharing * sz(slots));
   const std::size_t weights =
       (sz(weight_layers) + 1) * (experts + sz(model.shared)) * device.expert_bytes();

@@ -15,10 +15,10 @@ namespace gembench {
 [[nodiscard]] ReceiveLimits receive_limits(const Workload& workload, int slots);
 
 /// Bytes a rank needs for weights, buffers and its device's scratch; forwarding not counted.
-/// `tokens`: local ones of its largest step.
+/// `tokens`: local ones of its largest step; `resident`: placements whose experts stay in memory.
 [[nodiscard]] std::size_t rank_bytes(const Options& options, const ModelShape& model,
                                      const Device& device, const Workload& workload, int slots,
-                                     const ReceiveLimits& limits, int tokens);
+                                     const ReceiveLimits& limits, int tokens, std::size_t resident);
 /// Bytes of the loads that every rank holds, and rank 0 sends them.
 [[nodiscard]] std::size_t load_bytes(const Workload& workload);
 /// Bytes that rank 0 holds besides at most: a turn's readings as gathered and as written,

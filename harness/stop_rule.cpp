@@ -24,11 +24,12 @@ bool is_checkpoint(int blocks, int steps) {
 StopWatch::StopWatch(const StopRule& rule, int placements)
     : rule_(rule), seconds_(static_cast<std::size_t>(placements)) {}
 
-void StopWatch::add(int placement, int block, const std::vector<double>& step_time, int ranks) {
-  auto& sums = seconds_[static_cast<std::size_t>(placement)];
-  sums.resize(std::max(sums.size(), static_cast<std::size_t>(block) + 1), 0);
+void StopWatch::add(const Turn& turn, const std::vector<double>& step_time, int ranks) {
+  const auto block = static_cast<std::size_t>(turn.block);
+  auto& sums = seconds_[static_cast<std::size_t>(turn.placement)];
+  sums.resize(std::max(sums.size(), block + 1), 0);
   for (auto own = step_time.begin(); own != step_time.end(); own += ranks) {
-    sums[static_cast<std::size_t>(block)] += *std::max_element(own, own + ranks);
+    sums[block] += *std::max_element(own, own + ranks);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "harness/agreement.hpp"
+#include "harness/run_length.hpp"
 #include "harness/workload.hpp"
 #include "placement/error.hpp"
 #include "results/trace_file.hpp"
@@ -51,6 +52,7 @@ Options with_trace_shape(const Comm& comm, const Options& options) {
   numbers.push_back(shape.steps);
   comm.broadcast(numbers);
   Options adopted = options;
+  fit_length(adopted, options.ranks.value_or(comm.size()), numbers.back());
   if (options.trace.empty() || numbers[0] == 0) return adopted;
   if (options.command == "profile") {  // which splits no steps: all of them say how large loads are
     adopted.in_sample = true;

@@ -5,11 +5,15 @@
 #include <algorithm>
 #include <numeric>
 
+#include "harness/interval.hpp"
+#include "harness/live_placement.hpp"
 #include "placement/error.hpp"
 #include "placement/random.hpp"
 
 namespace gembench {
 namespace {
+
+constexpr int kBlock = 8, kWarmup = 2;
 
 std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
@@ -23,6 +27,40 @@ std::vector<std::int64_t>& counts(Block& block, CountField field) {
 }
 
 }  // namespace
+
+Alternation alternation_of(const Options& options, bool fits) {
+  Alternation how;
+  how.resident = options.resident;
+  if (options.block) {
+    how.block = *options.block;
+    how.warmup = options.warmup.value_or(kWarmup);
+    return how;
+  }
+  const bool changes = std::ranges::any_of(
+      options.placements, [](const auto& name) { return live_name(name).changes(); });
+  if (!changes && options.placements.size() > 1 && (fits || options.resident)) {
+    how.resident = true;
+    how.warmup = options.warmup.value_or(0);
+    return how;
+  }
+  how.block = std::min(kBlock, options.steps / kLeastBlocks);
+  if (how.block == 0) how.block = kBlock;  // no interval either way
+  how.warmup = options.warmup.value_or(kWarmup);
+  how.why = options.placements.size() == 1 ? "one placement"
+            : changes                      ? "one of them changes meanwhile"
+                                           : "the experts of all do not fit in memory";
+  return how;
+}
+
+std::string describe(const Alternation& how) {
+  return fmt::format(
+      "placements alternate {}{}, {} discarded after a switch{}",
+      how.block == 1 ? "step by step" : fmt::format("in blocks of {} steps", how.block),
+      how.resident ? " with all experts in memory" : "",
+      how.warmup == 0 ? "nothing"
+                      : fmt::format("{} step{}", how.warmup, how.warmup == 1 ? "" : "s"),
+      how.why.empty() ? "" : fmt::format(" ({})", how.why));
+}
 
 std::vector<Turn> make_schedule(int steps, int block, int placements, std::uint64_t seed) {
   std::vector<Turn> schedule;

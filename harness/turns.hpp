@@ -1,13 +1,29 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "harness/options.hpp"
 #include "harness/workload.hpp"
 #include "moe_layer/layers.hpp"
 #include "results/run_file.hpp"
 
 namespace gembench {
+
+/// How placements take turns.
+struct Alternation {
+  int block = 1;          ///< steps of a placement in a row
+  int warmup = 0;         ///< of them, run and discarded first
+  bool resident = false;  ///< the experts of all placements stay in memory: nothing moves
+  std::string why;        ///< for people; empty: as asked, or step by step
+};
+/// As --block, --warmup and --resident say. Left to us: step by step where `fits` (the experts of
+/// all placements in memory at once) and none of them changes meanwhile, else in blocks of 8 steps,
+/// of fewer where there would not be as many blocks as an interval takes.
+[[nodiscard]] Alternation alternation_of(const Options& options, bool fits);
+/// "placements alternate step by step, ..": for header and dry run.
+[[nodiscard]] std::string describe(const Alternation& how);
 
 /// Cuts `steps` into blocks of at least `block` steps; in every block all placements run the same
 /// steps, in an order drawn from the seed.

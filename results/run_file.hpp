@@ -16,7 +16,7 @@
 namespace gembench {
 
 inline constexpr std::string_view kRunSchema = "gembench-results";
-inline constexpr std::string_view kRunSchemaVersion = "2.5.0";
+inline constexpr std::string_view kRunSchemaVersion = "2.6.0";
 
 /// Times per (placement, step, layer, rank). Seconds; NaN = not measured.
 enum class TimeField : std::size_t {
@@ -207,6 +207,7 @@ struct RunEnd {
   std::vector<GpuReading> gpu_after;   ///< [rank], after the last step; empty: no GPUs
   QuietState quiet_after;              ///< after the last step
   std::vector<QuietUse> quiet_during;  ///< [rank] since the run's last start; empty: not known
+  std::string stopped;                 ///< why measuring ended, for people; empty: not told
   /// Wall-clock seconds of rank 0 by part of the run: "profile", "plan", "measure", "write", ..
   std::map<std::string, double> seconds;
 };

@@ -353,9 +353,9 @@ inline constexpr std::array<std::pair<std::string_view, int RunModel::*>, 5> kMo
      {"row_bytes", &RunModel::row_bytes}}};
 
 /// Root attributes with a meaning of their own; RunInfo::facts holds the others.
-inline constexpr std::array<std::string_view, 12> kReserved{
-    "schema",     "schema_version", "completed",      "created",
-    "clock",      "config",         "command_line",   "seed",
-    "strategies", "profile_model",  "profile_device", "profile_clock"};
+inline constexpr std::array<std::string_view, 13> kReserved{
+    "schema",        "schema_version", "completed",    "created",    "clock",
+    "config",        "command_line",   "seed",         "strategies", "stopped",
+    "profile_model", "profile_device", "profile_clock"};
 
 }  // namespace gembench::schema

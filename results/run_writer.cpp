@@ -117,6 +117,15 @@ void set_check(File& file, const CheckRecord& check, const CheckRecord* before) 
   file.set("check", "passed", std::int64_t{check.passed});
 }
 
+void put_check(File& file, int turn, const TurnNotes& notes) {
+  const auto put_one = [&](const Variable& variable, auto value) {
+    file.write(variable, {extent(turn)}, {1}, std::span<const decltype(value)>(&value, 1));
+  };
+  put_one(schema::kCheckTokens, notes.checked_tokens);
+  put_one(schema::kCheckError, notes.check_error);
+  put_one(schema::kCheckPassed, std::int32_t{notes.check_passed});
+}
+
 }  // namespace
 
 struct RunWriter::State {
@@ -317,14 +326,22 @@ void RunWriter::write(const Block& block) {
   note(schema::kMoveExperts, block.notes.experts_moved);
   note(schema::kMoveBytes, block.notes.bytes_moved);
   note(schema::kMoveSeconds, block.notes.move_seconds);
-  note(schema::kCheckTokens, block.notes.checked_tokens);
-  note(schema::kCheckError, block.notes.check_error);
-  note(schema::kCheckPassed, std::int32_t{block.notes.check_passed});
+  put_check(file, block.turn, block.notes);
   if (state_->adapts) put_adaptation(file, shape, block);
   file.flush();
   // In place and after the rest is on the disk: a step has a block only when it is there whole.
   write(schema::kBlock, std::vector<std::int32_t>(steps, at.block), {1, steps});
   file.flush();
+}
+
+void RunWriter::write_check(int turn, const TurnNotes& notes) {
+  if (!state_->shape) throw std::logic_error("RunWriter: write_check() before describe()");
+  if (extent(turn) >= extent(state_->shape->turns)) {
+    throw std::invalid_argument("RunWriter: no such turn");
+  }
+  state_->output.require_there();
+  put_check(state_->file(), turn, notes);
+  state_->file().flush();
 }
 
 void RunWriter::finish(const RunEnd& end) {
@@ -364,6 +381,7 @@ void RunWriter::finish(const RunEnd& end) {
   }
 
   set_check(file, end.check, &state_->check);
+  if (!end.stopped.empty()) file.set("/", "stopped", end.stopped);
   for (const auto& [part, seconds] : end.seconds) file.set("timing", part, seconds);
 
   file.flush();

@@ -34,6 +34,8 @@ class RunWriter {
   /// Once, before the first turn: creates all datasets, filled with NaN or -1.
   void describe(const RunInfo& info);
   void write(const Block& block);
+  /// What a check found of a turn that was written before.
+  void write_check(int turn, const TurnNotes& notes);
   /// Writes what is known at the end, sets `completed`, closes and renames to PATH.
   void finish(const RunEnd& end);
 

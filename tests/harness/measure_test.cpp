@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 
 #include "harness/agreement.hpp"
 #include "harness/session.hpp"
@@ -32,9 +33,9 @@ TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
   std::vector<Block> kept;
-  const auto schedule = make_schedule(options.steps, options.block, 2, options.seed);
+  const auto schedule = make_schedule(options.steps, *options.block, 2, options.seed);
   const RunEnd end = measure(session, {placements}, schedule, {},
-                             [&](const Block& block) { kept.push_back(block); });
+                             {[&](const Block& block) { kept.push_back(block); }});
   EXPECT_TRUE(end.check.passed) << end.check.message;
   EXPECT_EQ(end.check.checked_tokens, 2 * 8 * 2 * comm.size())
       << "placements, steps, layers, ranks";
@@ -72,8 +73,8 @@ TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_
     std::memset(weights.as<char>(), 0, weights.bytes());
   }
   const RunEnd end = measure(session, {{session.linear}},
-                             make_schedule(options.steps, options.block, 1, options.seed), {},
-                             [](const Block&) {});
+                             make_schedule(options.steps, *options.block, 1, options.seed), {},
+                             {[](const Block&) {}});
   EXPECT_FALSE(end.check.passed);
   EXPECT_EQ(end.check.message.find("linear step 0 layer 0 token "), 0U) << end.check.message;
 }
@@ -93,8 +94,8 @@ TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_turn_is_kept) {
   int kept = 0;
   try {
     static_cast<void>(measure(session, {{session.linear}},
-                              make_schedule(options.steps, options.block, 1, options.seed), {},
-                              [&](const Block&) { ++kept; }));
+                              make_schedule(options.steps, *options.block, 1, options.seed), {},
+                              {[&](const Block&) { ++kept; }}));
     FAIL() << "NaN went unnoticed";
   } catch (const AgreedError& error) {
     EXPECT_EQ(error.code(), ExitCode::failed);
@@ -113,10 +114,10 @@ void finished_turns_are_not_run_again_but_counted(const char* dispatch, int rank
   Progress progress;
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
-  const auto schedule = make_schedule(options.steps, options.block, 2, options.seed);
+  const auto schedule = make_schedule(options.steps, *options.block, 2, options.seed);
   std::vector<Block> all;
   const RunEnd whole = measure(session, {placements}, schedule, {},
-                               [&](const Block& block) { all.push_back(block); });
+                               {[&](const Block& block) { all.push_back(block); }});
 
   FinishedTurns finished;
   finished.done = {1, 0, 1, 0};
@@ -128,7 +129,7 @@ void finished_turns_are_not_run_again_but_counted(const char* dispatch, int rank
   }
   std::vector<Block> kept;
   RunEnd end = measure(session, {placements}, schedule, finished,
-                       [&](const Block& block) { kept.push_back(block); });
+                       {[&](const Block& block) { kept.push_back(block); }});
   EXPECT_EQ(end.bytes_pair, whole.bytes_pair)
       << "payload of finished turns is counted from routing";
   EXPECT_EQ(end.check.checked_tokens, whole.check.checked_tokens);
@@ -145,7 +146,7 @@ void finished_turns_are_not_run_again_but_counted(const char* dispatch, int rank
   }
 
   finished.notes[2].check_passed = 0;
-  end = measure(session, {placements}, schedule, finished, [](const Block&) {});
+  end = measure(session, {placements}, schedule, finished, {[](const Block&) {}});
   EXPECT_FALSE(end.check.passed);
   EXPECT_NE(end.check.message, "");
 }
@@ -166,8 +167,8 @@ TEST(Measure, starts_on_all_ranks_lie_together_on_the_clock_of_rank_0) {
   Session session(comm, options, progress);
   std::vector<Block> kept;
   const RunEnd end = measure(session, {{session.linear}},
-                             make_schedule(options.steps, options.block, 1, options.seed), {},
-                             [&](const Block& block) { kept.push_back(block); });
+                             make_schedule(options.steps, *options.block, 1, options.seed), {},
+                             {[&](const Block& block) { kept.push_back(block); }});
   if (comm.rank() != 0) return;
   for (const auto* clocks : {&end.clocks_before, &end.clocks_after}) {
     ASSERT_EQ(clocks->size(), static_cast<std::size_t>(comm.size()));
@@ -200,9 +201,76 @@ TEST(Measure, tokens_are_split_as_asked) {
   Session session(comm, options, progress);
   EXPECT_EQ(session.tokens_of(0).count, comm.rank() * 10 + 7);
   const RunEnd end = measure(session, {{session.linear}},
-                             make_schedule(options.steps, options.block, 1, options.seed), {},
-                             [](const Block&) {});
+                             make_schedule(options.steps, *options.block, 1, options.seed), {},
+                             {[](const Block&) {}});
   EXPECT_TRUE(end.check.passed) << end.check.message;
+}
+
+/// Alternates step by step, as where all experts fit, and ends at the first look at intervals.
+Options run_that_ends_early() {
+  Options options = small_run();
+  options.steps = 40;
+  options.block = 1;
+  options.warmup = 0;
+  options.resident = true;
+  options.check = "last";
+  options.precision = 100;
+  return options;
+}
+
+TEST(Measure, ends_where_intervals_are_narrow_enough_and_checks_what_ran_last) {
+  const Comm comm = Comm::world();
+  const Options options = run_that_ends_early();
+  Progress progress;
+  Session session(comm, options, progress);
+  const std::vector<Placement> placements{session.linear, session.linear};
+  const auto schedule = make_schedule(options.steps, 1, 2, options.seed);
+  std::vector<Block> kept;
+  std::map<int, TurnNotes> checked;
+  const RunEnd end = measure(session, {placements}, schedule, {},
+                             {[&](const Block& block) { kept.push_back(block); },
+                              [&](int turn, const TurnNotes& notes) { checked[turn] = notes; }});
+  EXPECT_TRUE(end.check.passed) << end.check.message;
+  EXPECT_EQ(end.check.checked_tokens, 2 * 2 * comm.size()) << "placements, layers, ranks";
+  EXPECT_NE(end.stopped.find("--precision 100 asks"), std::string::npos) << end.stopped;
+  if (comm.rank() != 0) return;
+  ASSERT_EQ(kept.size(), 48U) << "24 of 40 steps";
+  ASSERT_EQ(checked.size(), 2U);
+  for (const auto& [turn, notes] : checked) {
+    EXPECT_GE(turn, 46);
+    EXPECT_EQ(notes.check_passed, 1);
+  }
+  for (const Block& block : kept) {
+    EXPECT_EQ(block.notes.experts_moved >= 0, block.at.block == 0)
+        << "what a switch takes is told with the first turns alone";
+  }
+}
+
+TEST(Measure, a_run_that_goes_on_counts_what_is_finished_and_checks_what_is_not) {
+  const Comm comm = Comm::world();
+  const Options options = run_that_ends_early();
+  Progress progress;
+  Session session(comm, options, progress);
+  const std::vector<Placement> placements{session.linear, session.linear};
+  const auto schedule = make_schedule(options.steps, 1, 2, options.seed);
+  FinishedTurns finished;  // all that it takes, but the run was cut off before the check
+  finished.done.assign(schedule.size(), 0);
+  finished.notes.resize(schedule.size());
+  finished.step_time.resize(schedule.size());
+  for (std::size_t i = 0; i < 48; ++i) {
+    finished.done[i] = 1;
+    finished.step_time[i].assign(static_cast<std::size_t>(comm.size()),
+                                 1 + 0.01 * static_cast<double>(i % 7));
+  }
+  finished.notes[47].check_passed = 1;  // one placement was checked
+  finished.notes[47].checked_tokens = 5;
+  int kept = 0, checked = 0;
+  const RunEnd end = measure(
+      session, {placements}, schedule, finished,
+      {[&](const Block&) { ++kept; }, [&](int turn, const TurnNotes&) { checked += turn; }});
+  EXPECT_EQ(kept, 0) << "the intervals were narrow enough before";
+  EXPECT_EQ(end.check.checked_tokens, 5 + 2 * comm.size());
+  EXPECT_EQ(checked, comm.rank() == 0 ? 46 : 0);
 }
 
 }  // namespace

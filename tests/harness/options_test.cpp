@@ -34,20 +34,6 @@ TEST(Options, values_reach_their_fields) {
   EXPECT_TRUE(o.quiet);
 }
 
-TEST(Options, blocks_are_six_at_least_where_steps_allow_it) {
-  const auto block = [](std::vector<const char*> words) {
-    words.insert(words.begin(), {"run", "-o", "a.h5"});
-    return parse(words).options.block;
-  };
-  EXPECT_EQ(block({}), 6);  // of 40 steps
-  EXPECT_EQ(block({"--steps", "48"}), 8);
-  EXPECT_EQ(block({"--steps", "1000"}), 8);
-  EXPECT_EQ(block({"--steps", "16"}), 2);
-  EXPECT_EQ(block({"--steps", "6"}), 1);
-  EXPECT_EQ(block({"--steps", "5"}), 8) << "too few for an interval: one block";
-  EXPECT_EQ(block({"--steps", "16", "--block", "8"}), 8) << "as asked";
-}
-
 TEST(Options, a_trace_implies_its_routing) {
   EXPECT_EQ(parse({"run", "--trace", "t.h5", "-o", "a.h5"}).options.routing, "trace");
 }

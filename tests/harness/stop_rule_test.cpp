@@ -17,7 +17,7 @@ void measure(StopWatch& watch, int from, int to, double effect, double noise) {
     for (int placement = 0; placement < 2; ++placement) {
       const double own =
           shared * (placement == 1 ? 1 + effect : 1) * std::exp(noise * (random.uniform() - 0.5));
-      watch.add(placement, block, {0.5 * own, own}, 2);
+      watch.add({placement, block, 1, block}, {0.5 * own, own}, 2);
     }
   }
 }

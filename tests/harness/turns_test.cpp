@@ -41,6 +41,65 @@ TEST(Schedule, the_order_within_blocks_is_drawn_from_the_seed) {
   EXPECT_EQ(orders.size(), 6U) << "twenty seeds should show all six orders of three placements";
 }
 
+Options alternating(int placements) {
+  Options options;
+  options.steps = 48;
+  options.placements.assign(static_cast<std::size_t>(placements), "linear");
+  return options;
+}
+
+TEST(Alternation, is_step_by_step_where_all_experts_fit) {
+  const Alternation how = alternation_of(alternating(3), true);
+  EXPECT_EQ(how.block, 1);
+  EXPECT_EQ(how.warmup, 0);
+  EXPECT_TRUE(how.resident);
+  EXPECT_EQ(describe(how),
+            "placements alternate step by step with all experts in memory, nothing discarded after "
+            "a switch");
+}
+
+TEST(Alternation, else_it_is_in_blocks_six_at_least_where_steps_allow_it) {
+  const auto block = [](int steps) {
+    Options options = alternating(3);
+    options.steps = steps;
+    return alternation_of(options, false).block;
+  };
+  EXPECT_EQ(block(40), 6);
+  EXPECT_EQ(block(48), 8);
+  EXPECT_EQ(block(1000), 8);
+  EXPECT_EQ(block(16), 2);
+  EXPECT_EQ(block(6), 1);
+  EXPECT_EQ(block(5), 8) << "too few for an interval: one block";
+  const Alternation how = alternation_of(alternating(3), false);
+  EXPECT_EQ(how.warmup, 2);
+  EXPECT_FALSE(how.resident);
+  EXPECT_EQ(describe(how),
+            "placements alternate in blocks of 8 steps, 2 steps discarded after a switch (the "
+            "experts of all do not fit in memory)");
+}
+
+TEST(Alternation, what_changes_meanwhile_and_what_is_alone_has_blocks) {
+  Options adapting = alternating(2);
+  adapting.placements.push_back("adapt:gem");
+  EXPECT_EQ(alternation_of(adapting, true).block, 8);
+  EXPECT_FALSE(alternation_of(adapting, true).resident);
+  EXPECT_EQ(alternation_of(alternating(1), true).block, 8);
+}
+
+TEST(Alternation, goes_by_what_was_asked_for) {
+  Options options = alternating(3);
+  options.block = 4;
+  EXPECT_EQ(alternation_of(options, true).block, 4);
+  EXPECT_FALSE(alternation_of(options, true).resident);
+  EXPECT_EQ(alternation_of(options, true).warmup, 2);
+  options.resident = true;
+  EXPECT_TRUE(alternation_of(options, true).resident);
+  options.block.reset();
+  EXPECT_EQ(alternation_of(options, false).block, 1) << "resident was asked for: no limit of ours";
+  options.warmup = 3;
+  EXPECT_EQ(alternation_of(options, true).warmup, 3);
+}
+
 TEST(CpuTime, waits_are_the_distance_to_the_slowest_rank) {
   const RunShape shape{1, 1, 2, 3, 3, 1, 1};
   Block block;

@@ -1,0 +1,71 @@
+#include "harness/conclusion.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace gembench {
+namespace {
+
+constexpr double kPrecision = 0.02;  // of runs that state none
+constexpr double kMargin = 1.2;      // an interval's width is itself known roughly
+
+/// Upwards, to two digits that a user would type.
+double rounded_up(double value) {
+  const double unit = std::pow(10, std::max(0.0, std::floor(std::log10(value)) - 1));
+  return std::ceil(value / unit) * unit;
+}
+
+/// A number among the options of a run, NaN where none is.
+double option(const nlohmann::json& config, const char* name) {
+  const auto found = config.is_object() ? config.find(name) : config.end();
+  return found != config.end() && found->is_number() ? found->get<double>() : NAN;
+}
+
+}  // namespace
+
+double times_longer(const Difference& d, double precision) {
+  const double half = (*d.high - *d.low) / 2;
+  if (std::max(-*d.low, *d.high) <= precision) return 1;
+  const double typical = std::abs(d.typical);
+  return kMargin * std::max(1.0, std::pow(half / std::max(typical, precision - typical), 2));
+}
+
+std::string conclusion_lines(const RunReader& file, const Comparison& comparison) {
+  std::string text;
+  if (!file.end().stopped.empty()) {
+    text = fmt::format("# measuring ended: {}\n", file.end().stopped);
+  }
+  const RunShape& shape = file.info().shape;
+  const auto found = file.end().seconds.find("measure");
+  if (shape.ranks == 1 || found == file.end().seconds.end()) return text;
+  const auto config = nlohmann::json::parse(file.info().config, nullptr, false);
+  const double stated = option(config, "precision") / 100;
+  const double precision = stated > 0 ? stated : kPrecision;
+  const bool by_time = option(config, "max-seconds") > 0;
+  for (std::size_t i = 1; i < comparison.placements.size(); ++i) {
+    const PlacementSummary& row = comparison.placements[i];
+    const Difference& d = row.against_first;
+    if (!d.low || *d.low > 0 || *d.high < 0) continue;
+    const double factor = times_longer(d, precision);
+    const std::string pair = row.label + " vs " + comparison.placements[0].label;
+    if (factor == 1) {
+      text += fmt::format("# {}: no difference of more than {:g} points\n", pair, precision * 100);
+      continue;
+    }
+    const double steps = rounded_up(factor * row.steps);
+    std::string remedy = fmt::format("--steps {:.0f}", steps);
+    if (by_time) {
+      remedy = fmt::format("--max-seconds {:.0f}", rounded_up(factor * found->second)) +
+               (steps > shape.steps ? " " + remedy : "");
+    }
+    text += fmt::format(
+        "# {} is not conclusive: at this noise about {:.2g} times as many steps tell, with {}\n",
+        pair, factor, remedy);
+  }
+  return text;
+}
+
+}  // namespace gembench
