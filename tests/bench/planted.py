@@ -35,7 +35,7 @@ MODEL = "gpt-oss-20b"
 EXPERTS, LAYERS, TOPK, TOKENS = 32, 2, 4, 512
 STEPS = 120
 SIZE = ["--model", MODEL, "--scale", "8", "--layers", LAYERS, "--plan-steps", "1",
-        "--steps", STEPS, "--block", "8", "--profile-seconds", "5", "--placements",
+        "--steps", STEPS, "--profile-seconds", "5", "--placements",
         "linear,relabel:linear"]
 
 
@@ -80,10 +80,12 @@ def main():
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--ranks", type=int, choices=[2, 4, 8], default=4)
     parser.add_argument("--clock", choices=["auto", "wall", "cpu-time"], default="auto")
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="busy loops beside the runs")
     options = parser.parse_args()
 
     inside, errors, prediction_errors = 0, [], []
-    with tempfile.TemporaryDirectory(prefix="gembench-planted-") as name:
+    with tempfile.TemporaryDirectory(prefix="gembench-planted-") as name, \
+            support.busy_loops(options.busy):
         for seed in range(1, options.runs + 1):
             result, (predicted, mean, low, high) = one_run(options, pathlib.Path(name), seed)
             if seed == 1:

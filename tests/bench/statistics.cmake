@@ -14,6 +14,7 @@ add_test(NAME bench.coverage COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/
                                      ${CMAKE_BINARY_DIR})
 set_tests_properties(bench.coverage PROPERTIES TIMEOUT ${GEMBENCH_PROGRAM_LIMIT})
 
+gembench_add_proof(NAME bench.verdicts SCRIPT verdicts.py ARGS --runs 2)
 gembench_add_proof(NAME bench.aa SCRIPT aa.py ARGS --runs 5)
 gembench_add_proof(NAME bench.planted SCRIPT planted.py ARGS --runs 5)
 gembench_add_proof(NAME bench.kills SCRIPT kills.py)

@@ -1,5 +1,6 @@
 """What the proofs in this folder share: starting gembench, saying on what it ran, intervals."""
 
+import contextlib
 import json
 import math
 import os
@@ -48,6 +49,28 @@ def conditions(result):
     return (f"# {facts['program']}, {facts['device']}\n"
             f"# {len(slowdown)} ranks, {len(os.sched_getaffinity(0))} cores, {emulated}\n"
             f"# clock {result['clock']}: {facts['clock_reason']}")
+
+
+def cpu():
+    """What this machine calls its processor, and how many there are."""
+    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    flags = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    kind = next((name for flag, name in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX-512 BF16"),
+                                         ("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags), "")
+    return f"{len(names)} x {names[0] if names else 'unknown CPU'} {kind}".strip()
+
+
+@contextlib.contextmanager
+def busy_loops(count):
+    """As many endless loops beside what runs within."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
 def least_inside(runs, chance=1 - 2 * TAIL, error=0.02):
