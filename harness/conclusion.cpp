@@ -18,6 +18,16 @@ double rounded_up(double value) {
   return std::ceil(value / unit) * unit;
 }
 
+/// The largest half width of an interval, 0 = there is none.
+double widest_interval(const Comparison& comparison) {
+  double widest = 0;
+  for (const PlacementSummary& row : comparison.placements) {
+    const Difference& d = row.against_first;
+    if (d.low) widest = std::max(widest, (*d.high - *d.low) / 2);
+  }
+  return widest;
+}
+
 /// A number among the options of a run, NaN where none is.
 double option(const nlohmann::json& config, const char* name) {
   const auto found = config.is_object() ? config.find(name) : config.end();
@@ -45,6 +55,21 @@ std::string conclusion_lines(const RunReader& file, const Comparison& comparison
   const double stated = option(config, "precision") / 100;
   const double precision = stated > 0 ? stated : kPrecision;
   const bool by_time = option(config, "max-seconds") > 0;
+  // What a run that is so many times as long as this one is started with.
+  const auto remedy = [&](double factor) {
+    const double steps = rounded_up(factor * comparison.placements[0].steps);
+    const std::string by_steps = fmt::format("--steps {:.0f}", steps);
+    if (!by_time) return by_steps;
+    return fmt::format("--max-seconds {:.0f}", rounded_up(factor * found->second)) +
+           (steps > shape.steps ? " " + by_steps : "");
+  };
+  const double widest = widest_interval(comparison);
+  if (stated > 0 && widest > stated) {
+    text += fmt::format(
+        "# WARNING: the precision asked for was out of reach: intervals are up to +-{:.2g} points "
+        "and not {:g}; at this noise {} gives that\n",
+        widest * 100, stated * 100, remedy(kMargin * std::pow(widest / stated, 2)));
+  }
   for (std::size_t i = 1; i < comparison.placements.size(); ++i) {
     const PlacementSummary& row = comparison.placements[i];
     const Difference& d = row.against_first;
@@ -55,15 +80,9 @@ std::string conclusion_lines(const RunReader& file, const Comparison& comparison
       text += fmt::format("# {}: no difference of more than {:g} points\n", pair, precision * 100);
       continue;
     }
-    const double steps = rounded_up(factor * row.steps);
-    std::string remedy = fmt::format("--steps {:.0f}", steps);
-    if (by_time) {
-      remedy = fmt::format("--max-seconds {:.0f}", rounded_up(factor * found->second)) +
-               (steps > shape.steps ? " " + remedy : "");
-    }
     text += fmt::format(
         "# {} is not conclusive: at this noise about {:.2g} times as many steps tell, with {}\n",
-        pair, factor, remedy);
+        pair, factor, remedy(factor));
   }
   return text;
 }
