@@ -25,6 +25,14 @@ class Compare(ReportTest):
         self.assertTrue(math.isclose(ours, theirs, rel_tol=1e-13, abs_tol=1e-300),
                         f"{what}: {ours!r} and {theirs!r}")
 
+    def same_interval(self, ours, theirs, what):
+        """Both missing, or equal to 10 digits: their ends are differences of larger numbers."""
+        self.assertEqual(ours is None, theirs is None, what)
+        if ours is not None:
+            for end in ("low", "high"):
+                self.assertTrue(math.isclose(getattr(ours, end), theirs[end], rel_tol=1e-10,
+                                             abs_tol=1e-14), f"{what}: {ours} and {theirs}")
+
     def same(self, path):
         theirs = json.loads(self.good("compare", path, "--format", "json"))
         run = load(self.folder / path)
@@ -45,6 +53,11 @@ class Compare(ReportTest):
                         compared += 1
                 elif name == "changes":
                     self.assertEqual([vars(change) for change in row.changes], value)
+                elif name == "intervals":
+                    self.assertEqual(list(row.intervals), list(value))
+                    for of, found in row.intervals.items():
+                        self.same_interval(found, value[of], of)
+                        compared += 1
                 elif name == "difference":
                     if row.difference is not None:
                         for part in ("mean", "typical", "low", "high", "blocks"):
