@@ -14,6 +14,7 @@ namespace {
 constexpr double kNormal = 1.959963984540054;  // two-sided 95 %
 constexpr double kLeastSteps = 24;             // of a quantile
 constexpr double kLeastBeyond = 6;             // steps expected beyond a quantile
+constexpr double kLeastBlocksBeyond = 2;       // blocks of them
 constexpr int kExact = 10000;                  // more ranks: the normal distribution
 constexpr double kUnseen = 2;  // usual times by which a disturbed step may be longer than usual
 
@@ -139,8 +140,11 @@ std::optional<Interval> ratio_interval(std::span<const double> part, std::span<c
 std::optional<Interval> quantile_interval(std::span<const double> values, const StepBlocks& blocks,
                                           double q) {
   const auto n = static_cast<double>(values.size());
-  // A billionth less: 0.9 and 0.99 are no binary fractions.
-  if (n < kLeastSteps || n * (1 - q) < kLeastBeyond - 1e-9 || !known(values, blocks)) {
+  // A billionth more: 0.9 and 0.99 are no binary fractions.
+  const double beyond = n * (1 - q) + 1e-9;
+  const double blocks_beyond = static_cast<double>(blocks.count()) * (1 - q) + 1e-9;
+  if (n < kLeastSteps || beyond < kLeastBeyond || blocks_beyond < kLeastBlocksBeyond ||
+      !known(values, blocks)) {
     return std::nullopt;
   }
   const int count = independent_steps(values, blocks);

@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 # As in harness/summary_interval.cpp, which says why.
 LEAST_STEPS = 24
 LEAST_BEYOND = 6
+LEAST_BLOCKS_BEYOND = 2
 EXACT = 10000
 UNSEEN = 2.0
 
@@ -119,7 +120,9 @@ def _ranks_around(count: int, q: float) -> Optional[Tuple[int, int]]:
 def quantile_interval(values: Array, blocks: Blocks, q: float) -> Optional[Interval]:
     """Of a quantile of the steps."""
     n = values.size
-    if n < LEAST_STEPS or n * (1 - q) < LEAST_BEYOND - 1e-9 or not _known(values, blocks):
+    beyond, blocks_beyond = n * (1 - q) + 1e-9, blocks.count * (1 - q) + 1e-9
+    if (n < LEAST_STEPS or beyond < LEAST_BEYOND or blocks_beyond < LEAST_BLOCKS_BEYOND
+            or not _known(values, blocks)):
         return None
     count = _independent_steps(values, blocks)
     ranks = _ranks_around(count, q)
