@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 
 # As in harness/summary_interval.cpp, which says why.
 LEAST_STEPS = 24
-LEAST_BEYOND = 6
+LEAST_BEYOND = 7
 LEAST_BLOCKS_BEYOND = 2
 EXACT = 10000
 UNSEEN = 2.0

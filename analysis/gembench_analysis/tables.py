@@ -83,7 +83,7 @@ def intervals(rows: List[Summary]) -> Table:
         cells.append(line)
     known = any(found is not None for row in rows for found in row.intervals.values())
     return Table("How well the steps are known", "95 % interval in brackets, where there are steps "
-                 "enough: 6 blocks; of p50 24 steps, of p90 60 and of p99 600, and more where steps are alike. The upper end of "
+                 "enough: 6 blocks; of p50 24 steps, of p90 70 and of p99 700, and more where steps are alike. The upper end of "
                  "a mean allows for one disturbed step more than was seen, of three times the "
                  "median. What placements differ by is known better than these: it is paired.",
                  ["placement"] + [title for _, title, _, _ in columns], cells if known else [])

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kNoise = 0.05;  // standard deviation of a step's time
 constexpr int kForTruth = 1000000;
-constexpr int kCounts[] = {2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 30, 40, 60, 80, 120, 200, 600};
+constexpr int kCounts[] = {2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 30, 40, 60, 70, 80, 120, 200, 700};
 
 struct Kind {
   const char* name;

@@ -91,16 +91,16 @@ TEST(RatioInterval, stays_a_share) {
 TEST(QuantileInterval, ends_at_order_statistics_by_the_binomial_distribution) {
   // Up and down, so that neighbours are unlike and every step counts.
   std::vector<double> values;
-  for (int i = 0; i < 60; ++i) values.push_back(i % 2 == 0 ? i / 2 : 59 - i / 2);
-  const auto median = quantile_interval(values, blocks_of(60), 0.5);
-  ASSERT_TRUE(median);  // ranks 22 and 39 of 60: tables of the binomial distribution
-  EXPECT_EQ(median->low, 21);
-  EXPECT_EQ(median->high, 38);
-  const auto p90 = quantile_interval(values, blocks_of(60), 0.9);
+  for (int i = 0; i < 100; ++i) values.push_back(i % 2 == 0 ? i / 2 : 99 - i / 2);
+  const auto median = quantile_interval(values, blocks_of(100), 0.5);
+  ASSERT_TRUE(median);  // ranks 40 and 61 of 100: tables of the binomial distribution
+  EXPECT_EQ(median->low, 39);
+  EXPECT_EQ(median->high, 60);
+  const auto p90 = quantile_interval(values, blocks_of(100), 0.9);
   ASSERT_TRUE(p90);
-  EXPECT_EQ(p90->low, 48);
-  EXPECT_EQ(p90->high, 58);
-  EXPECT_FALSE(quantile_interval(values, blocks_of(60), 0.99));
+  EXPECT_EQ(p90->low, 83);
+  EXPECT_EQ(p90->high, 95);
+  EXPECT_FALSE(quantile_interval(values, blocks_of(100), 0.99));
 }
 
 TEST(QuantileInterval, is_there_from_as_many_steps_as_it_takes) {
@@ -111,12 +111,12 @@ TEST(QuantileInterval, is_there_from_as_many_steps_as_it_takes) {
   };
   EXPECT_FALSE(there(23, 0.5));
   EXPECT_TRUE(there(24, 0.5));
-  EXPECT_FALSE(there(59, 0.9));
-  EXPECT_TRUE(there(60, 0.9));
+  EXPECT_FALSE(there(69, 0.9));
+  EXPECT_TRUE(there(70, 0.9));
   EXPECT_FALSE(there(72, 0.9, 4)) << "18 blocks";
   EXPECT_TRUE(there(96, 0.9, 4));
-  EXPECT_FALSE(there(599, 0.99));
-  EXPECT_TRUE(there(600, 0.99));
+  EXPECT_FALSE(there(699, 0.99));
+  EXPECT_TRUE(there(700, 0.99));
   EXPECT_TRUE(there(20000, 0.99)) << "by the normal distribution";
 }
 
