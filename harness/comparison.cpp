@@ -1,10 +1,14 @@
 #include "harness/comparison.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "placement/error.hpp"
 #include "placement/score.hpp"
 
 namespace gembench {
@@ -45,6 +49,8 @@ class Reduction {
       if (blocks[at] < 0) continue;
       const auto* own = &part.step_time[step * ranks];
       step_time[at] = *std::max_element(own, own + ranks) + non_moe_;
+      block_.push_back(blocks[at]);
+      last_in_step_.resize(last_in_step_.size() + ranks, 0);
       const double pairs_before = pairs_;
       double critical = 0, wait = 0;
       for (std::size_t layer = 0; layer < layers; ++layer) {
@@ -81,6 +87,7 @@ class Reduction {
     s.aggregate_imbalance = aggregate / static_cast<double>(tokens_.size());
     s.step_imbalance = mean(imbalances_);
     s.measured = mean(critical_);
+    s.intervals = intervals(s);
     return s;
   }
 
@@ -144,7 +151,27 @@ class Reduction {
     imbalances_.push_back(imbalance(loads));
     if (latest < 0) return NAN;  // --whole-steps
     ++last_[last];
+    ++last_in_step_[last_in_step_.size() - ranks + last];
     return slowest;
+  }
+
+  SummaryIntervals intervals(const PlacementSummary& s) const {
+    const StepBlocks blocks(block_);
+    SummaryIntervals found;
+    found.step_mean = mean_interval(steps_, blocks, s.step_p50);
+    found.step_p50 = quantile_interval(steps_, blocks, 0.5);
+    found.step_p90 = quantile_interval(steps_, blocks, 0.9);
+    found.step_p99 = quantile_interval(steps_, blocks, 0.99);
+    found.wait_mean = mean_interval(waits_, blocks, s.step_p50);
+    found.wait_share = ratio_interval(waits_, steps_, blocks, s.step_p50);
+    if (s.straggler < 0 || shape_.ranks == 1) return found;
+    std::vector<double> shares;  // [step] of layers in which the straggler was last
+    for (std::size_t at = sz(s.straggler); at < last_in_step_.size(); at += sz(shape_.ranks)) {
+      shares.push_back(static_cast<double>(last_in_step_[at]) / shape_.layers);
+    }
+    // Which rank it is was picked by these very readings: intervals of all ranks hold at once.
+    found.straggler_share = proportion_interval(shares, shape_.layers, blocks, shape_.ranks);
+    return found;
   }
 
   RunShape shape_;
@@ -159,9 +186,11 @@ class Reduction {
   std::vector<double> step_time;  ///< [step] slowest rank; NaN = not measured
 
  private:
-  std::vector<double> steps_, waits_, critical_, imbalances_;
-  std::vector<std::int64_t> last_;                 // [rank]
-  std::vector<std::vector<std::int64_t>> tokens_;  // [layer][rank]
+  std::vector<double> steps_, waits_, critical_, imbalances_;  // [measured step]
+  std::vector<std::int64_t> block_;                            // [measured step]
+  std::vector<std::int64_t> last_;                             // [rank]
+  std::vector<std::int32_t> last_in_step_;                     // [measured step][rank]
+  std::vector<std::vector<std::int64_t>> tokens_;              // [layer][rank]
 };
 
 /// Mean over the measured steps.
@@ -230,12 +259,39 @@ std::vector<double> drift_of(const Profile& before, const std::vector<double>& a
   return drift;
 }
 
+/// What is compared with what: ascending by placement, then by reference.
+std::vector<PairDifference> pairs_to_compare(const std::vector<std::string>& labels,
+                                             const std::string& against) {
+  const auto named = std::ranges::find(labels, against);
+  const bool all = against == kAgainstAll;
+  if (!against.empty() && !all && named == labels.end()) {
+    throw usage_error(fmt::format("--against '{}' was not measured: choose one of {}, or {}",
+                                  against, fmt::join(labels, ", "), kAgainstAll));
+  }
+  const auto reference = against.empty() ? 0 : static_cast<int>(named - labels.begin());
+  std::vector<PairDifference> pairs;
+  for (int placement = 0; placement < static_cast<int>(labels.size()); ++placement) {
+    if (all) {
+      for (int other = 0; other < placement; ++other) pairs.push_back({placement, other, {}});
+    } else if (placement != reference) {
+      pairs.push_back({placement, reference, {}});
+    }
+  }
+  return pairs;
+}
+
 }  // namespace
 
-Comparison compare(const RunReader& file, double non_moe_time) {
+const PairDifference* Comparison::pair_of(int placement) const {
+  const auto found = std::ranges::find(pairs, placement, &PairDifference::placement);
+  return found == pairs.end() ? nullptr : &*found;
+}
+
+Comparison compare(const RunReader& file, double non_moe_time, const std::string& against) {
   const RunInfo& info = file.info();
   Comparison comparison;
-  std::vector<double> reference;
+  comparison.pairs = pairs_to_compare(info.labels, against);
+  std::vector<std::vector<double>> step_times;  // [placement][step]
   for (int placement = 0; placement < info.shape.placements; ++placement) {
     const auto blocks = file.blocks(placement);
     Reduction reduction(info.shape, info.model.topk, non_moe_time);
@@ -254,15 +310,15 @@ Comparison compare(const RunReader& file, double non_moe_time) {
     add_moves(file, placement, summary);
     summary.replicas =
         static_cast<double>(count_duplicates(info.placements[sz(placement)])) / info.shape.layers;
-    if (placement == 0) {
-      reference = reduction.step_time;
-    } else {
-      summary.against_first =
-          paired_difference(reference, reduction.step_time, blocks, info.shape.placements - 1);
-      // One rank holds every expert under any placement: what differs is noise.
-      if (info.shape.ranks == 1) summary.against_first.low = summary.against_first.high = {};
-    }
+    step_times.push_back(reduction.step_time);
     comparison.placements.push_back(summary);
+  }
+  for (PairDifference& pair : comparison.pairs) {
+    pair.step_time =
+        paired_difference(step_times[sz(pair.reference)], step_times[sz(pair.placement)],
+                          file.blocks(pair.placement), static_cast<int>(comparison.pairs.size()));
+    // One rank holds every expert under any placement: what differs is noise.
+    if (info.shape.ranks == 1) pair.step_time.low = pair.step_time.high = {};
   }
   comparison.drift = drift_of(info.profile, file.end().profile_after);
   return comparison;

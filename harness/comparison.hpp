@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "harness/interval.hpp"
+#include "harness/summary_interval.hpp"
 #include "results/run_reader.hpp"
 
 namespace gembench {
@@ -28,6 +29,13 @@ struct PlacementChange {
   ReplanRecord what;
 };
 
+/// Of the times and shares in PlacementSummary, by name. None where steps are too few.
+struct SummaryIntervals {
+  std::optional<Interval> step_mean, step_p50, step_p90, step_p99;
+  std::optional<Interval> wait_mean, wait_share;
+  std::optional<Interval> straggler_share;
+};
+
 /// One row of the comparison. Seconds of the run's clock; per step, all layers together.
 struct PlacementSummary {
   std::string label;
@@ -49,19 +57,38 @@ struct PlacementSummary {
   std::vector<PlacementChange> changes;
   double replicas = 0;  ///< of a layer beyond the first of each expert, mean; at the beginning
   Rates rates;
-  Difference against_first;  ///< of step time; zero for the first. Intervals hold together
+  SummaryIntervals intervals;
+};
+
+/// A placement's step time against another's, over the same steps.
+struct PairDifference {
+  int placement = 0, reference = 0;
+  Difference step_time;
 };
 
 /// Everything the table, CSV and JSON show.
 struct Comparison {
   std::vector<PlacementSummary> placements;
+  std::vector<PairDifference> pairs;  ///< ascending by placement; intervals hold together
   /// [rank] how much longer the expert phase took after the run than in its profile: median over
   /// loads of after / before - 1. Empty when it was not taken again.
   std::vector<double> drift;
+
+  [[nodiscard]] const std::string& label(int placement) const {
+    return placements[static_cast<std::size_t>(placement)].label;
+  }
+  /// The placement's first pair; null for what is compared with nothing.
+  [[nodiscard]] const PairDifference* pair_of(int placement) const;
 };
 
-/// Reduces a file step by step: memory does not grow with the number of steps. `non_moe_time`
-/// seconds are added to every layer of step time.
-[[nodiscard]] Comparison compare(const RunReader& file, double non_moe_time);
+/// compare's --against: every placement with every other.
+inline constexpr const char* kAgainstAll = "all";
+
+/// Reduces a file step by step: memory grows with the number of steps only by their sums.
+/// `non_moe_time` seconds are added to every layer of step time. Placements are compared with the
+/// one labelled `against`, the first where it is empty, or each other (kAgainstAll); usage error
+/// where there is no such one. Intervals hold together over `pairs`.
+[[nodiscard]] Comparison compare(const RunReader& file, double non_moe_time,
+                                 const std::string& against = "");
 
 }  // namespace gembench

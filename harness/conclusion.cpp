@@ -21,8 +21,8 @@ double rounded_up(double value) {
 /// The largest half width of an interval, 0 = there is none.
 double widest_interval(const Comparison& comparison) {
   double widest = 0;
-  for (const PlacementSummary& row : comparison.placements) {
-    const Difference& d = row.against_first;
+  for (const PairDifference& pair : comparison.pairs) {
+    const Difference& d = pair.step_time;
     if (d.low) widest = std::max(widest, (*d.high - *d.low) / 2);
   }
   return widest;
@@ -70,19 +70,19 @@ std::string conclusion_lines(const RunReader& file, const Comparison& comparison
         "and not {:g}; at this noise {} gives that\n",
         widest * 100, stated * 100, remedy(kMargin * std::pow(widest / stated, 2)));
   }
-  for (std::size_t i = 1; i < comparison.placements.size(); ++i) {
-    const PlacementSummary& row = comparison.placements[i];
-    const Difference& d = row.against_first;
+  for (const PairDifference& pair : comparison.pairs) {
+    const Difference& d = pair.step_time;
     if (!d.low || *d.low > 0 || *d.high < 0) continue;
     const double factor = times_longer(d, precision);
-    const std::string pair = row.label + " vs " + comparison.placements[0].label;
+    const std::string what =
+        comparison.label(pair.placement) + " vs " + comparison.label(pair.reference);
     if (factor == 1) {
-      text += fmt::format("# {}: no difference of more than {:g} points\n", pair, precision * 100);
+      text += fmt::format("# {}: no difference of more than {:g} points\n", what, precision * 100);
       continue;
     }
     text += fmt::format(
         "# {} is not conclusive: at this noise about {:.2g} times as many steps tell, with {}\n",
-        pair, factor, remedy(factor));
+        what, factor, remedy(factor));
   }
   return text;
 }

@@ -17,10 +17,6 @@ constexpr double kNormal = 1.959963984540054;  // two-sided 95 %
 constexpr double kCut = 2.5;                   // robust standard deviations
 constexpr double kMostCorrelation = 0.6;
 
-double student(double freedom, double probability) {
-  return boost::math::quantile(boost::math::students_t(freedom), probability);
-}
-
 /// Ascending means of all pairs of values, each with itself too.
 std::vector<double> pair_means(std::span<const double> values) {
   std::vector<double> means;
@@ -46,19 +42,25 @@ std::vector<double> pooled(const std::vector<double>& values) {
   return means;
 }
 
-/// How alike neighbours in time are, 0 to kMostCorrelation. The estimate from n values is too low
-/// by (1 + 3 r) / n in the mean and scatters by about 0.9 / sqrt(n), and runs end early where it is
-/// low by chance: a quarter more than the bias and 0.7 / sqrt(n) are added, with which intervals
-/// are rather too wide than too narrow.
-double correlation(std::span<const double> values, double centre) {
-  const auto n = static_cast<double>(values.size());
+}  // namespace
+
+double student_quantile(double freedom, double probability) {
+  return boost::math::quantile(boost::math::students_t(freedom), probability);
+}
+
+std::vector<double> robust_rest(std::span<const double> values, double centre) {
   std::vector<double> rest(values.begin(), values.end());
   for (double& value : rest) value = std::abs(value - centre);
   const double deviation = 1.4826 * quantile(rest, 0.5);
-  if (deviation == 0) return 0;
+  if (deviation == 0) return std::vector<double>(values.size(), 0);
   for (std::size_t i = 0; i < rest.size(); ++i) {
     rest[i] = std::clamp((values[i] - centre) / deviation, -kCut, kCut);
   }
+  return rest;
+}
+
+double alike(std::vector<double> rest) {
+  const auto n = static_cast<double>(rest.size());
   const double mean = std::accumulate(rest.begin(), rest.end(), 0.0) / n;
   double product = 0, square = 0;
   for (std::size_t i = 0; i < rest.size(); ++i) {
@@ -66,12 +68,12 @@ double correlation(std::span<const double> values, double centre) {
     square += rest[i] * rest[i];
     if (i > 0) product += rest[i] * rest[i - 1];
   }
-  const double r = square > 0 ? product / square : 0;
+  if (square < 1e-20) return 1;  // rounding
+  const double r = product / square;
   const double raised = r + 1.25 * (1 + 3 * std::clamp(r, 0.0, 1.0)) / n + 0.7 / std::sqrt(n);
-  return std::clamp(raised, 0.0, kMostCorrelation);
+  const double used = std::clamp(raised, 0.0, kMostCorrelation);
+  return (1 + used) / (1 - used);
 }
-
-}  // namespace
 
 Difference typical_difference(std::span<const double> log_ratios, int comparisons) {
   Difference difference;
@@ -91,11 +93,11 @@ Difference typical_difference(std::span<const double> log_ratios, int comparison
   const double spread = std::sqrt(n * (n + 1) * (2 * n + 1) / 24);
   const double rank = static_cast<double>(means.size()) / 2 - kNormal * spread - 0.5;
   const auto at = static_cast<std::size_t>(std::max(0.0, rank));
-  const double r = correlation(log_ratios, centre);
-  const double alike = (1 + r) / (1 - r);  // n pairs tell as much as n / alike independent ones
-  const double freedom = std::max(1.0, std::floor(n / alike) - 1);
-  const double stretch =
-      std::sqrt(alike) * student(freedom, 1 - 0.025 / comparisons) / student(n - 1, 0.975);
+  const double likeness = alike(robust_rest(log_ratios, centre));
+  difference.error = (means[means.size() - 1 - at] - means[at]) / 2 / kNormal * std::sqrt(likeness);
+  const double freedom = std::max(1.0, std::floor(n / likeness) - 1);
+  const double stretch = std::sqrt(likeness) * student_quantile(freedom, 1 - 0.025 / comparisons) /
+                         student_quantile(n - 1, 0.975);
   difference.low = std::expm1(centre - (centre - means[at]) * stretch);
   difference.high = std::expm1(centre + (means[means.size() - 1 - at] - centre) * stretch);
   return difference;

@@ -17,6 +17,8 @@ struct Difference {
   double typical = 0;  ///< of a pair: single disturbed steps do not pull it; NaN = nothing measured
   std::optional<double> low, high;  ///< 95 % interval of `typical`; none below kLeastBlocks blocks
   int blocks = 0;                   ///< pairs
+  /// Standard error of log(1 + typical), pairs that are alike allowed for; none without interval.
+  std::optional<double> error;
 };
 
 /// b against a: step times of the same steps. `block` says which steps ran together: a block's two
@@ -38,5 +40,19 @@ struct Difference {
 /// The same of log ratios in order of time; `mean` is then that of their geometric mean.
 [[nodiscard]] Difference typical_difference(std::span<const double> log_ratios,
                                             int comparisons = 1);
+
+/// What is left of values without their centre, in robust standard deviations and cut at 2.5 of
+/// them; zeros where most values are the same.
+[[nodiscard]] std::vector<double> robust_rest(std::span<const double> values, double centre);
+
+/// So many successive values tell as much as one independent one: (1 + r) / (1 - r) with r, 0 to
+/// 0.6, how alike neighbours in time are. The estimate of r from n values is too low by
+/// (1 + 3 r) / n in the mean and scatters by about 0.9 / sqrt(n), and runs end early where it is
+/// low by chance: a quarter more than the bias and 0.7 / sqrt(n) are added, with which intervals
+/// are rather too wide than too narrow. 1 where all of `rest` is the same.
+[[nodiscard]] double alike(std::vector<double> rest);
+
+/// Of Student's t.
+[[nodiscard]] double student_quantile(double freedom, double probability);
 
 }  // namespace gembench

@@ -207,6 +207,11 @@ class Builder : public OptionBuilder {
     if (command != "convert" && command != "trace") {
       text(d, "format", o_.format, "KIND", "table, csv or json, on standard output");
     }
+    if (command == "compare") {
+      text(d, "against", o_.against, "NAME",
+           "placement that the others are compared with, or all: each with each (default: the "
+           "first)");
+    }
     flag(d, "quiet,q", o_.quiet, "no progress on standard error");
     shapes_result_ = true;
     return d;

@@ -40,7 +40,8 @@ constexpr Command kCommands[] = {
     {"score", "score --trace FILE [options] [placement.json ..]", "judge placements, without MPI"},
     {"convert", "convert FILE --to FORMAT -o FILE [options]",
      "placements to and from the formats of serving engines"},
-    {"compare", "compare FILE.. [options]", "print the comparison stored in results.h5"},
+    {"compare", "compare FILE.. [options]",
+     "print the comparison stored in results.h5; launches of one configuration are pooled"},
     {"list", "list", "models, strategies, formats and synthetic loads there are"},
 };
 

@@ -74,6 +74,7 @@ struct Options {
   bool resume = false;
   std::string record;  ///< trace.h5 that what the router decided is written to
   std::string format = "table";
+  std::string against;  ///< placement that compare compares with, or "all"; empty: the first
   bool quiet = false;
 
   // Job

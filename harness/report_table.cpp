@@ -261,25 +261,26 @@ std::string no_interval(const RunReader& file, int blocks) {
   return fmt::format("{}, measure with {}", why, remedy);
 }
 
-std::string difference_line(const RunReader& file, const PlacementSummary& row,
-                            const std::string& reference) {
-  const Difference& d = row.against_first;
+std::string difference_line(const RunReader& file, const Comparison& comparison,
+                            const PairDifference& pair) {
+  const Difference& d = pair.step_time;
   const std::string interval = d.low ? fmt::format("95 % CI {} .. {}, {} blocks", percent(*d.low),
                                                    percent(*d.high), d.blocks)
                                      : no_interval(file, d.blocks);
-  return fmt::format("# {} vs {}: step time {} ({}); by the means {}\n", row.label, reference,
+  return fmt::format("# {} vs {}: step time {} ({}); by the means {}\n",
+                     comparison.label(pair.placement), comparison.label(pair.reference),
                      percent(d.typical), interval, percent(d.mean));
 }
 
-/// Every placement against the first. On one rank there is nothing to compare.
+/// What is compared with what. On one rank there is nothing to compare.
 std::string difference_lines(const RunReader& file, const Comparison& comparison) {
   if (file.info().shape.ranks == 1 && comparison.placements.size() > 1) {
     return "# 1 rank holds every expert under each placement, so the rows differ by noise alone: "
            "start several ranks to compare placements\n";
   }
   std::string text;
-  for (std::size_t i = 1; i < comparison.placements.size(); ++i) {
-    text += difference_line(file, comparison.placements[i], comparison.placements[0].label);
+  for (const PairDifference& pair : comparison.pairs) {
+    text += difference_line(file, comparison, pair);
   }
   return text;
 }
@@ -351,9 +352,11 @@ std::string sweep_table(const std::vector<std::string>& paths) {
     const auto tokens =
         std::accumulate(loads.begin(), loads.begin() + file.info().shape.experts, std::int64_t{0}) /
         std::max(1, file.info().model.topk);
-    for (const PlacementSummary& row : comparison.placements) {
-      const Difference& d = row.against_first;
-      const bool first = &row == &comparison.placements.front();
+    for (std::size_t i = 0; i < comparison.placements.size(); ++i) {
+      const PlacementSummary& row = comparison.placements[i];
+      const PairDifference* pair = comparison.pair_of(static_cast<int>(i));
+      const bool first = pair == nullptr;
+      const Difference d = first ? Difference() : pair->step_time;
       all_known = all_known && (first || d.low);
       text += fmt::format("  {:>9}  {:<12} {:>13} {:>11}  {}\n", tokens, row.label,
                           number(row.step_mean, 0, kUs), number(row.rates.tokens, 1),

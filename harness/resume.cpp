@@ -5,32 +5,19 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
-#include <nlohmann/json.hpp>
 
+#include "harness/same_run.hpp"
 #include "placement/error.hpp"
 
 namespace gembench {
 namespace {
 
-void require_same(const std::string& what, const std::string& earlier, const std::string& mine) {
-  if (earlier == mine) return;
+void require_same(const std::optional<RunDifference>& other) {
+  if (!other) return;
   throw usage_error(fmt::format(
       "--resume needs the {} of the earlier run, which had {} and not {}: use the same, choose "
       "another --output, or start anew with --overwrite",
-      what, earlier, mine));
-}
-
-std::string fact(const RunInfo& info, const char* name) {
-  const auto found = info.facts.find(name);
-  return found == info.facts.end() ? "none" : found->second;
-}
-
-std::string hosts(const RunInfo& info) {
-  const auto found = info.rank_facts.find("host");
-  std::string all;
-  if (found == info.rank_facts.end()) return all;
-  for (const std::string& host : found->second) all += (all.empty() ? "" : ",") + host;
-  return all;
+      other->what, other->earlier, other->mine));
 }
 
 }  // namespace
@@ -58,17 +45,11 @@ FoundRun find_earlier(const std::string& output) {
 }
 
 void require_same_command(const RunInfo& earlier, int ranks, const std::string& config) {
-  require_same("number of ranks", fmt::format("{}", earlier.shape.ranks), fmt::format("{}", ranks));
-  const auto before = nlohmann::ordered_json::parse(earlier.config, nullptr, false);
-  const auto now = nlohmann::ordered_json::parse(config, nullptr, false);
-  for (const auto& [name, value] : now.items()) {
-    const bool known = before.is_object() && before.contains(name);
-    require_same("--" + name, known ? before[name].dump() : "none", value.dump());
-  }
+  require_same(other_command(earlier, ranks, config));
 }
 
 void require_same_loads(const RunInfo& earlier, const std::string& trace_digest) {
-  require_same("loads", fact(earlier, "trace_digest"), trace_digest);
+  require_same(other_loads(earlier, trace_digest));
 }
 
 void require_replayable(const RunInfo& earlier, const std::vector<std::string>& strategies,
@@ -87,7 +68,7 @@ void require_replayable(const RunInfo& earlier, const std::vector<std::string>& 
                     "as many",
                     earlier.shape.ranks, ranks));
   }
-  if (fact(earlier, "trace_digest") != trace_digest) {
+  if (fact_of(earlier, "trace_digest") != trace_digest) {
     throw usage_error(
         "--config-from cannot make the loads of that run again: leave out options that change "
         "model, routing, steps or seed, and use its --trace file");
@@ -95,10 +76,10 @@ void require_replayable(const RunInfo& earlier, const std::vector<std::string>& 
 }
 
 void require_same_machine(const RunInfo& earlier, const RunInfo& mine) {
-  require_same("program", fact(earlier, "program"), fact(mine, "program"));
-  require_same("device", fact(earlier, "device"), fact(mine, "device"));
-  require_same("clock", earlier.clock, mine.clock);
-  require_same("nodes, whose speeds were profiled,", hosts(earlier), hosts(mine));
+  require_same(other_machine(earlier, mine));
+  auto nodes = other_nodes(earlier, mine);
+  if (nodes) nodes->what = "nodes, whose speeds were profiled,";
+  require_same(nodes);
 }
 
 bool kept_resident(const RunInfo& earlier) {

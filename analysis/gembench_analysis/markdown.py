@@ -22,8 +22,9 @@ def _one(one: "runs.Run") -> str:
              f"Waited for: {found.waited}", f"Holds for: {found.conditions}"]
     parts += [f"> {warning}" for warning in found.warnings]
     parts += [table(content) for content in (
-        tables.comparison(one.rows), tables.ranks(one.run, one.reduced, one.rows),
-        tables.rates(one.rows), tables.changes(one.rows), tables.environment(one.run))
+        tables.comparison(one.rows), tables.intervals(one.rows),
+        tables.ranks(one.run, one.reduced, one.rows), tables.rates(one.rows),
+        tables.changes(one.rows), tables.environment(one.run))
         if content.rows]
     return "\n\n".join(part.strip() for part in parts if part.strip())
 

@@ -70,9 +70,10 @@ def run_part(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> str:
     """Everything about one run."""
     found = verdict(run, reduced, rows)
     drawn = cards(sections(run, reduced, rows, found.best))
-    changed = tables.changes(rows)
+    changed, known = tables.changes(rows), tables.intervals(rows)
     return (answer(found) + table(tables.comparison(rows))
             + (table(changed) if changed.rows else "") + drawn
+            + (table(known) if known.rows else "")
             + table(tables.ranks(run, reduced, rows)) + table(tables.rates(rows))
             + table(tables.environment(run)))
 

@@ -46,6 +46,7 @@ class _Placement:
         self.sums: Dict[str, Array] = {name: np.zeros((layers, ranks))
                                        for name in PHASES + COUNTS}
         self.last = np.zeros((layers, ranks), dtype=np.int64)
+        self.last_of_step = np.zeros((steps, ranks), dtype=np.int32)
         self.causes = np.zeros((ranks, len(CAUSES)))
         self.steps = 0
 
@@ -80,6 +81,7 @@ class _Placement:
         last = arrival.argmax(axis=2)
         for rank in range(self.run.sizes["rank"]):
             self.last[:, rank] += (last == rank).sum(axis=0)
+            self.last_of_step[where, rank] = (last == rank).sum(axis=1)
         causes = split(self.profile, read["tokens"], dispatch, arrival, last)
         row["lead"][where] = causes.sum(axis=(1, 2))
         np.add.at(self.causes, last.ravel(), causes.reshape(-1, len(CAUSES)))
@@ -102,6 +104,7 @@ def reduce(run: xr.Dataset) -> xr.Dataset:
     the slowest rank, summed over layers), imbalance (max/mean of tokens, mean over layers),
     tokens_of_step, lead (s, how much later than the mean the last rank arrives, summed over
     layers), order, block.
+    (placement, step, rank): last_of_step (in how many layers it arrives last).
     (placement, layer, rank): means over steps of route_time .. combine_time (s), tokens,
     active_experts, bytes_sent, metadata_bytes, inter_node_bytes; last (how often it arrives last).
     (placement, rank, cause): seconds a step by which the rank, when last, is later than the mean.
@@ -129,6 +132,8 @@ def reduce(run: xr.Dataset) -> xr.Dataset:
         data["causes"] = (("placement", "rank", "cause"),
                           np.stack([one.causes / one.steps for one in placements]))
     data["last"] = (("placement", "layer", "rank"), np.stack([one.last for one in placements]))
+    data["last_of_step"] = (("placement", "step", "rank"),
+                            np.stack([one.last_of_step for one in placements]))
     data["steps"] = (("placement",), steps)
     if not steps.any():
         raise FileError(f"{run.attrs['file']}: no step of it was finished; continue the run with"

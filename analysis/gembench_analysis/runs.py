@@ -71,8 +71,8 @@ def overview(loaded: List[Run]) -> Table:
                 number(tokens_of(one), 0), number(spread_of(one), 1, 100),
                 str(facts.get("seed", "-")), str(facts["clock"]), ", ".join(hosts) or "-"])
     return Table("All runs", "Measured; step time in us. Speed spread: emulated, slowest over "
-                 "fastest rank - 1; 0 = as the ranks are. Intervals are within a run; between runs "
-                 "only seeds and machines can tell.",
+                 "fastest rank - 1; 0 = as the ranks are. Intervals are within a run; gembench "
+                 "compare pools launches of one configuration.",
                  ["file", "placement", "vs first %", "95 % interval", "mean us", "waiting %",
                   "model", "ranks", "tokens", "speed spread %", "seed", "clock", "hosts"], rows)
 

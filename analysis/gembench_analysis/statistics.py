@@ -96,18 +96,26 @@ def pooled(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.add.reduceat(values, first) / counts, dtype=float)
 
 
-def correlation(values: NDArray[np.float64], centre: float) -> float:
-    """How alike neighbours in time are, 0 to MOST_CORRELATION: see harness/interval.cpp."""
-    n = values.size
+def robust_rest(values: NDArray[np.float64], centre: float) -> NDArray[np.float64]:
+    """What is left without the centre, in robust standard deviations, cut at CUT of them; zeros
+    where most values are the same."""
     deviation = 1.4826 * quantile(np.abs(values - centre), 0.5)
     if deviation == 0:
-        return 0.0
-    rest = np.clip((values - centre) / deviation, -CUT, CUT)
+        return np.zeros(values.size)
+    return np.asarray(np.clip((values - centre) / deviation, -CUT, CUT), dtype=float)
+
+
+def alike(rest: NDArray[np.float64]) -> float:
+    """So many successive values tell as much as one independent one: see harness/interval.hpp."""
+    n = rest.size
     rest = rest - rest.sum() / n
     square = float(np.dot(rest, rest))
-    r = float(np.dot(rest[1:], rest[:-1])) / square if square > 0 else 0.0
+    if square < 1e-20:  # rounding
+        return 1.0
+    r = float(np.dot(rest[1:], rest[:-1])) / square
     raised = r + 1.25 * (1 + 3 * min(max(r, 0.0), 1.0)) / n + 0.7 / math.sqrt(n)
-    return min(max(raised, 0.0), MOST_CORRELATION)
+    r = min(max(raised, 0.0), MOST_CORRELATION)
+    return (1 + r) / (1 - r)
 
 
 def typical_difference(log_ratios: ArrayLike, comparisons: int = 1) -> Difference:
@@ -125,10 +133,9 @@ def typical_difference(log_ratios: ArrayLike, comparisons: int = 1) -> Differenc
         return Difference(mean, typical, None, None, n)
     spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
     at = int(max(0.0, means.size / 2 - NORMAL * spread - 0.5))
-    r = correlation(values, centre)
-    alike = (1 + r) / (1 - r)
-    freedom = max(1, int(n / alike) - 1)
-    stretch = (math.sqrt(alike) * student_quantile(1 - 0.025 / comparisons, freedom)
+    likeness = alike(robust_rest(values, centre))
+    freedom = max(1, int(n / likeness) - 1)
+    stretch = (math.sqrt(likeness) * student_quantile(1 - 0.025 / comparisons, freedom)
                / student_quantile(0.975, n - 1))
     return Difference(mean, typical, math.expm1(centre - (centre - float(means[at])) * stretch),
                       math.expm1(centre + (float(means[means.size - 1 - at]) - centre) * stretch), n)

@@ -8,6 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from .intervals import (Blocks, Interval, mean_interval, proportion_interval, quantile_interval,
+                        ratio_interval)
 from .reduction import imbalance, planned_prediction
 from .statistics import Difference, paired_difference, quantile
 
@@ -56,6 +58,12 @@ class Summary:
     changes: List[Change] = field(default_factory=list)
     rates: Dict[str, float] = field(default_factory=dict)
     difference: Optional[Difference] = None  # to the first placement; None for itself
+    intervals: Dict[str, Optional[Interval]] = field(default_factory=dict)  # 95 %, by name
+
+    @property
+    def straggler_share(self) -> float:
+        """Of layers in which `straggler` arrives last."""
+        return math.nan if self.straggler is None else self.last_share[self.straggler]
 
 
 def _mean(values: xr.DataArray) -> float:
@@ -139,6 +147,27 @@ def _rates(run: xr.Dataset, one: xr.Dataset, index: int) -> Dict[str, float]:
     }
 
 
+def _intervals(used: xr.Dataset, straggler: Optional[int]) -> Dict[str, Optional[Interval]]:
+    """Under the names of what they are of; None where steps are too few. `used` holds one
+    placement's measured steps."""
+    blocks = Blocks(used["block"].values.astype(np.int64))
+    times, waits = used["step_time"].values, used["wait"].values
+    usual = quantile(times, 0.5)
+    found: Dict[str, Optional[Interval]] = {
+        "step_mean": mean_interval(times, blocks, usual),
+        "step_p50": quantile_interval(times, blocks, 0.5),
+        "step_p90": quantile_interval(times, blocks, 0.9),
+        "step_p99": quantile_interval(times, blocks, 0.99),
+        "wait_mean": mean_interval(waits, blocks, usual),
+        "wait_share": ratio_interval(waits, times, blocks, usual),
+        "straggler_share": None}
+    layers, ranks = used.sizes["layer"], used.sizes["rank"]
+    if straggler is not None and ranks > 1:
+        found["straggler_share"] = proportion_interval(
+            used["last_of_step"].values[:, straggler] / layers, layers, blocks, ranks)
+    return found
+
+
 def summarise(run: xr.Dataset, reduced: xr.Dataset) -> List[Summary]:
     """A row a placement, the first is the reference. `reduced` is reduce(run)."""
     labels = [str(label) for label in reduced["placement"].values]
@@ -150,12 +179,13 @@ def summarise(run: xr.Dataset, reduced: xr.Dataset) -> List[Summary]:
         last = one["last"].sum("layer").values
         readings = int(last.sum())
         step_mean, wait_mean = _mean(used["step_time"]), _mean(used["wait"])
+        straggler = int(last.argmax()) if readings else None
         rows.append(Summary(
             placement=label, steps=len(times), step_mean=step_mean,
             step_p50=quantile(times, 0.5), step_p90=quantile(times, 0.9),
             step_p99=quantile(times, 0.99), wait_mean=wait_mean,
             wait_share=wait_mean / step_mean,
-            straggler=int(last.argmax()) if readings else None,
+            straggler=straggler,
             last_share=[count / readings if readings else math.nan for count in last],
             aggregate_imbalance=float(imbalance(one["tokens"].values).mean()),
             step_imbalance=_mean(used["imbalance"]),
@@ -166,7 +196,8 @@ def summarise(run: xr.Dataset, reduced: xr.Dataset) -> List[Summary]:
             replicas=_replicas(run["slots"].isel(placement=index).values),
             changes=_changes(run, index),
             rates=_rates(run, used, index),
-            difference=None if index == 0 else difference(reduced, labels[0], label)))
+            difference=None if index == 0 else difference(reduced, labels[0], label),
+            intervals=_intervals(used, straggler)))
     return rows
 
 

@@ -25,6 +25,14 @@ class Compare(ReportTest):
         self.assertTrue(math.isclose(ours, theirs, rel_tol=1e-13, abs_tol=1e-300),
                         f"{what}: {ours!r} and {theirs!r}")
 
+    def same_interval(self, ours, theirs, what):
+        """Both missing, or equal to 10 digits: their ends are differences of larger numbers."""
+        self.assertEqual(ours is None, theirs is None, what)
+        if ours is not None:
+            for end in ("low", "high"):
+                self.assertTrue(math.isclose(getattr(ours, end), theirs[end], rel_tol=1e-10,
+                                             abs_tol=1e-14), f"{what}: {ours} and {theirs}")
+
     def same(self, path):
         theirs = json.loads(self.good("compare", path, "--format", "json"))
         run = load(self.folder / path)
@@ -45,6 +53,11 @@ class Compare(ReportTest):
                         compared += 1
                 elif name == "changes":
                     self.assertEqual([vars(change) for change in row.changes], value)
+                elif name == "intervals":
+                    self.assertEqual(list(row.intervals), list(value))
+                    for of, found in row.intervals.items():
+                        self.same_interval(found, value[of], of)
+                        compared += 1
                 elif name == "difference":
                     if row.difference is not None:
                         for part in ("mean", "typical", "low", "high", "blocks"):
@@ -85,6 +98,23 @@ class Compare(ReportTest):
         page = (self.folder / "d.html").read_text()
         self.assertIn("CHANGED ON PURPOSE in mid-run: slow@12", page)
         self.assertIn("Changes while it was measured", page)
+
+    def test_intervals_of_quantiles_take_more_steps(self):
+        self.good("run", *[word for word in SMALL if word not in ("--block", "4")], "--block", "1",
+                  "--steps", "100", "--profile-seconds", "0", "--placements", "linear,gem",
+                  "--clock", "cpu-time", "-o", "q.h5", ranks=2)
+        self.same("q.h5")
+        rows = json.loads(self.good("compare", "q.h5", "--format", "json"))["placements"]
+        for row in rows:
+            for name in ("step_mean", "step_p50", "wait_mean", "wait_share", "straggler_share"):
+                self.assertLessEqual(row["intervals"][name]["low"], row[name])
+                self.assertGreaterEqual(row["intervals"][name]["high"], row[name])
+            self.assertIsNone(row["intervals"]["step_p99"])
+        said = self.written("q.h5", "--format", "md").split("### How well the steps are known")[1]
+        for row in rows:
+            low, high = (1e6 * row["intervals"]["step_mean"][end] for end in ("low", "high"))
+            self.assertIn(f"| {row['placement']} | {1e6 * row['step_mean']:.0f} ({low:.0f} .. "
+                          f"{high:.0f}) |", said)
 
     def test_whole_steps_on_the_wall_clock(self):
         self.good("run", *SMALL, "--steps", "8", "--profile-seconds", "0",

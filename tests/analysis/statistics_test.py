@@ -7,6 +7,8 @@ import unittest
 from analysis_support import main
 import numpy as np
 
+from gembench_analysis.intervals import (Blocks, mean_interval, proportion_interval,
+                                         quantile_interval, ratio_interval)
 from gembench_analysis.statistics import (paired_difference, quantile, student_cdf,
                                           student_quantile)
 
@@ -76,6 +78,45 @@ class PairedDifferences(unittest.TestCase):
         self.assertEqual(found.blocks, 5000)
         self.assertTrue(found.low < math.expm1(-0.1) < found.high, found)
         self.assertLess(found.high - found.low, 0.02)
+
+
+class Summaries(unittest.TestCase):
+    """That they equal the program's is tested by compare_test.py."""
+
+    def test_from_as_many_steps_as_it_takes(self):
+        random = np.random.default_rng(1)
+        for steps, there in ((5, ()), (6, ("mean",)), (23, ("mean",)), (24, ("mean", 0.5)),
+                             (200, ("mean", 0.5, 0.9)), (2000, ("mean", 0.5, 0.9, 0.99)),
+                             (20000, ("mean", 0.5, 0.9, 0.99))):
+            values, blocks = random.uniform(1, 2, steps), Blocks(np.arange(steps))
+            found = {"mean": mean_interval(values, blocks, 1.5),
+                     **{q: quantile_interval(values, blocks, q) for q in (0.5, 0.9, 0.99)}}
+            self.assertEqual(tuple(of for of, one in found.items() if one), there, steps)
+            for of, one in found.items():
+                if one:
+                    truth = 1.5 if of == "mean" else 1 + of
+                    self.assertTrue(one.low <= truth <= one.high, (steps, of, one))
+
+    def test_blocks_are_runs_of_the_same_number(self):
+        blocks = Blocks(np.array([3, 3, 5, 5, 5, 9]))
+        self.assertEqual(blocks.count, 3)
+        self.assertEqual(list(blocks.means(np.arange(1.0, 7))), [1.5, 4, 6])
+        self.assertEqual(Blocks(np.array([], dtype=np.int64)).count, 0)
+
+    def test_nothing_of_what_is_not_known(self):
+        blocks, values = Blocks(np.arange(40)), np.ones(40)
+        unknown = np.where(np.arange(40) == 3, np.nan, values)
+        self.assertIsNone(mean_interval(unknown, blocks, 1))
+        self.assertIsNone(quantile_interval(unknown, blocks, 0.5))
+        self.assertIsNone(ratio_interval(unknown, values, blocks, 1))
+        self.assertIsNone(ratio_interval(0 * values, 0 * values, blocks, 1))
+
+    def test_shares_stay_between_0_and_1(self):
+        blocks = Blocks(np.arange(20))
+        for share in (0.0, 1.0):
+            found = proportion_interval(np.full(20, share), 8, blocks, 4)
+            self.assertTrue(0 <= found.low <= share <= found.high <= 1, found)
+            self.assertGreater(found.high - found.low, 0.1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "results/run_file.hpp"
+
+namespace gembench {
+
+/// In what two runs differ.
+struct RunDifference {
+  std::string what;           ///< "--steps", "loads", ..
+  std::string earlier, mine;  ///< of the two
+};
+
+// The first difference of a kind; none where there is none.
+
+/// Number of ranks and options (JSON), but for the option `ignored`.
+[[nodiscard]] std::optional<RunDifference> other_command(const RunInfo& earlier, int ranks,
+                                                         const std::string& config,
+                                                         const std::string& ignored = "");
+/// Loads, by their digest.
+[[nodiscard]] std::optional<RunDifference> other_loads(const RunInfo& earlier,
+                                                       const std::string& trace_digest);
+/// Program, device and clock.
+[[nodiscard]] std::optional<RunDifference> other_machine(const RunInfo& earlier,
+                                                         const RunInfo& mine);
+/// The nodes that ranks ran on.
+[[nodiscard]] std::optional<RunDifference> other_nodes(const RunInfo& earlier, const RunInfo& mine);
+
+/// A fact of the file; "none" where it does not tell.
+[[nodiscard]] std::string fact_of(const RunInfo& info, const char* name);
+
+}  // namespace gembench

@@ -1,0 +1,130 @@
+#!/usr/bin/python3
+"""gembench compare: against any placement, and several launches together."""
+
+import csv
+import io
+import json
+import shutil
+
+from support import CliTest, main, small_but
+
+PLACEMENTS = ["linear", "eplb", "gem"]
+
+
+class Compare(CliTest):
+    def run_it(self, name, *words, ranks=2):
+        self.good("run", *small_but(["--block", "1", *words]), "--placements",
+                  ",".join(PLACEMENTS), "--clock", "cpu-time", "-o", name, ranks=ranks)
+
+    def pairs(self, *words):
+        """What the JSON of one file compares with what."""
+        run = json.loads(self.good("compare", *words, "--format", "json"))
+        return run, [(pair["placement"], pair["against"]) for pair in run["pairs"]]
+
+    def test_against_any_placement_or_all(self):
+        self.run_it("a.h5")
+        first, pairs = self.pairs("a.h5")
+        self.assertEqual(pairs, [("eplb", "linear"), ("gem", "linear")])
+        self.assertEqual(self.pairs("a.h5", "--against", "linear"), (first, pairs))
+        other, pairs = self.pairs("a.h5", "--against", "eplb")
+        self.assertEqual(pairs, [("linear", "eplb"), ("gem", "eplb")])
+        every, pairs = self.pairs("a.h5", "--against", "all")
+        self.assertEqual(pairs, [("eplb", "linear"), ("gem", "linear"), ("gem", "eplb")])
+
+        # linear against eplb is eplb against linear, the other way round.
+        there, back = first["pairs"][0], other["pairs"][0]
+        self.assertAlmostEqual((1 + there["typical"]) * (1 + back["typical"]), 1)
+        self.assertAlmostEqual((1 + there["low"]) * (1 + back["high"]), 1)
+        # Three intervals that hold together are wider than two.
+        for two, three in zip(first["pairs"], every["pairs"]):
+            self.assertEqual(two["typical"], three["typical"])
+            self.assertLess(three["low"], two["low"])
+            self.assertGreater(three["high"], two["high"])
+        self.assertEqual([row["difference"]["against"] for row in other["placements"]],
+                         ["eplb", None, "eplb"])
+
+        table = self.good("compare", "a.h5", "--against", "all")
+        self.assertEqual([line.split(":")[0] for line in table.splitlines() if " vs " in line],
+                         ["# eplb vs linear", "# gem vs linear", "# gem vs eplb"])
+        lines = list(csv.DictReader(io.StringIO(
+            self.good("compare", "a.h5", "--against", "all", "--format", "csv"))))
+        self.assertEqual([(line["placement"], line["against"]) for line in lines],
+                         [("linear", ""), ("eplb", "linear"), ("gem", "linear"), ("gem", "eplb")])
+        self.assertEqual(lines[3]["difference"], f"{every['pairs'][2]['typical']:.6g}")
+        self.assertEqual(lines[3]["step_mean_low"],
+                         f"{every['placements'][2]['intervals']['step_mean']['low']:.6g}")
+
+    def test_against_what_was_not_measured(self):
+        self.run_it("a.h5")
+        for name in ("gem+", "Linear", " ", "lin"):
+            self.one_sentence(self.gembench("compare", "a.h5", "--against", name), 2,
+                              f"a.h5: --against '{name}' was not measured: choose one of linear, "
+                              "eplb, gem, or all")
+
+    def test_launches_of_one_configuration_are_pooled(self):
+        names = [f"{seed}.h5" for seed in (1, 2, 3)]
+        for seed, name in enumerate(names, start=1):
+            self.run_it(name, "--seed", str(seed))
+        alone = [self.good("compare", name) for name in names]
+        table = self.good("compare", *names)
+        self.assertTrue(table.startswith("".join(alone)), "each file as before")
+        said = table[len("".join(alone)):]
+        self.assertIn("# POOLED over 3 launches of one configuration, seeds 1 2 3: 1.h5 2.h5 3.h5", said)
+        self.assertRegex(said, r"# gem vs linear: step time [-+\d.]+ % \(95 % CI .* 3 launches\)")
+        self.assertNotIn("not pooled", said)
+
+        # The pooled object comes last, and holds what its launches found.
+        text = self.good("compare", *names, "--against", "gem", "--format", "json")
+        decoder, objects = json.JSONDecoder(), []
+        while text.strip():
+            found, end = decoder.raw_decode(text.lstrip())
+            objects.append(found)
+            text = text.lstrip()[end:]
+        self.assertEqual(len(objects), 4)
+        pooled = objects[3]["pooled"]
+        self.assertEqual((pooled["files"], pooled["seeds"]), (names, [1, 2, 3]))
+        self.assertEqual([(pair["placement"], pair["against"]) for pair in pooled["pairs"]],
+                         [("linear", "gem"), ("eplb", "gem")])
+        for index, pair in enumerate(pooled["pairs"]):
+            product = 1
+            for one in objects[:3]:
+                product *= 1 + one["pairs"][index]["typical"]
+            self.assertAlmostEqual((1 + pair["typical"]) ** 3, product)
+            self.assertTrue(pair["low"] <= pair["typical"] <= pair["high"])
+        lines = self.good("compare", *names, "--format", "csv").splitlines()
+        pooled = list(csv.DictReader(lines[-3:]))
+        self.assertEqual([line["pooled"] for line in pooled], ["eplb", "gem"])
+        self.assertTrue(all(line["difference_low"] for line in pooled))
+
+        # Two launches tell too little of how launches differ; a copy is no launch.
+        two = self.good("compare", *names[:2])
+        self.assertIn("(no interval: 2 launches of 3 that it takes, run it once more)", two)
+        shutil.copy(self.folder / "1.h5", self.folder / "copy.h5")
+        copied = self.good("compare", "1.h5", "copy.h5", "2.h5")
+        self.assertIn("# POOLED over 2 launches", copied)
+        self.assertIn("# copy.h5 is not pooled: it holds the same launch as 1.h5", copied)
+
+    def test_other_configurations_are_printed_one_after_the_other(self):
+        self.run_it("a.h5")
+        self.run_it("b.h5", "--tokens", "64")
+        said = "only launches of one configuration are: --tokens of a.h5 and b.h5 differ (128 and 64)"
+        table = self.good("compare", "a.h5", "b.h5")
+        self.assertEqual(table.count(said), 1)
+        self.assertNotIn("POOLED", table)
+        done = self.gembench("compare", "a.h5", "b.h5", "--format", "json")
+        self.one_sentence(done, 0, said)
+        self.assertNotIn('"pooled"', done.stdout)
+        self.assertEqual(self.gembench("compare", "a.h5", "b.h5", "--format", "json", "-q").stderr, "")
+
+    def test_one_rank_has_nothing_to_pool(self):
+        for name in ("a.h5", "b.h5"):
+            self.run_it(name, ranks=1)
+        table = self.good("compare", "a.h5", "b.h5", "--against", "all")
+        self.assertNotIn("95 %", table)
+        self.assertNotIn("POOLED", table)
+        run, _ = self.pairs("a.h5", "--against", "all")
+        self.assertTrue(all(pair["low"] is None and pair["high"] is None for pair in run["pairs"]))
+
+
+if __name__ == "__main__":
+    main()
