@@ -83,7 +83,7 @@ void require_same_machine(const RunInfo& earlier, const RunInfo& mine) {
 }
 
 bool kept_resident(const RunInfo& earlier) {
-  return fact(earlier, "alternation") == "resident";
+  return fact_of(earlier, "alternation") == "resident";
 }
 
 FinishedTurns finished_turns(const Comm& comm, const RunReader* file) {
