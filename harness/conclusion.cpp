@@ -18,12 +18,13 @@ double rounded_up(double value) {
   return std::ceil(value / unit) * unit;
 }
 
-/// The largest half width of an interval, 0 = there is none.
+/// The largest half width of an interval against the first placement, which a run looks at while it
+/// measures; 0 = there is none.
 double widest_interval(const Comparison& comparison) {
   double widest = 0;
   for (const PairDifference& pair : comparison.pairs) {
     const Difference& d = pair.step_time;
-    if (d.low) widest = std::max(widest, (*d.high - *d.low) / 2);
+    if (d.low && pair.reference == 0) widest = std::max(widest, (*d.high - *d.low) / 2);
   }
   return widest;
 }

@@ -44,7 +44,9 @@ def kinds(tokens: NDArray[np.float64]) -> Tuple[NDArray[np.int64], NDArray[np.fl
 
 def layer_loads(run: xr.Dataset, layer: int, most_windows: int = 64) -> LayerLoads:
     """Loads of one layer over the measured steps (of long runs, the first MEASURED_STEPS)."""
-    tokens = run["expert_tokens"].isel(layer=layer, step=slice(0, MEASURED_STEPS)).values
+    # A run may end before its last step.
+    measured = np.flatnonzero((np.nan_to_num(run["block"].values, nan=-1) >= 0).any(axis=0))
+    tokens = run["expert_tokens"].isel(layer=layer, step=measured[:MEASURED_STEPS]).values
     tokens = tokens[~np.isnan(tokens).any(axis=1)].astype(float)
     each = max(1, -(-len(tokens) // most_windows))
     windows = [tokens[first:first + each].mean(axis=0) for first in range(0, len(tokens), each)]

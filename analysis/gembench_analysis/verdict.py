@@ -54,7 +54,8 @@ def more_blocks(run: xr.Dataset) -> str:
         longest = int(np.bincount(block).max() // run.sizes["placement"]) if block.size else 1
         planned = run.sizes["step"] // max(1, longest)
     if planned >= LEAST_BLOCKS:
-        return "continue the run with --resume"
+        return "continue the run with --resume" if run.attrs["unfinished"] else \
+            "give it a longer --max-seconds"
     steps = run.sizes["step"]
     return f"measure with --steps {LEAST_BLOCKS * longest}" + (
         f" or --block {steps // LEAST_BLOCKS}" if steps >= LEAST_BLOCKS else "")
@@ -154,7 +155,9 @@ def _conditions(run: xr.Dataset) -> str:
             f"{clock.get(str(facts['clock']), facts['clock'])} "
             f"({facts.get('clock_reason', 'no reason given')}); {spread}. "
             f"{facts.get('model', 'Model unknown')}; {facts.get('routing', 'routing unknown')}; "
-            f"{facts.get('plan', '')}. " + quiet.sentence(run) + (
+            f"{facts.get('plan', '')}. "
+            + (f"Measuring ended: {facts['stopped']}. " if facts.get("stopped") else "")
+            + quiet.sentence(run) + (
                 f"A stated {stated:g} s a layer is added for everything but the MoE layers."
                 if stated else "MoE layers only: attention and the rest are not in the step time."))
 
