@@ -28,7 +28,7 @@ Steps steps_of(Random& random, const std::vector<double>& values) {
   Steps steps;
   for (const double value : values) {
     steps.time.push_back(1 + kNoise * value);
-    const double wait = 0.3 + kNoise * value + 0.03 * normal(random);
+    const double wait = 0.3 + kNoise * value + 0.03 * standard_normal(random);
     steps.wait.push_back(std::clamp(wait, 0.0, std::max(0.0, steps.time.back())));
   }
   return steps;
