@@ -46,13 +46,12 @@ double likeness_of(std::span<const double> values, const StepBlocks& blocks) {
   return alike(robust_rest(means, quantile(means, 0.5)));
 }
 
-/// `rest`: what steps differ from the middle by; `unseen`: a usual step, in its unit.
-Interval around(double middle, std::span<const double> rest, const StepBlocks& blocks,
-                double unseen) {
+/// `rest`: what steps differ from the middle by.
+Interval around(double middle, std::span<const double> rest, const StepBlocks& blocks) {
   const double likeness = likeness_of(rest, blocks);
   const double half = student_quantile(freedom(blocks, likeness), 0.975) *
                       std::sqrt(variance_of_mean(rest, blocks) * likeness);
-  return {middle - half, middle + half + kUnseen * unseen / static_cast<double>(rest.size())};
+  return {middle - half, middle + half};
 }
 
 /// Independent steps that tell as much of a quantile.
@@ -123,7 +122,9 @@ std::optional<Interval> mean_interval(std::span<const double> values, const Step
   const double middle = sum(values) / static_cast<double>(values.size());
   std::vector<double> rest(values.begin(), values.end());
   for (double& value : rest) value -= middle;
-  return around(middle, rest, blocks, usual);
+  Interval found = around(middle, rest, blocks);
+  found.high += kUnseen * usual / static_cast<double>(values.size());
+  return found;
 }
 
 std::optional<Interval> ratio_interval(std::span<const double> part, std::span<const double> whole,
@@ -133,8 +134,10 @@ std::optional<Interval> ratio_interval(std::span<const double> part, std::span<c
   const double ratio = sum(part) / sum(whole);
   std::vector<double> rest;
   for (std::size_t i = 0; i < part.size(); ++i) rest.push_back((part[i] - ratio * whole[i]) / mean);
-  const Interval found = around(ratio, rest, blocks, usual / mean);
-  return Interval{std::max(0.0, found.low), std::min(1.0, found.high)};
+  const Interval found = around(ratio, rest, blocks);
+  const double delay = kUnseen * usual / sum(whole);
+  return Interval{std::max(0.0, found.low - ratio * delay),
+                  std::min(1.0, found.high + (1 - ratio) * delay)};
 }
 
 std::optional<Interval> quantile_interval(std::span<const double> values, const StepBlocks& blocks,

@@ -36,7 +36,7 @@ class StepBlocks {
                                                     const StepBlocks& blocks, double usual);
 
 /// Of sum(part) / sum(whole), part <= whole: the same of the ratio's linearisation (Cochran,
-/// "Sampling Techniques", 6.3).
+/// "Sampling Techniques", 6.3). Of the one more delay all may be part, or nothing.
 [[nodiscard]] std::optional<Interval> ratio_interval(std::span<const double> part,
                                                      std::span<const double> whole,
                                                      const StepBlocks& blocks, double usual);

@@ -65,11 +65,11 @@ def _likeness(values: Array, blocks: Blocks) -> float:
     return alike(robust_rest(means, quantile(means, 0.5)))
 
 
-def _around(middle: float, rest: Array, blocks: Blocks, unseen: float) -> Interval:
+def _around(middle: float, rest: Array, blocks: Blocks) -> Interval:
     likeness = _likeness(rest, blocks)
     half = (student_quantile(0.975, _freedom(blocks, likeness))
             * math.sqrt(_variance_of_mean(rest, blocks) * likeness))
-    return Interval(middle - half, middle + half + UNSEEN * unseen / rest.size)
+    return Interval(middle - half, middle + half)
 
 
 def mean_interval(values: Array, blocks: Blocks, usual: float) -> Optional[Interval]:
@@ -77,17 +77,20 @@ def mean_interval(values: Array, blocks: Blocks, usual: float) -> Optional[Inter
     if not _known(values, blocks):
         return None
     middle = float(values.sum()) / values.size
-    return _around(middle, values - middle, blocks, usual)
+    found = _around(middle, values - middle, blocks)
+    return Interval(found.low, found.high + UNSEEN * usual / values.size)
 
 
 def ratio_interval(part: Array, whole: Array, blocks: Blocks, usual: float) -> Optional[Interval]:
     """Of sum(part) / sum(whole), part <= whole."""
     if not _known(part, blocks) or not _known(whole, blocks) or whole.sum() <= 0:
         return None
-    mean = float(whole.sum()) / whole.size
-    ratio = float(part.sum()) / float(whole.sum())
-    found = _around(ratio, (part - ratio * whole) / mean, blocks, usual / mean)
-    return Interval(max(0.0, found.low), min(1.0, found.high))
+    total = float(whole.sum())
+    ratio = float(part.sum()) / total
+    found = _around(ratio, (part - ratio * whole) / (total / whole.size), blocks)
+    delay = UNSEEN * usual / total
+    return Interval(max(0.0, found.low - ratio * delay),
+                    min(1.0, found.high + (1 - ratio) * delay))
 
 
 def _independent_steps(values: Array, blocks: Blocks) -> int:

@@ -41,7 +41,7 @@ struct Times {
 Times times_of(Random& random, const std::vector<double>& values) {
   Times times;
   for (const double value : values) {
-    times.a.push_back(std::exp(0.2 * normal(random)));
+    times.a.push_back(std::exp(0.2 * standard_normal(random)));
     times.b.push_back(times.a.back() * std::exp(kTruth + kNoise * value));
     times.block.push_back(static_cast<std::int64_t>(times.block.size()));
   }

@@ -20,7 +20,7 @@ struct Kind {
 };
 
 Difference launch(Random& random, const Kind& kind) {
-  const double effect = kind.between * normal(random) / std::sqrt(kind.pairs);
+  const double effect = kind.between * standard_normal(random) / std::sqrt(kind.pairs);
   std::vector<double> values = kind.draw(random, kind.pairs);
   for (double& value : values) value = kTruth + kNoise * (value + effect);
   return typical_difference(values);

@@ -17,18 +17,19 @@ constexpr int kCounts[] = {2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 30, 40, 60, 70,
 struct Kind {
   const char* name;
   std::function<std::vector<double>(Random&, int)> draw;
-  int block = 1;  ///< steps that run together
+  int block = 1;       ///< steps that run together
+  bool waited = true;  ///< delays are of one rank, and waited for; else all ranks are late
 };
 
-/// Steps of one placement: their times, and of those the waits. A rank that is late is waited for.
+/// Steps of one placement: their times, and of those the waits.
 struct Steps {
   std::vector<double> time, wait;
 };
-Steps steps_of(Random& random, const std::vector<double>& values) {
+Steps steps_of(Random& random, const std::vector<double>& values, bool waited) {
   Steps steps;
   for (const double value : values) {
     steps.time.push_back(1 + kNoise * value);
-    const double wait = 0.3 + kNoise * value + 0.03 * normal(random);
+    const double wait = 0.3 + (waited ? kNoise * value : 0) + 0.03 * standard_normal(random);
     steps.wait.push_back(std::clamp(wait, 0.0, std::max(0.0, steps.time.back())));
   }
   return steps;
@@ -74,6 +75,7 @@ void time_coverage(int sets) {
                         {"heavy tails", heavy},
                         {"disturbed steps", delayed},
                         {"1 in 20 doubled", doubled},
+                        {"1 in 20, all ranks", doubled, 1, false},
                         {"1 in 50, to x3", seldom_delayed},
                         {"AR(1) 0.5", autoregressive},
                         {"drift", drifting},
@@ -81,7 +83,7 @@ void time_coverage(int sets) {
                         {"blocks of 8", in_blocks<8>, 8}};
   for (const Kind& kind : kinds) {
     Random many(1);
-    const Steps all = steps_of(many, kind.draw(many, kForTruth));
+    const Steps all = steps_of(many, kind.draw(many, kForTruth), kind.waited);
     std::vector<double> truths;
     for (const Summary& summary : kSummaries) truths.push_back(summary.value(all));
     for (const int n : kCounts) {
@@ -89,7 +91,7 @@ void time_coverage(int sets) {
       const StepBlocks blocks = blocks_of(n, kind.block);
       std::vector<Cell> cells(std::size(kSummaries));
       for (int set = 0; set < sets; ++set) {
-        const Steps steps = steps_of(random, kind.draw(random, n));
+        const Steps steps = steps_of(random, kind.draw(random, n), kind.waited);
         const double usual = quantile(steps.time, 0.5);
         for (std::size_t i = 0; i < cells.size(); ++i) {
           cells[i].add(kSummaries[i].interval(steps, blocks, usual), truths[i], n);

@@ -5,7 +5,7 @@
 namespace gembench {
 
 /// By the polar method.
-double normal(Random& random) {
+double standard_normal(Random& random) {
   for (;;) {
     const double x = 2 * random.uniform() - 1, y = 2 * random.uniform() - 1;
     const double s = x * x + y * y;
@@ -15,7 +15,7 @@ double normal(Random& random) {
 
 std::vector<double> independent(Random& random, int n) {
   std::vector<double> values;
-  for (int i = 0; i < n; ++i) values.push_back(normal(random));
+  for (int i = 0; i < n; ++i) values.push_back(standard_normal(random));
   return values;
 }
 
@@ -23,8 +23,8 @@ std::vector<double> heavy(Random& random, int n) {  // Student's t with 3 degree
   std::vector<double> values;
   for (int i = 0; i < n; ++i) {
     double squares = 0;
-    for (int k = 0; k < 3; ++k) squares += std::pow(normal(random), 2);
-    values.push_back(normal(random) / std::sqrt(squares / 3));
+    for (int k = 0; k < 3; ++k) squares += std::pow(standard_normal(random), 2);
+    values.push_back(standard_normal(random) / std::sqrt(squares / 3));
   }
   return values;
 }
@@ -64,10 +64,10 @@ std::vector<double> seldom_delayed(Random& random, int n) {
 
 std::vector<double> autoregressive(Random& random, int n) {  // AR(1), 0.5
   std::vector<double> values;
-  double value = normal(random) / std::sqrt(0.75);
+  double value = standard_normal(random) / std::sqrt(0.75);
   for (int i = 0; i < n; ++i) {
     values.push_back(value);
-    value = 0.5 * value + normal(random);
+    value = 0.5 * value + standard_normal(random);
   }
   return values;
 }

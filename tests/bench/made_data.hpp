@@ -8,7 +8,7 @@
 /// the noise.
 namespace gembench {
 
-[[nodiscard]] double normal(Random& random);  ///< standard
+[[nodiscard]] double standard_normal(Random& random);
 [[nodiscard]] std::vector<double> independent(Random& random, int n);
 [[nodiscard]] std::vector<double> heavy(Random& random, int n);  ///< Student's t, 3 degrees
 /// One in 20 is off by up to 20, either way.
@@ -25,8 +25,8 @@ template <int size>
   std::vector<double> values;
   double shared = 0;
   for (int i = 0; i < n; ++i) {
-    if (i % size == 0) shared = normal(random);
-    values.push_back((shared + normal(random)) / 1.4142135623730951);
+    if (i % size == 0) shared = standard_normal(random);
+    values.push_back((shared + standard_normal(random)) / 1.4142135623730951);
   }
   return values;
 }

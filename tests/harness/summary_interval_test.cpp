@@ -75,8 +75,9 @@ TEST(RatioInterval, of_a_fixed_share_has_no_width_but_for_the_delay) {
   const double mean = std::accumulate(whole.begin(), whole.end(), 0.0) / 12;
   const auto found = ratio_interval(part, whole, blocks_of(12), 0.5);
   ASSERT_TRUE(found);
-  EXPECT_NEAR(found->low, 0.25, 1e-12);
-  EXPECT_NEAR(found->high, 0.25 + 2 * 0.5 / mean / 12, 1e-12);
+  const double delay = 2 * 0.5 / mean / 12;  // a part of nothing, or all of it
+  EXPECT_NEAR(found->low, 0.25 - 0.25 * delay, 1e-12);
+  EXPECT_NEAR(found->high, 0.25 + 0.75 * delay, 1e-12);
 }
 
 TEST(RatioInterval, stays_a_share) {
