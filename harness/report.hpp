@@ -22,8 +22,8 @@ namespace gembench {
 [[nodiscard]] double stated_non_moe_time(const RunInfo& info);
 /// "tokens" or "experts": the cost model that the run planned with.
 [[nodiscard]] std::string planned_cost(const RunInfo& info);
-/// In the format the options ask for: what `compare` found in the file, or what it finds against the
-/// first placement.
+/// In the format the options ask for: what `compare` found in the file, or what it finds against
+/// the first placement.
 [[nodiscard]] std::string report(const RunReader& file, const Comparison& comparison,
                                  const std::string& path, const std::string& format);
 [[nodiscard]] std::string report(const std::string& path, const std::string& format);

@@ -9,10 +9,10 @@
 #include <map>
 #include <optional>
 
+#include "placement/containers/yaml_events.hpp"
 #include "placement/error.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
-#include "placement/containers/yaml_events.hpp"
 
 namespace gembench {
 namespace {

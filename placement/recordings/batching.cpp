@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "placement/error.hpp"
-#include "placement/recordings/step_gatherer.hpp"
 #include "placement/random.hpp"
+#include "placement/recordings/step_gatherer.hpp"
 
 namespace gembench {
 namespace {

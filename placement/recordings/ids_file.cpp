@@ -7,8 +7,8 @@
 #include <string>
 
 #include "placement/checked.hpp"
-#include "placement/recordings/formats.hpp"
 #include "placement/containers/npy.hpp"
+#include "placement/recordings/formats.hpp"
 #include "placement/recordings/requests_file.hpp"
 #include "placement/recordings/step_gatherer.hpp"
 

@@ -1,10 +1,10 @@
 // Counts in an array: [step][layer][expert], or run totals [layer][expert].
 #include <fmt/format.h>
 
-#include "placement/error.hpp"
 #include "placement/containers/byte_stream.hpp"
-#include "placement/recordings/formats.hpp"
 #include "placement/containers/npy.hpp"
+#include "placement/error.hpp"
+#include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
 namespace gembench {

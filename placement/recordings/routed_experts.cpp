@@ -7,9 +7,9 @@
 
 #include "placement/checked.hpp"
 #include "placement/containers/base64.hpp"
+#include "placement/containers/npy.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/ids_file.hpp"
-#include "placement/containers/npy.hpp"
 #include "placement/recordings/routed_json.hpp"
 
 namespace gembench {

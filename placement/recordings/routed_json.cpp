@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "placement/error.hpp"
 #include "placement/containers/byte_stream.hpp"
+#include "placement/error.hpp"
 
 namespace gembench {
 namespace {

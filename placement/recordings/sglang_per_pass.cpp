@@ -6,9 +6,9 @@
 #include <numeric>
 
 #include "placement/checked.hpp"
+#include "placement/containers/torch_file.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
-#include "placement/containers/torch_file.hpp"
 
 namespace gembench {
 namespace {

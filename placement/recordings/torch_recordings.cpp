@@ -2,10 +2,10 @@
 // reads.
 #include <fmt/format.h>
 
+#include "placement/containers/torch_file.hpp"
 #include "placement/error.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
-#include "placement/containers/torch_file.hpp"
 
 namespace gembench {
 namespace {

@@ -9,8 +9,8 @@
 #include "placement/containers/base64.hpp"
 #include "placement/containers/bounded_json.hpp"
 #include "placement/containers/byte_stream.hpp"
-#include "placement/recordings/formats.hpp"
 #include "placement/containers/inflater.hpp"
+#include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
 namespace gembench {
@@ -56,7 +56,8 @@ std::vector<Chunk> chunks_of(const json& record, Shapes& shapes) {
     chunk.layer = static_cast<std::int32_t>(
         whole_between(field(entry, "layer_idx"), 0, kMaxLayers, "'layer_idx'"));
     chunk.tokens = whole_between(shape[0], 0, kMaxTokens, "tokens of 'token_selected_slots_shape'");
-    same(shapes.topk, whole_between(shape[1], 1, kMaxTopk, "k of 'token_selected_slots_shape'"), "k");
+    same(shapes.topk, whole_between(shape[1], 1, kMaxTopk, "k of 'token_selected_slots_shape'"),
+         "k");
     same(shapes.slots, whole_between(field(entry, "num_slots"), 1, kMaxExperts, "'num_slots'"),
          "'num_slots'");
     chunks.push_back(chunk);
@@ -118,7 +119,7 @@ class Calibration {
   void add(const json& record, const json& of_rank_0, std::size_t rank) {
     const auto iteration = [](const json& of) {
       return whole_between(field(of, "iteration"), 0, std::numeric_limits<std::int64_t>::max(),
-                        "'iteration'");
+                           "'iteration'");
     };
     if (iteration(record) != iteration(of_rank_0))
       throw usage_error(fmt::format("it is of iteration {} where rank 0 has {}", iteration(record),

@@ -8,10 +8,10 @@
 
 #include "placement/checked.hpp"
 #include "placement/containers/elements.hpp"
-#include "placement/recordings/formats.hpp"
 #include "placement/containers/safetensors.hpp"
-#include "placement/recordings/step_batches.hpp"
 #include "placement/input_file.hpp"
+#include "placement/recordings/formats.hpp"
+#include "placement/recordings/step_batches.hpp"
 
 namespace gembench {
 namespace {

@@ -106,7 +106,7 @@ class Stats {
     auto* counts = counts_.data() + layer * static_cast<std::size_t>(experts_);
     for (std::size_t slot = 0; slot < slots_; ++slot) {
       const auto tokens = whole_between(load[slot], 0, std::numeric_limits<std::int32_t>::max(),
-                                     fmt::format("layer {}: 'expert_load'", layer));
+                                        fmt::format("layer {}: 'expert_load'", layer));
       const auto expert =
           whole_between(map[slot], -1, experts_ - 1, fmt::format("layer {}: 'p2l_map'", layer));
       if (expert < 0 && tokens > 0)

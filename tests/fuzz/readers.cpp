@@ -1,5 +1,5 @@
-// One libFuzzer target for every reader of files that are not HDF5: --reader=NAME chooses, and names
-// are listed without it. Whatever the bytes, a reader gives a sound value or a usage error.
+// One libFuzzer target for every reader of files that are not HDF5: --reader=NAME chooses, and
+// names are listed without it. Whatever the bytes, a reader gives a sound value or a usage error.
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -13,10 +13,10 @@
 #include <string_view>
 
 #include "placement/error.hpp"
+#include "placement/exchange/placement_formats.hpp"
 #include "placement/recordings/arrivals.hpp"
 #include "placement/recordings/batching.hpp"
 #include "placement/recordings/layer_sums.hpp"
-#include "placement/exchange/placement_formats.hpp"
 #include "placement/recordings/recording.hpp"
 #include "placement/recordings/requests_file.hpp"
 
@@ -80,8 +80,7 @@ void read_tokens(const RecordingFormat& format, const RecordingInput& input) {
 
 /// The name that a format's file has to have, and what has to lie beside it.
 std::filesystem::path place(std::string_view format, std::string_view content) {
-  if (format == "omni")
-    return folder().write("activation_counts_recordstep_1_rank_0.txt", content);
+  if (format == "omni") return folder().write("activation_counts_recordstep_1_rank_0.txt", content);
   if (format == "trtllm-statistics") {
     folder().write("meta_info.json", R"({"num_experts": 4, "num_experts_per_token": 2})");
     folder().write("rank0.safetensors", content);
