@@ -23,7 +23,7 @@ import support
 
 MODEL_ERROR, LOAD_ERROR = 0.05, 0.03
 MODELS = {"experts": "predicted_by_experts", "tokens": "predicted"}
-SMALL = ["--scale", "16", "--layers", "2", "--tokens", "128", "--steps", "8"]  # later ones count
+SMALL = {"--scale": 16, "--layers": 2, "--tokens": 128, "--steps": 8}
 
 
 def quickstart():
@@ -33,6 +33,14 @@ def quickstart():
     turns = re.search(r"^turns=\((.*)\)", text, re.M).group(1)
     words = words.replace('"${turns[@]}"', turns).replace('--output "$output"', "")
     return int(ranks), [word.strip('"') for word in words.split()]
+
+
+def changed(words, options):
+    """The command with other values of options that take one."""
+    words = list(words)
+    for option, value in options.items():
+        words[words.index(option) + 1] = str(value)
+    return words
 
 
 def load_average():
@@ -84,16 +92,15 @@ def main():
     parser.add_argument("--no-bars", action="store_true", help="exit 0 though bars are missed")
     options = parser.parse_args()
     ranks, words = quickstart()
-    words += SMALL if options.small else []
+    words = changed(words, SMALL if options.small else {})
 
     off = []
     with tempfile.TemporaryDirectory(prefix="gembench-predictions-") as folder:
         errors = predictions(ranks, words, options.runs, folder)
         print("# rank   pairs  profile us      run us   run %  readings")
         for seed in range(1, options.runs + 1):
-            copies = ["--in-sample", "--steps", "8", "--placements",
-                      ",".join(["linear"] * options.copies)]
-            support.run(ranks, folder, *words, *copies, "--seed", seed, "-o", "same.h5")
+            copies = changed(words, {"--placements": ",".join(["linear"] * options.copies), "--steps": 8})
+            support.run(ranks, folder, *copies, "--in-sample", "--seed", seed, "-o", "same.h5")
             for rank, pairs, profile, run, readings in same_loads(f"{folder}/same.h5"):
                 off.append(run / profile - 1)
                 print(f"  {rank:4} {pairs:7} {1e6 * profile:11.1f} {1e6 * run:11.1f} "
