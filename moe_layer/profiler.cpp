@@ -67,7 +67,7 @@ class Profiler {
         coarse_(knots_.size()),
         bench_(device, model, most_pairs(knots_.back(), options),
                {most_rows(options), options.seed, options.step}, options.slots),
-        random_(options.seed + static_cast<std::uint64_t>(comm.rank())) {
+        random_(options.seed) {
     for (int layer = 0; layer < model.layers; ++layer) {
       weights_.push_back(store.slots(placement, layer));
     }
@@ -127,7 +127,8 @@ class Profiler {
   /// A reading costs time without any tokens too.
   static double work_of(const Load& load) { return static_cast<double>(load.tokens) + 8; }
 
-  /// Reads each of these points once, in random order; returns the sum of their times.
+  /// Reads each of these points once, in one random order on all ranks; returns the sum of their
+  /// times.
   double round(Points which) {
     if (options_.before_round) options_.before_round();
     random_.shuffle(which);
@@ -146,9 +147,14 @@ class Profiler {
                                                  options_.max_rows, options_.rows_per_pair});
       const ReceivedLoad& received =
           load.active == kRouted ? options_.routed[point - routed_at_] : made;
+      // As in a layer: ranks meet, route, meet again, and only then come to the experts. Readings
+      // one right after another would find caches warm that in a run the router, the exchange and
+      // ranks on the same CPU have used meanwhile.
+      comm_.barrier();
+      overheads_.push_back(layers_.time_overhead());
+      comm_.barrier();
       const double seconds = bench_.seconds(received, weights, options_.clock) * options_.slowdown;
       points_[point].seconds.back() = seconds;
-      overheads_.push_back(layers_.time_overhead());
       sum += seconds;
       work += work_of(load);
     }

@@ -16,26 +16,63 @@ std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
 }
 
+/// Tokens of each of the active experts: not all alike. A device computes some numbers of rows
+/// faster than their neighbours (whole tiles); experts of one size would all meet such a number, or
+/// all miss it, where those of a run meet it now and then.
+std::vector<std::int64_t> nearly_even(std::int64_t tokens, int active, std::int64_t most) {
+  // The largest share of its tokens that an expert has more or less than the mean: 3/13, so that
+  // steps from expert to expert are no multiple of a tile at usual loads.
+  constexpr std::int64_t kSpread = 3, kOf = 13;
+  std::vector<std::int64_t> counts(sz(active), tokens / active);
+  for (std::int64_t i = 0; i < tokens % active; ++i) ++counts[sz(i)];
+  for (std::int64_t i = 0, j = active - 1; i < j; ++i, --j) {
+    const std::int64_t room = std::max<std::int64_t>(0, most - counts[sz(i)]);
+    const std::int64_t moved = std::min(kSpread * counts[sz(j)] * (j - i) / (kOf * active), room);
+    counts[sz(i)] += moved;
+    counts[sz(j)] -= moved;
+  }
+  return counts;
+}
+
+/// A step that visits all of so many rows, neighbours far apart.
+std::int64_t scattering_stride(std::int64_t rows) {
+  constexpr double kGolden = 0.6180339887;
+  auto stride = static_cast<std::int64_t>(kGolden * static_cast<double>(rows)) + 1;
+  while (std::gcd(stride, rows) != 1) ++stride;
+  return stride;
+}
+
 }  // namespace
 
 ReceivedLoad even_load(const EvenLoad& load) {
   ReceivedLoad received;
   received.slot_tokens.assign(sz(load.slots), 0);
   if (load.tokens == 0) return received;
+  const std::int64_t most = std::max<std::int64_t>(1, std::min(load.tokens, load.max_rows));
+  const std::vector<std::int64_t> counts = nearly_even(load.tokens, load.active, most);
   // A row has its pairs on different experts.
-  const std::int64_t least = (load.tokens + load.active - 1) / load.active;
+  const std::int64_t least = *std::ranges::max_element(counts);
   const auto usual =
       static_cast<std::int64_t>(std::ceil(static_cast<double>(load.tokens) * load.rows_per_pair));
-  const std::int64_t most = std::max<std::int64_t>(1, std::min(load.tokens, load.max_rows));
   const std::int64_t rows = std::min(std::max(usual, least), most);
   const auto weight =
       static_cast<float>(static_cast<double>(rows) / static_cast<double>(load.tokens));
   received.rows = static_cast<std::int32_t>(rows);
+  // Experts take places one after another, which go around the rows: an expert has as many
+  // different rows as tokens. So that it does not find them side by side, rows are then scattered.
+  std::vector<std::int32_t> slot_at;  // [place]
+  slot_at.reserve(sz(load.tokens));
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const int slot = (load.first + static_cast<int>(i)) % load.slots;
+    slot_at.insert(slot_at.end(), sz(counts[i]), slot);
+    received.slot_tokens[sz(slot)] = static_cast<std::int32_t>(counts[i]);
+  }
+  const std::int64_t stride = scattering_stride(rows);
   received.pairs.reserve(sz(load.tokens));
-  for (std::int64_t i = 0; i < load.tokens; ++i) {
-    const auto slot = static_cast<std::int32_t>((load.first + i % load.active) % load.slots);
-    received.pairs.push_back({static_cast<std::int32_t>(i * rows / load.tokens), slot, weight});
-    ++received.slot_tokens[sz(slot)];
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t place = row * stride % rows; place < load.tokens; place += rows) {
+      received.pairs.push_back({static_cast<std::int32_t>(row), slot_at[sz(place)], weight});
+    }
   }
   return received;
 }

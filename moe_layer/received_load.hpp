@@ -17,10 +17,11 @@ struct ReceivedLoad {
   std::vector<std::int32_t> slot_tokens;  ///< [slot]
 };
 
-/// How an even load is laid out.
+/// How an even load is laid out: experts get nearly the same, up to 3/13 more or less than the
+/// mean.
 struct EvenLoad {
   std::int64_t tokens = 0;  ///< one count per (token, expert)
-  int active = 1;           ///< experts that share them
+  int active = 1;           ///< experts that share them nearly evenly
   int first = 0;            ///< slot of the first; they go around
   int slots = 1;
   std::int64_t max_rows = 0;  ///< distinct tokens at most

@@ -11,7 +11,7 @@ namespace gembench {
 /// Latency against the number of experts that have tokens, at a few fixed numbers of tokens. Empty:
 /// not measured.
 struct ActiveSweep {
-  std::vector<std::int64_t> loads;   ///< tokens on the rank, ascending, spread evenly over ..
+  std::vector<std::int64_t> loads;   ///< tokens on the rank, ascending, shared nearly evenly by ..
   std::vector<std::int32_t> active;  ///< .. this many of its experts; ascending
   std::vector<double> latency;       ///< [rank][load][active] median time of the expert phase, s
 
@@ -107,7 +107,7 @@ struct FitError {
 /// `tokens`: overhead + latency interpolated linearly between knots, continued with the last slope
 /// (0 if it falls) beyond the last knot.
 /// `experts`: every expert costs h_g(n), h_g(0) = 0, so that active experts pay for reading their
-/// weights and for their own tiles. The profile's loads were spread evenly over `slots` experts,
+/// weights and for their own tiles. The profile's loads were nearly even over `slots` experts,
 /// hence h_g(n) = (latency(n * slots) - latency(0)) / slots, not below 0; latency(0) is overhead.
 /// An active sweep corrects that: at the tokens per expert it measured, h_g is what reproduces it
 /// and the even load with the least squares of relative errors; between them, and beyond, the same

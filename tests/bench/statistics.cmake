@@ -17,6 +17,8 @@ set_tests_properties(bench.coverage PROPERTIES TIMEOUT ${GEMBENCH_PROGRAM_LIMIT}
 gembench_add_proof(NAME bench.verdicts SCRIPT verdicts.py ARGS --runs 2)
 gembench_add_proof(NAME bench.aa SCRIPT aa.py ARGS --runs 5)
 gembench_add_proof(NAME bench.planted SCRIPT planted.py ARGS --runs 5)
+gembench_add_proof(NAME bench.predictions SCRIPT predictions.py
+                   ARGS --small --runs 1 --copies 4 --no-bars)
 gembench_add_proof(NAME bench.kills SCRIPT kills.py)
 gembench_add_proof(NAME bench.adapt SCRIPT adapt.py ARGS --runs 2 --quiet-runs 1)
 

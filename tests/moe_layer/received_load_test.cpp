@@ -60,8 +60,9 @@ TEST(EvenLoads, are_spread_over_the_active_experts_on_as_many_rows_as_a_run_has)
         const auto busy = std::ranges::count_if(load.slot_tokens, [](auto n) { return n > 0; });
         EXPECT_EQ(busy, std::min<std::int64_t>(tokens, active));
         const auto [least, most] = std::ranges::minmax(load.slot_tokens);
-        EXPECT_LE(most - (active == 8 ? least : most - 1), 1);
+        EXPECT_LE(most * active, tokens + tokens * 3 / 13 + active);
         if (active == 8) {
+          EXPECT_GE((least + 1) * active, tokens - tokens * 3 / 13);
           EXPECT_NEAR(load.rows, std::max(share, 1 / 8.0) * static_cast<double>(tokens), 1);
         }
       }
@@ -69,7 +70,30 @@ TEST(EvenLoads, are_spread_over_the_active_experts_on_as_many_rows_as_a_run_has)
   }
 }
 
+/// Whole tiles are fast, the numbers between them slow; a run meets both.
+TEST(EvenLoads, meet_row_counts_all_over_a_tile) {
+  constexpr int kTile = 16;
+  for (const int each : {32, 64, 96, 128, 256, 320, 512, 1024}) {
+    for (const int active : {4, 8, 16}) {
+      const auto load = even_load({std::int64_t{each} * active, active, 0, 16, 4096, 1});
+      std::set<int> rests;
+      double wasted = 0;  // rows, were they padded to tiles
+      for (const std::int32_t n : load.slot_tokens) {
+        if (n == 0) continue;
+        rests.insert(n % kTile);
+        wasted += static_cast<double>((kTile - n % kTile) % kTile) / active;
+      }
+      EXPECT_GE(static_cast<int>(rests.size()), active / 2) << each << " on " << active;
+      EXPECT_NEAR(wasted, kTile / 2.0, kTile / 4.0) << each << " on " << active;
+    }
+  }
+}
+
 TEST(EvenLoads, have_no_more_rows_than_there_is_room_for) {
+  const ReceivedLoad full = even_load({800, 8, 0, 8, 100, 1});
+  expect_sound(full);
+  EXPECT_EQ(full.rows, 100);
+  EXPECT_EQ(full.slot_tokens, std::vector<std::int32_t>(8, 100));
   EXPECT_EQ(even_load({1000, 8, 0, 8, 300, 0.9}).rows, 300);
 }
 
