@@ -13,7 +13,6 @@ Both hold on an otherwise idle machine; what the run says of disturbances is pri
 
 import argparse
 import pathlib
-import re
 import statistics
 import tempfile
 
@@ -24,15 +23,7 @@ import support
 MODEL_ERROR, LOAD_ERROR = 0.05, 0.03
 MODELS = {"experts": "predicted_by_experts", "tokens": "predicted"}
 SMALL = {"--scale": 16, "--layers": 2, "--tokens": 128, "--steps": 8}
-
-
-def quickstart():
-    """Ranks and options of the command in jobs/quickstart.sh."""
-    text = (support.TOP / "jobs/quickstart.sh").read_text().replace("\\\n", " ")
-    ranks, words = re.search(r'local\.sh" -n (\d+) run (.*)', text).groups()
-    turns = re.search(r"^turns=\((.*)\)", text, re.M).group(1)
-    words = words.replace('"${turns[@]}"', turns).replace('--output "$output"', "")
-    return int(ranks), [word.strip('"') for word in words.split()]
+STEPS = 48
 
 
 def changed(words, options):
@@ -91,8 +82,8 @@ def main():
     parser.add_argument("--small", action="store_true", help="a shape of a second: only that all runs")
     parser.add_argument("--no-bars", action="store_true", help="exit 0 though bars are missed")
     options = parser.parse_args()
-    ranks, words = quickstart()
-    words = changed(words, SMALL if options.small else {})
+    ranks, words = support.quickstart()
+    words = changed([*words, "--steps", STEPS], SMALL if options.small else {})
 
     off = []
     with tempfile.TemporaryDirectory(prefix="gembench-predictions-") as folder:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -34,6 +35,13 @@ def good(command, folder):
         sys.exit(f"{' '.join(map(str, command))}\nexited {done.returncode}:\n"
                  f"{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def quickstart():
+    """Ranks and options of the command in jobs/quickstart.sh."""
+    text = (TOP / "jobs/quickstart.sh").read_text().replace("\\\n", " ")
+    ranks, words = re.search(r'local\.sh" -n (\d+) run (.*)', text).groups()
+    return int(ranks), words.replace('--output "$output"', "").split()
 
 
 def run(ranks, folder, *words):

@@ -15,24 +15,22 @@ import support
 
 WIDEST = 0.03  # half width of an interval
 LONGEST = 180  # s of one run, from start to end
-RUN = ["--model", "gpt-oss-20b", "--scale", "4", "--layers", "8", "--tokens", "1024", "--routing",
-       "synthetic", "--preset", "serving", "--placements", "linear,eplb,gem,gem+", "--variability", "high"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--ranks", type=int, default=4)
     parser.add_argument("--busy", type=int, default=0, metavar="N", help="busy loops beside the runs")
     parser.add_argument("--max-seconds", default="150", help="as the program's option")
     options = parser.parse_args()
+    ranks, words = support.quickstart()
 
     off_zero, widest, longest = 0, 0.0, 0.0
     with tempfile.TemporaryDirectory(prefix="gembench-verdicts-") as folder, \
             support.busy_loops(options.busy):
         for seed in range(1, options.runs + 1):
             begin = time.monotonic()
-            result = support.run(options.ranks, folder, *RUN, "--seed", seed, "--max-seconds",
+            result = support.run(ranks, folder, *words, "--seed", seed, "--max-seconds",
                                  options.max_seconds, "-o", f"{seed}.h5")
             seconds = time.monotonic() - begin
             if seed == 1:
