@@ -1,4 +1,4 @@
-"""Every command that the README shows, to the letter. The two that install and build are tested
+"""Every command that README and guide show, to the letter. The two that install and build are tested
 elsewhere: quickstart_test.py, and the test run this belongs to."""
 
 import pathlib
@@ -11,9 +11,10 @@ from support import PROGRAM, TOP, CliTest, main
 
 class Readme(CliTest):
     def test_its_commands_run_as_they_stand(self):
-        blocks = re.findall(r"(?s)```\n(.*?)```", (TOP / "README.md").read_text())
+        text = "".join((TOP / name).read_text() for name in ("README.md", "harness/GUIDE.md"))
+        blocks = re.findall(r"(?s)```\n(.*?)```", text)
         commands = [line for block in blocks for line in block.splitlines()
-                    if re.match(r"(jobs/local.sh|build/release/gembench) ", line)]
+                    if re.match(r"(jobs/local.sh|jobs/report.sh|build/release/gembench) ", line)]
         self.assertGreaterEqual(len(commands), 7, "the README shows fewer commands than it did")
 
         # The folder looks like the project's, and holds the two files a user would bring.

@@ -23,8 +23,9 @@ OWNERS = {
     r"archive.*\.h|zip\.h|zlib\.h|yaml\.h": "placement",
 }
 CUDA = r"cuda.*|cublas.*|nccl\.h|nvml\.h|nvtx3/.*|moe_layer/cuda/.*"
-TOP = {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md", "harness", "moe_layer",
-       "placement", "jobs", "results", "analysis", "tests"}
+FOLDERS = {"harness", "moe_layer", "placement", "jobs", "results", "analysis", "tests"}
+TOP = FOLDERS | {"CHANGELOG.md", "CITATION.cff", "CMakeLists.txt", "CMakePresets.json", "CONTRIBUTING.md",
+                 "LICENSE", "README.md"}
 BUILT = {"build"}  # ignored by git
 MAX_LINES = 400
 # Standard output and error may be full or closed: harness/printing knows what to do then.
@@ -96,7 +97,7 @@ def violations(top):
         if not entry.name.startswith(".") and entry.name not in TOP | BUILT \
                 and entry.suffix not in {".h5", ".partial", ".lock", ".html"}:
             yield f"{entry}: the top level holds only {', '.join(sorted(TOP))}"
-    for folder in sorted(TOP - {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md"}):
+    for folder in sorted(FOLDERS):
         if not (top / folder / "README.md").is_file():
             yield f"{top / folder}: has no README.md"
     scripts = []
