@@ -6,9 +6,11 @@
 
 namespace gembench {
 
-/// Memory that begins at a cache line. Large ones ask for huge pages, which matters where weights
-/// are read from memory: on a virtual machine with 4 KiB pages looking up addresses takes up to a
-/// third of the time. Environment error when there is none.
+/// Memory that begins at a cache line. From 128 KiB up it lies on huge pages, several buffers of
+/// one size side by side: with 4 KiB pages looking up addresses takes up to a third of the time on
+/// a virtual machine, and which pages a buffer happens to get decides what falls out of a cache, so
+/// that two copies of the same weights differed by 4 % for as long as a process lived. Freed memory
+/// is kept for buffers of the same size. Environment error when there is none.
 [[nodiscard]] Buffer cpu_memory(std::size_t bytes);
 
 /// Rounded up to whole cache lines.

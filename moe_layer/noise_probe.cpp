@@ -7,6 +7,7 @@
 
 #include "moe_layer/clock.hpp"
 #include "moe_layer/clock_offset.hpp"
+#include "placement/score.hpp"
 
 namespace gembench {
 namespace {
@@ -21,12 +22,13 @@ std::uint64_t quantum_of_work(std::uint64_t value) {
   return value;
 }
 
-double lost_share(const std::vector<double>& seconds) {
-  const double fastest = *std::ranges::min_element(seconds);
-  const double all = std::accumulate(seconds.begin(), seconds.end(), 0.0);
-  // Not below 0 by rounding.
-  return all > 0 ? std::max(0.0, 1 - fastest * static_cast<double>(seconds.size()) / all)
-                 : NoiseReading::kNone;
+double lost_share(const std::vector<double>& seconds, double undisturbed) {
+  double lost = 0, all = 0;
+  for (const double one : seconds) {
+    lost += std::max(0.0, one - undisturbed);
+    all += one;
+  }
+  return all > 0 ? lost / all : NoiseReading::kNone;
 }
 
 }  // namespace
@@ -57,7 +59,10 @@ NoiseSamples sample_noise(double seconds) {
 NoiseReading reduce(const NoiseSamples& samples) {
   if (samples.wall.empty()) return {};
   const auto [fastest, slowest] = std::ranges::minmax(samples.wall);
-  return {fastest, lost_share(samples.wall), lost_share(samples.cpu), slowest - fastest};
+  // A kernel may book a quantum's CPU time on the one after it: single quanta look too fast.
+  const double fast = quantile(samples.cpu, NoiseReading::kFast);
+  return {fastest, lost_share(samples.wall, fastest), lost_share(samples.cpu, fast),
+          slowest - fastest};
 }
 
 BarrierSkew barrier_skew(std::span<const double> exits, std::span<const double> offsets) {

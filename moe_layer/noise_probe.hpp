@@ -22,10 +22,12 @@ inline constexpr std::size_t kMostQuanta = 1 << 16;
 /// NaN = not measured.
 struct NoiseReading {
   static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  static constexpr double kFast = 0.05;
   double quantum = kNone;   ///< s, the fastest quantum
   double lost = kNone;      ///< share of the time: sum of (quantum - fastest) / sum of quanta
-  double lost_cpu = kNone;  ///< the same of thread CPU time: other work on this CPU does not count,
-                            ///< slower clocks, shared caches and hardware threads do
+  double lost_cpu = kNone;  ///< the same of thread CPU time, beyond the fast ones (quantile kFast):
+                            ///< other work on this CPU does not count, slower clocks, shared caches
+                            ///< and hardware threads do
   double longest = kNone;   ///< s, the slowest quantum beyond the fastest: the longest pause
 };
 [[nodiscard]] NoiseReading reduce(const NoiseSamples& samples);

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """The planted effect: a difference known beforehand must be found.
 
-Planted are speeds (the last rank is slowed down by a known factor) and loads (a trace in which the
-experts that linear puts on that rank are hot). `relabel:linear` gives that row of experts to a rank
+Planted are speeds (one rank, the last or the first in turn, is slowed down by a known factor) and loads (a
+trace in which the experts that linear puts on that rank are hot). `relabel:linear` gives that row of experts to a rank
 of full speed. The hot row sets the pace of every layer under both placements, with the same loads
 step for step, so the time to the barriers falls to 1 / factor of what it was: that is the planted
 difference, whatever the latency curve. Both stragglers are far ahead of the next rank: were two
@@ -12,6 +12,12 @@ the means.
 Compared is the time to the barriers, the sum over layers of route + experts of the slowest rank, as
 measured (raw `route_time` and `expert_time`). On cpu-time this is `step_time` itself. On wall
 step_time also holds communication, which no factor stretches, so it is the same sum of compute there.
+
+The planted difference holds for ranks that are equally fast by themselves. They never quite are: two CPUs
+of a virtual machine differ by a few percent for as long as a run lasts. A run's own interval says what its
+ranks did, rightly, so the bar is on what all runs say together: Student's t over the launches, in half of
+which the slow rank is the first, so that a faster CPU helps as often as it harms. How many single intervals
+hold the planted difference is printed too.
 
 What the profile predicts (`predicted_layer_time`) is printed beside it and has a bar of its own, on
 its error: a profile is measured too, and the interval holds only the noise of the steps.
@@ -39,12 +45,13 @@ SIZE = ["--model", MODEL, "--scale", "8", "--layers", LAYERS, "--plan-steps", "1
         "linear,relabel:linear"]
 
 
-def write_loads(path, ranks, seed):
-    """Counts as CSV: the experts that linear puts on the last rank get twice the tokens of the
+def write_loads(path, ranks, slow, seed):
+    """Counts as CSV: the experts that linear puts on rank `slow` get twice the tokens of the
     others, give or take what chance does to a batch of tokens."""
     random = numpy.random.default_rng(seed)
-    weight = numpy.ones(EXPERTS)
-    weight[-EXPERTS // ranks:] = 2
+    weight = numpy.ones((ranks, EXPERTS // ranks))
+    weight[slow] = 2
+    weight = weight.ravel()
     lines = ["step,layer," + ",".join(f"e{e}" for e in range(EXPERTS))]
     for step in range(1 + STEPS):
         for layer in range(LAYERS):
@@ -64,15 +71,23 @@ def times_to_barriers(path):
 def one_run(options, folder, seed):
     """Imports the loads and measures: the run's JSON, and relabelled against linear (predicted,
     mean, low, high)."""
-    write_loads(folder / "loads.csv", options.ranks, seed)
+    slow = 0 if seed % 2 == 0 else options.ranks - 1
+    write_loads(folder / "loads.csv", options.ranks, slow, seed)
     support.good([support.PROGRAM, "trace", "import", "csv", "loads.csv", "--model", MODEL,
                   "--layers", LAYERS, "-o", "loads.h5", "--overwrite"], folder)
-    slowdown = ",".join(["1"] * (options.ranks - 1) + [str(SLOW)])
+    slowdown = ",".join(str(SLOW) if rank == slow else "1" for rank in range(options.ranks))
     result = support.run(options.ranks, folder, *SIZE, "--trace", "loads.h5", "--slowdown",
                          slowdown, "--clock", options.clock, "--seed", seed, "-o", f"{seed}.h5")
     block, predicted, measured = times_to_barriers(folder / f"{seed}.h5")
     return result, (predicted[1].sum() / predicted[0].sum() - 1,
                     *support.paired_difference(*measured, block))
+
+
+def over_launches(errors):
+    """95 % interval of their mean."""
+    mean, error = numpy.mean(errors), numpy.std(errors, ddof=1) / len(errors) ** 0.5
+    reach = error * support.analysis.student_quantile(0.975, len(errors) - 1)
+    return mean - reach, mean + reach
 
 
 def main():
@@ -99,12 +114,13 @@ def main():
             print(f"  {seed:4}  {100 * mean:+10.2f}   {100 * low:+6.2f} .. {100 * high:+6.2f}   "
                   f"{'yes' if holds else 'no':6}  {100 * predicted:+12.2f}", flush=True)
 
-    bar = support.least_inside(options.runs)
+    low, high = over_launches(errors)
     error = abs(float(numpy.median(errors)))
     prediction_error = float(numpy.median(numpy.abs(prediction_errors)))
     support.verdict([
-        (inside >= bar, f"{inside} of {options.runs} intervals hold the planted difference, "
-                        f"at least {bar} must"),
+        (low <= 0 <= high, f"all launches together: {100 * low:+.2f} .. {100 * high:+.2f} points off the "
+                           f"planted difference, which has to hold 0 (of single ones {inside} of "
+                           f"{options.runs} do)"),
         (error <= LARGEST_ERROR, f"median error {100 * error:.2f} percentage points, at most "
                                  f"{100 * LARGEST_ERROR:g}"),
         (prediction_error <= LARGEST_PREDICTION_ERROR,
