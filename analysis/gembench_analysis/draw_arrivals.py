@@ -11,10 +11,10 @@ from .figures import Arrivals
 PHASES = {"route_time": "route", "dispatch_time": "dispatch", "expert_time": "experts",
           "barrier_wait": "waiting", "combine_time": "combine"}
 MOST_RANKS, MOST_BOXES = 16, 3000
-WIDE = 1080  # this figure takes the page's whole width
+WIDE = 1080.0  # this figure takes the page's whole width
 
 
-def timeline(step: Arrivals, labels: List[str]) -> str:
+def timeline(step: Arrivals, labels: List[str], width: float = WIDE) -> str:
     """Rows are ranks, grouped by placement; layers follow each other, ranks aligned at each
     layer's start barrier; all placements on one time axis."""
     stacked = np.stack([step.phases[name] for name in PHASES])  # [phase, placement, layer, rank]
@@ -30,7 +30,7 @@ def timeline(step: Arrivals, labels: List[str]) -> str:
     if end <= 0:
         return ""
     left = 18.0 + 8 * len(f"rank {shown[-1]}")
-    at = svg.scale(0, end, left, WIDE - 70)
+    at = svg.scale(0, end, left, width - 70)
     drawn: Dict[str, List["tuple[float, float, float, float]"]] = {name: [] for name in PHASES}
     rows, y = "", 4.0
     for p, label in enumerate(labels):
@@ -58,10 +58,11 @@ def timeline(step: Arrivals, labels: List[str]) -> str:
     body = svg.axis_x(at, 0, end, 4, y, f"time since the start of the step ({unit})", 8)
     body += "".join(svg.boxes(drawn[name], f"phase-{name}") for name in PHASES) + rows
     names = [(f"phase-{name}", said) for name, said in PHASES.items() if drawn[name]]
-    body += svg.legend(names, left, y + 50, WIDE)
+    body += svg.legend(names, left, y + 50, width)
     parts = [f"first {layers_shown} of {layers} layers"] if layers_shown < layers else []
     if len(shown) < ranks:
         parts.append(f"the {len(shown)} of {ranks} ranks that are waited for most")
     if parts:
-        body += svg.text(480, y + 50, ", ".join(parts), "start", "tick")
-    return svg.figure(body, y + 60, f"Timeline of step {step.step}", WIDE)
+        y += 17
+        body += svg.text(left, y + 50, ", ".join(parts), "start", "tick")
+    return svg.figure(body, y + 60, f"Timeline of step {step.step}", width)

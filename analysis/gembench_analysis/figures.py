@@ -1,5 +1,4 @@
-"""The numbers behind every figure: pure functions of a run (load) and its reduction (reduce).
-Each is drawn twice: as SVG for the page (draw_*.py) and by matplotlib for files (static.py)."""
+"""The numbers behind every figure: pure functions of a run (load) and its reduction (reduce)."""
 
 from dataclasses import dataclass
 from typing import Dict, List, Optional

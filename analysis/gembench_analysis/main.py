@@ -6,7 +6,7 @@ import sys
 import tempfile
 from typing import List, Optional, Sequence
 
-from . import markdown, page, perfetto, runs
+from . import figure_files, markdown, page, perfetto, runs
 from .loading import FileError, load
 from .reduction import reduce
 from .summary import summarise
@@ -32,15 +32,21 @@ def _options(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument("--format", choices=("html", "md"), default="html",
                         help="one self-contained HTML file (default), or Markdown")
     parser.add_argument("--figures", metavar="DIR",
-                        help="also every figure as DIR/NAME.png and .svg (needs matplotlib)")
+                        help="also every figure as an SVG file in DIR")
+    parser.add_argument("--placements", metavar="NAMES",
+                        help="with --figures: only these placements (separated by commas) and the "
+                             "reference")
     parser.add_argument("--trace", metavar="FILE",
                         help="also the steps of the first FILE as a trace for ui.perfetto.dev")
     parser.add_argument("-q", "--quiet", action="store_true", help="do not say what was written")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.placements is not None and not options.figures:
+        parser.error("--placements chooses what --figures shows; add --figures DIR")
+    return options
 
 
-def write(path: str, text: str) -> None:
-    """Whole or not at all."""
+def write(path: str, text: str, option: str = "-o") -> None:
+    """Whole or not at all. `option` names another path."""
     try:
         handle, name = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".gembench-report")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -48,8 +54,21 @@ def write(path: str, text: str) -> None:
         os.chmod(name, 0o644)
         os.replace(name, path)
     except OSError as error:
-        raise Refused(f"{path}: cannot be written ({error.strerror}); name another with -o", 4
-                      ) from None
+        raise Refused(f"{path}: cannot be written ({error.strerror}); name another with {option}",
+                      4) from None
+
+
+def _figures(loaded: List[runs.Run], folder: str, placements: List[str]) -> str:
+    """Writes the figures; returns what was written."""
+    drawn = figure_files.drawn(loaded, placements)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"{folder}: cannot be made ({error.strerror}); name another with --figures",
+                      4) from None
+    for name, text in drawn.items():
+        write(os.path.join(folder, name), text, "--figures")
+    return f"{len(drawn)} figures in {folder}"
 
 
 def _report(options: argparse.Namespace) -> List[str]:
@@ -65,6 +84,11 @@ def _report(options: argparse.Namespace) -> List[str]:
             loaded.append(runs.Run(run, reduced, summarise(run, reduced)))
         except (OSError, RuntimeError) as error:  # HDF5 cannot read an array
             raise FileError(f"{name}: is damaged ({error}); run it again") from None
+    known = list(dict.fromkeys(row.placement for one in loaded for row in one.rows))
+    chosen = [] if options.placements is None else options.placements.split(",")
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise Refused(f"--placements: there is no '{unknown[0]}'; choose from {', '.join(known)}", 2)
     if options.format == "md":
         text = markdown.report(loaded)
     else:
@@ -75,18 +99,10 @@ def _report(options: argparse.Namespace) -> List[str]:
         write(output, text)
         written.append(output)
     if options.figures:
-        from . import static  # matplotlib only where it is asked for
-        try:
-            written += static.draw(loaded, options.figures)
-        except ImportError:
-            raise Refused("--figures needs matplotlib: install python3-matplotlib, or leave it out",
-                          2) from None
-        except OSError as error:
-            raise Refused(f"{options.figures}: cannot be written ({error.strerror}); name another "
-                          "with --figures", 4) from None
+        written.append(_figures(loaded, options.figures, chosen))
     if options.trace:
         one = loaded[0]
-        write(options.trace, perfetto.trace(one.run, one.reduced))
+        write(options.trace, perfetto.trace(one.run, one.reduced), "--trace")
         written.append(options.trace)
     return written
 

@@ -1,21 +1,16 @@
 """The report as one HTML file that needs nothing else."""
 
 from html import escape
-from importlib import resources
 from itertools import groupby
 from typing import List
 
 import xarray as xr
 
-from . import tables
+from . import style, tables
 from .sections import Section, sections
 from .summary import Summary
 from .tables import Table
 from .verdict import Verdict, verdict
-
-
-def _asset(name: str) -> str:
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
 def table(content: Table) -> str:
@@ -83,10 +78,10 @@ def page(title: str, content: str) -> str:
     return ("<!DOCTYPE html><html lang=en><head><meta charset=utf-8>"
             "<meta name=viewport content='width=device-width, initial-scale=1'>"
             f"<title>{escape(title)}</title><link rel=icon href='data:,'>"
-            f"<style>{_asset('report.css')}</style></head><body>"
+            f"{style.of_page()}</head><body>"
             f"<header><h1>{escape(title)}</h1>"
             "<button type=button id=theme aria-label='light or dark'>light / dark</button></header>"
             f"<main>{content}</main>"
             "<footer>Written by gembench-report from the files named above; every number can be "
             "recomputed from them.</footer><div id=tip hidden></div>"
-            f"<script>{_asset('report.js')}</script></body></html>\n")
+            f"<script>{style.asset('report.js')}</script></body></html>\n")

@@ -3,7 +3,10 @@
   const root = document.documentElement;
   root.classList.add("js");
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const show = (on) => { root.dataset.theme = on ? "dark" : "light"; };
+  const show = (on) => {
+    root.dataset.theme = on ? "dark" : "light";
+    document.getElementById("dark").media = on ? "screen" : "not all";
+  };
   show(dark.matches);
   dark.addEventListener("change", (event) => show(event.matches));
   document.getElementById("theme").addEventListener("click", () => show(root.dataset.theme !== "dark"));

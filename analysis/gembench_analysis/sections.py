@@ -38,9 +38,9 @@ def _per_placement(reduced: xr.Dataset, best: "str | None") -> List[str]:
 
 
 def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
-             best: "str | None") -> List[Section]:
+             best: "str | None", across: float = draw_arrivals.WIDE) -> List[Section]:
     """Figures that this run has data for. One caption says what to look for and ends with where
-    the numbers come from."""
+    the numbers come from. `across`: the width of wide ones."""
     said, names = source(run), figures.labels(reduced)
     order = _per_placement(reduced, best)
     wait = reduced["barrier_wait"].mean("rank").values[0]
@@ -78,7 +78,7 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
                 "Layers follow each other between vertical lines; a layer goes on when its last "
                 f"rank has arrived, and the others wait until then. {said}",
                 [(f"{why} ({step})",
-                  draw_arrivals.timeline(figures.arrivals(run, step, why), names))
+                  draw_arrivals.timeline(figures.arrivals(run, step, why), names, across))
                  for why, step in figures.chosen_steps(reduced).items()
                  if np.isfinite(reduced["measured"].values[:, step]).all()], wide=True),
         Section("loads", "Expert loads over time",

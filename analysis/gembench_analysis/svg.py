@@ -1,4 +1,4 @@
-"""The few SVG shapes that the page's figures are made of. Colours are classes of report.css, so
+"""The few SVG shapes that the page's figures are made of. Colours are classes of figure.css, so
 that light, dark and print each have their own."""
 
 import json

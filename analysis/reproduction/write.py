@@ -182,7 +182,7 @@ def main(results: pathlib.Path, folder: pathlib.Path) -> None:
         try:
             figure(rows["predicted"], folder / "gain_by_tokens.svg")
         except ImportError:
-            print("write.py: no matplotlib: the figure stays as it is", file=sys.stderr)
+            print("write.py: no matplotlib: the figure stays as it is; install python3-matplotlib", file=sys.stderr)
     readme.write_text(rewrite(readme.read_text(encoding="utf-8"), blocks), encoding="utf-8")
     print(readme)
 

@@ -36,6 +36,26 @@ OUTSIDE = """return [...document.querySelectorAll('body *')].filter(one => {
   return box.width && box.right > innerWidth + 1 && !one.closest('.scroll, .card.wide .panel');
 }).map(one => one.tagName + '.' + one.getAttribute('class'))"""
 
+# Of an SVG file: is it one, the colour of its paper, shapes that can be seen, those that no rule
+# coloured (black is in no style sheet) or that lie outside, words over other words.
+ALONE = """const root = document.documentElement, whole = root.getBoundingClientRect();
+const shapes = [...root.querySelectorAll('rect,circle,path,line,text')];
+const colour = shape => getComputedStyle(shape)[shape.tagName === 'line' ? 'stroke' : 'fill'];
+const bare = shapes.filter(shape => ['rgb(0, 0, 0)', 'none'].includes(colour(shape)) &&
+  !shape.matches('.curve,.empty'));
+const outside = shapes.filter(shape => { const box = shape.getBoundingClientRect();
+  return box.left < whole.left - 1 || box.right > whole.right + 1 || box.top < whole.top - 1 ||
+    box.bottom > whole.bottom + 1; });
+const words = shapes.filter(shape => shape.tagName === 'text');
+const boxes = words.map(word => word.getBoundingClientRect());
+const over = words.filter((word, k) => boxes.some((box, other) => other < k &&
+  box.left < boxes[k].right - 1 && box.right > boxes[k].left + 1 &&
+  box.top < boxes[k].bottom - 4 && box.bottom > boxes[k].top + 4));
+return [root.tagName, colour(root.querySelector('.paper')),
+        shapes.filter(shape => shape.getBoundingClientRect().width >= 1).length,
+        bare.map(shape => shape.outerHTML), outside.map(shape => shape.outerHTML),
+        over.map(word => word.textContent)]"""
+
 
 class Browser(ReportTest):
     def setUp(self):
@@ -91,6 +111,23 @@ class Browser(ReportTest):
             "document.querySelectorAll('details').forEach(one => { one.open = true; })")
         self.assertEqual(self.browser.execute_script(OUTSIDE), [])
         self.assertEqual(self.browser.get_log("browser"), [])
+
+    def test_figures_as_files(self):
+        path = self.made("run.h5", clock="wall", layers=48, ranks=18)
+        self.written(path, "--figures", "figures")
+        files = sorted((self.folder / "figures").iterdir())
+        self.assertGreater(len(files), 12)
+        papers = {}
+        for scheme in ("light", "dark"):
+            for file in files:
+                with self.subTest(file=file.name, scheme=scheme):
+                    self.open(file, 1280, scheme)
+                    tag, paper, seen, bare, outside, over = self.browser.execute_script(ALONE)
+                    self.assertEqual((tag, bare, outside, over), ("svg", [], [], []))
+                    self.assertGreater(seen, 4)
+                    papers.setdefault(scheme, set()).add(paper)
+        self.assertEqual([len(found) for found in papers.values()], [1, 1])
+        self.assertNotEqual(papers["light"], papers["dark"])
 
     def test_print_is_light_whatever_the_screen_is(self):
         path = self.made("run.h5")

@@ -81,18 +81,6 @@ class Report(ReportTest):
                 self.assertGreaterEqual(event["ts"], ends.get(track, 0) - 0.01)
                 ends[track] = event["ts"] + event["dur"]
 
-    def test_figures_as_files(self):
-        try:
-            import matplotlib  # noqa: F401
-        except ImportError:
-            self.skipTest("matplotlib is not installed")
-        self.written(self.made(), "--figures", "figures", "-o", "page.html")
-        names = sorted(path.name for path in (self.folder / "figures").iterdir())
-        self.assertEqual(len(names), 22)
-        for name in names:
-            head = (self.folder / "figures" / name).read_bytes()[:300]
-            self.assertIn(b"PNG" if name.endswith("png") else b"<?xml", head)
-
     def test_what_gpus_said_is_told(self):
         said = self.written(self.made(gpus=True, clock="wall"), "--format", "md")
         ranks = said.split("### Ranks")[1].split("###")[0]
@@ -180,7 +168,10 @@ class Report(ReportTest):
         self.refused(self.report(other), 2, "schema version 3.0.0")
         empty = self.made(written={"measured_steps": 0})
         self.refused(self.report(empty), 2, "no step of it was finished")
-        self.refused(self.report(self.made(), "-o", "absent/page.html"), 4, "cannot be written")
+        self.refused(self.report(self.made(), "-o", "absent/page.html"), 4,
+                     "cannot be written (No such file or directory); name another with -o")
+        self.refused(self.report(self.made(), "-o", "page.html", "--trace", "absent/trace.json"), 4,
+                     "name another with --trace")
         self.assertEqual(self.report(self.made(), "--form", "md").returncode, 2)
         self.assertEqual(self.report().returncode, 2)
 

@@ -1,0 +1,107 @@
+"""The page's figures as files: every panel an SVG that stands alone, light and dark."""
+
+import os
+import re
+import textwrap
+import xml.etree.ElementTree as xml
+from typing import Collection, Dict, Iterator, List, Tuple
+
+from . import figures, style, svg
+from .runs import Run, scaling
+from .sections import Section, sections, source
+
+WIDE = 800.0  # of a figure that takes the page's whole width; a README or a slide is narrower
+MARGIN, LINE = 12.0, 17.0
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def slug(words: str) -> str:
+    """Part of a file's name: lower-case letters, digits, + and dashes."""
+    return re.sub(r"[^a-z0-9+]+", "-", words.lower())[:60].strip("-")
+
+
+def _unique(name: str, taken: Collection[str]) -> str:
+    found, count = name, 1
+    while found in taken:
+        count += 1
+        found = f"{name}-{count}"
+    return found
+
+
+def _parsed(drawing: str) -> xml.Element:
+    return xml.fromstring(NOT_XML.sub("\ufffd", drawing))
+
+
+def _lines(lines: List[str], y: float, kind: str) -> xml.Element:
+    """A group of lines, the first at `y`."""
+    return _parsed("<g>" + "".join(svg.text(0, y + LINE * k, one, style=kind)
+                                   for k, one in enumerate(lines)) + "</g>")
+
+
+def alone(drawing: str, heading: str, caption: str, said: str) -> str:
+    """A panel's drawing as a document of its own: the heading above, below where its numbers come
+    from; the caption for programs that read it. Tooltips become titles, which browsers show."""
+    panel = _parsed(drawing)
+    width, height = (float(size) for size in panel.attrib["viewBox"].split()[2:])
+    over = textwrap.wrap(heading, int(width / 8.5))  # units a character, for wide fonts
+    under = textwrap.wrap(said, int(width / 7))
+    above = LINE * len(over) + 4
+    left, top = -MARGIN, -MARGIN - above
+    wide, tall = width + 2 * MARGIN, above + height + LINE * len(under) + 2 * MARGIN
+    for one in list(panel):
+        if "data-map" in one.attrib:  # values for the page's script, under nothing to be seen
+            panel.remove(one)
+        tip = one.attrib.pop("data-tip", None)
+        if tip is not None:
+            xml.SubElement(one, "title").text = tip
+    shapes = [_parsed(svg.rect(left, top, wide, tall, "paper")),
+              *_lines(over, LINE - 4 - above, "name"), *panel,
+              *_lines(under, height + LINE, "tick")]
+    classes = {name for one in shapes for name in one.get("class", "").split()}
+    whole = xml.Element("svg", {
+        "xmlns": "http://www.w3.org/2000/svg", "width": svg.number(wide),
+        "height": svg.number(tall), "role": "img", "aria-label": panel.attrib["aria-label"],
+        "viewBox": " ".join(svg.number(size) for size in (left, top, wide, tall))})
+    for name, words in (("title", heading), ("desc", caption), ("style", style.of_figure(classes))):
+        xml.SubElement(whole, name).text = NOT_XML.sub("\ufffd", words)
+    whole.extend(shapes)
+    return xml.tostring(whole, encoding="unicode") + "\n"
+
+
+def _restricted(one: Run, placements: Collection[str]) -> Run:
+    """Only these placements, and the reference."""
+    keep = [index for index, label in enumerate(figures.labels(one.reduced))
+            if index == 0 or label in placements]
+    return Run(one.run.isel(placement=keep), one.reduced.isel(placement=keep),
+               [one.rows[index] for index in keep])
+
+
+def _parts(loaded: List[Run]) -> Iterator[Tuple[str, str, List[Section]]]:
+    """Prefix of file names, where the numbers come from, sections: of all runs, then of each."""
+    if len(loaded) > 1:
+        yield "", " ".join(sorted({source(one.run) for one in loaded})), scaling(loaded)
+    taken: List[str] = []
+    for one in loaded:
+        prefix, said = "", source(one.run)
+        if len(loaded) > 1:
+            name = os.path.basename(one.run.attrs["file"])
+            stem = slug(os.path.splitext(name.removesuffix(".partial"))[0]) or "run"
+            taken.append(_unique(stem, taken))
+            prefix, said = taken[-1] + "-", f"{name}: {said}"
+        yield prefix, said, sections(one.run, one.reduced, one.rows, None, WIDE)
+
+
+def drawn(loaded: List[Run], placements: Collection[str] = ()) -> Dict[str, str]:
+    """File name -> SVG, of every panel: SECTION-PANEL.svg, headed by the file's name where there
+    are several runs. `placements`: of the placements only these and the reference."""
+    if placements:
+        loaded = [_restricted(one, placements) for one in loaded]
+    files: Dict[str, str] = {}
+    for prefix, said, shown in _parts(loaded):
+        for section in shown:
+            for panel, drawing in section.panels:
+                called = slug(re.sub(r" \(\d+\)$", "", panel))  # without the number of a step
+                name = "-".join(part for part in (prefix + section.key, called) if part)
+                heading = f"{section.title}: {panel}" if panel else section.title
+                files[_unique(name, files)] = alone(drawing, heading, section.caption, said)
+    return {f"{name}.svg": text for name, text in files.items()}
