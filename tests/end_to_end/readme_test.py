@@ -18,7 +18,8 @@ class Readme(CliTest):
         self.assertGreaterEqual(len(commands), 7, "the README shows fewer commands than it did")
 
         # The folder looks like the project's, and holds the two files a user would bring.
-        (self.folder / "jobs").symlink_to(TOP / "jobs")
+        for name in ("jobs", "analysis"):
+            (self.folder / name).symlink_to(TOP / name)
         (self.folder / "build/release").mkdir(parents=True)
         (self.folder / "build/release/gembench").symlink_to(pathlib.Path(PROGRAM))
         random = numpy.random.default_rng(1)
