@@ -6,15 +6,15 @@
 #include <new>
 #include <string>
 
-#include "harness/agreement.hpp"
-#include "harness/commands.hpp"
-#include "harness/options.hpp"
-#include "harness/printing.hpp"
-#include "harness/stop.hpp"
-#include "harness/watchdog.hpp"
-#include "moe_layer/clock.hpp"
-#include "moe_layer/comm.hpp"
-#include "placement/error.hpp"
+#include "harness/cli/options.hpp"
+#include "harness/cli/printing.hpp"
+#include "harness/commands/commands.hpp"
+#include "harness/run/collective_errors.hpp"
+#include "harness/run/stop.hpp"
+#include "harness/run/watchdog.hpp"
+#include "moe_layer/mpi/clock.hpp"
+#include "moe_layer/mpi/comm.hpp"
+#include "placement/base/error.hpp"
 
 namespace {
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "moe_layer/weights.hpp"
-#include "placement/random.hpp"
+#include "moe_layer/model/weights.hpp"
+#include "placement/base/random.hpp"
 
 namespace gembench {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "moe_layer/layers.hpp"
-#include "placement/trace.hpp"
+#include "placement/loads/trace.hpp"
 
 namespace gembench {
 

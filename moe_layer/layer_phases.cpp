@@ -1,18 +1,11 @@
 #include <algorithm>
 
 #include "moe_layer/layers.hpp"
+#include "placement/base/index.hpp"
 
 /// What the phases of a layer put on the stream. When, and where the clock is read, is in
 /// layers.cpp.
 namespace gembench {
-namespace {
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
-
-}  // namespace
-
 void MoeLayers::route(int layer) {
   enter(Phase::route, layer);
   RouteArgs args;

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "moe_layer/weights.hpp"
+#include "moe_layer/model/weights.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench {
 namespace {
@@ -13,10 +14,6 @@ constexpr int kPhases = 4;
 /// Where a phase begins on the device's clock; it ends at the next mark.
 int mark_of(int layer, int phase) {
   return 2 * (layer * kPhases + phase);
-}
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
 }
 
 }  // namespace

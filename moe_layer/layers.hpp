@@ -8,16 +8,16 @@
 #include <span>
 #include <vector>
 
-#include "moe_layer/clock.hpp"
-#include "moe_layer/comm.hpp"
-#include "moe_layer/device.hpp"
-#include "moe_layer/expert_store.hpp"
-#include "moe_layer/forwarding.hpp"
-#include "moe_layer/leg.hpp"
-#include "moe_layer/progress.hpp"
-#include "moe_layer/replicas.hpp"
-#include "moe_layer/routing.hpp"
-#include "moe_layer/topology.hpp"
+#include "moe_layer/device/device.hpp"
+#include "moe_layer/dispatch/expert_store.hpp"
+#include "moe_layer/dispatch/forwarding.hpp"
+#include "moe_layer/dispatch/replicas.hpp"
+#include "moe_layer/dispatch/row_exchange.hpp"
+#include "moe_layer/model/routing.hpp"
+#include "moe_layer/mpi/clock.hpp"
+#include "moe_layer/mpi/comm.hpp"
+#include "moe_layer/mpi/progress.hpp"
+#include "moe_layer/mpi/topology.hpp"
 
 namespace gembench {
 

@@ -13,7 +13,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "moe_layer/clock.hpp"
+#include "moe_layer/mpi/clock.hpp"
 
 namespace gembench {
 namespace {

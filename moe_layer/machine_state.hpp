@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "moe_layer/rank_place.hpp"
+#include "moe_layer/mpi/rank_place.hpp"
 
 /// What Linux says of a machine and of other work on it. `root` is where /proc and /sys are. What
 /// is not there (in containers and virtual machines much of it) is NaN or empty, never an error.

@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "results/output_file.hpp"
+#include "results/hdf5/output_file.hpp"
 #include "results/run_profile.hpp"
 #include "results/run_schema.hpp"
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "placement/output_owner.hpp"
-#include "placement/profile.hpp"
-#include "placement/profile_samples.hpp"
+#include "placement/base/output_owner.hpp"
+#include "placement/speeds/profile.hpp"
+#include "placement/speeds/profile_samples.hpp"
 #include "results/run_file.hpp"
 
 namespace gembench {

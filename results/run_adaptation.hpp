@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "results/hdf5.hpp"
+#include "results/hdf5/hdf5.hpp"
 #include "results/run_file.hpp"
 
 /// What the group turns of results.h5 has besides where placements change while they are measured.

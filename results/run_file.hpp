@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "placement/placement.hpp"
-#include "placement/profile.hpp"
+#include "placement/cost/placement.hpp"
+#include "placement/speeds/profile.hpp"
 
 /// The content of results.h5 as values. results/SCHEMA.md is the contract; this mirrors it.
 namespace gembench {

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "placement/cost_choice.hpp"
+#include "placement/cost/cost_choice.hpp"
 #include "results/run_schema.hpp"
 
 namespace gembench {

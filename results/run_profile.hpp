@@ -1,7 +1,7 @@
 #pragma once
 
-#include "placement/profile.hpp"
-#include "results/hdf5.hpp"
+#include "placement/speeds/profile.hpp"
+#include "results/hdf5/hdf5.hpp"
 
 /// The profile in results.h5, for writer and reader.
 namespace gembench {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "results/hdf5.hpp"
+#include "results/hdf5/hdf5.hpp"
 #include "results/run_file.hpp"
 
 /// The group quiet of results.h5.

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-#include "results/hdf5.hpp"
+#include "results/hdf5/hdf5.hpp"
 #include "results/run_file.hpp"
 
 /// The datasets of results.h5 as one table for writer and reader; SCHEMA.md says it for people.

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "results/hdf5.hpp"
+#include "results/hdf5/hdf5.hpp"
 #include "results/run_file.hpp"
 
 /// The group topology of results.h5, for the writer.

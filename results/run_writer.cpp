@@ -10,7 +10,7 @@
 #include <optional>
 #include <stdexcept>
 
-#include "results/output_file.hpp"
+#include "results/hdf5/output_file.hpp"
 #include "results/run_adaptation.hpp"
 #include "results/run_gpus.hpp"
 #include "results/run_profile.hpp"

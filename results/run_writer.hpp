@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "placement/output_owner.hpp"
+#include "placement/base/output_owner.hpp"
 #include "results/run_file.hpp"
 
 namespace gembench {

@@ -7,8 +7,8 @@
 #include <limits>
 #include <numeric>
 
-#include "placement/checked.hpp"
-#include "results/output_file.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "results/hdf5/output_file.hpp"
 
 namespace gembench {
 namespace {

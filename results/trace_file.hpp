@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <string>
 
-#include "placement/trace.hpp"
-#include "results/output_file.hpp"
+#include "placement/loads/trace.hpp"
+#include "results/hdf5/output_file.hpp"
 
 namespace gembench {
 

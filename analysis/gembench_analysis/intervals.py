@@ -1,4 +1,4 @@
-"""95 % intervals of the summaries of one placement, equal to harness/summary_interval.cpp. Its
+"""95 % intervals of the summaries of one placement, equal to harness/statistics/summary_interval.cpp. Its
 header says how they are made and where there is none."""
 
 import math
@@ -12,7 +12,7 @@ from .statistics import LEAST_BLOCKS, NORMAL, alike, quantile, robust_rest, stud
 
 Array = NDArray[np.float64]
 
-# As in harness/summary_interval.cpp, which says why.
+# As in harness/statistics/summary_interval.cpp, which says why.
 LEAST_STEPS = 24
 LEAST_BEYOND = 7
 LEAST_BLOCKS_BEYOND = 2

@@ -1,4 +1,4 @@
-"""How quiet the machine was: /quiet of results.h5, as harness/quiet_report.cpp reads it."""
+"""How quiet the machine was: /quiet of results.h5, as harness/report/quiet_report.cpp reads it."""
 
 from dataclasses import dataclass
 from typing import List, Optional
@@ -6,7 +6,7 @@ from typing import List, Optional
 import numpy as np
 import xarray as xr
 
-# Those of harness/quiet_report.hpp.
+# Those of harness/report/quiet_report.hpp.
 NOISY_LOST, NOISY_SPREAD, NOISY_OTHER, NOISY_STEAL = 0.05, 0.05, 0.10, 0.02
 
 

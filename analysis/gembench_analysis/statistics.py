@@ -1,4 +1,4 @@
-"""Quantiles and the interval of a paired difference, equal to harness/interval.cpp."""
+"""Quantiles and the interval of a paired difference, equal to harness/statistics/interval.cpp."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Optional
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# As in harness/interval.cpp, which says why.
+# As in harness/statistics/interval.cpp, which says why.
 LEAST_BLOCKS = 6
 MOST_PAIRS = 512
 NORMAL = 1.959963984540054
@@ -106,7 +106,7 @@ def robust_rest(values: NDArray[np.float64], centre: float) -> NDArray[np.float6
 
 
 def alike(rest: NDArray[np.float64]) -> float:
-    """So many successive values tell as much as one independent one: see harness/interval.hpp."""
+    """So many successive values tell as much as one independent one: see harness/statistics/interval.hpp."""
     n = rest.size
     rest = rest - rest.sum() / n
     square = float(np.dot(rest, rest))
@@ -120,7 +120,7 @@ def alike(rest: NDArray[np.float64]) -> float:
 
 def typical_difference(log_ratios: ArrayLike, comparisons: int = 1) -> Difference:
     """The Hodges-Lehmann estimate of log ratios in order of time and its interval: see
-    harness/interval.hpp."""
+    harness/statistics/interval.hpp."""
     values = np.asarray(log_ratios, dtype=float)
     n = values.size
     if n == 0:

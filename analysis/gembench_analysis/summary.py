@@ -1,4 +1,4 @@
-"""One row a placement, with the numbers of `gembench compare` (harness/comparison.cpp)."""
+"""One row a placement, with the numbers of `gembench compare` (harness/report/comparison.cpp)."""
 
 import math
 from dataclasses import dataclass, field, replace

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "moe_layer/clock.hpp"
 #include "moe_layer/cuda/kernels.hpp"
 #include "moe_layer/cuda/memory.hpp"
-#include "moe_layer/weights.hpp"
+#include "moe_layer/model/weights.hpp"
+#include "moe_layer/mpi/clock.hpp"
 
 namespace gembench::cuda {
 namespace {

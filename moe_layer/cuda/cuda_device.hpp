@@ -9,8 +9,8 @@
 #include "moe_layer/cuda/gpu.hpp"
 #include "moe_layer/cuda/nvml.hpp"
 #include "moe_layer/cuda/transport.hpp"
-#include "moe_layer/cuda_plugin.hpp"
-#include "moe_layer/device.hpp"
+#include "moe_layer/device/cuda_plugin.hpp"
+#include "moe_layer/device/device.hpp"
 
 namespace gembench::cuda {
 

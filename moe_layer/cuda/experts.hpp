@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "moe_layer/cuda/gemm.hpp"
-#include "moe_layer/device_calls.hpp"
+#include "moe_layer/device/device_calls.hpp"
 
 namespace gembench::cuda {
 

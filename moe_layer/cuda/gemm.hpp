@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <vector>
 
-#include "moe_layer/buffer.hpp"
 #include "moe_layer/cuda/errors.hpp"
-#include "moe_layer/model.hpp"
+#include "moe_layer/device/buffer.hpp"
+#include "moe_layer/model/shape.hpp"
 
 namespace gembench::cuda {
 

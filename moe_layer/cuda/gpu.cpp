@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "moe_layer/cuda/errors.hpp"
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
 
 namespace gembench::cuda {
 namespace {

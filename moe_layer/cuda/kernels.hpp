@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "moe_layer/device_calls.hpp"
-#include "moe_layer/model.hpp"
-#include "placement/placement.hpp"
+#include "moe_layer/device/device_calls.hpp"
+#include "moe_layer/model/shape.hpp"
+#include "placement/cost/placement.hpp"
 
 /// The kernels as host calls that enqueue them. All pointers are device memory; shapes are
 /// row-major with the last index fastest; "dtype" is the payload type. No thread of one block waits

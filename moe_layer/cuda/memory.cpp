@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
 
 namespace gembench::cuda {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-#include "moe_layer/buffer.hpp"
 #include "moe_layer/cuda/errors.hpp"
+#include "moe_layer/device/buffer.hpp"
 
 namespace gembench::cuda {
 

@@ -3,7 +3,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
 
 namespace gembench::cuda {
 

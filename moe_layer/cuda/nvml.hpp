@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "moe_layer/device_calls.hpp"
+#include "moe_layer/device/device_calls.hpp"
 
 namespace gembench::cuda {
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "moe_layer/comm.hpp"
 #include "moe_layer/cuda/errors.hpp"
-#include "moe_layer/device_calls.hpp"
+#include "moe_layer/device/device_calls.hpp"
+#include "moe_layer/mpi/comm.hpp"
 
 namespace gembench::cuda {
 

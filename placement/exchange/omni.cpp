@@ -7,8 +7,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "placement/checked.hpp"
-#include "placement/containers/npy.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "placement/base/index.hpp"
+#include "placement/encodings/npy.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 
@@ -20,10 +21,6 @@ constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::size_t kBeforeHeader = 10;  // magic, version 1.0, length of the header
 constexpr std::size_t kAlignment = 64;
 constexpr auto kFile = "the pattern";
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 bool recognise(std::string_view content) {
   return is_npy(content.substr(0, kNpyPrefix));

@@ -5,15 +5,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "placement/checked.hpp"
-#include "placement/objective.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "placement/base/index.hpp"
+#include "placement/cost/objective.hpp"
 
 namespace gembench {
 namespace {
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 bool has_sources(const Trace& trace, int ranks) {
   return trace.sources == ranks && !trace.source_tokens.empty();

@@ -4,9 +4,9 @@
 #include <string_view>
 #include <vector>
 
-#include "placement/placement.hpp"
-#include "placement/token_split.hpp"
-#include "placement/trace.hpp"
+#include "placement/cost/placement.hpp"
+#include "placement/cost/token_split.hpp"
+#include "placement/loads/trace.hpp"
 
 namespace gembench {
 

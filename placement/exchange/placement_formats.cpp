@@ -7,10 +7,10 @@
 #include <numeric>
 #include <vector>
 
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
+#include "placement/base/input_file.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
-#include "placement/input_file.hpp"
 
 namespace gembench {
 namespace {

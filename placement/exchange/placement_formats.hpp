@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "placement/placement_file.hpp"
-#include "placement/trace.hpp"
+#include "placement/cost/placement_file.hpp"
+#include "placement/loads/trace.hpp"
 
 /// Placements in the formats that serving engines load.
 namespace gembench {

@@ -8,7 +8,7 @@
 
 #include <numeric>
 
-#include "placement/containers/bounded_json.hpp"
+#include "placement/encodings/bounded_json.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 

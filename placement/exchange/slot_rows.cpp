@@ -6,14 +6,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "placement/checked.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench {
 namespace {
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 /// Empties slots whose expert their rank holds already; how many.
 std::int64_t merge_duplicates(Placement& placement) {

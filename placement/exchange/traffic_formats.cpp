@@ -8,17 +8,14 @@
 #include <cmath>
 #include <vector>
 
-#include "placement/checked.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "placement/base/index.hpp"
 #include "placement/exchange/pair_traffic.hpp"
 
 namespace gembench {
 namespace {
 
 constexpr std::int64_t kAlignment = 16;  // nccl-tests rounds every count of bytes down to it
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 /// "[1, 2], [3, 4]"
 std::string lists(std::span<const std::int64_t> values, std::size_t columns) {

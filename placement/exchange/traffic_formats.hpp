@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "placement/placement.hpp"
-#include "placement/trace.hpp"
+#include "placement/cost/placement.hpp"
+#include "placement/loads/trace.hpp"
 
 /// What a placement makes ranks send each other, in the formats of communication benchmarks.
 /// Replicas share an expert's tokens evenly.

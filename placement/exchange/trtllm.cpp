@@ -9,8 +9,8 @@
 #include <map>
 #include <optional>
 
-#include "placement/containers/yaml_events.hpp"
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
+#include "placement/encodings/yaml_events.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 

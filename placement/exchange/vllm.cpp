@@ -13,8 +13,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "placement/checked.hpp"
-#include "placement/containers/bounded_json.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "placement/encodings/bounded_json.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "placement/containers/bounded_json.hpp"
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
+#include "placement/encodings/bounded_json.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 

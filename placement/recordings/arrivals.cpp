@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <string>
 
-#include "placement/containers/table_reader.hpp"
+#include "placement/encodings/table_reader.hpp"
 
 namespace gembench {
 namespace {

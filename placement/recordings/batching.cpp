@@ -6,16 +6,13 @@
 #include <utility>
 #include <vector>
 
-#include "placement/error.hpp"
-#include "placement/random.hpp"
+#include "placement/base/error.hpp"
+#include "placement/base/index.hpp"
+#include "placement/base/random.hpp"
 #include "placement/recordings/step_gatherer.hpp"
 
 namespace gembench {
 namespace {
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 Trace shape_of(const TokenRecording& recording, const std::string& how) {
   Trace shape;

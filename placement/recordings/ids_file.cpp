@@ -6,8 +6,8 @@
 #include <cstring>
 #include <string>
 
-#include "placement/checked.hpp"
-#include "placement/containers/npy.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "placement/encodings/npy.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/requests_file.hpp"
 #include "placement/recordings/step_gatherer.hpp"

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "placement/containers/byte_stream.hpp"
-#include "placement/containers/npy.hpp"
+#include "placement/encodings/byte_stream.hpp"
+#include "placement/encodings/npy.hpp"
 #include "placement/recordings/recording.hpp"
 #include "placement/recordings/token_recording.hpp"
 

@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "placement/error.hpp"
-#include "placement/random.hpp"
+#include "placement/base/error.hpp"
+#include "placement/base/random.hpp"
 
 namespace gembench {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "placement/trace.hpp"
+#include "placement/loads/trace.hpp"
 
 namespace gembench {
 

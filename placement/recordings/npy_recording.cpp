@@ -1,9 +1,9 @@
 // Counts in an array: [step][layer][expert], or run totals [layer][expert].
 #include <fmt/format.h>
 
-#include "placement/containers/byte_stream.hpp"
-#include "placement/containers/npy.hpp"
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
+#include "placement/encodings/byte_stream.hpp"
+#include "placement/encodings/npy.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "placement/containers/byte_stream.hpp"
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
+#include "placement/encodings/byte_stream.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/layer_sums.hpp"
 

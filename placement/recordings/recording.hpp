@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "placement/trace.hpp"
+#include "placement/loads/trace.hpp"
 
 /// Recordings of expert loads that serving engines write, read as traces.
 namespace gembench {

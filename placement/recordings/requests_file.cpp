@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "placement/containers/table_reader.hpp"
+#include "placement/encodings/table_reader.hpp"
 
 namespace gembench {
 namespace {

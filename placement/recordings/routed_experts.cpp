@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <string_view>
 
-#include "placement/checked.hpp"
-#include "placement/containers/base64.hpp"
-#include "placement/containers/npy.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "placement/encodings/base64.hpp"
+#include "placement/encodings/npy.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/ids_file.hpp"
 #include "placement/recordings/routed_json.hpp"

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "placement/containers/byte_stream.hpp"
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
+#include "placement/encodings/byte_stream.hpp"
 
 namespace gembench {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
 
 namespace gembench {
 namespace {

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "placement/containers/byte_stream.hpp"
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
+#include "placement/encodings/byte_stream.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "placement/checked.hpp"
-#include "placement/containers/torch_file.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "placement/encodings/torch_file.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 

@@ -6,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-#include "placement/checked.hpp"
+#include "placement/base/checked_sizes.hpp"
 
 namespace gembench {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "placement/checked.hpp"
+#include "placement/base/checked_sizes.hpp"
 
 namespace gembench {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "placement/checked.hpp"
+#include "placement/base/checked_sizes.hpp"
 
 namespace gembench {
 namespace {

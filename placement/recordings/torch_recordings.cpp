@@ -2,8 +2,8 @@
 // reads.
 #include <fmt/format.h>
 
-#include "placement/containers/torch_file.hpp"
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
+#include "placement/encodings/torch_file.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 

@@ -5,11 +5,11 @@
 #include <limits>
 #include <map>
 
-#include "placement/checked.hpp"
-#include "placement/containers/base64.hpp"
-#include "placement/containers/bounded_json.hpp"
-#include "placement/containers/byte_stream.hpp"
-#include "placement/containers/inflater.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "placement/encodings/base64.hpp"
+#include "placement/encodings/bounded_json.hpp"
+#include "placement/encodings/byte_stream.hpp"
+#include "placement/encodings/inflater.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 

@@ -6,10 +6,10 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "placement/checked.hpp"
-#include "placement/containers/elements.hpp"
-#include "placement/containers/safetensors.hpp"
-#include "placement/input_file.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "placement/base/input_file.hpp"
+#include "placement/encodings/elements.hpp"
+#include "placement/encodings/safetensors.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 

@@ -4,9 +4,9 @@
 #include <limits>
 #include <optional>
 
-#include "placement/checked.hpp"
-#include "placement/containers/bounded_json.hpp"
-#include "placement/containers/byte_stream.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "placement/encodings/bounded_json.hpp"
+#include "placement/encodings/byte_stream.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 

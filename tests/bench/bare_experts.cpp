@@ -1,4 +1,4 @@
-#include "bare_experts.hpp"
+#include "tests/bench/bare_experts.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "moe_layer/weights.hpp"
+#include "moe_layer/model/weights.hpp"
 
 namespace gembench::bench {
 namespace {

@@ -3,8 +3,8 @@
 #include <memory>
 #include <span>
 
-#include "moe_layer/device_calls.hpp"
-#include "moe_layer/model.hpp"
+#include "moe_layer/device/device_calls.hpp"
+#include "moe_layer/model/shape.hpp"
 
 namespace gembench::bench {
 

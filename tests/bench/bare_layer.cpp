@@ -1,19 +1,12 @@
-#include "bare_layer.hpp"
+#include "tests/bench/bare_layer.hpp"
 
 #include <algorithm>
 #include <numeric>
 
-#include "moe_layer/weights.hpp"
+#include "moe_layer/model/weights.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench::bench {
-namespace {
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
-
-}  // namespace
-
 BareLayers::BareLayers(const Comm& comm, Device& device, const ModelShape& model,
                        const ExpertStore& store, const RoutedStep& step, std::uint64_t seed)
     : comm_(comm),

@@ -2,10 +2,10 @@
 
 #include <vector>
 
-#include "moe_layer/comm.hpp"
-#include "moe_layer/device.hpp"
-#include "moe_layer/expert_store.hpp"
-#include "routed_step.hpp"
+#include "moe_layer/device/device.hpp"
+#include "moe_layer/dispatch/expert_store.hpp"
+#include "moe_layer/mpi/comm.hpp"
+#include "tests/bench/routed_step.hpp"
 
 namespace gembench::bench {
 

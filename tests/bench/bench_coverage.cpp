@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "coverage_cells.hpp"
-#include "harness/interval.hpp"
-#include "harness/stop_rule.hpp"
-#include "made_data.hpp"
-#include "placement/random.hpp"
+#include "harness/run/stop_rule.hpp"
+#include "harness/statistics/interval.hpp"
+#include "placement/base/random.hpp"
+#include "tests/bench/coverage_cells.hpp"
+#include "tests/bench/made_data.hpp"
 
 namespace gembench {
 namespace {

@@ -3,15 +3,12 @@
 
 #include <numeric>
 
-#include "cuda_bench.hpp"
-#include "routed_step.hpp"
+#include "placement/base/index.hpp"
+#include "tests/bench/cuda_bench.hpp"
+#include "tests/bench/routed_step.hpp"
 
 namespace gembench::bench {
 namespace {
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 /// A communicator of its own, which shares nothing with the device's.
 class BareNccl {

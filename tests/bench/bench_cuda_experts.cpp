@@ -5,15 +5,12 @@
 #include <cmath>
 #include <utility>
 
-#include "cuda_bench.hpp"
-#include "moe_layer/weights.hpp"
+#include "moe_layer/model/weights.hpp"
+#include "placement/base/index.hpp"
+#include "tests/bench/cuda_bench.hpp"
 
 namespace gembench::bench {
 namespace {
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 constexpr cublasOperation_t kPlain = CUBLAS_OP_N;
 constexpr float kOne = 1, kZero = 0;

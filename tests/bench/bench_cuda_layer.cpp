@@ -1,6 +1,6 @@
 // What measuring costs a layer on GPUs: see layer_tax.hpp.
-#include "cuda_bench.hpp"
-#include "layer_tax.hpp"
+#include "tests/bench/cuda_bench.hpp"
+#include "tests/bench/layer_tax.hpp"
 
 namespace gembench::bench {
 namespace {

@@ -5,17 +5,14 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "minimal_dispatch.hpp"
-#include "moe_layer/device.hpp"
-#include "pairs.hpp"
-#include "routed_step.hpp"
+#include "moe_layer/device/device.hpp"
+#include "placement/base/index.hpp"
+#include "tests/bench/minimal_dispatch.hpp"
+#include "tests/bench/pairs.hpp"
+#include "tests/bench/routed_step.hpp"
 
 namespace gembench::bench {
 namespace {
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 /// `rows` rows to every other rank, a rank's own bytes left out on both sides.
 void time_exchange(const Comm& comm, const Effort& effort, int rows, std::size_t row_bytes) {

@@ -1,6 +1,6 @@
 // The grouped expert phase of the CPU device against bare oneDNN matmuls of the same shapes.
-#include "expert_sides.hpp"
-#include "pairs.hpp"
+#include "tests/bench/expert_sides.hpp"
+#include "tests/bench/pairs.hpp"
 
 namespace gembench::bench {
 namespace {

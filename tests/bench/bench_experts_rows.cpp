@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "expert_sides.hpp"
-#include "moe_layer/clock.hpp"
-#include "moe_layer/cpu_gemm.hpp"
+#include "moe_layer/cpu/gemm.hpp"
+#include "moe_layer/mpi/clock.hpp"
+#include "tests/bench/expert_sides.hpp"
 
 namespace gembench::bench {
 namespace {

@@ -1,6 +1,6 @@
 // What measuring costs a layer on the CPU device: clock and books, the start barrier, and all that
 // stands between phases.
-#include "layer_tax.hpp"
+#include "tests/bench/layer_tax.hpp"
 
 namespace gembench::bench {
 namespace {

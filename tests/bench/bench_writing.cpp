@@ -5,18 +5,15 @@
 #include <filesystem>
 #include <numeric>
 
-#include "pairs.hpp"
-#include "placement/random.hpp"
+#include "placement/base/index.hpp"
+#include "placement/base/random.hpp"
 #include "results/run_writer.hpp"
+#include "tests/bench/pairs.hpp"
 
 namespace gembench::bench {
 namespace {
 
 constexpr int kBlock = 8;  // steps of a turn
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 /// A run as the harness describes it: every expert once, all placements in every block.
 RunInfo describe(const RunShape& shape) {

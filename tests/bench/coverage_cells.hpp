@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "harness/summary_interval.hpp"
+#include "harness/statistics/summary_interval.hpp"
 
 namespace gembench {
 

@@ -2,9 +2,9 @@
 #include <functional>
 #include <vector>
 
-#include "coverage_cells.hpp"
-#include "harness/launches.hpp"
-#include "made_data.hpp"
+#include "harness/report/launches.hpp"
+#include "tests/bench/coverage_cells.hpp"
+#include "tests/bench/made_data.hpp"
 
 namespace gembench {
 namespace {

@@ -3,9 +3,10 @@
 #include <functional>
 #include <numeric>
 
-#include "coverage_cells.hpp"
-#include "made_data.hpp"
-#include "placement/score.hpp"
+#include "placement/base/statistics.hpp"
+#include "placement/cost/score.hpp"
+#include "tests/bench/coverage_cells.hpp"
+#include "tests/bench/made_data.hpp"
 
 namespace gembench {
 namespace {

@@ -6,9 +6,9 @@
 #include <stdexcept>
 #include <string>
 
-#include "moe_layer/cuda_plugin.hpp"
-#include "moe_layer/device.hpp"
-#include "pairs.hpp"
+#include "moe_layer/device/cuda_plugin.hpp"
+#include "moe_layer/device/device.hpp"
+#include "tests/bench/pairs.hpp"
 
 /// What the benches of the CUDA device share. They are linked with it, real or simulated, and not
 /// through the plugin: NCCL and cuBLAS alone are to see the same memory and streams.

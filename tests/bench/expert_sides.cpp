@@ -1,20 +1,17 @@
-#include "expert_sides.hpp"
+#include "tests/bench/expert_sides.hpp"
 
 #include <fmt/format.h>
 
 #include <cmath>
 #include <stdexcept>
 
-#include "moe_layer/weights.hpp"
+#include "moe_layer/model/weights.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench::bench {
 namespace {
 
 constexpr float kWeight = 0.5F;  // every pair's gate weight
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 ModelShape shape(int experts, int hidden, int ffn) {
   ModelShape model;

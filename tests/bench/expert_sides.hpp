@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "bare_experts.hpp"
-#include "moe_layer/device.hpp"
+#include "moe_layer/device/device.hpp"
+#include "tests/bench/bare_experts.hpp"
 
 namespace gembench::bench {
 

@@ -1,9 +1,9 @@
-#include "layer_tax.hpp"
+#include "tests/bench/layer_tax.hpp"
 
 #include <stdexcept>
 
-#include "bare_layer.hpp"
 #include "moe_layer/layers.hpp"
+#include "tests/bench/bare_layer.hpp"
 
 namespace gembench::bench {
 namespace {

@@ -3,8 +3,8 @@
 #include <functional>
 #include <memory>
 
-#include "moe_layer/device.hpp"
-#include "pairs.hpp"
+#include "moe_layer/device/device.hpp"
+#include "tests/bench/pairs.hpp"
 
 namespace gembench::bench {
 

@@ -1,4 +1,4 @@
-#include "made_data.hpp"
+#include "tests/bench/made_data.hpp"
 
 #include <cmath>
 

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "placement/random.hpp"
+#include "placement/base/random.hpp"
 
 /// Made data of known truth, for bench_coverage: `n` values around 0 in order of time, in units of
 /// the noise.

@@ -1,14 +1,11 @@
-#include "minimal_dispatch.hpp"
+#include "tests/bench/minimal_dispatch.hpp"
+#include "placement/base/index.hpp"
 
 #include <algorithm>
 #include <numeric>
 
 namespace gembench::bench {
 namespace {
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 MPI_Datatype bytes(std::size_t count) {
   MPI_Datatype type = MPI_DATATYPE_NULL;

@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
-#include "moe_layer/device_calls.hpp"
-#include "placement/placement.hpp"
+#include "moe_layer/device/device_calls.hpp"
+#include "placement/cost/placement.hpp"
 
 namespace gembench::bench {
 

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "moe_layer/clock.hpp"
-#include "moe_layer/comm.hpp"
+#include "moe_layer/mpi/clock.hpp"
+#include "moe_layer/mpi/comm.hpp"
 
 /// Two ways to the same work, timed in turn. Raw readings are printed, one JSON line a comparison;
 /// bench.py reduces them.

@@ -5,11 +5,11 @@
 #include <span>
 #include <vector>
 
-#include "moe_layer/comm.hpp"
-#include "moe_layer/routing.hpp"
-#include "placement/placement.hpp"
-#include "placement/random.hpp"
-#include "placement/synthetic.hpp"
+#include "moe_layer/model/routing.hpp"
+#include "moe_layer/mpi/comm.hpp"
+#include "placement/base/random.hpp"
+#include "placement/cost/placement.hpp"
+#include "placement/loads/synthetic.hpp"
 
 namespace gembench::bench {
 

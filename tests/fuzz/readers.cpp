@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/recordings/arrivals.hpp"
 #include "placement/recordings/batching.hpp"

@@ -3,19 +3,16 @@
 #include <memory>
 
 #include "moe_layer/check.hpp"
-#include "moe_layer/clock_offset.hpp"
 #include "moe_layer/layers.hpp"
-#include "support.hpp"
+#include "moe_layer/mpi/clock_offset.hpp"
+#include "placement/base/index.hpp"
+#include "tests/moe_layer/support.hpp"
 
 namespace gembench {
 namespace {
 
 constexpr std::uint64_t kSeed = 11;
 constexpr int kTokens = 53;  // divides by no rank count but 1
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 /// Even loads; only the dispatch is of interest here.
 Trace even_trace(const ModelShape& model) {

@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "moe_layer/check.hpp"
-#include "rig.hpp"
+#include "tests/moe_layer/rig.hpp"
 
 namespace gembench {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "made_root.hpp"
+#include "tests/moe_layer/made_root.hpp"
 
 namespace gembench {
 namespace {

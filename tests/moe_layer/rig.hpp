@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "moe_layer/layers.hpp"
-#include "moe_layer/routing.hpp"
-#include "support.hpp"
+#include "moe_layer/model/routing.hpp"
+#include "tests/moe_layer/support.hpp"
 
 namespace gembench {
 

@@ -5,9 +5,9 @@
 #include <numeric>
 #include <vector>
 
-#include "moe_layer/model.hpp"
-#include "placement/placement.hpp"
-#include "placement/random.hpp"
+#include "moe_layer/model/shape.hpp"
+#include "placement/base/random.hpp"
+#include "placement/cost/placement.hpp"
 
 namespace gembench {
 

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "moe_layer/check.hpp"
-#include "placement/strategy.hpp"
-#include "rig.hpp"
+#include "placement/strategies/strategy.hpp"
+#include "tests/moe_layer/rig.hpp"
 
 namespace gembench {
 namespace {

@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "placement/exchange/placement_formats.hpp"
-#include "support.hpp"
+#include "tests/placement/support.hpp"
 
 namespace gembench::testing {
 

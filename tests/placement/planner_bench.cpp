@@ -11,15 +11,15 @@
 #include <utility>
 #include <vector>
 
-#include "placement/error.hpp"
-#include "placement/exact.hpp"
-#include "placement/gem_plus.hpp"
-#include "placement/objective.hpp"
-#include "placement/replan.hpp"
-#include "placement/score.hpp"
-#include "placement/swap_search.hpp"
-#include "placement/synthetic.hpp"
-#include "variability.hpp"
+#include "placement/base/error.hpp"
+#include "placement/cost/objective.hpp"
+#include "placement/cost/score.hpp"
+#include "placement/loads/synthetic.hpp"
+#include "placement/search/swap_descent.hpp"
+#include "placement/strategies/exact.hpp"
+#include "placement/strategies/gem_plus.hpp"
+#include "placement/strategies/replan.hpp"
+#include "tests/placement/variability.hpp"
 
 namespace gembench {
 namespace {

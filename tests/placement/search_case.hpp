@@ -3,9 +3,9 @@
 #include <array>
 #include <optional>
 
-#include "placement/gem.hpp"
-#include "placement/replicas.hpp"
-#include "support.hpp"
+#include "placement/strategies/gem.hpp"
+#include "placement/strategies/replicas.hpp"
+#include "tests/placement/support.hpp"
 
 namespace gembench::testing {
 

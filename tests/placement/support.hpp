@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "placement/error.hpp"
-#include "placement/objective.hpp"
-#include "placement/random.hpp"
-#include "placement/synthetic.hpp"
+#include "placement/base/error.hpp"
+#include "placement/base/random.hpp"
+#include "placement/cost/objective.hpp"
+#include "placement/loads/synthetic.hpp"
 
 namespace gembench::testing {
 

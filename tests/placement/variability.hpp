@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "placement/profile.hpp"
-#include "placement/random.hpp"
+#include "placement/base/random.hpp"
+#include "placement/speeds/profile.hpp"
 
 namespace gembench::testing {
 

@@ -11,7 +11,7 @@
 #include <exception>
 #include <functional>
 
-#include "placement/error.hpp"
+#include "placement/base/error.hpp"
 
 /// Writers that end early are processes of their own.
 namespace gembench::example {

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "placement/error.hpp"
-#include "placement/random.hpp"
+#include "placement/base/error.hpp"
+#include "placement/base/random.hpp"
 #include "results/profile_file.hpp"
 #include "results/run_file.hpp"
 

@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "example.hpp"
 #include "results/profile_file.hpp"
 #include "results/run_reader.hpp"
 #include "results/run_writer.hpp"
 #include "results/trace_file.hpp"
+#include "tests/results/example.hpp"
 
 /// Ways to spoil files, and how a reader must take them.
 namespace gembench::hostile {

@@ -1,6 +1,6 @@
 // results.h5 with parts that are missing, of another type or dishonest.
-#include "expect_equal.hpp"
-#include "hostile.hpp"
+#include "tests/results/expect_equal.hpp"
+#include "tests/results/hostile.hpp"
 
 namespace gembench {
 namespace {

@@ -1,8 +1,8 @@
 // Files that are not ours, not whole or not honest: one sentence, no crash, no huge allocation.
 #include <sys/stat.h>
 
-#include "hostile.hpp"
-#include "placement/cost_choice.hpp"
+#include "placement/cost/cost_choice.hpp"
+#include "tests/results/hostile.hpp"
 
 namespace gembench {
 namespace {

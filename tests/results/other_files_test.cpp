@@ -6,10 +6,10 @@
 #include <fstream>
 #include <functional>
 
-#include "example.hpp"
-#include "expect_equal.hpp"
 #include "results/profile_file.hpp"
 #include "results/trace_file.hpp"
+#include "tests/results/example.hpp"
+#include "tests/results/expect_equal.hpp"
 
 namespace gembench {
 namespace {

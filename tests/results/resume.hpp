@@ -7,10 +7,10 @@
 #include <map>
 #include <string>
 
-#include "example.hpp"
-#include "expect_equal.hpp"
 #include "results/run_reader.hpp"
 #include "results/run_writer.hpp"
+#include "tests/results/example.hpp"
+#include "tests/results/expect_equal.hpp"
 
 /// A run that ends early, one that goes on, and what must come of it.
 namespace gembench::resuming {

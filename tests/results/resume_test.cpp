@@ -1,7 +1,7 @@
 // Runs that ended early and go on: nothing that was measured may be lost or change.
-#include "resume.hpp"
+#include "tests/results/resume.hpp"
 
-#include "hostile.hpp"
+#include "tests/results/hostile.hpp"
 
 namespace gembench {
 namespace {

@@ -1,7 +1,7 @@
 // Resumes of killed runs, and resumes that end early themselves: killed, or out of disk.
-#include "child.hpp"
-#include "hostile.hpp"
-#include "resume.hpp"
+#include "tests/results/child.hpp"
+#include "tests/results/hostile.hpp"
+#include "tests/results/resume.hpp"
 
 namespace gembench {
 namespace {

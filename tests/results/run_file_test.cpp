@@ -4,10 +4,10 @@
 #include <fstream>
 #include <functional>
 
-#include "example.hpp"
-#include "expect_equal.hpp"
 #include "results/run_reader.hpp"
 #include "results/run_writer.hpp"
+#include "tests/results/example.hpp"
+#include "tests/results/expect_equal.hpp"
 
 namespace gembench {
 namespace {

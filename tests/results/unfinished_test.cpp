@@ -1,11 +1,11 @@
 // Runs that end early: killed, or out of disk. Each writer is a process of its own.
 #include <gtest/gtest.h>
 
-#include "child.hpp"
-#include "example.hpp"
-#include "expect_equal.hpp"
 #include "results/run_reader.hpp"
 #include "results/run_writer.hpp"
+#include "tests/results/child.hpp"
+#include "tests/results/example.hpp"
+#include "tests/results/expect_equal.hpp"
 
 namespace gembench {
 namespace {

@@ -1,9 +1,9 @@
 // Writes the files that read_with_python.py reads; the values follow a rule it knows.
 #include <cstdio>
 
-#include "example.hpp"
 #include "results/run_writer.hpp"
 #include "results/trace_file.hpp"
+#include "tests/results/example.hpp"
 
 namespace {
 

@@ -15,6 +15,14 @@ ARROWS = {
     "moe_layer": {"placement"},
     "harness": {"placement", "results", "moe_layer"},
 }
+# Folder -> its subfolders, lowest first ("" is the folder itself): each may include those before it.
+FLOORS = {
+    "placement": ["base", "encodings", "loads", "speeds", "cost", "search", "exchange", "recordings",
+                  "strategies"],
+    "results": ["hdf5", ""],
+    "moe_layer": ["mpi", "model", "device", "cpu", "cuda", "dispatch", "", "profiler"],
+    "harness": ["cli", "statistics", "run", "report", "commands", ""],
+}
 # Libraries only one folder may know.
 OWNERS = {
     r"mpi\.h|dnnl.*|hwloc\.h|omp\.h|cuda.*|cublas.*|nccl\.h|nvml\.h": "moe_layer",
@@ -28,10 +36,10 @@ TOP = FOLDERS | {"CHANGELOG.md", "CITATION.cff", "CMakeLists.txt", "CMakePresets
                  "LICENSE", "README.md"}
 BUILT = {"build"}  # ignored by git
 MAX_LINES = 400
-# Standard output and error may be full or closed: harness/printing knows what to do then.
+# Standard output and error may be full or closed: harness/cli/printing knows what to do then.
 PRINTS = re.compile(r"\bfmt::print\b|\bstd::(?:print|printf|fprintf|puts|fputs|putchar|perror)\b"
                     r"|\bstd::(?:cout|cerr|clog)\b|\bstd::fflush\b|\bstdout\b|\bstderr\b")
-PRINTER = "harness/printing.cpp"
+PRINTER = "harness/cli/printing.cpp"
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -52,6 +60,21 @@ def check_includes(path, folder):
         for pattern, owner in OWNERS.items():
             if folder != owner and re.fullmatch(pattern, included) and target not in ARROWS:
                 yield f"{path}: only {owner} may include {included}"
+
+
+def check_floors(path, relative):
+    """No arrow up, so no circle, among the subfolders of a folder."""
+    folder = relative.parts[0]
+    floors = FLOORS[folder]
+    mine = "/".join(relative.parts[1:-1])
+    if mine not in floors:
+        yield f"{path}: {folder} has the subfolders {', '.join(filter(None, floors))}"
+        return
+    for included in INCLUDE.findall(path.read_text(errors="replace")):
+        target, *rest = included.split("/")
+        theirs = "/".join(rest[:-1])
+        if target == folder and theirs in floors and floors.index(theirs) > floors.index(mine):
+            yield f"{path}: {folder}/{mine} may not include {included}, which lies above it"
 
 
 def check_first_include(path, top):
@@ -77,7 +100,7 @@ def check_printing(path, relative):
         return
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         if PRINTS.search(line.partition("//")[0]):
-            yield f"{path}:{number}: only {PRINTER} prints: use harness/printing.hpp"
+            yield f"{path}:{number}: only {PRINTER} prints: use harness/cli/printing.hpp"
 
 
 def check_scripts(top, scripts):
@@ -109,6 +132,7 @@ def violations(top):
                 yield f"{path}: {lines} lines, more than {MAX_LINES}: do two things live there?"
         if path.suffix in {".cpp", ".hpp", ".cu"} and relative.parts[0] in ARROWS:
             yield from check_includes(path, relative.parts[0])
+            yield from check_floors(path, relative)
             yield from check_cuda(path, relative)
             yield from check_printing(path, relative)
             if path.suffix != ".hpp":

@@ -15,6 +15,9 @@ class FindsViolations(unittest.TestCase):
         for name in ("harness", "moe_layer", "placement", "jobs", "results", "analysis", "tests"):
             (self.top / name).mkdir()
             (self.top / name / "README.md").write_text("here\n")
+        for name in ("placement/base", "placement/loads", "harness/cli"):
+            (self.top / name).mkdir()
+            (self.top / name / "README.md").write_text("here\n")
 
     def found(self, path=None, text=""):
         if path:
@@ -22,11 +25,23 @@ class FindsViolations(unittest.TestCase):
         return "\n".join(check_structure.violations(self.top))
 
     def test_a_clean_tree_passes(self):
-        self.assertEqual(self.found("harness/a.cpp", '#include "moe_layer/comm.hpp"\n'), "")
+        self.assertEqual(self.found("harness/a.cpp", '#include "moe_layer/mpi/comm.hpp"\n'), "")
 
     def test_an_arrow_against_the_direction(self):
         self.assertIn("placement may not include results/x.hpp",
-                      self.found("placement/a.hpp", '#include "results/x.hpp"\n'))
+                      self.found("placement/base/a.hpp", '#include "results/x.hpp"\n'))
+
+    def test_an_arrow_up_or_a_circle_among_subfolders(self):
+        self.assertEqual(self.found("placement/loads/a.cpp", '#include "placement/base/b.hpp"\n'), "")
+        self.assertIn("placement/base may not include placement/loads/a.hpp, which lies above it",
+                      self.found("placement/base/b.hpp", '#include "placement/loads/a.hpp"\n'))
+
+    def test_a_file_outside_every_subfolder(self):
+        self.assertIn("placement has the subfolders base, ", self.found("placement/a.cpp", ""))
+
+    def test_a_subfolder_without_a_readme(self):
+        (self.top / "placement/base/README.md").unlink()
+        self.assertIn("base: has no README.md", self.found())
 
     def test_mpi_outside_its_folder(self):
         self.assertIn("only moe_layer may include mpi.h",
@@ -43,10 +58,10 @@ class FindsViolations(unittest.TestCase):
     def test_printing_past_the_one_place_for_it(self):
         for line in ('fmt::print("x");', 'fmt::print(stderr, "x");', "std::fflush(stdout);",
                      'std::cerr << "x";', 'std::puts("x");'):
-            self.assertIn("harness/a.cpp:1: only harness/printing.cpp prints",
+            self.assertIn("harness/a.cpp:1: only harness/cli/printing.cpp prints",
                           self.found("harness/a.cpp", line + "\n"))
         (self.top / "harness/a.cpp").unlink()
-        self.assertEqual(self.found("harness/printing.cpp", 'std::fflush(stdout);  // fmt::print\n'),
+        self.assertEqual(self.found("harness/cli/printing.cpp", 'std::fflush(stdout);  // fmt::print\n'),
                          "")
 
     def test_a_source_that_does_not_begin_with_its_header(self):

@@ -1,7 +1,7 @@
 // Launches, waits, allocations and bytes of a layer: what moe_layer/cuda/README.md says.
 #include <gtest/gtest.h>
 
-#include "support.hpp"
+#include "tests/moe_layer/cuda/support.hpp"
 
 namespace gembench {
 namespace {

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "moe_layer/clock.hpp"
-#include "moe_layer/profiler.hpp"
-#include "support.hpp"
+#include "moe_layer/mpi/clock.hpp"
+#include "moe_layer/profiler/profiler.hpp"
+#include "tests/moe_layer/cuda/support.hpp"
 
 namespace gembench {
 namespace {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "moe_layer/cuda/gpu.hpp"
-#include "support.hpp"
+#include "tests/moe_layer/cuda/support.hpp"
 
 namespace gembench {
 namespace {

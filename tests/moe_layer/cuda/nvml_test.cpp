@@ -10,7 +10,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "support.hpp"
+#include "tests/moe_layer/cuda/support.hpp"
 
 namespace gembench {
 namespace {

@@ -4,14 +4,11 @@
 #include <cmath>
 #include <numeric>
 
-#include "support.hpp"
+#include "placement/base/index.hpp"
+#include "tests/moe_layer/cuda/support.hpp"
 
 namespace gembench {
 namespace {
-
-std::size_t sz(std::int64_t value) {
-  return static_cast<std::size_t>(value);
-}
 
 /// All buffers of one layer on a device.
 struct Side {

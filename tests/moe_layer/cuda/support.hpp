@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "moe_layer/check.hpp"
-#include "moe_layer/cuda_plugin.hpp"
-#include "moe_layer/routing.hpp"
-#include "moe_layer/weights.hpp"
-#include "placement/error.hpp"
+#include "moe_layer/device/cuda_plugin.hpp"
+#include "moe_layer/model/routing.hpp"
+#include "moe_layer/model/weights.hpp"
+#include "placement/base/error.hpp"
 #include "tests/cuda_simulation/counters.hpp"
 #include "tests/cuda_simulation/environment.hpp"
 #include "tests/moe_layer/support.hpp"

@@ -6,7 +6,7 @@
 
 #include "moe_layer/cuda/gpu.hpp"
 #include "moe_layer/cuda/memory.hpp"
-#include "support.hpp"
+#include "tests/moe_layer/cuda/support.hpp"
 
 namespace gembench {
 namespace {

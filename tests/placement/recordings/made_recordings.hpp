@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "placement/recordings/recording.hpp"
-#include "support.hpp"
+#include "tests/placement/support.hpp"
 
 #if defined(__GNUC__) && !defined(__clang__)
 // GCC 12 sees an overlap in "literal" + std::string that is not there (its bug 105651).

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "placement/random.hpp"
+#include "placement/base/random.hpp"
 
 /// Files of expert ids as engines write them, made here.
 namespace gembench::testing {

@@ -1,0 +1,34 @@
+#include "harness/cli/drift_option.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "harness/cli/option_values.hpp"
+#include "placement/base/error.hpp"
+
+namespace gembench {
+
+std::vector<Drift> parse_drift(const std::string& text) {
+  std::vector<Drift> drifts;
+  for (const std::string& part : split_list(text)) {
+    const auto at = part.find('@');
+    const std::string kind = part.substr(0, at);
+    if (at == std::string::npos || (kind != "slow" && kind != "task")) {
+      throw usage_error(fmt::format("--drift '{}' is none: write slow@STEP or task@STEP", part));
+    }
+    drifts.push_back({kind == "slow" ? Drift::Kind::slow : Drift::Kind::task,
+                      parse_count("drift", part.substr(at + 1))});
+  }
+  return drifts;
+}
+
+std::string to_text(const std::vector<Drift>& drifts) {
+  std::vector<std::string> parts;
+  for (const Drift& drift : drifts) {
+    parts.push_back(
+        fmt::format("{}@{}", drift.kind == Drift::Kind::slow ? "slow" : "task", drift.step));
+  }
+  return fmt::format("{}", fmt::join(parts, ","));
+}
+
+}  // namespace gembench

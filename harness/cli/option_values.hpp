@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gembench {
+
+/// What names something built in, such as "builtin:l40s/qwen3-30b-a3b".
+inline constexpr std::string_view kBuiltin = "builtin:";
+
+// Texts of the command line as values. All throw usage errors that name the option and the remedy.
+
+/// "a,b,c"; empty parts are left out.
+[[nodiscard]] std::vector<std::string> split_list(const std::string& text);
+/// "1024", "16K", "2M": binary multiples, as in nccl-tests.
+[[nodiscard]] int parse_count(const std::string& option, const std::string& text);
+/// "1024,512,512"
+[[nodiscard]] std::vector<int> parse_counts(const std::string& option, const std::string& text);
+/// "1024", "64,256", or "64:16K:x4" and "64:256:64": from, to, factor or increment. Ascending, none
+/// twice, at most 64.
+[[nodiscard]] std::vector<int> parse_sweep(const std::string& option, const std::string& text);
+/// Factors of 1 to 1000.
+[[nodiscard]] std::vector<double> parse_slowdown(const std::string& text);
+
+}  // namespace gembench

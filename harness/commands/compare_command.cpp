@@ -1,0 +1,45 @@
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "harness/cli/printing.hpp"
+#include "harness/commands/commands.hpp"
+#include "harness/report/launches_report.hpp"
+#include "harness/report/report.hpp"
+#include "placement/base/error.hpp"
+
+namespace gembench {
+namespace {
+
+Comparison compare_file(const RunReader& file, const std::string& path,
+                        const std::string& against) {
+  try {
+    return compare(file, stated_non_moe_time(file.info()), against);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{}: {}", path, error.what()));
+  }
+}
+
+}  // namespace
+
+void compare_command(const Options& options) {
+  if (options.files.empty()) throw usage_error("compare needs at least one results file");
+  std::vector<LaunchRun> launches;
+  for (const std::string& path : options.files) {
+    const RunReader file(path);
+    const Comparison comparison = compare_file(file, path, options.against);
+    print_text(report(file, comparison, path, options.format));
+    launches.push_back(launch_of(path, file, comparison));
+  }
+  const Pooling pooling = pool(launches);
+  for (const PooledRuns& runs : pooling.groups) print_text(pooled_report(runs, options.format));
+  for (const std::string& sentence : pooling.not_pooled) {
+    if (options.format == "table") {
+      print_result("#\n# {}\n", sentence);
+    } else if (!options.quiet) {
+      tell(sentence);
+    }
+  }
+}
+
+}  // namespace gembench

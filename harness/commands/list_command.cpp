@@ -1,0 +1,54 @@
+#include <fmt/format.h>
+
+#include "harness/cli/option_rules.hpp"
+#include "harness/cli/printing.hpp"
+#include "harness/commands/commands.hpp"
+#include "moe_layer/model/shape.hpp"
+#include "placement/exchange/placement_formats.hpp"
+#include "placement/exchange/traffic_formats.hpp"
+#include "placement/loads/synthetic.hpp"
+#include "placement/recordings/recording.hpp"
+#include "placement/speeds/builtin_profiles.hpp"
+#include "placement/speeds/builtin_slowdowns.hpp"
+#include "placement/strategies/strategy.hpp"
+
+namespace gembench {
+
+void list_command() {
+  print_result("models (--model)\n  {:<16} {:>6} {:>8} {:>6} {:>7} {:>7} {:>6}\n", "name", "layers",
+               "experts", "top-k", "shared", "hidden", "ffn");
+  for (const ModelShape& m : model_presets()) {
+    print_result("  {:<16} {:>6} {:>8} {:>6} {:>7} {:>7} {:>6}{}\n", m.name, m.layers, m.experts,
+                 m.topk, m.shared, m.hidden, m.ffn, m.note.empty() ? "" : "  " + m.note);
+  }
+  print_result("\nplacements (--placements, --strategy)\n");
+  for (const Strategy& s : strategies()) {
+    const std::string taken = taken_by(std::string(s.name));
+    print_result("  {:<12} {}\n{}", s.name, s.summary,
+                 taken.empty() ? "" : fmt::format("  {:<12}   takes {}\n", "", taken));
+  }
+  print_result("  {:<12} {}\n  {:<12} {}\n", "file:PATH", "a placement in any of the formats below",
+               "relabel:NAME", "what NAME gives, ranks' rows exchanged to suit their speeds");
+  print_result("\nformats of placements (convert)\n");
+  for (const PlacementFormat& f : placement_formats()) {
+    print_result("  {:<14} {}\n", f.name, f.what);
+  }
+  for (const TrafficFormat& f : traffic_formats()) {
+    print_result("  {:<14} {} (only written)\n", f.name, f.what);
+  }
+  print_result("\nsynthetic loads (--preset)\n");
+  for (const SyntheticPreset& p : synthetic_presets()) {
+    print_result("  {:<12} {}\n", p.name, p.summary);
+  }
+  print_result("\nrecordings (trace import)\n");
+  for (const RecordingFormat& f : recording_formats())
+    print_result("  {:<18} {}\n", f.name, f.what);
+  print_result("\nprofiles measured by others (--profile of plan and score)\n");
+  for (const std::string& name : builtin_profile_names()) print_result("  builtin:{}\n", name);
+  print_result("\nslowdowns of real GPUs (--slowdown-from)\n");
+  for (const BuiltinSlowdowns& s : builtin_slowdown_sets()) {
+    print_result("  builtin:{:<18} {}\n", s.name, s.summary);
+  }
+}
+
+}  // namespace gembench

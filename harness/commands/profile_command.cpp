@@ -1,0 +1,113 @@
+#include <fmt/format.h>
+
+#include <optional>
+#include <utility>
+
+#include "harness/cli/printing.hpp"
+#include "harness/cli/version.hpp"
+#include "harness/commands/commands.hpp"
+#include "harness/report/profile_compare.hpp"
+#include "harness/report/profile_report.hpp"
+#include "harness/report/quiet_report.hpp"
+#include "harness/run/collective_errors.hpp"
+#include "harness/run/devices.hpp"
+#include "harness/run/quiet.hpp"
+#include "harness/run/run_facts.hpp"
+#include "harness/run/run_plan.hpp"
+#include "harness/run/session.hpp"
+#include "harness/run/trace_shape.hpp"
+#include "placement/base/whole_file.hpp"
+#include "results/profile_file.hpp"
+
+namespace gembench {
+namespace {
+
+/// What is wrong with the files shows before anything is measured, and the output is ours from now
+/// on.
+std::optional<ProfileFile> check_files(const Options& options, int ranks,
+                                       std::optional<OutputOwner>& owner) {
+  if (options.output.empty() && options.compare.empty()) {
+    throw usage_error("profile needs --output FILE");
+  }
+  if (!options.output.empty()) {
+    owner.emplace(options.output);
+    if (!options.overwrite) require_new(options.output);
+  }
+  if (!options.output.empty()) require_writable(options.output);
+  if (options.compare.empty()) return {};
+  ProfileFile old = read_profile_file(options.compare);
+  if (old.profile.ranks != ranks) {
+    throw usage_error(fmt::format("{} holds {} ranks but {} run: start as many", options.compare,
+                                  old.profile.ranks, ranks));
+  }
+  return old;
+}
+
+}  // namespace
+
+void profile_command(const Comm& comm, const Options& given, Progress& progress) {
+  const Options options = with_trace_shape(comm, given);
+  std::optional<ProfileFile> old;
+  std::optional<OutputOwner> owner;  // rank 0's
+  on_root(comm, [&] { old = check_files(options, comm.size(), owner); });
+  Session session(comm, options, progress);
+  on_root(comm, [&] {
+    if (!old) return;
+    Profile now;
+    now.ranks = comm.size();
+    now.slots = session.linear.slots;
+    now.model = session.shape_name();
+    now.clock = name_of(session.clock);
+    require_comparable(old->profile, now);
+    if (!options.from.empty()) static_cast<void>(read_replan_question(options, now));
+  });
+  say(session,
+      fmt::format("measuring every rank's expert latency (up to {:g} s)", options.profile_seconds));
+  ProfileFile file;
+  file.measured = utc_now();
+  file.rank_facts = device_identities(comm, *session.device, session.place);
+  file.before = read_all_states(comm, *session.device);
+  const QuietState before = read_quiet(session);
+  const QuietMeter meter(session);
+  std::vector<QuietUse> during;
+  MeasuredProfile measured = session.measure_profile("no profile was written");
+  file.after = read_all_states(comm, *session.device);
+  meter.finish(during);
+  const QuietState after = read_quiet(session);
+  on_root(comm, [&] {
+    file.profile = std::move(measured.profile);
+    file.samples = std::move(measured.samples);
+    file.warmup_rounds = measured.warmup_rounds;
+    file.warm = measured.warm;
+    file.tight = measured.tight;
+    file.seconds = measured.seconds;
+    if (owner) write_profile(std::move(*owner), file, options.overwrite);
+    std::optional<ProfileComparison> comparison;
+    if (old) comparison = compare_profiles(options, *old, file);
+    std::vector<std::string> header = {
+        fmt::format("{}  {}  clock {} ({})", program_version(), file.profile.device,
+                    file.profile.clock, session.clock_reason),
+        session.describe_model()};
+    const QuietReadings quiet{file.profile.clock, before, after, during};
+    header.push_back("machine: " + quiet_line(quiet));
+    for (const std::string& warning : quiet_warnings(quiet)) {
+      header.push_back("WARNING: " + warning);
+    }
+    print_text(profile_report(file, comparison, header, options.format));
+    if (options.format == "table" && !options.output.empty()) {
+      print_result("# result: {}\n", options.output);
+    }
+  });
+}
+
+void compare_profiles_command(const Options& options) {
+  const ProfileFile old = read_profile_file(options.compare), now = read_profile_file(options.with);
+  const std::vector<std::string> header = {
+      fmt::format("{}  {}  clock {}", program_version(), now.profile.device, now.profile.clock),
+      fmt::format("{} of {}, against {} of {}", options.with,
+                  now.measured.empty() ? "unknown date" : now.measured, options.compare,
+                  old.measured.empty() ? "unknown date" : old.measured)};
+  print_text(profile_report(now, compare_profiles(options, old, now), header, options.format));
+}
+
+}  // namespace gembench

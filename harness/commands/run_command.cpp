@@ -1,0 +1,371 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "harness/cli/placement_names.hpp"
+#include "harness/cli/printing.hpp"
+#include "harness/commands/commands.hpp"
+#include "harness/commands/dry_run.hpp"
+#include "harness/report/report.hpp"
+#include "harness/run/collective_errors.hpp"
+#include "harness/run/devices.hpp"
+#include "harness/run/layout.hpp"
+#include "harness/run/measure.hpp"
+#include "harness/run/placement_files.hpp"
+#include "harness/run/quiet.hpp"
+#include "harness/run/resume.hpp"
+#include "harness/run/run_facts.hpp"
+#include "harness/run/run_plan.hpp"
+#include "harness/run/stop.hpp"
+#include "harness/run/trace_shape.hpp"
+#include "placement/base/index.hpp"
+#include "placement/speeds/profile_dents.hpp"
+#include "placement/strategies/strategy.hpp"
+#include "results/hdf5/output_file.hpp"
+#include "results/run_writer.hpp"
+#include "results/trace_file.hpp"
+
+namespace gembench {
+namespace {
+
+void print(const Comm& comm, const std::string& text) {
+  if (comm.rank() != 0) return;
+  print_text(text);
+  show_printed();
+}
+
+/// Collective: the expert phase once more after the last step, at the loads of the first profile;
+/// [rank][knot] on rank 0. Loads of a profile from elsewhere may be more than this run can hold.
+std::vector<double> profile_again(Session& session, const Profile& before) {
+  say(session, "measuring the profile again");
+  const bool own = session.options.profile.empty();
+  const Profile now =
+      session.measure_profile("", own ? before.knots : std::vector<std::int64_t>{}).profile;
+  std::vector<double> latency;
+  if (session.comm.rank() != 0) return latency;
+  const CostModel cost(now);
+  for (int rank = 0; rank < before.ranks; ++rank) {
+    for (const auto load : before.knots) {
+      latency.push_back(cost.seconds(rank, load) - now.overhead[sz(rank)]);
+    }
+  }
+  return latency;
+}
+
+/// The run of one --tokens: everything from an empty or unfinished file to the printed table.
+class Run {
+ public:
+  /// `owner` of the output, on rank 0, where there is one.
+  Run(const Comm& comm, const Options& options, Progress& progress,
+      std::optional<OutputOwner> owner)
+      : comm_(comm), options_(options), progress_(progress), owner_(std::move(owner)) {}
+
+  void go() {
+    if (options_.dry_run && options_.ranks) {
+      on_root(comm_, [&] { print(comm_, dry_run_alone(comm_, options_)); });
+      return;
+    }
+    open_file();
+    if (earlier_ == Earlier::complete) {
+      std::string text;
+      on_root(comm_, [&] { text = finished_before(); });
+      print(comm_, text);
+      return;
+    }
+    if (earlier_ == Earlier::nothing && options_.config_from.empty()) {
+      on_root(comm_, [&] { require_readable(options_, comm_.size()); });
+    }
+    Session session(comm_, options_, progress_, placed_slots_, earlier_resident_);
+    check_files(session);
+    record(session.workload);
+    say(session, fmt::format("{} on {} ranks, clock {} ({})", session.describe_model(),
+                             comm_.size(), name_of(session.clock), session.clock_reason));
+    if (options_.without_launcher && comm_.size() == 1 && !options_.dry_run) {
+      say(session,
+          "1 rank, on which all placements are the same: to compare them start several, with "
+          "jobs/local.sh -n 4 run .. or mpirun -n 4 gembench run .. (mpirun -n 1 asks for one)");
+    }
+    schedule_ = make_schedule(options_.steps, session.alternation.block,
+                              static_cast<int>(options_.placements.size()), options_.seed);
+    plan(session);
+    if (options_.dry_run) {
+      print(comm_, dry_run(session, profile_, placements_, schedule_));
+      return;
+    }
+    begin_file(session);
+    const QuietMeter meter(session);
+    const double begin = wall_seconds();
+    RunEnd end =
+        measure(session, {placements_, token_rule_->spec(), live_, &profile_}, schedule_,
+                finished_turns(comm_, reader_.get()),
+                {[&](const Block& block) { writer_->write(block); },
+                 [&](int turn, const TurnNotes& notes) { writer_->write_check(turn, notes); }});
+    seconds_["measure"] = wall_seconds() - begin;
+    meter.finish(end.quiet_during);
+    end.quiet_after = read_quiet(session);
+    end.gpu_after = read_states(comm_, *session.device);
+    end.profile_after = profile_again(session, profile_);
+    finish(end);
+  }
+
+ private:
+  /// Looks at the output first: what is wrong there shows before any work is done.
+  void open_file() {
+    int earlier = 0;
+    on_root(comm_, [&] {
+      for (const std::string& name : options_.placements) {
+        require_known_name(live_name(name).strategy);
+      }
+      if (options_.dry_run) {
+        placed_slots_ = slots_placed_already();
+        return;
+      }
+      if (options_.resume) found_ = find_earlier(options_.output);
+      if (!found_.remark.empty() && !options_.quiet) tell(found_.remark);
+      if (found_.state != Earlier::nothing) {
+        reader_ = std::make_unique<RunReader>(found_.path);
+        require_same_command(reader_->info(), comm_.size(), to_json(options_));
+      }
+      if (found_.state == Earlier::complete) {
+        // The router's choices follow from the options; other loads may come from files.
+        if (options_.routing != "gate") {
+          const Workload loads = make_workload(options_, model_of(options_));
+          require_same_loads(reader_->info(), digest(loads.measured));
+        }
+      } else if (found_.state == Earlier::unfinished) {
+        require_static("--resume");
+      } else {
+        writer_ =
+            std::make_unique<RunWriter>(std::move(*owner_), options_.overwrite || options_.resume);
+      }
+      if (!options_.record.empty() && found_.state != Earlier::complete) {
+        recorder_ =
+            std::make_unique<TraceWriter>(options_.record, options_.overwrite || options_.resume);
+      }
+      earlier = static_cast<int>(found_.state);
+      placed_slots_ = slots_placed_already();
+    });
+    std::vector<int> known{earlier, placed_slots_, reader_ && kept_resident(reader_->info())};
+    comm_.broadcast(known);
+    earlier_ = static_cast<Earlier>(known[0]);
+    placed_slots_ = known[1];
+    if (earlier_ == Earlier::unfinished) earlier_resident_ = known[2] != 0;
+  }
+
+  /// Slots of a rank in the placements that are not planned now, on rank 0.
+  int slots_placed_already() const {
+    if (found_.state == Earlier::complete) return 0;
+    if (found_.state == Earlier::unfinished) return reader_->info().shape.slots;
+    if (!options_.config_from.empty()) return RunReader(options_.config_from).info().shape.slots;
+    return placed_slots(options_, comm_.size());
+  }
+
+  /// What placements' files hold, and whether they were planned on what is measured. One that goes
+  /// on or is replayed keeps the placements that it has.
+  void check_files(Session& session) {
+    on_root(comm_, [&] {
+      if (earlier_ == Earlier::unfinished || !options_.config_from.empty()) return;
+      session.workload.files = check_placement_files(
+          options_.placements, session.workload, comm_.size(), session.slots, options_.in_sample);
+    });
+  }
+
+  /// The results of an earlier run, and that they are.
+  [[nodiscard]] std::string finished_before() const {
+    const std::string sentence =
+        fmt::format("{} was finished before, nothing was run", options_.output);
+    if (options_.format == "table") {
+      return fmt::format("# {}\n{}", sentence, report(options_.output, options_.format));
+    }
+    if (!options_.quiet) tell(sentence);
+    return report(options_.output, options_.format);
+  }
+
+  /// The router's decisions, in the order that routing `trace` takes them in.
+  void record(const Workload& workload) {
+    on_root(comm_, [&] {
+      if (!recorder_) return;
+      if (!options_.in_sample) recorder_->append(workload.plan);
+      recorder_->append(workload.measured);
+      recorder_->commit();
+    });
+  }
+
+  /// What a placement that changes had become is not known later.
+  void require_static(const char* option) const {
+    for (const std::string& text : options_.placements) {
+      const LiveName name = live_name(text);
+      if (!name.changes()) continue;
+      throw usage_error(fmt::format(
+          "{} cannot go on where {} has changed: start anew with --overwrite", option, text));
+    }
+  }
+
+  /// Profile and placements: those of the unfinished file, or new ones; --config-from has
+  /// placements, and the profile is this machine's.
+  void plan(Session& session) {
+    std::vector<std::string> earlier_cost;
+    if (earlier_ == Earlier::unfinished) {
+      on_root(comm_, [&] {
+        require_same_loads(reader_->info(), digest(session.workload.measured));
+        profile_ = reader_->info().profile;
+        for (const char* name : {"cost", "cost_reason"}) {
+          if (const auto& facts = reader_->info().facts; facts.contains(name)) {
+            earlier_cost.push_back(facts.at(name));
+          }
+        }
+        placements_ = reader_->info().placements;
+        if (earlier_cost.size() < 2) earlier_cost.clear();
+      });
+      session.choose_cost(profile_, earlier_cost);
+    } else {
+      // What may be wrong with them shows before anything is measured.
+      if (options_.config_from.empty()) {
+        on_root(comm_, [&] { require_plannable(session); });
+      } else {
+        placements_ = replayed(session);
+      }
+      double begin = wall_seconds();
+      PlanProfile found = obtain_profile(session);
+      profile_ = std::move(found.profile);
+      dents_ = say_dents(profile_, found.samples);
+      session.choose_cost(profile_, {});
+      seconds_["profile"] = wall_seconds() - begin;
+      throw_if_stopped(comm_, "nothing was measured yet");
+      begin = wall_seconds();
+      if (options_.config_from.empty()) placements_ = plan_all(session, profile_);
+      seconds_["plan"] = wall_seconds() - begin;
+      throw_if_stopped(comm_, "nothing was measured yet");
+    }
+    share(session, placements_);
+    live_ = plan_live(session, profile_);
+    broadcast(comm_, profile_);
+    token_rule_.emplace(
+        token_rule(options_.token_split, CostModel(profile_, session.cost, session.linear.slots)));
+  }
+
+  /// Collective: the placements of the file that is replayed, on rank 0.
+  std::vector<Placement> replayed(Session& session) {
+    std::vector<Placement> placements;
+    on_root(comm_, [&] {
+      require_static("--config-from");
+      const RunReader file(options_.config_from);
+      require_replayable(file.info(), options_.placements, comm_.size(),
+                         digest(session.workload.measured));
+      placements = file.info().placements;
+      const auto& facts = file.info().facts;
+      if (const auto files = facts.find("placement_files"); files != facts.end()) {
+        session.workload.files = files->second;
+      }
+    });
+    return placements;
+  }
+
+  void begin_file(const Session& session) {
+    RunInfo info = describe(session, profile_, placements_, schedule_);
+    if (!dents_.empty()) info.facts["profile_dents"] = fmt::format("{}", fmt::join(dents_, "; "));
+    on_root(comm_, [&] {
+      if (!reader_) {
+        writer_->describe(info);
+        return;
+      }
+      require_same_machine(reader_->info(), info);
+      writer_ = std::make_unique<RunWriter>(
+          std::move(*owner_), *reader_,
+          std::map<std::string, std::string>{{"resumed", "last at " + utc_now()}}, found_.replaces);
+    });
+  }
+
+  void finish(RunEnd& end) {
+    std::string text;
+    on_root(comm_, [&] {
+      end.seconds.insert(seconds_.begin(), seconds_.end());
+      end.seconds["total"] = wall_seconds() - begin_;
+      writer_->finish(end);
+      text = report(options_.output, options_.format);
+    });
+    print(comm_, text);
+    if (!end.check.passed) {
+      throw AgreedError(ExitCode::failed, "the check failed: " + end.check.message);
+    }
+  }
+
+  const Comm& comm_;
+  const Options& options_;
+  Progress& progress_;
+  const double begin_ = wall_seconds();
+  Earlier earlier_ = Earlier::nothing;
+  int placed_slots_ = 0;
+  std::optional<bool> earlier_resident_;   // of the unfinished run
+  std::optional<OutputOwner> owner_;       // rank 0's, until a writer takes it
+  FoundRun found_;                         // rank 0's
+  std::unique_ptr<RunReader> reader_;      // rank 0's, of an earlier run's file
+  std::unique_ptr<RunWriter> writer_;      // rank 0's
+  std::unique_ptr<TraceWriter> recorder_;  // rank 0's, with --record
+  std::vector<Turn> schedule_;
+  Profile profile_;
+  std::vector<std::string> dents_;  // of the profile, rank 0's
+  std::optional<TokenRule> token_rule_;
+  std::vector<Placement> placements_;
+  std::vector<LivePlacement> live_;
+  std::map<std::string, double> seconds_;
+};
+
+/// "a.h5" -> "a-512.h5"
+std::string with_tokens(const std::string& output, int tokens) {
+  const std::filesystem::path path(output);
+  std::filesystem::path name = path.stem();
+  name += fmt::format("-{}", tokens);
+  name += path.extension();
+  return path.parent_path() / name;
+}
+
+/// Rank 0's: all outputs, claimed before the first is worked on. None for a dry run.
+std::vector<OutputOwner> claim(const Comm& comm, const Options& options,
+                               const std::vector<std::string>& outputs) {
+  std::vector<OutputOwner> owners;
+  on_root(comm, [&] {
+    if (options.dry_run) return;
+    for (const std::string& output : outputs) {
+      owners.emplace_back(output);
+      if (options.resume) continue;
+      require_free(output,
+                   options.overwrite ? OutputFile::Existing::replace : OutputFile::Existing::refuse,
+                   OutputFile::Partial::keep);
+    }
+  });
+  return owners;
+}
+
+}  // namespace
+
+void run_command(const Comm& comm, const Options& given, Progress& progress) {
+  const Options options = with_trace_shape(comm, given);
+  std::vector<Options> runs;
+  std::vector<std::string> files;
+  for (const int tokens : options.token_sweep) {
+    Options one = options;
+    one.tokens = tokens;
+    one.token_sweep = {tokens};
+    if (!options.output.empty()) one.output = with_tokens(options.output, tokens);
+    if (!options.record.empty()) one.record = with_tokens(options.record, tokens);
+    runs.push_back(one);
+  }
+  const bool sweep = runs.size() > 1;
+  if (!sweep) runs = {options};
+  for (const Options& run : runs) files.push_back(run.output);
+  std::vector<OutputOwner> owners = claim(comm, options, files);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    std::optional<OutputOwner> owner;
+    if (!owners.empty()) owner.emplace(std::move(owners[i]));
+    Run(comm, runs[i], progress, std::move(owner)).go();
+  }
+  if (!sweep) return;
+  if (!options.dry_run && options.format == "table") {
+    print(comm, comm.rank() == 0 ? sweep_table(files) : "");
+  }
+}
+
+}  // namespace gembench

@@ -1,0 +1,106 @@
+#include "harness/commands/token_import.hpp"
+
+#include <fmt/format.h>
+
+#include "harness/run/workload.hpp"
+#include "placement/base/checked_sizes.hpp"
+#include "placement/recordings/batching.hpp"
+#include "placement/recordings/ids_file.hpp"
+
+namespace gembench {
+namespace {
+
+/// How tokens become steps, as the user said.
+struct Batching {
+  int window = 0;  ///< 0: not by windows
+  bool keep_ids = false;
+};
+
+Batching batching_of(const Options& options, const RecordingInput& input) {
+  Batching how;
+  const auto window = options.window ? options.window : options.tokens;
+  const bool served = !options.arrivals.empty();
+  if ((window && options.batch) || (window && served)) {
+    throw usage_error(
+        "--window (or --tokens), --batch and --arrivals exclude each other: keep one");
+  }
+  if (!window && !options.batch && !served) {
+    throw usage_error(
+        fmt::format("{} lists tokens: say how they become steps, with --window N (consecutive "
+                    "tokens), --batch N (continuous batching) or --arrivals FILE",
+                    name_of(input)));
+  }
+  if (served && options.step_seconds + options.token_seconds <= 0) {
+    throw usage_error("--arrivals needs to know how long a step takes: add --step-seconds S");
+  }
+  if (options.expand_multinomial) {
+    throw usage_error(
+        fmt::format("{} lists tokens, no totals: drop --expand-multinomial", name_of(input)));
+  }
+  how.window = window.value_or(0);
+  how.keep_ids = !options.counts_only && !served;
+  return how;
+}
+
+void serve_arrivals(const Options& options, TokenRecording& recording, const KeepSteps& keep) {
+  ServingSpec engine;
+  engine.max_batch_tokens = options.max_batch_tokens;
+  engine.max_requests = options.batch.value_or(0);
+  engine.step_seconds = options.step_seconds;
+  engine.token_seconds = options.token_seconds;
+  engine.max_steps = options.max_steps;
+  const auto arrivals = read_arrivals(options.arrivals);
+  recording.source = fmt::format("{} on {}", options.arrivals, recording.source);
+  batch_arrivals(recording, arrivals, engine, options.seed, keep);
+}
+
+}  // namespace
+
+void require_no_batching(const Options& options, const RecordingInput& input) {
+  if (options.tokens && !options.expand_multinomial) {
+    throw usage_error(
+        fmt::format("{} holds steps, which have their own tokens: drop --tokens", name_of(input)));
+  }
+  if (!options.window && !options.batch && options.arrivals.empty() && options.requests.empty() &&
+      !options.counts_only) {
+    return;
+  }
+  throw usage_error(
+      fmt::format("{} holds steps already: drop --window, --batch, --arrivals, --requests and "
+                  "--counts-only",
+                  name_of(input)));
+}
+
+void import_tokens(const Options& options, const RecordingFormat& format, RecordingInput input,
+                   TraceWriter& writer) {
+  const Batching how = batching_of(options, input);
+  const bool raw = format.read_tokens == read_ids;
+  // Only here: the other formats list dense layers too, which a model's shape does not count.
+  if (raw && input.layers == 0 && options.model_stated) input.layers = model_of(options).layers;
+  std::int64_t ids = 0;
+  const KeepSteps keep = [&](const Trace& steps) {
+    ids += static_cast<std::int64_t>(steps.topk_ids.size());
+    if (ids > kMaxElements) {
+      throw usage_error(
+          fmt::format("{} has more than {} ids, too many for a trace: add --counts-only",
+                      name_of(input), kMaxElements));
+    }
+    writer.append(steps);
+  };
+  if (how.window > 0 && raw && input.requests.empty()) {
+    window_ids(input, how.window, how.keep_ids, keep);  // of any size
+    return;
+  }
+  TokenRecording recording = format.read_tokens(input);
+  if (how.window > 0) {
+    batch_windows(recording, how.window, how.keep_ids, keep);
+  } else if (!options.arrivals.empty()) {
+    serve_arrivals(options, recording, keep);
+  } else {
+    batch_continuously(recording,
+                       {*options.batch, options.shuffle, options.seed, options.max_steps},
+                       how.keep_ids, keep);
+  }
+}
+
+}  // namespace gembench

@@ -1,0 +1,123 @@
+#include "harness/commands/trace_import_command.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "harness/cli/printing.hpp"
+#include "harness/commands/token_import.hpp"
+#include "harness/run/workload.hpp"
+#include "placement/base/error.hpp"
+#include "placement/recordings/layer_sums.hpp"
+#include "placement/recordings/recording.hpp"
+#include "results/trace_file.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr std::size_t kLargestShown = std::size_t{256} << 20;  // bytes that are analysed
+
+void say(const Options& options, const std::string& sentence) {
+  if (!options.quiet) tell(sentence);
+}
+
+/// What the user said; a model that is only the default says nothing, and of layers only --layers
+/// does: a recording may hold some of them.
+RecordingInput input_of(const Options& options) {
+  RecordingInput input;
+  input.paths.assign(options.files.begin() + 2, options.files.end());
+  if (options.model_stated) {
+    const ModelShape model = model_of(options);
+    input.experts = model.experts;
+    input.topk = model.topk;
+  }
+  if (options.layers) input.layers = *options.layers;
+  if (options.experts) input.experts = *options.experts;
+  if (options.topk) input.topk = *options.topk;
+  input.id_bytes = options.id_bytes;
+  input.requests = options.requests;
+  return input;
+}
+
+/// Hands a batch to `keep`; what it finds fault with is refused as the input's.
+template <class Keep>
+void with_name(const RecordingInput& input, Keep keep) {
+  try {
+    keep();
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::usage) throw;
+    throw usage_error(fmt::format("{}: {}", name_of(input), error.what()));
+  }
+}
+
+void say_left_out(const Options& options, const std::vector<std::string>& left_out) {
+  for (const auto& what : left_out) say(options, fmt::format("left out {}", what));
+}
+
+void import_totals(const Options& options, const RecordingFormat& format,
+                   const RecordingInput& input, TraceWriter& writer) {
+  Trace totals;
+  say_left_out(options, format.read(input, [&](const Trace& steps) {
+    with_name(input, [&] { add_to_totals(totals, steps); });
+  }));
+  with_name(input, [&] {
+    require_topk(totals);
+    writer.append(
+        expand_multinomial(totals, {options.steps, tokens_per_step(options), options.seed}));
+  });
+}
+
+void import_steps(const Options& options, const RecordingFormat& format,
+                  const RecordingInput& input, TraceWriter& writer) {
+  LayerSums sums;
+  sums.tolerance = options.rescale;
+  std::string source;
+  say_left_out(options, format.read(input, [&](Trace steps) {
+    source = steps.source;
+    with_name(input, [&] {
+      level_layers(steps, sums);
+      writer.append(steps);
+    });
+  }));
+  if (sums.rescaled == 0) return;
+  const auto what = fmt::format(
+      "layers of {} of {} steps summed differently, by {:.2g} % at most, and were scaled to the "
+      "smallest",
+      sums.rescaled, sums.steps, sums.largest * 100);
+  say(options, what);
+  writer.set_source(fmt::format("{}; {}", source, what));
+}
+
+}  // namespace
+
+void trace_import_command(const Options& options) {
+  const std::string output = required_output(options);
+  if (options.files.size() < 3) {
+    throw usage_error(
+        "trace import needs a format, or auto, and files: gembench trace import auto FILE");
+  }
+  TraceWriter writer(output, options.overwrite);
+  const RecordingInput input = input_of(options);
+  const RecordingFormat& format = find_format(options.files[1], input);
+  if (options.files[1] == "auto") {
+    say(options, fmt::format("{} is read as {}: {}", name_of(input), format.name, format.what));
+  }
+  if (format.read_tokens) {
+    import_tokens(options, format, input, writer);
+  } else {
+    require_no_batching(options, input);
+    (options.expand_multinomial ? import_totals : import_steps)(options, format, input, writer);
+  }
+  writer.commit();
+  const Trace& shape = writer.shape();
+  if (writer.bytes() <= kLargestShown) {
+    print_trace(output);
+    return;
+  }
+  print_result(
+      "# {0}\nsteps {1}  layers {2}  experts {3}  top-k {4}\n"
+      "# too large to be looked at in passing: gembench trace info {0}\n",
+      output, writer.steps(), shape.layers, shape.experts, shape.topk);
+}
+
+}  // namespace gembench

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/cli/options.hpp"
+#include "placement/speeds/profile_verdict.hpp"
+#include "placement/strategies/replan.hpp"
+#include "results/profile_file.hpp"
+
+namespace gembench {
+
+/// Whether a placement in force should be mended for the new speeds.
+struct ReplanVerdict {
+  double before = 0;  ///< s a step, predicted by the new profile, of the placement in force
+  double after = 0;   ///< the same after the best swaps
+  double cost = 0;    ///< s that their moves take; 0 = nobody said
+  int moves = 0;      ///< experts, all layers
+  bool pays = false;  ///< the moves pay within the horizon and save more than kLeastSaved
+};
+inline constexpr double kLeastSaved = 0.01;
+
+/// A profile against an older one.
+struct ProfileComparison {
+  std::string old_file;
+  ProfileDrift drift;
+  std::vector<std::string> other_machine;  ///< sentences: what is not the same place or device
+  std::optional<ReplanVerdict> replan;     ///< with --placement
+};
+
+/// What a replan is asked about: the placement in force and the loads.
+struct ReplanQuestion {
+  Placement placement;
+  Trace loads;
+  ReplanOptions how;
+};
+/// --placement and --trace for `now`, of which ranks and model are looked at. Usage error where
+/// they do not belong together.
+[[nodiscard]] ReplanQuestion read_replan_question(const Options& options, const Profile& now);
+
+/// --compare, with --placement and --trace. `old`: what --compare names. Usage errors as
+/// drift_between and replan; for a placement of other ranks.
+[[nodiscard]] ProfileComparison compare_profiles(const Options& options, const ProfileFile& old,
+                                                 const ProfileFile& now);
+
+/// One sentence for each thing to know: of the profile (slow and fail-slow ranks, or that there are
+/// none), of the comparison if there is one (ranks that drifted, or none; whether a replan pays).
+[[nodiscard]] std::vector<std::string> findings(const ProfileFile& now,
+                                                const std::optional<ProfileComparison>& comparison);
+
+}  // namespace gembench

@@ -1,0 +1,373 @@
+#include "harness/report/report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "harness/report/conclusion.hpp"
+#include "harness/report/quiet_report.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr double kUs = 1e6;
+constexpr double kDriftShown = 0.02;
+
+std::string fact(const RunInfo& info, const std::string& name) {
+  const auto found = info.facts.find(name);
+  return found == info.facts.end() ? "?" : found->second;
+}
+
+/// `-` for what was not measured, never 0.
+std::string number(double value, int decimals, double factor = 1) {
+  return std::isfinite(value) ? fmt::format("{:.{}f}", value * factor, decimals) : "-";
+}
+
+std::string percent(double value) {
+  return std::isfinite(value) ? fmt::format("{:+.2f} %", value * 100) : "-";
+}
+
+bool emulated(const RunInfo& info) {
+  for (const double s : info.slowdown) {
+    if (s != 1) return true;
+  }
+  return false;
+}
+
+std::string clock_line(const RunInfo& info) {
+  if (info.clock == "cpu-time") {
+    return "# clock cpu-time: thread CPU time of route and experts; no number holds communication "
+           "or real waiting";
+  }
+  if (fact(info, "whole_steps") != "?") {
+    return "# clock wall: WHOLE STEPS only, without barriers, waits and readings between phases";
+  }
+  return "# clock wall: every phase and wait as it passed on each rank";
+}
+
+/// What the run planned with, and why; falls of the profile's curve.
+std::string cost_lines(const RunInfo& info) {
+  std::string text = fmt::format("# cost model '{}'", planned_cost(info));
+  if (const std::string why = fact(info, "cost_reason"); why != "?") {
+    text += fmt::format(" ({})", why);
+  }
+  text += '\n';
+  if (const std::string dents = fact(info, "profile_dents"); dents != "?") {
+    text += fmt::format("# profile: {}\n", dents);
+  }
+  return text;
+}
+
+std::string header(const RunReader& file) {
+  const RunInfo& info = file.info();
+  std::string text = fmt::format("# {}  schema {}  {}\n", fact(info, "program"), kRunSchemaVersion,
+                                 fact(info, "started"));
+  text += fmt::format("# {} ranks on {}  {}  {}\n", info.shape.ranks, fact(info, "nodes"),
+                      fact(info, "mpi"), fact(info, "device"));
+  text += clock_line(info) + fmt::format(" ({})\n", fact(info, "clock_reason"));
+  const QuietReadings quiet = quiet_readings(file);
+  if (const std::string line = quiet_line(quiet); !line.empty()) {
+    text += fmt::format("# machine: {}\n", line);
+  }
+  for (const std::string& warning : quiet_warnings(quiet)) {
+    text += fmt::format("# WARNING: {}\n", warning);
+  }
+  text += fmt::format("# {}\n", fact(info, "model"));
+  text += fmt::format("# routing {}; {}\n", fact(info, "routing"), fact(info, "plan"));
+  if (const std::string files = fact(info, "placement_files"); files != "?") {
+    text += fmt::format("# files: {}\n", files);
+  }
+  if (const std::string notes = fact(info, "notes"); notes != "?") {
+    text += fmt::format("# {}\n", notes);
+  }
+  text +=
+      fmt::format("# seed {}  non-MoE time {:g} s a layer\n", info.seed, stated_non_moe_time(info));
+  if (emulated(info)) {
+    text += "# variability is EMULATED: the slowdown below stretches each rank's compute\n";
+  }
+  if (const std::string drift = fact(info, "drift"); drift != "?") {
+    text += fmt::format("# DRIFT on purpose: {}; the slowdown below is that of the first step\n",
+                        drift);
+  }
+  text += "# rank  node              cpus         slowdown  profile us at mean load\n";
+  const auto strings = [&](const char* name, std::size_t rank) {
+    const auto found = info.rank_facts.find(name);
+    return found == info.rank_facts.end() ? std::string("?") : found->second[rank];
+  };
+  for (std::size_t rank = 0; rank < static_cast<std::size_t>(info.shape.ranks); ++rank) {
+    text += fmt::format("# {:>4}  {:<16}  {:<11}  {:>8.3f}  {:>10}\n", rank, strings("host", rank),
+                        strings("cpus", rank), info.slowdown[rank], strings("profile_us", rank));
+  }
+  return text + cost_lines(info);
+}
+
+std::size_t label_width(const Comparison& comparison) {
+  std::size_t width = 12;
+  for (const PlacementSummary& row : comparison.placements) {
+    width = std::max(width, row.label.size());
+  }
+  return width;
+}
+
+/// Which cost model came closer to the measured times, over all placements.
+std::string cost_model_line(const Comparison& comparison) {
+  double tokens = 0, experts = 0;
+  for (const PlacementSummary& row : comparison.placements) {
+    tokens += std::abs(row.predicted / row.measured - 1);
+    experts += std::abs(row.predicted_by_experts / row.measured - 1);
+  }
+  const double rows = static_cast<double>(comparison.placements.size());
+  if (!std::isfinite(tokens) || !std::isfinite(experts)) return {};
+  return fmt::format(
+      "# the cost model '{}' predicted better here: off by {:.1f} % on average, '{}' by {:.1f} %\n",
+      tokens <= experts ? "tokens" : "experts", std::min(tokens, experts) / rows * 100,
+      tokens <= experts ? "experts" : "tokens", std::max(tokens, experts) / rows * 100);
+}
+
+/// The second table: what was done per second.
+std::string rates_table(const RunReader& file, const Comparison& comparison) {
+  const std::size_t width = label_width(comparison);
+  std::string text = fmt::format(
+      "#\n# {0:<{1}}                  experts            distinct   dispatch   combine    payload  "
+      "to nodes  metadata\n# {2:<{1}}    tokens/s   TFLOP/s    active     ranks       GB/s      "
+      "GB/s    MB/step   MB/step   MB/step\n",
+      "", width, "placement");
+  for (const PlacementSummary& row : comparison.placements) {
+    const Rates& r = row.rates;
+    text += fmt::format("  {:<{}} {:>11} {:>9} {:>9} {:>9}  {:>9} {:>9}  {:>9} {:>9} {:>9}\n",
+                        row.label, width, number(r.tokens, 1), number(r.expert_flops, 4, 1e-12),
+                        number(r.active_experts, 1), number(r.distinct_ranks, 2),
+                        number(r.dispatch, 3, 1e-9), number(r.combine, 3, 1e-9),
+                        number(r.payload_bytes, 3, 1e-6), number(r.inter_node_bytes, 3, 1e-6),
+                        number(r.metadata_bytes, 3, 1e-6));
+  }
+  if (emulated(file.info())) {
+    text += "# the rates contain the emulated slowdown\n";
+  }
+  return text;
+}
+
+/// Ranks whose speed changed while the run lasted, by more than 2 %: those that changed most.
+std::string drift_lines(const Comparison& comparison) {
+  constexpr std::size_t kLines = 4;
+  std::vector<std::size_t> ranks;
+  for (std::size_t rank = 0; rank < comparison.drift.size(); ++rank) {
+    if (std::abs(comparison.drift[rank]) > kDriftShown) ranks.push_back(rank);
+  }
+  std::stable_sort(ranks.begin(), ranks.end(), [&](std::size_t a, std::size_t b) {
+    return std::abs(comparison.drift[a]) > std::abs(comparison.drift[b]);
+  });
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kLines, ranks.size()); ++i) {
+    text += fmt::format("# drift: after the run rank {}'s experts took {} against the profile\n",
+                        ranks[i], percent(comparison.drift[ranks[i]]));
+  }
+  if (ranks.size() > kLines) {
+    text += fmt::format("# drift: and {} more ranks by more than {:g} %: see profile_after\n",
+                        ranks.size() - kLines, kDriftShown * 100);
+  }
+  return text;
+}
+
+/// How far the clocks of several nodes can be compared.
+std::string clocks_line(const RunReader& file) {
+  const auto &before = file.end().clocks_before, &after = file.end().clocks_after;
+  double error = 0, drift = 0;
+  for (std::size_t rank = 0; rank < before.size(); ++rank) {
+    error = std::max({error, before[rank].error, after[rank].error});
+    drift = std::max(drift, std::abs(after[rank].offset - before[rank].offset));
+  }
+  if (error == 0) return {};
+  return fmt::format(
+      "# clocks of the nodes are known to {:.0f} us; they moved {:.0f} us apart in the run\n",
+      error * kUs, drift * kUs);
+}
+
+std::string timing_line(const RunReader& file) {
+  const auto& seconds = file.end().seconds;
+  const auto part = [&](const char* name) {
+    const auto found = seconds.find(name);
+    return found == seconds.end() ? NAN : found->second;
+  };
+  if (seconds.empty()) return {};
+  return fmt::format(
+      "# {} s in all: profile {}, plan {}, measure {}, of it gather {} and write {} ({} %)\n",
+      number(part("total"), 1), number(part("profile"), 1), number(part("plan"), 1),
+      number(part("measure"), 1), number(part("gather"), 2), number(part("write"), 2),
+      number(part("write") / part("total"), 2, 100));
+}
+
+const char* name_of(ReplanRecord::Reason reason) {
+  return reason == ReplanRecord::Reason::speeds  ? "speeds of ranks"
+         : reason == ReplanRecord::Reason::loads ? "loads"
+                                                 : "speeds and loads";
+}
+
+/// What adapting did, and what it took.
+std::string change_lines(const PlacementSummary& row) {
+  constexpr std::size_t kLines = 4;
+  std::string text;
+  double seconds = 0;
+  for (std::size_t i = 0; i < row.changes.size(); ++i) {
+    const auto& [step, what] = row.changes[i];
+    seconds += what.move_seconds;
+    if (i >= kLines) continue;
+    text += fmt::format(
+        "# {} changed after step {} ({}): {} experts, {:.1f} MiB moved in {:.3f} s, planned in "
+        "{:.3f} s, both wall clock and not in its step times; predicted gain {:.0f} us a step\n",
+        row.label, step, name_of(what.reason), what.experts_moved,
+        static_cast<double>(what.bytes_moved) / 0x1p20, what.move_seconds, what.planning_seconds,
+        what.predicted_gain * kUs);
+  }
+  if (row.changes.empty()) return text;
+  return text + fmt::format("# {}: {} change{}, all moves {:.3f} s: {} % of its measured steps\n",
+                            row.label, row.changes.size(), row.changes.size() == 1 ? "" : "s",
+                            seconds, number(seconds / (row.step_mean * row.steps), 2, 100));
+}
+
+/// How spare slots are used.
+std::string replicas_line(const RunInfo& info, const Comparison& comparison) {
+  std::string text;
+  for (const PlacementSummary& row : comparison.placements) {
+    if (row.replicas > 0) text += fmt::format(" {} {:.1f}", row.label, row.replicas);
+  }
+  if (text.empty()) return text;
+  return fmt::format(
+      "# replicas of a layer:{}; {} slots on {} ranks for {} experts; tokens split {}\n", text,
+      info.shape.slots * info.shape.ranks, info.shape.ranks, info.shape.experts,
+      fact(info, "token_split"));
+}
+
+/// Why there is no interval, and what would give one.
+std::string no_interval(const RunReader& file, int blocks) {
+  const RunShape& shape = file.info().shape;
+  const std::string why = fmt::format("no interval: {} block{} of {} that it takes", blocks,
+                                      blocks == 1 ? "" : "s", kLeastBlocks);
+  int planned = 0, longest = 1;
+  for (const Turn& turn : file.info().turns) {
+    planned = std::max(planned, static_cast<int>(turn.block) + 1);
+    longest = std::max(longest, turn.steps);
+  }
+  if (planned >= kLeastBlocks) {
+    return why + (file.completed() ? ", give it a longer --max-seconds"
+                                   : ", continue the run with --resume");
+  }
+  std::string remedy = fmt::format("--steps {}", kLeastBlocks * longest);
+  if (shape.steps >= kLeastBlocks) {
+    remedy += fmt::format(" or --block {}", shape.steps / kLeastBlocks);
+  }
+  return fmt::format("{}, measure with {}", why, remedy);
+}
+
+std::string difference_line(const RunReader& file, const Comparison& comparison,
+                            const PairDifference& pair) {
+  const Difference& d = pair.step_time;
+  const std::string interval = d.low ? fmt::format("95 % CI {} .. {}, {} blocks", percent(*d.low),
+                                                   percent(*d.high), d.blocks)
+                                     : no_interval(file, d.blocks);
+  return fmt::format("# {} vs {}: step time {} ({}); by the means {}\n",
+                     comparison.label(pair.placement), comparison.label(pair.reference),
+                     percent(d.typical), interval, percent(d.mean));
+}
+
+/// What is compared with what. On one rank there is nothing to compare.
+std::string difference_lines(const RunReader& file, const Comparison& comparison) {
+  if (file.info().shape.ranks == 1 && comparison.placements.size() > 1) {
+    return "# 1 rank holds every expert under each placement, so the rows differ by noise alone: "
+           "start several ranks to compare placements\n";
+  }
+  std::string text;
+  for (const PairDifference& pair : comparison.pairs) {
+    text += difference_line(file, comparison, pair);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string as_table(const RunReader& file, const Comparison& comparison, const std::string& path) {
+  std::string text = header(file);
+  if (const std::string resumed = fact(file.info(), "resumed"); resumed != "?") {
+    text += fmt::format("# resumed {}: its blocks are of two jobs\n", resumed);
+  }
+  if (!file.completed())
+    text += "# INCOMPLETE: the run ended early; this is what it had measured\n";
+  const std::size_t width = label_width(comparison);
+  const bool by_experts = planned_cost(file.info()) == "experts";
+  text += fmt::format(
+      "#\n"
+      "# {0:<{1}}               step time (us)                barrier wait      arrives last    "
+      "imbalance   us to barriers, {3:>9}   {4:>9}\n"
+      "# {2:<{1}}      mean       p50       p90       p99   mean us     %    rank      %   "
+      "total   step   predicted  measured  err %    err %\n",
+      "", width, "placement", by_experts ? "'experts'" : "'tokens'",
+      by_experts ? "'tokens'" : "'experts'");
+  for (const PlacementSummary& row : comparison.placements) {
+    const double predicted = by_experts ? row.predicted_by_experts : row.predicted;
+    const double other = by_experts ? row.predicted : row.predicted_by_experts;
+    text += fmt::format(
+        "  {:<{}} {:>9} {:>9} {:>9} {:>9} {:>9} {:>5}  {:>6} {:>6}  {:>6} {:>6}  {:>10} {:>9} "
+        "{:>6}   {:>6}\n",
+        row.label, width, number(row.step_mean, 0, kUs), number(row.step_p50, 0, kUs),
+        number(row.step_p90, 0, kUs), number(row.step_p99, 0, kUs), number(row.wait_mean, 0, kUs),
+        number(row.wait_share, 1, 100), row.straggler < 0 ? "-" : fmt::format("{}", row.straggler),
+        number(row.straggler_share, 1, 100), number(row.aggregate_imbalance, 3),
+        number(row.step_imbalance, 3), number(predicted, 0, kUs), number(row.measured, 0, kUs),
+        number(predicted / row.measured - 1, 1, 100), number(other / row.measured - 1, 1, 100));
+  }
+  text += rates_table(file, comparison) + "#\n";
+  text += difference_lines(file, comparison) + conclusion_lines(file, comparison);
+  text += replicas_line(file.info(), comparison);
+  for (const PlacementSummary& row : comparison.placements) text += change_lines(row);
+  for (const PlacementSummary& row : comparison.placements) {
+    if (row.moved_bytes > 0) {
+      text += fmt::format("# switch to {}: {:.1f} MiB of experts moved between ranks in {:.3f} s\n",
+                          row.label, row.moved_bytes / 0x1p20, row.moved_seconds);
+    }
+  }
+  text +=
+      cost_model_line(comparison) + drift_lines(comparison) + clocks_line(file) + timing_line(file);
+  text += fmt::format("# result: {}\n", path);
+  const CheckRecord& check = file.end().check;
+  if (!file.completed()) return text + "# check: INCOMPLETE\n";
+  if (check.mode == "none") return text + "# check: none\n";
+  text +=
+      fmt::format("# {} outputs against a plain reference, worst error {:.2g} (allowed {:.2g})\n",
+                  check.checked_tokens, check.worst_error, check.tolerance);
+  return text +
+         (check.passed ? "# check: PASS\n" : fmt::format("# check: FAIL {}\n", check.message));
+}
+
+std::string sweep_table(const std::vector<std::string>& paths) {
+  std::string text =
+      "#\n# SWEEP over tokens\n"
+      "#    tokens  placement     step mean us    tokens/s  against the first (95 % CI)\n";
+  bool all_known = true;
+  for (const std::string& path : paths) {
+    const RunReader file(path);
+    const Comparison comparison = compare(file, stated_non_moe_time(file.info()));
+    const auto& loads = file.info().expert_tokens;
+    const auto tokens =
+        std::accumulate(loads.begin(), loads.begin() + file.info().shape.experts, std::int64_t{0}) /
+        std::max(1, file.info().model.topk);
+    for (std::size_t i = 0; i < comparison.placements.size(); ++i) {
+      const PlacementSummary& row = comparison.placements[i];
+      const PairDifference* pair = comparison.pair_of(static_cast<int>(i));
+      const bool first = pair == nullptr;
+      const Difference d = first ? Difference() : pair->step_time;
+      all_known = all_known && (first || d.low);
+      text += fmt::format("  {:>9}  {:<12} {:>13} {:>11}  {}\n", tokens, row.label,
+                          number(row.step_mean, 0, kUs), number(row.rates.tokens, 1),
+                          first   ? "-"
+                          : d.low ? fmt::format("{} ({} .. {})", percent(d.typical),
+                                                percent(*d.low), percent(*d.high))
+                                  : percent(d.typical) + " (no interval)");
+    }
+  }
+  if (!all_known) text += "# no interval: why, and what gives one, is said under each run above\n";
+  return text;
+}
+
+}  // namespace gembench

@@ -1,0 +1,13 @@
+#include "harness/run/changing_placement.hpp"
+
+namespace gembench {
+
+const Placement& in_force(const Placement& start, const LivePlacement& live, int step) {
+  const Placement* now = &start;
+  for (const auto& [from, placement] : live.later) {
+    if (step >= from) now = &placement;
+  }
+  return *now;
+}
+
+}  // namespace gembench

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "placement/cost/placement.hpp"
+
+namespace gembench {
+
+/// How a placement that is measured may change meanwhile.
+struct LivePlacement {
+  bool adapts = false;  ///< by what is measured (Adaptation)
+  /// By what is known beforehand: from which measured step on which placement; ascending.
+  std::vector<std::pair<int, Placement>> later;
+};
+
+/// The placement in force at a measured step, of one that changes beforehand.
+[[nodiscard]] const Placement& in_force(const Placement& start, const LivePlacement& live,
+                                        int step);
+
+}  // namespace gembench

@@ -1,0 +1,84 @@
+#include "harness/run/devices.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "harness/cli/version.hpp"
+#include "harness/run/collective_errors.hpp"
+#include "moe_layer/cpu/state.hpp"
+#include "moe_layer/device/cuda_plugin.hpp"
+
+namespace gembench {
+namespace {
+
+DType dtype_of(const Options& options) {
+  if (options.dtype != "auto") return options.dtype == "bf16" ? DType::bf16 : DType::f32;
+  return options.device == "cuda" ? DType::bf16 : best_cpu_dtype();
+}
+
+/// NCCL refuses ranks that share a GPU, in words that few understand, and what shares one is not
+/// a measurement of anything.
+void require_own_gpus(const Comm& comm, const Options& options, const Device& device) {
+  const auto uuids = comm.gather(device.facts().at("gpu_uuid"));
+  on_root(comm, [&] {
+    std::map<std::string, std::size_t> owner;
+    for (std::size_t rank = 0; rank < uuids.size(); ++rank) {
+      const auto [first, own] = owner.try_emplace(uuids[rank], rank);
+      if (own || options.transport == "mpi") continue;
+      throw Error(ExitCode::environment,
+                  fmt::format("ranks {} and {} share {}: start one rank for every GPU, with all of "
+                              "a node's GPUs visible or one bound to each rank, or allow it with "
+                              "--transport mpi",
+                              first->second, rank, uuids[rank]));
+    }
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<Device> make_device(const Comm& comm, const Options& options,
+                                    const ModelShape& model) {
+  std::unique_ptr<Device> device;
+  on_every_rank(comm, [&] {
+    device = options.device == "cpu" ? make_cpu_device(comm, model, dtype_of(options))
+                                     : make_cuda_device(comm, model,
+                                                        {dtype_of(options), options.transport,
+                                                         options.lock_clocks.value_or(0)},
+                                                        program_commit());
+  });
+  if (options.device == "cuda") require_own_gpus(comm, options, *device);
+  device->connect();
+  return device;
+}
+
+namespace {
+
+std::vector<GpuReading> gather_states(const Comm& comm, const DeviceState& mine) {
+  const GpuReading reading{mine.clock, mine.memory_clock, mine.power, mine.temperature,
+                           mine.throttle_reasons};
+  return comm.gather(std::span<const GpuReading>(&reading, 1));
+}
+
+}  // namespace
+
+std::vector<GpuReading> read_states(const Comm& comm, Device& device) {
+  if (!device.tells_state()) return {};
+  return gather_states(comm, device.state());
+}
+
+std::vector<GpuReading> read_all_states(const Comm& comm, Device& device) {
+  return gather_states(comm, device.tells_state() ? device.state() : cpu_state(current_cpu()));
+}
+
+std::map<std::string, std::vector<std::string>> device_identities(const Comm& comm,
+                                                                  const Device& device,
+                                                                  const RankPlace& place) {
+  const auto facts = device.facts();
+  const bool gpu = facts.contains("gpu_uuid");
+  return {{"host", comm.gather(place.host)},
+          {"device_name", comm.gather(gpu ? facts.at("gpu") : cpu_model())},
+          {"device_id", comm.gather(gpu ? facts.at("gpu_uuid") : cpu_list(place.cpus))}};
+}
+
+}  // namespace gembench

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/cli/options.hpp"
+#include "harness/run/injected_drift.hpp"
+#include "moe_layer/device/device.hpp"
+#include "moe_layer/model/routing.hpp"
+#include "moe_layer/model/shape.hpp"
+#include "moe_layer/mpi/topology.hpp"
+#include "placement/cost/placement.hpp"
+#include "placement/exchange/placement_formats.hpp"
+#include "placement/strategies/slot_count.hpp"
+#include "placement/strategies/strategy.hpp"
+
+namespace gembench {
+
+/// What options make of so many ranks, known before anything is allocated, planned or measured.
+/// `run`, `profile` and the dry run that looks ahead begin with it: what one of them refuses, all
+/// do.
+struct Layout {
+  ModelShape model;
+  Topology topology{std::vector<int>{}};
+  std::vector<double> slowdown;  ///< [rank] when the run begins
+  std::vector<Drift> drifts;
+  Placement linear;    ///< experts in order; where they do not divide, the last ranks hold fewer
+  Placement profiled;  ///< linear with its empty slots filled: as many experts on every rank
+  SlotCount asked;     ///< by --spare-slots and --replicas
+  int slots = 0;       ///< of a rank in the placements that are measured, spare ones included
+};
+
+/// Usage error for options that do not suit the ranks of the topology. `placed_slots`: of a rank in
+/// placements made earlier.
+[[nodiscard]] Layout make_layout(const Options& options, const Topology& topology,
+                                 int placed_slots);
+
+/// Slots of a rank in the widest placement file for these ranks among the strategies; 0 without
+/// any.
+[[nodiscard]] int placed_slots(const std::vector<std::string>& strategies,
+                               const StatedShape& shape);
+/// The same of --placements.
+[[nodiscard]] int placed_slots(const Options& options, int ranks);
+
+/// The slots that --spare-slots and --replicas ask for; usage error as count_slots.
+[[nodiscard]] SlotCount slots_of(const Options& options, const StatedShape& shape, int placed);
+/// What strategies get of the options; nodes and network are the caller's.
+[[nodiscard]] PlanInput plan_input(const Options& options, const SlotCount& asked,
+                                   const Trace& trace, const CostModel& cost,
+                                   const SplitSpec& split);
+
+/// A rank's tokens of a step, by --tokens-per-rank.
+[[nodiscard]] TokenRange share_of(const Options& options, int tokens, int rank, int ranks);
+/// Usage error where the device cannot do what --dispatch asks for.
+void require_dispatch(const Options& options, const Device& device);
+
+}  // namespace gembench

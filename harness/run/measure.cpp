@@ -1,0 +1,379 @@
+#include "harness/run/measure.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "harness/cli/run_length.hpp"
+#include "harness/run/adaptation.hpp"
+#include "harness/run/collective_errors.hpp"
+#include "harness/run/continue_command.hpp"
+#include "harness/run/progress_lines.hpp"
+#include "harness/run/rows_sent.hpp"
+#include "harness/run/stop.hpp"
+#include "moe_layer/machine_state.hpp"
+#include "moe_layer/mpi/clock_offset.hpp"
+#include "placement/base/index.hpp"
+
+namespace gembench {
+namespace {
+
+/// The loop over turns, with what it adds up.
+class Measurement {
+ public:
+  /// `anew`: no turn of the run was measured before.
+  Measurement(Session& session, const Candidates& candidates, bool anew)
+      : session_(session),
+        candidates_(candidates),
+        now_(candidates.placements),
+        adaptations_(candidates.placements.size()),
+        options_(session.options),
+        how_(session.alternation),
+        trace_(session.workload.measured),
+        shape_{static_cast<int>(candidates.placements.size()),
+               trace_.steps,
+               session.model.layers,
+               session.comm.size(),
+               session.model.experts,
+               0,
+               0},
+        discarded_(sz(session.model.layers)),
+        rows_to_(candidates.placements.size(),
+                 std::vector<std::int64_t>(sz(shape_.layers) * sz(shape_.ranks), 0)),
+        moves_(candidates.placements.size()) {
+    end_.check.mode = options_.check;
+    for (const Placement& placement : now_) all_.push_back(&placement);
+    for (std::size_t p = 0; p < candidates.live.size(); ++p) {
+      if (candidates.live[p].adapts && session.comm.rank() == 0) prepare_to_adapt(p);
+    }
+    if (how_.resident && anew) time_moves();
+    if (how_.resident) static_cast<void>(session.store->hold(all_));
+    session.comm.barrier();
+    epoch_ = wall_seconds();
+    end_.clocks_before = clocks();
+  }
+
+  /// One turn from the switch to its readings, gathered on rank 0; `order` as in gather_turn().
+  Block run(const Turn& turn, std::int64_t order) {
+    stop_if_asked();
+    session_.progress.enter(Phase::move);
+    TurnNotes notes;
+    const Placement* placement = &begin_of(turn);
+    std::optional<MoveReport> moved = std::exchange(moves_[sz(turn.placement)], std::nullopt);
+    if (!how_.resident) moved = session_.store->hold({&placement, 1});
+    if (moved) {
+      notes.experts_moved = moved->experts_moved;
+      notes.bytes_moved = moved->bytes;
+      notes.move_seconds = moved->seconds;
+    }
+    MoeLayers& layers = *session_.layers;
+    layers.use(*placement, candidates_.split);
+    for (int i = 0; i < how_.warmup; ++i) {
+      stop_if_asked();
+      // The steps before the block, so that the block's own data are not warm either.
+      load(((turn.first_step - how_.warmup + i) % trace_.steps + trace_.steps) % trace_.steps);
+      static_cast<void>(layers.run_step(discarded_));
+    }
+    readings_.layers.assign(sz(turn.steps) * sz(shape_.layers), {});
+    readings_.step_time.assign(sz(turn.steps), 0);
+    layers.clear_rows_to();
+    const long switches_before = involuntary_switches();
+    for (int i = 0; i < turn.steps; ++i) {
+      stop_if_asked();
+      load(turn.first_step + i);
+      readings_.step_time[sz(i)] = layers.run_step(
+          std::span(readings_.layers).subspan(sz(i) * sz(shape_.layers), sz(shape_.layers)));
+    }
+    switches_ += static_cast<double>(involuntary_switches() - switches_before);
+    steps_ += turn.steps;
+    session_.progress.enter(Phase::gather);
+    require_finite(turn);
+    add_rows(turn, layers.rows_to());
+    const double begin = wall_seconds();
+    Block block = gather_turn(session_.comm, turn, readings_, epoch_, order);
+    end_.seconds["gather"] += wall_seconds() - begin;
+    block.notes = notes;
+    if (adapts()) block.slots = placement->slot_expert;
+    return block;
+  }
+
+  /// Collective: lets a placement that adapts change after a turn; counts what that took.
+  void adapt(const Turn& turn, Block& block) {
+    const std::size_t p = sz(turn.placement);  // a block is rank 0's alone
+    if (candidates_.live.empty() || !candidates_.live[p].adapts) return;
+    std::optional<Change> change;
+    std::vector<std::int32_t> slots;  // of the placement to change to; empty: it stays
+    on_root(session_.comm, [&] {
+      change = adaptations_[p]->observe(block, shape_, trace_);
+      if (change) slots = adaptations_[p]->placement().slot_expert;
+    });
+    session_.comm.broadcast(slots);
+    if (slots.empty()) return;
+    now_[p].slot_expert = slots;
+    session_.progress.enter(Phase::move);
+    const Placement* one = &now_[p];
+    const MoveReport moved =
+        how_.resident ? session_.store->hold(all_) : session_.store->hold({&one, 1});
+    if (!change) return;
+    block.notes.replan = {change->reason, moved.experts_moved,      moved.bytes,
+                          moved.seconds,  change->planning_seconds, change->predicted_gain};
+  }
+
+  /// From now on so many turns are in the file.
+  void keeps(std::size_t turns, std::size_t all) {
+    kept_ = fmt::format("{} of {} turns are kept in {}.partial; continue with: {}", turns, all,
+                        options_.output, continue_command(options_, session_.comm.size()));
+  }
+
+  /// Compares the turn's last `steps` steps with a reference.
+  void check(const Turn& turn, int steps, TurnNotes& notes) {
+    if (steps == 0) return;
+    const Placement& placement = *all_[sz(turn.placement)];
+    notes.checked_tokens = 0;
+    notes.check_error = 0;
+    notes.check_passed = 1;
+    for (int step = turn.first_step + turn.steps - steps; step < turn.first_step + turn.steps;
+         ++step) {
+      load(step);
+      session_.progress.enter(Phase::check);
+      const CheckOutcome outcome =
+          check_step(session_.comm, *session_.device, session_.model, *session_.store,
+                     *session_.layers, placement, options_.seed);
+      notes.checked_tokens += outcome.tokens;
+      notes.check_error = std::max(notes.check_error, outcome.worst_error);
+      end_.check.tolerance = outcome.tolerance;
+      if (outcome.passed) continue;
+      notes.check_passed = 0;
+      if (end_.check.message.empty()) {
+        end_.check.message =
+            fmt::format("{} step {} {}", placement.strategy, step, outcome.message);
+      }
+    }
+  }
+
+  /// Collective: compares the last step of every placement that has not been, which `turns` hold.
+  void check_last(std::span<const Turn> turns, const FinishedTurns& finished, const RunSink& sink) {
+    std::map<int, std::size_t> last;
+    for (std::size_t i = 0; i < turns.size(); ++i) last[turns[i].placement] = i;
+    for (const auto& [p, i] : last) {
+      if (i < finished.done.size() && finished.done[i] != 0 && finished.notes[i].check_passed >= 0)
+        continue;
+      const Placement* placement = &begin_of(turns[i]);
+      session_.progress.enter(Phase::move);
+      if (!how_.resident) static_cast<void>(session_.store->hold({&placement, 1}));
+      session_.layers->use(*placement, candidates_.split);
+      TurnNotes notes;
+      check(turns[i], 1, notes);
+      add(notes);
+      session_.progress.enter(Phase::write);
+      on_root(session_.comm, [&, turn = static_cast<int>(i)] { sink.check(turn, notes); });
+    }
+  }
+
+  /// A turn that an earlier run has measured: only what is added up is done again.
+  void skip(const Turn& turn) {
+    const Placement& placement = begin_of(turn);
+    for (int step = turn.first_step; step < turn.first_step + turn.steps; ++step) {
+      add_rows(turn, rows_sent(session_, step, placement, candidates_.split));
+    }
+  }
+
+  void add(const TurnNotes& notes) {
+    if (notes.check_passed < 0) return;
+    end_.check.checked_tokens += notes.checked_tokens;
+    end_.check.worst_error = std::max(end_.check.worst_error, notes.check_error);
+    end_.check.passed = end_.check.passed && notes.check_passed == 1;
+  }
+
+  RunEnd finish() {
+    end_.clocks_after = clocks();
+    const double switches = switches_ / steps_;  // NaN when nothing was left to measure
+    for (const double one : session_.comm.gather(std::span<const double>(&switches, 1))) {
+      end_.quiet_during.push_back({.switches = one});
+    }
+    const std::size_t layers = sz(shape_.layers), ranks = sz(shape_.ranks);
+    end_.bytes_pair.assign(sz(shape_.placements) * layers * ranks * ranks, 0);
+    for (std::size_t p = 0; p < rows_to_.size(); ++p) {
+      const auto gathered = session_.comm.gather(std::span<const std::int64_t>(rows_to_[p]));
+      for (std::size_t i = 0; i < gathered.size(); ++i) {
+        const std::size_t source = i / (layers * ranks), layer = i / ranks % layers, to = i % ranks;
+        end_.bytes_pair[((p * layers + layer) * ranks + source) * ranks + to] =
+            gathered[i] * static_cast<std::int64_t>(session_.layers->row_bytes());
+      }
+    }
+    if (!end_.check.passed && end_.check.message.empty()) {
+      end_.check.message = "in a turn before --resume, see check_passed in its file";
+    }
+    return end_;
+  }
+
+  void stopped(const std::string& why) { end_.stopped = why; }
+  [[nodiscard]] const RunShape& shape() const { return shape_; }
+  double& seconds(const char* part) { return end_.seconds[part]; }
+
+ private:
+  /// Collective: [rank] on rank 0, what makes a start_time one of rank 0's.
+  [[nodiscard]] std::vector<ClockReading> clocks() const {
+    const auto offsets = clock_offsets(session_.comm, session_.topology);
+    const auto epochs = session_.comm.gather(std::span<const double>(&epoch_, 1));
+    std::vector<ClockReading> clocks;
+    for (std::size_t rank = 0; rank < offsets.size(); ++rank) {
+      clocks.push_back({offsets[rank].seconds + epochs[rank] - epochs[0], offsets[rank].error});
+    }
+    return clocks;
+  }
+  /// Where turns move nothing: what a switch from the first placement to each of the others takes,
+  /// and back.
+  void time_moves() {
+    static_cast<void>(session_.store->hold({&all_[0], 1}));
+    for (std::size_t p = 1; p < all_.size(); ++p) {
+      session_.progress.enter(Phase::move);
+      stop_if_asked();
+      moves_[p] = session_.store->hold({&all_[p], 1});
+      moves_[0] = session_.store->hold({&all_[0], 1});
+    }
+  }
+  /// Between any two steps, measured or not: a launcher that was told to stop kills ranks soon.
+  void stop_if_asked() const { throw_if_stopped(session_.comm, kept_); }
+  /// Collective: what the turn's last step left behind. Off the clock.
+  void require_finite(const Turn& turn) const {
+    const std::int64_t wrong = session_.layers->count_not_finite();
+    on_every_rank(session_.comm, [&] {
+      if (wrong == 0) return;
+      throw Error(
+          ExitCode::failed,
+          fmt::format("{} values of rank {} on {} are NaN or infinite after step {} under "
+                      "{}: look at that rank's device and memory (ECC errors, overclocking)",
+                      wrong, session_.comm.rank(), session_.place.host,
+                      turn.first_step + turn.steps - 1, all_[sz(turn.placement)]->strategy));
+    });
+  }
+  void load(int step) {
+    session_.progress.at_step(step);
+    if (!session_.drifts.empty()) {
+      const auto slowdown = slowdown_at(session_.slowdown, session_.drifts, step);
+      session_.layers->set_slowdown(slowdown[sz(session_.comm.rank())]);
+    }
+    session_.progress.enter(Phase::load);
+    const TokenRange tokens = session_.tokens_of(step);
+    session_.layers->load_step(session_.workload.first_measured + step, tokens,
+                               routed_ids(trace_, step, options_.seed, tokens));
+  }
+  [[nodiscard]] bool adapts() const {
+    return std::ranges::any_of(candidates_.live, &LivePlacement::adapts);
+  }
+  void prepare_to_adapt(std::size_t p) {
+    AdaptationOptions how;
+    how.cost = session_.cost;
+    how.profile_slots = session_.linear.slots;
+    how.token_split = options_.token_split;
+    how.turn_steps = how_.block;
+    how.max_moves = options_.max_moves;
+    how.horizon = options_.horizon;
+    adaptations_[p] =
+        std::make_unique<Adaptation>(now_[p], *candidates_.profile, session_.workload.plan, how);
+  }
+  /// The placement that a turn runs under.
+  const Placement& begin_of(const Turn& turn) {
+    const std::size_t p = sz(turn.placement);
+    if (!candidates_.live.empty() && !candidates_.live[p].later.empty()) {
+      now_[p] = in_force(candidates_.placements[p], candidates_.live[p], turn.first_step);
+      if (how_.resident) static_cast<void>(session_.store->hold(all_));
+    }
+    return now_[p];
+  }
+  void add_rows(const Turn& turn, std::span<const std::int64_t> rows) {
+    auto& sum = rows_to_[sz(turn.placement)];
+    std::transform(rows.begin(), rows.end(), sum.begin(), sum.begin(), std::plus<>());
+  }
+
+  Session& session_;
+  const Candidates& candidates_;
+  std::vector<Placement> now_;                            // [placement] in force
+  std::vector<std::unique_ptr<Adaptation>> adaptations_;  // [placement], rank 0's
+  const Options& options_;
+  const Alternation& how_;
+  const Trace& trace_;
+  std::vector<const Placement*> all_;
+  RunShape shape_;
+  double epoch_ = 0;
+  std::string kept_;  // what an end would leave
+  std::vector<LayerReading> discarded_;
+  TurnReadings readings_;
+  std::vector<std::vector<std::int64_t>> rows_to_;  // [placement][layer * destination]
+  std::vector<std::optional<MoveReport>> moves_;    // [placement] a switch to it, to be stored
+  double switches_ = 0, steps_ = 0;  // involuntary, of this rank in measured steps; those steps
+  RunEnd end_;
+};
+
+}  // namespace
+
+RunEnd measure(Session& session, const Candidates& candidates, const std::vector<Turn>& schedule,
+               const FinishedTurns& finished, const RunSink& sink) {
+  const Comm& comm = session.comm;
+  const Options& options = session.options;
+  const auto kept_before = static_cast<std::size_t>(std::ranges::count(finished.done, 1));
+  const auto is_finished = [&](std::size_t i) {
+    return i < finished.done.size() && finished.done[i] != 0;
+  };
+  const double begin = wall_seconds();
+  Measurement measurement(session, candidates, kept_before == 0);
+  StopWatch watch(stop_rule(options), static_cast<int>(candidates.placements.size()));
+  ProgressLines progress(comm.rank() == 0 && !options.quiet, schedule.size(),
+                         stop_rule(options).max_seconds);
+  std::int64_t order = 0;
+  std::size_t kept = kept_before, next = 0;
+  std::string stopped;
+  measurement.keeps(kept, schedule.size());
+  while (next < schedule.size() && stopped.empty()) {
+    const std::size_t i = next++;
+    const Turn& turn = schedule[i];
+    if (is_finished(i)) {
+      measurement.skip(turn);
+      measurement.add(finished.notes[i]);
+      progress.skip();
+      if (comm.rank() == 0 && may_end_early(options)) {
+        watch.add(turn, finished.step_time[i], comm.size());
+      }
+    } else {
+      Block block = measurement.run(turn, order);
+      measurement.check(turn, options.check == "all" ? turn.steps : 0, block.notes);
+      measurement.add(block.notes);
+      measurement.adapt(turn, block);
+      session.progress.enter(Phase::write);
+      on_root(comm, [&] {
+        block.turn = static_cast<int>(i);
+        require_all_tokens(block, measurement.shape(), session.workload.measured,
+                           candidates.placements[sz(turn.placement)].strategy);
+        if (session.clock == Clock::cpu_time) complete_cpu_time(block, measurement.shape());
+        watch.add(turn, block.step_time, comm.size());
+        const double before = wall_seconds();
+        sink.turn(block);
+        measurement.seconds("write") += wall_seconds() - before;
+      });
+      measurement.keeps(++kept, schedule.size());
+      progress.done(fmt::format("{}, block {}", candidates.placements[sz(turn.placement)].strategy,
+                                turn.block));
+    }
+    order += turn.steps;
+    const bool all_ran = next == schedule.size() || schedule[next].block != turn.block;
+    if (all_ran && may_end_early(options)) {
+      if (comm.rank() == 0) {
+        stopped = watch.ends(turn.first_step + turn.steps, wall_seconds() - begin).value_or("");
+      }
+      comm.broadcast(stopped);
+    }
+  }
+  if (options.check == "last") {
+    measurement.check_last(std::span(schedule).first(next), finished, sink);
+  }
+  measurement.stopped(stopped.empty() ? at_last_step(options) : stopped);
+  return measurement.finish();
+}
+
+}  // namespace gembench

@@ -1,0 +1,54 @@
+#include "harness/run/plan_progress.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "harness/cli/printing.hpp"
+#include "harness/run/stop.hpp"
+#include "moe_layer/mpi/comm.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr double kFirst = 2, kEvery = 5;  // s
+
+}  // namespace
+
+PlanProgress::PlanProgress(std::string what, bool quiet, std::string kept)
+    : what_(std::move(what)),
+      kept_(std::move(kept)),
+      quiet_(quiet || launched_as().rank != 0),
+      next_(begin_ + kFirst) {}
+
+void PlanProgress::at(const PlanStage& stage) {
+  const auto where = [&] {
+    return fmt::format("planning {}{}{}", what_, stage.part.empty() ? "" : ", ", stage.part);
+  };
+  if (must_stop()) {
+    throw_stopped(fmt::format("while {}, layer {} of {} ({} done)", where(), stage.layer + 1,
+                              stage.layers, stage.done),
+                  kept_);
+  }
+  if (quiet_) return;
+  const double now = wall_seconds();
+  double next = next_.load(std::memory_order_relaxed);
+  if (now < next || !next_.compare_exchange_strong(next, now + kEvery)) return;
+  tell(fmt::format("{}: {} of {} layers after {:.0f} s", where(), stage.done, stage.layers,
+                   now - begin_));
+}
+
+void PlanProgress::finished() const {
+  if (must_stop()) throw_stopped(fmt::format("after planning {}", what_), kept_);
+}
+
+Placement plan_aloud(const std::string& name, PlanInput input, bool quiet,
+                     const std::string& kept) {
+  PlanProgress progress(name, quiet, kept);
+  input.watch = progress.watch();
+  Placement placement = plan_by_name(name, input);
+  progress.finished();
+  return placement;
+}
+
+}  // namespace gembench

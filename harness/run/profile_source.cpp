@@ -1,0 +1,49 @@
+#include "harness/run/profile_source.hpp"
+#include "harness/cli/option_values.hpp"
+
+#include <fmt/format.h>
+
+#include "placement/base/error.hpp"
+#include "placement/speeds/builtin_profiles.hpp"
+#include "placement/speeds/builtin_slowdowns.hpp"
+#include "results/profile_file.hpp"
+
+namespace gembench {
+
+Profile load_profile(const Options& options, const Trace& trace, std::string& source) {
+  const bool stated = options.profile.empty() || options.profile.starts_with(kBuiltin);
+  if (stated && !options.ranks) {
+    throw usage_error(options.command + " needs --ranks N, or --profile FILE, which knows it");
+  }
+  if (options.profile.empty()) {
+    Profile equal =
+        equal_ranks(*options.ranks, std::int64_t{trace.max_tokens_in_step()} * trace.topk);
+    for (double& seconds : equal.latency) seconds *= 1e-6;
+    source = "equally fast ranks at 1 us a token, none measured";
+    return equal;
+  }
+  source = options.profile;
+  if (stated) {
+    Profile builtin = builtin_profile(options.profile.substr(kBuiltin.size()), *options.ranks);
+    source += fmt::format(" ({}, measured by others)", builtin.model);
+    return builtin;
+  }
+  Profile profile = read_profile(options.profile);
+  if (options.ranks && *options.ranks != profile.ranks) {
+    throw usage_error(fmt::format("{} holds {} ranks, not {}: drop --ranks", options.profile,
+                                  profile.ranks, *options.ranks));
+  }
+  if (profile.clock == "wall" || profile.clock == "cpu-time") {
+    source += fmt::format(" (clock {})", profile.clock);
+  }
+  return profile;
+}
+
+void slow_down(Profile& profile, const std::vector<double>& slowdown, double floor) {
+  apply_slowdown(profile, slowdown, floor);
+  for (std::size_t rank = 0; rank < slowdown.size(); ++rank) {
+    profile.overhead[rank] *= slowdown[rank];
+  }
+}
+
+}  // namespace gembench

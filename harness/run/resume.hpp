@@ -1,0 +1,46 @@
+#pragma once
+
+#include "harness/run/measure.hpp"
+#include "results/run_reader.hpp"
+
+namespace gembench {
+
+enum class Earlier {
+  nothing,     ///< no file: nothing was measured
+  unfinished,  ///< a file with turns to keep
+  complete     ///< FILE
+};
+/// What --resume finds under --output.
+struct FoundRun {
+  Earlier state = Earlier::nothing;
+  std::string path;       ///< of the file
+  bool replaces = false;  ///< FILE is there too and gives way to what is continued
+  std::string remark;     ///< for the user: which of two files it is, and why; or empty
+};
+/// FILE counts where it is complete and no FILE.partial is newer: a run with --overwrite that was
+/// cut off leaves such a one. A FILE that is not complete (older versions could leave one) is
+/// continued like FILE.partial.
+[[nodiscard]] FoundRun find_earlier(const std::string& output);
+
+// What an earlier run and this one must have in common, or profile and numbers would not be of one
+// run. Usage errors that name the first difference.
+
+/// What --config-from needs to run a file's placements again: its strategies, ranks and loads
+/// (digest).
+void require_replayable(const RunInfo& earlier, const std::vector<std::string>& strategies,
+                        int ranks, const std::string& trace_digest);
+
+/// The same ranks and options (JSON).
+void require_same_command(const RunInfo& earlier, int ranks, const std::string& config);
+/// The same loads (digest).
+void require_same_loads(const RunInfo& earlier, const std::string& trace_digest);
+/// The same program, device, clock and nodes.
+void require_same_machine(const RunInfo& earlier, const RunInfo& mine);
+
+/// Whether the experts of all placements stay in memory.
+[[nodiscard]] bool kept_resident(const RunInfo& earlier);
+
+/// Collective: the turns that rank 0's file holds, on every rank. `file` is null elsewhere.
+[[nodiscard]] FinishedTurns finished_turns(const Comm& comm, const RunReader* file);
+
+}  // namespace gembench

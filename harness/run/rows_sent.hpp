@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "harness/run/session.hpp"
+
+namespace gembench {
+
+/// [layer][destination] rows that this rank sent in a measured step, forwarded ones too: computed
+/// from the routing, for steps that an earlier job ran. Equals what MoeLayers::rows_to() counts.
+[[nodiscard]] std::vector<std::int64_t> rows_sent(const Session& session, int step,
+                                                  const Placement& placement,
+                                                  const SplitSpec& splitting);
+
+}  // namespace gembench

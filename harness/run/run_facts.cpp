@@ -1,0 +1,180 @@
+#include "harness/run/run_facts.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+
+#include "harness/cli/placement_names.hpp"
+#include "harness/cli/run_length.hpp"
+#include "harness/cli/version.hpp"
+#include "harness/run/devices.hpp"
+#include "harness/run/quiet.hpp"
+#include "moe_layer/cpu/gemm.hpp"
+#include "moe_layer/cpu/state.hpp"
+#include "moe_layer/machine_state.hpp"
+#include "placement/cost/objective.hpp"
+#include "results/hdf5/hdf5.hpp"
+
+namespace gembench {
+namespace {
+
+/// The strategies' names, made unique: "linear", "linear#2".
+std::vector<std::string> labels_of(const std::vector<Placement>& placements) {
+  std::vector<std::string> labels;
+  for (const Placement& placement : placements) {
+    std::string label = placement.strategy;
+    for (int n = 2; std::find(labels.begin(), labels.end(), label) != labels.end(); ++n) {
+      label = fmt::format("{}#{}", placement.strategy, n);
+    }
+    labels.push_back(label);
+  }
+  return labels;
+}
+
+/// Environment variables worth keeping beside results. An allow-list: a whole environment holds
+/// secrets.
+std::map<std::string, std::string> allowed_environment() {
+  std::map<std::string, std::string> kept;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    for (const char* prefix : {"OMPI_MCA_", "SLURM_JOB", "SLURM_NTASKS", "SLURM_NNODES", "NCCL_",
+                               "UCX_", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"}) {
+      const auto equals = text.find('=');
+      if (text.rfind(prefix, 0) == 0 && equals != std::string::npos) {
+        kept["env_" + text.substr(0, equals)] = text.substr(equals + 1);
+      }
+    }
+  }
+  return kept;
+}
+
+/// The physical cores of a rank's CPUs, as the lowest CPU number of each.
+std::string cores_of(const RankPlace& place) {
+  std::vector<int> cores = place.cores;
+  std::ranges::sort(cores);
+  const auto again = std::ranges::unique(cores);
+  cores.erase(again.begin(), again.end());
+  return cpu_list(cores);
+}
+
+/// Microseconds a rank's profile predicts for its share of an average step.
+std::string profile_at_mean(const CostModel& cost, int rank, const Workload& workload) {
+  const std::int64_t load = std::int64_t{workload.tokens} * workload.measured.topk / cost.ranks();
+  return fmt::format("{:.1f}", cost.seconds(rank, load) * 1e6);
+}
+
+}  // namespace
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
+  return text;
+}
+
+RunInfo describe(const Session& session, const Profile& profile,
+                 const std::vector<Placement>& placements, const std::vector<Turn>& schedule) {
+  const Options& options = session.options;
+  const auto hosts = session.comm.gather(session.place.host);
+  const auto cpus = session.comm.gather(cpu_list(session.place.cpus));
+  RunInfo info;
+  info.rank_facts["cores"] = session.comm.gather(cores_of(session.place));
+  for (const auto& [name, value] : machine_settings(current_cpu())) {
+    info.rank_facts[name] = session.comm.gather(value);
+  }
+  info.quiet_before = read_quiet(session);
+  for (const auto& [name, value] : session.device->facts()) {
+    info.rank_facts[name] = session.comm.gather(value);
+  }
+  info.gpu_before = read_states(session.comm, *session.device);
+  if (session.comm.rank() != 0) return info;
+  info.shape = {static_cast<int>(placements.size()),
+                options.steps,
+                session.model.layers,
+                session.comm.size(),
+                session.model.experts,
+                session.slots,
+                static_cast<int>(schedule.size())};
+  info.turns = schedule;
+  info.model = {session.model.topk, session.model.shared, session.model.hidden, session.model.ffn,
+                static_cast<int>(session.layers->row_bytes())};
+  info.placements = placements;
+  info.labels = labels_of(placements);
+  const CostModel cost(profile);
+  const CostModel by_experts(profile, CostKind::experts, session.linear.slots);
+  const TokenRule rule =
+      token_rule(options.token_split, CostModel(profile, session.cost, session.linear.slots));
+  const auto predict = [&](const CostModel& model, std::vector<double>& all) {
+    for (const Placement& placement : placements) {
+      const auto one =
+          predicted_layer_seconds(session.workload.measured, placement, model, rule.spec());
+      all.insert(all.end(), one.begin(), one.end());
+    }
+  };
+  predict(cost, info.predicted_layer_time);
+  predict(by_experts, info.predicted_by_experts);
+  info.expert_tokens = session.workload.measured.tokens;
+  info.profile = profile;
+  info.slowdown = session.slowdown;
+  info.check = options.check;
+  info.clock = name_of(session.clock);
+  info.config = to_json(options);
+  info.command_line = options.command_line;
+  info.seed = options.seed;
+  const int nodes = session.topology.nodes();
+  for (int rank = 0; rank < session.comm.size(); ++rank) {
+    info.topology.push_back({session.topology.node(rank), session.topology.local_rank(rank)});
+  }
+  info.facts = allowed_environment();
+  info.facts["program"] = program_version();
+  info.facts["build"] = build_description();
+  info.facts["mpi"] = MpiSession::library_version();
+  info.facts["device"] = session.device->name();
+  info.facts["onednn"] = cpu_gemm_version();
+  info.facts["hdf5"] = h5::library_version();
+  info.facts["hwloc"] = hwloc_version();
+  if (options.device == "cpu") info.facts["ranks_share"] = name_of(session.sharing);
+  info.facts["nodes"] = fmt::format("{} node{}{}", nodes, nodes == 1 ? "" : "s",
+                                    options.ranks_per_node ? " (as stated)" : "");
+  info.facts["started"] = utc_now();
+  info.facts["clock_reason"] = session.clock_reason;
+  if (options.whole_steps) info.facts["whole_steps"] = "yes";
+  info.facts["model"] = session.describe_model();
+  info.facts["routing"] = fmt::format("{}, {} tokens a step", session.workload.label,
+                                      tokens_of_steps(session.workload.measured));
+  info.facts["trace_digest"] = digest(session.workload.measured);
+  info.facts["trace_source"] = session.workload.measured.source;
+  info.facts["plan"] = fmt::format(
+      "planned on {}; {} {} steps measured, {}",
+      options.in_sample ? std::string("the measured steps themselves (IN-SAMPLE)")
+                        : fmt::format("{} earlier steps", session.workload.plan.steps),
+      may_end_early(options) ? "at most" : "exactly", options.steps, describe(session.alternation));
+  info.facts["alternation"] = session.alternation.resident ? "resident" : "moving";
+  if (!session.workload.files.empty()) info.facts["placement_files"] = session.workload.files;
+  if (!session.workload.notes.empty()) info.facts["notes"] = session.workload.notes;
+  if (!options.config_from.empty()) info.facts["replayed_from"] = options.config_from;
+  if (options.spare_slots > 0 || options.replicas > 0)
+    info.facts["token_split"] = options.token_split;
+  if (!session.drifts.empty()) {
+    info.facts["drift"] = to_text(session.drifts);
+    for (int step = 0; step < options.steps; ++step) {
+      const auto now = slowdown_at(session.slowdown, session.drifts, step);
+      info.slowdown_by_step.insert(info.slowdown_by_step.end(), now.begin(), now.end());
+    }
+  }
+  for (const std::string& name : options.placements) info.adapts |= live_name(name).adapts;
+  info.facts["cost"] = name_of(session.cost);
+  info.facts["cost_reason"] = session.cost_reason;
+  info.facts["profile_source"] = options.profile.empty() ? "measured in this run" : options.profile;
+  info.rank_facts["host"] = hosts;
+  info.rank_facts["cpus"] = cpus;
+  for (int rank = 0; rank < session.comm.size(); ++rank) {
+    info.rank_facts["profile_us"].push_back(profile_at_mean(cost, rank, session.workload));
+  }
+  return info;
+}
+
+}  // namespace gembench

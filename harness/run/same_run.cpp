@@ -1,0 +1,64 @@
+#include "harness/run/same_run.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+namespace gembench {
+namespace {
+
+std::optional<RunDifference> difference(const std::string& what, const std::string& earlier,
+                                        const std::string& mine) {
+  if (earlier == mine) return std::nullopt;
+  return RunDifference{what, earlier, mine};
+}
+
+std::string hosts(const RunInfo& info) {
+  const auto found = info.rank_facts.find("host");
+  std::string all;
+  if (found == info.rank_facts.end()) return all;
+  for (const std::string& host : found->second) all += (all.empty() ? "" : ",") + host;
+  return all;
+}
+
+}  // namespace
+
+std::string fact_of(const RunInfo& info, const char* name) {
+  const auto found = info.facts.find(name);
+  return found == info.facts.end() ? "none" : found->second;
+}
+
+std::optional<RunDifference> other_command(const RunInfo& earlier, int ranks,
+                                           const std::string& config, const std::string& ignored) {
+  if (auto other = difference("number of ranks", fmt::format("{}", earlier.shape.ranks),
+                              fmt::format("{}", ranks))) {
+    return other;
+  }
+  const auto before = nlohmann::ordered_json::parse(earlier.config, nullptr, false);
+  const auto now = nlohmann::ordered_json::parse(config, nullptr, false);
+  for (const auto& [name, value] : now.items()) {
+    if (name == ignored) continue;
+    const bool known = before.is_object() && before.contains(name);
+    if (auto other = difference("--" + name, known ? before[name].dump() : "none", value.dump())) {
+      return other;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<RunDifference> other_loads(const RunInfo& earlier, const std::string& trace_digest) {
+  return difference("loads", fact_of(earlier, "trace_digest"), trace_digest);
+}
+
+std::optional<RunDifference> other_machine(const RunInfo& earlier, const RunInfo& mine) {
+  for (const char* name : {"program", "device"}) {
+    if (auto other = difference(name, fact_of(earlier, name), fact_of(mine, name))) return other;
+  }
+  return difference("clock", earlier.clock, mine.clock);
+}
+
+std::optional<RunDifference> other_nodes(const RunInfo& earlier, const RunInfo& mine) {
+  return difference("nodes", hosts(earlier), hosts(mine));
+}
+
+}  // namespace gembench

@@ -1,0 +1,75 @@
+#include "harness/run/trace_shape.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "harness/cli/run_length.hpp"
+#include "harness/run/collective_errors.hpp"
+#include "harness/run/workload.hpp"
+#include "placement/base/error.hpp"
+#include "results/trace_file.hpp"
+
+namespace gembench {
+namespace {
+
+/// One number of a shape.
+struct Part {
+  const char* option;
+  const char* name;
+  std::optional<int> Options::*said;
+  int ModelShape::*models;
+  int Trace::*traces;
+};
+constexpr Part kParts[] = {
+    {"layers", "layers", &Options::layers, &ModelShape::layers, &Trace::layers},
+    {"experts", "experts", &Options::experts, &ModelShape::experts, &Trace::experts},
+    {"topk", "top-k", &Options::topk, &ModelShape::topk, &Trace::topk},
+};
+
+void require_agreement(const Options& options, const Trace& trace) {
+  for (const Part& part : kParts) {
+    const auto said = options.*part.said;
+    const int has = trace.*part.traces;
+    // Some of the layers may be run.
+    const bool fits = part.said == &Options::layers ? said <= has : said == has;
+    if (!said || fits) continue;
+    throw usage_error(fmt::format("--{0} is {1} and {2} has {3}: drop --{0}, or give another trace",
+                                  part.option, *said, options.trace, has));
+  }
+}
+
+}  // namespace
+
+Options with_trace_shape(const Comm& comm, const Options& options) {
+  Trace shape;
+  on_root(comm, [&] {
+    if (options.trace.empty()) return;
+    shape = read_trace_shape(options.trace);
+    require_agreement(options, shape);
+  });
+  std::vector<int> numbers;
+  for (const Part& part : kParts) numbers.push_back(shape.*part.traces);
+  numbers.push_back(shape.steps);
+  comm.broadcast(numbers);
+  Options adopted = options;
+  fit_length(adopted, options.ranks.value_or(comm.size()), numbers.back());
+  if (options.trace.empty() || numbers[0] == 0) return adopted;
+  if (options.command == "profile") {  // which splits no steps: all of them say how large loads are
+    adopted.in_sample = true;
+    adopted.steps = numbers.back();
+  }
+  const ModelShape& model = find_model(options.model);
+  std::vector<std::string> taken;
+  for (std::size_t i = 0; i < std::size(kParts); ++i) {
+    const Part& part = kParts[i];
+    auto& said = adopted.*part.said;
+    if (said) continue;
+    said = numbers[i];
+    if (model.*part.models == numbers[i]) continue;
+    taken.push_back(fmt::format("{} {} (not {})", part.name, numbers[i], model.*part.models));
+  }
+  adopted.taken_from_trace = fmt::format("{}", fmt::join(taken, ", "));
+  return adopted;
+}
+
+}  // namespace gembench

@@ -1,0 +1,92 @@
+#include "moe_layer/cpu/device.hpp"
+#include "placement/cost/placement.hpp"
+
+namespace gembench {
+namespace {
+
+std::size_t sz(int value) {
+  return static_cast<std::size_t>(value);
+}
+
+}  // namespace
+
+/// First counts rows and pairs for every destination, then places them: two passes, one order.
+/// `for_each_pair(visit)` calls visit(from row, rank, slot, weight, row), where `row` is -1 until
+/// the from row has one at that rank.
+template <class ForEachPair>
+void CpuDevice::place(const ForEachPair& for_each_pair, const Placing& to) {
+  const std::size_t ranks = sz(comm_.size()), width = to.counts.size() / ranks;
+  const auto count = [&](std::int32_t rank, std::size_t which) -> std::int32_t& {
+    return to.counts[sz(rank) * width + which];
+  };
+  std::fill(to.counts.begin(), to.counts.end(), 0);
+  for_each_pair([&](std::size_t, int rank, int slot, float, std::int32_t& row) {
+    if (row < 0) row = count(rank, 0)++;
+    ++count(rank, 1);
+    ++count(rank, 2 + sz(slot));
+  });
+  std::int32_t rows = 0, pairs = 0;
+  for (std::size_t r = 0; r < ranks; ++r) {
+    row_at_[r] = first_row_[r] = rows;
+    pair_at_[r] = pairs;
+    rows += to.counts[r * width];
+    pairs += to.counts[r * width + 1];
+  }
+  for_each_pair([&](std::size_t from, int rank, int slot, float weight, std::int32_t& row) {
+    if (row < 0) {
+      const auto at = sz(row_at_[sz(rank)]++);
+      row = static_cast<std::int32_t>(at) - first_row_[sz(rank)];
+      std::memcpy(to.rows->as<char>() + at * row_bytes_, to.from->as<char>() + from * row_bytes_,
+                  row_bytes_);
+      to.row_from->as<std::int32_t>()[at] = static_cast<std::int32_t>(from);
+    }
+    to.pairs->as<Pair>()[sz(pair_at_[sz(rank)]++)] = {row, slot, weight};
+  });
+}
+
+void CpuDevice::pack(Stream, const PackArgs& args) {
+  const std::size_t k = sz(model_.topk);
+  const auto* ids = args.ids->as<std::uint16_t>();
+  const auto* weights = args.weights->as<float>();
+  const auto* homes = args.homes->as<Home>();
+  const auto for_each_pair = [&](auto&& visit) {
+    for (std::size_t t = 0; t < sz(args.tokens); ++t) {
+      std::fill(seen_.begin(), seen_.end(), -1);
+      for (std::size_t j = 0; j < k; ++j) {
+        const Home home = homes[ids[t * k + j]];
+        visit(t, home.rank, home.slot, weights[t * k + j], seen_[sz(home.rank)]);
+      }
+    }
+  };
+  place(for_each_pair,
+        {args.payload, args.send_rows, args.send_pairs, args.row_token, args.counts});
+}
+
+void CpuDevice::forward(Stream, const ForwardArgs& args) {
+  const auto* pairs = args.pairs->as<Pair>();
+  const auto for_each_pair = [&](auto&& visit) {
+    std::int32_t first_row = 0;
+    const Pair* pair = pairs;
+    for (std::size_t source = 0; source < args.pairs_from.size(); ++source) {
+      std::int32_t last = -1;  // the pairs of a row lie side by side
+      for (std::int32_t i = 0; i < args.pairs_from[source]; ++i, ++pair) {
+        if (pair->row != last) std::fill(seen_.begin(), seen_.end(), -1);
+        last = pair->row;
+        const int rank = args.ranks[sz(pair->slot / args.slots)];
+        visit(sz(first_row + pair->row), rank, pair->slot % args.slots, pair->weight,
+              seen_[sz(rank)]);
+      }
+      first_row += args.rows_from[source];
+    }
+  };
+  place(for_each_pair, {args.rows, args.send_rows, args.send_pairs, args.row_source, args.counts});
+}
+
+void CpuDevice::merge(Stream, const MergeArgs& args) {
+  float* sums = args.sums->as<float>();
+  std::fill_n(sums, sz(args.rows) * hidden_, 0.0F);
+  add_rows(args.returned_rows, *args.returned, *args.row_source, sums);
+  to_payload(sums, args.results->as<char>(), sz(args.rows) * hidden_);
+}
+
+}  // namespace gembench

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "moe_layer/device/device.hpp"
+#include "moe_layer/mpi/comm.hpp"
+
+/// The CUDA device lives in a library of its own, libgembench_cuda.so beside the executable, which
+/// is loaded only when it is asked for: a program that links cuBLAS and NCCL starts 0.1 s later,
+/// takes 220 MB more, and does not start at all where they are missing.
+namespace gembench {
+
+struct CudaOptions {
+  DType dtype = DType::bf16;
+  std::string transport = "auto";  ///< auto, nccl or mpi
+  int lock_clocks = 0;             ///< MHz, 0 = as they are
+};
+
+/// What the library exports. Library and program share classes, so they must be of one build.
+inline constexpr const char* kCudaPluginCommit = "gembench_cuda_commit";  ///< const char*()
+inline constexpr const char* kCudaPluginMake = "gembench_make_cuda_device";
+
+/// This rank's GPU. Local; connect() is the collective part. `commit`: the program's, which the
+/// library must have been built from too. Environment error, with what was seen, where there is no
+/// library, no driver or no GPU.
+[[nodiscard]] std::unique_ptr<Device> make_cuda_device(const Comm& comm, const ModelShape& model,
+                                                       const CudaOptions& options,
+                                                       const std::string& commit);
+
+/// Whether the library lies beside the executable; says nothing about driver and GPU.
+[[nodiscard]] bool has_cuda_plugin();
+
+}  // namespace gembench

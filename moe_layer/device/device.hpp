@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "moe_layer/device/buffer.hpp"
+#include "moe_layer/device/device_calls.hpp"
+#include "moe_layer/model/shape.hpp"
+#include "moe_layer/model/weights.hpp"
+#include "moe_layer/mpi/comm.hpp"
+
+namespace gembench {
+
+/// The seam between the layer and what computes it. Calls enqueue on a stream and return; results
+/// may be looked at after synchronize(), which also stands between two calls of the same kind.
+/// Nothing allocates after prepare().
+class Device {
+ public:
+  virtual ~Device() = default;
+  [[nodiscard]] virtual std::string name() const = 0;  ///< e.g. "cpu: oneDNN 2.6.3 f32, .."
+  [[nodiscard]] virtual DType dtype() const = 0;
+  /// What a run's file should say of this rank's device, by name ("gpu_uuid"); the same names on
+  /// every rank.
+  [[nodiscard]] virtual std::map<std::string, std::string> facts() const { return {}; }
+  [[nodiscard]] virtual bool tells_state() const { return false; }
+  [[nodiscard]] virtual DeviceState state() { return {}; }
+  /// Bytes that can still be allocated; 0 = the node's memory is the device's.
+  [[nodiscard]] virtual std::size_t memory_left() const { return 0; }
+  /// Collective: gets ready to send to the other ranks.
+  virtual void connect() {}
+  /// What follows belongs to this phase: for a profiler's timeline and for messages of errors.
+  virtual void enter([[maybe_unused]] const char* phase, [[maybe_unused]] int layer) {}
+  /// Room for marks 0 .. count - 1 on the device's own clock.
+  virtual void reserve_marks([[maybe_unused]] int count) {}
+  /// Notes when the stream gets here, without waiting for it.
+  virtual void mark([[maybe_unused]] Stream stream, [[maybe_unused]] int mark) {}
+  /// Seconds between two marks that the stream has passed; NaN = the device has no such clock.
+  [[nodiscard]] virtual double seconds_between([[maybe_unused]] int from, [[maybe_unused]] int to) {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+
+  [[nodiscard]] virtual Buffer allocate(std::size_t bytes) = 0;  ///< environment error when full
+  virtual void upload(Buffer& to, std::size_t offset, const void* from, std::size_t bytes) = 0;
+  virtual void download(void* to, const Buffer& from, std::size_t offset, std::size_t bytes) = 0;
+  [[nodiscard]] virtual Stream make_stream() = 0;
+  virtual void synchronize(Stream stream) = 0;
+
+  /// Makes every kernel and all memory of its own that can be needed, before anything is timed.
+  virtual void prepare(const LayerLimits& limits) = 0;
+  /// Bytes that prepare() will take.
+  [[nodiscard]] virtual std::size_t scratch_bytes(const LayerLimits& limits) const = 0;
+  /// Whether experts() takes ExpertArgs::sums.
+  [[nodiscard]] virtual bool needs_sums() const { return true; }
+  [[nodiscard]] virtual std::size_t expert_bytes() const = 0;  ///< one expert in its own layout
+  virtual void load_expert(Buffer& to, const PlainExpert& plain) = 0;
+  [[nodiscard]] virtual std::size_t router_bytes() const = 0;  ///< a layer's router, likewise
+  virtual void load_router(Buffer& to, std::span<const float> plain) = 0;  ///< [hidden][expert]
+
+  virtual void route(Stream stream, const RouteArgs& args) = 0;
+  /// The only call that waits: for the counts.
+  virtual void pack(Stream stream, const PackArgs& args) = 0;
+  /// All-to-all of all parts at once.
+  virtual void exchange(Stream stream, std::span<const RowExchange> parts) = 0;
+  /// Whether hierarchical dispatch runs on it: forward() and merge() are there.
+  [[nodiscard]] virtual bool forwards() const { return false; }
+  /// Waits for the counts, as pack() does.
+  virtual void forward(Stream, const ForwardArgs&) {}
+  virtual void merge(Stream, const MergeArgs&) {}
+  virtual void experts(Stream stream, const ExpertArgs& args) = 0;
+  virtual void shared_experts(Stream stream, const SharedArgs& args) = 0;
+  /// Follows the pack() of the same layer.
+  virtual void combine(Stream stream, const CombineArgs& args) = 0;
+
+  /// Weights between ranks, off the clock; every rank's messages to another in the order in which
+  /// that one receives them. Returns when all are there.
+  virtual void send_weights(std::span<const Message> sends, std::span<const Message> receives) = 0;
+  /// Keeps the stream busy, to emulate a slower rank.
+  virtual void spin(Stream stream, double seconds) = 0;
+};
+
+/// The CPU: oneDNN on one thread. `dtype` bf16 needs AVX-512 BF16: environment error otherwise.
+[[nodiscard]] std::unique_ptr<Device> make_cpu_device(const Comm& comm, const ModelShape& model,
+                                                      DType dtype);
+/// bf16 where this CPU has it, else f32.
+[[nodiscard]] DType best_cpu_dtype();
+
+}  // namespace gembench

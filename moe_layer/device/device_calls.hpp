@@ -1,0 +1,133 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "moe_layer/device/buffer.hpp"
+
+/// What the layer asks a device to do: one struct of arguments a call. Buffers are borrowed; shapes
+/// are row-major with the last index fastest; "dtype" is the device's payload type.
+namespace gembench {
+
+/// A (token, expert) pair as it travels: 12 bytes of metadata. The pairs of a row lie side by side.
+struct Pair {
+  std::int32_t row;   ///< row within the rows its sender sends to this rank
+  std::int32_t slot;  ///< slot of the expert on the receiving rank
+  float weight;       ///< gate weight
+};
+
+/// The largest layer that a device is prepared for.
+struct LayerLimits {
+  std::size_t tokens = 0;  ///< of this rank
+  std::size_t rows = 0;    ///< received
+  std::size_t pairs = 0;   ///< received
+};
+
+/// What a device says of its own state. NaN or -1 = it does not say.
+struct DeviceState {
+  double clock = std::numeric_limits<double>::quiet_NaN();         ///< of the compute units, Hz
+  double memory_clock = std::numeric_limits<double>::quiet_NaN();  ///< Hz
+  double power = std::numeric_limits<double>::quiet_NaN();         ///< W
+  double temperature = std::numeric_limits<double>::quiet_NaN();   ///< degree Celsius
+  std::int64_t throttle_reasons = -1;                              ///< NVML's bit mask, 0 = none
+};
+
+/// route: RMSNorm, gate GEMM, softmax, top-k; replayed experts replace the gate's own choice.
+struct RouteArgs {
+  int tokens = 0;
+  const Buffer* hidden_state = nullptr;  ///< f32 [token][hidden], the residual stream
+  const Buffer* router = nullptr;        ///< as load_router made it
+  const Buffer* replay = nullptr;        ///< u16 [token][k] or null: use the gate's choice
+  std::size_t replay_offset = 0;         ///< bytes
+  Buffer* normed = nullptr;              ///< out f32 [token][hidden]
+  Buffer* payload = nullptr;             ///< out dtype [token][hidden]
+  Buffer* logits = nullptr;              ///< out f32 [token][expert]
+  Buffer* gate_ids = nullptr;            ///< out u16 [token][k], the gate's own choice
+  Buffer* ids = nullptr;                 ///< out u16 [token][k], the experts used
+  Buffer* weights = nullptr;             ///< out f32 [token][k], softmax over the k used experts
+};
+
+/// Sorts (token, expert) pairs by destination; a token is sent to a rank once.
+struct PackArgs {
+  int tokens = 0;
+  int slots = 0;  ///< of a rank
+  const Buffer* payload = nullptr;
+  const Buffer* ids = nullptr;  ///< u16 [token][k]: experts, or cells where there are replicas
+  const Buffer* weights = nullptr;
+  const Buffer* homes = nullptr;  ///< Home by what `ids` holds
+  Buffer* send_rows = nullptr;    ///< out dtype [row][hidden], by destination
+  Buffer* send_pairs = nullptr;   ///< out Pair, by destination
+  Buffer* row_token = nullptr;    ///< out i32 [row], local token
+  /// Out, on the host, [rank][2 + slots]: rows, pairs, and the pairs of every slot there.
+  std::span<std::int32_t> counts;
+};
+
+/// Rows for every rank, ordered by rank, that lie in device buffers.
+struct RowExchange {
+  const Buffer* send = nullptr;
+  std::span<const std::int32_t> send_rows;  ///< [rank]
+  Buffer* recv = nullptr;
+  std::span<const std::int32_t> recv_rows;  ///< [rank]
+  std::size_t row_bytes = 0;
+};
+
+/// Hierarchical dispatch: what came for ranks of this node goes on to them, a row to each rank
+/// once. A received pair's slot counts over the node: local rank * slots + slot.
+struct ForwardArgs {
+  int slots = 0;                             ///< of a rank
+  std::span<const int> ranks;                ///< [local rank] of this node
+  std::span<const std::int32_t> rows_from;   ///< [rank]
+  std::span<const std::int32_t> pairs_from;  ///< [rank]
+  const Buffer* rows = nullptr;              ///< dtype [row][hidden], by source
+  const Buffer* pairs = nullptr;             ///< Pair, by source
+  Buffer* send_rows = nullptr;               ///< out dtype [row][hidden], by destination
+  Buffer* send_pairs = nullptr;              ///< out Pair, by destination
+  Buffer* row_source = nullptr;              ///< out i32 [row], received row
+  std::span<std::int32_t> counts;            ///< out as of PackArgs
+};
+
+/// The way back: results of the rows that a received row was forwarded as, summed in f32.
+struct MergeArgs {
+  int returned_rows = 0;
+  int rows = 0;
+  const Buffer* returned = nullptr;    ///< dtype [returned row][hidden]
+  const Buffer* row_source = nullptr;  ///< i32 [returned row], as forward made it
+  Buffer* sums = nullptr;              ///< scratch f32 [row][hidden]
+  Buffer* results = nullptr;           ///< out dtype [row][hidden]
+};
+
+/// Grouped SwiGLU FFN over received rows; the outputs of one row's experts are weighted and summed.
+struct ExpertArgs {
+  std::span<const Buffer* const> slots;      ///< packed weights by slot, null = empty slot
+  std::span<const std::int32_t> rows_from;   ///< [rank]
+  std::span<const std::int32_t> pairs_from;  ///< [rank]
+  std::span<const std::int32_t> pairs_to;    ///< [slot], as the senders counted them
+  const Buffer* rows = nullptr;              ///< dtype [row][hidden], by source
+  const Buffer* pairs = nullptr;             ///< Pair, by source
+  Buffer* sums = nullptr;                    ///< scratch f32 [row][hidden], if needs_sums()
+  Buffer* results = nullptr;                 ///< out dtype [row][hidden]
+  Buffer* slot_tokens = nullptr;             ///< out i32 [slot], as found in `pairs`
+};
+
+/// Shared experts: dense SwiGLU over the rank's own tokens.
+struct SharedArgs {
+  int tokens = 0;
+  std::span<const Buffer* const> experts;
+  const Buffer* payload = nullptr;  ///< dtype [token][hidden]
+  Buffer* sums = nullptr;           ///< out f32 [token][hidden]
+};
+
+/// Adds returned rows and shared outputs onto the residual stream, in f32.
+struct CombineArgs {
+  int tokens = 0;
+  int rows = 0;
+  const Buffer* returned = nullptr;   ///< dtype [row][hidden]
+  const Buffer* row_token = nullptr;  ///< i32 [row]
+  const Buffer* shared = nullptr;     ///< f32 [token][hidden] or null
+  Buffer* hidden_state = nullptr;     ///< in/out f32 [token][hidden]
+};
+
+}  // namespace gembench

@@ -1,0 +1,83 @@
+#include "moe_layer/dispatch/forwarding.hpp"
+
+#include <algorithm>
+
+#include "placement/base/index.hpp"
+
+namespace gembench {
+std::vector<Home> by_node(std::span<const Home> homes, const Topology& topology, int rank,
+                          int slots) {
+  std::vector<Home> seen(homes.begin(), homes.end());
+  for (Home& home : seen) {
+    home.slot += topology.local_rank(home.rank) * slots;
+    home.rank = topology.forwarder(rank, topology.node(home.rank));
+  }
+  return seen;
+}
+
+ForwardLimits forwarded_at_most(const Topology& topology, int rank, int tokens, int topk) {
+  ForwardLimits limits;
+  limits.received = static_cast<std::int64_t>(topology.sources_of(rank).size()) * tokens;
+  const auto node_ranks = topology.ranks_of(topology.node(rank)).size();
+  limits.sent = limits.received * std::min<std::int64_t>(topk, std::int64_t(node_ranks));
+  return limits;
+}
+
+std::size_t forwarding_bytes(const ForwardLimits& limits, int hidden, int topk,
+                             std::size_t row_bytes) {
+  return sz(limits.received) *
+             (2 * row_bytes + 2 * sz(topk) * sizeof(Pair) + sz(hidden) * sizeof(float)) +
+         sz(limits.sent) * (2 * row_bytes + sizeof(std::int32_t));
+}
+
+Forwarding::Forwarding(const Comm& comm, const Topology& topology, Device& device,
+                       const ModelShape& model, int tokens)
+    : comm_(comm),
+      device_(device),
+      node_ranks_(topology.ranks_of(topology.node(comm.rank()))),
+      row_bytes_(sz(model.hidden) * size_of(device.dtype())) {
+  const ForwardLimits limits = forwarded_at_most(topology, comm.rank(), tokens, model.topk);
+  const std::size_t in = sz(limits.received), out = sz(limits.sent), k = sz(model.topk);
+  rows_ = device.allocate(in * row_bytes_);
+  pairs_ = device.allocate(in * k * sizeof(Pair));
+  sent_rows_ = device.allocate(out * row_bytes_);
+  sent_pairs_ = device.allocate(in * k * sizeof(Pair));
+  row_source_ = device.allocate(out * sizeof(std::int32_t));
+  returned_ = device.allocate(out * row_bytes_);
+  sums_ = device.allocate(in * sz(model.hidden) * sizeof(float));
+  results_ = device.allocate(in * row_bytes_);
+}
+
+void Forwarding::forward(Stream stream, const Leg& first, Leg& second, int slots,
+                         Buffer& recv_pairs, Buffer& recv_rows) {
+  ForwardArgs args;
+  args.slots = slots;
+  args.ranks = node_ranks_;
+  args.rows_from = first.rows_in;
+  args.pairs_from = first.pairs_in;
+  args.rows = &rows_;
+  args.pairs = &pairs_;
+  args.send_rows = &sent_rows_;
+  args.send_pairs = &sent_pairs_;
+  args.row_source = &row_source_;
+  args.counts = second.send_counts;
+  device_.forward(stream, args);
+  second.exchange_counts(comm_);
+  second.send(device_, stream, sent_pairs_, sent_rows_, recv_pairs, recv_rows, row_bytes_);
+}
+
+void Forwarding::back(Stream stream, const Leg& first, const Leg& second, const Buffer& results,
+                      Buffer& returned) {
+  second.send_back(device_, stream, results, returned_, row_bytes_);
+  MergeArgs args;
+  args.returned_rows = second.rows_sent();
+  args.rows = first.rows_received();
+  args.returned = &returned_;
+  args.row_source = &row_source_;
+  args.sums = &sums_;
+  args.results = &results_;
+  device_.merge(stream, args);
+  first.send_back(device_, stream, results_, returned, row_bytes_);
+}
+
+}  // namespace gembench

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "moe_layer/dispatch/row_exchange.hpp"
+#include "moe_layer/mpi/topology.hpp"
+#include "placement/cost/placement.hpp"
+
+namespace gembench {
+
+/// What hierarchical dispatch takes a rank's tokens for: homes ([layer][expert], any layers) as
+/// seen by `rank`, where a whole node is one destination. A home's rank becomes the forwarder of
+/// its node, its slot counts over that node: local rank * slots + slot.
+[[nodiscard]] std::vector<Home> by_node(std::span<const Home> homes, const Topology& topology,
+                                        int rank, int slots);
+
+/// Rows that pass through a rank in one layer at most, when no rank has more than `tokens` tokens.
+struct ForwardLimits {
+  std::int64_t received = 0;  ///< from the ranks it forwards for
+  std::int64_t sent = 0;      ///< on to the ranks of its node
+};
+[[nodiscard]] ForwardLimits forwarded_at_most(const Topology& topology, int rank, int tokens,
+                                              int topk);
+/// Device bytes that a Forwarding of these limits holds.
+[[nodiscard]] std::size_t forwarding_bytes(const ForwardLimits& limits, int hidden, int topk,
+                                           std::size_t row_bytes);
+
+/// The stop in the middle of hierarchical dispatch (after DeepSeek's DeepEP, which sends a token
+/// over the network once a node): this rank takes what others have for its node, passes every row
+/// to each rank of the node that has an expert for it, and sums what comes back. Owns the buffers
+/// for that; nothing allocates afterwards.
+class Forwarding {
+ public:
+  /// Local. `tokens`: those of the rank that has most, as of forwarded_at_most.
+  Forwarding(const Comm& comm, const Topology& topology, Device& device, const ModelShape& model,
+             int tokens);
+
+  /// Where the first leg leaves its pairs and rows.
+  [[nodiscard]] Buffer& pairs() { return pairs_; }
+  [[nodiscard]] Buffer& rows() { return rows_; }
+  /// Collective: from the first leg to the second, which ends in `recv_pairs` and `recv_rows`.
+  void forward(Stream stream, const Leg& first, Leg& second, int slots, Buffer& recv_pairs,
+               Buffer& recv_rows);
+  /// Collective: results from the end of the second leg back to the start of the first.
+  void back(Stream stream, const Leg& first, const Leg& second, const Buffer& results,
+            Buffer& returned);
+
+ private:
+  const Comm& comm_;
+  Device& device_;
+  std::span<const int> node_ranks_;
+  std::size_t row_bytes_;
+  Buffer rows_, pairs_;               // as received
+  Buffer sent_rows_, sent_pairs_;     // as sent on
+  Buffer row_source_;                 // i32 [sent row] received row
+  Buffer returned_, sums_, results_;  // on the way back
+};
+
+}  // namespace gembench

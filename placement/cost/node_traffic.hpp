@@ -1,0 +1,48 @@
+#pragma once
+
+#include <vector>
+
+#include "placement/cost/placement.hpp"
+#include "placement/cost/token_split.hpp"
+#include "placement/loads/trace.hpp"
+
+namespace gembench {
+
+struct PlanInput;
+
+/// Nodes, and what sending tokens between them takes. All ours: the paper knows one node.
+struct NodeNetwork {
+  int ranks_per_node = 0;    ///< consecutive ranks, the last node may have fewer; 0 = one node
+  bool once_a_node = false;  ///< a token goes to a node once, not once to every rank that needs it
+  double token_bytes = 0;    ///< of one token sent to one rank (or node)
+  double seconds_per_byte = 0;  ///< what planners add to a step's time; 0 = nothing
+  /// [node][node]: the same from one node to another, where links differ; replaces seconds_per_byte
+  /// unless empty. The diagonal is not looked at.
+  std::vector<double> link_seconds_per_byte = {};
+};
+
+/// What dispatch is expected to send between nodes in a step: all layers, mean over the steps;
+/// combine sends as many bytes back.
+struct NodeTraffic {
+  double bytes = 0;
+  double seconds = 0;  ///< the bytes at the network's price, all links one after the other
+};
+
+/// Tokens come from all ranks alike. From ids where the trace has them; from counts otherwise, as
+/// if a token's experts were independent of each other within a step (experts of a step still go
+/// together as far as steps differ). Usage errors as rank_loads, for a network without token_bytes,
+/// and for link prices that are not a finite number >= 0 for every pair of nodes.
+[[nodiscard]] NodeTraffic node_traffic(const Trace& trace, const Placement& placement,
+                                       const NodeNetwork& network, const SplitSpec& split = {});
+
+/// Exchanges experts of a placement while that lowers objective() + NodeTraffic::seconds over
+/// the steps of `input`, bytes from counts or from the ids of a sample of tokens, every split taken
+/// as even: pair of ranks
+/// after pair, the best swap of each, until none helps or every pair was visited kNodeRounds times.
+/// Nothing changes where a byte costs nothing. Depends on its arguments alone, whatever threads and
+/// isa.
+[[nodiscard]] Placement settle_on_nodes(const Placement& placement, const PlanInput& input,
+                                        int threads, Isa isa);
+inline constexpr int kNodeRounds = 4;
+
+}  // namespace gembench

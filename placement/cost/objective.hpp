@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "placement/cost/placement.hpp"
+#include "placement/cost/token_split.hpp"
+#include "placement/loads/trace.hpp"
+#include "placement/speeds/profile.hpp"
+
+namespace gembench {
+
+/// Usage error when trace and placement have different layers or experts, or placement and profile
+/// different ranks.
+void require_same_shape(const Trace& trace, const Placement& placement);
+void require_same_ranks(const Placement& placement, const CostModel& cost);
+
+/// [step][layer][rank]: tokens every rank would get, split among replicas as `split` says. Usage
+/// error when trace and placement have different shapes.
+[[nodiscard]] std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placement,
+                                                   const SplitSpec& split = {});
+
+/// Predicted seconds of every rank in one (step, layer): `loads` [rank] tokens -> `seconds` [rank].
+/// With cost model `experts` as if they were spread evenly over a rank's experts.
+void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
+                  std::span<double> seconds);
+/// The same by either model, from `tokens` [expert]: what every judgement should ask.
+void rank_seconds(const CostModel& cost, const TokenSplit& split,
+                  std::span<const std::int32_t> tokens, int layer, std::span<double> seconds);
+
+/// [step][layer]: predicted seconds to the barrier, max over ranks of the cost of its load.
+/// `pulse`, if set, is called every step and may throw.
+[[nodiscard]] std::vector<double> predicted_layer_seconds(const Trace& trace,
+                                                          const Placement& placement,
+                                                          const CostModel& cost,
+                                                          const SplitSpec& split = {},
+                                                          const std::function<void()>& pulse = {});
+
+/// What every planner minimises: the sum of predicted_layer_seconds over all steps and layers.
+[[nodiscard]] double objective(const Trace& trace, const Placement& placement,
+                               const CostModel& cost, const SplitSpec& split = {},
+                               const std::function<void()>& pulse = {});
+
+/// A lower bound on objective() for any placement with `slots` slots per rank (0 = experts/ranks),
+/// even one that changes every step. Per (step, layer) the largest of (bound.cpp says what of it
+/// holds with spare slots and replicas)
+///  - all work split at will so that ranks finish together,
+///  - the hottest expert on the rank where it is cheapest, with the lightest others that must come,
+///  - the lightest experts alone on the rank where they are dearest,
+///  - two of the ranks + 1 hottest experts, and three of the 2 ranks + 1 hottest, which must share
+///    a rank, where that is cheapest.
+[[nodiscard]] double lower_bound(const Trace& trace, const CostModel& cost, int slots = 0);
+
+}  // namespace gembench

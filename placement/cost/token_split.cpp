@@ -1,0 +1,175 @@
+#include "placement/cost/token_split.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "placement/base/error.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr double kFinestShare = 1 << 16;  // of the fastest rank
+
+/// Where rounding begins, in 2^32 parts: multiples of the golden ratio, which lie evenly.
+std::uint32_t phase_of(std::size_t shift) {
+  return static_cast<std::uint32_t>(shift) * 2654435769U;
+}
+
+}  // namespace
+
+TokenSplit::TokenSplit(const Placement& placement, SplitRule rule, const CostModel* cost)
+    : layers_(placement.layers),
+      ranks_(placement.ranks),
+      slots_(placement.slots),
+      experts_(placement.experts),
+      rule_(rule) {
+  validate(placement);
+  if (rule != SplitRule::even && (!cost || cost->ranks() != ranks_))
+    throw usage_error(
+        fmt::format("tokens split by speed need the speeds of {} ranks; give the profile of the "
+                    "ranks that are placed on",
+                    ranks_));
+  const auto experts = static_cast<std::size_t>(experts_);
+  cell_.reserve(placement.slot_expert.size());
+  first_.reserve((experts + 1) * static_cast<std::size_t>(layers_));
+  first_shared_.push_back(0);
+  std::vector<std::vector<std::int32_t>> cells(experts);
+  for (int layer = 0; layer < layers_; ++layer) {
+    for (auto& one : cells) one.clear();
+    for (int rank = 0; rank < ranks_; ++rank) {
+      const auto on_rank = placement.on_rank(layer, rank);
+      for (int slot = 0; slot < slots_; ++slot) {
+        const auto expert = on_rank[static_cast<std::size_t>(slot)];
+        if (expert >= 0) cells[static_cast<std::size_t>(expert)].push_back(rank * slots_ + slot);
+      }
+    }
+    for (std::size_t e = 0; e < experts; ++e) {
+      auto& one = cells[e];
+      std::rotate(one.begin(), one.begin() + static_cast<std::ptrdiff_t>(e % one.size()),
+                  one.end());
+      first_.push_back(static_cast<std::int32_t>(cell_.size()));
+      cell_.insert(cell_.end(), one.begin(), one.end());
+      for (auto cell : one) rank_.push_back(cell / slots_);
+      if (one.size() > 1) shared_.push_back(static_cast<std::int32_t>(e));
+    }
+    first_.push_back(static_cast<std::int32_t>(cell_.size()));
+    first_shared_.push_back(shared_.size());
+  }
+  if (rule == SplitRule::by_speed) find_shares(*cost);
+  if (rule == SplitRule::water_fill) water_.emplace(*cost);
+}
+
+void TokenSplit::find_shares(const CostModel& cost) {
+  std::vector<double> slope;
+  for (int rank = 0; rank < ranks_; ++rank) slope.push_back(cost.mean_slope(rank));
+  const auto least = *std::min_element(slope.begin(), slope.end());
+  const auto weight = [&](std::int32_t rank) {  // alike where a rank's time does not grow
+    const auto part = least > 0 ? least / slope[static_cast<std::size_t>(rank)] : 1;
+    return std::max<std::int64_t>(1, std::llround(kFinestShare * part));
+  };
+  share_.resize(rank_.size());
+  for (std::size_t e = 0; e + 1 < first_.size(); ++e) {
+    std::int64_t sum = 0;  // across the end of a layer there is nothing: first_ repeats
+    for (auto at = first_[e]; at < first_[e + 1]; ++at)
+      share_[static_cast<std::size_t>(at)] = sum += weight(rank_[static_cast<std::size_t>(at)]);
+  }
+}
+
+template <class Add>
+void TokenSplit::split(std::span<const std::int32_t> tokens, int layer, std::size_t shift,
+                       Add add) const {
+  if (rule_ == SplitRule::water_fill) return fill(tokens, layer, shift, add);
+  // `add` gets the index of a replica in rank_ and cell_, and its tokens.
+  const auto* first = first_.data() + static_cast<std::size_t>(layer) * (tokens.size() + 1);
+  for (std::size_t e = 0; e < tokens.size(); ++e) {
+    const auto at = static_cast<std::size_t>(first[e]);
+    const auto copies = static_cast<std::size_t>(first[e + 1]) - at;
+    if (copies == 1) {
+      add(at, tokens[e]);
+    } else if (rule_ == SplitRule::by_speed) {
+      const auto all = share_[at + copies - 1];
+      const auto phase = (all / 2 + ((all * phase_of(shift)) >> 32)) % all;
+      std::int64_t before = 0;
+      for (auto i = at; i < at + copies; ++i) {
+        const auto until = (tokens[e] * share_[i] + phase) / all;
+        add(i, static_cast<std::int32_t>(until - before));
+        before = until;
+      }
+    } else {
+      const auto each = tokens[e] / static_cast<std::int32_t>(copies);
+      const auto one_more = static_cast<std::size_t>(tokens[e]) % copies;
+      const auto turn = shift % copies;
+      for (std::size_t i = 0; i < copies; ++i) {
+        const auto to = turn + i < copies ? turn + i : turn + i - copies;
+        add(at + to, each + (i < one_more));
+      }
+    }
+  }
+}
+
+template <class Add>
+void TokenSplit::fill(std::span<const std::int32_t> tokens, int layer, std::size_t shift,
+                      Add add) const {
+  thread_local WaterFillScratch scratch;
+  const auto* first = first_.data() + static_cast<std::size_t>(layer) * (tokens.size() + 1);
+  const auto begin = static_cast<std::size_t>(first[0]);
+  const auto replicas = static_cast<std::size_t>(first[tokens.size()]) - begin;
+  auto& dealt = scratch.tokens;
+  dealt.assign(replicas, 0);
+  scratch.fresh.resize(static_cast<std::size_t>(ranks_));
+  scratch.was.resize(static_cast<std::size_t>(ranks_));
+  water_->clear(scratch);
+  const auto put = [&](std::size_t replica, std::int32_t count) {
+    water_->add(rank_[begin + replica], dealt[replica], count - dealt[replica], scratch);
+    dealt[replica] = count;
+  };
+  for (std::size_t e = 0; e < tokens.size(); ++e) {
+    const auto at = static_cast<std::size_t>(first[e]) - begin;
+    const auto copies = first[e + 1] - first[e];
+    for (std::int32_t i = 0; i < copies; ++i)
+      put(at + static_cast<std::size_t>(i), tokens[e] / copies + (i < tokens[e] % copies));
+  }
+  const auto shared_from = first_shared_[static_cast<std::size_t>(layer)];
+  const auto shared = std::span(shared_).subspan(
+      shared_from, first_shared_[static_cast<std::size_t>(layer) + 1] - shared_from);
+  bool changed = true;
+  for (int round = 0; changed && round < kWaterFillRounds; ++round) {
+    changed = false;
+    for (const auto expert : shared) {
+      const auto e = static_cast<std::size_t>(expert);
+      const auto at = static_cast<std::size_t>(first[e]) - begin;
+      const auto copies = static_cast<std::size_t>(first[e + 1] - first[e]);
+      const auto fresh = std::span(scratch.fresh).first(copies);
+      std::copy_n(dealt.begin() + static_cast<std::ptrdiff_t>(at), copies, scratch.was.begin());
+      for (std::size_t i = 0; i < copies; ++i) put(at + i, 0);
+      water_->level(tokens[e], std::span(rank_).subspan(begin + at, copies), shift, fresh, scratch);
+      for (std::size_t i = 0; i < copies; ++i) {
+        changed = changed || fresh[i] != scratch.was[i];
+        put(at + i, fresh[i]);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < replicas; ++i) add(begin + i, dealt[i]);
+}
+
+void TokenSplit::rank_loads(std::span<const std::int32_t> tokens, int layer,
+                            std::span<std::int64_t> row, int shift) const {
+  std::fill(row.begin(), row.end(), 0);
+  split(tokens, layer, static_cast<std::size_t>(shift),
+        [&](std::size_t replica, std::int32_t count) {
+          row[static_cast<std::size_t>(rank_[replica])] += count;
+        });
+}
+
+void TokenSplit::slot_loads(std::span<const std::int32_t> tokens, int layer,
+                            std::span<std::int64_t> row, int shift) const {
+  std::fill(row.begin(), row.end(), 0);
+  split(tokens, layer, static_cast<std::size_t>(shift),
+        [&](std::size_t replica, std::int32_t count) {
+          row[static_cast<std::size_t>(cell_[replica])] = count;
+        });
+}
+
+}  // namespace gembench

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "placement/cost/placement.hpp"
+#include "placement/cost/water_fill.hpp"
+
+namespace gembench {
+
+/// By what an expert's tokens are divided among its replicas.
+enum class SplitRule {
+  even,       ///< alike
+  by_speed,   ///< in proportion to the speeds of the replicas' ranks: 1 / CostModel::mean_slope
+  water_fill  ///< step by step, so that predicted finish times level out (water_fill.hpp)
+};
+
+/// A rule and the speeds it goes by. Speeds that are all alike make the speed-blind variant.
+struct SplitSpec {
+  SplitRule rule = SplitRule::even;
+  const CostModel* cost = nullptr;  ///< needed by every rule but `even`
+};
+
+/// How many of an expert's tokens in one step every one of its replicas gets: the one definition.
+/// No token is lost or made by any rule; all depend on nothing but their arguments.
+///
+/// `even`, as EPLB assumes when it plans (https://github.com/deepseek-ai/EPLB, `rebalance_experts`
+/// divides a load by its replicas). Tokens are whole, so one rule more, which is ours: with c
+/// replicas in rank order, token j of expert e goes to replica (e + j + shift) mod c. So n tokens
+/// give every replica n / c, and one more to n mod c of them: the remainders of different experts
+/// do not all fall on the low ranks.
+///
+/// `by_speed` (ours): shares of n laid end to end and rounded where they meet, so that a replica
+/// gets its share rounded up or down. Where rounding begins depends on `shift`: over many shifts
+/// every replica gets its share on average, even of single tokens.
+///
+/// `water_fill` (ours): begins with the even split, then levels one replicated expert after the
+/// other until nothing changes, at most kWaterFillRounds times. Needs the tokens of all ranks.
+///
+/// `shift` is for a rank that splits only its own tokens: it passes its rank, so that the
+/// remainders of all ranks do not meet on the same replica.
+class TokenSplit {
+ public:
+  /// Validates the placement (usage error) and keeps what it needs of it and of `cost`. Usage error
+  /// for a rule that needs a cost model of as many ranks and got none.
+  explicit TokenSplit(const Placement& placement, SplitRule rule = SplitRule::even,
+                      const CostModel* cost = nullptr);
+  TokenSplit(const Placement& placement, const SplitSpec& spec)
+      : TokenSplit(placement, spec.rule, spec.cost) {}
+
+  [[nodiscard]] int ranks() const { return ranks_; }
+  [[nodiscard]] int slots() const { return slots_; }
+  [[nodiscard]] int experts() const { return experts_; }
+  [[nodiscard]] int layers() const { return layers_; }
+  [[nodiscard]] SplitRule rule() const { return rule_; }
+
+  /// `tokens` [expert] of one step and layer -> `row` [rank], overwritten. Any thread at any time;
+  /// allocates only the first time on a thread.
+  void rank_loads(std::span<const std::int32_t> tokens, int layer, std::span<std::int64_t> row,
+                  int shift = 0) const;
+  /// The same by slot: `row` [rank][slot], 0 for empty slots.
+  void slot_loads(std::span<const std::int32_t> tokens, int layer, std::span<std::int64_t> row,
+                  int shift = 0) const;
+
+ private:
+  template <class Add>
+  void split(std::span<const std::int32_t> tokens, int layer, std::size_t shift, Add add) const;
+  template <class Add>
+  void fill(std::span<const std::int32_t> tokens, int layer, std::size_t shift, Add add) const;
+  void find_shares(const CostModel& cost);
+
+  int layers_;
+  int ranks_;
+  int slots_;
+  int experts_;
+  SplitRule rule_;
+  std::vector<std::int32_t> first_;  // [layer][expert + 1], offset into those below
+  // Replicas in the order in which they are served.
+  std::vector<std::int32_t> rank_;
+  std::vector<std::int32_t> cell_;         // rank * slots + slot
+  std::vector<std::int64_t> share_;        // by_speed: weights of an expert's replicas up to this
+  std::optional<WaterFill> water_;         // water_fill
+  std::vector<std::int32_t> shared_;       // water_fill: experts with replicas
+  std::vector<std::size_t> first_shared_;  // [layer + 1] offset into shared_
+};
+
+/// Rounds of levelling; ours. Later ones change next to nothing.
+inline constexpr int kWaterFillRounds = 4;
+
+}  // namespace gembench

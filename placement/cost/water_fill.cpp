@@ -1,0 +1,167 @@
+#include "placement/cost/water_fill.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace gembench {
+namespace {
+
+constexpr int kMostGuesses = 24;  // of a level; four or five do where curves are lines
+
+}  // namespace
+
+WaterFill::WaterFill(const CostModel& cost)
+    : ranks_(cost.ranks()),
+      experts_(cost.kind() == CostKind::experts),
+      slots_(cost.slots()),
+      knots_(cost.knots().begin(), cost.knots().end()) {
+  for (int rank = 0; rank < ranks_; ++rank) {
+    const auto first = static_cast<std::ptrdiff_t>(seconds_.size());
+    const auto latency = cost.latency(rank);
+    seconds_.insert(seconds_.end(), latency.begin(), latency.end());
+    for (auto one = seconds_.begin() + first + 1; one < seconds_.end(); ++one)
+      *one = std::max(*one, *(one - 1));
+    const auto* own = seconds_.data() + first;
+    double slope = 0;
+    for (std::size_t k = 0; k + 1 < knots_.size(); ++k) {
+      slope = (own[k + 1] - own[k]) / (knots_[k + 1] - knots_[k]);
+      slope_.push_back(slope);
+    }
+    slope_.push_back(slope);  // continued beyond the last
+  }
+}
+
+void WaterFill::clear(WaterFillScratch& scratch) const {
+  const auto ranks = static_cast<std::size_t>(ranks_);
+  scratch.load.assign(ranks, 0);
+  scratch.seconds.resize(ranks);
+  for (std::size_t r = 0; experts_ && r < ranks; ++r)
+    scratch.seconds[r] = seconds_[r * knots_.size()];
+}
+
+double WaterFill::at(int rank, std::int64_t load) const {
+  const auto x = static_cast<double>(load);
+  const auto k = static_cast<std::size_t>(std::upper_bound(knots_.begin() + 1, knots_.end(), x) -
+                                          knots_.begin() - 1);
+  const auto cell = static_cast<std::size_t>(rank) * knots_.size() + k;
+  return seconds_[cell] + slope_[cell] * (x - knots_[k]);
+}
+
+double WaterFill::finish(int rank, std::int32_t tokens, const WaterFillScratch& scratch) const {
+  const auto r = static_cast<std::size_t>(rank);
+  if (!experts_) return at(rank, scratch.load[r] + tokens);
+  const auto idle = seconds_[r * knots_.size()];
+  return scratch.seconds[r] + (at(rank, tokens * slots_) - idle) / static_cast<double>(slots_);
+}
+
+void WaterFill::add(int rank, std::int32_t before, std::int32_t tokens,
+                    WaterFillScratch& scratch) const {
+  const auto r = static_cast<std::size_t>(rank);
+  scratch.load[r] += tokens;
+  if (experts_)
+    scratch.seconds[r] +=
+        (at(rank, (before + std::int64_t{tokens}) * slots_) - at(rank, before * slots_)) /
+        static_cast<double>(slots_);
+}
+
+/// Tokens the rank can take and be done within `level`, at most `most`.
+std::int32_t WaterFill::room(int rank, double level, std::int32_t most,
+                             const WaterFillScratch& scratch) const {
+  const auto r = static_cast<std::size_t>(rank);
+  const auto* own = seconds_.data() + r * knots_.size();
+  if (experts_) level = own[0] + static_cast<double>(slots_) * (level - scratch.seconds[r]);
+  const auto* above = std::upper_bound(own, own + knots_.size(), level);
+  if (above == own) return 0;
+  const auto k = static_cast<std::size_t>(above - own - 1);
+  const auto slope = slope_[r * knots_.size() + k];
+  if (slope <= 0) return most;  // flat beyond the last knot
+  const auto load = knots_[k] + (level - own[k]) / slope;
+  const auto tokens =
+      experts_ ? load / static_cast<double>(slots_) : load - static_cast<double>(scratch.load[r]);
+  return tokens >= most ? most : tokens <= 0 ? 0 : static_cast<std::int32_t>(tokens);
+}
+
+void WaterFill::level(std::int32_t tokens, std::span<const std::int32_t> hosts, std::size_t first,
+                      std::span<std::int32_t> counts, WaterFillScratch& scratch) const {
+  if (tokens == 0) return std::fill(counts.begin(), counts.end(), 0);
+  const auto count = hosts.size();
+  const auto wanted = std::int64_t{tokens};
+  auto& low = scratch.low;
+  auto& high = scratch.high;
+  auto& middle = scratch.middle;
+  low.assign(count, 0);
+  high.resize(count);
+  middle.resize(count);
+  const auto fill = [&](std::vector<std::int32_t>& rooms, double level) {
+    std::int64_t sum = 0;
+    for (std::size_t i = 0; i < count; ++i)
+      sum += rooms[i] = room(hosts[i], level, tokens, scratch);
+    return sum;
+  };
+  // Between no tokens at all and all on the host that is done with them first.
+  std::size_t quickest = 0;
+  auto from = finish(hosts[0], 0, scratch);
+  auto to = finish(hosts[0], tokens, scratch);
+  for (std::size_t i = 1; i < count; ++i) {
+    from = std::min(from, finish(hosts[i], 0, scratch));
+    const auto alone = finish(hosts[i], tokens, scratch);
+    if (alone >= to) continue;
+    to = alone;
+    quickest = i;
+  }
+  const auto all_on_one = to;
+  std::int64_t sum_low = 0;
+  fill(high, to);
+  high[quickest] = tokens;
+  auto sum_high = std::accumulate(high.begin(), high.end(), std::int64_t{0});
+  for (int guess = 0; guess < kMostGuesses && sum_high - sum_low > 1; ++guess) {
+    // By the rule of three, which meets a line at once; every third time the middle, which meets
+    // anything in the end.
+    const auto share = guess % 3 == 2 ? 0.5
+                                      : static_cast<double>(wanted - sum_low) /
+                                            static_cast<double>(sum_high - sum_low);
+    const auto at_level = from + (to - from) * share;
+    if (!(at_level > from && at_level < to)) break;
+    const auto sum = fill(middle, at_level);
+    if (sum >= wanted) {
+      to = at_level;
+      sum_high = sum;
+      high.swap(middle);
+    } else {
+      from = at_level;
+      sum_low = sum;
+      low.swap(middle);
+    }
+    if (sum >= wanted - static_cast<std::int64_t>(count) && sum <= wanted) break;
+  }
+  // What the lower level leaves over: in proportion to what the higher one has room for, where the
+  // curves jump between the two; the last tokens one by one to where they are done first.
+  auto left = wanted - sum_low;
+  const auto over = left > static_cast<std::int64_t>(count) ? left : 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto more = over * (high[i] - low[i]) / (sum_high - sum_low);
+    counts[i] = low[i] + static_cast<std::int32_t>(more);
+    left -= more;
+  }
+  for (; left > 0; --left) {
+    auto best = first % count;
+    auto soonest = finish(hosts[best], counts[best] + 1, scratch);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto done = finish(hosts[i], counts[i] + 1, scratch);
+      if (done >= soonest) continue;
+      soonest = done;
+      best = i;
+    }
+    ++counts[best];
+  }
+  if (!experts_) return;
+  double slowest = 0;
+  for (std::size_t i = 0; i < count; ++i)
+    slowest = std::max(slowest, finish(hosts[i], counts[i], scratch));
+  if (all_on_one > slowest) return;
+  std::fill(counts.begin(), counts.end(), 0);
+  counts[quickest] = tokens;
+}
+
+}  // namespace gembench

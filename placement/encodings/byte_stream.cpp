@@ -1,0 +1,136 @@
+#include "placement/encodings/byte_stream.hpp"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "placement/base/error.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr std::size_t kBlock = std::size_t{1} << 20;
+
+struct CloseArchive {
+  void operator()(archive* a) const { archive_read_free(a); }
+};
+
+}  // namespace
+
+struct ByteStream::State {
+  std::filesystem::path path;
+  std::unique_ptr<archive, CloseArchive> in;
+  std::vector<char> block = std::vector<char>(kBlock);
+  std::string_view ahead;  // of the block, not handed out yet
+  std::uint64_t position = 0;
+  bool at_end = false;
+
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw usage_error(fmt::format("{} {}", path.string(), why));
+  }
+  [[noreturn]] void refuse_archive() const {
+    const char* why = archive_error_string(in.get());
+    refuse(fmt::format("cannot be read: {}", why ? why : "its compression is broken"));
+  }
+  /// False at the end.
+  bool more() {
+    if (!ahead.empty()) return true;
+    if (at_end) return false;
+    const auto got = archive_read_data(in.get(), block.data(), block.size());
+    if (got < 0) refuse_archive();
+    at_end = got == 0;
+    ahead = {block.data(), static_cast<std::size_t>(got)};
+    return !at_end;
+  }
+  void take(std::size_t count) {
+    ahead.remove_prefix(count);
+    position += count;
+  }
+};
+
+ByteStream::ByteStream(const std::filesystem::path& path) : state_(std::make_unique<State>()) {
+  state_->path = path;
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) state_->refuse("does not exist; check the path");
+  if (!std::filesystem::is_regular_file(status))
+    state_->refuse("is not a regular file; name a file");
+  state_->in.reset(archive_read_new());
+  archive* in = state_->in.get();
+  if (!in) throw std::bad_alloc();
+  archive_read_support_filter_gzip(in);
+  archive_read_support_filter_xz(in);
+  archive_read_support_filter_zstd(in);
+  archive_read_support_format_raw(in);
+  archive_read_support_format_empty(in);
+  archive_entry* entry = nullptr;
+  if (archive_read_open_filename(in, path.c_str(), kBlock) != ARCHIVE_OK) state_->refuse_archive();
+  const int found = archive_read_next_header(in, &entry);
+  if (found == ARCHIVE_EOF) {
+    state_->at_end = true;
+  } else if (found != ARCHIVE_OK) {
+    state_->refuse_archive();
+  }
+}
+
+ByteStream::~ByteStream() = default;
+ByteStream::ByteStream(ByteStream&&) noexcept = default;
+ByteStream& ByteStream::operator=(ByteStream&&) noexcept = default;
+
+std::size_t ByteStream::read(std::span<char> to) {
+  std::size_t done = 0;
+  while (done < to.size() && state_->more()) {
+    const std::size_t count = std::min(to.size() - done, state_->ahead.size());
+    std::memcpy(to.data() + done, state_->ahead.data(), count);
+    state_->take(count);
+    done += count;
+  }
+  return done;
+}
+
+void ByteStream::read_exactly(std::span<char> to) {
+  if (read(to) != to.size()) refuse("ends too early; it was cut off");
+}
+
+bool ByteStream::read_line(std::string& line, std::size_t max_bytes) {
+  line.clear();
+  if (!state_->more()) return false;
+  do {
+    const auto end = state_->ahead.find('\n');
+    const auto piece = state_->ahead.substr(0, end);
+    if (line.size() + piece.size() > max_bytes)
+      refuse(fmt::format("has a line of more than {} bytes", max_bytes));
+    line.append(piece);
+    state_->take(piece.size() + (end == std::string_view::npos ? 0 : 1));
+    if (end != std::string_view::npos) break;
+  } while (state_->more());
+  if (line.ends_with('\r')) line.pop_back();
+  return true;
+}
+
+std::string ByteStream::read_rest(std::size_t max_bytes) {
+  std::string all;
+  while (state_->more()) {
+    if (all.size() + state_->ahead.size() > max_bytes)
+      refuse(
+          fmt::format("holds more than the {} bytes accepted; cut it to fewer steps", max_bytes));
+    all.append(state_->ahead);
+    state_->take(state_->ahead.size());
+  }
+  return all;
+}
+
+std::uint64_t ByteStream::position() const {
+  return state_->position;
+}
+
+void ByteStream::refuse(const std::string& why) const {
+  state_->refuse(why);
+}
+
+}  // namespace gembench

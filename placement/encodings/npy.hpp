@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "placement/encodings/elements.hpp"
+
+namespace gembench {
+
+/// What stands before the numbers of a NumPy .npy file.
+struct NpyHeader {
+  Element element = Element::int32;
+  std::vector<std::int64_t> shape;  ///< row-major (C order); none is negative
+};
+
+inline constexpr std::size_t kNpyPrefix = 12;  ///< bytes that tell how long the header is
+
+/// Whether a file that begins so is a .npy file.
+[[nodiscard]] bool is_npy(std::string_view prefix);
+
+/// Bytes before the numbers, from a file's first kNpyPrefix. Usage error naming `name` for what is
+/// no .npy file, or has a header above 64 KiB.
+[[nodiscard]] std::size_t npy_header_bytes(std::string_view prefix, const std::string& name);
+
+/// `bytes` begin with the whole header. Usage error naming `name` for one that is malformed, has
+/// another type than integers and floats, is big-endian, or in Fortran order.
+[[nodiscard]] NpyHeader parse_npy_header(std::string_view bytes, const std::string& name);
+
+}  // namespace gembench

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "placement/encodings/elements.hpp"
+#include "placement/encodings/pickle.hpp"
+
+namespace gembench {
+
+/// A tensor of a TorchFile, row-major without gaps, all of it in the file.
+struct TorchTensor {
+  std::string entry;  ///< of the archive, that holds its storage
+  Element element = Element::int32;
+  std::uint64_t offset = 0;  ///< bytes of the storage before it
+  std::vector<std::int64_t> shape;
+};
+
+/// What torch.save wrote: a zip archive of stored entries, one a pickle and one for every storage.
+/// Every error is a usage error that names the file.
+class TorchFile {
+ public:
+  /// Reads and checks the pickle, 64 MiB at most.
+  explicit TorchFile(const std::filesystem::path& path);
+  ~TorchFile();
+  TorchFile(TorchFile&&) noexcept;
+  TorchFile& operator=(TorchFile&&) noexcept;
+
+  [[nodiscard]] const Pickle& pickle() const;
+  [[nodiscard]] const PickleValue& root() const { return pickle().at(pickle().root); }
+  /// Refuses a value (`what`; it may be null) that is no tensor of whole numbers or floats with
+  /// `least` to `most` dimensions, has gaps, or is larger than its storage.
+  [[nodiscard]] TorchTensor tensor(const PickleValue* value, const std::string& what,
+                                   std::size_t least, std::size_t most) const;
+  [[noreturn]] void refuse(const std::string& why) const;
+
+  /// The numbers of a tensor from its front; one is open at a time.
+  void open(const TorchTensor& tensor);
+  /// The next values.size() of them. Refuses a number that is not whole.
+  void read(std::span<std::int64_t> values);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace gembench

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "placement/base/random.hpp"
+
+namespace gembench {
+
+// Draws for generators of loads. Basic arithmetic and correctly rounded operations only (+ - * /,
+// sqrt, floor, frexp): libm's other functions differ in the last bit between machines, std::
+// distributions between libraries, and a trace must be the same everywhere.
+
+/// Sum of twelve uniforms (Irwin-Hall), mean 0, variance 1. Tails end at 6, which is enough.
+[[nodiscard]] double normal(Random& random);
+
+/// exp(x) for |x| < 10, relative error below 1e-13.
+[[nodiscard]] double exponential(double x);
+
+/// ln(x) for finite x > 0, absolute error below 1e-13.
+[[nodiscard]] double logarithm(double x);
+
+/// base to the power `exponent` >= 0.
+[[nodiscard]] double power(double base, std::int64_t exponent);
+
+/// Binomial(n, p): inversion while the rarer outcome is expected less than 12 times, else a rounded
+/// normal of the same mean and variance (ours; the repair afterwards is coarser than the error).
+[[nodiscard]] std::int32_t binomial(Random& random, std::int32_t n, double p);
+
+/// Chance of a token to choose each expert when it chooses `topk` distinct ones: proportional to
+/// `weight`, at most 1, sum = topk. Writes [expert] to `share`; uses `weight` up. At least `topk`
+/// weights must be positive.
+void spread_topk(std::span<double> weight, int topk, std::span<double> share);
+
+/// Brings the sum of `counts` to `target` with 0 <= count <= limit. The difference is spread in
+/// proportion to `weight` by systematic sampling (unbiased, no rejection); what clamping leaves
+/// over is spread again over the rest, and at last one by one over whoever has room. Uses `weight`
+/// up. `target` must lie between 0 and limit * counts.size().
+void repair(std::span<std::int32_t> counts, std::span<double> weight, std::int64_t target,
+            std::int32_t limit, Random& random);
+
+}  // namespace gembench

@@ -1,0 +1,86 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "placement/base/checked_sizes.hpp"
+#include "placement/loads/draws.hpp"
+#include "placement/loads/synthetic.hpp"
+
+namespace gembench {
+namespace {
+
+void require_totals(const Trace& totals, const ExpansionSpec& spec) {
+  if (spec.steps < 1 || spec.tokens < 1)
+    throw usage_error("steps and tokens to draw from run totals must be at least 1");
+  if (totals.steps != 1)
+    throw usage_error(
+        fmt::format("run totals are a trace of one step, this one has {}", totals.steps));
+  if (totals.layers < 1 || totals.experts < 1 || totals.experts > kMaxExperts || totals.topk < 1 ||
+      totals.topk > totals.experts ||
+      totals.tokens.size() != checked_product({totals.layers, totals.experts}, "the run totals"))
+    throw usage_error("the run totals have an impossible shape; check experts and top-k");
+  if (std::int64_t{spec.tokens} * totals.topk > std::numeric_limits<std::int32_t>::max())
+    throw usage_error(fmt::format("{} tokens with top-k {} do not fit 32 bits; make steps smaller",
+                                  spec.tokens, totals.topk));
+  for (int layer = 0; layer < totals.layers; ++layer) {
+    const auto row = totals.loads(0, layer);
+    const auto [least, most] = std::minmax_element(row.begin(), row.end());
+    const auto sum = std::accumulate(row.begin(), row.end(), std::int64_t{0});
+    if (*least < 0 || sum == 0)
+      throw usage_error(
+          fmt::format("layer {} of the run totals has {}; leave out layers that are not MoE", layer,
+                      sum == 0 ? "no tokens" : "a negative count"));
+    if (*most * std::int64_t{totals.topk} > sum)
+      throw usage_error(fmt::format(
+          "layer {} of the run totals: expert {} has {} of {}, more than one token in top-k {} "
+          "can give; check top-k",
+          layer, most - row.begin(), *most, sum, totals.topk));
+  }
+}
+
+}  // namespace
+
+Trace expand_multinomial(const Trace& totals, const ExpansionSpec& spec) {
+  require_totals(totals, spec);
+  Trace trace;
+  trace.steps = spec.steps;
+  trace.layers = totals.layers;
+  trace.experts = totals.experts;
+  trace.topk = totals.topk;
+  trace.layer_ids = totals.layer_ids;
+  trace.model_layers = totals.model_layers;
+  trace.tokens.resize(
+      checked_product({spec.steps, totals.layers, totals.experts}, "the drawn trace"));
+  trace.source = fmt::format(
+      "{} steps of {} tokens drawn as independent multinomials, seed {}, from the run totals of {}",
+      spec.steps, spec.tokens, spec.seed, totals.source.empty() ? "a trace" : totals.source);
+  const auto assignments = spec.tokens * totals.topk;
+  for (int layer = 0; layer < totals.layers; ++layer) {
+    Random random(fold(fold(spec.seed, 0xe4ba2d), static_cast<std::uint64_t>(layer)));
+    const auto row = totals.loads(0, layer);
+    const auto sum = std::accumulate(row.begin(), row.end(), std::int64_t{0});
+    for (int step = 0; step < spec.steps; ++step) {
+      auto counts = trace.loads(step, layer);
+      // A multinomial is a chain of binomials, each of what is left.
+      auto left = assignments;
+      auto weight_left = sum;
+      for (std::size_t e = 0; e < counts.size() && weight_left > 0; ++e) {
+        const double share = static_cast<double>(row[e]) / static_cast<double>(weight_left);
+        counts[e] = binomial(random, left, share);
+        left -= counts[e];
+        weight_left -= row[e];
+      }
+      // Rare: an expert nearly every token chooses. What is over goes to the others by share.
+      if (*std::max_element(counts.begin(), counts.end()) <= spec.tokens) continue;
+      for (auto& count : counts) count = std::min(count, spec.tokens);
+      std::vector<double> weight(row.begin(), row.end());
+      repair(counts, weight, assignments, spec.tokens, random);
+    }
+  }
+  return trace;
+}
+
+}  // namespace gembench

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "placement/loads/trace.hpp"
+
+namespace gembench {
+
+/// What every synthetic trace needs to know.
+struct SyntheticSpec {
+  int steps = 0;
+  int layers = 0;
+  int experts = 0;
+  int topk = 0;
+  int tokens = 0;  ///< per step
+  std::uint64_t seed = 0;
+};
+
+/// A generator's parameter by its name, e.g. {"duty", 0.17}.
+struct SyntheticParameter {
+  std::string name;
+  double value = 0;
+};
+
+/// A row of the table of presets: a name and a line for people.
+struct SyntheticPreset {
+  std::string_view name;
+  std::string_view summary;
+};
+
+/// The presets, in the order in which a list shows them.
+[[nodiscard]] std::span<const SyntheticPreset> synthetic_presets();
+
+/// Names and values of a preset's parameters for traces of this shape; every one of them can be
+/// set in make_trace. Usage error for an unknown preset or an impossible spec.
+[[nodiscard]] std::vector<SyntheticParameter> synthetic_parameters(std::string_view preset,
+                                                                   const SyntheticSpec& spec);
+
+/// Synthetic expert loads. Presets:
+///  `serving`  lognormal popularity, 15-25 % temporal experts in groups of 2-4 that switch on and
+///             off together (duty 0.17, x3 when on), the others active in 85 % of the steps; who is
+///             off gets no tokens; after the figures second-hand from GEM (arXiv:2605.19945). The
+///             generator itself is ours.
+///  `bursty`   strongly skewed prefill, all of it ours: Zipf popularity with a few experts hot in
+///             every task, groups of experts with bursts of x3, tasks that change popularity and
+///             bursts of all layers at once (labelled in Trace::task), slow drift, and the noise of
+///             tokens that come in correlated runs.
+///  `even`     every expert the same count up to one token, for tests and calibration.
+/// Counts only (no ids), at most one per token and expert, sum = tokens * topk in every layer.
+/// `source` of the trace names preset, shape, seed and every parameter with its value.
+/// A pure function of its arguments, identical on every machine; more steps continue a shorter
+/// trace. Throws a usage error for an unknown preset, an impossible spec (top-k > experts, ..), an
+/// unknown parameter or one out of its range.
+[[nodiscard]] Trace make_trace(std::string_view preset, const SyntheticSpec& spec,
+                               std::span<const SyntheticParameter> set = {});
+
+/// Shape of a trace drawn from run totals.
+struct ExpansionSpec {
+  int steps = 0;
+  int tokens = 0;  ///< per step
+  std::uint64_t seed = 0;
+};
+
+/// Steps drawn from run totals: a recorder's sums per (layer, expert) say nothing about time, so
+/// every step is an independent multinomial draw of tokens * topk from each layer's shares, with no
+/// expert above `tokens`. Loads of a real run vary more; `source` says that the steps were drawn.
+/// `totals` is a trace of one step; its layers need not sum to the same number. Usage error for
+/// anything else, for a layer without tokens and for an expert with more than 1/topk of them.
+[[nodiscard]] Trace expand_multinomial(const Trace& totals, const ExpansionSpec& spec);
+
+}  // namespace gembench

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "placement/search/search_costs.hpp"
+
+namespace gembench {
+
+/// Code paths of the two innermost loops. All give the same bits: one compares whole numbers, the
+/// other adds up in eight lanes whatever the width of the machine's vectors.
+enum class Isa { plain, avx2, avx512 };
+
+/// The widest path this CPU has.
+[[nodiscard]] Isa best_isa();
+/// Whether this CPU (and compiler) has a path.
+[[nodiscard]] bool has_isa(Isa isa);
+
+/// What two ranks would gain and lose, step by step, if one expert of each changed places.
+template <class Units>
+struct Exchange {
+  const Units* a_out;  ///< [step] units rank a loses
+  const Units* a_in;   ///< [step] units it gets
+  const Units* b_out;
+  const Units* b_in;
+  const Units* a_room;  ///< [step] units it can grow by without becoming the slowest rank
+  const Units* b_room;
+};
+
+/// Steps in which an exchange outgrows the room of rank a or b: bit t % 64 of mask[t / 64].
+/// `words` words of 64 steps; in - out must fit Units.
+template <class Units>
+using StepMask = void (*)(const Exchange<Units>& exchange, std::size_t words, std::uint64_t* mask);
+
+/// What an exchange gains in the steps in which one of its ranks is the slowest. Arrays of `count`
+/// steps, a multiple of kLanes; fill up with steps of no weight.
+struct CriticalSteps {
+  std::size_t count = 0;
+  const double* others = nullptr;  ///< seconds of the slowest rank outside the pair
+  const double* now = nullptr;     ///< seconds of the slowest of all
+  const double* weight = nullptr;
+  const double* rest =
+      nullptr;  ///< [count / kGainBlock + 1] most that can be gained from a block on
+  const double* a_kept = nullptr;          ///< load of rank a without the expert that leaves
+  const double* a_in = nullptr;            ///< units it gets
+  const double* b_with = nullptr;          ///< load of rank b with the expert that comes
+  const double* b_out = nullptr;           ///< units it loses
+  std::span<const RankCost::Line> a_cost;  ///< may leave out lines below `others`
+  std::span<const RankCost::Line> b_cost;
+  const RankCost* a_curve = nullptr;  ///< all of it, looked up where there are more than kFewLines
+  const RankCost* b_curve = nullptr;
+};
+/// Up to here every line is tried on a whole vector, beyond each load's own is found (estimated,
+/// not measured).
+inline constexpr std::size_t kFewLines = 8;
+inline constexpr std::size_t kLanes = 8;
+inline constexpr std::size_t kGainBlock = 32;
+
+/// Sum over all steps of weight * (now - slowest afterwards). Nothing once it is seen not to be
+/// above `enough`, but for rounding: a sum that was cut short is no value.
+using CriticalGain = std::optional<double> (*)(const CriticalSteps& steps, double enough);
+[[nodiscard]] CriticalGain critical_gain(Isa isa);
+
+/// The function of a path; that of `plain` where the CPU lacks it.
+template <class Units>
+[[nodiscard]] StepMask<Units> step_mask(Isa isa);
+
+}  // namespace gembench

@@ -1,0 +1,111 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "placement/search/pair_view.hpp"
+
+namespace gembench {
+
+/// Slot i of rank a for slot j of rank b, and the seconds that saves.
+struct Swap {
+  std::size_t a = 0, i = 0, b = 0, j = 0;
+  double gain = 0;
+};
+
+/// Swaps an expert in one descent at most. Hundreds of times what descents from random placements
+/// make.
+inline constexpr std::size_t kMostSwaps = 1000;
+
+/// Local search by swaps over one layer; Units is what an expert adds to a load in a step.
+///
+/// What makes it fast (ours, except the three slowest ranks per step, which are folklore): a swap
+/// between ranks a and b can gain only in steps in which one of them is the slowest of all, about
+/// 2/ranks of the steps. Those are looked at first, exactly, with the slowest of the other ranks
+/// taken from the three slowest. Only for a swap that gains there are the other steps looked at: it
+/// loses in one only if a or b outgrows the room it has until it becomes the slowest itself, which
+/// is one comparison of whole numbers a step (search_kernels.hpp). Curves may fall: nothing assumes
+/// that more load takes longer.
+///
+/// It always ends: a swap stays only if the objective, computed anew from the loads, is lower by
+/// what rounding cannot pretend; else it is undone and its pair of ranks counts as looked at.
+/// Should that ever take long, a descent ends after kMostSwaps swaps an expert.
+template <class Units>
+class SwapSearch {
+ public:
+  /// `most_swaps`: of one descent, an expert, after which it ends where it is.
+  SwapSearch(const LayerProblem& problem, const Assignment& start, Isa isa,
+             std::size_t most_swaps = kMostSwaps);
+  SwapSearch(const SwapSearch&) = delete;  // the view points into the state
+  SwapSearch& operator=(const SwapSearch&) = delete;
+
+  /// Until no swap of two experts lowers the objective.
+  void descend();
+  /// A few random swaps, improved; undone unless the result is better.
+  void try_kick(Random& random);
+  /// The swap that saves most of all there are; nothing where none saves anything. `into_spare`:
+  /// only those that move one expert, into a spare slot.
+  [[nodiscard]] std::optional<Swap> steepest(bool into_spare = false);
+  /// Makes a swap that lowers the objective, computed anew, and returns the seconds saved; nothing,
+  /// and all stays as it is, where it does not.
+  std::optional<double> take(const Swap& swap);
+  /// Makes a swap whatever it is worth, unless it would put replicas of one expert on a rank.
+  void make(const Swap& swap);
+  /// Whether a swap keeps replicas of one expert on different ranks.
+  [[nodiscard]] bool allowed(std::size_t a, std::size_t i, std::size_t b, std::size_t j);
+  [[nodiscard]] std::uint32_t expert(std::size_t rank, std::size_t slot) const {
+    return state_.member(rank, slot);
+  }
+  [[nodiscard]] double value() const { return state_.value(); }
+  [[nodiscard]] Assignment assignment() const { return state_.assignment(); }
+
+  // For tests and benches.
+  /// [slot of a][slot of b] seconds saved by exchanging the two, exactly, whatever they are.
+  [[nodiscard]] std::vector<double> gains(std::size_t a, std::size_t b);
+  /// Looks at every swap once more and makes those that help; returns how many were looked at.
+  std::size_t look_again();
+  /// What has been done since the search began.
+  struct Work {
+    std::size_t looks = 0;   ///< at the worth of a swap
+    std::size_t taken = 0;   ///< swaps that lowered the objective
+    std::size_t undone = 0;  ///< swaps that seemed to and did not
+  };
+  [[nodiscard]] const Work& work() const { return work_; }
+  /// The least by which a swap must lower the objective, seconds.
+  [[nodiscard]] double enough() const { return enough_; }
+  /// Called after every swap that stays, also those of kicks; `saved` 0: a kick's.
+  std::function<void(const Swap& swap, double saved)> on_swap;
+
+ private:
+  struct Pair {
+    double potential;
+    std::size_t a, b;
+  };
+  [[nodiscard]] std::vector<Pair> promising_pairs(bool everyone) const;
+  [[nodiscard]] std::optional<Swap> best_of(std::size_t a, std::size_t b, double least,
+                                            bool into_spare);
+  bool round(bool everyone);
+  bool visit(std::size_t a, std::size_t b);
+  void find_held(std::size_t a, std::size_t b);
+  void exchange(const Swap& swap);
+  void tick(const Swap& swap);
+
+  const LayerProblem* p_;
+  SwapState<Units> state_;
+  double enough_;  // seconds a swap must gain: more than rounding could pretend
+  PairView<Units> view_;
+  Work work_;
+  std::size_t most_swaps_;      // of a descent
+  std::size_t swaps_left_ = 0;  // of this descent
+  // [slot] of a pair's first and second rank: the other one holds a replica, so it must stay.
+  std::vector<char> held_[2];
+  // A clock that ticks with every swap says which pairs need another look.
+  std::uint64_t clock_ = 1;
+  std::vector<std::uint64_t> changed_at_;  // [rank]
+  std::vector<std::uint64_t> quiet_at_;    // [rank][rank] when nothing was found
+};
+
+}  // namespace gembench

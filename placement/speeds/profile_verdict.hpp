@@ -1,0 +1,59 @@
+#pragma once
+
+#include <vector>
+
+#include "placement/speeds/profile.hpp"
+#include "placement/speeds/profile_samples.hpp"
+
+namespace gembench {
+
+/// A difference between ranks that is worth a sentence, if noise does not explain it. Ours.
+inline constexpr double kNamed = 0.05;
+
+/// What a profile says of one rank. Shares: 0.1 = 10 % longer.
+struct RankSpeed {
+  double slower = 0;   ///< its expert phase against the median rank's, median over knots
+  double slowing = 0;  ///< late rounds against early ones, median over points, less what all share
+  double noise = 0;    ///< what `slower` is known to
+  double slowing_noise = 0;
+  /// `slower` beyond kNamed and beyond noise, and beyond kNamed in either half of the rounds too,
+  /// where they tell: what passes is a neighbour on the machine.
+  bool slow = false;
+  bool fail_slow = false;  ///< `slowing` likewise
+};
+
+/// [rank]. The median rank is the faster of the middle two. `samples` may be empty (a file of
+/// schema 1.0): noise then comes from the interquartile ranges and no rank is seen slowing down.
+[[nodiscard]] std::vector<RankSpeed> judge_speeds(const Profile& profile,
+                                                  const ProfileSamples& samples);
+
+/// How one rank's latencies changed between two profiles. Shares.
+struct RankDrift {
+  double change = 0;  ///< median over the new profile's knots of new / old - 1
+  double low = 0;     ///< 95 % interval of that median over knots
+  double high = 0;
+  double relative = 0;   ///< against the change that ranks have in common
+  bool drifted = false;  ///< `relative` beyond kNamed and beyond the noise of both profiles
+};
+
+struct ProfileDrift {
+  double common = 0;    ///< the median rank's change; of two middle ones the smaller
+  bool shared = false;  ///< `common` beyond kNamed and noise: the whole machine
+  double noise = 0;     ///< what changes are known to
+  std::vector<RankDrift> ranks;
+};
+
+/// A profile and what it was made of.
+struct Profiled {
+  const Profile& profile;
+  const ProfileSamples& samples;  ///< may be empty
+};
+
+/// Usage error for profiles of other ranks, slots, models or clocks. Slots 0: not told.
+void require_comparable(const Profile& before, const Profile& now);
+
+/// Compares at the new profile's knots that the old one covers. Usage error for profiles that are
+/// not comparable or have no load in common.
+[[nodiscard]] ProfileDrift drift_between(const Profiled& before, const Profiled& now);
+
+}  // namespace gembench

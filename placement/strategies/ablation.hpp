@@ -1,0 +1,24 @@
+#pragma once
+
+#include <array>
+
+#include "placement/cost/score.hpp"
+#include "placement/strategies/strategy.hpp"
+
+namespace gembench {
+
+/// What a planner was told, and what its placement is worth by the measured speeds.
+struct AblationRow {
+  bool per_step = false;        ///< loads of every step; else their mean over the steps
+  bool measured_speed = false;  ///< the profile; else equal_speeds of it
+  Score score;                  ///< always judged with the profile
+};
+
+/// {mean load, per step} x {equal, measured speed}, in this order: what knowing time and speed is
+/// worth. The paper leaves open which of them its score uses, so the two-by-two is ours. `plan` is
+/// a strategy's function, `input` what it would be given; it sees means as one step that is the
+/// sum, with the cost of that many steps (expert_sums.hpp). Judged on `judged`: held-out steps.
+[[nodiscard]] std::array<AblationRow, 4> ablation(const PlanInput& input, const Trace& judged,
+                                                  Placement (*plan)(const PlanInput&) = plan_gem);
+
+}  // namespace gembench

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "placement/search/local_search.hpp"
+#include "placement/strategies/strategy.hpp"
+
+namespace gembench {
+
+/// One layer's planner: must depend on its arguments alone.
+using PlanLayer = std::function<Assignment(const LayerProblem&, const Random&)>;
+
+/// Plans every layer by itself on up to `threads` threads (0: one per CPU). The generator a layer
+/// gets depends on seed, `salt` and layer only. With replicas asked for, as plan_replicated_layer;
+/// `quick` then compares numbers of them and is `plan_layer` where it is not given.
+[[nodiscard]] Placement plan_layers(const PlanInput& input, std::string_view strategy,
+                                    std::uint64_t salt, int threads, const PlanLayer& plan_layer,
+                                    const PlanLayer& quick = nullptr);
+
+/// Fills a layer: experts, by which the assignment goes, `expert` [index] names; spare ones are
+/// left out.
+void deal(const std::vector<std::int32_t>& expert, const Assignment& assignment,
+          Placement& placement, int layer);
+
+}  // namespace gembench

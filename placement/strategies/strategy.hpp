@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "placement/base/plan_watch.hpp"
+#include "placement/cost/node_traffic.hpp"
+#include "placement/cost/placement.hpp"
+#include "placement/cost/token_split.hpp"
+#include "placement/loads/trace.hpp"
+#include "placement/speeds/profile.hpp"
+
+namespace gembench {
+
+/// All a strategy may look at. `cost.ranks()` is the number of ranks to place on.
+struct PlanInput {
+  const Trace& trace;  ///< the planning steps, never the measured ones
+  const CostModel& cost;
+  std::uint64_t seed = 0;
+  int slots = 0;   ///< per rank; 0 = experts/ranks, rounded up. More leave room for replicas
+  int nodes = 1;   ///< eplb-hier: ranks are spread over nodes in equal blocks
+  int groups = 0;  ///< eplb-hier: experts come in this many equal blocks; 0 = one per node (ours)
+  /// Most replicas beyond the first of an expert, a layer in all; slots must have room for them. 0:
+  /// none, but where `slots` says how many there are, those who know no other use of spare ones
+  /// (eplb, flashlb) fill them.
+  int replicas = 0;
+  SplitSpec split = {};      ///< how replicas are used: what the number of replicas is judged by
+  NodeNetwork network = {};  ///< gem+, gem+cv: what tokens that cross between nodes cost
+  /// Exactly `replicas`, paying or not: engines load full tables only.
+  bool all_replicas = false;
+  PlanWatch watch = {};  ///< told how far planning is; may end it
+
+  /// The same question about other steps and speeds.
+  [[nodiscard]] PlanInput with(const Trace& other_trace, const CostModel& other_cost) const {
+    return {other_trace, other_cost, seed,    slots,        nodes, groups,
+            replicas,    split,      network, all_replicas, watch};
+  }
+};
+
+/// What a strategy makes something of, beside loads and speeds. The command line refuses options
+/// that none of the strategies named takes.
+struct Takes {
+  bool seed = false;
+  bool spare_slots = false;
+  bool replicas = false;
+  bool fills = false;      ///< spare slots with replicas, where none were asked for
+  bool split = false;      ///< its placements may have replicas: how they share tokens
+  bool node_cost = false;  ///< PlanInput::network
+  bool nodes = false;      ///< PlanInput::nodes and groups
+};
+
+/// One row of the strategy table: a name, a line for people, a pure function and what it takes.
+struct Strategy {
+  std::string_view name;
+  std::string_view summary;
+  Placement (*plan)(const PlanInput&);
+  Takes takes = {};
+};
+
+/// The table, in the order in which `--list` prints it.
+[[nodiscard]] std::span<const Strategy> strategies();
+
+/// Looks a name up; throws a usage error that lists the names there are.
+[[nodiscard]] const Strategy& find_strategy(std::string_view name);
+
+/// An all-empty placement for what `input` asks for, with the strategy's name. Usage errors as
+/// empty_placement, and for more replicas than there are spare slots.
+[[nodiscard]] Placement empty_plan(const PlanInput& input, std::string_view name);
+
+/// Plans by name. Beside the names of the table:
+///  `file:PATH`     a placement in any format of exchange/placement_formats.hpp, which must have
+///                  the layers and experts of the trace and the ranks of the profile (usage error)
+///  `relabel:NAME`  what NAME gives, with ranks' rows exchanged to suit their speeds (relabel.hpp)
+[[nodiscard]] Placement plan_by_name(std::string_view name, const PlanInput& input);
+/// Refuses a name that plan_by_name does not know, before anything was planned. Opens no file.
+void require_known_name(std::string_view name);
+/// What such a name takes; usage error as require_known_name.
+[[nodiscard]] Takes takes_of(std::string_view name);
+
+/// Whether what plan_by_name(name, ..) gives depends on the trace. Of a file: it does not.
+[[nodiscard]] bool looks_at_loads(std::string_view name);
+/// The file that a name begins from, `file:PATH` itself or inside relabel:..; empty: none.
+[[nodiscard]] std::string_view file_in(std::string_view name);
+
+/// Replicas that eplb and flashlb make: those asked for, else all there is room for where `slots`
+/// was given, else none.
+[[nodiscard]] int replicas_to_make(const PlanInput& input, const Placement& empty);
+
+// The functions behind the table, each layer on its own. Where experts do not divide by ranks, some
+// ranks hold fewer; those that know no replicas leave spare slots empty.
+
+/// Blocks of consecutive experts, the first ranks one longer if they do not divide: vLLM's
+/// `linear`.
+[[nodiscard]] Placement plan_linear(const PlanInput& input);
+/// Expert e on rank e % ranks: vLLM's `round_robin`.
+[[nodiscard]] Placement plan_round_robin(const PlanInput& input);
+/// A seeded random deal, different for every layer.
+[[nodiscard]] Placement plan_random(const PlanInput& input);
+/// DeepSeek's EPLB, `global` policy (eplb.hpp). Knows neither speed nor time.
+[[nodiscard]] Placement plan_eplb(const PlanInput& input);
+/// DeepSeek's EPLB, `hierarchical` policy (eplb.hpp): groups stay within a node.
+[[nodiscard]] Placement plan_eplb_hier(const PlanInput& input);
+/// Mean load by speed, as ViBE (arXiv:2606.00735) is described: experts by falling mean load, each
+/// to the rank with room that would finish soonest by the profile. No replicas, knows no time.
+/// Reconstructed from the abstract; the greedy order is ours.
+[[nodiscard]] Placement plan_vibe(const PlanInput& input);
+/// After FlashLB of vllm-ascend (https://github.com/vllm-project/vllm-ascend, eplb/core/policy):
+/// mean, variance and covariance of the per-step loads, replicas, blind to speed (flashlb.hpp).
+[[nodiscard]] Placement plan_flashlb(const PlanInput& input);
+/// GEM (arXiv:2605.19945) as reconstructed: minimises the sum over steps of the slowest rank's
+/// predicted time; several starts (linear, speed-weighted LPT, greedy, seeded random), each
+/// improved by pairwise swaps evaluated incrementally until none helps; the best result wins.
+/// With more than 32 experts only greedy is improved, and what beats the result as it is. Initial
+/// maps, number of starts and stop rule are ours: the paper does not give them. So are replicas
+/// (replicas.hpp), here and in gem+.
+[[nodiscard]] Placement plan_gem(const PlanInput& input);
+/// Ours: the objective of GEM, searched harder (several starts, kicks; up to 8 experts exactly).
+[[nodiscard]] Placement plan_gem_plus(const PlanInput& input);
+/// Ours: gem+ guarded against planning for what will not come back (gem_plus.hpp).
+[[nodiscard]] Placement plan_gem_plus_cv(const PlanInput& input);
+/// The optimum of the same objective, up to 16 experts on 8 ranks (usage error beyond, and
+/// where a layer is not solved within kMaxExactLooks of exact.hpp).
+[[nodiscard]] Placement plan_exact(const PlanInput& input);
+
+}  // namespace gembench

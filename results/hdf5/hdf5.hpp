@@ -1,0 +1,183 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "placement/base/error.hpp"
+#include "results/hdf5/file_lock.hpp"
+
+/// A thin layer over the HDF5 C API for the files of this folder: only its sources see <hdf5.h>.
+namespace gembench::h5 {
+
+/// "HDF5 1.10.8"
+[[nodiscard]] std::string library_version();
+
+/// Owner of one HDF5 identifier (hid_t).
+class Handle {
+ public:
+  using Close = int (*)(std::int64_t);
+  Handle() = default;
+  Handle(std::int64_t id, Close close) : id_(id), close_(close) {}
+  Handle(Handle&& other) noexcept : id_(other.release()), close_(other.close_) {}
+  Handle& operator=(Handle&& other) noexcept {
+    std::swap(id_, other.id_);
+    std::swap(close_, other.close_);
+    return *this;
+  }
+  ~Handle() {
+    if (id_ >= 0) close_(id_);
+  }
+  [[nodiscard]] std::int64_t get() const { return id_; }
+  std::int64_t release() { return std::exchange(id_, -1); }
+
+ private:
+  std::int64_t id_ = -1;
+  Close close_ = nullptr;
+};
+
+enum class Type { float32, float64, int32, int64, uint16, text };  ///< text: variable-length UTF-8
+enum class Layout {
+  whole,    ///< contiguous, allocated and filled at once; values are written in place
+  chunked,  ///< chunks of one placement and some steps, compressed
+  growing,  ///< chunks of some steps as they are, of which more may come: File::grow
+  growing_compressed
+};
+enum class Cells {
+  complete,   ///< every cell holds a value
+  unmeasured  ///< NaN or -1 (`_FillValue`) where nothing was written
+};
+
+/// One dataset of a file's schema.
+struct Variable {
+  std::string_view name;  ///< from the root, "/" before the name in a group
+  Type type;
+  Layout layout;
+  Cells cells;
+  std::array<std::string_view, 4> dims;  ///< names of dimension scales, unused ones empty
+  std::string_view units;
+  std::string_view meaning;  ///< attribute long_name
+
+  [[nodiscard]] constexpr std::size_t rank() const {
+    std::size_t n = 0;
+    while (n < dims.size() && !dims[n].empty()) ++n;
+    return n;
+  }
+};
+
+using Extents = std::vector<std::uint64_t>;
+using Attribute =
+    std::variant<std::int64_t, std::uint64_t, double, std::string, std::vector<std::string>>;
+
+template <class T>
+[[nodiscard]] constexpr Type memory_type() {
+  if constexpr (std::is_same_v<T, double>) return Type::float64;
+  if constexpr (std::is_same_v<T, std::int32_t>) return Type::int32;
+  if constexpr (std::is_same_v<T, std::int64_t>) return Type::int64;
+  if constexpr (std::is_same_v<T, std::uint16_t>) return Type::uint16;
+}
+
+/// An open file. A new file's errors are output errors, those of a file being read usage errors.
+class File {
+ public:
+  static File create(const std::filesystem::path& path);  ///< must not exist
+  static File open(const std::filesystem::path& path);    ///< to read
+  File(File&&) = default;
+  /// After a failed write the file is left as the last flush left it; otherwise it is closed.
+  ~File();
+  void close();
+  /// Errors name the new path from now on.
+  void was_renamed(const std::filesystem::path& path) { path_ = path; }
+  /// Whether the path names this very file.
+  [[nodiscard]] bool is_at(const std::filesystem::path& path) const;
+  /// Reserves the disk space first: a full disk is noticed before anything on it is changed.
+  void flush();
+
+  void make_group(std::string_view name);
+  /// A dimension scale along itself: `scale.dims` is its own name.
+  void make_scale(const Variable& scale, std::uint64_t extent);
+  /// Attached to scales of its group or, where that has none of the name, of the root.
+  void make(const Variable& variable, const Extents& extents);
+  /// New extents of a dataset or scale whose layout is growing; only the first may differ.
+  void grow(const Variable& variable, const Extents& extents);
+  template <class T>
+  void write(const Variable& variable, std::span<const T> values) {
+    write_raw(variable, {}, {}, memory_type<T>(), values.data());
+  }
+  template <class T>
+  void write(const Variable& variable, const Extents& start, const Extents& count,
+             std::span<const T> values) {
+    write_raw(variable, start, count, memory_type<T>(), values.data());
+  }
+  void write(const Variable& variable, const std::vector<std::string>& values);
+  /// `object` is "/" or the name of a group or dataset.
+  void set(std::string_view object, std::string_view name, const Attribute& value);
+
+  [[nodiscard]] bool has(std::string_view name) const;
+  [[nodiscard]] std::vector<std::string> members(std::string_view group) const;
+  /// Checks that the dataset exists with this type and rank.
+  [[nodiscard]] Extents extents(const Variable& variable) const;
+  /// Also checks the extents.
+  void expect(const Variable& variable, const Extents& extents) const;
+  /// All of it, after checking type, extents and that the file really holds so much.
+  template <class T>
+  [[nodiscard]] std::vector<T> read(const Variable& variable, const Extents& extents) const {
+    std::vector<T> values(stored_size(variable, extents));
+    read_raw(variable, {}, {}, memory_type<T>(), values.data());
+    return values;
+  }
+  template <class T>
+  void read(const Variable& variable, const Extents& start, const Extents& count, T* values) const {
+    read_raw(variable, start, count, memory_type<T>(), values);
+  }
+  [[nodiscard]] std::vector<std::string> read_texts(const Variable& variable,
+                                                    const Extents& extents) const;
+  template <class T>  // one of Attribute's
+  [[nodiscard]] T get(std::string_view object, std::string_view name) const;
+  [[nodiscard]] bool has_text(std::string_view object, std::string_view name) const;
+  [[nodiscard]] std::vector<std::string> attributes(std::string_view object) const;
+
+  /// Refuses a file whose `schema` is another or whose `schema_version` has another major number.
+  void expect_schema(std::string_view schema, std::string_view version) const;
+  [[noreturn]] void refuse(const std::string& reason) const;  ///< names the path
+  /// validate(value); what it finds fault with is refused as this file's.
+  template <class T>
+  void expect_valid(const T& value) const {
+    try {
+      validate(value);
+    } catch (const Error& error) {
+      refuse(error.what());
+    }
+  }
+
+ private:
+  File(std::filesystem::path path, ExitCode code) : path_(std::move(path)), code_(code) {}
+  std::int64_t check(std::int64_t result) const;
+  [[nodiscard]] int descriptor() const;  ///< HDF5's own
+  [[nodiscard]] Handle dataset(std::string_view name) const;
+  [[nodiscard]] Handle attribute(std::string_view object, std::string_view name) const;
+  /// The whole dataset's space, or the part from `start` on when `count` is not empty.
+  [[nodiscard]] Handle selection(std::int64_t set, const Extents& start,
+                                 const Extents& count) const;
+  [[nodiscard]] std::size_t stored_size(const Variable& variable, const Extents& extents) const;
+  void write_raw(const Variable& variable, const Extents& start, const Extents& count, Type memory,
+                 const void* values);
+  void read_raw(const Variable& variable, const Extents& start, const Extents& count, Type memory,
+                void* values) const;
+  void make_dataset(const Variable& variable, const Extents& extents);
+
+  std::filesystem::path path_;
+  ExitCode code_;
+  mutable bool failed_ = false;
+  FileLock lock_;
+  Handle id_;
+};
+
+}  // namespace gembench::h5

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <filesystem>
+#include <utility>
+
+#include "placement/base/output_owner.hpp"
+#include "results/hdf5/hdf5.hpp"
+
+namespace gembench {
+
+/// A file that appears under its name only when it is whole: written as `PATH.partial`, renamed by
+/// commit(). Its name is its owner's alone. Errors are output errors.
+class OutputFile {
+ public:
+  enum class Existing {
+    refuse,
+    replace,  ///< PATH at commit(), an old PATH.partial at publish()
+    resume    ///< an old PATH.partial is replaced at publish(), PATH is refused
+  };
+  enum class Partial {
+    keep,    ///< written as PATH.partial.new until publish(); from then on an unfinished one stays
+    discard  ///< an old PATH.partial is replaced, an unfinished one removed
+  };
+  OutputFile(OutputOwner owner, Existing existing, Partial partial);
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  [[nodiscard]] h5::File& file() { return file_; }
+  /// `Partial::keep`: the unfinished file now holds what must not be lost; it becomes PATH.partial.
+  void publish();
+  void commit();
+  /// Refuses to go on when someone has deleted or replaced the unfinished file: what is written
+  /// would be lost, and what lies there is not ours to rename.
+  void require_there() const;
+
+ private:
+  [[nodiscard]] const std::filesystem::path& path() const { return owner_.path(); }
+
+  OutputOwner owner_;
+  std::filesystem::path working_path_;  ///< where the unfinished file lies now
+  Existing existing_;
+  Partial partial_;
+  bool committed_ = false;
+  h5::File file_;
+};
+
+/// Output error, with the remedies, for what OutputFile would not replace.
+void require_free(const std::filesystem::path& path, OutputFile::Existing existing,
+                  OutputFile::Partial partial);
+
+}  // namespace gembench

@@ -1,0 +1,277 @@
+#include "harness/run/measure.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "harness/run/collective_errors.hpp"
+#include "harness/run/session.hpp"
+
+namespace gembench {
+namespace {
+
+Options small_run() {
+  Options options;
+  options.command = "run";
+  options.scale = 32;
+  options.layers = 2;
+  options.tokens = 96;
+  options.plan_steps = 4;
+  options.steps = 8;
+  options.block = 4;
+  options.check = "all";
+  options.quiet = true;
+  return options;
+}
+
+TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
+  const Comm comm = Comm::world();
+  const Options options = small_run();
+  Progress progress;
+  Session session(comm, options, progress);
+  const std::vector<Placement> placements{session.linear, session.linear};
+  std::vector<Block> kept;
+  const auto schedule = make_schedule(options.steps, *options.block, 2, options.seed);
+  const RunEnd end = measure(session, {placements}, schedule, {},
+                             {[&](const Block& block) { kept.push_back(block); }});
+  EXPECT_TRUE(end.check.passed) << end.check.message;
+  EXPECT_EQ(end.check.checked_tokens, 2 * 8 * 2 * comm.size())
+      << "placements, steps, layers, ranks";
+  if (comm.rank() != 0) {
+    EXPECT_TRUE(kept.empty());
+    return;
+  }
+  ASSERT_EQ(kept.size(), 4U);
+  std::int64_t next = 0;
+  for (const Block& block : kept) {
+    EXPECT_EQ(block.at.steps, 4);
+    EXPECT_GE(block.notes.experts_moved, 0);
+    EXPECT_EQ(block.notes.check_passed, 1);
+    for (const auto order : block.order) EXPECT_EQ(order, next++);
+    for (const double seconds : block.step_time) EXPECT_GT(seconds, 0);
+    for (const double seconds : block.time[static_cast<std::size_t>(TimeField::barrier_wait)]) {
+      EXPECT_GE(seconds, 0);
+    }
+  }
+  // Rows between ranks: every token reaches at least one rank, none a rank twice.
+  const std::int64_t row = static_cast<std::int64_t>(session.layers->row_bytes());
+  std::int64_t bytes = 0;
+  for (const auto pair : end.bytes_pair) bytes += pair;
+  EXPECT_GE(bytes, 2 * 8 * 2 * 96 * row);
+  EXPECT_LE(bytes, 2 * 8 * 2 * 96 * row * std::min(4, comm.size()));
+}
+
+TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_token) {
+  const Comm comm = Comm::world();
+  const Options options = small_run();
+  Progress progress;
+  Session session(comm, options, progress);
+  for (const int expert : session.linear.on_rank(0, comm.rank())) {
+    Buffer& weights = session.store->held(0, expert);
+    std::memset(weights.as<char>(), 0, weights.bytes());
+  }
+  const RunEnd end = measure(session, {{session.linear}},
+                             make_schedule(options.steps, *options.block, 1, options.seed), {},
+                             {[](const Block&) {}});
+  EXPECT_FALSE(end.check.passed);
+  EXPECT_EQ(end.check.message.find("linear step 0 layer 0 token "), 0U) << end.check.message;
+}
+
+TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_turn_is_kept) {
+  const Comm comm = Comm::world();
+  Options options = small_run();
+  options.check = "none";
+  Progress progress;
+  Session session(comm, options, progress);
+  const int last = comm.size() - 1;
+  if (comm.rank() == last) {
+    const int expert = session.linear.on_rank(1, last).front();
+    Buffer& weights = session.store->held(1, expert);
+    std::memset(weights.as<char>(), 0xff, weights.bytes());  // NaN in f32 and in bf16
+  }
+  int kept = 0;
+  try {
+    static_cast<void>(measure(session, {{session.linear}},
+                              make_schedule(options.steps, *options.block, 1, options.seed), {},
+                              {[&](const Block&) { ++kept; }}));
+    FAIL() << "NaN went unnoticed";
+  } catch (const AgreedError& error) {
+    EXPECT_EQ(error.code(), ExitCode::failed);
+    EXPECT_NE(std::string(error.what()).find("NaN or infinite after step 3 under linear"),
+              std::string::npos)
+        << error.what();
+  }
+  EXPECT_EQ(kept, 0);
+}
+
+void finished_turns_are_not_run_again_but_counted(const char* dispatch, int ranks_per_node) {
+  const Comm comm = Comm::world();
+  Options options = small_run();
+  options.dispatch = dispatch;
+  options.ranks_per_node = ranks_per_node;
+  Progress progress;
+  Session session(comm, options, progress);
+  const std::vector<Placement> placements{session.linear, session.linear};
+  const auto schedule = make_schedule(options.steps, *options.block, 2, options.seed);
+  std::vector<Block> all;
+  const RunEnd whole = measure(session, {placements}, schedule, {},
+                               {[&](const Block& block) { all.push_back(block); }});
+
+  FinishedTurns finished;
+  finished.done = {1, 0, 1, 0};
+  finished.notes.resize(4);
+  for (const std::size_t turn : {0U, 2U}) {
+    finished.notes[turn].checked_tokens = 4 * 2 * comm.size();
+    finished.notes[turn].check_error = turn == 0 ? 0.5 : 0.25;
+    finished.notes[turn].check_passed = 1;
+  }
+  std::vector<Block> kept;
+  RunEnd end = measure(session, {placements}, schedule, finished,
+                       {[&](const Block& block) { kept.push_back(block); }});
+  EXPECT_EQ(end.bytes_pair, whole.bytes_pair)
+      << "payload of finished turns is counted from routing";
+  EXPECT_EQ(end.check.checked_tokens, whole.check.checked_tokens);
+  EXPECT_EQ(end.check.worst_error, 0.5) << "the verdict covers both runs";
+  EXPECT_TRUE(end.check.passed);
+  if (comm.rank() == 0) {
+    ASSERT_EQ(kept.size(), 2U);
+    for (const std::size_t i : {0U, 1U}) {
+      const Block &now = kept[i], &before = all[2 * i + 1];
+      EXPECT_EQ(now.turn, before.turn);
+      EXPECT_EQ(now.order, before.order);
+      EXPECT_EQ(now.count, before.count);
+    }
+  }
+
+  finished.notes[2].check_passed = 0;
+  end = measure(session, {placements}, schedule, finished, {[](const Block&) {}});
+  EXPECT_FALSE(end.check.passed);
+  EXPECT_NE(end.check.message, "");
+}
+
+TEST(Measure, what_an_earlier_run_has_finished_is_not_run_again_but_counted) {
+  finished_turns_are_not_run_again_but_counted("flat", 1);
+  finished_turns_are_not_run_again_but_counted("hierarchical", 2);
+  finished_turns_are_not_run_again_but_counted("hierarchical", 3);
+}
+
+TEST(Measure, starts_on_all_ranks_lie_together_on_the_clock_of_rank_0) {
+  const Comm comm = Comm::world();
+  Options options = small_run();
+  options.clock = "wall";
+  options.ranks_per_node = 1;  // so that clocks are asked for
+  options.placements = {"linear"};
+  Progress progress;
+  Session session(comm, options, progress);
+  std::vector<Block> kept;
+  const RunEnd end = measure(session, {{session.linear}},
+                             make_schedule(options.steps, *options.block, 1, options.seed), {},
+                             {[&](const Block& block) { kept.push_back(block); }});
+  if (comm.rank() != 0) return;
+  for (const auto* clocks : {&end.clocks_before, &end.clocks_after}) {
+    ASSERT_EQ(clocks->size(), static_cast<std::size_t>(comm.size()));
+    // All ranks left the barrier before the epoch within the time of a scheduler's turn.
+    for (const ClockReading& clock : *clocks) EXPECT_LT(std::abs(clock.offset), 1 + clock.error);
+    EXPECT_EQ(clocks->front().offset, 0);
+  }
+  // Every rank starts a layer after all have ended the one before: t0 plus the layer's own parts.
+  const auto& start = kept[0].time[static_cast<std::size_t>(TimeField::start_time)];
+  const auto& length = kept[0].time[static_cast<std::size_t>(TimeField::layer_time)];
+  const auto ranks = static_cast<std::size_t>(comm.size());
+  for (std::size_t first = 0; first + 2 * ranks <= start.size(); first += ranks) {
+    for (std::size_t a = 0; a < ranks; ++a) {
+      for (std::size_t b = 0; b < ranks; ++b) {
+        const ClockReading &of_a = end.clocks_before[a], &of_b = end.clocks_before[b];
+        const double ended = start[first + a] + length[first + a] + of_a.offset;
+        const double begun = start[first + ranks + b] + of_b.offset;
+        EXPECT_LE(ended, begun + of_a.error + of_b.error + 1e-6) << "barrier broken by the clocks";
+      }
+    }
+  }
+}
+
+TEST(Measure, tokens_are_split_as_asked) {
+  const Comm comm = Comm::world();
+  Options options = small_run();
+  for (int rank = 0; rank < comm.size(); ++rank) options.tokens_per_rank.push_back(rank * 10 + 7);
+  options.tokens.reset();
+  Progress progress;
+  Session session(comm, options, progress);
+  EXPECT_EQ(session.tokens_of(0).count, comm.rank() * 10 + 7);
+  const RunEnd end = measure(session, {{session.linear}},
+                             make_schedule(options.steps, *options.block, 1, options.seed), {},
+                             {[](const Block&) {}});
+  EXPECT_TRUE(end.check.passed) << end.check.message;
+}
+
+/// Alternates step by step, as where all experts fit, and ends at the first look at intervals.
+Options run_that_ends_early() {
+  Options options = small_run();
+  options.steps = 40;
+  options.block = 1;
+  options.warmup = 0;
+  options.resident = true;
+  options.check = "last";
+  options.precision = 100;
+  return options;
+}
+
+TEST(Measure, ends_where_intervals_are_narrow_enough_and_checks_what_ran_last) {
+  const Comm comm = Comm::world();
+  const Options options = run_that_ends_early();
+  Progress progress;
+  Session session(comm, options, progress);
+  const std::vector<Placement> placements{session.linear, session.linear};
+  const auto schedule = make_schedule(options.steps, 1, 2, options.seed);
+  std::vector<Block> kept;
+  std::map<int, TurnNotes> checked;
+  const RunEnd end = measure(session, {placements}, schedule, {},
+                             {[&](const Block& block) { kept.push_back(block); },
+                              [&](int turn, const TurnNotes& notes) { checked[turn] = notes; }});
+  EXPECT_TRUE(end.check.passed) << end.check.message;
+  EXPECT_EQ(end.check.checked_tokens, 2 * 2 * comm.size()) << "placements, layers, ranks";
+  EXPECT_NE(end.stopped.find("--precision 100 asks"), std::string::npos) << end.stopped;
+  if (comm.rank() != 0) return;
+  ASSERT_EQ(kept.size(), 48U) << "24 of 40 steps";
+  ASSERT_EQ(checked.size(), 2U);
+  for (const auto& [turn, notes] : checked) {
+    EXPECT_GE(turn, 46);
+    EXPECT_EQ(notes.check_passed, 1);
+  }
+  for (const Block& block : kept) {
+    EXPECT_EQ(block.notes.experts_moved >= 0, block.at.block == 0)
+        << "what a switch takes is told with the first turns alone";
+  }
+}
+
+TEST(Measure, a_run_that_goes_on_counts_what_is_finished_and_checks_what_is_not) {
+  const Comm comm = Comm::world();
+  const Options options = run_that_ends_early();
+  Progress progress;
+  Session session(comm, options, progress);
+  const std::vector<Placement> placements{session.linear, session.linear};
+  const auto schedule = make_schedule(options.steps, 1, 2, options.seed);
+  FinishedTurns finished;  // all that it takes, but the run was cut off before the check
+  finished.done.assign(schedule.size(), 0);
+  finished.notes.resize(schedule.size());
+  finished.step_time.resize(schedule.size());
+  for (std::size_t i = 0; i < 48; ++i) {
+    finished.done[i] = 1;
+    finished.step_time[i].assign(static_cast<std::size_t>(comm.size()),
+                                 1 + 0.01 * static_cast<double>(i % 7));
+  }
+  finished.notes[47].check_passed = 1;  // one placement was checked
+  finished.notes[47].checked_tokens = 5;
+  int kept = 0, checked = 0;
+  const RunEnd end = measure(
+      session, {placements}, schedule, finished,
+      {[&](const Block&) { ++kept; }, [&](int turn, const TurnNotes&) { checked += turn; }});
+  EXPECT_EQ(kept, 0) << "the intervals were narrow enough before";
+  EXPECT_EQ(end.check.checked_tokens, 5 + 2 * comm.size());
+  EXPECT_EQ(checked, comm.rank() == 0 ? 46 : 0);
+}
+
+}  // namespace
+}  // namespace gembench

@@ -1,0 +1,66 @@
+#include "harness/run/resume.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "placement/base/error.hpp"
+
+namespace gembench {
+namespace {
+
+RunInfo run() {
+  RunInfo info;
+  info.shape.ranks = 2;
+  info.config = R"({"model": "a", "steps": 40})";
+  info.clock = "wall";
+  info.facts = {{"trace_digest", "1"}, {"program", "p 1"}, {"device", "cpu"}, {"started", "today"}};
+  info.rank_facts["host"] = {"n1", "n2"};
+  return info;
+}
+
+/// Both checks, as a resumed run makes them.
+void require_same(const RunInfo& earlier, const RunInfo& mine) {
+  require_same_command(earlier, mine.shape.ranks, mine.config);
+  require_same_loads(earlier, mine.facts.at("trace_digest"));
+  require_same_machine(earlier, mine);
+}
+
+TEST(Resume, the_same_run_on_another_day_goes_on) {
+  RunInfo later = run();
+  later.facts["started"] += " in the evening";
+  EXPECT_NO_THROW(require_same(run(), later));
+}
+
+TEST(Resume, another_run_is_refused_by_what_differs_first) {
+  const std::pair<const char*, std::function<void(RunInfo&)>> differences[] = {
+      {"ranks", [](RunInfo& r) { r.shape.ranks = 4; }},
+      {"--steps", [](RunInfo& r) { r.config = R"({"model": "a", "steps": 41})"; }},
+      {"--seed", [](RunInfo& r) { r.config = R"({"model": "a", "seed": 1, "steps": 40})"; }},
+      {"loads", [](RunInfo& r) { r.facts["trace_digest"] += "2"; }},
+      {"program", [](RunInfo& r) { r.facts["program"] += "2"; }},
+      {"device", [](RunInfo& r) { r.facts.erase("device"); }},
+      {"clock", [](RunInfo& r) { r.clock += "x"; }},
+      {"nodes", [](RunInfo& r) { r.rank_facts["host"][1] += "x"; }},
+  };
+  for (const auto& [said, change] : differences) {
+    RunInfo other = run();
+    change(other);
+    try {
+      require_same(run(), other);
+      ADD_FAILURE() << said << " was accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      EXPECT_NE(std::string(error.what()).find(said), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST(Resume, an_unreadable_config_of_the_file_is_another_run) {
+  RunInfo broken = run();
+  broken.config.pop_back();
+  EXPECT_THROW(require_same(broken, run()), Error);
+}
+
+}  // namespace
+}  // namespace gembench
