@@ -8,8 +8,6 @@
 
 namespace gembench {
 
-struct PlanInput;
-
 /// Nodes, and what sending tokens between them takes. All ours: the paper knows one node.
 struct NodeNetwork {
   int ranks_per_node = 0;    ///< consecutive ranks, the last node may have fewer; 0 = one node
@@ -34,15 +32,5 @@ struct NodeTraffic {
 /// and for link prices that are not a finite number >= 0 for every pair of nodes.
 [[nodiscard]] NodeTraffic node_traffic(const Trace& trace, const Placement& placement,
                                        const NodeNetwork& network, const SplitSpec& split = {});
-
-/// Exchanges experts of a placement while that lowers objective() + NodeTraffic::seconds over
-/// the steps of `input`, bytes from counts or from the ids of a sample of tokens, every split taken
-/// as even: pair of ranks
-/// after pair, the best swap of each, until none helps or every pair was visited kNodeRounds times.
-/// Nothing changes where a byte costs nothing. Depends on its arguments alone, whatever threads and
-/// isa.
-[[nodiscard]] Placement settle_on_nodes(const Placement& placement, const PlanInput& input,
-                                        int threads, Isa isa);
-inline constexpr int kNodeRounds = 4;
 
 }  // namespace gembench

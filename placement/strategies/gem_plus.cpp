@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "placement/strategies/exact.hpp"
+#include "placement/strategies/node_settling.hpp"
 #include "placement/strategies/plan_layers.hpp"
 
 namespace gembench {

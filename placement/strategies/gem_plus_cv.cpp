@@ -13,6 +13,7 @@
 #include "placement/cost/objective.hpp"
 #include "placement/cost/score.hpp"
 #include "placement/strategies/gem_plus.hpp"
+#include "placement/strategies/node_settling.hpp"
 #include "placement/strategies/plan_layers.hpp"
 
 namespace gembench {

@@ -1,3 +1,5 @@
+#include "placement/strategies/node_settling.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <functional>
