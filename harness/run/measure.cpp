@@ -16,6 +16,7 @@
 #include "harness/run/progress_lines.hpp"
 #include "harness/run/rows_sent.hpp"
 #include "harness/run/stop.hpp"
+#include "harness/run/stop_rule.hpp"
 #include "moe_layer/machine_state.hpp"
 #include "moe_layer/mpi/clock_offset.hpp"
 #include "placement/base/index.hpp"

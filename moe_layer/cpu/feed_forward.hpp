@@ -4,6 +4,7 @@
 #include "moe_layer/cpu/gemm.hpp"
 #include "moe_layer/device/buffer.hpp"
 #include "moe_layer/device/device_calls.hpp"
+#include "moe_layer/model/weights.hpp"
 
 namespace gembench {
 
