@@ -248,7 +248,11 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   end.clocks_after = read_clocks(file, shape, schema::kOffsetAfter, schema::kErrorAfter);
   end.gpu_after = read_gpus(file, shape, true);
   end.quiet_after = read_quiet(file, ranks, true);
-  if (file.has_text("/", "stopped")) end.stopped = file.get<std::string>("/", "stopped");
+  for (const auto& name : file.attributes("/")) {  // since 2.6.0
+    if (name == "stopped" && file.has_text("/", name)) {
+      end.stopped = file.get<std::string>("/", name);
+    }
+  }
   end.quiet_during = read_quiet_uses(file, ranks);
   if (!file.has("timing")) file.refuse("it has no group timing");
   for (const auto& part : file.attributes("timing")) {

@@ -19,6 +19,7 @@ SHAPE = SMALL[:8] + ["-q"]
 QUICK = SHAPE + ["--profile-seconds", "0"]
 KNOTS = ("latency", "low", "high", "samples")
 ACTIVE = ("active_latency", "active_samples")
+ROUNDS = 8  # of a profile that tests change: each half holds enough readings to judge
 ROUTED = ("routed", "routed_slot", "routed_latency", "routed_tokens", "routed_samples")
 
 
@@ -179,13 +180,25 @@ class Compared(CliTest):
         super().setUp()
         self.good("profile", *SHAPE, "--profile-seconds", "1", "-o", "old.h5", ranks=4)
         with h5py.File(self.folder / "old.h5", "r+") as file:
-            # Equal ranks without noise, so that only what a test changes is there.
+            # Equal ranks without noise and enough rounds whatever the machine had time for, so
+            # that only what a test changes is there.
             for name in KNOTS + ACTIVE:
                 values = file[name][:]
-                middle = file["latency" if name in KNOTS else "active_latency"][0]
-                values[:] = middle if name not in ("samples", "active_samples") \
-                    else middle[..., None]
-                file[name][:] = values
+                equal = file["latency" if name in KNOTS else "active_latency"][0]
+                if name.endswith("samples"):
+                    self.replace(file, name, np.broadcast_to(
+                        equal[..., None], values.shape[:-1] + (ROUNDS,)))
+                else:
+                    file[name][:] = equal
+            routed = file["routed_samples"][..., :1]
+            self.replace(file, "routed_samples", np.repeat(routed, ROUNDS, axis=-1))
+
+    @staticmethod
+    def replace(file, name, values):
+        attributes = dict(file[name].attrs)
+        del file[name]
+        file[name] = values
+        file[name].attrs.update(attributes)
 
     def changed(self, name, change):
         shutil.copy(self.folder / "old.h5", self.folder / name)

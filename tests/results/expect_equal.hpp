@@ -171,6 +171,7 @@ inline void expect_equal(const RunEnd& a, const RunEnd& b) {
   expect_equal(a.gpu_after, b.gpu_after);
   expect_equal(a.quiet_after, b.quiet_after);
   expect_equal(a.quiet_during, b.quiet_during);
+  EXPECT_EQ(a.stopped, b.stopped);
   EXPECT_EQ(a.seconds, b.seconds);
 }
 

@@ -69,6 +69,30 @@ TEST(RunFile, RoundTripOfEveryFieldWithBlocksOutOfOrder) {
   example::expect_equal(reader.end(), end);
 }
 
+TEST(RunFile, ACheckMayFollowItsTurn) {
+  const example::Folder folder;
+  const auto info = example::info(kShape, 1);
+  RunWriter writer(folder / "r.h5", false);
+  writer.describe(info);
+  auto block = example::block(info, 0);
+  block.notes.checked_tokens = -1;
+  block.notes.check_passed = -1;
+  writer.write(block);
+  TurnNotes found;
+  found.checked_tokens = 17;
+  found.check_error = 0.25;
+  found.check_passed = 1;
+  writer.write_check(block.turn, found);
+  writer.finish({});
+  const RunReader reader(folder / "r.h5");
+  const TurnNotes& notes = reader.notes().at(static_cast<std::size_t>(block.turn));
+  EXPECT_EQ(notes.checked_tokens, 17);
+  EXPECT_EQ(notes.check_error, 0.25);
+  EXPECT_EQ(notes.check_passed, 1);
+  EXPECT_EQ(notes.experts_moved, block.notes.experts_moved) << "the rest stays";
+  EXPECT_THROW(writer.write_check(info.shape.turns, found), std::exception);
+}
+
 TEST(RunFile, WhatWasNotMeasuredReadsAsMissing) {
   const example::Folder folder;
   auto info = example::info(kShape, 1);
