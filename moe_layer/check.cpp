@@ -8,7 +8,7 @@
 #include "moe_layer/model/weights.hpp"
 #include "placement/base/random.hpp"
 
-namespace gembench {
+namespace gembench::inline moe_layer {
 namespace {
 
 // Errors relative to a token's largest reference value. f32 sums over a few thousand terms in
@@ -188,4 +188,4 @@ CheckOutcome check_step(const Comm& comm, const Device& device, const ModelShape
   return outcome;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline moe_layer

@@ -6,7 +6,7 @@
 #include "moe_layer/layers.hpp"
 #include "placement/loads/trace.hpp"
 
-namespace gembench {
+namespace gembench::inline moe_layer {
 
 /// What a check found, the same on every rank.
 struct CheckOutcome {
@@ -27,4 +27,4 @@ struct CheckOutcome {
                                       MoeLayers& layers, const Placement& placement,
                                       std::uint64_t seed);
 
-}  // namespace gembench
+}  // namespace gembench::inline moe_layer

@@ -5,7 +5,7 @@
 
 /// What the phases of a layer put on the stream. When, and where the clock is read, is in
 /// layers.cpp.
-namespace gembench {
+namespace gembench::inline moe_layer {
 void MoeLayers::route(int layer) {
   enter(Phase::route, layer);
   RouteArgs args;
@@ -96,4 +96,4 @@ void MoeLayers::combine(int layer) {
   device_.combine(stream_, args);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline moe_layer

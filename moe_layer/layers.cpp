@@ -6,7 +6,7 @@
 #include "moe_layer/model/weights.hpp"
 #include "placement/base/index.hpp"
 
-namespace gembench {
+namespace gembench::inline moe_layer {
 namespace {
 
 constexpr int kPhases = 4;
@@ -263,4 +263,4 @@ std::int64_t MoeLayers::count_not_finite() {
   return std::count_if(input_.begin(), input_.end(), [](float x) { return !std::isfinite(x); });
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline moe_layer

@@ -19,7 +19,7 @@
 #include "moe_layer/mpi/progress.hpp"
 #include "moe_layer/mpi/topology.hpp"
 
-namespace gembench {
+namespace gembench::inline moe_layer {
 
 inline constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
 
@@ -151,4 +151,4 @@ class MoeLayers {
   std::vector<std::int64_t> rows_to_;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline moe_layer

@@ -15,7 +15,7 @@
 
 #include "moe_layer/mpi/clock.hpp"
 
-namespace gembench {
+namespace gembench::inline moe_layer {
 namespace {
 
 namespace fs = std::filesystem;
@@ -160,4 +160,4 @@ std::map<std::string, std::string> machine_settings(int cpu, const fs::path& roo
           {"glibc", gnu_get_libc_version()}};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline moe_layer

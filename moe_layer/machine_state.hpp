@@ -10,7 +10,7 @@
 
 /// What Linux says of a machine and of other work on it. `root` is where /proc and /sys are. What
 /// is not there (in containers and virtual machines much of it) is NaN or empty, never an error.
-namespace gembench {
+namespace gembench::inline moe_layer {
 
 /// Counters that only grow; two readings tell what happened between them.
 struct MachineCounters {
@@ -45,4 +45,4 @@ struct MachineUse {
 [[nodiscard]] std::map<std::string, std::string> machine_settings(
     int cpu, const std::filesystem::path& root = "/");
 
-}  // namespace gembench
+}  // namespace gembench::inline moe_layer

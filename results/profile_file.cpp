@@ -9,7 +9,7 @@
 #include "results/run_profile.hpp"
 #include "results/run_schema.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 namespace {
 
 using h5::Cells;
@@ -329,4 +329,4 @@ Profile read_profile(const std::filesystem::path& path) {
   return read_profile_file(path).profile;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline results

@@ -10,7 +10,7 @@
 #include "placement/speeds/profile_samples.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 
 /// Everything in a profile.h5. In one that an older gembench or someone else wrote, what follows
 /// the profile may be missing: empty.
@@ -39,4 +39,4 @@ void write_profile(OutputOwner owner, const ProfileFile& content, bool overwrite
 /// The same, of it the profile alone.
 [[nodiscard]] Profile read_profile(const std::filesystem::path& path);
 
-}  // namespace gembench
+}  // namespace gembench::inline results

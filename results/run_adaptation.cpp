@@ -4,7 +4,7 @@
 
 #include "results/run_schema.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 namespace {
 
 using h5::Extents;
@@ -69,4 +69,4 @@ std::vector<std::int32_t> read_turn_slots(const h5::File& file, const RunShape& 
   return slots;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline results

@@ -6,7 +6,7 @@
 #include "results/run_file.hpp"
 
 /// What the group turns of results.h5 has besides where placements change while they are measured.
-namespace gembench {
+namespace gembench::inline results {
 
 /// Room for every turn's placement and for what changed after it.
 void add_adaptation(h5::File& file, const RunShape& shape);
@@ -18,4 +18,4 @@ void put_adaptation(h5::File& file, const RunShape& shape, const Block& block);
 [[nodiscard]] std::vector<std::int32_t> read_turn_slots(const h5::File& file, const RunShape& shape,
                                                         int turn);
 
-}  // namespace gembench
+}  // namespace gembench::inline results

@@ -13,7 +13,7 @@
 #include "placement/speeds/profile.hpp"
 
 /// The content of results.h5 as values. results/SCHEMA.md is the contract; this mirrors it.
-namespace gembench {
+namespace gembench::inline results {
 
 inline constexpr std::string_view kRunSchema = "gembench-results";
 inline constexpr std::string_view kRunSchemaVersion = "2.6.0";
@@ -212,4 +212,4 @@ struct RunEnd {
   std::map<std::string, double> seconds;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline results

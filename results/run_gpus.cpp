@@ -5,7 +5,7 @@
 
 #include "results/run_schema.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 
 void add_gpus(h5::File& file, const h5::Extents& cells) {
   const auto ranks = cells.back();
@@ -32,4 +32,4 @@ void put_gpus(h5::File& file, const std::vector<GpuReading>& readings, bool afte
              std::span<const std::int64_t>(reasons));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline results

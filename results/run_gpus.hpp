@@ -6,7 +6,7 @@
 #include "results/run_file.hpp"
 
 /// The group gpu of results.h5, for the writer.
-namespace gembench {
+namespace gembench::inline results {
 
 /// Room for what the GPUs say before and after the run and for the times by their events. `cells`:
 /// placements, steps, layers, ranks.
@@ -14,4 +14,4 @@ void add_gpus(h5::File& file, const h5::Extents& cells);
 /// What they said, [rank].
 void put_gpus(h5::File& file, const std::vector<GpuReading>& readings, bool after);
 
-}  // namespace gembench
+}  // namespace gembench::inline results

@@ -11,7 +11,7 @@
 #include "placement/cost/cost_choice.hpp"
 #include "results/run_schema.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 namespace {
 
 using h5::Extents;
@@ -124,4 +124,4 @@ int read_count(const File& file, std::string_view name) {
   return static_cast<int>(count);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline results

@@ -4,7 +4,7 @@
 #include "results/hdf5/hdf5.hpp"
 
 /// The profile in results.h5, for writer and reader.
-namespace gembench {
+namespace gembench::inline results {
 
 /// Writes a valid profile, and makes room for the one taken again after the run.
 void add_profile(h5::File& file, const Profile& profile);
@@ -21,4 +21,4 @@ void read_routed(const h5::File& file, const h5::Variable& latency, const h5::Va
 /// The root's attribute of that name, which files may lack; 0 then.
 [[nodiscard]] int read_count(const h5::File& file, std::string_view name);
 
-}  // namespace gembench
+}  // namespace gembench::inline results

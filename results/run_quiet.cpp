@@ -6,7 +6,7 @@
 
 #include "results/run_schema.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 namespace {
 
 template <class Row>
@@ -72,4 +72,4 @@ std::vector<QuietUse> read_quiet_uses(const h5::File& file, std::uint64_t ranks)
   return uses;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline results

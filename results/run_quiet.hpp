@@ -4,7 +4,7 @@
 #include "results/run_file.hpp"
 
 /// The group quiet of results.h5.
-namespace gembench {
+namespace gembench::inline results {
 
 /// Room for everything, NaN at first.
 void add_quiet(h5::File& file, std::uint64_t ranks);
@@ -14,4 +14,4 @@ void put_quiet(h5::File& file, const std::vector<QuietUse>& uses);
 [[nodiscard]] QuietState read_quiet(const h5::File& file, std::uint64_t ranks, bool after);
 [[nodiscard]] std::vector<QuietUse> read_quiet_uses(const h5::File& file, std::uint64_t ranks);
 
-}  // namespace gembench
+}  // namespace gembench::inline results

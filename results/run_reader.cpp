@@ -10,7 +10,7 @@
 #include "results/run_quiet.hpp"
 #include "results/run_schema.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 namespace {
 
 using h5::Extents;
@@ -383,4 +383,4 @@ Block RunReader::read(int placement, int first_step, int steps) const {
   return block;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline results

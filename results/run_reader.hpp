@@ -6,7 +6,7 @@
 
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 
 /// Reads results.h5 (a finished file or a `.partial`). Sizes are checked against the file before
 /// anything is allocated; a foreign, truncated or inconsistent file, or another major schema
@@ -49,4 +49,4 @@ struct RunProgress {
 /// Only the options of a run, JSON; of any results.h5 whose `config` can be read.
 [[nodiscard]] std::string read_run_config(const std::filesystem::path& path);
 
-}  // namespace gembench
+}  // namespace gembench::inline results

@@ -4,7 +4,7 @@
 
 #include "results/run_schema.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 
 void add_topology(h5::File& file, const std::vector<NodePlace>& places) {
   std::vector<std::int32_t> nodes, local_ranks;
@@ -35,4 +35,4 @@ void put_clocks(h5::File& file, const std::vector<ClockReading>& clocks, bool af
   file.write(after ? schema::kErrorAfter : schema::kErrorBefore, std::span<const double>(errors));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline results

@@ -6,11 +6,11 @@
 #include "results/run_file.hpp"
 
 /// The group topology of results.h5, for the writer.
-namespace gembench {
+namespace gembench::inline results {
 
 /// Where ranks ran, [rank], and room for their clocks.
 void add_topology(h5::File& file, const std::vector<NodePlace>& places);
 /// Offset and error of every rank's clock, [rank].
 void put_clocks(h5::File& file, const std::vector<ClockReading>& clocks, bool after);
 
-}  // namespace gembench
+}  // namespace gembench::inline results

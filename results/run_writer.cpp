@@ -19,7 +19,7 @@
 #include "results/run_schema.hpp"
 #include "results/run_topology.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 namespace {
 
 using h5::Extents;
@@ -389,4 +389,4 @@ void RunWriter::finish(const RunEnd& end) {
   state_->output.commit();
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline results

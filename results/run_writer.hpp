@@ -6,7 +6,7 @@
 #include "placement/base/output_owner.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 
 class RunReader;
 
@@ -46,4 +46,4 @@ class RunWriter {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline results

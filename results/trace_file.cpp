@@ -10,7 +10,7 @@
 #include "placement/base/checked_sizes.hpp"
 #include "results/hdf5/output_file.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 namespace {
 
 using h5::Cells;
@@ -267,4 +267,4 @@ Trace read_trace(const std::filesystem::path& path) {
   return trace;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline results

@@ -6,7 +6,7 @@
 #include "placement/loads/trace.hpp"
 #include "results/hdf5/output_file.hpp"
 
-namespace gembench {
+namespace gembench::inline results {
 
 /// Writes a trace.h5 (SCHEMA.md) some steps at a time, so that recordings may be larger than
 /// memory. It appears under its name at commit(). What is small is compressed: where the first
@@ -52,4 +52,4 @@ void write_trace(const std::filesystem::path& path, const Trace& trace, bool ove
 /// Its steps, layers, experts and top-k alone, without reading what it holds.
 [[nodiscard]] Trace read_trace_shape(const std::filesystem::path& path);
 
-}  // namespace gembench
+}  // namespace gembench::inline results

@@ -6,7 +6,7 @@
 #include "harness/cli/option_values.hpp"
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline cli {
 
 std::vector<Drift> parse_drift(const std::string& text) {
   std::vector<Drift> drifts;
@@ -31,4 +31,4 @@ std::string to_text(const std::vector<Drift>& drifts) {
   return fmt::format("{}", fmt::join(parts, ","));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

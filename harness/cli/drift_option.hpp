@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline cli {
 
 /// Something that changes while a run is measured, on purpose and always labelled.
 struct Drift {
@@ -20,4 +20,4 @@ struct Drift {
 /// The same text again; "" for none.
 [[nodiscard]] std::string to_text(const std::vector<Drift>& drifts);
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

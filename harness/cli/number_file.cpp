@@ -10,7 +10,7 @@
 #include "placement/base/error.hpp"
 #include "placement/base/input_file.hpp"
 
-namespace gembench {
+namespace gembench::inline cli {
 
 std::vector<double> read_numbers(const std::string& path, const std::string& what) {
   constexpr std::uintmax_t kLargest = 1 << 22;
@@ -27,4 +27,4 @@ std::vector<double> read_numbers(const std::string& path, const std::string& wha
   return values;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline cli {
 
 /// Numbers from 0 in a text file, separated by commas, semicolons and white space. Usage error
 /// naming file and `what` for anything else in it, and for files over 4 MiB.
 [[nodiscard]] std::vector<double> read_numbers(const std::string& path, const std::string& what);
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -9,7 +9,7 @@
 
 namespace po = boost::program_options;
 
-namespace gembench {
+namespace gembench::inline cli {
 namespace {
 
 /// "warmup" of "warmup,w"
@@ -111,4 +111,4 @@ OptionBuilder::Group token_recording_options(OptionBuilder& build, Options& o) {
   return group;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -9,7 +9,7 @@
 
 #include "harness/cli/option_groups.hpp"
 
-namespace gembench {
+namespace gembench::inline cli {
 
 /// Adds options to a group, each with the Setting it stands for: a value that an option writes to
 /// is also where its default comes from. `value` is what the help calls it.
@@ -47,4 +47,4 @@ class OptionBuilder {
 /// trace import of recordings of tokens.
 [[nodiscard]] OptionBuilder::Group token_recording_options(OptionBuilder& build, Options& options);
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -9,7 +9,7 @@
 namespace po = boost::program_options;
 using json = nlohmann::ordered_json;
 
-namespace gembench {
+namespace gembench::inline cli {
 namespace {
 
 /// Adds the options of one group that write into `o`.
@@ -397,4 +397,4 @@ CommandOptions options_of(const std::string& command, Options& o) {
   return all;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

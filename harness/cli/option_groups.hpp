@@ -8,7 +8,7 @@
 
 #include "harness/cli/options.hpp"
 
-namespace gembench {
+namespace gembench::inline cli {
 
 /// An option's value as it is now in the Options it was made for.
 struct Setting {
@@ -27,4 +27,4 @@ struct CommandOptions {
 /// thrown while they are stored.
 [[nodiscard]] CommandOptions options_of(const std::string& command, Options& options);
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -15,7 +15,7 @@
 #include "placement/exchange/traffic_formats.hpp"
 #include "placement/strategies/strategy.hpp"
 
-namespace gembench {
+namespace gembench::inline cli {
 namespace {
 
 using O = Options;
@@ -230,7 +230,7 @@ constexpr Taken kTaken[] = {
 /// The strategies of the table that take it.
 std::string names_with(bool Takes::*by) {
   std::vector<std::string_view> names;
-  for (const Strategy& strategy : strategies()) {
+  for (const Strategy& strategy : strategy_table()) {
     if (strategy.takes.*by) names.push_back(strategy.name);
   }
   return fmt::format("{}", fmt::join(names, ", "));
@@ -337,4 +337,4 @@ std::string taken_by(const std::string& strategy) {
   return fmt::format("{}", fmt::join(options, " "));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -5,7 +5,7 @@
 
 #include "harness/cli/options.hpp"
 
-namespace gembench {
+namespace gembench::inline cli {
 
 /// Refuses (usage error with the remedy) options that exclude each other, and those that would
 /// change nothing: what needs another option, and what none of the strategies named takes. `given`:
@@ -20,4 +20,4 @@ void require_effect(const Options& options, const std::set<std::string>& given);
 /// "--spare-slots --replicas": the planning options that a strategy of the table takes.
 [[nodiscard]] std::string taken_by(const std::string& strategy);
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -9,7 +9,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline cli {
 namespace {
 
 constexpr std::size_t kMostInSweep = 64;
@@ -102,4 +102,4 @@ std::vector<double> parse_slowdown(const std::string& text) {
   return values;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline cli {
 
 /// What names something built in, such as "builtin:l40s/qwen3-30b-a3b".
 inline constexpr std::string_view kBuiltin = "builtin:";
@@ -23,4 +23,4 @@ inline constexpr std::string_view kBuiltin = "builtin:";
 /// Factors of 1 to 1000.
 [[nodiscard]] std::vector<double> parse_slowdown(const std::string& text);
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

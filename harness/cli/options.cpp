@@ -22,7 +22,7 @@
 
 namespace po = boost::program_options;
 
-namespace gembench {
+namespace gembench::inline cli {
 namespace {
 
 struct Command {
@@ -307,4 +307,4 @@ std::string to_config(const Options& options) {
   return text;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

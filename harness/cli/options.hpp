@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline cli {
 
 /// Every option of every subcommand, with its default. One plain struct: nothing after parsing
 /// knows Boost.
@@ -144,4 +144,4 @@ struct Parsed {
 /// All options of the command as `name = value` lines, which --config reads.
 [[nodiscard]] std::string to_config(const Options& options);
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-namespace gembench {
+namespace gembench::inline cli {
 
 LiveName live_name(const std::string& name) {
   constexpr std::string_view kAdapt = "adapt:", kOracle = "oracle:";
@@ -11,4 +11,4 @@ LiveName live_name(const std::string& name) {
   return {false, false, name};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -2,7 +2,7 @@
 
 #include <string>
 
-namespace gembench {
+namespace gembench::inline cli {
 
 /// "adapt:gem" begins as gem's placement and adapts; "oracle:gem" is planned anew by gem at every
 /// --drift, knowing what it brings: what adapting could gain at best. Any other name stays.
@@ -13,4 +13,4 @@ struct LiveName {
 };
 [[nodiscard]] LiveName live_name(const std::string& name);
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -10,7 +10,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline cli {
 namespace {
 
 int failure = 0;  // errno of the first write to standard output that failed
@@ -61,4 +61,4 @@ void tell(std::string_view sentence) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-namespace gembench {
+namespace gembench::inline cli {
 
 // The only place that writes to standard output and standard error.
 
@@ -30,4 +30,4 @@ void require_printed();
 /// written is lost.
 void tell(std::string_view sentence);
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -6,7 +6,7 @@
 
 #include "harness/cli/placement_names.hpp"
 
-namespace gembench {
+namespace gembench::inline cli {
 namespace {
 
 constexpr int kSteps = 40;           // of a run that ends by no rule
@@ -73,4 +73,4 @@ bool may_end_early(const Options& o) {
   return o.precision.value_or(0) > 0 || o.max_seconds.value_or(0) > 0;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -4,7 +4,7 @@
 
 #include "harness/cli/options.hpp"
 
-namespace gembench {
+namespace gembench::inline cli {
 
 /// When a run has measured enough.
 struct StopRule {
@@ -34,4 +34,4 @@ void fit_length(Options& options, int ranks, int trace_steps);
 /// Why a run ends after its last step, in words.
 [[nodiscard]] std::string at_last_step(const Options& options);
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

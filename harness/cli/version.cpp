@@ -13,7 +13,7 @@
 #include "results/hdf5/hdf5.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline cli {
 
 std::string program_version() {
   return fmt::format("gembench {} (git {})", GEMBENCH_VERSION, GEMBENCH_GIT);
@@ -39,4 +39,4 @@ std::string version_text() {
       NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

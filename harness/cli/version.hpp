@@ -2,7 +2,7 @@
 
 #include <string>
 
-namespace gembench {
+namespace gembench::inline cli {
 
 /// "gembench 0.1.0 (git 1a2b3c4)".
 [[nodiscard]] std::string program_version();
@@ -13,4 +13,4 @@ namespace gembench {
 /// What --version prints: the program, its build and the libraries.
 [[nodiscard]] std::string version_text();
 
-}  // namespace gembench
+}  // namespace gembench::inline cli

@@ -4,7 +4,7 @@
 #include "moe_layer/mpi/comm.hpp"
 #include "moe_layer/mpi/progress.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 
 // One function per subcommand. They print results on standard output and throw what goes wrong;
 // those of many ranks say in `progress` what this rank does.
@@ -23,4 +23,4 @@ void convert_command(const Options& options);
 void compare_command(const Options& options);
 void list_command();
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

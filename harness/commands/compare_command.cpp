@@ -8,7 +8,7 @@
 #include "harness/report/report.hpp"
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 namespace {
 
 Comparison compare_file(const RunReader& file, const std::string& path,
@@ -28,7 +28,7 @@ void compare_command(const Options& options) {
   for (const std::string& path : options.files) {
     const RunReader file(path);
     const Comparison comparison = compare_file(file, path, options.against);
-    print_text(report(file, comparison, path, options.format));
+    print_text(run_report(file, comparison, path, options.format));
     launches.push_back(launch_of(path, file, comparison));
   }
   const Pooling pooling = pool(launches);
@@ -42,4 +42,4 @@ void compare_command(const Options& options) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

@@ -17,7 +17,7 @@
 #include "placement/exchange/traffic_formats.hpp"
 #include "results/trace_file.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 namespace {
 
 /// Where a model's MoE layers lie, as far as it was stated.
@@ -198,4 +198,4 @@ void convert_command(const Options& options) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

@@ -11,7 +11,7 @@
 #include "placement/base/index.hpp"
 #include "placement/cost/score.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 namespace {
 
 /// Wall-clock seconds of one step under linear, the slowest rank: the second of two.
@@ -103,4 +103,4 @@ std::string dry_run(Session& session, const Profile& profile,
                     end_in_words(options), memory / 0x1p20, bytes / 0x1p20);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

@@ -6,7 +6,7 @@
 #include "harness/run/session.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 
 /// Collective: what a run would take and gain, as text on rank 0: predicted time to the barriers of
 /// every placement, the time and memory of the run, the size of its file. Runs two steps under
@@ -20,4 +20,4 @@ namespace gembench {
 /// taken for equally fast. Usage error with more than one process, or --routing gate.
 [[nodiscard]] std::string dry_run_alone(const Comm& comm, const Options& options);
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

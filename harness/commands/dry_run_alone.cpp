@@ -17,7 +17,7 @@
 #include "placement/base/error.hpp"
 #include "placement/cost/score.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 namespace {
 
 struct Planned {
@@ -223,4 +223,4 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   return options.format == "json" ? as_json(outlook) : as_table(outlook);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

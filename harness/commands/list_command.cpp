@@ -12,7 +12,7 @@
 #include "placement/speeds/builtin_slowdowns.hpp"
 #include "placement/strategies/strategy.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 
 void list_command() {
   print_result("models (--model)\n  {:<16} {:>6} {:>8} {:>6} {:>7} {:>7} {:>6}\n", "name", "layers",
@@ -22,7 +22,7 @@ void list_command() {
                  m.topk, m.shared, m.hidden, m.ffn, m.note.empty() ? "" : "  " + m.note);
   }
   print_result("\nplacements (--placements, --strategy)\n");
-  for (const Strategy& s : strategies()) {
+  for (const Strategy& s : strategy_table()) {
     const std::string taken = taken_by(std::string(s.name));
     print_result("  {:<12} {}\n{}", s.name, s.summary,
                  taken.empty() ? "" : fmt::format("  {:<12}   takes {}\n", "", taken));
@@ -51,4 +51,4 @@ void list_command() {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

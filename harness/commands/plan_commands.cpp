@@ -25,7 +25,7 @@
 #include "placement/strategies/strategy.hpp"
 #include "results/trace_file.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 namespace {
 
 /// What `plan` and `score` work on.
@@ -263,4 +263,4 @@ void score_command(const Options& options) {
   print_result("{}", score_report(problem.context, rows, options.format));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

@@ -19,7 +19,7 @@
 #include "placement/base/whole_file.hpp"
 #include "results/profile_file.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 namespace {
 
 /// What is wrong with the files shows before anything is measured, and the output is ours from now
@@ -110,4 +110,4 @@ void compare_profiles_command(const Options& options) {
   print_text(profile_report(now, compare_profiles(options, old, now), header, options.format));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

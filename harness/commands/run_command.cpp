@@ -27,7 +27,7 @@
 #include "results/run_writer.hpp"
 #include "results/trace_file.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 namespace {
 
 void print(const Comm& comm, const std::string& text) {
@@ -177,10 +177,10 @@ class Run {
     const std::string sentence =
         fmt::format("{} was finished before, nothing was run", options_.output);
     if (options_.format == "table") {
-      return fmt::format("# {}\n{}", sentence, report(options_.output, options_.format));
+      return fmt::format("# {}\n{}", sentence, run_report(options_.output, options_.format));
     }
     if (!options_.quiet) tell(sentence);
-    return report(options_.output, options_.format);
+    return run_report(options_.output, options_.format);
   }
 
   /// The router's decisions, in the order that routing `trace` takes them in.
@@ -284,7 +284,7 @@ class Run {
       end.seconds.insert(seconds_.begin(), seconds_.end());
       end.seconds["total"] = wall_seconds() - begin_;
       writer_->finish(end);
-      text = report(options_.output, options_.format);
+      text = run_report(options_.output, options_.format);
     });
     print(comm_, text);
     if (!end.check.passed) {
@@ -368,4 +368,4 @@ void run_command(const Comm& comm, const Options& given, Progress& progress) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

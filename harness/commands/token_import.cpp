@@ -7,7 +7,7 @@
 #include "placement/recordings/batching.hpp"
 #include "placement/recordings/ids_file.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 namespace {
 
 /// How tokens become steps, as the user said.
@@ -103,4 +103,4 @@ void import_tokens(const Options& options, const RecordingFormat& format, Record
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

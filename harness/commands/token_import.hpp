@@ -4,7 +4,7 @@
 #include "placement/recordings/recording.hpp"
 #include "results/trace_file.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 
 /// trace import of a recording of tokens: makes steps as --window, --batch or --arrivals say and
 /// appends them. Usage error when none of them or several are given.
@@ -14,4 +14,4 @@ void import_tokens(const Options& options, const RecordingFormat& format, Record
 /// Usage error when the options say how tokens become steps; for recordings of steps.
 void require_no_batching(const Options& options, const RecordingInput& input);
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

@@ -12,7 +12,7 @@
 #include "placement/loads/trace_info.hpp"
 #include "results/trace_file.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 namespace {
 
 Trace make_trace(const Options& options) {
@@ -144,4 +144,4 @@ void trace_command(const Options& options) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

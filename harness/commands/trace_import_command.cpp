@@ -12,7 +12,7 @@
 #include "placement/recordings/recording.hpp"
 #include "results/trace_file.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 namespace {
 
 constexpr std::size_t kLargestShown = std::size_t{256} << 20;  // bytes that are analysed
@@ -120,4 +120,4 @@ void trace_import_command(const Options& options) {
       output, writer.steps(), shape.layers, shape.experts, shape.topk);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

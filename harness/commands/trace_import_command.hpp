@@ -4,7 +4,7 @@
 
 #include "harness/cli/options.hpp"
 
-namespace gembench {
+namespace gembench::inline commands {
 
 /// trace import FORMAT|auto PATH..: writes --output, prints what came in.
 void trace_import_command(const Options& options);
@@ -14,4 +14,4 @@ void trace_import_command(const Options& options);
 /// What `trace info` says of a file.
 void print_trace(const std::string& path);
 
-}  // namespace gembench
+}  // namespace gembench::inline commands

@@ -13,7 +13,7 @@
 #include "placement/base/statistics.hpp"
 #include "placement/cost/score.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 namespace {
 
 constexpr int kStepsAtOnce = 64;
@@ -322,4 +322,4 @@ Comparison compare(const RunReader& file, double non_moe_time, const std::string
   return comparison;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline report

@@ -7,7 +7,7 @@
 #include "harness/statistics/summary_interval.hpp"
 #include "results/run_reader.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 
 /// What was done, per second and per step; NaN = the clock or an unfinished file cannot say.
 struct Rates {
@@ -91,4 +91,4 @@ inline constexpr const char* kAgainstAll = "all";
 [[nodiscard]] Comparison compare(const RunReader& file, double non_moe_time,
                                  const std::string& against = "");
 
-}  // namespace gembench
+}  // namespace gembench::inline report

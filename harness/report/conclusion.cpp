@@ -6,7 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-namespace gembench {
+namespace gembench::inline report {
 namespace {
 
 constexpr double kPrecision = 0.02;  // of runs that state none
@@ -88,4 +88,4 @@ std::string conclusion_lines(const RunReader& file, const Comparison& comparison
   return text;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline report

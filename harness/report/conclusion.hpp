@@ -4,7 +4,7 @@
 
 #include "harness/report/comparison.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 
 /// Lines under the differences: why measuring ended and, of each placement whose interval holds
 /// zero, whether that bounds its difference or what would decide it.
@@ -14,4 +14,4 @@ namespace gembench {
 /// zero or within +-`precision`, whichever is sooner. 1 = it is within already.
 [[nodiscard]] double times_longer(const Difference& difference, double precision);
 
-}  // namespace gembench
+}  // namespace gembench::inline report

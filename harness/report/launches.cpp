@@ -9,7 +9,7 @@
 
 #include "harness/run/same_run.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 namespace {
 
 /// Two files of the very same launch: a copy tells nothing new.
@@ -142,4 +142,4 @@ Pooling pool(const std::vector<LaunchRun>& launches) {
   return pooling;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline report

@@ -8,7 +8,7 @@
 
 #include "harness/report/comparison.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 
 /// Fewer launches tell nothing of how launches differ.
 inline constexpr int kLeastLaunches = 3;
@@ -61,4 +61,4 @@ struct Pooling {
 };
 [[nodiscard]] Pooling pool(const std::vector<LaunchRun>& launches);
 
-}  // namespace gembench
+}  // namespace gembench::inline report

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-namespace gembench {
+namespace gembench::inline report {
 namespace {
 
 using nlohmann::ordered_json;
@@ -86,4 +86,4 @@ std::string pooled_report(const PooledRuns& runs, const std::string& format) {
   return as_table(runs);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline report

@@ -12,7 +12,7 @@
 #include "placement/strategies/replan.hpp"
 #include "results/trace_file.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 namespace {
 
 std::vector<std::string> other_machine(const ProfileFile& old, const ProfileFile& now,
@@ -155,4 +155,4 @@ std::vector<std::string> findings(const ProfileFile& now,
   return sentences;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline report

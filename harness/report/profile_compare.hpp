@@ -9,7 +9,7 @@
 #include "placement/strategies/replan.hpp"
 #include "results/profile_file.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 
 /// Whether a placement in force should be mended for the new speeds.
 struct ReplanVerdict {
@@ -49,4 +49,4 @@ struct ReplanQuestion {
 [[nodiscard]] std::vector<std::string> findings(const ProfileFile& now,
                                                 const std::optional<ProfileComparison>& comparison);
 
-}  // namespace gembench
+}  // namespace gembench::inline report

@@ -7,7 +7,7 @@
 
 #include "harness/run/workload.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 namespace {
 
 using nlohmann::ordered_json;
@@ -282,4 +282,4 @@ std::string profile_report(const ProfileFile& file,
   return as_table(file, sentences, header);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline report

@@ -7,7 +7,7 @@
 #include "harness/report/profile_compare.hpp"
 #include "results/profile_file.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 
 /// What `profile` prints: OUTPUT.md is the contract. `header`: lines for people, of the table only.
 [[nodiscard]] std::string profile_report(const ProfileFile& file,
@@ -15,4 +15,4 @@ namespace gembench {
                                          const std::vector<std::string>& header,
                                          const std::string& format);
 
-}  // namespace gembench
+}  // namespace gembench::inline report

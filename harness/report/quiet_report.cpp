@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace gembench {
+namespace gembench::inline report {
 namespace {
 
 /// The larger; NaN counts as nothing.
@@ -118,4 +118,4 @@ std::vector<std::string> quiet_warnings(const QuietReadings& readings) {
   return warnings;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline report

@@ -7,7 +7,7 @@
 #include "results/run_reader.hpp"
 
 /// How quiet the machine was, from what results.h5 holds, for people and for other code.
-namespace gembench {
+namespace gembench::inline report {
 
 /// All that is known of one run; parts of it are empty in files before 2.5.0 or unfinished ones.
 struct QuietReadings {
@@ -43,4 +43,4 @@ inline constexpr double kNoisyLost = 0.05, kNoisySpread = 0.05, kNoisyOther = 0.
 /// Sentences, with what to do; none when it was quiet.
 [[nodiscard]] std::vector<std::string> quiet_warnings(const QuietReadings& readings);
 
-}  // namespace gembench
+}  // namespace gembench::inline report

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace gembench {
+namespace gembench::inline report {
 
 std::string replan_report(const Replan& replan, const Options& options) {
   if (replan.swaps.empty()) {
@@ -26,4 +26,4 @@ std::string replan_report(const Replan& replan, const Options& options) {
                           : "; what their moves take nobody said: add --bandwidth\n");
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline report

@@ -5,9 +5,9 @@
 #include "harness/cli/options.hpp"
 #include "placement/strategies/replan.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 
 /// Every exchange with what it saves and costs, as lines for people.
 [[nodiscard]] std::string replan_report(const Replan& replan, const Options& options);
 
-}  // namespace gembench
+}  // namespace gembench::inline report

@@ -5,7 +5,7 @@
 
 #include "harness/report/comparison.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 
 /// What `run` prints at its end and `compare` prints of the same file: header, table, verdict.
 /// The last line of a table is "# check: PASS", "# check: FAIL .." or "# check: none".
@@ -24,8 +24,8 @@ namespace gembench {
 [[nodiscard]] std::string planned_cost(const RunInfo& info);
 /// In the format the options ask for: what `compare` found in the file, or what it finds against
 /// the first placement.
-[[nodiscard]] std::string report(const RunReader& file, const Comparison& comparison,
-                                 const std::string& path, const std::string& format);
-[[nodiscard]] std::string report(const std::string& path, const std::string& format);
+[[nodiscard]] std::string run_report(const RunReader& file, const Comparison& comparison,
+                                     const std::string& path, const std::string& format);
+[[nodiscard]] std::string run_report(const std::string& path, const std::string& format);
 
-}  // namespace gembench
+}  // namespace gembench::inline report

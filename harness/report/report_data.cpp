@@ -6,7 +6,7 @@
 #include "harness/report/quiet_report.hpp"
 #include "harness/report/report.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 namespace {
 
 using nlohmann::ordered_json;
@@ -240,16 +240,16 @@ std::string planned_cost(const RunInfo& info) {
   return config.is_object() && config.value("cost", "") == "experts" ? "experts" : "tokens";
 }
 
-std::string report(const RunReader& file, const Comparison& comparison, const std::string& path,
-                   const std::string& format) {
+std::string run_report(const RunReader& file, const Comparison& comparison, const std::string& path,
+                       const std::string& format) {
   if (format == "csv") return as_csv(file, comparison);
   if (format == "json") return as_json(file, comparison, path);
   return as_table(file, comparison, path);
 }
 
-std::string report(const std::string& path, const std::string& format) {
+std::string run_report(const std::string& path, const std::string& format) {
   const RunReader file(path);
-  return report(file, compare(file, stated_non_moe_time(file.info())), path, format);
+  return run_report(file, compare(file, stated_non_moe_time(file.info())), path, format);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline report

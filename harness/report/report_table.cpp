@@ -9,7 +9,7 @@
 #include "harness/report/conclusion.hpp"
 #include "harness/report/quiet_report.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 namespace {
 
 constexpr double kUs = 1e6;
@@ -370,4 +370,4 @@ std::string sweep_table(const std::vector<std::string>& paths) {
   return text;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline report

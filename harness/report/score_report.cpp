@@ -6,7 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-namespace gembench {
+namespace gembench::inline report {
 namespace {
 
 using nlohmann::ordered_json;
@@ -140,4 +140,4 @@ std::string score_report(const ScoreContext& context, const std::vector<JudgedPl
   return table(context, rows);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline report

@@ -7,7 +7,7 @@
 #include "placement/cost/node_traffic.hpp"
 #include "placement/cost/score.hpp"
 
-namespace gembench {
+namespace gembench::inline report {
 
 /// What judged placements have in common.
 struct ScoreContext {
@@ -34,4 +34,4 @@ struct JudgedPlacement {
                                        const std::vector<JudgedPlacement>& rows,
                                        const std::string& format);
 
-}  // namespace gembench
+}  // namespace gembench::inline report

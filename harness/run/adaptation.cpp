@@ -10,7 +10,7 @@
 #include "placement/base/index.hpp"
 #include "placement/cost/objective.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr int kWindow = 1024;        // steps that are planned on at most: long ones generalise
@@ -137,4 +137,4 @@ std::optional<Change> Adaptation::replan_now(ReplanRecord::Reason reason) {
   return Change{reason, gain, wall_seconds() - begin};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

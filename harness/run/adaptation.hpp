@@ -12,7 +12,7 @@
 #include "placement/strategies/replan.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// Tells from the loads of a run whether its task has changed: whether the placement's predicted
 /// time of a step has risen above what it was on the steps it was planned on, or on the first ones
@@ -91,4 +91,4 @@ class Adaptation {
   double move_seconds_ = 0;  // of one expert, as measured at switches
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline run

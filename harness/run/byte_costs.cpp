@@ -9,7 +9,7 @@
 #include "moe_layer/model/shape.hpp"
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr int kMatrices = 3;  // of an expert: gate, up, down
@@ -87,4 +87,4 @@ NodeNetwork node_network(const Options& options, const std::string& model, int r
   return network;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -5,7 +5,7 @@
 #include "harness/cli/options.hpp"
 #include "placement/cost/node_traffic.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// Seconds that moving one expert's weights takes: --expert-bytes, or those of the model that
 /// `model` names ("deepseek-v3 bf16", as profiles and placements say), over --bandwidth. 0 where
@@ -25,4 +25,4 @@ void price_links(const Options& options, NodeNetwork& network);
 /// the model that `model` names sends; usage error where nobody knows, or there is one node.
 [[nodiscard]] NodeNetwork node_network(const Options& options, const std::string& model, int ranks);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

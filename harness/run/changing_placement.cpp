@@ -1,6 +1,6 @@
 #include "harness/run/changing_placement.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 const Placement& in_force(const Placement& start, const LivePlacement& live, int step) {
   const Placement* now = &start;
@@ -10,4 +10,4 @@ const Placement& in_force(const Placement& start, const LivePlacement& live, int
   return *now;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

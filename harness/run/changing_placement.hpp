@@ -5,7 +5,7 @@
 
 #include "placement/cost/placement.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// How a placement that is measured may change meanwhile.
 struct LivePlacement {
@@ -18,4 +18,4 @@ struct LivePlacement {
 [[nodiscard]] const Placement& in_force(const Placement& start, const LivePlacement& live,
                                         int step);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -2,7 +2,7 @@
 
 #include <exception>
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 /// Exit code and message of what `work` threw, "" when nothing.
@@ -51,4 +51,4 @@ void on_every_rank(const Comm& comm, const std::function<void()>& work) {
   if (!first.empty()) throw_agreed(first);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

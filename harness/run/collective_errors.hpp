@@ -8,7 +8,7 @@
 #include "moe_layer/mpi/comm.hpp"
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// An error that all ranks know of and throw together: it can end the program in order. Any other
 /// exception may be one rank's alone and must abort the job.
@@ -28,4 +28,4 @@ void on_every_rank(const Comm& comm, const std::function<void()>& work);
 /// with {0} for that rank, {1} for its text, {2} for rank 0's.
 void require_same(const Comm& comm, const std::string& mine, const std::string& sentence);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

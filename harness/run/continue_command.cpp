@@ -8,7 +8,7 @@
 
 #include "moe_layer/mpi/comm.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 std::string started_by(const Options& options, int ranks) {
@@ -41,4 +41,4 @@ std::string continue_command(const Options& options, int ranks) {
   return command + " --resume";
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -5,7 +5,7 @@
 
 #include "harness/cli/options.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// The command that continues a run of so many ranks, as a shell takes it: launcher, program, words
 /// and --resume. Scripts that start gembench name themselves in GEMBENCH_STARTED_BY: all that
@@ -15,4 +15,4 @@ namespace gembench {
 /// Quoted where a shell would make something else of it.
 [[nodiscard]] std::string shell_word(const std::string& word);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -6,10 +6,11 @@
 
 #include "harness/cli/version.hpp"
 #include "harness/run/collective_errors.hpp"
+#include "moe_layer/cpu/make_device.hpp"
 #include "moe_layer/cpu/state.hpp"
 #include "moe_layer/device/cuda_plugin.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 DType dtype_of(const Options& options) {
@@ -81,4 +82,4 @@ std::map<std::string, std::vector<std::string>> device_identities(const Comm& co
           {"device_id", comm.gather(gpu ? facts.at("gpu_uuid") : cpu_list(place.cpus))}};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

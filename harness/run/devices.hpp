@@ -11,7 +11,7 @@
 #include "moe_layer/mpi/comm.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// Collective: what --device asks for, connected with the other ranks' devices. Two ranks on one
 /// GPU are refused unless --transport mpi allows it.
@@ -29,4 +29,4 @@ namespace gembench {
 [[nodiscard]] std::map<std::string, std::vector<std::string>> device_identities(
     const Comm& comm, const Device& device, const RankPlace& place);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -6,7 +6,7 @@
 #include "placement/base/index.hpp"
 #include "placement/base/random.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr std::uint64_t kTaskStream = 0x7461736b;
@@ -62,4 +62,4 @@ void change_tasks(Trace& measured, const std::vector<Drift>& drifts, std::uint64
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

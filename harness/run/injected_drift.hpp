@@ -6,7 +6,7 @@
 #include "harness/cli/drift_option.hpp"
 #include "placement/loads/trace.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// The slowdown of every rank at a measured step, [rank].
 [[nodiscard]] std::vector<double> slowdown_at(const std::vector<double>& slowdown,
@@ -15,4 +15,4 @@ namespace gembench {
 /// seed and layer; the model is as skewed as before.
 void change_tasks(Trace& measured, const std::vector<Drift>& drifts, std::uint64_t seed);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -10,7 +10,7 @@
 #include "moe_layer/model/routing.hpp"
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 void require_shares(const std::vector<int>& shares, int ranks) {
@@ -114,4 +114,4 @@ void require_dispatch(const Options& options, const Device& device) {
   throw usage_error("--dispatch hierarchical runs on --device cpu only: use --dispatch flat");
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -14,7 +14,7 @@
 #include "placement/strategies/slot_count.hpp"
 #include "placement/strategies/strategy.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// What options make of so many ranks, known before anything is allocated, planned or measured.
 /// `run`, `profile` and the dry run that looks ahead begin with it: what one of them refuses, all
@@ -54,4 +54,4 @@ struct Layout {
 /// Usage error where the device cannot do what --dispatch asks for.
 void require_dispatch(const Options& options, const Device& device);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -21,7 +21,7 @@
 #include "moe_layer/mpi/clock_offset.hpp"
 #include "placement/base/index.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 /// The loop over turns, with what it adds up.
@@ -377,4 +377,4 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
   return measurement.finish();
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -10,7 +10,7 @@
 #include "moe_layer/check.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// What is measured side by side; the same on every rank.
 struct Candidates {
@@ -41,4 +41,4 @@ struct RunSink {
                              const std::vector<Turn>& schedule, const FinishedTurns& finished,
                              const RunSink& sink);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <string>
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 std::size_t available_by_kernel() {
@@ -63,4 +63,4 @@ std::size_t own_memory_left() {
   return std::max<std::size_t>(1, limit.rlim_cur > used ? limit.rlim_cur - used : 0);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// Bytes that this process and its neighbours on the node can still get: what the kernel says is
 /// available, or less where the cgroup (a Slurm job, a container) leaves less. 0 = not known.
@@ -10,4 +10,4 @@ namespace gembench {
 /// Bytes that this process can still get under its own limit of address space; 0 = no limit.
 [[nodiscard]] std::size_t own_memory_left();
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -8,7 +8,7 @@
 #include "placement/strategies/strategy.hpp"
 #include "results/profile_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 FileOrigin origin_of(const std::string& path, const PlacementFile& file, const TraceDigests& trace,
                      int first, int count) {
@@ -71,4 +71,4 @@ std::string check_placement_files(const std::vector<std::string>& placements,
   return said;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -7,7 +7,7 @@
 #include "harness/run/workload.hpp"
 #include "placement/cost/placement_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// A placement that was read, and how many of the steps it is judged on it was planned on.
 struct FileOrigin {
@@ -31,4 +31,4 @@ void require_readable(const Options& options, int ranks);
                                                 const Workload& workload, int ranks, int slots,
                                                 bool in_sample);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

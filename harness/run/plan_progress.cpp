@@ -8,7 +8,7 @@
 #include "harness/run/stop.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr double kFirst = 2, kEvery = 5;  // s
@@ -51,4 +51,4 @@ Placement plan_aloud(const std::string& name, PlanInput input, bool quiet,
   return placement;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -6,7 +6,7 @@
 #include "moe_layer/mpi/clock.hpp"
 #include "placement/strategies/strategy.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// Says on standard error how far a planning is once it takes longer than two seconds, and ends it
 /// when a signal or the time limit asks for that.
@@ -37,4 +37,4 @@ class PlanProgress {
 [[nodiscard]] Placement plan_aloud(const std::string& name, PlanInput input, bool quiet,
                                    const std::string& kept);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -7,7 +7,7 @@
 #include "moe_layer/model/shape.hpp"
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr double kTold = 0.1;          // share of steps beyond the profile from which it is said
@@ -95,4 +95,4 @@ std::string totals_note(const std::string& path, const Trace& loads) {
       path, most);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

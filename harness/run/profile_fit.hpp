@@ -5,7 +5,7 @@
 #include "placement/loads/trace.hpp"
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// Usage error, naming both, for a profile of another model, dtype or number of experts a rank than
 /// a run's: what would be planned with it holds for nothing that is measured. `path` names it.
@@ -24,4 +24,4 @@ void require_profile_of(const std::string& path, const Profile& profile, const s
 /// A sentence on steps larger than engines run, which are totals of a run more likely; else empty.
 [[nodiscard]] std::string totals_note(const std::string& path, const Trace& loads);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

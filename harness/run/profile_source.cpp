@@ -8,7 +8,7 @@
 #include "placement/speeds/builtin_slowdowns.hpp"
 #include "results/profile_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 Profile load_profile(const Options& options, const Trace& trace, std::string& source) {
   const bool stated = options.profile.empty() || options.profile.starts_with(kBuiltin);
@@ -46,4 +46,4 @@ void slow_down(Profile& profile, const std::vector<double>& slowdown, double flo
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

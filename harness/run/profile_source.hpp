@@ -7,7 +7,7 @@
 #include "placement/loads/trace.hpp"
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// The profile that --profile names, for where none is measured: a file, one built in, or without
 /// the option equally fast ranks. `source` says which, for people. Usage error when it does not fit
@@ -17,4 +17,4 @@ namespace gembench {
 /// A slowdown of every rank on top of a profile, overhead included; `floor` as --slowdown-floor.
 void slow_down(Profile& profile, const std::vector<double>& slowdown, double floor);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

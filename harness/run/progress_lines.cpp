@@ -7,7 +7,7 @@
 #include "harness/cli/printing.hpp"
 #include "moe_layer/mpi/clock.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 ProgressLines::ProgressLines(bool on, std::size_t total, double max_seconds)
     : on_(on), total_(total), max_seconds_(max_seconds), begin_(wall_seconds()) {}
@@ -23,4 +23,4 @@ void ProgressLines::done(const std::string& what) {
                    max_seconds_ > 0 ? "at most " : "", left));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

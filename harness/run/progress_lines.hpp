@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <string>
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// What standard error says while turns are measured: a line every ten seconds.
 class ProgressLines {
@@ -19,4 +19,4 @@ class ProgressLines {
   double max_seconds_, begin_, last_ = -1e9;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline run

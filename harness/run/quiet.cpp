@@ -5,7 +5,7 @@
 
 #include "moe_layer/cpu/noise_probe.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 std::vector<int> numbers_of(const std::string& text) {
@@ -74,4 +74,4 @@ void QuietMeter::finish(std::vector<QuietUse>& uses) const {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -6,7 +6,7 @@
 #include "moe_layer/machine_state.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// Seconds of one fixed-work probe: a quarter of a second by default, less where --profile-seconds
 /// asks for haste.
@@ -28,4 +28,4 @@ class QuietMeter {
   MachineCounters before_;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline run

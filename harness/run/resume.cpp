@@ -9,7 +9,7 @@
 #include "harness/run/same_run.hpp"
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 void require_same(const std::optional<RunDifference>& other) {
@@ -101,4 +101,4 @@ FinishedTurns finished_turns(const Comm& comm, const RunReader* file) {
   return finished;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

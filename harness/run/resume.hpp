@@ -3,7 +3,7 @@
 #include "harness/run/measure.hpp"
 #include "results/run_reader.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 enum class Earlier {
   nothing,     ///< no file: nothing was measured
@@ -43,4 +43,4 @@ void require_same_machine(const RunInfo& earlier, const RunInfo& mine);
 /// Collective: the turns that rank 0's file holds, on every rank. `file` is null elsewhere.
 [[nodiscard]] FinishedTurns finished_turns(const Comm& comm, const RunReader* file);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -4,7 +4,7 @@
 
 #include "placement/base/index.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 /// What a rank's own tokens ask for, and where that is: experts, or cells of a placement with
@@ -84,4 +84,4 @@ std::vector<std::int64_t> rows_sent(const Session& session, int step, const Plac
   return rows;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

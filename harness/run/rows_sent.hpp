@@ -5,7 +5,7 @@
 
 #include "harness/run/session.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// [layer][destination] rows that this rank sent in a measured step, forwarded ones too: computed
 /// from the routing, for steps that an earlier job ran. Equals what MoeLayers::rows_to() counts.
@@ -13,4 +13,4 @@ namespace gembench {
                                                   const Placement& placement,
                                                   const SplitSpec& splitting);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

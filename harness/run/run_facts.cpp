@@ -18,7 +18,7 @@
 #include "placement/cost/objective.hpp"
 #include "results/hdf5/hdf5.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 /// The strategies' names, made unique: "linear", "linear#2".
@@ -177,4 +177,4 @@ RunInfo describe(const Session& session, const Profile& profile,
   return info;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

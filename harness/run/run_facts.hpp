@@ -6,7 +6,7 @@
 #include "harness/run/session.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// Collective: all that a results file says before the first step, on rank 0 (empty elsewhere).
 [[nodiscard]] RunInfo describe(const Session& session, const Profile& profile,
@@ -16,4 +16,4 @@ namespace gembench {
 /// "2026-11-24T11:44:18Z"
 [[nodiscard]] std::string utc_now();
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -14,7 +14,7 @@
 #include "placement/strategies/strategy.hpp"
 #include "results/profile_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr const char* kNothingKept = "nothing was measured yet";
@@ -185,4 +185,4 @@ void share(const Session& session, std::vector<Placement>& placements) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -9,7 +9,7 @@
 #include "harness/run/session.hpp"
 
 /// What a run does before its first step: the profile and the placements that it measures.
-namespace gembench {
+namespace gembench::inline run {
 
 /// Rank 0 says on standard error what goes on, unless --quiet.
 void say(const Session& session, const std::string& text);
@@ -52,4 +52,4 @@ struct PlanOn {
 /// Collective: rank 0's placements on every rank.
 void share(const Session& session, std::vector<Placement>& placements);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

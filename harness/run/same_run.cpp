@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 std::optional<RunDifference> difference(const std::string& what, const std::string& earlier,
@@ -61,4 +61,4 @@ std::optional<RunDifference> other_nodes(const RunInfo& earlier, const RunInfo& 
   return difference("nodes", hosts(earlier), hosts(mine));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

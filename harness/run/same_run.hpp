@@ -5,7 +5,7 @@
 
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// In what two runs differ.
 struct RunDifference {
@@ -31,4 +31,4 @@ struct RunDifference {
 /// A fact of the file; "none" where it does not tell.
 [[nodiscard]] std::string fact_of(const RunInfo& info, const char* name);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -13,7 +13,7 @@
 #include "moe_layer/profiler/received_load.hpp"
 #include "placement/base/index.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr int kRoutedLoads = 8;  // of a profile; as long to measure as its sweeps, about
@@ -270,4 +270,4 @@ std::string Session::describe_model() const {
   return text;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

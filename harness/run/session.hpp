@@ -13,7 +13,7 @@
 #include "moe_layer/mpi/clock.hpp"
 #include "moe_layer/profiler/profiler.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// What `run` and `profile` share: the model on its ranks, ready to run under the linear placement.
 /// Construction is collective and makes sure that all ranks were started alike.
@@ -69,4 +69,4 @@ class Session : public Layout {
   ReceiveLimits limits_;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline run

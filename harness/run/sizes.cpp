@@ -8,7 +8,7 @@
 #include "moe_layer/profiler/load_points.hpp"
 #include "placement/base/index.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr double kMostActive = 2 * 16;  // two loads, numbers of experts that double
@@ -83,4 +83,4 @@ double file_bytes(const RunShape& s, bool gpus) {
          ranks * profile * 8;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

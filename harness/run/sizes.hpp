@@ -8,7 +8,7 @@
 #include "moe_layer/model/routing.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// Most rows and pairs that a rank with `slots` experts can receive in one layer of a workload,
 /// whichever experts they are.
@@ -28,4 +28,4 @@ namespace gembench {
 /// loads, predictions, pairs, slots and the profile.
 [[nodiscard]] double file_bytes(const RunShape& shape, bool gpus);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

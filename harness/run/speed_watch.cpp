@@ -7,7 +7,7 @@
 #include "placement/base/statistics.hpp"
 #include "placement/cost/score.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr std::size_t kBaseline = 2;  // turns before anything is judged
@@ -87,4 +87,4 @@ Profile SpeedWatch::adopt() {
   return changed;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -6,7 +6,7 @@
 #include "placement/speeds/profile.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// Tells from the readings of a run whether ranks have become faster or slower than their profile
 /// says, against each other: what all ranks share (another clock of the whole machine) is no drift.
@@ -40,4 +40,4 @@ class SpeedWatch {
   int suspicious_ = 0;                        // turns in a row
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline run

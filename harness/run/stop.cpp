@@ -7,7 +7,7 @@
 #include "harness/run/collective_errors.hpp"
 #include "moe_layer/mpi/clock.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 volatile std::sig_atomic_t asked_by = 0;
@@ -87,4 +87,4 @@ void throw_if_stopped(const Comm& comm, const std::string& kept) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -5,7 +5,7 @@
 
 #include "moe_layer/mpi/comm.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// From now on SIGTERM and SIGINT ask for an end in order (a second SIGINT ends at once), and so
 /// does a time limit (seconds from now, 0 = none). A process that has not ended kGraceSeconds after
@@ -38,4 +38,4 @@ class StopScope {
 /// `kept` ends the sentence: what is safe, and how to go on.
 void throw_if_stopped(const Comm& comm, const std::string& kept);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -8,7 +8,7 @@
 
 #include "harness/statistics/interval.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr int kLeastSteps = 24;
@@ -61,4 +61,4 @@ std::optional<std::string> StopWatch::ends(int steps, double seconds) const {
   return std::nullopt;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

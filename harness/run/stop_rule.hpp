@@ -7,7 +7,7 @@
 #include "harness/cli/run_length.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// Whether intervals are looked at after so many blocks of so many steps in all: at 6, 8, 12, 16,
 /// 24, .. blocks, and not before 24 steps. Fixed beforehand, and few: the more often one looks, the
@@ -32,4 +32,4 @@ class StopWatch {
   std::vector<std::vector<double>> seconds_;  // [placement][block] slowest rank, summed over steps
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -9,7 +9,7 @@
 #include "placement/base/error.hpp"
 #include "results/trace_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 /// One number of a shape.
@@ -72,4 +72,4 @@ Options with_trace_shape(const Comm& comm, const Options& options) {
   return adopted;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

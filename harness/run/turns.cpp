@@ -11,7 +11,7 @@
 #include "placement/base/index.hpp"
 #include "placement/base/random.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr int kBlock = 8, kWarmup = 2;
@@ -165,4 +165,4 @@ void require_all_tokens(const Block& block, const RunShape& shape, const Trace& 
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -9,7 +9,7 @@
 #include "moe_layer/layers.hpp"
 #include "results/run_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// How placements take turns.
 struct Alternation {
@@ -52,4 +52,4 @@ void complete_cpu_time(Block& block, const RunShape& shape);
 void require_all_tokens(const Block& block, const RunShape& shape, const Trace& measured,
                         const std::string& placement);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

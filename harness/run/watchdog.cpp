@@ -13,7 +13,7 @@
 #include "moe_layer/mpi/clock.hpp"
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr double kPeriod = 1;
@@ -152,4 +152,4 @@ void Watchdog::end(const std::string& why, ExitCode code) {
   _exit(static_cast<int>(code));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -9,7 +9,7 @@
 #include "moe_layer/mpi/progress.hpp"
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// A rank of a node as its neighbours see it.
 struct RankSeen {
@@ -63,4 +63,4 @@ class Watchdog {
   std::thread thread_;  // last: it uses the others
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline run

@@ -20,7 +20,7 @@
 #include "placement/speeds/builtin_slowdowns.hpp"
 #include "results/trace_file.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 namespace {
 
 constexpr int kDefaultTokens = 1024;
@@ -294,4 +294,4 @@ std::vector<double> slowdown_of(const Options& options, int ranks) {
   return values;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline run

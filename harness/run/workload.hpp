@@ -12,7 +12,7 @@
 #include "placement/loads/trace.hpp"
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline run {
 
 /// The shape to run: preset, scaled, with the command line's overrides. Usage error when it makes
 /// no sense.
@@ -89,4 +89,4 @@ struct TokenRule {
 /// --preset with --set for a shape.
 [[nodiscard]] Trace synthetic_trace(const Options& options, const SyntheticSpec& spec);
 
-}  // namespace gembench
+}  // namespace gembench::inline run

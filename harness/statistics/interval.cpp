@@ -9,7 +9,7 @@
 #include "placement/base/statistics.hpp"
 #include "placement/cost/score.hpp"
 
-namespace gembench {
+namespace gembench::inline statistics {
 namespace {
 
 /// More pairs are pooled with their neighbours: the means of all pairs of them are looked at.
@@ -129,4 +129,4 @@ Difference paired_difference(const std::vector<double>& a, const std::vector<dou
   return difference;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline statistics

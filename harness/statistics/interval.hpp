@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline statistics {
 
 /// Fewer pairs give no interval: the narrowest that signed ranks can give at 5 pairs holds the
 /// truth in 94 % of all cases, and correlation cannot be seen in so few.
@@ -55,4 +55,4 @@ struct Difference {
 /// Of Student's t.
 [[nodiscard]] double student_quantile(double freedom, double probability);
 
-}  // namespace gembench
+}  // namespace gembench::inline statistics

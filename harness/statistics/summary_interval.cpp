@@ -9,7 +9,7 @@
 #include "placement/base/statistics.hpp"
 #include "placement/cost/score.hpp"
 
-namespace gembench {
+namespace gembench::inline statistics {
 namespace {
 
 constexpr double kNormal = 1.959963984540054;  // two-sided 95 %
@@ -182,4 +182,4 @@ std::optional<Interval> proportion_interval(std::span<const double> shares, int 
   return Interval{std::max(0.0, middle - half), std::min(1.0, middle + half)};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline statistics

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline statistics {
 
 /// 95 % interval, in the unit of what it is of.
 struct Interval {
@@ -55,4 +55,4 @@ class StepBlocks {
 [[nodiscard]] std::optional<Interval> proportion_interval(std::span<const double> shares, int of,
                                                           const StepBlocks& blocks, int together);
 
-}  // namespace gembench
+}  // namespace gembench::inline statistics

@@ -6,7 +6,7 @@
 
 #include "moe_layer/cpu/gemm.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 namespace {
 
 // What is measured everywhere, and what more where nothing can be concluded from neighbours.
@@ -115,4 +115,4 @@ std::vector<ChunkCost> assumed_costs() {
   return costs;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

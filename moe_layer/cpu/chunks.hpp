@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline cpu {
 
 /// What a chunk of so many rows of an expert takes, in seconds: the expert's first chunk, whose
 /// weights come from memory, and a further one. Not measured: infinite.
@@ -52,4 +52,4 @@ class ChunkPlan {
 /// Costs where measuring does not pay: rows, and a chunk as such.
 [[nodiscard]] std::vector<ChunkCost> assumed_costs();
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -7,11 +7,12 @@
 #include <map>
 #include <tuple>
 
+#include "moe_layer/cpu/make_device.hpp"
 #include "moe_layer/cpu/state.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 namespace {
 
 std::size_t sz(int value) {
@@ -117,4 +118,4 @@ std::unique_ptr<Device> make_cpu_device(const Comm& comm, const ModelShape& mode
   return std::make_unique<CpuDevice>(comm, model, dtype);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -8,7 +8,7 @@
 #include "moe_layer/cpu/memory.hpp"
 #include "moe_layer/device/device.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 
 /// The CPU behind the device seam: oneDNN for every matrix product, one thread a rank. Calls finish
 /// before they return. Routing, packing and experts live in
@@ -106,4 +106,4 @@ class CpuDevice final : public Device {
   std::vector<std::int32_t> row_at_, pair_at_;  // [rank] where its next row and pair go
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -4,7 +4,7 @@
 
 #include "moe_layer/cpu/row_math.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 namespace {
 
 // A pair's entry of absolute_: its row, counted over all sources, and which part its product has in
@@ -170,4 +170,4 @@ void CpuDevice::combine(Stream, const CombineArgs& args) {
   if (args.shared) add_scaled(x, args.shared->as<float>(), 1.0F, sz(args.tokens) * hidden_);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

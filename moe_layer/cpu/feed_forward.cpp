@@ -2,7 +2,7 @@
 
 #include "moe_layer/cpu/memory.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 namespace {
 
 std::size_t sz(int value) {
@@ -53,4 +53,4 @@ const float* CpuFeedForward::run(int rows, const char* x, const char* weights) {
   return product_.as<float>();
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -6,7 +6,7 @@
 #include "moe_layer/device/device_calls.hpp"
 #include "moe_layer/model/weights.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 
 /// Experts of one shape: down(swish(gate(x)) * up(x)) in three products, for chunks of rows.
 class CpuFeedForward {
@@ -48,4 +48,4 @@ inline constexpr double kTuningSeconds = 1;
 /// Bytes that measure_chunks() takes meanwhile.
 [[nodiscard]] std::size_t measuring_bytes(std::size_t expert_bytes);
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-namespace gembench {
+namespace gembench::inline cpu {
 namespace {
 
 using dnnl::memory;
@@ -194,4 +194,4 @@ bool cpu_has_tiles(DType dtype) {
   return dtype == DType::bf16 && runs(dnnl::cpu_isa::avx512_core_amx);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -8,7 +8,7 @@
 
 #include "moe_layer/model/shape.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 
 /// What happens to the product before it is stored.
 enum class Epilogue {
@@ -70,4 +70,4 @@ class CpuGemm {
 /// Whether products of this type run on AMX tiles.
 [[nodiscard]] bool cpu_has_tiles(DType dtype);
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -12,7 +12,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 namespace {
 
 constexpr std::size_t kLine = 64;
@@ -92,4 +92,4 @@ Buffer cpu_memory(std::size_t bytes) {
   return {allocate(kLine, in_cache_lines(std::max<std::size_t>(bytes, 1))), bytes, std::free};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -4,7 +4,7 @@
 
 #include "moe_layer/device/buffer.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 
 /// Memory that begins at a cache line. From 128 KiB up it lies on huge pages, several buffers of
 /// one size side by side: with 4 KiB pages looking up addresses takes up to a third of the time on
@@ -19,4 +19,4 @@ namespace gembench {
   return (bytes + kLine - 1) / kLine * kLine;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

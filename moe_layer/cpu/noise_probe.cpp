@@ -10,7 +10,7 @@
 #include "placement/base/statistics.hpp"
 #include "placement/cost/score.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 namespace {
 
 /// A chain of dependent multiplications, which nothing but the core's clock can speed up: some 5
@@ -107,4 +107,4 @@ BarrierSkew measure_barrier_skew(const Comm& comm, const Topology& topology, dou
   return comm.rank() == 0 ? barrier_skew(all, offsets) : BarrierSkew{};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -8,7 +8,7 @@
 #include "moe_layer/mpi/comm.hpp"
 #include "moe_layer/mpi/topology.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 
 /// How long the same small piece of work took, again and again without a gap: fixed work quanta
 /// (FWQ). What one takes beyond the fastest was lost to something else.
@@ -45,4 +45,4 @@ struct BarrierSkew {
 [[nodiscard]] BarrierSkew measure_barrier_skew(const Comm& comm, const Topology& topology,
                                                double seconds);
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -1,7 +1,7 @@
 #include "moe_layer/cpu/device.hpp"
 #include "placement/cost/placement.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 namespace {
 
 std::size_t sz(int value) {
@@ -89,4 +89,4 @@ void CpuDevice::merge(Stream, const MergeArgs& args) {
   to_payload(sums, args.results->as<char>(), sz(args.rows) * hidden_);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

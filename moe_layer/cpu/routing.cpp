@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-namespace gembench {
+namespace gembench::inline cpu {
 namespace {
 
 constexpr float kRmsEpsilon = 1e-6F;
@@ -71,4 +71,4 @@ void CpuDevice::route(Stream, const RouteArgs& args) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -4,7 +4,7 @@
 
 #define GEMBENCH_FOR_EVERY_CPU [[gnu::target_clones("avx512f", "avx2", "default")]]
 
-namespace gembench {
+namespace gembench::inline cpu {
 
 GEMBENCH_FOR_EVERY_CPU
 void add_scaled(float* __restrict y, const float* __restrict x, float weight, std::size_t n) {
@@ -43,4 +43,4 @@ void round_to_bf16(const float* __restrict from, std::uint16_t* __restrict to, s
   for (std::size_t i = 0; i < n; ++i) to[i] = to_bf16(from[i]);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -5,7 +5,7 @@
 
 /// What the CPU device does to rows of `n` values besides matrix products. Compiled for AVX-512,
 /// AVX2 and SSE2, of which the CPU's best runs; all give the same bits.
-namespace gembench {
+namespace gembench::inline cpu {
 
 /// y += weight * x.
 void add_scaled(float* y, const float* x, float weight, std::size_t n);
@@ -20,4 +20,4 @@ void add_bf16(float* y, const std::uint16_t* x, std::size_t n);
 /// Nearest bf16 of each value, ties to even.
 void round_to_bf16(const float* from, std::uint16_t* to, std::size_t n);
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline cpu {
 namespace {
 
 namespace fs = std::filesystem;
@@ -106,4 +106,4 @@ int current_cpu() {
   return sched_getcpu();
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

@@ -5,7 +5,7 @@
 
 #include "moe_layer/device/device_calls.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 
 /// What Linux says of a CPU. `root` is where /proc and /sys are. Power is that of the package, over
 /// kPowerSeconds, during which this waits; it needs the right to read RAPL's counters, which is
@@ -19,4 +19,4 @@ inline constexpr double kPowerSeconds = 0.02;
 /// The CPU this thread runs on now.
 [[nodiscard]] int current_cpu();
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

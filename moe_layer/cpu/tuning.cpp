@@ -6,7 +6,7 @@
 #include "moe_layer/cpu/memory.hpp"
 #include "moe_layer/mpi/clock.hpp"
 
-namespace gembench {
+namespace gembench::inline cpu {
 namespace {
 
 constexpr int kRounds = 5;
@@ -73,4 +73,4 @@ std::vector<ChunkCost> measure_chunks(CpuFeedForward& experts, std::size_t row_b
   return costs;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cpu

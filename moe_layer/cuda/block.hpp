@@ -5,7 +5,7 @@
 #include "moe_layer/cuda/launch.hpp"
 
 /// Sums over the threads of a block, for kernel sources. Blocks are whole warps.
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 
 constexpr unsigned kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffU;
@@ -52,4 +52,4 @@ __device__ inline int sum_before(int value, int& all) {
   return before + upto - value;
 }
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

@@ -10,7 +10,7 @@
 #include "moe_layer/model/weights.hpp"
 #include "moe_layer/mpi/clock.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 namespace {
 
 std::size_t sz(int value) {
@@ -298,4 +298,4 @@ void CudaDevice::send_weights(std::span<const Message> sends, std::span<const Me
   transport_.send_weights(copies_, sends, receives);
 }
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

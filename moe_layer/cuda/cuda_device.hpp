@@ -12,7 +12,7 @@
 #include "moe_layer/device/cuda_plugin.hpp"
 #include "moe_layer/device/device.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 
 /// One GPU behind the device seam: cuBLAS for every matrix product, our kernels around them, NCCL
 /// or MPI between ranks. Everything is on the caller's stream, in order.
@@ -83,4 +83,4 @@ class CudaDevice final : public Device {
   bool in_range_ = false;     // NVTX
 };
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

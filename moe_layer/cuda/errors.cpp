@@ -6,7 +6,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 namespace {
 
 [[noreturn]] void fail(const char* call, const std::string& words, Whereabouts& at) {
@@ -39,4 +39,4 @@ std::string cuda_version(int number) {
   return fmt::format("{}.{}", number / 1000, number % 1000 / 10);
 }
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

@@ -7,7 +7,7 @@
 #include <functional>
 #include <string>
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 
 /// Where this rank is, for messages; one for everything in a device, which sets it as it goes on.
 struct Whereabouts {
@@ -27,4 +27,4 @@ void check(ncclResult_t result, const char* call, Whereabouts& at);
 /// "13.0" of CUDA's 13000.
 [[nodiscard]] std::string cuda_version(int number);
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

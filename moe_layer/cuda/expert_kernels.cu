@@ -2,7 +2,7 @@
 #include "moe_layer/cuda/block.hpp"
 #include "moe_layer/cuda/kernels.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
@@ -203,4 +203,4 @@ cudaError_t spin(cudaStream_t stream, std::uint64_t nanoseconds) {
   return launch(stream, 1, 1, spin_kernel, static_cast<unsigned long long>(nanoseconds));
 }
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

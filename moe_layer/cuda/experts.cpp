@@ -6,7 +6,7 @@
 #include "moe_layer/cuda/kernels.hpp"
 #include "moe_layer/cuda/memory.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 namespace {
 
 constexpr std::size_t kAlignment = 256;
@@ -234,4 +234,4 @@ void Experts::run_shared(cudaStream_t stream, const SharedArgs& args) {
   }
 }
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

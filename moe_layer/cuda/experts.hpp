@@ -7,7 +7,7 @@
 #include "moe_layer/cuda/gemm.hpp"
 #include "moe_layer/device/device_calls.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 
 /// Where an expert's weights lie in its buffer: gate and up side by side in one matrix
 /// [hidden][gate ffn, up ffn], so that one product makes both; then down [ffn][hidden].
@@ -74,4 +74,4 @@ class Experts {
   std::int32_t* slot_at_ = nullptr;
 };
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

@@ -2,7 +2,7 @@
 
 #include "moe_layer/cuda/memory.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 namespace {
 
 cudaDataType_t type_of(DType dtype) {
@@ -91,4 +91,4 @@ int Gemm::version() {
   return version;
 }
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

@@ -9,7 +9,7 @@
 #include "moe_layer/device/buffer.hpp"
 #include "moe_layer/model/shape.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 
 /// C[rows][n] = A[rows][k] B[k][n], row-major. f32 products are true f32, bf16 ones are summed in
 /// f32.
@@ -62,4 +62,4 @@ class Gemm {
   std::vector<float> one_, zero_;
 };
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

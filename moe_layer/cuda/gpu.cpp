@@ -6,7 +6,7 @@
 #include "moe_layer/cuda/errors.hpp"
 #include "placement/base/error.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 namespace {
 
 constexpr int kLeastMajor = 8;  // bf16 tensor cores, and what this is compiled for
@@ -54,4 +54,4 @@ Gpu choose_gpu(int node_rank) {
   return gpu;
 }
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

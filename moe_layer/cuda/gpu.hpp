@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <string>
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 
 /// The GPU of this rank.
 struct Gpu {
@@ -18,4 +18,4 @@ struct Gpu {
 /// calling thread's. Environment error, with what was seen, where there is none.
 [[nodiscard]] Gpu choose_gpu(int node_rank);
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

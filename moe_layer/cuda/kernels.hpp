@@ -12,7 +12,7 @@
 /// The kernels as host calls that enqueue them. All pointers are device memory; shapes are
 /// row-major with the last index fastest; "dtype" is the payload type. No thread of one block waits
 /// for another block, sums have a fixed order, and no call allocates or waits.
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 
 /// normed = x / rms(x), as f32 and as payload. All [token][hidden].
 cudaError_t norm_rows(cudaStream_t stream, DType dtype, int tokens, int hidden, const float* x,
@@ -103,4 +103,4 @@ cudaError_t add_rows(cudaStream_t stream, DType dtype, const Adding& adding);
 /// Keeps the stream busy for so many nanoseconds of the GPU's clock.
 cudaError_t spin(cudaStream_t stream, std::uint64_t nanoseconds);
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

@@ -6,17 +6,17 @@
 /// (which defines the macro itself) say differently.
 #ifndef GEMBENCH_GLOBAL_TIMER
 #define GEMBENCH_GLOBAL_TIMER() ::gembench::cuda::global_timer()
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 /// Nanoseconds of the GPU's own clock.
 __device__ inline unsigned long long global_timer() {
   unsigned long long now = 0;
   asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
   return now;
 }
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda
 #endif
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 
 /// Enqueues a kernel; nothing when there are no blocks.
 template <class... P, class... A>
@@ -35,4 +35,4 @@ struct alignas(W * sizeof(T)) Pack {
   T value[W];
 };
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

@@ -6,7 +6,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 namespace {
 
 double mib(std::size_t bytes) {
@@ -42,4 +42,4 @@ Buffer pinned_memory(std::size_t bytes, Whereabouts& at) {
   return {memory, bytes, [](void* freed) { static_cast<void>(cudaFreeHost(freed)); }};
 }
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

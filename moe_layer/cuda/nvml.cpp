@@ -5,7 +5,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 
 // The toolkit may come without nvml.h, so what is used of it is declared here: handles are
 // pointers, results and enumerations int, 0 is success. Names and numbers are those of NVIDIA's
@@ -103,4 +103,4 @@ void Nvml::lock_clocks(int mhz) {
   locked_ = true;
 }
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

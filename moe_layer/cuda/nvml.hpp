@@ -5,7 +5,7 @@
 
 #include "moe_layer/device/device_calls.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 
 /// What the driver's management library says of one GPU. It is loaded when this is made; where
 /// there is none, or it does not know the GPU, everything reads as not told.
@@ -31,4 +31,4 @@ class Nvml {
   bool locked_ = false;
 };
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

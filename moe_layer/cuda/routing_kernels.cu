@@ -4,7 +4,7 @@
 #include "moe_layer/cuda/block.hpp"
 #include "moe_layer/cuda/kernels.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 namespace {
 
 constexpr float kRmsEpsilon = 1e-6F;
@@ -203,4 +203,4 @@ cudaError_t place_pairs(cudaStream_t stream, const Packing& packing) {
   return launch_parts(stream, place_kernel, packing);
 }
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

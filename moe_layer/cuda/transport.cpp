@@ -8,7 +8,7 @@
 
 #include "moe_layer/cuda/memory.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 namespace {
 
 std::size_t sz(int value) {
@@ -220,4 +220,4 @@ void Transport::poll(Query&& query, const char* call) {
   }
 }
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

@@ -11,7 +11,7 @@
 #include "moe_layer/device/device_calls.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
-namespace gembench::cuda {
+namespace gembench::inline cuda {
 
 /// How device memory gets to other ranks: NCCL on the stream; or MPI from the host, which waits for
 /// the stream, with device addresses where MPI takes them, else through pinned memory.
@@ -59,4 +59,4 @@ class Transport {
   std::vector<Message> sends_, receives_;
 };
 
-}  // namespace gembench::cuda
+}  // namespace gembench::inline cuda

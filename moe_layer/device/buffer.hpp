@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <memory>
 
-namespace gembench {
+namespace gembench::inline device {
 
 /// Memory of a device, freed with this handle. Opaque: only the device looks inside.
 class Buffer {
@@ -29,4 +29,4 @@ struct Stream {
   void* handle = nullptr;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline device

@@ -7,7 +7,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline device {
 namespace {
 
 constexpr const char* kLibrary = "libgembench_cuda.so";
@@ -56,4 +56,4 @@ std::unique_ptr<Device> make_cuda_device(const Comm& comm, const ModelShape& mod
   return std::unique_ptr<Device>(make(comm, model, options));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline device

@@ -9,7 +9,7 @@
 /// The CUDA device lives in a library of its own, libgembench_cuda.so beside the executable, which
 /// is loaded only when it is asked for: a program that links cuBLAS and NCCL starts 0.1 s later,
 /// takes 220 MB more, and does not start at all where they are missing.
-namespace gembench {
+namespace gembench::inline device {
 
 struct CudaOptions {
   DType dtype = DType::bf16;
@@ -31,4 +31,4 @@ inline constexpr const char* kCudaPluginMake = "gembench_make_cuda_device";
 /// Whether the library lies beside the executable; says nothing about driver and GPU.
 [[nodiscard]] bool has_cuda_plugin();
 
-}  // namespace gembench
+}  // namespace gembench::inline device

@@ -15,7 +15,7 @@
 #include "moe_layer/model/weights.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
-namespace gembench {
+namespace gembench::inline device {
 
 /// The seam between the layer and what computes it. Calls enqueue on a stream and return; results
 /// may be looked at after synchronize(), which also stands between two calls of the same kind.
@@ -84,10 +84,4 @@ class Device {
   virtual void spin(Stream stream, double seconds) = 0;
 };
 
-/// The CPU: oneDNN on one thread. `dtype` bf16 needs AVX-512 BF16: environment error otherwise.
-[[nodiscard]] std::unique_ptr<Device> make_cpu_device(const Comm& comm, const ModelShape& model,
-                                                      DType dtype);
-/// bf16 where this CPU has it, else f32.
-[[nodiscard]] DType best_cpu_dtype();
-
-}  // namespace gembench
+}  // namespace gembench::inline device

@@ -10,7 +10,7 @@
 
 /// What the layer asks a device to do: one struct of arguments a call. Buffers are borrowed; shapes
 /// are row-major with the last index fastest; "dtype" is the device's payload type.
-namespace gembench {
+namespace gembench::inline device {
 
 /// A (token, expert) pair as it travels: 12 bytes of metadata. The pairs of a row lie side by side.
 struct Pair {
@@ -130,4 +130,4 @@ struct CombineArgs {
   Buffer* hidden_state = nullptr;     ///< in/out f32 [token][hidden]
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline device

@@ -5,7 +5,7 @@
 #include "moe_layer/model/weights.hpp"
 #include "moe_layer/mpi/clock.hpp"
 
-namespace gembench {
+namespace gembench::inline dispatch {
 
 ExpertStore::ExpertStore(const Comm& comm, Device& device, const ModelShape& model,
                          int weight_layers, std::uint64_t seed)
@@ -119,4 +119,4 @@ Buffer& ExpertStore::held(int layer, int expert) {
   return experts_[static_cast<std::size_t>(weight_layer(layer))].at(expert);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline dispatch

@@ -9,7 +9,7 @@
 #include "moe_layer/mpi/comm.hpp"
 #include "placement/cost/placement.hpp"
 
-namespace gembench {
+namespace gembench::inline dispatch {
 
 /// What a switch to another placement cost.
 struct MoveReport {
@@ -57,4 +57,4 @@ class ExpertStore {
   PlainExpert plain_;                           // scratch of make()
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline dispatch

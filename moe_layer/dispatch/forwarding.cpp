@@ -4,7 +4,7 @@
 
 #include "placement/base/index.hpp"
 
-namespace gembench {
+namespace gembench::inline dispatch {
 std::vector<Home> by_node(std::span<const Home> homes, const Topology& topology, int rank,
                           int slots) {
   std::vector<Home> seen(homes.begin(), homes.end());
@@ -80,4 +80,4 @@ void Forwarding::back(Stream stream, const Leg& first, const Leg& second, const 
   first.send_back(device_, stream, results_, returned, row_bytes_);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline dispatch

@@ -9,7 +9,7 @@
 #include "moe_layer/mpi/topology.hpp"
 #include "placement/cost/placement.hpp"
 
-namespace gembench {
+namespace gembench::inline dispatch {
 
 /// What hierarchical dispatch takes a rank's tokens for: homes ([layer][expert], any layers) as
 /// seen by `rank`, where a whole node is one destination. A home's rank becomes the forwarder of
@@ -59,4 +59,4 @@ class Forwarding {
   Buffer returned_, sums_, results_;  // on the way back
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline dispatch

@@ -8,7 +8,7 @@
 #include "placement/base/error.hpp"
 #include "placement/base/index.hpp"
 
-namespace gembench {
+namespace gembench::inline dispatch {
 void require_cells(const Placement& placement) {
   const auto cells = std::int64_t{placement.ranks} * placement.slots;
   if (cells <= std::numeric_limits<std::uint16_t>::max() || count_duplicates(placement) == 0) {
@@ -80,4 +80,4 @@ void ReplicaChoice::choose(int layer, int rank, std::span<const std::int32_t> co
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline dispatch

@@ -7,7 +7,7 @@
 #include "placement/cost/placement.hpp"
 #include "placement/cost/token_split.hpp"
 
-namespace gembench {
+namespace gembench::inline dispatch {
 
 /// Usage error for a placement with replicas whose cells, rank * slots + slot, do not fit 16 bits.
 void require_cells(const Placement& placement);
@@ -53,4 +53,4 @@ class ReplicaChoice {
   std::vector<Dealt> next_;          // [expert]
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline dispatch

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace gembench {
+namespace gembench::inline dispatch {
 
 void Leg::resize(int ranks, int slots) {
   const auto count = static_cast<std::size_t>(ranks);
@@ -55,4 +55,4 @@ std::int64_t Leg::metadata_bytes(std::size_t rank) const {
          static_cast<std::int64_t>((2 + slot_counts.size()) * sizeof(std::int32_t));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline dispatch

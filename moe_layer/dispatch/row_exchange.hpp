@@ -7,7 +7,7 @@
 #include "moe_layer/device/device.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
-namespace gembench {
+namespace gembench::inline dispatch {
 
 /// One all-to-all of rows with their pairs and, later, of results back: how many go where. Flat
 /// dispatch is one leg; hierarchical dispatch two, to the nodes and within them.
@@ -39,4 +39,4 @@ class Leg {
   std::vector<std::int32_t> recv_counts_;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline dispatch

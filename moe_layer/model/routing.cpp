@@ -5,7 +5,7 @@
 
 #include "placement/base/random.hpp"
 
-namespace gembench {
+namespace gembench::inline model {
 namespace {
 
 constexpr std::uint64_t kDealStream = 0x6465616c;  // keeps dealing apart from weights and inputs
@@ -104,4 +104,4 @@ void count_rows(std::span<const std::uint16_t> ids, std::span<const Home> homes,
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline model

@@ -7,7 +7,7 @@
 #include "placement/cost/placement.hpp"
 #include "placement/loads/trace.hpp"
 
-namespace gembench {
+namespace gembench::inline model {
 
 /// Tokens of a step that one rank owns: contiguous, the first ranks one more where it does not
 /// divide.
@@ -46,4 +46,4 @@ struct ReceiveLimits {
   std::int64_t pairs = 0;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline model

@@ -7,7 +7,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline model {
 namespace {
 
 constexpr const char* kSigmoid =
@@ -82,4 +82,4 @@ void validate(const ModelShape& model) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline model

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace gembench {
+namespace gembench::inline model {
 
 enum class DType { f32, bf16 };
 [[nodiscard]] std::string_view name_of(DType dtype);
@@ -36,4 +36,4 @@ struct ModelShape {
 /// Refuses (usage error) sizes below 1, top-k > experts, or more than 65,535 experts.
 void validate(const ModelShape& model);
 
-}  // namespace gembench
+}  // namespace gembench::inline model

@@ -4,7 +4,7 @@
 
 #include "placement/base/random.hpp"
 
-namespace gembench {
+namespace gembench::inline model {
 namespace {
 
 // Streams of different kinds never share a key.
@@ -68,4 +68,4 @@ void fill_input(std::span<float> out, std::uint64_t seed, int step, int first_to
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline model

@@ -10,7 +10,7 @@
 /// Weights and inputs as pure functions of their coordinates, bit-identical on every device and
 /// rank: counter-based integers, scaled by an exact power-of-two step and one correctly rounded
 /// multiplication. Uniform with the variance of 1/fan-in, so that activations keep their size.
-namespace gembench {
+namespace gembench::inline model {
 
 /// Untyped plain weights of one expert, row-major [in][out], as generated.
 struct PlainExpert {
@@ -39,4 +39,4 @@ void fill_input(std::span<float> out, std::uint64_t seed, int step, int first_to
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline model

@@ -2,7 +2,7 @@
 
 #include <ctime>
 
-namespace gembench {
+namespace gembench::inline mpi {
 namespace {
 
 double seconds_of(clockid_t clock) {
@@ -40,4 +40,4 @@ ClockChoice clock_for(std::string_view asked, Sharing sharing) {
   return {clock, reason};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline mpi

@@ -5,7 +5,7 @@
 
 #include "moe_layer/mpi/rank_place.hpp"
 
-namespace gembench {
+namespace gembench::inline mpi {
 
 /// Which clock a run's times come from; see README.md.
 enum class Clock { wall, cpu_time };
@@ -25,4 +25,4 @@ struct ClockChoice {
 /// `asked`: --clock, "auto", "wall" or "cpu-time"; `sharing`: what ranks on CPUs share.
 [[nodiscard]] ClockChoice clock_for(std::string_view asked, Sharing sharing);
 
-}  // namespace gembench
+}  // namespace gembench::inline mpi

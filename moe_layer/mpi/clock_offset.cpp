@@ -2,7 +2,7 @@
 
 #include "moe_layer/mpi/clock.hpp"
 
-namespace gembench {
+namespace gembench::inline mpi {
 namespace {
 
 constexpr int kTag = 0x636c6b;
@@ -47,4 +47,4 @@ std::vector<ClockOffset> clock_offsets(const Comm& comm, const Topology& topolog
   return offsets;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline mpi

@@ -6,7 +6,7 @@
 #include "moe_layer/mpi/comm.hpp"
 #include "moe_layer/mpi/topology.hpp"
 
-namespace gembench {
+namespace gembench::inline mpi {
 
 /// What to add to a rank's wall_seconds() to read rank 0's at the same moment, seconds, and how far
 /// off that is at most.
@@ -22,4 +22,4 @@ struct ClockOffset {
 [[nodiscard]] std::vector<ClockOffset> clock_offsets(const Comm& comm, const Topology& topology,
                                                      int rounds = 50);
 
-}  // namespace gembench
+}  // namespace gembench::inline mpi

@@ -15,7 +15,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline mpi {
 
 namespace {
 
@@ -312,4 +312,4 @@ void require_all_ranks(const Comm& comm) {
   if (comm.size() == 1 && launched_as().size > 1) refuse_singletons(launched_as());
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline mpi

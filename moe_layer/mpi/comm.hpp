@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline mpi {
 
 /// One message between two ranks; `data` belongs to the caller until exchange() returns.
 struct Message {
@@ -137,4 +137,4 @@ struct Launch {
 void require_launcher();
 void require_all_ranks(const Comm& comm);
 
-}  // namespace gembench
+}  // namespace gembench::inline mpi

@@ -6,7 +6,7 @@
 
 #include "moe_layer/mpi/clock.hpp"
 
-namespace gembench {
+namespace gembench::inline mpi {
 namespace {
 
 std::vector<int> ranks_of_this_node(const Comm& comm) {
@@ -73,4 +73,4 @@ ProgressBoard::ProgressBoard(const Comm& comm)
   comm.barrier();
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline mpi

@@ -8,7 +8,7 @@
 
 #include "moe_layer/mpi/comm.hpp"
 
-namespace gembench {
+namespace gembench::inline mpi {
 
 /// What a rank is doing, in the order of a step.
 enum class Phase : std::int32_t {
@@ -104,4 +104,4 @@ class ProgressBoard {
   NodeMemory memory_;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline mpi

@@ -12,7 +12,7 @@
 #include <map>
 #include <sstream>
 
-namespace gembench {
+namespace gembench::inline mpi {
 namespace {
 
 namespace fs = std::filesystem;
@@ -220,4 +220,4 @@ std::string hwloc_version() {
   return fmt::format("hwloc {}.{}", HWLOC_API_VERSION >> 16, HWLOC_API_VERSION >> 8 & 0xff);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline mpi

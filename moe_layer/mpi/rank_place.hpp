@@ -7,7 +7,7 @@
 
 #include "moe_layer/mpi/comm.hpp"
 
-namespace gembench {
+namespace gembench::inline mpi {
 
 /// What all processes of a control group may use together.
 struct CpuQuota {
@@ -54,4 +54,4 @@ enum class Sharing {
 /// "hwloc 2.9": the interface this was built with.
 [[nodiscard]] std::string hwloc_version();
 
-}  // namespace gembench
+}  // namespace gembench::inline mpi

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-namespace gembench {
+namespace gembench::inline mpi {
 
 Topology::Topology(const std::vector<int>& node_of) {
   std::map<int, int> numbers;
@@ -42,4 +42,4 @@ std::vector<int> Topology::sources_of(int rank) const {
   return sources;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline mpi

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline mpi {
 
 /// Which node every rank is on. Nodes are numbered from 0 in the order of their first ranks.
 class Topology {
@@ -34,4 +34,4 @@ class Topology {
   std::vector<std::vector<int>> ranks_;  // [node]
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline mpi

@@ -6,7 +6,7 @@
 #include "moe_layer/model/weights.hpp"
 #include "placement/base/index.hpp"
 
-namespace gembench {
+namespace gembench::inline profiler {
 namespace {
 
 constexpr std::size_t kRowsAtOnce = 256;
@@ -76,4 +76,4 @@ double ExpertBench::seconds(const ReceivedLoad& load, std::span<const Buffer* co
   return read(clock) - begin;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline profiler

@@ -8,7 +8,7 @@
 #include "moe_layer/mpi/clock.hpp"
 #include "moe_layer/profiler/received_load.hpp"
 
-namespace gembench {
+namespace gembench::inline profiler {
 
 /// Distinct tokens that a bench has room for, and where they come from.
 struct BenchInput {
@@ -39,4 +39,4 @@ class ExpertBench {
   Buffer rows_, results_, sums_, pairs_, slot_tokens_;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline profiler

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-namespace gembench {
+namespace gembench::inline profiler {
 namespace {
 
 constexpr double kGolden = 0.382;
@@ -68,4 +68,4 @@ double missed_by(const Probe& probe, const ProbeReadings& readings) {
   return std::isfinite(least) ? least : 0;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline profiler

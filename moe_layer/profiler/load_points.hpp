@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline profiler {
 
 /// When a piecewise-linear curve is good enough.
 struct KnotRules {
@@ -63,4 +63,4 @@ struct ProbeReadings {
 /// repeats, and 0 unless it was off to the same side in all of them, so that noise is no step.
 [[nodiscard]] double missed_by(const Probe& probe, const ProbeReadings& readings);
 
-}  // namespace gembench
+}  // namespace gembench::inline profiler

@@ -14,7 +14,7 @@
 #include "placement/cost/score.hpp"
 #include "placement/speeds/profile_dents.hpp"
 
-namespace gembench {
+namespace gembench::inline profiler {
 namespace {
 
 constexpr int kLeastReadings = 3;         // of every point, whatever the budget
@@ -357,4 +357,4 @@ MeasuredProfile measure_profile(const Comm& comm, Device& device, const ModelSha
   return measured;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline profiler

@@ -9,7 +9,7 @@
 #include "placement/speeds/profile.hpp"
 #include "placement/speeds/profile_samples.hpp"
 
-namespace gembench {
+namespace gembench::inline profiler {
 
 /// How a profile is taken.
 struct ProfileOptions {
@@ -67,4 +67,4 @@ struct MeasuredProfile {
                                               ExpertStore& store, const Placement& placement,
                                               const ProfileOptions& options);
 
-}  // namespace gembench
+}  // namespace gembench::inline profiler

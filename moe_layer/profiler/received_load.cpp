@@ -8,7 +8,7 @@
 #include "placement/base/index.hpp"
 #include "placement/base/random.hpp"
 
-namespace gembench {
+namespace gembench::inline profiler {
 namespace {
 
 constexpr std::uint64_t kDrawStream = 0x726f7574;  // keeps drawing apart from weights and inputs
@@ -128,4 +128,4 @@ double RoutedLoads::rows_per_pair() const {
   return pairs > 0 ? rows / pairs : 1;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline profiler

@@ -8,7 +8,7 @@
 #include "placement/cost/placement.hpp"
 #include "placement/loads/trace.hpp"
 
-namespace gembench {
+namespace gembench::inline profiler {
 
 /// What dispatch could bring a rank in one layer, as if one rank had sent it all.
 struct ReceivedLoad {
@@ -52,4 +52,4 @@ class RoutedLoads {
   std::vector<Drawn> drawn_;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline profiler

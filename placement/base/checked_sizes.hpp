@@ -8,7 +8,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline base {
 
 /// Most experts a layer may have: ids are 16 bits wide.
 inline constexpr int kMaxExperts = 65536;
@@ -29,4 +29,4 @@ inline constexpr std::int64_t kMaxElements = std::int64_t{1} << 29;
   return static_cast<std::size_t>(product);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline base

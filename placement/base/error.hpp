@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace gembench {
+namespace gembench::inline base {
 
 /// Exit codes of the program, the same on every rank.
 enum class ExitCode : int {
@@ -58,4 +58,4 @@ class Error : public std::runtime_error {
   return Error(ExitCode::usage, sentence);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline base

@@ -3,11 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace gembench {
+namespace gembench::inline base {
 
 /// A count or index, known not to be negative, as the size that containers take.
 [[nodiscard]] constexpr std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline base

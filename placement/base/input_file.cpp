@@ -7,7 +7,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline base {
 
 std::string read_input_file(const std::filesystem::path& path, std::uintmax_t max_bytes) {
   std::error_code error;
@@ -31,4 +31,4 @@ std::string read_input_file(const std::filesystem::path& path, std::uintmax_t ma
   return content;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline base

@@ -19,7 +19,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline base {
 namespace fs = std::filesystem;
 namespace {
 
@@ -282,4 +282,4 @@ void require_new(const std::filesystem::path& path) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline base

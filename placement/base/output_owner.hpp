@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-namespace gembench {
+namespace gembench::inline base {
 
 /// The right to write one file. Whoever makes the first OutputOwner of a path owns the name, from
 /// then until its end, however long the file itself takes to appear; for all others it is an output
@@ -34,4 +34,4 @@ class OutputOwner {
 /// Output error with the remedies where `path` exists.
 void require_new(const std::filesystem::path& path);
 
-}  // namespace gembench
+}  // namespace gembench::inline base

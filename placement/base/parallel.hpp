@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline base {
 
 /// Calls work(i) for every i in [0, count) on up to `threads` threads (0: one per CPU). What a call
 /// does must depend on i alone; then the result is the same for any number of threads. The first
@@ -40,4 +40,4 @@ void parallel_for(int count, int threads, const Work& work) {
   if (failed) std::rethrow_exception(failed);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline base

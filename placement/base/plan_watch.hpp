@@ -4,7 +4,7 @@
 #include <functional>
 #include <string_view>
 
-namespace gembench {
+namespace gembench::inline base {
 
 /// Where a strategy is.
 struct PlanStage {
@@ -44,4 +44,4 @@ class WatchedLayers {
   std::atomic<int> done_{0};
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline base

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace gembench {
+namespace gembench::inline base {
 
 /// SplitMix64 finaliser (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number
 /// generators"): a bijective 64-bit mixer, used as a counter-based generator so that any value can
@@ -49,4 +49,4 @@ class Random {
   std::uint64_t counter_ = 0;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline base

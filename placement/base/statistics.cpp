@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-namespace gembench {
+namespace gembench::inline base {
 
 double imbalance(const std::vector<std::int64_t>& loads) {
   if (loads.empty()) return 1;
@@ -24,4 +24,4 @@ double quantile(std::vector<double> values, double q) {
   return values[below] + (values[above] - values[below]) * (at - std::floor(at));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline base

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline base {
 
 /// Max over mean; 1 when all are zero. The one definition of imbalance used everywhere.
 [[nodiscard]] double imbalance(const std::vector<std::int64_t>& loads);
@@ -12,4 +12,4 @@ namespace gembench {
 /// default). `values` need not be sorted. NaN for no values.
 [[nodiscard]] double quantile(std::vector<double> values, double q);
 
-}  // namespace gembench
+}  // namespace gembench::inline base

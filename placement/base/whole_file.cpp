@@ -10,7 +10,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline base {
 namespace {
 
 Error cannot_write(const std::filesystem::path& path, const std::string& why) {
@@ -51,4 +51,4 @@ void require_writable(const std::filesystem::path& path) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline base

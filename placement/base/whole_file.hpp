@@ -5,7 +5,7 @@
 
 #include "placement/base/output_owner.hpp"
 
-namespace gembench {
+namespace gembench::inline base {
 
 /// Writes a file whole or not at all: a full disk or a kill leaves nothing under its name. Refuses
 /// an existing file unless `overwrite`; output errors say why it cannot be written.
@@ -17,4 +17,4 @@ void write_whole_file(const OutputOwner& owner, std::string_view content, bool o
 /// before there is something to write.
 void require_writable(const std::filesystem::path& path);
 
-}  // namespace gembench
+}  // namespace gembench::inline base

@@ -8,7 +8,7 @@
 
 #include "placement/cost/objective.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 namespace {
 
 /// Largest load (fractional) a rank can carry in `seconds`, -1 when not even its cheapest load
@@ -204,4 +204,4 @@ double lower_bound(const Trace& trace, const CostModel& cost, int slots) {
                                          : bound_by_experts(trace, cost, spare);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

@@ -7,7 +7,7 @@
 #include "placement/base/statistics.hpp"
 #include "placement/cost/score.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 
 std::optional<RoutedError> routed_error(const CostModel& cost, const Profile& profile) {
   std::vector<double> errors;
@@ -42,4 +42,4 @@ const char* name_of(CostKind kind) {
   return kind == CostKind::experts ? "experts" : "tokens";
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

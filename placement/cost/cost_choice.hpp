@@ -4,7 +4,7 @@
 
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 
 /// How well a cost model predicts the profile's routed loads, of which it was not made:
 /// |predicted / measured - 1|, overhead in both, over all ranks and points that have tokens.
@@ -26,4 +26,4 @@ struct CostChoice {
 
 [[nodiscard]] const char* name_of(CostKind kind);
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

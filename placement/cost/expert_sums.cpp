@@ -8,7 +8,7 @@
 
 #include "placement/base/checked_sizes.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 namespace {
 
 void require_steps(const Trace& trace) {
@@ -129,4 +129,4 @@ CostModel equal_speeds(const CostModel& cost, int ranks) {
   return {profile, cost.kind(), cost.slots()};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

@@ -6,7 +6,7 @@
 #include "placement/loads/trace.hpp"
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 
 // Planners that look at mean loads only work on sums over the steps, which are exact: with the sums
 // of T steps goes the cost model of T steps, so nothing is rounded where an expert gets less than a
@@ -33,4 +33,4 @@ void require_speeds(const CostModel& cost);
 /// require_speeds.
 [[nodiscard]] CostModel equal_speeds(const CostModel& cost, int ranks);
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

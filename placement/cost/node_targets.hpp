@@ -10,7 +10,7 @@
 #include "placement/base/error.hpp"
 #include "placement/cost/node_traffic.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 
 /// Ranks, or nodes where a token goes to a node once: what tokens are sent to.
 class Targets {
@@ -73,4 +73,4 @@ class Targets {
   std::vector<double> prices_;  // [node]
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

@@ -7,7 +7,7 @@
 #include "placement/cost/node_targets.hpp"
 #include "placement/cost/objective.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 namespace {
 
 /// What tokens that go to other nodes add up to.
@@ -96,4 +96,4 @@ NodeTraffic node_traffic(const Trace& trace, const Placement& placement, const N
   return {sum.tokens * bytes, sum.price * bytes};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

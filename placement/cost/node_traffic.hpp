@@ -6,7 +6,7 @@
 #include "placement/cost/token_split.hpp"
 #include "placement/loads/trace.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 
 /// Nodes, and what sending tokens between them takes. All ours: the paper knows one node.
 struct NodeNetwork {
@@ -33,4 +33,4 @@ struct NodeTraffic {
 [[nodiscard]] NodeTraffic node_traffic(const Trace& trace, const Placement& placement,
                                        const NodeNetwork& network, const SplitSpec& split = {});
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

@@ -8,7 +8,7 @@
 #include "placement/base/checked_sizes.hpp"
 #include "placement/cost/token_split.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 void require_same_shape(const Trace& trace, const Placement& placement) {
   if (trace.layers != placement.layers || trace.experts != placement.experts)
     throw usage_error(
@@ -88,4 +88,4 @@ double objective(const Trace& trace, const Placement& placement, const CostModel
   return std::accumulate(seconds.begin(), seconds.end(), 0.0);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

@@ -10,7 +10,7 @@
 #include "placement/loads/trace.hpp"
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 
 /// Usage error when trace and placement have different layers or experts, or placement and profile
 /// different ranks.
@@ -53,4 +53,4 @@ void rank_seconds(const CostModel& cost, const TokenSplit& split,
 ///    a rank, where that is cheapest.
 [[nodiscard]] double lower_bound(const Trace& trace, const CostModel& cost, int slots = 0);
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

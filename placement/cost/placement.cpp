@@ -6,7 +6,7 @@
 
 #include "placement/base/checked_sizes.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 namespace {
 
 std::size_t first_slot(const Placement& placement, int layer, int rank) {
@@ -148,4 +148,4 @@ std::int64_t count_moves(const Placement& from, const Placement& to) {
   return moves;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline cost {
 
 /// Which expert sits in which slot of which rank, for every layer. A plain value; a strategy makes
 /// it, `validate` judges it. An expert may sit on several ranks (replicas; how its tokens are split
@@ -51,4 +51,4 @@ struct Home {
 /// slot of the same rank is no move.
 [[nodiscard]] std::int64_t count_moves(const Placement& from, const Placement& to);
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

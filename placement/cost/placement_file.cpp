@@ -11,7 +11,7 @@
 #include "placement/base/whole_file.hpp"
 #include "placement/encodings/bounded_json.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 namespace {
 
 constexpr const char* kSchema = "gembench-placement";
@@ -220,4 +220,4 @@ PlacementFile read_placement(const std::filesystem::path& path) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

@@ -11,7 +11,7 @@
 #include "placement/cost/placement.hpp"
 #include "placement/loads/planned_steps.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 
 /// A placement with where it came from: the content of placement.json.
 struct PlacementFile {
@@ -59,4 +59,4 @@ void write_placement(const OutputOwner& owner, const PlacementFile& file, bool o
 /// The same the other way; usage errors name the file.
 [[nodiscard]] PlacementFile read_placement(const std::filesystem::path& path);
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

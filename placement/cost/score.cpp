@@ -17,7 +17,7 @@
 #include "placement/cost/objective.hpp"
 #include "placement/cost/token_split.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 
 namespace {
 
@@ -165,4 +165,4 @@ HeldOut hold_out(const Trace& trace, double share) {
   return {slice(trace, 0, plan), slice(trace, plan, trace.steps - plan)};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

@@ -8,7 +8,7 @@
 #include "placement/loads/trace.hpp"
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 
 /// What a placement is worth on a trace. All times are predicted by the cost model.
 struct Score {
@@ -50,4 +50,4 @@ struct HeldOut {
 /// held out. Usage error unless 0 < share < 1 and there are two steps.
 [[nodiscard]] HeldOut hold_out(const Trace& trace, double share);
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

@@ -7,7 +7,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 namespace {
 
 constexpr double kFinestShare = 1 << 16;  // of the fastest rank
@@ -172,4 +172,4 @@ void TokenSplit::slot_loads(std::span<const std::int32_t> tokens, int layer,
         });
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

@@ -9,7 +9,7 @@
 #include "placement/cost/placement.hpp"
 #include "placement/cost/water_fill.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 
 /// By what an expert's tokens are divided among its replicas.
 enum class SplitRule {
@@ -90,4 +90,4 @@ class TokenSplit {
 /// Rounds of levelling; ours. Later ones change next to nothing.
 inline constexpr int kWaterFillRounds = 4;
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

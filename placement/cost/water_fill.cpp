@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace gembench {
+namespace gembench::inline cost {
 namespace {
 
 constexpr int kMostGuesses = 24;  // of a level; four or five do where curves are lines
@@ -164,4 +164,4 @@ void WaterFill::level(std::int32_t tokens, std::span<const std::int32_t> hosts, 
   counts[quickest] = tokens;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

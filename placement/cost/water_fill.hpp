@@ -6,7 +6,7 @@
 
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline cost {
 
 /// What a dealing of one step and layer works on. Kept by the caller so that none allocates.
 struct WaterFillScratch {
@@ -55,4 +55,4 @@ class WaterFill {
   std::vector<double> slope_;    // [rank][knot] of the segment that begins there
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline cost

@@ -5,7 +5,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 namespace {
 
 constexpr std::string_view kDigits =
@@ -42,4 +42,4 @@ std::string decode_base64(std::string_view text) {
   return bytes;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

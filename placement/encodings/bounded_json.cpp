@@ -8,7 +8,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 namespace {
 
 constexpr int kMaxDepth = 8;
@@ -94,4 +94,4 @@ void only_fields(const Json& object, std::initializer_list<std::string_view> nam
       throw usage_error(fmt::format("it has a member '{}', which the engine refuses", name));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

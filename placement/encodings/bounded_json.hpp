@@ -9,7 +9,7 @@
 
 /// JSON of files that may be hostile. All functions throw usage errors that say what is wrong and
 /// leave naming the file to the caller.
-namespace gembench {
+namespace gembench::inline encodings {
 
 /// Members are looked up in a tree: nlohmann::ordered_json goes through all of them for each.
 using Json = nlohmann::json;
@@ -37,4 +37,4 @@ inline constexpr std::int64_t kMaxJsonValues = std::int64_t{1} << 24;
 /// Refuses members other than these: a loader would.
 void only_fields(const Json& object, std::initializer_list<std::string_view> names);
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

@@ -11,7 +11,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{1} << 20;
@@ -133,4 +133,4 @@ void ByteStream::refuse(const std::string& why) const {
   state_->refuse(why);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

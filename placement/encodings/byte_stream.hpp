@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-namespace gembench {
+namespace gembench::inline encodings {
 
 /// A recording's bytes from the front, a little at a time, whatever its size: gzip, xz and zstd are
 /// unpacked on the way. Input may be hostile; every error is a usage error that names the file.
@@ -35,4 +35,4 @@ class ByteStream {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

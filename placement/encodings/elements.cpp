@@ -5,7 +5,7 @@
 #include <cstring>
 #include <type_traits>
 
-namespace gembench {
+namespace gembench::inline encodings {
 namespace {
 
 static_assert(std::endian::native == std::endian::little);
@@ -73,4 +73,4 @@ bool to_integers(Element element, std::span<const char> bytes, std::span<std::in
   return false;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-namespace gembench {
+namespace gembench::inline encodings {
 
 /// Types of the numbers in binary recordings; little-endian, as every recorder's machine is.
 enum class Element { int8, uint8, int16, uint16, int32, uint32, int64, float32, float64 };
@@ -17,4 +17,4 @@ enum class Element { int8, uint8, int16, uint16, int32, uint32, int64, float32, 
 [[nodiscard]] bool to_integers(Element element, std::span<const char> bytes,
                                std::span<std::int64_t> values);
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

@@ -6,7 +6,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 
 void Inflater::Close::operator()(z_stream* stream) const {
   inflateEnd(stream);
@@ -43,4 +43,4 @@ void Inflater::expect_end() {
     throw usage_error("its zlib data is broken, or longer than its shapes say");
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-namespace gembench {
+namespace gembench::inline encodings {
 
 /// Unpacks a zlib stream, as many bytes at a time as the caller has room for: a bomb cannot take
 /// more. The packed bytes must outlive it.
@@ -25,4 +25,4 @@ class Inflater {
   std::unique_ptr<z_stream, Close> stream_;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

@@ -9,7 +9,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
@@ -148,4 +148,4 @@ NpyHeader parse_npy_header(std::string_view bytes, const std::string& name) {
   return {element_of(*type, name), std::move(*shape)};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

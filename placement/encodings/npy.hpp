@@ -8,7 +8,7 @@
 
 #include "placement/encodings/elements.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 
 /// What stands before the numbers of a NumPy .npy file.
 struct NpyHeader {
@@ -29,4 +29,4 @@ inline constexpr std::size_t kNpyPrefix = 12;  ///< bytes that tell how long the
 /// another type than integers and floats, is big-endian, or in Fortran order.
 [[nodiscard]] NpyHeader parse_npy_header(std::string_view bytes, const std::string& name);
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

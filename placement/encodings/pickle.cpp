@@ -10,7 +10,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 namespace {
 
 using Kind = PickleValue::Kind;
@@ -337,4 +337,4 @@ Pickle read_pickle(std::string_view bytes, const std::string& name) {
   return Machine(bytes, name).run();
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

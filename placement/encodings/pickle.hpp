@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline encodings {
 
 /// A value of a pickle: plain data and torch's storages and tensors. Values refer to each other by
 /// index, so that one may stand in several places, or even in itself.
@@ -47,4 +47,4 @@ struct Pickle {
 /// anything else; stack, memo and values are bounded.
 [[nodiscard]] Pickle read_pickle(std::string_view bytes, const std::string& name);
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

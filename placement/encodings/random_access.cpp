@@ -11,7 +11,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 
 RandomAccessFile::RandomAccessFile(const std::filesystem::path& path)
     : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
@@ -50,4 +50,4 @@ void RandomAccessFile::refuse(const std::string& why) const {
   throw usage_error(fmt::format("{} {}", path_.string(), why));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

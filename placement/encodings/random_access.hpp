@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-namespace gembench {
+namespace gembench::inline encodings {
 
 /// A regular file read at any place: for formats with a directory of what lies where. Errors are
 /// usage errors that name the file.
@@ -28,4 +28,4 @@ class RandomAccessFile {
   std::uint64_t size_ = 0;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

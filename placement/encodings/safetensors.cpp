@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
-namespace gembench {
+namespace gembench::inline encodings {
 namespace {
 
 static_assert(std::endian::native == std::endian::little);
@@ -111,4 +111,4 @@ std::vector<SafeTensor> read_safetensors_header(const RandomAccessFile& file) {
   return tensors;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

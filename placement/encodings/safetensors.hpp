@@ -7,7 +7,7 @@
 
 #include "placement/encodings/random_access.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 
 /// A tensor in a .safetensors file.
 struct SafeTensor {
@@ -22,4 +22,4 @@ struct SafeTensor {
 /// malformed or above 100 MB (the format's own bound) and for tensors that overlap or lie outside.
 [[nodiscard]] std::vector<SafeTensor> read_safetensors_header(const RandomAccessFile& file);
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

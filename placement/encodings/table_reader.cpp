@@ -9,7 +9,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 namespace {
 
 constexpr std::size_t kMaxLine = 1 << 16;
@@ -89,4 +89,4 @@ void TableReader::refuse(const std::string& why) const {
   throw usage_error(fmt::format("{}:{}: {}", name_, number_, why));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

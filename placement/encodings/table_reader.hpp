@@ -10,7 +10,7 @@
 
 #include "placement/encodings/byte_stream.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 
 /// A CSV file whose first line names its columns, row by row. Cells may stand in double quotes
 /// (without line ends). Errors are usage errors naming the file and line.
@@ -42,4 +42,4 @@ class TableReader {
   std::int64_t number_ = 0;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

@@ -11,7 +11,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 namespace {
 
 constexpr std::uint64_t kMaxPickle = std::uint64_t{64} << 20;
@@ -184,4 +184,4 @@ void TorchFile::read(std::span<std::int64_t> values) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

@@ -10,7 +10,7 @@
 #include "placement/encodings/elements.hpp"
 #include "placement/encodings/pickle.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 
 /// A tensor of a TorchFile, row-major without gaps, all of it in the file.
 struct TorchTensor {
@@ -48,4 +48,4 @@ class TorchFile {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

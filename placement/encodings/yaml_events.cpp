@@ -8,7 +8,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline encodings {
 namespace {
 
 constexpr std::int64_t kMaxEvents = std::int64_t{1} << 24;
@@ -94,4 +94,4 @@ void YamlEvents::refuse(std::string_view why) const {
   throw usage_error(fmt::format("line {}: {}", parser_->parser.mark.line + 1, why));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace gembench {
+namespace gembench::inline encodings {
 
 /// The little of YAML that engines' files need: mappings, lists, plain values, event by event, so
 /// that nothing is built that a hostile file could blow up. Aliases, anchors and tags are refused.
@@ -36,4 +36,4 @@ class YamlEvents {
   std::int64_t events_ = 0;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline encodings

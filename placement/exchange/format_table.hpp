@@ -2,7 +2,7 @@
 
 #include "placement/exchange/placement_formats.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 
 // The rows of placement_formats(), each made in the file of its engine. Schemas and the traps of
 // their loaders are described there.
@@ -15,4 +15,4 @@ extern const PlacementFormat kVllmJsonlFormat;
 extern const PlacementFormat kVllmRankMapFormat;
 extern const PlacementFormat kOmniFormat;
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

@@ -5,7 +5,7 @@
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 namespace {
 
 bool recognise(std::string_view content) {
@@ -25,4 +25,4 @@ std::string usage(const PlacementFile& /*file*/, const std::string& path) {
 const PlacementFormat kGembenchFormat = {
     "gembench", "gembench's placement.json", "nothing", recognise, read, placement_to_json, usage};
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

@@ -13,7 +13,7 @@
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 namespace {
 
 constexpr const char* kName = "omni";
@@ -124,4 +124,4 @@ const PlacementFormat kOmniFormat = {
     write,
     usage};
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

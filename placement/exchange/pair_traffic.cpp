@@ -9,7 +9,7 @@
 #include "placement/base/index.hpp"
 #include "placement/cost/objective.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 namespace {
 
 bool has_sources(const Trace& trace, int ranks) {
@@ -160,4 +160,4 @@ std::string_view traffic_basis(const Trace& trace, int ranks) {
   return "from counts; every rank is taken to have an equal share of every expert's tokens";
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

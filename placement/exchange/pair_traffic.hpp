@@ -8,7 +8,7 @@
 #include "placement/cost/token_split.hpp"
 #include "placement/loads/trace.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 
 /// What ranks send each other in one layer of one step.
 struct PairTraffic {
@@ -30,4 +30,4 @@ struct PairTraffic {
 /// Which of the three it is, for people.
 [[nodiscard]] std::string_view traffic_basis(const Trace& trace, int ranks);
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

@@ -12,7 +12,7 @@
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 namespace {
 
 std::string names() {
@@ -154,4 +154,4 @@ std::string checked_text(const PlacementFormat& format, const PlacementFile& fil
   return text;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

@@ -10,7 +10,7 @@
 #include "placement/loads/trace.hpp"
 
 /// Placements in the formats that serving engines load.
-namespace gembench {
+namespace gembench::inline exchange {
 
 /// What is known of a placement beside its file: most engines' files leave it out. 0 = not stated.
 struct StatedShape {
@@ -79,4 +79,4 @@ struct PlacementFormat {
 [[nodiscard]] PlacementFile select_layers(const PlacementFile& file,
                                           std::span<const std::int32_t> layer_ids);
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

@@ -12,7 +12,7 @@
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 namespace {
 
 constexpr const char* kName = "sglang";
@@ -70,4 +70,4 @@ const PlacementFormat kSglangFormat = {kName,
                                        write,
                                        usage};
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

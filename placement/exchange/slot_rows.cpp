@@ -9,7 +9,7 @@
 #include "placement/base/checked_sizes.hpp"
 #include "placement/base/index.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 namespace {
 
 /// Empties slots whose expert their rank holds already; how many.
@@ -112,4 +112,4 @@ bool mentions(std::string_view content, std::string_view name) {
   return content.find(fmt::format("\"{}\"", name)) != std::string_view::npos;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

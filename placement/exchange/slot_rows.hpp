@@ -8,7 +8,7 @@
 
 #include "placement/exchange/placement_formats.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 
 /// Engines number the slots of a layer through all ranks: slot p belongs to rank p / (slots of a
 /// rank). Which is how a Placement lies in memory.
@@ -40,4 +40,4 @@ void require_full(const Placement& placement, std::string_view format, bool repl
 /// Whether a JSON text may have this member: cheap, for telling formats apart.
 [[nodiscard]] bool mentions(std::string_view content, std::string_view name);
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

@@ -12,7 +12,7 @@
 #include "placement/base/index.hpp"
 #include "placement/exchange/pair_traffic.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 namespace {
 
 constexpr std::int64_t kAlignment = 16;  // nccl-tests rounds every count of bytes down to it
@@ -98,4 +98,4 @@ const TrafficFormat* find_traffic_format(std::string_view name) {
   return found == kFormats.end() ? nullptr : &*found;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

@@ -11,7 +11,7 @@
 
 /// What a placement makes ranks send each other, in the formats of communication benchmarks.
 /// Replicas share an expert's tokens evenly.
-namespace gembench {
+namespace gembench::inline exchange {
 
 struct TrafficInput {
   const Placement& placement;
@@ -38,4 +38,4 @@ struct TrafficFormat {
 /// nullptr where there is none of that name.
 [[nodiscard]] const TrafficFormat* find_traffic_format(std::string_view name);
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

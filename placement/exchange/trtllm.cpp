@@ -14,7 +14,7 @@
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 namespace {
 
 constexpr const char* kName = "trtllm";
@@ -136,4 +136,4 @@ const PlacementFormat kTrtllmFormat = {kName,
                                        write,
                                        usage};
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

@@ -18,7 +18,7 @@
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 namespace {
 
 constexpr const char* kMap = "vllm-map";
@@ -212,4 +212,4 @@ const PlacementFormat kVllmRankMapFormat = {
     write_rank_map,
     use_rank_map};
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

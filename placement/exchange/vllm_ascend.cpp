@@ -10,7 +10,7 @@
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 
-namespace gembench {
+namespace gembench::inline exchange {
 namespace {
 
 constexpr const char* kName = "vllm-ascend";
@@ -96,4 +96,4 @@ const PlacementFormat kVllmAscendFormat = {kName,
                                            write,
                                            usage};
 
-}  // namespace gembench
+}  // namespace gembench::inline exchange

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace gembench {
+namespace gembench::inline loads {
 
 double normal(Random& random) {
   std::int64_t sum = 0;
@@ -118,4 +118,4 @@ void repair(std::span<std::int32_t> counts, std::span<double> weight, std::int64
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

@@ -6,7 +6,7 @@
 
 #include "placement/base/random.hpp"
 
-namespace gembench {
+namespace gembench::inline loads {
 
 // Draws for generators of loads. Basic arithmetic and correctly rounded operations only (+ - * /,
 // sqrt, floor, frexp): libm's other functions differ in the last bit between machines, std::
@@ -40,4 +40,4 @@ void spread_topk(std::span<double> weight, int topk, std::span<double> share);
 void repair(std::span<std::int32_t> counts, std::span<double> weight, std::int64_t target,
             std::int32_t limit, Random& random);
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

@@ -9,7 +9,7 @@
 #include "placement/loads/draws.hpp"
 #include "placement/loads/synthetic.hpp"
 
-namespace gembench {
+namespace gembench::inline loads {
 namespace {
 
 void require_totals(const Trace& totals, const ExpansionSpec& spec) {
@@ -83,4 +83,4 @@ Trace expand_multinomial(const Trace& totals, const ExpansionSpec& spec) {
   return trace;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

@@ -5,7 +5,7 @@
 
 #include "placement/base/random.hpp"
 
-namespace gembench {
+namespace gembench::inline loads {
 namespace {
 
 /// Digests that occur once.
@@ -64,4 +64,4 @@ int count_planned(const PlanningRecord& record, const TraceDigests& trace, int f
   return static_cast<int>(std::count(planned.begin(), planned.end(), true));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

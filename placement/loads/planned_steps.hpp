@@ -5,7 +5,7 @@
 
 #include "placement/loads/trace.hpp"
 
-namespace gembench {
+namespace gembench::inline loads {
 
 /// What tells a trace and each of its steps from others: digests of the counts, which is what
 /// planners see. The same loads have the same digests in any file and in a slice of the trace.
@@ -38,4 +38,4 @@ struct PlanningRecord {
 [[nodiscard]] int count_planned(const PlanningRecord& record, const TraceDigests& trace, int first,
                                 int count);
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

@@ -14,7 +14,7 @@
 #include "placement/loads/draws.hpp"
 #include "placement/loads/synthetic_presets.hpp"
 
-namespace gembench {
+namespace gembench::inline loads {
 namespace {
 
 /// A parameter's name, place and range.
@@ -203,4 +203,4 @@ Trace make_trace(std::string_view preset, const SyntheticSpec& spec,
   return trace;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

@@ -8,7 +8,7 @@
 
 #include "placement/loads/trace.hpp"
 
-namespace gembench {
+namespace gembench::inline loads {
 
 /// What every synthetic trace needs to know.
 struct SyntheticSpec {
@@ -72,4 +72,4 @@ struct ExpansionSpec {
 /// anything else, for a layer without tokens and for an expert with more than 1/topk of them.
 [[nodiscard]] Trace expand_multinomial(const Trace& totals, const ExpansionSpec& spec);
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

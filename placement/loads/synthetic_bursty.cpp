@@ -6,7 +6,7 @@
 #include "placement/loads/draws.hpp"
 #include "placement/loads/synthetic_presets.hpp"
 
-namespace gembench {
+namespace gembench::inline loads {
 namespace {
 
 /// The task of every step: geometric dwell, then another one, uniformly.
@@ -145,4 +145,4 @@ void fill_bursty(Trace& trace, const SyntheticSpec& spec, const BurstyParameters
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

@@ -6,7 +6,7 @@
 #include "placement/base/random.hpp"
 #include "placement/loads/synthetic.hpp"
 
-namespace gembench {
+namespace gembench::inline loads {
 
 // Generators behind make_trace. Each fills `trace.tokens`, which is sized and zero.
 
@@ -63,4 +63,4 @@ struct Groups {
 [[nodiscard]] Groups draw_groups(Random& random, int experts, double share_low, double share_high,
                                  int low, int high);
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

@@ -6,7 +6,7 @@
 #include "placement/loads/draws.hpp"
 #include "placement/loads/synthetic_presets.hpp"
 
-namespace gembench {
+namespace gembench::inline loads {
 namespace {
 
 /// The experts of one layer and their state, advanced step by step.
@@ -114,4 +114,4 @@ void fill_serving(Trace& trace, const SyntheticSpec& spec, const ServingParamete
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

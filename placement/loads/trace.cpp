@@ -10,7 +10,7 @@
 
 #include "placement/base/checked_sizes.hpp"
 
-namespace gembench {
+namespace gembench::inline loads {
 namespace {
 
 std::size_t cell(const Trace& trace, int step, int layer) {
@@ -333,4 +333,4 @@ void count_tokens(Trace& trace, int tokens_per_step) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline loads {
 
 /// Trace::phase; the values stand in files.
 inline constexpr std::int32_t kDecode = 0, kPrefill = 1, kMixed = 2;
@@ -73,4 +73,4 @@ void validate(const Trace& trace);
 /// Adds up `ids` of every step into `trace.tokens` (which it sizes).
 void count_tokens(Trace& trace, int tokens_per_step);
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

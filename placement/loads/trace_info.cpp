@@ -10,7 +10,7 @@
 
 #include "placement/base/checked_sizes.hpp"
 
-namespace gembench {
+namespace gembench::inline loads {
 namespace {
 
 void require_options(const TraceInfoOptions& options) {
@@ -283,4 +283,4 @@ TraceInfo trace_info(const Trace& trace, const TraceInfoOptions& options) {
   return info;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

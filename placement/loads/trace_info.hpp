@@ -6,7 +6,7 @@
 
 #include "placement/loads/trace.hpp"
 
-namespace gembench {
+namespace gembench::inline loads {
 
 /// Thresholds of the analysis. GEM (arXiv:2605.19945) is known second-hand: consistent experts are
 /// used in 85 % of steps, temporal ones in about 17 % with about 3 times the tokens. How its words
@@ -76,4 +76,4 @@ struct TraceInfo {
 /// refuses options that are negative, NaN or, for shares, above 1.
 [[nodiscard]] TraceInfo trace_info(const Trace& trace, const TraceInfoOptions& options = {});
 
-}  // namespace gembench
+}  // namespace gembench::inline loads

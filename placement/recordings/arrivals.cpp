@@ -10,7 +10,7 @@
 
 #include "placement/encodings/table_reader.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 constexpr std::int64_t kMostTokens = 1 << 24;   // of one request
@@ -61,4 +61,4 @@ std::vector<Arrival> read_arrivals(const std::filesystem::path& path) {
   return arrivals;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline recordings {
 
 /// A request of a recorded service: when it came, how much it asked and how much it got.
 struct Arrival {
@@ -17,4 +17,4 @@ struct Arrival {
 /// (Mooncake). Usage error naming the file and line.
 [[nodiscard]] std::vector<Arrival> read_arrivals(const std::filesystem::path& path);
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -11,7 +11,7 @@
 #include "placement/base/random.hpp"
 #include "placement/recordings/step_gatherer.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 Trace shape_of(const TokenRecording& recording, const std::string& how) {
@@ -144,4 +144,4 @@ void batch_arrivals(const TokenRecording& recording, std::span<const Arrival> ar
   steps.finish();
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

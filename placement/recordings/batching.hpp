@@ -9,7 +9,7 @@
 
 /// Recorded requests become steps. The recording must be valid. Every function hands on steps as
 /// StepGatherer does, and gives a usage error when there would be none.
-namespace gembench {
+namespace gembench::inline recordings {
 
 /// Steps of `window` consecutive tokens of a request, request by request; the shorter rest of each
 /// is left out. Steps have phases where the recording knows them.
@@ -38,4 +38,4 @@ void batch_continuously(const TokenRecording& recording, const ContinuousBatchin
 void batch_arrivals(const TokenRecording& recording, std::span<const Arrival> arrivals,
                     const ServingSpec& engine, std::uint64_t seed, const KeepSteps& keep);
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -13,7 +13,7 @@
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 constexpr std::size_t kMaxLine = std::size_t{2} << 20;  // kMaxExperts counts of many digits
@@ -214,4 +214,4 @@ bool recognise(const RecordingInput& input) {
 const RecordingFormat kCountsCsv{"csv", "a row step,layer,e0,e1,.. for every step and layer",
                                  recognise, read};
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -2,7 +2,7 @@
 
 #include "placement/recordings/recording.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 
 // A source file each; recording_formats() is their table.
 extern const RecordingFormat kCountsCsv;
@@ -20,4 +20,4 @@ extern const RecordingFormat kIds;
 extern const RecordingFormat kVllmRouted;
 extern const RecordingFormat kSglangRouted;
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -12,7 +12,7 @@
 #include "placement/recordings/requests_file.hpp"
 #include "placement/recordings/step_gatherer.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{1} << 20;  // bytes read at a time, about
@@ -174,4 +174,4 @@ bool never(const RecordingInput&) {
 const RecordingFormat kIds{"ids", "per token: raw ids [token][layer][k], or a .npy of that shape",
                            never, nullptr, read_ids};
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

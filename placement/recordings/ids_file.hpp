@@ -12,7 +12,7 @@
 #include "placement/recordings/token_recording.hpp"
 
 /// Expert ids [token][layer][k] with nothing around them: raw, or a .npy of that shape.
-namespace gembench {
+namespace gembench::inline recordings {
 
 /// Ids from the front of a file, whatever its size.
 class IdsFile {
@@ -52,4 +52,4 @@ void window_ids(const RecordingInput& input, int window, bool keep_ids, const Ke
 /// become kNoExpert.
 void widen_ids(std::span<const char> elements, int width, std::vector<std::uint16_t>& ids);
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -10,7 +10,7 @@
 #include "placement/base/error.hpp"
 #include "placement/base/random.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 std::int64_t sum_of(std::span<const std::int32_t> counts) {
@@ -132,4 +132,4 @@ void add_to_totals(Trace& totals, const Trace& steps) {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -4,7 +4,7 @@
 
 #include "placement/loads/trace.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 
 /// Layers of a step that do not sum alike, though every token passes all of them: recorders read
 /// their counters at different moments.
@@ -30,4 +30,4 @@ void require_topk(const Trace& steps);
 /// bits.
 void add_to_totals(Trace& totals, const Trace& steps);
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -7,7 +7,7 @@
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) {
@@ -48,4 +48,4 @@ bool recognise(const RecordingInput& input) {
 const RecordingFormat kNpy{"npy", "NumPy: counts [step][layer][expert] or totals [layer][expert]",
                            recognise, read};
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -14,7 +14,7 @@
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 namespace fs = std::filesystem;
@@ -168,4 +168,4 @@ const RecordingFormat kOmniCounts{
     "omni", "omni-infer: activation_counts_recordstep_*_rank_*.txt, files or their folder",
     recognise, read};
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

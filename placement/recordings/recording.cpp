@@ -10,7 +10,7 @@
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/layer_sums.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 
 std::span<const RecordingFormat> recording_formats() {
   static const RecordingFormat formats[] = {
@@ -98,4 +98,4 @@ std::string first_bytes(const std::filesystem::path& path, std::size_t count) {
   return bytes;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

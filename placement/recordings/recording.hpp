@@ -11,7 +11,7 @@
 #include "placement/loads/trace.hpp"
 
 /// Recordings of expert loads that serving engines write, read as traces.
-namespace gembench {
+namespace gembench::inline recordings {
 
 /// What is to be read, and what the user says of it. Many formats do not say all they should: what
 /// is 0 was not stated; what is stated and disagrees with the file is refused.
@@ -66,4 +66,4 @@ struct RecordingFormat {
 /// At most `count` unpacked bytes from the front; none where that fails. For recognise().
 [[nodiscard]] std::string first_bytes(const std::filesystem::path& path, std::size_t count);
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -8,7 +8,7 @@
 
 #include "placement/encodings/table_reader.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
@@ -72,4 +72,4 @@ void cut_into_requests(TokenRecording& recording, const std::filesystem::path& r
     recording.source += fmt::format(", tasks from 0: {}", fmt::join(recording.tasks, ", "));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

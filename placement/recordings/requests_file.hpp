@@ -4,7 +4,7 @@
 
 #include "placement/recordings/token_recording.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 
 /// Cuts a recording's tokens into requests as a CSV says, whose columns are found by name:
 /// `decode_tokens` (generated, and recorded) with, optionally, `recorded_prompt_tokens` before them
@@ -15,4 +15,4 @@ namespace gembench {
 /// error naming file and line.
 void cut_into_requests(TokenRecording& recording, const std::filesystem::path& requests);
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -12,7 +12,7 @@
 #include "placement/recordings/ids_file.hpp"
 #include "placement/recordings/routed_json.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 constexpr std::size_t kRecognised = std::size_t{1} << 20;  // an answer's text may come first
@@ -185,4 +185,4 @@ const RecordingFormat kSglangRouted{"sglang-routed",
                                     "per token: SGLang's routed_experts in responses",
                                     is_sglang_routed, nullptr, read_sglang_routed};
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -9,7 +9,7 @@
 /// or one around it. All tokens but the last, which is never fed back, are listed, with a row for
 /// every layer of the model. Layers, experts and top-k are what the user states, where the format
 /// does not hold them. Dense layers are dropped.
-namespace gembench {
+namespace gembench::inline recordings {
 
 /// vLLM: base64 of a .npy [tokens - 1][layers][k] of 8 or 16 bits; such .npy files themselves too.
 [[nodiscard]] TokenRecording read_vllm_routed(const RecordingInput& input);
@@ -17,4 +17,4 @@ namespace gembench {
 /// SGLang: base64 of 32-bit numbers [tokens - 1][layers][k], without a shape.
 [[nodiscard]] TokenRecording read_sglang_routed(const RecordingInput& input);
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -9,7 +9,7 @@
 #include "placement/base/error.hpp"
 #include "placement/encodings/byte_stream.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 constexpr std::size_t kMaxText = std::size_t{1} << 30;
@@ -108,4 +108,4 @@ void for_each_routed_answer(const std::filesystem::path& path,
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-namespace gembench {
+namespace gembench::inline recordings {
 
 /// One answer of a server.
 struct RoutedAnswer {
@@ -19,4 +19,4 @@ struct RoutedAnswer {
 void for_each_routed_answer(const std::filesystem::path& path,
                             const std::function<void(RoutedAnswer)>& keep);
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -7,7 +7,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 struct Running {
@@ -76,4 +76,4 @@ void serve(std::span<const Arrival> arrivals, const ServingSpec& spec,
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

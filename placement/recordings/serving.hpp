@@ -7,7 +7,7 @@
 
 #include "placement/recordings/arrivals.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 
 /// An engine that serves requests by continuous batching with chunked prefill. Its steps take
 /// step_seconds + token_seconds x tokens: stated, not measured.
@@ -39,4 +39,4 @@ struct ServedPart {
 void serve(std::span<const Arrival> arrivals, const ServingSpec& spec,
            const std::function<void(double seconds, std::span<const ServedPart>)>& step);
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

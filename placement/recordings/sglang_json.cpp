@@ -12,7 +12,7 @@
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 using json = nlohmann::json;
@@ -210,4 +210,4 @@ bool recognise(const RecordingInput& input) {
 const RecordingFormat kSglangJson{"sglang-json", "SGLang: {\"logical_count\": totals or steps}",
                                   recognise, read};
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

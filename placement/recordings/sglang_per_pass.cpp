@@ -10,7 +10,7 @@
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 using Kind = PickleValue::Kind;
@@ -160,4 +160,4 @@ const RecordingFormat kSglangPerPass{
     "sglang-per-pass", "SGLang: expert distribution `per_pass`, a .pt file of every rank",
     recognise, read};
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

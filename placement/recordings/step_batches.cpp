@@ -8,7 +8,7 @@
 
 #include "placement/base/checked_sizes.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 // 128 sources x 128 layers x 1024 experts.
@@ -150,4 +150,4 @@ std::vector<std::string> StepBatches::finish(IdleEnd idle_end) {
   return left_out;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -7,7 +7,7 @@
 
 #include "placement/recordings/recording.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 
 /// What a recording's steps look like before anything is left out.
 struct RecordedShape {
@@ -55,4 +55,4 @@ class StepBatches {
   std::int64_t idle_ = 0;   ///< of them, last ones without tokens that were not added yet
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

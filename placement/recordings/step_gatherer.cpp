@@ -5,7 +5,7 @@
 
 #include "placement/base/checked_sizes.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 std::size_t bytes_of(const Trace& trace) {
@@ -61,4 +61,4 @@ void StepGatherer::finish() {
   keep_(std::move(next));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

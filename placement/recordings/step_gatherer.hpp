@@ -6,7 +6,7 @@
 
 #include "placement/recordings/recording.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 
 /// Puts tokens together into steps, and hands these on about kBatchBytes at a time.
 class StepGatherer {
@@ -36,4 +36,4 @@ class StepGatherer {
   std::int64_t steps_ = 0;
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

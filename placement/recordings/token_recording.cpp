@@ -6,7 +6,7 @@
 
 #include "placement/base/checked_sizes.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 /// Whether all k ids of the layer are 0, or all -1, in every token.
@@ -102,4 +102,4 @@ void drop_dense_layers(TokenRecording& recording) {
   recording.layer_ids = std::move(kept);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

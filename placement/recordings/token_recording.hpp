@@ -9,7 +9,7 @@
 
 /// Recordings that list the experts of every token, request by request; batching.hpp makes steps of
 /// them.
-namespace gembench {
+namespace gembench::inline recordings {
 
 /// One request: the tokens of its prompt, as far as they were recorded, then those it generated.
 struct RecordedRequest {
@@ -73,4 +73,4 @@ void validate(const TokenRecording& recording);
 /// such a layer may be a router's choice.
 void drop_dense_layers(TokenRecording& recording);
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -7,7 +7,7 @@
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 using Kind = PickleValue::Kind;
@@ -73,4 +73,4 @@ const RecordingFormat kSglangStat{"sglang-stat", "SGLang: expert distribution `s
 const RecordingFormat kAscendPt{
     "ascend-pt", "vllm-ascend: a .pt tensor, [layer][expert] or with steps", is_bare, read_bare};
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

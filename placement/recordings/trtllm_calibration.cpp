@@ -13,7 +13,7 @@
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 using nlohmann::json;
@@ -183,4 +183,4 @@ bool recognise(const RecordingInput& input) {
 const RecordingFormat kTrtllmCalibration{"trtllm-calibration",
                                          "TensorRT-LLM's calibration_data.json", recognise, read};
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -13,7 +13,7 @@
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 namespace fs = std::filesystem;
@@ -175,4 +175,4 @@ const RecordingFormat kTrtllmStatistics{
     "trtllm-statistics", "TensorRT-LLM: folder of meta_info.json and rank*.safetensors", recognise,
     read};
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -10,7 +10,7 @@
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
-namespace gembench {
+namespace gembench::inline recordings {
 namespace {
 
 using nlohmann::json;
@@ -157,4 +157,4 @@ bool recognise(const RecordingInput& input) {
 const RecordingFormat kVllmLoadStats{"vllm-jsonl", "vLLM's eplb_load_stats (pull request 41141)",
                                      recognise, read};
 
-}  // namespace gembench
+}  // namespace gembench::inline recordings

@@ -8,7 +8,7 @@
 
 #include "placement/search/swap_descent.hpp"
 
-namespace gembench {
+namespace gembench::inline search {
 namespace {
 
 /// Kicks by the search of the problem's width of units.
@@ -265,4 +265,4 @@ double improve_with_kicks(const LayerProblem& problem, Assignment& assignment, I
   return improve_any(problem, assignment, isa, kicks, &random);
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline search

@@ -11,7 +11,7 @@
 #include "placement/search/search_costs.hpp"
 #include "placement/search/search_kernels.hpp"
 
-namespace gembench {
+namespace gembench::inline search {
 
 /// [expert] -> rank, for one layer.
 using Assignment = std::vector<std::int32_t>;
@@ -78,4 +78,4 @@ double improve(const LayerProblem& problem, Assignment& assignment, Isa isa);
 double improve_with_kicks(const LayerProblem& problem, Assignment& assignment, Isa isa, int kicks,
                           Random& random);
 
-}  // namespace gembench
+}  // namespace gembench::inline search

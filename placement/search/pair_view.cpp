@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace gembench {
+namespace gembench::inline search {
 namespace {
 
 constexpr std::size_t kChunk = 4;  // words of steps between two looks at what a swap loses
@@ -183,4 +183,4 @@ std::optional<double> PairView<Units>::remaining_loss(std::size_t i, std::size_t
 template class PairView<std::int16_t>;
 template class PairView<std::int32_t>;
 
-}  // namespace gembench
+}  // namespace gembench::inline search

@@ -8,7 +8,7 @@
 
 #include "placement/search/swap_state.hpp"
 
-namespace gembench {
+namespace gembench::inline search {
 
 /// Two ranks a and b against the rest: what exchanging an expert of each is worth. A swap can gain
 /// only in the critical steps, in which a or b is the slowest of all; they lie here side by side.
@@ -57,4 +57,4 @@ class PairView {
   std::vector<char> foreign_known_;  // [2][slot]
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline search

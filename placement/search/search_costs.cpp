@@ -9,7 +9,7 @@
 
 #include "placement/base/checked_sizes.hpp"
 
-namespace gembench {
+namespace gembench::inline search {
 namespace {
 
 constexpr std::int64_t kCells = 1024;                           // of the index into a curve
@@ -193,4 +193,4 @@ void SearchCosts::invert() {
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline search

@@ -8,7 +8,7 @@
 #include "placement/loads/trace.hpp"
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline search {
 
 /// Seconds of one rank against its load in whole units: lines from start to the next start.
 class RankCost {
@@ -104,4 +104,4 @@ class SearchCosts {
   std::vector<std::int32_t> within_;  // [rank][level]
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline search

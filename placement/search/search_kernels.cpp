@@ -9,7 +9,7 @@
 #define GEMBENCH_X86 0
 #endif
 
-namespace gembench {
+namespace gembench::inline search {
 namespace {
 
 template <class Units>
@@ -285,4 +285,4 @@ CriticalGain critical_gain(Isa isa) {
 template StepMask<std::int16_t> step_mask<std::int16_t>(Isa isa);
 template StepMask<std::int32_t> step_mask<std::int32_t>(Isa isa);
 
-}  // namespace gembench
+}  // namespace gembench::inline search

@@ -7,7 +7,7 @@
 
 #include "placement/search/search_costs.hpp"
 
-namespace gembench {
+namespace gembench::inline search {
 
 /// Code paths of the two innermost loops. All give the same bits: one compares whole numbers, the
 /// other adds up in eight lanes whatever the width of the machine's vectors.
@@ -67,4 +67,4 @@ using CriticalGain = std::optional<double> (*)(const CriticalSteps& steps, doubl
 template <class Units>
 [[nodiscard]] StepMask<Units> step_mask(Isa isa);
 
-}  // namespace gembench
+}  // namespace gembench::inline search

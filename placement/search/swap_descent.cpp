@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-namespace gembench {
+namespace gembench::inline search {
 namespace {
 
 // A swap must gain more than rounding could pretend, relative to the objective.
@@ -241,4 +241,4 @@ void SwapSearch<Units>::try_kick(Random& random) {
 template class SwapSearch<std::int16_t>;
 template class SwapSearch<std::int32_t>;
 
-}  // namespace gembench
+}  // namespace gembench::inline search

@@ -8,7 +8,7 @@
 
 #include "placement/search/pair_view.hpp"
 
-namespace gembench {
+namespace gembench::inline search {
 
 /// Slot i of rank a for slot j of rank b, and the seconds that saves.
 struct Swap {
@@ -108,4 +108,4 @@ class SwapSearch {
   std::vector<std::uint64_t> quiet_at_;    // [rank][rank] when nothing was found
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline search

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace gembench {
+namespace gembench::inline search {
 namespace {
 
 /// Puts a rank where it belongs among the slowest; behind those that are as slow.
@@ -157,4 +157,4 @@ void SwapState<Units>::swap(std::size_t a, std::size_t i, std::size_t b, std::si
 template class SwapState<std::int16_t>;
 template class SwapState<std::int32_t>;
 
-}  // namespace gembench
+}  // namespace gembench::inline search

@@ -10,7 +10,7 @@
 
 #include "placement/search/local_search.hpp"
 
-namespace gembench {
+namespace gembench::inline search {
 
 /// Units a rank with `load` can grow by without exceeding `within`, as far as Units can say.
 template <class Units>
@@ -95,4 +95,4 @@ void fill_units(const LayerProblem& problem, std::size_t rank, std::size_t exper
     row[t] = static_cast<Units>(problem.costs.units(rank, tokens[t]));
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline search

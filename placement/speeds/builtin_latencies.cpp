@@ -5,7 +5,7 @@
 // kMeasuredTokens, rounded to 4 digits. Facts only: no file of theirs is in here.
 #include "placement/speeds/builtin_latencies.hpp"
 
-namespace gembench {
+namespace gembench::inline speeds {
 namespace {
 
 // Per row: ranks, then us at each of kMeasuredTokens.
@@ -312,4 +312,4 @@ std::span<const MeasuredModel> measured_models() {
   return kModels;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-namespace gembench {
+namespace gembench::inline speeds {
 
 /// Tokens of a step, over all ranks, at which the latencies were measured: those at the edges of
 /// the kernels' tiles and powers of two. Between them the table leaves out what linear
@@ -33,4 +33,4 @@ struct MeasuredModel {
 /// with vLLM 0.24.0's fused MoE kernels, weights resident, without communication.
 [[nodiscard]] std::span<const MeasuredModel> measured_models();
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

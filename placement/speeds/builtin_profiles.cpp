@@ -7,7 +7,7 @@
 #include "placement/base/checked_sizes.hpp"
 #include "placement/speeds/builtin_latencies.hpp"
 
-namespace gembench {
+namespace gembench::inline speeds {
 namespace {
 
 constexpr std::string_view kLocal = "/local";
@@ -125,4 +125,4 @@ Profile builtin_profile(std::string_view name, int ranks) {
   return profile;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

@@ -6,7 +6,7 @@
 
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline speeds {
 
 /// Names of the built-in profiles, DEVICE/MODEL or DEVICE/MODEL/local, as builtin_profile takes
 /// them. Devices are l40s and h100.
@@ -36,4 +36,4 @@ namespace gembench {
 /// than 1 rank.
 [[nodiscard]] Profile builtin_profile(std::string_view name, int ranks);
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

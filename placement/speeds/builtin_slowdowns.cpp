@@ -9,7 +9,7 @@
 #include "placement/base/checked_sizes.hpp"
 #include "placement/base/random.hpp"
 
-namespace gembench {
+namespace gembench::inline speeds {
 namespace {
 
 constexpr double kShares[] = {0,    0.005, 0.01, 0.025, 0.05, 0.1,   0.15,   0.2,
@@ -119,4 +119,4 @@ void apply_slowdown(Profile& profile, std::span<const double> slowdowns, double 
   }
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

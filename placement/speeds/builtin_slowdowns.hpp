@@ -7,7 +7,7 @@
 
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline speeds {
 
 /// A set of real GPUs that ran the same job.
 struct BuiltinSlowdowns {
@@ -36,4 +36,4 @@ struct BuiltinSlowdowns {
 /// and finite, or another floor. Validates the profile.
 void apply_slowdown(Profile& profile, std::span<const double> slowdowns, double floor = 0);
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

@@ -9,7 +9,7 @@
 
 #include "placement/base/checked_sizes.hpp"
 
-namespace gembench {
+namespace gembench::inline speeds {
 namespace {
 
 // A time is 0 or between these, s: then sums, squares and slopes of times stay finite and above 0.
@@ -268,4 +268,4 @@ FitError CostModel::fit_error() const {
   return error;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

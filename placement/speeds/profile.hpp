@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline speeds {
 
 /// Latency against the number of experts that have tokens, at a few fixed numbers of tokens. Empty:
 /// not measured.
@@ -159,4 +159,4 @@ class CostModel {
   std::vector<double> correction_;          // [rank][corrected_at_] of even_share
 };
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

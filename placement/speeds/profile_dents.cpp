@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <map>
 
-namespace gembench {
+namespace gembench::inline speeds {
 
 bool falls(const Median& before, const Median& after) {
   if (before.readings < Median::kLeastReadings || after.readings < Median::kLeastReadings)
@@ -48,4 +48,4 @@ std::vector<std::string> say_dents(const Profile& profile, const ProfileSamples&
   return sentences;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

@@ -7,7 +7,7 @@
 #include "placement/speeds/profile.hpp"
 #include "placement/speeds/profile_samples.hpp"
 
-namespace gembench {
+namespace gembench::inline speeds {
 
 /// More tokens take less time: a curve that is the device's, or a disturbance.
 struct Dent {
@@ -28,4 +28,4 @@ inline constexpr double kLeastFall = 0.02;
 [[nodiscard]] std::vector<std::string> say_dents(const Profile& profile,
                                                  const ProfileSamples& samples);
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

@@ -6,7 +6,7 @@
 
 #include "placement/base/statistics.hpp"
 
-namespace gembench {
+namespace gembench::inline speeds {
 namespace {
 
 constexpr double kConfidence = 0.95;
@@ -76,4 +76,4 @@ Median median_of(std::vector<double> readings) {
   return median;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

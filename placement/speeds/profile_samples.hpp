@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline speeds {
 
 /// Every reading behind a profile. Points are the profile's knots, then those of its active sweep,
 /// [load][active], then its routed loads.
@@ -48,4 +48,4 @@ struct Median {
 /// Which readings are outliers by that rule; [reading], false for NaN.
 [[nodiscard]] std::vector<bool> outliers_of(const std::vector<double>& readings);
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

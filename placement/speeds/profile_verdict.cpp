@@ -8,7 +8,7 @@
 #include "placement/base/error.hpp"
 #include "placement/base/statistics.hpp"
 
-namespace gembench {
+namespace gembench::inline speeds {
 namespace {
 
 constexpr std::size_t kLeastInHalf = 3;  // readings of a point before a half of the rounds counts
@@ -174,4 +174,4 @@ ProfileDrift drift_between(const Profiled& before, const Profiled& now) {
   return drift;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

@@ -5,7 +5,7 @@
 #include "placement/speeds/profile.hpp"
 #include "placement/speeds/profile_samples.hpp"
 
-namespace gembench {
+namespace gembench::inline speeds {
 
 /// A difference between ranks that is worth a sentence, if noise does not explain it. Ours.
 inline constexpr double kNamed = 0.05;
@@ -56,4 +56,4 @@ void require_comparable(const Profile& before, const Profile& now);
 /// not comparable or have no load in common.
 [[nodiscard]] ProfileDrift drift_between(const Profiled& before, const Profiled& now);
 
-}  // namespace gembench
+}  // namespace gembench::inline speeds

@@ -2,7 +2,7 @@
 
 #include "placement/cost/expert_sums.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 std::array<AblationRow, 4> ablation(const PlanInput& input, const Trace& judged,
                                     Placement (*plan)(const PlanInput&)) {
@@ -21,4 +21,4 @@ std::array<AblationRow, 4> ablation(const PlanInput& input, const Trace& judged,
   return rows;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

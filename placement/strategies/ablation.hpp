@@ -5,7 +5,7 @@
 #include "placement/cost/score.hpp"
 #include "placement/strategies/strategy.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 /// What a planner was told, and what its placement is worth by the measured speeds.
 struct AblationRow {
@@ -21,4 +21,4 @@ struct AblationRow {
 [[nodiscard]] std::array<AblationRow, 4> ablation(const PlanInput& input, const Trace& judged,
                                                   Placement (*plan)(const PlanInput&) = plan_gem);
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace gembench {
+namespace gembench::inline strategies {
 namespace {
 
 // A branch must promise more than rounding could pretend, relative to the objective.
@@ -307,4 +307,4 @@ ExactResult solve_exactly(const LayerProblem& problem, Assignment start, std::in
   return BranchAndBound(problem, std::move(start), looks).run();
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

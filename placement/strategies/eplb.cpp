@@ -10,7 +10,7 @@
 #include "placement/cost/expert_sums.hpp"
 #include "placement/strategies/strategy.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 namespace {
 
 using Expert = std::int32_t;
@@ -264,4 +264,4 @@ Placement plan_eplb_hier(const PlanInput& input) {
   return placement;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -6,7 +6,7 @@
 
 #include "placement/cost/placement.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 /// As many replicas as there are slots for.
 inline constexpr int kFillSlots = -1;
@@ -39,4 +39,4 @@ void eplb_layer(const EplbShape& shape, std::span<const std::int64_t> load,
 /// All layers at once; `sums` is [layer][expert], as expert_sums makes it. `layers` from its size.
 [[nodiscard]] Placement eplb_from_sums(const EplbShape& shape, std::span<const std::int64_t> sums);
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -8,7 +8,7 @@
 #include "placement/strategies/gem_plus.hpp"
 #include "placement/strategies/plan_layers.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 void require_exact_size(int experts, int ranks) {
   if (experts > kMaxExactExperts || ranks > kMaxExactRanks)
@@ -39,4 +39,4 @@ Placement plan_exact(const PlanInput& input) {
   return plan_exact(input, SearchOptions{});
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

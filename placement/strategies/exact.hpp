@@ -4,7 +4,7 @@
 
 #include "placement/strategies/gem.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 inline constexpr int kMaxExactExperts = 16;
 inline constexpr int kMaxExactRanks = 8;
@@ -31,4 +31,4 @@ struct ExactResult {
 [[nodiscard]] Placement plan_exact(const PlanInput& input, const SearchOptions& options,
                                    std::int64_t looks = kMaxExactLooks);
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -8,7 +8,7 @@
 #include "placement/strategies/replicas.hpp"
 #include "placement/strategies/strategy.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 namespace {
 
 using Copies = std::vector<std::int32_t>;
@@ -259,4 +259,4 @@ Placement plan_flashlb(const PlanInput& input) {
   return placement;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

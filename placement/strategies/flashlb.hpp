@@ -8,7 +8,7 @@
 
 #include "placement/loads/trace.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 // After FlashLB of vllm-ascend (https://github.com/vllm-project/vllm-ascend, vllm_ascend/eplb/core/
 // policy), from its description, not from its code: risk of a load = mean + z * deviation over the
@@ -51,4 +51,4 @@ using RankMembers = std::vector<std::vector<std::int32_t>>;
 [[nodiscard]] RankMembers flashlb_layer(const Trace& trace, int layer, int ranks, int slots,
                                         int replicas, const std::function<void()>& pulse = {});
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -6,7 +6,7 @@
 
 #include "placement/strategies/plan_layers.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 namespace {
 
 /// Random starts per layer. Ours: small layers are cheap and have few, deep minima; large ones have
@@ -57,4 +57,4 @@ Placement plan_gem(const PlanInput& input, const SearchOptions& options) {
                      });
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

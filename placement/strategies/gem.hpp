@@ -3,7 +3,7 @@
 #include "placement/search/local_search.hpp"
 #include "placement/strategies/strategy.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 /// How a search is run. Any threads and any isa give the same placement.
 struct SearchOptions {
@@ -17,4 +17,4 @@ struct SearchOptions {
 
 [[nodiscard]] Placement plan_gem(const PlanInput& input, const SearchOptions& options);
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

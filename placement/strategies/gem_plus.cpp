@@ -8,7 +8,7 @@
 #include "placement/strategies/node_settling.hpp"
 #include "placement/strategies/plan_layers.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 namespace {
 
 // Up to here a layer is solved exactly, in well under a millisecond.
@@ -74,4 +74,4 @@ Placement plan_gem_plus(const PlanInput& input) {
   return plan_gem_plus(input, SearchOptions{});
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

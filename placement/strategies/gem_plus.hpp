@@ -4,7 +4,7 @@
 
 #include "placement/strategies/gem.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 inline constexpr std::uint64_t kGemPlusSalt = 0x6e3b1;
 
@@ -31,4 +31,4 @@ inline constexpr std::uint64_t kGemPlusSalt = 0x6e3b1;
 /// gem+ on the blend that cross_validated_share chooses.
 [[nodiscard]] Placement plan_gem_plus_cv(const PlanInput& input, const SearchOptions& options);
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

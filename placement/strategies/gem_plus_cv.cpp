@@ -16,7 +16,7 @@
 #include "placement/strategies/node_settling.hpp"
 #include "placement/strategies/plan_layers.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 namespace {
 
 constexpr double kShares[] = {0.2, 0.5, 0.8, 1.0};
@@ -123,4 +123,4 @@ Placement plan_gem_plus_cv(const PlanInput& input) {
   return plan_gem_plus_cv(input, SearchOptions{});
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 LayerCut::LayerCut(const Placement& from, const Trace& trace, int layer)
     : steps(one_layer(trace, layer)), placement(from) {
@@ -46,4 +46,4 @@ Exchanged exchange(Placement& placement, int rank, std::int32_t expert, int othe
           expert,     other};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -4,7 +4,7 @@
 
 #include "placement/strategies/replicas.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 /// One layer of a placement in force, as a search by swaps wants it.
 struct LayerCut {
@@ -36,4 +36,4 @@ struct Exchanged {
 Exchanged exchange(Placement& placement, int rank, std::int32_t expert, int other_rank,
                    std::int32_t other);
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

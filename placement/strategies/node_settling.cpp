@@ -10,7 +10,7 @@
 #include "placement/search/swap_descent.hpp"
 #include "placement/strategies/layer_cut.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 namespace {
 
 constexpr std::int64_t kSampledTokens = 1 << 14;  // a layer; ours
@@ -256,4 +256,4 @@ Placement settle_on_nodes(const Placement& placement, const PlanInput& input, in
   return result;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

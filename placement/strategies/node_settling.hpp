@@ -3,7 +3,7 @@
 #include "placement/cost/placement.hpp"
 #include "placement/search/search_kernels.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 struct PlanInput;
 
@@ -17,4 +17,4 @@ struct PlanInput;
                                         int threads, Isa isa);
 inline constexpr int kNodeRounds = 4;
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -7,7 +7,7 @@
 #include "placement/base/parallel.hpp"
 #include "placement/strategies/replicas.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 void deal(const std::vector<std::int32_t>& expert, const Assignment& assignment,
           Placement& placement, int layer) {
@@ -44,4 +44,4 @@ Placement plan_layers(const PlanInput& input, std::string_view strategy, std::ui
   return placement;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -6,7 +6,7 @@
 #include "placement/search/local_search.hpp"
 #include "placement/strategies/strategy.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 /// One layer's planner: must depend on its arguments alone.
 using PlanLayer = std::function<Assignment(const LayerProblem&, const Random&)>;
@@ -23,4 +23,4 @@ using PlanLayer = std::function<Assignment(const LayerProblem&, const Random&)>;
 void deal(const std::vector<std::int32_t>& expert, const Assignment& assignment,
           Placement& placement, int layer);
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -11,7 +11,7 @@
 #include "placement/cost/objective.hpp"
 #include "placement/cost/token_split.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 namespace {
 
 constexpr int kMaxTries = 50000;  // swaps evaluated per layer and start
@@ -214,4 +214,4 @@ Placement relabel(const Placement& placement, const Trace& trace, const CostMode
   return result;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -5,7 +5,7 @@
 #include "placement/loads/trace.hpp"
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 /// Gives whole ranks' rows of experts to other ranks, layer by layer, so that fast ranks get the
 /// rows that need it: a planner that is blind to speed becomes speed-aware without changing which
@@ -19,4 +19,4 @@ namespace gembench {
 [[nodiscard]] Placement relabel(const Placement& placement, const Trace& trace,
                                 const CostModel& cost, const PlanWatch& watch = {});
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -9,7 +9,7 @@
 #include "placement/cost/objective.hpp"
 #include "placement/search/swap_descent.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 namespace {
 
 // A move must save more than rounding could pretend, relative to the objective.
@@ -105,4 +105,4 @@ Replan replan(const Placement& from, const Trace& trace, const CostModel& cost,
   return result;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

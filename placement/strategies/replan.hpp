@@ -11,7 +11,7 @@
 #include "placement/speeds/profile.hpp"
 #include "placement/strategies/layer_cut.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 /// How much a placement in force may be changed.
 struct ReplanOptions {
@@ -52,4 +52,4 @@ struct Replan {
 [[nodiscard]] Replan replan(const Placement& from, const Trace& trace, const CostModel& cost,
                             const ReplanOptions& options);
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

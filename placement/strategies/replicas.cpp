@@ -10,7 +10,7 @@
 #include "placement/cost/objective.hpp"
 #include "placement/cost/score.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 namespace {
 
 constexpr double kTail = 0.9;
@@ -161,4 +161,4 @@ Placement plan_replicated_layer(const PlanInput& input, int layer, const Random&
   return placed && again.seconds < best.seconds ? again.placement : best.placement;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

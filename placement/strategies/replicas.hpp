@@ -6,7 +6,7 @@
 
 #include "placement/strategies/plan_layers.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 /// By what load replicas are given out.
 enum class ReplicaLoad {
@@ -49,4 +49,4 @@ struct SplitLayer {
                                               const PlanLayer& thorough,
                                               const std::function<void()>& pulse = {});
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -7,7 +7,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 namespace {
 
 std::int64_t share(std::int64_t of, std::int64_t ranks) {
@@ -43,4 +43,4 @@ SlotCount count_slots(const SlotRequest& request) {
   return {static_cast<int>(even), static_cast<int>(slots)};
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

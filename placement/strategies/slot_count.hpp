@@ -1,6 +1,6 @@
 #pragma once
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 /// What is asked of the slots of a layer.
 struct SlotRequest {
@@ -23,4 +23,4 @@ struct SlotCount {
 /// experts and replicas, unless spare slots may hold replicas or a placement made earlier has them.
 [[nodiscard]] SlotCount count_slots(const SlotRequest& request);
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

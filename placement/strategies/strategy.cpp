@@ -12,7 +12,7 @@
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/strategies/relabel.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 namespace {
 
 constexpr Takes kFilling{.spare_slots = true, .replicas = true, .fills = true, .split = true};
@@ -64,7 +64,7 @@ void deal_blocks(const std::vector<std::int32_t>& order, int layer, Placement& p
 
 }  // namespace
 
-std::span<const Strategy> strategies() {
+std::span<const Strategy> strategy_table() {
   return kStrategies;
 }
 
@@ -157,4 +157,4 @@ Placement plan_random(const PlanInput& input) {
   return placement;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

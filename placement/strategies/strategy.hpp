@@ -11,7 +11,7 @@
 #include "placement/loads/trace.hpp"
 #include "placement/speeds/profile.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 /// All a strategy may look at. `cost.ranks()` is the number of ranks to place on.
 struct PlanInput {
@@ -59,7 +59,7 @@ struct Strategy {
 };
 
 /// The table, in the order in which `--list` prints it.
-[[nodiscard]] std::span<const Strategy> strategies();
+[[nodiscard]] std::span<const Strategy> strategy_table();
 
 /// Looks a name up; throws a usage error that lists the names there are.
 [[nodiscard]] const Strategy& find_strategy(std::string_view name);
@@ -123,4 +123,4 @@ void require_known_name(std::string_view name);
 /// where a layer is not solved within kMaxExactLooks of exact.hpp).
 [[nodiscard]] Placement plan_exact(const PlanInput& input);
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

@@ -6,7 +6,7 @@
 #include "placement/cost/expert_sums.hpp"
 #include "placement/strategies/strategy.hpp"
 
-namespace gembench {
+namespace gembench::inline strategies {
 
 Placement plan_vibe(const PlanInput& input) {
   auto placement = empty_plan(input, "vibe");
@@ -45,4 +45,4 @@ Placement plan_vibe(const PlanInput& input) {
   return placement;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline strategies

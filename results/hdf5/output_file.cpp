@@ -4,7 +4,7 @@
 
 #include <system_error>
 
-namespace gembench {
+namespace gembench::inline hdf5 {
 namespace fs = std::filesystem;
 namespace {
 
@@ -99,4 +99,4 @@ void OutputFile::commit() {
   committed_ = true;
 }
 
-}  // namespace gembench
+}  // namespace gembench::inline hdf5

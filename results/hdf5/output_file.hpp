@@ -6,7 +6,7 @@
 #include "placement/base/output_owner.hpp"
 #include "results/hdf5/hdf5.hpp"
 
-namespace gembench {
+namespace gembench::inline hdf5 {
 
 /// A file that appears under its name only when it is whole: written as `PATH.partial`, renamed by
 /// commit(). Its name is its owner's alone. Errors are output errors.
@@ -49,4 +49,4 @@ class OutputFile {
 void require_free(const std::filesystem::path& path, OutputFile::Existing existing,
                   OutputFile::Partial partial);
 
-}  // namespace gembench
+}  // namespace gembench::inline hdf5

@@ -5,6 +5,7 @@
 
 #include "moe_layer/device/device_calls.hpp"
 #include "moe_layer/model/shape.hpp"
+#include "moe_layer/model/weights.hpp"
 
 namespace gembench::bench {
 

@@ -61,7 +61,7 @@ Difference until_precise(const Times& all) {
   return d;
 }
 
-int run(int sets) {
+int all_cells(int sets) {
   const Kind kinds[] = {{"normal", independent},
                         {"heavy tails", heavy},
                         {"disturbed steps", disturbed},
@@ -94,5 +94,5 @@ int run(int sets) {
 }  // namespace gembench
 
 int main(int argc, char** argv) {
-  return gembench::run(argc > 1 ? std::atoi(argv[1]) : 2000);
+  return gembench::all_cells(argc > 1 ? std::atoi(argv[1]) : 2000);
 }

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "moe_layer/cpu/make_device.hpp"
 #include "moe_layer/device/device.hpp"
 #include "placement/base/index.hpp"
 #include "tests/bench/minimal_dispatch.hpp"

@@ -1,5 +1,6 @@
 // What measuring costs a layer on the CPU device: clock and books, the start barrier, and all that
 // stands between phases.
+#include "moe_layer/cpu/make_device.hpp"
 #include "tests/bench/layer_tax.hpp"
 
 namespace gembench::bench {

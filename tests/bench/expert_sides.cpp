@@ -5,6 +5,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "moe_layer/cpu/make_device.hpp"
 #include "moe_layer/model/weights.hpp"
 #include "placement/base/index.hpp"
 

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "moe_layer/check.hpp"
+#include "moe_layer/cpu/make_device.hpp"
 #include "moe_layer/layers.hpp"
 #include "moe_layer/mpi/clock_offset.hpp"
 #include "placement/base/index.hpp"

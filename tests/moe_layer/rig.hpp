@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "moe_layer/cpu/make_device.hpp"
 #include "moe_layer/layers.hpp"
 #include "moe_layer/model/routing.hpp"
 #include "tests/moe_layer/support.hpp"

@@ -120,8 +120,10 @@ def violations(top):
         if not entry.name.startswith(".") and entry.name not in TOP | BUILT \
                 and entry.suffix not in {".h5", ".partial", ".lock", ".html"}:
             yield f"{entry}: the top level holds only {', '.join(sorted(TOP))}"
-    for folder in sorted(FOLDERS):
-        if not (top / folder / "README.md").is_file():
+    rooms = {f"{folder}/{floor}".rstrip("/") for folder, floors in FLOORS.items() for floor in floors}
+    for folder in sorted(FOLDERS | rooms):
+        if (folder in FOLDERS or (top / folder).is_dir()) \
+                and not (top / folder / "README.md").is_file():
             yield f"{top / folder}: has no README.md"
     scripts = []
     for path in files_of(top):

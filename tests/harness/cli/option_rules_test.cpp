@@ -147,7 +147,7 @@ TEST(OptionRules, the_rows_decide) {
       {"--groups 4", &Takes::nodes},
       {"--seed 7", &Takes::seed},
   };
-  for (const Strategy& strategy : strategies()) {
+  for (const Strategy& strategy : strategy_table()) {
     for (const auto& [words, taken] : options) {
       for (const char* form :
            {"plan --trace t -o a --strategy ", "run --dry-run --ranks 8 --placements ",

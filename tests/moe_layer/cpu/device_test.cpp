@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "moe_layer/cpu/make_device.hpp"
 #include "moe_layer/model/weights.hpp"
 
 namespace gembench {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "moe_layer/cpu/make_device.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "moe_layer/profiler/profiler.hpp"
 #include "tests/moe_layer/cuda/support.hpp"

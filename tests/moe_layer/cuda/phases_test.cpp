@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "moe_layer/cpu/make_device.hpp"
 #include "placement/base/index.hpp"
 #include "tests/moe_layer/cuda/support.hpp"
 

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "moe_layer/cpu/make_device.hpp"
 #include "moe_layer/model/weights.hpp"
 #include "tests/moe_layer/support.hpp"
 

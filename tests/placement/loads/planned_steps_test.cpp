@@ -90,7 +90,7 @@ TEST(PlannedSteps, ARecordIsKeptByTheFileAndAForeignOneIsRefusedOrUnknown) {
 }
 
 TEST(PlannedSteps, StrategiesSayWhetherTheyLookAtLoads) {
-  for (const auto& strategy : strategies()) {
+  for (const auto& strategy : strategy_table()) {
     const bool blind =
         strategy.name == "linear" || strategy.name == "round-robin" || strategy.name == "random";
     EXPECT_EQ(looks_at_loads(strategy.name), !blind) << strategy.name;

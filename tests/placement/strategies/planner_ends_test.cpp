@@ -7,6 +7,7 @@
 #include "placement/search/swap_descent.hpp"
 #include "placement/strategies/exact.hpp"
 #include "placement/strategies/gem_plus.hpp"
+#include "placement/strategies/node_settling.hpp"
 #include "placement/strategies/replan.hpp"
 #include "tests/placement/search_case.hpp"
 
@@ -241,7 +242,7 @@ TEST(PlannerEnds, EveryStrategyWithEveryCurve) {
     for (const auto& placement :
          {plan_gem(input, quick), plan_gem_plus(input, quick), plan_gem_plus_cv(input, quick)})
       validate(placement);
-    for (const auto& strategy : strategies())
+    for (const auto& strategy : strategy_table())
       if (strategy.name == "flashlb") validate(strategy.plan(input));
   }
 }
@@ -363,7 +364,7 @@ TEST(PlannerEnds, TimesOfNoUseAreRefused) {
 TEST(PlannerEnds, AWatchSeesEveryLayerAndEndsThePlanning) {
   const auto trace = testing::small_trace(100, 5, 32, 4, 1);
   const CostModel cost(testing::uneven_profile(4, 2));
-  for (const auto& strategy : strategies()) {
+  for (const auto& strategy : strategy_table()) {
     if (strategy.name != "gem" && strategy.name != "gem+" && strategy.name != "gem+cv" &&
         strategy.name != "flashlb")
       continue;

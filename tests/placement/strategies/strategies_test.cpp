@@ -23,7 +23,7 @@ TEST(Strategies, EveryoneMakesSoundPlacementsOfAnyShape) {
     const auto trace = testing::small_trace(1 + int(random.below(9)), 1 + int(random.below(3)),
                                             experts, topk, random.next());
     const CostModel cost(testing::uneven_profile(ranks, random.next(), i % 2));
-    for (const auto& strategy : strategies()) {
+    for (const auto& strategy : strategy_table()) {
       if (strategy.name == "exact" && experts > 8) continue;  // refused, or slow
       const auto placement = strategy.plan({trace, cost, 5});
       EXPECT_NO_THROW(validate(placement)) << strategy.name;
@@ -44,7 +44,7 @@ TEST(Strategies, ExpertsNeedNotDivideByRanks) {
     const auto trace = testing::small_trace(1 + int(random.below(9)), 2, experts,
                                             1 + int(random.below(std::uint64_t(experts))), 3);
     const CostModel cost(testing::uneven_profile(ranks, random.next(), i % 2));
-    for (const auto& strategy : strategies()) {
+    for (const auto& strategy : strategy_table()) {
       if (strategy.name == "exact" && experts > 8) continue;  // refused, or slow
       SCOPED_TRACE(std::string(strategy.name));
       const auto placement = strategy.plan({trace, cost, 5});
@@ -81,7 +81,7 @@ TEST(Strategies, RedundantExpertsFillAllSlots) {
     ASSERT_EQ(count_slots({ranks, experts, 0, replicas}).slots, slots);
     PlanInput input{.trace = trace, .cost = cost, .slots = slots, .replicas = replicas};
     input.all_replicas = true;
-    for (const auto& strategy : strategies()) {
+    for (const auto& strategy : strategy_table()) {
       if (!strategy.takes.replicas) continue;
       SCOPED_TRACE(fmt::format("{} of {} on {}", strategy.name, experts, ranks));
       const auto placement = strategy.plan(input);
@@ -97,7 +97,7 @@ TEST(Strategies, MakeExactlyTheReplicasAskedForWhereSlotsAreLeft) {
   const CostModel cost(testing::uneven_profile(5, 2));
   PlanInput input{.trace = trace, .cost = cost, .slots = 4, .replicas = 2};  // 20 slots
   input.all_replicas = true;
-  for (const auto& strategy : strategies()) {
+  for (const auto& strategy : strategy_table()) {
     if (!strategy.takes.replicas) continue;
     EXPECT_EQ(count_duplicates(strategy.plan(input)), 2 * 2) << strategy.name;
   }
@@ -132,7 +132,7 @@ TEST(Strategies, RowsSayWhatChangesAPlan) {
       {"nodes", &Takes::nodes, 0, [](PlanInput& input) { input.nodes = 2; }},
       {"groups", &Takes::nodes, 0, [](PlanInput& input) { input.nodes = 2, input.groups = 4; }},
   };
-  for (const auto& strategy : strategies()) {
+  for (const auto& strategy : strategy_table()) {
     if (strategy.name == "exact") continue;  // too many experts for it, and few have ties
     for (const auto& [name, taken, slots, give] : options) {
       bool changed = false;
@@ -163,7 +163,7 @@ TEST(Strategies, FillAnyNumberOfSlots) {
                                             1 + int(random.below(std::uint64_t(experts))), 3);
     const CostModel cost(testing::uneven_profile(ranks, random.next(), i % 2));
     const PlanInput input{.trace = trace, .cost = cost, .seed = 5, .slots = slots};
-    for (const auto& strategy : strategies()) {
+    for (const auto& strategy : strategy_table()) {
       if (strategy.name == "exact" && experts > 8) continue;  // refused, or slow
       const auto placement = strategy.plan(input);
       EXPECT_NO_THROW(validate(placement)) << strategy.name;
@@ -175,7 +175,7 @@ TEST(Strategies, FillAnyNumberOfSlots) {
     }
     if (experts <= ranks) continue;
     const PlanInput few{.trace = trace, .cost = cost, .slots = (experts - 1) / ranks};
-    for (const auto& strategy : strategies())
+    for (const auto& strategy : strategy_table())
       expect_refused("cannot hold", [&] { (void)strategy.plan(few); });
   }
 }
