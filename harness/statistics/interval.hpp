@@ -10,6 +10,7 @@ namespace gembench::inline statistics {
 /// Fewer pairs give no interval: the narrowest that signed ranks can give at 5 pairs holds the
 /// truth in 94 % of all cases, and correlation cannot be seen in so few.
 inline constexpr int kLeastBlocks = 6;
+inline constexpr double kNormal = 1.959963984540054;  ///< quantile: two-sided 95 %
 
 /// A relative difference between paired times; all are fractions (-0.05 = 5 % less).
 struct Difference {

@@ -11,16 +11,9 @@
 #include "moe_layer/cpu/state.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "placement/base/error.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench::inline cpu {
-namespace {
-
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
-
-}  // namespace
-
 CpuDevice::CpuDevice(const Comm& comm, const ModelShape& model, DType dtype)
     : comm_(comm),
       model_(model),

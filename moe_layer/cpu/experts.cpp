@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "moe_layer/cpu/row_math.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench::inline cpu {
 namespace {
@@ -11,10 +12,6 @@ namespace {
 // the sum of the row's products. The first one is written, not added; the last one leaves the
 // result, so that a row of one pair never meets the f32 sums.
 constexpr std::int32_t kBegins = 1, kEnds = 2, kRowStep = 4;
-
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 }  // namespace
 

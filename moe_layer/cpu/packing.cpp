@@ -1,15 +1,8 @@
 #include "moe_layer/cpu/device.hpp"
+#include "placement/base/index.hpp"
 #include "placement/cost/placement.hpp"
 
 namespace gembench::inline cpu {
-namespace {
-
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
-
-}  // namespace
-
 /// First counts rows and pairs for every destination, then places them: two passes, one order.
 /// `for_each_pair(visit)` calls visit(from row, rank, slot, weight, row), where `row` is -1 until
 /// the from row has one at that rank.

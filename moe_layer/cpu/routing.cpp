@@ -1,5 +1,7 @@
 #include "moe_layer/cpu/device.hpp"
 
+#include "placement/base/index.hpp"
+
 #include <cmath>
 #include <limits>
 
@@ -7,10 +9,6 @@ namespace gembench::inline cpu {
 namespace {
 
 constexpr float kRmsEpsilon = 1e-6F;
-
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 }  // namespace
 

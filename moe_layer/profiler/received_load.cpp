@@ -33,8 +33,8 @@ std::vector<std::int64_t> nearly_even(std::int64_t tokens, int active, std::int6
 
 /// A step that visits all of so many rows, neighbours far apart.
 std::int64_t scattering_stride(std::int64_t rows) {
-  constexpr double kGolden = 0.6180339887;
-  auto stride = static_cast<std::int64_t>(kGolden * static_cast<double>(rows)) + 1;
+  constexpr double kGoldenRatio = 0.6180339887;
+  auto stride = static_cast<std::int64_t>(kGoldenRatio * static_cast<double>(rows)) + 1;
   while (std::gcd(stride, rows) != 1) ++stride;
   return stride;
 }

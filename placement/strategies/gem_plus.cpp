@@ -18,7 +18,7 @@ constexpr std::size_t kKickedFromEverywhere = 64;
 
 /// Random starts besides greedy and packing by means. Ours: what small layers need to get within
 /// 0.1 % of the optimum; large ones gain more from kicks.
-int random_starts(std::size_t experts) {
+int extra_random_starts(std::size_t experts) {
   return experts <= 16 ? 12 : experts <= 64 ? 1 : 0;
 }
 
@@ -29,7 +29,7 @@ Assignment search_from_starts(const LayerProblem& problem, Random random,
   std::vector<Assignment> starts = {greedy(problem, options.isa), speed_weighted_lpt(problem)};
   std::vector<std::int32_t> order(problem.experts);
   std::iota(order.begin(), order.end(), 0);
-  for (int i = 0; i < random_starts(problem.experts); ++i) {
+  for (int i = 0; i < extra_random_starts(problem.experts); ++i) {
     random.shuffle(order);
     starts.push_back(blocks(order, problem.slots));
   }
