@@ -9,13 +9,10 @@
 #include "moe_layer/cuda/memory.hpp"
 #include "moe_layer/model/weights.hpp"
 #include "moe_layer/mpi/clock.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench::inline cuda {
 namespace {
-
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 cudaStream_t handle(Stream stream) {
   return static_cast<cudaStream_t>(stream.handle);
