@@ -19,7 +19,7 @@ namespace gembench::inline commands {
 namespace {
 
 std::string experimental(std::string_view proposal) {
-  return proposal.empty() ? "" : fmt::format(" (experimental: {}, not merged)", proposal);
+  return proposal.empty() ? "" : fmt::format(" (experimental: proposed in {})", proposal);
 }
 
 }  // namespace

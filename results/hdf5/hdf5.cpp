@@ -19,24 +19,6 @@
 namespace gembench::h5 {
 namespace {
 
-std::vector<const char*> pointers(const std::vector<std::string>& texts) {
-  std::vector<const char*> result;
-  result.reserve(texts.size());
-  for (const auto& text : texts) result.push_back(text.c_str());
-  return result;
-}
-
-/// Copies strings that HDF5 allocated and gives them back; an empty one may be a null pointer.
-std::vector<std::string> take(std::vector<char*>& texts) {
-  std::vector<std::string> result;
-  result.reserve(texts.size());
-  for (char* text : texts) {
-    result.emplace_back(text != nullptr ? text : "");
-    H5free_memory(text);
-  }
-  return result;
-}
-
 int major_of(std::string_view version) {
   int major = -1;
   std::from_chars(version.data(), version.data() + version.size(), major);

@@ -92,4 +92,21 @@ Extents chunk_of(const Variable& variable, const Extents& extents) {
   return chunk;
 }
 
+std::vector<const char*> pointers(const std::vector<std::string>& texts) {
+  std::vector<const char*> result;
+  result.reserve(texts.size());
+  for (const auto& text : texts) result.push_back(text.c_str());
+  return result;
+}
+
+std::vector<std::string> take(std::vector<char*>& texts) {
+  std::vector<std::string> result;
+  result.reserve(texts.size());
+  for (char* text : texts) {
+    result.emplace_back(text != nullptr ? text : "");
+    H5free_memory(text);
+  }
+  return result;
+}
+
 }  // namespace gembench::h5

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "results/hdf5/handle.hpp"
 #include "results/hdf5/variable.hpp"
@@ -25,5 +27,10 @@ inline constexpr unsigned kDeflateLevel = 1;
 /// Product with saturation, so that huge declared extents cannot wrap around.
 [[nodiscard]] std::uint64_t product(const Extents& extents, std::uint64_t factor = 1);
 [[nodiscard]] Extents chunk_of(const Variable& variable, const Extents& extents);
+
+/// What HDF5 writes texts from.
+[[nodiscard]] std::vector<const char*> pointers(const std::vector<std::string>& texts);
+/// Copies strings that HDF5 allocated and gives them back; an empty one may be a null pointer.
+[[nodiscard]] std::vector<std::string> take(std::vector<char*>& texts);
 
 }  // namespace gembench::h5
