@@ -23,6 +23,7 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
     : comm_(comm),
       topology_(options.topology.value_or(Topology(comm.node_of()))),
       device_(device),
+      device_clock_(device.clock()),
       model_(model),
       store_(store),
       options_(options),
@@ -72,7 +73,7 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   all_counts_.resize(ranks * sz(model.experts));
   rows_to_.assign(layers * ranks, 0);
   device.prepare({tokens, rows, pairs});
-  device.reserve_marks(mark_of(model.layers, 0));
+  if (device_clock_ != nullptr) device_clock_->reserve_marks(mark_of(model.layers, 0));
 }
 
 void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
@@ -119,10 +120,10 @@ double MoeLayers::run_step(std::span<LayerReading> readings) {
     device_.synchronize(stream_);
     return read(options_.clock) - begin;
   }
-  for (int layer = 0; layer < model_.layers; ++layer) {
+  for (int layer = 0; device_clock_ != nullptr && layer < model_.layers; ++layer) {
     for (int phase = 0; phase < kPhases; ++phase) {
       const int from = mark_of(layer, phase);
-      readings[sz(layer)].device_time[sz(phase)] = device_.seconds_between(from, from + 1);
+      readings[sz(layer)].device_time[sz(phase)] = device_clock_->seconds_between(from, from + 1);
     }
   }
   return options_.clock == Clock::wall ? previous_end_ - begin : kNotMeasured;
@@ -200,9 +201,9 @@ void MoeLayers::count(int layer, LayerReading& reading) {
 }
 
 void MoeLayers::run_phase(int phase, void (MoeLayers::*work)(int), int layer) {
-  device_.mark(stream_, mark_of(layer, phase));
+  if (device_clock_ != nullptr) device_clock_->mark(stream_, mark_of(layer, phase));
   (this->*work)(layer);
-  device_.mark(stream_, mark_of(layer, phase) + 1);
+  if (device_clock_ != nullptr) device_clock_->mark(stream_, mark_of(layer, phase) + 1);
   device_.synchronize(stream_);
 }
 

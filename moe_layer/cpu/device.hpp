@@ -12,12 +12,13 @@ namespace gembench::inline cpu {
 
 /// The CPU behind the device interface: oneDNN for every matrix product, one thread a rank. Calls
 /// finish before they return.
-class CpuDevice final : public Device {
+class CpuDevice final : public Device, private DeviceForwarding {
  public:
   CpuDevice(const Comm& comm, const ModelShape& model, DType dtype);
 
   std::string name() const override;
   DType dtype() const override { return dtype_; }
+  DeviceForwarding* forwarding() override { return this; }
 
   Buffer allocate(std::size_t bytes) override { return cpu_memory(bytes); }
   void upload(Buffer& to, std::size_t offset, const void* from, std::size_t bytes) override {
@@ -51,9 +52,6 @@ class CpuDevice final : public Device {
                             part.recv_rows, part.row_bytes);
     }
   }
-  bool forwards() const override { return true; }
-  void forward(Stream, const ForwardArgs& args) override { packing_.forward(args); }
-  void merge(Stream, const MergeArgs& args) override;
   void experts(Stream, const ExpertArgs& args) override { experts_.experts(args); }
   void shared_experts(Stream, const SharedArgs& args) override { experts_.shared_experts(args); }
   void combine(Stream, const CombineArgs& args) override;
@@ -66,6 +64,9 @@ class CpuDevice final : public Device {
   [[nodiscard]] const ChunkPlan& chunks() const { return experts_.plan(); }
 
  private:
+  void forward(Stream, const ForwardArgs& args) override { packing_.forward(args); }
+  void merge(Stream, const MergeArgs& args) override;
+
   const Comm& comm_;
   DType dtype_;
   std::size_t hidden_;
