@@ -55,7 +55,7 @@ judge() { # CASE TRACE PROFILE RANKS SPARE_SLOTS: every draw of GPUs
   for draw in "${draws[@]}"; do
     how=(--trace "$2" --profile "$3" --ranks "$4" --split 0.5 --slowdown-from builtin:v100-sgemm
       --seed "$draw" --format json -q)
-    "$program" score "${how[@]}" --strategies linear,eplb,gem+,gem+cv >"$output/$1-$4-$draw.json"
+    "$program" score "${how[@]}" --strategies linear,eplb,gem+ >"$output/$1-$4-$draw.json"
     "$program" score "${how[@]}" --strategies gem --ablation >"$output/$1-$4-$draw-parts.json"
     "$program" score "${how[@]}" --strategies eplb,flashlb --spare-slots "$5" \
       >"$output/$1-$4-$draw-spare.json"

@@ -124,6 +124,7 @@ class MoeLayers {
   const Comm& comm_;
   Topology topology_;
   Device& device_;
+  DeviceClock* device_clock_;  // null: it has none
   ModelShape model_;
   ExpertStore& store_;
   LayerOptions options_;

@@ -5,6 +5,8 @@
 #include "harness/cli/option_builder.hpp"
 #include "harness/cli/option_rules.hpp"
 #include "harness/cli/option_values.hpp"
+#include "placement/exchange/placement_formats.hpp"
+#include "placement/recordings/formats.hpp"
 
 namespace po = boost::program_options;
 using json = nlohmann::ordered_json;
@@ -168,7 +170,10 @@ class Builder : public OptionBuilder {
   }
   po::options_description conversion() {
     po::options_description d("Conversion");
-    text(d, "to", o_.to, "FORMAT", "format to write; see 'gembench list'");
+    text(d, "to", o_.to, "FORMAT",
+         fmt::format("format to write; see 'gembench list' (experimental: {})",
+                     experimental_placement_formats())
+             .c_str());
     text(d, "from-format", o_.from_format, "FORMAT", "format of the file; auto looks into it");
     count(d, "ranks", o_.ranks, "ranks that its slots are spread over, where it does not say");
     count(d, "experts", o_.experts, "experts a layer (default: as the highest that it names)");
@@ -263,7 +268,9 @@ class Builder : public OptionBuilder {
     return d;
   }
   po::options_description import() {
-    po::options_description d("Import of recordings ('gembench list' names the formats)");
+    po::options_description d(
+        fmt::format("Import of recordings ('gembench list' names the formats; experimental: {})",
+                    experimental_recording_formats()));
     flag(d, "expand-multinomial", o_.expand_multinomial,
          "take run totals (steps are summed up) and draw --steps steps of --tokens tokens from "
          "them");

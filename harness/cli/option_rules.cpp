@@ -13,6 +13,7 @@
 #include "harness/cli/run_length.hpp"
 #include "placement/base/error.hpp"
 #include "placement/exchange/traffic_formats.hpp"
+#include "placement/strategies/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
 
 namespace gembench::inline cli {

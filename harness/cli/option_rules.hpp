@@ -13,7 +13,7 @@ namespace gembench::inline cli {
 /// takes is fine.
 void require_effect(const Options& options, const std::set<std::string>& given);
 
-/// "gem, gem+, gem+cv": the strategies that take a planning option such as "replicas".
+/// "gem, gem+": the strategies that take a planning option such as "replicas".
 [[nodiscard]] std::string takers_of(const std::string& option);
 /// "eplb, eplb-hier, flashlb": those that fill spare slots with replicas unasked.
 [[nodiscard]] std::string fillers();

@@ -10,7 +10,7 @@
 #include "moe_layer/device/cuda_plugin.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "moe_layer/mpi/comm.hpp"
-#include "results/hdf5/hdf5.hpp"
+#include "results/hdf5/library.hpp"
 #include "results/run_file.hpp"
 
 namespace gembench::inline cli {

@@ -22,6 +22,7 @@
 #include "placement/cost/placement_file.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/strategies/ablation.hpp"
+#include "placement/strategies/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "results/trace_file.hpp"
 

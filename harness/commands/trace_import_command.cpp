@@ -8,8 +8,9 @@
 #include "harness/commands/token_import.hpp"
 #include "harness/run/workload.hpp"
 #include "placement/base/error.hpp"
+#include "placement/loads/multinomial_steps.hpp"
+#include "placement/recordings/formats.hpp"
 #include "placement/recordings/layer_sums.hpp"
-#include "placement/recordings/recording.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench::inline commands {

@@ -64,12 +64,13 @@ std::vector<GpuReading> gather_states(const Comm& comm, const DeviceState& mine)
 }  // namespace
 
 std::vector<GpuReading> read_states(const Comm& comm, Device& device) {
-  if (!device.tells_state()) return {};
-  return gather_states(comm, device.state());
+  const auto state = device.state();  // all ranks have one kind of device
+  return state ? gather_states(comm, *state) : std::vector<GpuReading>();
 }
 
 std::vector<GpuReading> read_all_states(const Comm& comm, Device& device) {
-  return gather_states(comm, device.tells_state() ? device.state() : cpu_state(current_cpu()));
+  const auto state = device.state();
+  return gather_states(comm, state ? *state : cpu_state(current_cpu()));
 }
 
 std::map<std::string, std::vector<std::string>> device_identities(const Comm& comm,

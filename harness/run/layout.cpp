@@ -109,8 +109,8 @@ TokenRange share_of(const Options& options, int tokens, int rank, int ranks) {
                                          : local_tokens(tokens, rank, options.tokens_per_rank);
 }
 
-void require_dispatch(const Options& options, const Device& device) {
-  if (options.dispatch == "flat" || device.forwards()) return;
+void require_dispatch(const Options& options, Device& device) {
+  if (options.dispatch == "flat" || device.forwarding() != nullptr) return;
   throw usage_error("--dispatch hierarchical runs on --device cpu only: use --dispatch flat");
 }
 

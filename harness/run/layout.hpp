@@ -52,6 +52,6 @@ struct Layout {
 /// A rank's tokens of a step, by --tokens-per-rank.
 [[nodiscard]] TokenRange share_of(const Options& options, int tokens, int rank, int ranks);
 /// Usage error where the device cannot do what --dispatch asks for.
-void require_dispatch(const Options& options, const Device& device);
+void require_dispatch(const Options& options, Device& device);
 
 }  // namespace gembench::inline run

@@ -16,7 +16,7 @@
 #include "moe_layer/cpu/state.hpp"
 #include "moe_layer/machine_state.hpp"
 #include "placement/cost/objective.hpp"
-#include "results/hdf5/hdf5.hpp"
+#include "results/hdf5/library.hpp"
 
 namespace gembench::inline run {
 namespace {

@@ -34,6 +34,7 @@ Forwarding::Forwarding(const Comm& comm, const Topology& topology, Device& devic
                        const ModelShape& model, int tokens)
     : comm_(comm),
       device_(device),
+      on_device_(*device.forwarding()),
       node_ranks_(topology.ranks_of(topology.node(comm.rank()))),
       row_bytes_(sz(model.hidden) * size_of(device.dtype())) {
   const ForwardLimits limits = forwarded_at_most(topology, comm.rank(), tokens, model.topk);
@@ -61,7 +62,7 @@ void Forwarding::forward(Stream stream, const Leg& first, Leg& second, int slots
   args.send_pairs = &sent_pairs_;
   args.row_source = &row_source_;
   args.counts = second.send_counts;
-  device_.forward(stream, args);
+  on_device_.forward(stream, args);
   second.exchange_counts(comm_);
   second.send(device_, stream, sent_pairs_, sent_rows_, recv_pairs, recv_rows, row_bytes_);
 }
@@ -76,7 +77,7 @@ void Forwarding::back(Stream stream, const Leg& first, const Leg& second, const 
   args.row_source = &row_source_;
   args.sums = &sums_;
   args.results = &results_;
-  device_.merge(stream, args);
+  on_device_.merge(stream, args);
   first.send_back(device_, stream, results_, returned, row_bytes_);
 }
 

@@ -34,7 +34,8 @@ struct ForwardLimits {
 /// for that; nothing allocates afterwards.
 class Forwarding {
  public:
-  /// Local. `tokens`: those of the rank that has most, as of forwarded_at_most.
+  /// Local. Of a device with forwarding(). `tokens`: those of the rank that has most, as of
+  /// forwarded_at_most.
   Forwarding(const Comm& comm, const Topology& topology, Device& device, const ModelShape& model,
              int tokens);
 
@@ -51,6 +52,7 @@ class Forwarding {
  private:
   const Comm& comm_;
   Device& device_;
+  DeviceForwarding& on_device_;
   std::span<const int> node_ranks_;
   std::size_t row_bytes_;
   Buffer rows_, pairs_;               // as received

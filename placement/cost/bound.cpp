@@ -1,3 +1,5 @@
+#include "placement/cost/bound.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -5,8 +7,6 @@
 #include <unordered_map>
 #include <utility>
 #include <vector>
-
-#include "placement/cost/objective.hpp"
 
 namespace gembench::inline cost {
 namespace {

@@ -13,6 +13,7 @@
 #include "placement/base/error.hpp"
 #include "placement/base/parallel.hpp"
 #include "placement/base/statistics.hpp"
+#include "placement/cost/bound.hpp"
 #include "placement/cost/expert_sums.hpp"
 #include "placement/cost/objective.hpp"
 #include "placement/cost/token_split.hpp"

@@ -32,6 +32,7 @@ struct PickleValue {
   std::vector<std::uint32_t> items;
 };
 
+/// A whole pickle: its values, by index.
 struct Pickle {
   std::vector<PickleValue> values;
   std::uint32_t root = 0;

@@ -47,6 +47,14 @@ std::span<const PlacementFormat> placement_formats() {
   return all;
 }
 
+std::string experimental_placement_formats() {
+  std::string names;
+  for (const auto& format : placement_formats())
+    if (!format.experimental.empty())
+      names += fmt::format("{}{}", names.empty() ? "" : ", ", format.name);
+  return names;
+}
+
 const PlacementFormat& find_placement_format(std::string_view name) {
   for (const auto& format : placement_formats())
     if (format.name == name) return format;

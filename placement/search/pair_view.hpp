@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "placement/search/layer_problem.hpp"
+#include "placement/search/search_kernels.hpp"
 #include "placement/search/swap_state.hpp"
 
 namespace gembench::inline search {

@@ -13,6 +13,7 @@ namespace gembench::inline search {
 /// Seconds of one rank against its load in whole units: lines from start to the next start.
 class RankCost {
  public:
+  /// base + slope * (load - start) seconds.
   struct Line {
     double start, base, slope;
   };

@@ -6,7 +6,11 @@
 #include <optional>
 #include <vector>
 
+#include "placement/base/random.hpp"
+#include "placement/search/layer_problem.hpp"
 #include "placement/search/pair_view.hpp"
+#include "placement/search/search_kernels.hpp"
+#include "placement/search/swap_state.hpp"
 
 namespace gembench::inline search {
 

@@ -36,6 +36,7 @@ struct RankDrift {
   bool drifted = false;  ///< `relative` beyond kNamed and beyond the noise of both profiles
 };
 
+/// How the latencies of all ranks changed from one profile to another.
 struct ProfileDrift {
   double common = 0;    ///< the median rank's change; of two middle ones the smaller
   bool shared = false;  ///< `common` beyond kNamed and noise: the whole machine

@@ -4,7 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include "placement/strategies/exact.hpp"
+#include "placement/search/local_search.hpp"
+#include "placement/search/starts.hpp"
+#include "placement/strategies/branch_and_bound.hpp"
 #include "placement/strategies/node_settling.hpp"
 #include "placement/strategies/plan_layers.hpp"
 
@@ -20,6 +22,15 @@ constexpr std::size_t kKickedFromEverywhere = 64;
 /// 0.1 % of the optimum; large ones gain more from kicks.
 int extra_random_starts(std::size_t experts) {
   return experts <= 16 ? 12 : experts <= 64 ? 1 : 0;
+}
+
+/// The same starts, and exactly up to kExactExperts.
+Assignment plan_layer_plus(const LayerProblem& problem, const Random& random,
+                           const SearchOptions& options) {
+  auto found = search_from_starts(problem, random, options);
+  if (problem.experts <= kExactExperts && problem.replica_of.empty())
+    found = solve_exactly(problem, std::move(found)).assignment;
+  return found;
 }
 
 }  // namespace
@@ -49,14 +60,6 @@ Assignment search_from_starts(const LayerProblem& problem, Random random,
   return result;
 }
 
-Assignment plan_layer_plus(const LayerProblem& problem, const Random& random,
-                           const SearchOptions& options) {
-  auto found = search_from_starts(problem, random, options);
-  if (problem.experts <= kExactExperts && problem.replica_of.empty())
-    found = solve_exactly(problem, std::move(found)).assignment;
-  return found;
-}
-
 Placement plan_gem_plus(const PlanInput& input, const SearchOptions& options) {
   auto quick = options;
   quick.kicks = 0;
@@ -66,7 +69,7 @@ Placement plan_gem_plus(const PlanInput& input, const SearchOptions& options) {
     };
   };
   const auto placement =
-      plan_layers(input, "gem+", kGemPlusSalt, options.threads, planner(options), planner(quick));
+      plan_layers(input, "gem+", 0x6e3b1, options.threads, planner(options), planner(quick));
   return settle_on_nodes(placement, input, options.threads, options.isa);
 }
 

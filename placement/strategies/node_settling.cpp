@@ -6,9 +6,12 @@
 #include <vector>
 
 #include "placement/base/parallel.hpp"
+#include "placement/cost/node_network.hpp"
 #include "placement/cost/node_targets.hpp"
+#include "placement/search/layer_problem.hpp"
 #include "placement/search/swap_descent.hpp"
 #include "placement/strategies/layer_cut.hpp"
+#include "placement/strategies/strategy.hpp"
 
 namespace gembench::inline strategies {
 namespace {

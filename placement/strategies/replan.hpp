@@ -33,6 +33,7 @@ struct ExpertSwap : Exchanged {
   [[nodiscard]] int moves() const { return other < 0 ? 1 : 2; }
 };
 
+/// A placement mended, and what that is worth.
 struct Replan {
   Placement placement;            ///< the one in force, exchanges made, in the same slots otherwise
   std::vector<ExpertSwap> swaps;  ///< layer by layer, in the order in which they were found

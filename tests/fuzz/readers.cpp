@@ -16,8 +16,8 @@
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/recordings/arrivals.hpp"
 #include "placement/recordings/batching.hpp"
+#include "placement/recordings/formats.hpp"
 #include "placement/recordings/layer_sums.hpp"
-#include "placement/recordings/recording.hpp"
 #include "placement/recordings/requests_file.hpp"
 
 namespace {

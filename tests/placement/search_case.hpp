@@ -3,6 +3,8 @@
 #include <array>
 #include <optional>
 
+#include "placement/search/layer_problem.hpp"
+#include "placement/search/starts.hpp"
 #include "placement/strategies/gem.hpp"
 #include "placement/strategies/replicas.hpp"
 #include "tests/placement/support.hpp"
@@ -79,9 +81,6 @@ struct SearchCase {
     costs.emplace(*cost, split.trace, slots);
     problem.emplace(split.trace, 0, *costs, slots);
     if (split.trace.experts > trace.experts) problem->replica_of = split.expert;
-    if (random.below(4) == 0)  // as the blend of gem+cv
-      for (std::size_t t = 0; t < problem->steps; ++t)
-        problem->weight[t] = t + 1 < problem->steps ? 0.2 * double(random.below(3)) : 7.5;
   }
   SearchCase(const SearchCase&) = delete;  // the problem points to the costs
   SearchCase& operator=(const SearchCase&) = delete;

@@ -45,7 +45,7 @@ const Useless kTable[] = {
     {kPlan, "--strategy linear --spare-slots 2", "linear takes no --spare-slots", ""},
     {kRun, "--placements linear --spare-slots 2", "linear takes no --spare-slots", "--adapt"},
     {kPlan, "--node-cost 1e-9 --ranks-per-node 4", "gem takes no --node-cost", "--strategy gem+"},
-    {kPlan, "--node-costs f --ranks-per-node 4", "gem takes no --node-costs", "--strategy gem+cv"},
+    {kPlan, "--node-costs f --ranks-per-node 4", "gem takes no --node-costs", "--strategy gem+"},
     {kPlan, "--nodes 2", "gem takes no --nodes", "--strategy eplb-hier"},
     {kPlan, "--groups 2", "gem takes no --groups", "--strategy eplb-hier"},
     {kPlan, "--strategy linear --seed 2", "linear takes no --seed", "--variability low"},
@@ -166,7 +166,7 @@ TEST(OptionRules, the_rows_decide) {
 
 TEST(OptionRules, help_and_list_name_the_takers) {
   EXPECT_EQ(takers_of("nodes"), "eplb-hier");
-  EXPECT_EQ(takers_of("node-cost"), "gem+, gem+cv");
+  EXPECT_EQ(takers_of("node-cost"), "gem+");
   EXPECT_EQ(fillers(), "eplb, eplb-hier, flashlb");
   EXPECT_EQ(taken_by("vibe"), "--spare-slots");
   EXPECT_EQ(taken_by("linear"), "");

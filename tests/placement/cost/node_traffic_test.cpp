@@ -1,6 +1,7 @@
 #include <numeric>
 #include <set>
 
+#include "placement/cost/node_network.hpp"
 #include "placement/cost/node_traffic.hpp"
 #include "placement/strategies/gem_plus.hpp"
 #include "tests/placement/support.hpp"

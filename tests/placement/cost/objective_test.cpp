@@ -1,4 +1,5 @@
 #include "placement/cost/objective.hpp"
+#include "placement/cost/bound.hpp"
 
 #include <cmath>
 #include <numeric>

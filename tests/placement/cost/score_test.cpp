@@ -1,4 +1,5 @@
 #include "placement/cost/score.hpp"
+#include "placement/cost/bound.hpp"
 #include "placement/loads/synthetic.hpp"
 #include "placement/strategies/relabel.hpp"
 
@@ -7,6 +8,7 @@
 
 #include "placement/base/statistics.hpp"
 #include "placement/strategies/ablation.hpp"
+#include "placement/strategies/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "tests/placement/support.hpp"
 

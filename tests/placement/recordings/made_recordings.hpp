@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "placement/recordings/recording.hpp"
+#include "placement/recordings/formats.hpp"
 #include "tests/placement/support.hpp"
 
 #if defined(__GNUC__) && !defined(__clang__)

@@ -1,5 +1,8 @@
 #include <cmath>
 
+#include "placement/search/layer_problem.hpp"
+#include "placement/search/local_search.hpp"
+#include "placement/search/starts.hpp"
 #include "placement/search/swap_descent.hpp"
 #include "placement/strategies/exact.hpp"
 #include "placement/strategies/gem_plus.hpp"
@@ -173,15 +176,11 @@ TEST(Search, SamePlacementOnAnyPathAndAnyNumberOfThreads) {
       const PlanInput input{trace, cost, seed};
       const auto gem = plan_gem(input, {1, Isa::plain});
       const auto plus = plan_gem_plus(input, {1, Isa::plain, 5});
-      const auto cv = plan_gem_plus_cv(input, {1, Isa::plain, 5});
-      const auto blend = plan_blended(input, 0.5, {1, Isa::plain, 5});
       for (auto isa : {Isa::plain, Isa::avx2, Isa::avx512}) {
         if (!has_isa(isa)) continue;  // AVX-512 is covered only where the CPU has it
         for (int threads : {1, 3}) {
           EXPECT_EQ(plan_gem(input, {threads, isa}).slot_expert, gem.slot_expert);
           EXPECT_EQ(plan_gem_plus(input, {threads, isa, 5}).slot_expert, plus.slot_expert);
-          EXPECT_EQ(plan_gem_plus_cv(input, {threads, isa, 5}).slot_expert, cv.slot_expert);
-          EXPECT_EQ(plan_blended(input, 0.5, {threads, isa, 5}).slot_expert, blend.slot_expert);
         }
       }
     }

@@ -1,7 +1,11 @@
 #include "placement/strategies/exact.hpp"
+#include "placement/search/layer_problem.hpp"
+#include "placement/search/starts.hpp"
+#include "placement/strategies/branch_and_bound.hpp"
 
 #include <cmath>
 
+#include "placement/cost/bound.hpp"
 #include "placement/cost/objective.hpp"
 #include "placement/strategies/gem_plus.hpp"
 #include "tests/placement/support.hpp"
