@@ -7,7 +7,8 @@
 #include "results/hdf5/hdf5.hpp"
 #include "results/run_file.hpp"
 
-/// The datasets of results.h5 as one table for writer and reader; SCHEMA.md says it for people.
+/// The datasets of results.h5 for writer and reader, but for those of quantities.hpp; SCHEMA.md
+/// says it for people.
 namespace gembench::schema {
 
 using h5::Cells;
@@ -30,31 +31,6 @@ inline constexpr Variable kTarget = scale("dst", "dst", "receiving rank");
 inline constexpr Variable kTurn = scale("turns/turn", "turn", "turn of a placement, as they ran");
 inline constexpr Variable kKnot{"knot",   Type::int64, Layout::whole,       Cells::complete,
                                 {"knot"}, "1",         "tokens on the rank"};
-
-constexpr Variable measured(std::string_view name, Type type, std::string_view units,
-                            std::string_view meaning) {
-  return {name,  type,   Layout::whole, Cells::unmeasured, {"placement", "step", "layer", "rank"},
-          units, meaning};
-}
-/// In the order of TimeField.
-inline constexpr std::array<Variable, kTimeFields> kTimes{
-    measured("start_time", Type::float64, "s", "start since the run's epoch on the rank's clock"),
-    measured("start_wait", Type::float32, "s", "waiting at the start barrier"),
-    measured("route_time", Type::float32, "s", "routing"),
-    measured("dispatch_time", Type::float32, "s", "dispatch"),
-    measured("expert_time", Type::float32, "s", "experts"),
-    measured("barrier_wait", Type::float32, "s", "waiting at the barrier after the experts"),
-    measured("combine_time", Type::float32, "s", "combine"),
-    measured("layer_time", Type::float32, "s", "whole layer")};
-/// In the order of CountField.
-inline constexpr std::array<Variable, kCountFields> kCounts{
-    measured("tokens", Type::int32, "1", "(token, expert) pairs computed on the rank"),
-    measured("active_experts", Type::int32, "1", "experts of the rank with at least one token"),
-    measured("bytes_sent", Type::int64, "byte", "dispatch payload sent to other ranks"),
-    measured("metadata_bytes", Type::int64, "byte", "routing metadata sent to other ranks"),
-    measured("inter_node_bytes", Type::int64, "byte", "of bytes_sent: to other nodes")};
-/// Those that a file before 2.2.0 lacks come behind these.
-inline constexpr std::size_t kFirstCounts = 4;
 
 inline constexpr Variable kStepTime{
     "step_time", Type::float32, Layout::whole, Cells::unmeasured, {"placement", "step", "rank"},
@@ -217,12 +193,6 @@ inline constexpr std::array<GpuNumber, 4> kGpuNumbers{
     gpu_number("gpu/power_before", "gpu/power_after", "W", "power drawn", &GpuReading::power),
     gpu_number("gpu/temperature_before", "gpu/temperature_after", "degC", "temperature",
                &GpuReading::temperature)};
-/// In the order of GpuTimeField.
-inline constexpr std::array<Variable, kGpuTimeFields> kGpuTimes{
-    measured("gpu/route_time", Type::float32, "s", "routing by the GPU's events"),
-    measured("gpu/dispatch_time", Type::float32, "s", "dispatch by the GPU's events"),
-    measured("gpu/expert_time", Type::float32, "s", "experts by the GPU's events"),
-    measured("gpu/combine_time", Type::float32, "s", "combine by the GPU's events")};
 inline constexpr Variable kThrottleBefore = of_gpu("gpu/throttle_reasons_before", Type::int64, "1",
                                                    "why the clock is held down, NVML bits");
 inline constexpr Variable kThrottleAfter =

@@ -44,8 +44,8 @@ inline void expect_equal(const Turn& a, const Turn& b) {
 inline void expect_equal(const Block& a, const Block& b) {
   EXPECT_EQ(a.turn, b.turn);
   expect_equal(a.at, b.at);
-  for (std::size_t i = 0; i < kTimeFields; ++i) expect_same(a.time[i], b.time[i]);
-  for (std::size_t i = 0; i < kGpuTimeFields; ++i) expect_same(a.gpu_time[i], b.gpu_time[i]);
+  for (std::size_t i = 0; i < kTimes.size(); ++i) expect_same(a.time[i], b.time[i]);
+  for (std::size_t i = 0; i < kGpuTimes.size(); ++i) expect_same(a.gpu_time[i], b.gpu_time[i]);
   EXPECT_EQ(a.count, b.count);
   expect_same(a.step_time, b.step_time);
   EXPECT_EQ(a.order, b.order);

@@ -243,7 +243,7 @@ TEST(RunFile, AFileOfAnEarlierMinorVersionLacksWhatCameLater) {
   EXPECT_TRUE(reader.end().quiet_during.empty());
   const auto block = reader.read_turn(0);
   auto expected = example::block(info, 0);
-  auto& later = expected.count[static_cast<std::size_t>(CountField::inter_node_bytes)];
+  auto& later = expected.count[count_at("inter_node_bytes")];
   later.assign(later.size(), -1);
   example::expect_equal(block, expected);
 }
