@@ -122,11 +122,12 @@ inline constexpr std::array kSummaries{
                "all layers of a step, slowest rank, `--non-moe-time` included: mean of the "
                "measured steps",
                in_us("step time (us)", "mean"), Kind::known},
-    Summarised{"step_p50", "s", "their median", in_us("step time (us)", "p50"), Kind::known},
-    Summarised{"step_p90", "s", "what 90 % of them stay below", in_us("step time (us)", "p90"),
+    Summarised{"step_p50", "s", "median of the steps' times", in_us("step time (us)", "p50"),
                Kind::known},
-    Summarised{"step_p99", "s", "what 99 % of them stay below", in_us("step time (us)", "p99"),
-               Kind::known},
+    Summarised{"step_p90", "s", "90th percentile of the steps' times",
+               in_us("step time (us)", "p90"), Kind::known},
+    Summarised{"step_p99", "s", "99th percentile of the steps' times",
+               in_us("step time (us)", "p99"), Kind::known},
     Summarised{"wait_mean", "s", "waiting at the barriers of a step, mean over ranks and steps",
                in_us("barrier wait", "mean us"), Kind::known},
     Summarised{"wait_share", "1", "share of `step_mean` that is `wait_mean`",
@@ -136,9 +137,10 @@ inline constexpr std::array kSummaries{
                "the rank that arrives last most often",
                {Column::Table::steps, "arrives last", "rank", "1"},
                Kind::whole},
-    Summarised{"straggler_share", "1",
-               "in which share of (step, layer) it does; of every rank in JSON's `last_share`",
-               in_percent("arrives last"), Kind::known},
+    Summarised{
+        "straggler_share", "1",
+        "share of (step, layer) in which `straggler` arrives last; of every rank: `last_share`",
+        in_percent("arrives last"), Kind::known},
     Summarised{"aggregate_imbalance",
                "1",
                "max/mean over ranks of the tokens of the whole run, mean over layers",
@@ -152,9 +154,10 @@ inline constexpr std::array kSummaries{
                "predicted by the cost model `tokens`, the paper's; the column is by the model that "
                "was planned with, which its heading names",
                in_us("us to barriers", "predicted")},
-    Summarised{"predicted_by_experts", "s", "the same by the cost model `experts`"},
+    Summarised{"predicted_by_experts", "s", "`predicted` by the cost model `experts`"},
     Summarised{"measured", "s",
-               "the same as measured; `err %` is predicted / measured - 1, in the last column of "
+               "what `predicted` is of, as measured; `err %` is predicted / measured - 1, in the "
+               "last column of "
                "the model that was not planned with",
                in_us("us to barriers", "measured")},
     Summarised{"moved_bytes",
@@ -164,7 +167,8 @@ inline constexpr std::array kSummaries{
                "switch from and to the first placement before the first step",
                {},
                Kind::whole},
-    Summarised{"moved_seconds", "s", "wall clock of such a switch, slowest rank, mean"},
+    Summarised{"moved_seconds", "s",
+               "wall clock of such a switch (see `moved_bytes`), slowest rank, mean"},
     Summarised{"replicas", "1",
                "replicas beyond the first of each expert, mean over layers, when the run begins "
                "(`replicas of a layer`)"},
@@ -184,7 +188,7 @@ inline constexpr std::array kSummaries{
                "of one rank: payload to other ranks by dispatch time, packing included (10^9; "
                "`nccl-tests` calls it algbw)",
                in_gb_per_s("dispatch"), Kind::real, ratio_of("bytes_sent", "dispatch_time")},
-    Summarised{"combine_bytes_per_s", "byte/s", "the same payload back by combine time",
+    Summarised{"combine_bytes_per_s", "byte/s", "of one rank: `payload_bytes` back by combine time",
                in_gb_per_s("combine"), Kind::real, ratio_of("bytes_sent", "combine_time")},
     Summarised{"payload_bytes", "byte", "dispatched between ranks in a step, all layers",
                in_mb_a_step("payload"), Kind::real, a_step_of("bytes_sent")},

@@ -90,7 +90,8 @@ void add_summary(File& file, const std::vector<std::string>& labels, std::uint64
   each_quantity(none,
                 [&](const Variable& variable, const auto&) { file.make(variable, {placements}); });
   // How people are shown it.
-  for (const Summarised& row : kSummaries) {
+  for (std::size_t i = 0; i < kSummaries.size(); ++i) {
+    const Summarised& row = kSummaries[i];
     if (row.column.table != Column::Table::rates) continue;
     const std::string path = fmt::format("summary/{}", row.key);
     const Column& column = row.column;
@@ -98,6 +99,7 @@ void add_summary(File& file, const std::vector<std::string>& labels, std::uint64
              fmt::format("{}{}{}", column.over, column.over.empty() ? "" : " ", column.heading));
     file.set(path, "factor", column.factor);
     file.set(path, "digits", std::int64_t{column.digits});
+    file.set(path, "column", static_cast<std::int64_t>(i));
   }
 }
 

@@ -29,6 +29,7 @@ NEEDED = {
 PROFILE = {"profile_latency": ("rank", "knot"), "profile_slowdown": ("rank",)}
 MODEL = ("topk", "shared", "hidden", "ffn", "row_bytes")
 GROUPS = ("environment", "topology", "gpu", "turns", "quiet")  # datasets
+SUMMARY = (("placement",), ("placement", "rank"), ("against", "placement"))  # what spans its arrays
 FACTS = ("model", "timing", "check", "quiet")  # attributes
 
 
@@ -101,6 +102,26 @@ def _lacks(run: xr.Dataset, facts: Dict[str, Dict[str, Any]]) -> str:
     return "no attribute clock" if "clock" not in run.attrs else ""
 
 
+def with_summary(run: xr.Dataset, path: str) -> xr.Dataset:
+    """`run` with /summary of the file as summary_name. Its sizes are looked at before its values:
+    raises FileError."""
+    try:
+        with h5py.File(path, "r") as file:
+            if "summary" not in file:
+                return run
+        part = xr.open_dataset(path, group="summary", engine="h5netcdf")
+        sizes = {**part.sizes, **run.sizes}
+        sizes["against"] = sizes["placement"]
+        for name, value in part.data_vars.items():
+            wanted = tuple(sizes[str(dim)] for dim in value.dims if str(dim) in sizes)
+            if value.dims not in SUMMARY or value.shape != wanted or value.dtype.kind != "f":
+                raise ValueError(f"summary/{name} is {value.dtype} over {dict(value.sizes)}")
+        return run.assign({f"summary_{name}": (value.dims, value.values, value.attrs)
+                           for name, value in part.data_vars.items()})
+    except DAMAGE as error:
+        raise FileError(f"{path}: is damaged ({error}); run it again") from None
+
+
 def load(path: Union[str, "os.PathLike[str]"]) -> xr.Dataset:
     """Opens results.h5 (or its .partial) without reading its arrays: slices come from the disk when
     they are asked for, so files larger than memory are fine.
@@ -124,6 +145,7 @@ def load(path: Union[str, "os.PathLike[str]"]) -> xr.Dataset:
                               for key, value in part.data_vars.items()})
     except DAMAGE as error:
         raise FileError(f"{name}: is damaged ({error}); run it again") from None
+    run = with_summary(run, name)
     lacking = _lacks(run, facts)
     if lacking:
         raise FileError(f"{name}: is not what results/SCHEMA.md promises ({lacking}); run it again")

@@ -175,6 +175,21 @@ inline void expect_equal(const RunEnd& a, const RunEnd& b) {
   EXPECT_EQ(a.seconds, b.seconds);
 }
 
+inline void expect_equal(const RunSummary& a, const RunSummary& b) {
+  for (std::size_t i = 0; i < kSummaries.size(); ++i) {
+    expect_same(a.values[i], b.values[i]);
+    expect_same(a.low[i], b.low[i]);
+    expect_same(a.high[i], b.high[i]);
+  }
+  expect_same(a.last_share, b.last_share);
+  ASSERT_EQ(a.differences.size(), b.differences.size());
+  for (std::size_t i = 0; i < a.differences.size(); ++i) {
+    const StoredDifference &x = a.differences[i], &y = b.differences[i];
+    expect_same({x.typical, x.low, x.high, x.mean, x.blocks},
+                {y.typical, y.low, y.high, y.mean, y.blocks});
+  }
+}
+
 /// Everything a reader gives, measured or not.
 inline void expect_equal(const RunReader& a, const RunReader& b) {
   EXPECT_EQ(a.completed(), b.completed());

@@ -187,6 +187,38 @@ const Attack kGroups[] = {
        replace(f, "profile_after", H5T_IEEE_F32LE, {4, 4});
      },
      "another type"},
+    {"summary in half the precision", 0,
+     [](hid_t f) { replace(f, "summary/step_mean", H5T_IEEE_F32LE, {2}); },
+     "summary/step_mean has another type"},
+    {"summary of integers", 0, [](hid_t f) { replace(f, "summary/steps", H5T_STD_I64LE, {2}); },
+     "summary/steps has another type"},
+    {"summary of more placements", 0,
+     [](hid_t f) { replace(f, "summary/wait_mean_low", H5T_IEEE_F64LE, {3}); },
+     "summary/wait_mean_low has extents 3 where 2 follow"},
+    {"summary without its numbers", 0,
+     [](hid_t f) { H5Ldelete(f, "summary/payload_bytes", H5P_DEFAULT); },
+     "no dataset summary/payload_bytes"},
+    {"differences of one placement", 0,
+     [](hid_t f) {
+       replace(f, "summary/difference", H5T_IEEE_F64LE, {1, 2});
+     },
+     "1 x 2"},
+    {"huge differences", 0,
+     [](hid_t f) {
+       replace(f, "summary/difference_low", H5T_IEEE_F64LE, {kHuge, kHuge}, {1, 1});
+     },
+     "extents"},
+    {"shares over the ranks alone", 0,
+     [](hid_t f) { replace(f, "summary/last_share", H5T_IEEE_F64LE, {8}); }, "dimensions"},
+    {"summary of one dataset", 0,
+     [](hid_t f) {
+       H5Ldelete(f, "summary", H5P_DEFAULT);
+       const hid_t space = simple({2});
+       H5Dclose(
+           H5Dcreate2(f, "summary", H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+       H5Sclose(space);
+     },
+     "summary/"},
     {"profile after without profile", 0, [](hid_t f) { H5Ldelete(f, "knot", H5P_DEFAULT); },
      "no dataset knot"},
 };
@@ -233,9 +265,11 @@ TEST(RunFile, AFileOfAnEarlierMinorVersionLacksWhatCameLater) {
   H5Ldelete(file, "inter_node_bytes", H5P_DEFAULT);
   H5Ldelete(file, "topology", H5P_DEFAULT);
   H5Ldelete(file, "quiet", H5P_DEFAULT);
+  H5Ldelete(file, "summary", H5P_DEFAULT);
   H5Fclose(file);
 
   const RunReader reader(folder / "r.h5");
+  EXPECT_FALSE(reader.summary());
   EXPECT_TRUE(reader.info().topology.empty());
   EXPECT_TRUE(reader.end().clocks_before.empty());
   EXPECT_TRUE(reader.info().quiet_before.ranks.empty());
