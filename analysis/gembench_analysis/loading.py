@@ -29,6 +29,7 @@ NEEDED = {
 PROFILE = {"profile_latency": ("rank", "knot"), "profile_slowdown": ("rank",)}
 MODEL = ("topk", "shared", "hidden", "ffn", "row_bytes")
 GROUPS = ("environment", "topology", "gpu", "turns", "quiet")  # datasets
+SAID = ("long_name", "units", "heading", "factor", "digits", "column")  # of numbers in /summary
 SUMMARY = (("placement",), ("placement", "rank"), ("against", "placement"))  # what spans its arrays
 FACTS = ("model", "timing", "check", "quiet")  # attributes
 
@@ -103,21 +104,21 @@ def _lacks(run: xr.Dataset, facts: Dict[str, Dict[str, Any]]) -> str:
 
 
 def with_summary(run: xr.Dataset, path: str) -> xr.Dataset:
-    """`run` with /summary of the file as summary_name. Its sizes are looked at before its values:
-    raises FileError."""
+    """`run` with /summary of the file as summary_name. Sizes are looked at before values: raises
+    FileError."""
+    found = {}
     try:
         with h5py.File(path, "r") as file:
-            if "summary" not in file:
-                return run
-        part = xr.open_dataset(path, group="summary", engine="h5netcdf")
-        sizes = {**part.sizes, **run.sizes}
-        sizes["against"] = sizes["placement"]
-        for name, value in part.data_vars.items():
-            wanted = tuple(sizes[str(dim)] for dim in value.dims if str(dim) in sizes)
-            if value.dims not in SUMMARY or value.shape != wanted or value.dtype.kind != "f":
-                raise ValueError(f"summary/{name} is {value.dtype} over {dict(value.sizes)}")
-        return run.assign({f"summary_{name}": (value.dims, value.values, value.attrs)
-                           for name, value in part.data_vars.items()})
+            for name, value in file["summary"].items() if "summary" in file else ():
+                if name == "against":
+                    continue
+                dims = tuple(str(dim[0].name).rsplit("/", maxsplit=1)[-1] for dim in value.dims)
+                wanted = tuple(file["rank" if dim == "rank" else "placement"].size for dim in dims)
+                if dims not in SUMMARY or value.shape != wanted or value.dtype.kind != "f":
+                    raise ValueError(f"summary/{name} is {value.dtype} {value.shape}")
+                found[f"summary_{name}"] = (dims, value[()], {
+                    key: _text(value.attrs[key]) for key in SAID if key in value.attrs})
+        return run.assign(found)
     except DAMAGE as error:
         raise FileError(f"{path}: is damaged ({error}); run it again") from None
 

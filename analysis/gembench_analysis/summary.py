@@ -106,18 +106,18 @@ class Summary:
 
 def _ask(file: str) -> xr.Dataset:
     """/summary of a file that holds none: made by the program."""
-    lacking = (f"{file}: holds no summary, being of a run that was killed or older than 2.7.0, and ")
+    lacking = f"{file}: holds no summary (the run was killed, or gembench older than 2.7.0), and "
     program = os.environ.get("GEMBENCH") or shutil.which("gembench")
     if not program:
-        raise FileError(lacking + "there is no gembench on the PATH to make one: name it in "
-                        "GEMBENCH, or finish the run with --resume")
+        raise FileError(lacking + "there is no gembench on the PATH to make one; name the program in "
+                        "GEMBENCH")
     with tempfile.TemporaryDirectory(prefix="gembench-report") as folder:
         made = os.path.join(folder, "summary.h5")
         try:
             done = subprocess.run([program, "compare", os.path.abspath(file), "--summary", made],
                                   capture_output=True, text=True, check=False)
         except OSError as error:
-            raise FileError(f"{lacking}{program} does not start ({error.strerror}): name gembench "
+            raise FileError(f"{lacking}{program} does not start ({error.strerror}); name gembench "
                             "in GEMBENCH") from None
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
