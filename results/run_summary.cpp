@@ -128,7 +128,8 @@ std::optional<RunSummary> read_summary(const File& file, std::uint64_t placement
     for (std::size_t i = 0; i < values.size(); ++i) summary.differences[i].*row.member = values[i];
   }
   each_quantity(summary, [&](const Variable& variable, std::vector<double>& values) {
-    values = file.read<double>(variable, {placements});
+    values.assign(placements, NAN);  // a number that came with a later minor version
+    if (file.has(variable.name)) values = file.read<double>(variable, {placements});
   });
   if (std::isnan(summary.values.front().front())) return std::nullopt;
   return summary;

@@ -29,8 +29,9 @@ struct RunSummary {
 void add_summary(h5::File& file, const std::vector<std::string>& labels, std::uint64_t ranks);
 /// Its sizes must be those of the room. A summary is there when it is there whole.
 void put_summary(h5::File& file, const RunSummary& summary);
-/// None: the file has no room for it (before 2.7.0) or it was not written. Other types and extents
-/// than those of the schema are refused.
+/// None: the file has no room for it (before 2.7.0) or it was not written. Numbers that it lacks,
+/// being of an earlier minor version, are NaN; other types and extents than the schema's are
+/// refused.
 [[nodiscard]] std::optional<RunSummary> read_summary(const h5::File& file, std::uint64_t placements,
                                                      std::uint64_t ranks);
 

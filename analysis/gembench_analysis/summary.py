@@ -169,7 +169,8 @@ def _rows(run: xr.Dataset, found: xr.Dataset) -> List[Summary]:
     for index, label in enumerate(labels):
 
         def number(name: str, at: int = index) -> float:
-            return float(found[f"summary_{name}"].values[at])
+            key = f"summary_{name}"  # missing in a file of an earlier minor version
+            return float(found[key].values[at]) if key in found else math.nan
 
         def interval(name: str) -> Optional[Interval]:
             low, high = number(f"{name}_low"), number(f"{name}_high")

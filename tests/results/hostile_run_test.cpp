@@ -195,9 +195,9 @@ const Attack kGroups[] = {
     {"summary of more placements", 0,
      [](hid_t f) { replace(f, "summary/wait_mean_low", H5T_IEEE_F64LE, {3}); },
      "summary/wait_mean_low has extents 3 where 2 follow"},
-    {"summary without its numbers", 0,
-     [](hid_t f) { H5Ldelete(f, "summary/payload_bytes", H5P_DEFAULT); },
-     "no dataset summary/payload_bytes"},
+    {"summary without differences", 0,
+     [](hid_t f) { H5Ldelete(f, "summary/difference_mean", H5P_DEFAULT); },
+     "no dataset summary/difference_mean"},
     {"differences of one placement", 0,
      [](hid_t f) {
        replace(f, "summary/difference", H5T_IEEE_F64LE, {1, 2});
@@ -248,6 +248,21 @@ TEST(HostileRun, TurnsThatOverlapAreRead) {
   EXPECT_NO_THROW(kind.read(folder / "f.h5"));
   const RunReader reader(folder / "f.h5");
   EXPECT_FALSE(reader.measured(0));  // the steps are of another block
+}
+
+TEST(RunFile, ASummaryOfAnEarlierMinorVersionLacksNumbers) {
+  const example::Folder folder;
+  kKinds[0].write(folder / "r.h5");
+  const hid_t file = H5Fopen((folder / "r.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+  H5Ldelete(file, "summary/payload_bytes", H5P_DEFAULT);
+  H5Ldelete(file, "summary/step_p99_low", H5P_DEFAULT);
+  H5Fclose(file);
+  auto expected = example::summary(kShape, 3);
+  expected.values[SummaryKey("payload_bytes").place].assign(2, NAN);
+  expected.low[SummaryKey("step_p99").place].assign(2, NAN);
+  const RunReader reader(folder / "r.h5");
+  ASSERT_TRUE(reader.summary());
+  example::expect_equal(*reader.summary(), expected);
 }
 
 TEST(RunFile, AFileOfAnEarlierMinorVersionLacksWhatCameLater) {
