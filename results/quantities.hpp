@@ -76,7 +76,7 @@ struct Column {
   double factor = 1;
   int digits = 0;  ///< behind the point
 };
-enum class Kind {
+enum class NumberKind {
   real,
   known,  ///< with a 95 % interval
   whole   ///< a count: no fraction in CSV
@@ -86,7 +86,7 @@ enum class Kind {
 struct Summarised {
   std::string_view key, unit, meaning;
   Column column = {};
-  Kind kind = Kind::real;
+  NumberKind kind = NumberKind::real;
   Reduced reduced = {};
 };
 constexpr Column in_us(std::string_view over, std::string_view heading) {
@@ -117,30 +117,30 @@ constexpr Reduced ratio_of(std::string_view measured, std::string_view by) {
 
 /// In the order of JSON, CSV and the tables.
 inline constexpr std::array kSummaries{
-    Summarised{"steps", "1", "measured steps", {}, Kind::whole},
+    Summarised{"steps", "1", "measured steps", {}, NumberKind::whole},
     Summarised{"step_mean", "s",
                "all layers of a step, slowest rank, `--non-moe-time` included: mean of the "
                "measured steps",
-               in_us("step time (us)", "mean"), Kind::known},
+               in_us("step time (us)", "mean"), NumberKind::known},
     Summarised{"step_p50", "s", "median of the steps' times", in_us("step time (us)", "p50"),
-               Kind::known},
+               NumberKind::known},
     Summarised{"step_p90", "s", "90th percentile of the steps' times",
-               in_us("step time (us)", "p90"), Kind::known},
+               in_us("step time (us)", "p90"), NumberKind::known},
     Summarised{"step_p99", "s", "99th percentile of the steps' times",
-               in_us("step time (us)", "p99"), Kind::known},
+               in_us("step time (us)", "p99"), NumberKind::known},
     Summarised{"wait_mean", "s", "waiting at the barriers of a step, mean over ranks and steps",
-               in_us("barrier wait", "mean us"), Kind::known},
+               in_us("barrier wait", "mean us"), NumberKind::known},
     Summarised{"wait_share", "1", "share of `step_mean` that is `wait_mean`",
-               in_percent("barrier wait"), Kind::known},
+               in_percent("barrier wait"), NumberKind::known},
     Summarised{"straggler",
                "1",
                "the rank that arrives last most often",
                {Column::Table::steps, "arrives last", "rank", "1"},
-               Kind::whole},
+               NumberKind::whole},
     Summarised{
         "straggler_share", "1",
         "share of (step, layer) in which `straggler` arrives last; of every rank: `last_share`",
-        in_percent("arrives last"), Kind::known},
+        in_percent("arrives last"), NumberKind::known},
     Summarised{"aggregate_imbalance",
                "1",
                "max/mean over ranks of the tokens of the whole run, mean over layers",
@@ -166,7 +166,7 @@ inline constexpr std::array kSummaries{
                "in MiB); where nothing moves since placements alternate step by step, at one "
                "switch from and to the first placement before the first step",
                {},
-               Kind::whole},
+               NumberKind::whole},
     Summarised{"moved_seconds", "s",
                "wall clock of such a switch (see `moved_bytes`), slowest rank, mean"},
     Summarised{"replicas", "1",
@@ -179,7 +179,8 @@ inline constexpr std::array kSummaries{
                "shared experts too",
                in_rates("experts", "TFLOP/s", "TFLOP/s", 1e-12, 4)},
     Summarised{"active_experts", "1", "experts of a rank with at least one token in a layer, mean",
-               in_rates("experts", "active", "1", 1, 1), Kind::real, mean_of("active_experts")},
+               in_rates("experts", "active", "1", 1, 1), NumberKind::real,
+               mean_of("active_experts")},
     Summarised{"distinct_ranks", "1",
                "ranks a token is sent to in a layer, its own included, mean; not known of "
                "hierarchical dispatch, which forwards",
@@ -187,16 +188,16 @@ inline constexpr std::array kSummaries{
     Summarised{"dispatch_bytes_per_s", "byte/s",
                "of one rank: payload to other ranks by dispatch time, packing included (10^9; "
                "`nccl-tests` calls it algbw)",
-               in_gb_per_s("dispatch"), Kind::real, ratio_of("bytes_sent", "dispatch_time")},
+               in_gb_per_s("dispatch"), NumberKind::real, ratio_of("bytes_sent", "dispatch_time")},
     Summarised{"combine_bytes_per_s", "byte/s", "of one rank: `payload_bytes` back by combine time",
-               in_gb_per_s("combine"), Kind::real, ratio_of("bytes_sent", "combine_time")},
+               in_gb_per_s("combine"), NumberKind::real, ratio_of("bytes_sent", "combine_time")},
     Summarised{"payload_bytes", "byte", "dispatched between ranks in a step, all layers",
-               in_mb_a_step("payload"), Kind::real, a_step_of("bytes_sent")},
+               in_mb_a_step("payload"), NumberKind::real, a_step_of("bytes_sent")},
     Summarised{"inter_node_bytes", "byte", "of the payload, what went to other nodes",
-               in_mb_a_step("to nodes"), Kind::real, a_step_of("inter_node_bytes")},
+               in_mb_a_step("to nodes"), NumberKind::real, a_step_of("inter_node_bytes")},
     Summarised{"metadata_bytes", "byte",
                "routing metadata dispatched between ranks in a step, all layers",
-               in_mb_a_step("metadata"), Kind::real, a_step_of("metadata_bytes")}};
+               in_mb_a_step("metadata"), NumberKind::real, a_step_of("metadata_bytes")}};
 
 /// Bytes of one cell of every array of a table.
 constexpr std::size_t cell_bytes(const auto& quantities) {

@@ -13,35 +13,23 @@
 namespace gembench::inline results {
 namespace {
 
-using h5::Cells;
 using h5::Extents;
 using h5::File;
-using h5::Layout;
 using h5::Type;
 using h5::Variable;
 
-constexpr Variable kAgainst{"summary/against",
-                            Type::text,
-                            Layout::whole,
-                            Cells::complete,
-                            {"against"},
-                            "",
-                            "label of the placement compared with"};
-constexpr Variable kLastShare{"summary/last_share",
-                              Type::float64,
-                              Layout::whole,
-                              Cells::unmeasured,
-                              {"placement", "rank"},
-                              "1",
-                              "share of (step, layer) in which the rank arrives last"};
+constexpr Variable kAgainst = schema::complete("summary/against", Type::text, {"against"}, "",
+                                               "label of the placement compared with");
+constexpr Variable kLastShare =
+    schema::unmeasured("summary/last_share", Type::float64, {"placement", "rank"}, "1",
+                       "share of (step, layer) in which the rank arrives last");
 
-Variable of_placements(const std::string& path, std::string_view unit, std::string_view meaning) {
-  return {path, Type::float64, Layout::whole, Cells::unmeasured, {"placement"}, unit, meaning};
+constexpr Variable of_placements(std::string_view path, std::string_view unit,
+                                 std::string_view meaning) {
+  return schema::unmeasured(path, Type::float64, {"placement"}, unit, meaning);
 }
-
 constexpr Variable against(std::string_view path, std::string_view meaning) {
-  return {path, Type::float64, Layout::whole, Cells::unmeasured, {"against", "placement"},
-          "1",  meaning};
+  return schema::unmeasured(path, Type::float64, {"against", "placement"}, "1", meaning);
 }
 struct DifferenceRow {
   Variable stored;
@@ -68,7 +56,7 @@ void each_quantity(Summary& summary, const Visit& visit) {
   for (std::size_t i = kSummaries.size(); i-- > 0;) {
     const Summarised& row = kSummaries[i];
     const std::string path = fmt::format("summary/{}", row.key);
-    if (row.kind == Kind::known) {
+    if (row.kind == NumberKind::known) {
       const std::string low = path + "_low", high = path + "_high";
       visit(of_placements(low, row.unit, "lower end of its 95 % interval"), summary.low[i]);
       visit(of_placements(high, row.unit, "upper end of its 95 % interval"), summary.high[i]);

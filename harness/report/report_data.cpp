@@ -37,16 +37,16 @@ ordered_json changes_of(const PlacementSummary& row) {
 }
 
 /// A count is whole in JSON where it is one.
-ordered_json number(double value, Kind kind) {
+ordered_json number(double value, NumberKind kind) {
   const bool whole =
-      kind == Kind::whole && std::abs(value) < 0x1p63 && value == std::trunc(value);
+      kind == NumberKind::whole && std::abs(value) < 0x1p63 && value == std::trunc(value);
   return whole ? ordered_json(static_cast<std::int64_t>(value)) : number(value);
 }
 
 ordered_json intervals_of(const PlacementSummary& row) {
   ordered_json all;
   for (std::size_t i = 0; i < kSummaries.size(); ++i) {
-    if (kSummaries[i].kind != Kind::known) continue;
+    if (kSummaries[i].kind != NumberKind::known) continue;
     const auto& one = row.intervals[i];
     all[std::string(kSummaries[i].key)] =
         one ? ordered_json{{"low", number(one->low)}, {"high", number(one->high)}} : ordered_json();
@@ -109,7 +109,7 @@ std::string csv_line(const Comparison& comparison, const PlacementSummary& row,
   const Difference& d = pair == nullptr ? kNone : pair->step_time;
   const auto cell = [&](std::size_t i) {
     const double value = row.values[i];
-    const bool whole = kSummaries[i].kind == Kind::whole && std::isfinite(value);
+    const bool whole = kSummaries[i].kind == NumberKind::whole && std::isfinite(value);
     return whole ? fmt::format("{:.0f}", value) : known(value);
   };
   // Labels are strategy names or file names; quotes keep a comma in a file name harmless.
@@ -119,7 +119,7 @@ std::string csv_line(const Comparison& comparison, const PlacementSummary& row,
   text += cells(true, cell);
   text += pair == nullptr ? "," : fmt::format(",\"{}\"", comparison.label(pair->reference));
   for (std::size_t i = 0; i < kSummaries.size(); ++i) {
-    if (kSummaries[i].kind != Kind::known) continue;
+    if (kSummaries[i].kind != NumberKind::known) continue;
     const auto& one = row.intervals[i];
     text += one ? fmt::format(",{},{}", known(one->low), known(one->high)) : ",,";
   }
@@ -160,7 +160,7 @@ std::string as_csv(const RunReader&, const Comparison& comparison) {
                      ",difference,difference_low,difference_high,difference_mean,blocks" +
                      cells(true, key) + ",against";
   for (const Summarised& row : kSummaries) {
-    if (row.kind == Kind::known) text += fmt::format(",{0}_low,{0}_high", row.key);
+    if (row.kind == NumberKind::known) text += fmt::format(",{0}_low,{0}_high", row.key);
   }
   text += '\n';
   for (int placement = 0; placement < static_cast<int>(comparison.placements.size()); ++placement) {

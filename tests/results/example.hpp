@@ -253,7 +253,7 @@ inline RunSummary summary(const RunShape& shape, std::uint64_t seed) {
   const auto placements = product({shape.placements});
   for (std::size_t i = 0; i < kSummaries.size(); ++i) {
     summary.values[i] = reals(random, placements);
-    if (kSummaries[i].kind != Kind::known) continue;
+    if (kSummaries[i].kind != NumberKind::known) continue;
     summary.low[i] = reals(random, placements);
     summary.high[i] = reals(random, placements);
     summary.high[i].back() = NAN;

@@ -55,7 +55,7 @@ std::string summary_rows() {
         shown ? fmt::format("{}{}{}", as.over, as.over.empty() ? "" : ", ", as.heading) : "-";
     const bool other_unit = shown && as.unit != one.unit;
     text += fmt::format("| {} | `{}`{} | {}{} | {} |\n", heading, one.key,
-                        one.kind == Kind::known ? " (with interval)" : "",
+                        one.kind == NumberKind::known ? " (with interval)" : "",
                         other_unit ? fmt::format("{} / ", as.unit) : "", one.unit, one.meaning);
   }
   return text;
@@ -107,7 +107,7 @@ TEST(Quantities, have_keys_of_their_own_and_are_described) {
   keys.clear();  // a number of a placement may be called like what it is of
   for (const Summarised& one : kSummaries) {
     described(one.key, one.unit, one.meaning);
-    if (one.kind != Kind::known) continue;
+    if (one.kind != NumberKind::known) continue;
     for (const char* end : {"_low", "_high"}) {  // datasets and columns of CSV of these names
       const std::string name = std::string(one.key) + end;
       EXPECT_EQ(place_in(kSummaries, name), kSummaries.size()) << name;
