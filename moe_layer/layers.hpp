@@ -50,7 +50,7 @@ struct LayerReading {
 template <class T>
 struct NamedReading {
   std::string_view key;
-  T LayerReading::*member;
+  T LayerReading::*member = nullptr;
 };
 inline constexpr std::array kReadTimes{
     NamedReading<double>{"start_time", &LayerReading::start_time},

@@ -33,7 +33,7 @@ constexpr Variable against(std::string_view path, std::string_view meaning) {
 }
 struct DifferenceRow {
   Variable stored;
-  double StoredDifference::*member;
+  double StoredDifference::*member = nullptr;
 };
 constexpr std::array kDifferences{
     DifferenceRow{against("summary/difference",
