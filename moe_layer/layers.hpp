@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "moe_layer/device/device.hpp"
@@ -44,6 +45,28 @@ struct LayerReading {
   std::int64_t inter_node_bytes = 0;  ///< of it: to other nodes
   std::int64_t metadata_bytes = 0;    ///< dispatch metadata to other ranks: counts and pairs
 };
+
+/// Readings by the keys that they are stored under (results/quantities.hpp).
+template <class T>
+struct NamedReading {
+  std::string_view key;
+  T LayerReading::*member = nullptr;
+};
+inline constexpr std::array kReadTimes{
+    NamedReading<double>{"start_time", &LayerReading::start_time},
+    NamedReading<double>{"start_wait", &LayerReading::start_wait},
+    NamedReading<double>{"route_time", &LayerReading::route_time},
+    NamedReading<double>{"dispatch_time", &LayerReading::dispatch_time},
+    NamedReading<double>{"expert_time", &LayerReading::expert_time},
+    NamedReading<double>{"barrier_wait", &LayerReading::barrier_wait},
+    NamedReading<double>{"combine_time", &LayerReading::combine_time},
+    NamedReading<double>{"layer_time", &LayerReading::layer_time}};
+inline constexpr std::array kReadCounts{
+    NamedReading<std::int64_t>{"tokens", &LayerReading::tokens},
+    NamedReading<std::int64_t>{"active_experts", &LayerReading::active_experts},
+    NamedReading<std::int64_t>{"bytes_sent", &LayerReading::bytes_sent},
+    NamedReading<std::int64_t>{"inter_node_bytes", &LayerReading::inter_node_bytes},
+    NamedReading<std::int64_t>{"metadata_bytes", &LayerReading::metadata_bytes}};
 
 /// Sizes and choices that stay for a run.
 struct LayerOptions {

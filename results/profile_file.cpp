@@ -12,10 +12,8 @@
 namespace gembench::inline results {
 namespace {
 
-using h5::Cells;
 using h5::Extents;
 using h5::File;
-using h5::Layout;
 using h5::Type;
 using h5::Variable;
 
@@ -23,12 +21,8 @@ constexpr std::string_view kSchema = "gembench-profile";
 constexpr std::string_view kVersion = "1.2.0";
 
 constexpr Variable kRound = schema::scale("round", "round", "round of measurement");
-constexpr Variable curve(std::string_view name, std::string_view meaning) {
-  return {name, Type::float64, Layout::whole, Cells::complete, {"rank", "knot"}, "s", meaning};
-}
 constexpr Variable of_sweep(std::string_view name, std::string_view meaning) {
-  return {name, Type::float64, Layout::whole, Cells::complete, {"rank", "active_load", "active"},
-          "s",  meaning};
+  return schema::complete(name, Type::float64, {"rank", "active_load", "active"}, "s", meaning);
 }
 
 /// Every array of a profile of schema 1.0.0 with its dataset.
@@ -37,8 +31,8 @@ struct Entry {
   std::vector<double> Profile::*values = nullptr;
 };
 constexpr Entry kEntries[] = {
-    {curve("latency", "median time of the expert phase"), &Profile::latency},
-    {curve("spread", "interquartile range of the same repeats"), &Profile::spread},
+    {schema::curve("latency", "median time of the expert phase"), &Profile::latency},
+    {schema::curve("spread", "interquartile range of the same repeats"), &Profile::spread},
     {schema::per_rank("overhead", "s", "time per layer that no placement changes"),
      &Profile::overhead},
     {schema::per_rank("slowdown", "1", "emulated stretch contained in the numbers"),
@@ -47,39 +41,21 @@ constexpr Entry kEntries[] = {
 
 constexpr Variable kActiveLatency =
     of_sweep("active_latency", "median time of the expert phase with few experts active");
-constexpr Variable kSamples{"samples",
-                            Type::float64,
-                            Layout::whole,
-                            Cells::unmeasured,
-                            {"rank", "knot", "round"},
-                            "s",
-                            "every reading, outliers too"};
-constexpr Variable kActiveSamples{"active_samples",
-                                  Type::float64,
-                                  Layout::whole,
-                                  Cells::unmeasured,
-                                  {"rank", "active_load", "active", "round"},
-                                  "s",
-                                  "every reading, outliers too"};
+constexpr Variable kSamples = schema::unmeasured(
+    "samples", Type::float64, {"rank", "knot", "round"}, "s", "every reading, outliers too");
+constexpr Variable kActiveSamples =
+    schema::unmeasured("active_samples", Type::float64, {"rank", "active_load", "active", "round"},
+                       "s", "every reading, outliers too");
 constexpr Variable kRoutedLatency = schema::routed_latency("routed_latency");
 constexpr Variable kRoutedTokens = schema::routed_tokens("routed_tokens");
-constexpr Variable kRoutedSamples{"routed_samples",
-                                  Type::float64,
-                                  Layout::whole,
-                                  Cells::unmeasured,
-                                  {"rank", "routed", "round"},
-                                  "s",
-                                  "every reading, outliers too"};
+constexpr Variable kRoutedSamples =
+    schema::unmeasured("routed_samples", Type::float64, {"rank", "routed", "round"}, "s",
+                       "every reading, outliers too");
 /// What follows from the samples of the knots, for those who read the file without gembench.
-constexpr Variable kLow = curve("low", "lower end of the median's 95 % interval");
-constexpr Variable kHigh = curve("high", "upper end of the median's 95 % interval");
-constexpr Variable kOutliers{"outliers",
-                             Type::int32,
-                             Layout::whole,
-                             Cells::complete,
-                             {"rank", "knot"},
-                             "1",
-                             "samples far from the median"};
+constexpr Variable kLow = schema::curve("low", "lower end of the median's 95 % interval");
+constexpr Variable kHigh = schema::curve("high", "upper end of the median's 95 % interval");
+constexpr Variable kOutliers =
+    schema::complete("outliers", Type::int32, {"rank", "knot"}, "1", "samples far from the median");
 
 /// One number of GpuReading, before and after.
 constexpr auto kNumbers = std::to_array<schema::GpuNumber>(

@@ -11,39 +11,13 @@
 
 #include "placement/cost/placement.hpp"
 #include "placement/speeds/profile.hpp"
+#include "results/quantities.hpp"
 
 /// The content of results.h5 as values. results/SCHEMA.md is the contract; this mirrors it.
 namespace gembench::inline results {
 
 inline constexpr std::string_view kRunSchema = "gembench-results";
-inline constexpr std::string_view kRunSchemaVersion = "2.6.0";
-
-/// Times per (placement, step, layer, rank). Seconds; NaN = not measured.
-enum class TimeField : std::size_t {
-  start_time,     ///< t0 since the run's epoch on the rank's own clock; stored as float64
-  start_wait,     ///< waiting at the start barrier before t0
-  route_time,     ///< t1 - t0
-  dispatch_time,  ///< t2 - t1
-  expert_time,    ///< t3 - t2
-  barrier_wait,   ///< t4 - t3
-  combine_time,   ///< t5 - t4
-  layer_time,     ///< t5 - t0
-  count
-};
-/// Counts per (placement, step, layer, rank). -1 = not measured.
-enum class CountField : std::size_t {
-  tokens,            ///< (token, expert) pairs computed on the rank
-  active_experts,    ///< experts of the rank with at least one token
-  bytes_sent,        ///< payload bytes sent to other ranks in dispatch
-  metadata_bytes,    ///< routing metadata sent to other ranks in dispatch
-  inter_node_bytes,  ///< of bytes_sent: to other nodes; since 2.2.0
-  count
-};
-/// Times by the GPUs' own events, of the same cells. NaN = not measured.
-enum class GpuTimeField : std::size_t { route, dispatch, experts, combine, count };
-inline constexpr std::size_t kTimeFields = static_cast<std::size_t>(TimeField::count);
-inline constexpr std::size_t kCountFields = static_cast<std::size_t>(CountField::count);
-inline constexpr std::size_t kGpuTimeFields = static_cast<std::size_t>(GpuTimeField::count);
+inline constexpr std::string_view kRunSchemaVersion = "2.7.0";
 
 /// How much the file holds along each dimension.
 struct RunShape {
@@ -176,12 +150,12 @@ struct TurnNotes {
 struct Block {
   int turn = 0;  ///< index in RunInfo::turns
   Turn at;
-  std::array<std::vector<double>, kTimeFields> time;          ///< [step][layer][rank]
-  std::array<std::vector<std::int64_t>, kCountFields> count;  ///< [step][layer][rank]
-  std::array<std::vector<double>, kGpuTimeFields> gpu_time;   ///< [step][layer][rank]; without GPUs
-                                                              ///< they are not stored
-  std::vector<double> step_time;                              ///< [step][rank] s
-  std::vector<std::int64_t> order;                            ///< [step] global execution index
+  std::array<std::vector<double>, kTimes.size()> time;          ///< [step][layer][rank]
+  std::array<std::vector<std::int64_t>, kCounts.size()> count;  ///< [step][layer][rank]
+  std::array<std::vector<double>, kGpuTimes.size()> gpu_time;   ///< [step][layer][rank]; without
+                                                                ///< GPUs they are not stored
+  std::vector<double> step_time;                                ///< [step][rank] s
+  std::vector<std::int64_t> order;                              ///< [step] global execution index
   /// [layer][rank][slot] the placement in force; only where some placement adapts.
   std::vector<std::int32_t> slots;
   TurnNotes notes;

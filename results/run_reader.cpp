@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 
 #include "results/run_adaptation.hpp"
@@ -44,24 +45,24 @@ RunShape read_shape(const File& file) {
   return shape;
 }
 
-/// Whether a count is in the file: the first ones must be.
-bool is_there(const File& file, const Variable& count) {
-  const auto first = schema::kCounts.begin() + schema::kFirstCounts;
-  return std::find_if(schema::kCounts.begin(), first,
-                      [&](const Variable& one) { return one.name == count.name; }) != first ||
-         file.has(count.name);
+/// Whether a quantity is in the file; those that every version has must be.
+bool is_there(const File& file, const Measured& quantity) {
+  return quantity.since.empty() || file.has(quantity.stored.name);
 }
 
 void expect_measured(const File& file, const RunShape& shape) {
   const auto placements = extent(shape.placements), steps = extent(shape.steps),
              layers = extent(shape.layers), ranks = extent(shape.ranks);
-  for (const auto& field : schema::kTimes) file.expect(field, {placements, steps, layers, ranks});
-  for (const auto& field : schema::kCounts) {
-    if (is_there(file, field)) file.expect(field, {placements, steps, layers, ranks});
-  }
-  for (const auto& field : schema::kGpuTimes) {  // since 2.2.0, and only of GPUs
-    if (file.has(field.name)) file.expect(field, {placements, steps, layers, ranks});
-  }
+  const auto expect = [&](const auto& quantities) {
+    for (const Measured& quantity : quantities) {
+      if (is_there(file, quantity)) {
+        file.expect(quantity.stored, {placements, steps, layers, ranks});
+      }
+    }
+  };
+  expect(kTimes);
+  expect(kCounts);
+  expect(kGpuTimes);
   file.expect(schema::kStepTime, {placements, steps, ranks});
   file.expect(schema::kOrder, {placements, steps});
   file.expect(schema::kBlock, {placements, steps});
@@ -265,23 +266,31 @@ RunEnd read_end(const File& file, const RunShape& shape) {
 }  // namespace
 
 struct RunReader::State {
-  explicit State(const std::filesystem::path& path) : file(File::open(path)) {
+  explicit State(const std::filesystem::path& path) : own(File::open(path)), file(*own) {
     file.expect_schema(kRunSchema, kRunSchemaVersion);
     completed = file.get<std::int64_t>("/", "completed") != 0;
+    read();
+  }
+  State(const File& written, bool ended) : file(written), completed(ended) { read(); }
+
+  void read() {
     try {
       info = read_info(file);
       notes = read_notes(file, info.shape);
       if (completed) end = read_end(file, info.shape);
+      summary = read_summary(file, extent(info.shape.placements), extent(info.shape.ranks));
     } catch (const std::bad_alloc&) {
       file.refuse("it is larger than the memory of this machine");
     }
   }
 
-  File file;
+  std::optional<File> own;
+  const File& file;
   bool completed = false;
   RunInfo info;
   std::vector<TurnNotes> notes;
   RunEnd end;
+  std::optional<RunSummary> summary;
 };
 
 RunProgress progress_of_run(const std::filesystem::path& path) {
@@ -297,6 +306,8 @@ std::string read_run_config(const std::filesystem::path& path) {
 }
 
 RunReader::RunReader(const std::filesystem::path& path) : state_(std::make_unique<State>(path)) {}
+RunReader::RunReader(const File& written, bool ended)
+    : state_(std::make_unique<State>(written, ended)) {}
 RunReader::~RunReader() = default;
 
 const RunInfo& RunReader::info() const {
@@ -311,6 +322,10 @@ const RunEnd& RunReader::end() const {
 
 const std::vector<TurnNotes>& RunReader::notes() const {
   return state_->notes;
+}
+
+const std::optional<RunSummary>& RunReader::summary() const {
+  return state_->summary;
 }
 
 bool RunReader::measured(int turn) const {
@@ -361,20 +376,18 @@ Block RunReader::read(int placement, int first_step, int steps) const {
     start[1] = extent(first_step);
     state_->file.read(variable, start, count, values.data());
   };
-  for (std::size_t i = 0; i < kTimeFields; ++i) {
-    read(schema::kTimes[i], block.time[i], {1, size, layers, ranks});
-  }
-  for (std::size_t i = 0; i < kCountFields; ++i) {
-    if (is_there(state_->file, schema::kCounts[i])) {
-      read(schema::kCounts[i], block.count[i], {1, size, layers, ranks});
-    } else {
-      block.count[i].assign(size * layers * ranks, -1);
+  const auto read_all = [&](const auto& quantities, auto& arrays, auto missing) {
+    for (std::size_t i = 0; i < quantities.size(); ++i) {
+      if (is_there(state_->file, quantities[i])) {
+        read(quantities[i].stored, arrays[i], {1, size, layers, ranks});
+      } else {
+        missing(arrays[i]);
+      }
     }
-  }
-  for (std::size_t i = 0; i < kGpuTimeFields; ++i) {
-    if (!state_->file.has(schema::kGpuTimes[i].name)) continue;
-    read(schema::kGpuTimes[i], block.gpu_time[i], {1, size, layers, ranks});
-  }
+  };
+  read_all(kTimes, block.time, [](auto&) {});
+  read_all(kCounts, block.count, [&](auto& values) { values.assign(size * layers * ranks, -1); });
+  read_all(kGpuTimes, block.gpu_time, [](auto&) {});
   read(schema::kStepTime, block.step_time, {1, size, ranks});
   read(schema::kOrder, block.order, {1, size});
   std::int32_t index = -1;

@@ -2,9 +2,11 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "results/run_file.hpp"
+#include "results/run_summary.hpp"
 
 namespace gembench::inline results {
 
@@ -32,8 +34,14 @@ class RunReader {
   [[nodiscard]] std::vector<std::int64_t> blocks(int placement) const;
   /// Any range of steps of one placement, without notes; the result's block is that of the first.
   [[nodiscard]] Block read(int placement, int first_step, int steps) const;
+  /// What `compare` says of it, where that was stored.
+  [[nodiscard]] const std::optional<RunSummary>& summary() const;
 
  private:
+  friend class RunWriter;
+  /// What was written so far, `end` included where it `ended`. Borrows the file.
+  RunReader(const h5::File& written, bool ended);
+
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -7,7 +7,8 @@
 #include "results/hdf5/hdf5.hpp"
 #include "results/run_file.hpp"
 
-/// The datasets of results.h5 as one table for writer and reader; SCHEMA.md says it for people.
+/// The datasets of results.h5 for writer and reader, but for those of quantities.hpp; SCHEMA.md
+/// says it for people.
 namespace gembench::schema {
 
 using h5::Cells;
@@ -15,11 +16,25 @@ using h5::Layout;
 using h5::Type;
 using h5::Variable;
 
-constexpr Variable scale(std::string_view name, std::string_view dim, std::string_view meaning) {
-  return {name, Type::int32, Layout::whole, Cells::complete, {dim}, "1", meaning};
+using Dims = std::array<std::string_view, 4>;
+
+/// Where every cell holds a value, and where some may stay NaN or -1.
+constexpr Variable complete(std::string_view name, Type type, const Dims& dims,
+                            std::string_view units, std::string_view meaning,
+                            Layout layout = Layout::whole) {
+  return {name, type, layout, Cells::complete, dims, units, meaning};
 }
-inline constexpr Variable kPlacement{"placement",   Type::text, Layout::whole, Cells::complete,
-                                     {"placement"}, "",         "label"};
+constexpr Variable unmeasured(std::string_view name, Type type, const Dims& dims,
+                              std::string_view units, std::string_view meaning,
+                              Layout layout = Layout::whole) {
+  return {name, type, layout, Cells::unmeasured, dims, units, meaning};
+}
+
+constexpr Variable scale(std::string_view name, std::string_view dim, std::string_view meaning) {
+  return complete(name, Type::int32, {dim}, "1", meaning);
+}
+inline constexpr Variable kPlacement =
+    complete("placement", Type::text, {"placement"}, "", "label");
 inline constexpr Variable kStep = scale("step", "step", "measured step");
 inline constexpr Variable kLayer = scale("layer", "layer", "MoE layer");
 inline constexpr Variable kRank = scale("rank", "rank", "MPI rank");
@@ -28,110 +43,47 @@ inline constexpr Variable kSlot = scale("slot", "slot", "slot of a rank");
 inline constexpr Variable kSource = scale("src", "src", "sending rank");
 inline constexpr Variable kTarget = scale("dst", "dst", "receiving rank");
 inline constexpr Variable kTurn = scale("turns/turn", "turn", "turn of a placement, as they ran");
-inline constexpr Variable kKnot{"knot",   Type::int64, Layout::whole,       Cells::complete,
-                                {"knot"}, "1",         "tokens on the rank"};
+inline constexpr Variable kKnot =
+    complete("knot", Type::int64, {"knot"}, "1", "tokens on the rank");
 
-constexpr Variable measured(std::string_view name, Type type, std::string_view units,
-                            std::string_view meaning) {
-  return {name,  type,   Layout::whole, Cells::unmeasured, {"placement", "step", "layer", "rank"},
-          units, meaning};
-}
-/// In the order of TimeField.
-inline constexpr std::array<Variable, kTimeFields> kTimes{
-    measured("start_time", Type::float64, "s", "start since the run's epoch on the rank's clock"),
-    measured("start_wait", Type::float32, "s", "waiting at the start barrier"),
-    measured("route_time", Type::float32, "s", "routing"),
-    measured("dispatch_time", Type::float32, "s", "dispatch"),
-    measured("expert_time", Type::float32, "s", "experts"),
-    measured("barrier_wait", Type::float32, "s", "waiting at the barrier after the experts"),
-    measured("combine_time", Type::float32, "s", "combine"),
-    measured("layer_time", Type::float32, "s", "whole layer")};
-/// In the order of CountField.
-inline constexpr std::array<Variable, kCountFields> kCounts{
-    measured("tokens", Type::int32, "1", "(token, expert) pairs computed on the rank"),
-    measured("active_experts", Type::int32, "1", "experts of the rank with at least one token"),
-    measured("bytes_sent", Type::int64, "byte", "dispatch payload sent to other ranks"),
-    measured("metadata_bytes", Type::int64, "byte", "routing metadata sent to other ranks"),
-    measured("inter_node_bytes", Type::int64, "byte", "of bytes_sent: to other nodes")};
-/// Those that a file before 2.2.0 lacks come behind these.
-inline constexpr std::size_t kFirstCounts = 4;
-
-inline constexpr Variable kStepTime{
-    "step_time", Type::float32, Layout::whole, Cells::unmeasured, {"placement", "step", "rank"},
-    "s",         "whole step"};
-inline constexpr Variable kOrder{"order",
-                                 Type::int32,
-                                 Layout::whole,
-                                 Cells::unmeasured,
-                                 {"placement", "step"},
-                                 "1",
-                                 "global execution index"};
-inline constexpr Variable kBlock{"block",
-                                 Type::int32,
-                                 Layout::whole,
-                                 Cells::unmeasured,
-                                 {"placement", "step"},
-                                 "1",
-                                 "block of steps that all placements run side by side"};
-inline constexpr Variable kExpertTokens{"expert_tokens",
-                                        Type::int32,
-                                        Layout::chunked,
-                                        Cells::complete,
-                                        {"step", "layer", "expert"},
-                                        "1",
-                                        "tokens of the expert"};
-inline constexpr Variable kPredicted{"predicted_layer_time",
-                                     Type::float32,
-                                     Layout::chunked,
-                                     Cells::unmeasured,
-                                     {"placement", "step", "layer"},
-                                     "s",
-                                     "predicted time to the barrier"};
-inline constexpr Variable kPredictedByExperts{"predicted_by_experts",
-                                              Type::float32,
-                                              Layout::chunked,
-                                              Cells::unmeasured,
-                                              {"placement", "step", "layer"},
-                                              "s",
-                                              "the same by the cost model experts"};
-inline constexpr Variable kBytesPair{"bytes_pair",
-                                     Type::int64,
-                                     Layout::whole,
-                                     Cells::unmeasured,
-                                     {"placement", "layer", "src", "dst"},
-                                     "byte",
-                                     "dispatch payload; src = dst stayed on the rank"};
-inline constexpr Variable kSlots{"slots",
-                                 Type::int32,
-                                 Layout::whole,
-                                 Cells::complete,
-                                 {"placement", "layer", "rank", "slot"},
-                                 "1",
-                                 "expert in the slot, -1 = empty"};
+inline constexpr Variable kStepTime =
+    unmeasured("step_time", Type::float32, {"placement", "step", "rank"}, "s", "whole step");
+inline constexpr Variable kOrder =
+    unmeasured("order", Type::int32, {"placement", "step"}, "1", "global execution index");
+inline constexpr Variable kBlock =
+    unmeasured("block", Type::int32, {"placement", "step"}, "1",
+               "block of steps that all placements run side by side");
+inline constexpr Variable kExpertTokens =
+    complete("expert_tokens", Type::int32, {"step", "layer", "expert"}, "1", "tokens of the expert",
+             Layout::chunked);
+inline constexpr Variable kPredicted =
+    unmeasured("predicted_layer_time", Type::float32, {"placement", "step", "layer"}, "s",
+               "predicted time to the barrier", Layout::chunked);
+inline constexpr Variable kPredictedByExperts =
+    unmeasured("predicted_by_experts", Type::float32, {"placement", "step", "layer"}, "s",
+               "the same by the cost model experts", Layout::chunked);
+inline constexpr Variable kBytesPair =
+    unmeasured("bytes_pair", Type::int64, {"placement", "layer", "src", "dst"}, "byte",
+               "dispatch payload; src = dst stayed on the rank");
+inline constexpr Variable kSlots =
+    complete("slots", Type::int32, {"placement", "layer", "rank", "slot"}, "1",
+             "expert in the slot, -1 = empty");
 
 constexpr Variable per_rank(std::string_view name, std::string_view units,
                             std::string_view meaning) {
-  return {name, Type::float64, Layout::whole, Cells::complete, {"rank"}, units, meaning};
+  return complete(name, Type::float64, {"rank"}, units, meaning);
 }
 constexpr Variable curve(std::string_view name, std::string_view meaning) {
-  return {name, Type::float64, Layout::whole, Cells::complete, {"rank", "knot"}, "s", meaning};
+  return complete(name, Type::float64, {"rank", "knot"}, "s", meaning);
 }
 inline constexpr Variable kSlowdown = per_rank("slowdown", "1", "emulated stretch, 1 = none");
-inline constexpr Variable kSlowdownByStep{"slowdown_by_step",
-                                          Type::float64,
-                                          Layout::whole,
-                                          Cells::complete,
-                                          {"step", "rank"},
-                                          "1",
-                                          "emulated stretch where it changes in the run"};
+inline constexpr Variable kSlowdownByStep =
+    complete("slowdown_by_step", Type::float64, {"step", "rank"}, "1",
+             "emulated stretch where it changes in the run");
 inline constexpr Variable kProfileLatency = curve("profile_latency", "median expert phase");
-inline constexpr Variable kProfileAfter{"profile_after",
-                                        Type::float64,
-                                        Layout::whole,
-                                        Cells::unmeasured,
-                                        {"rank", "knot"},
-                                        "s",
-                                        "median expert phase, measured again after the run"};
+inline constexpr Variable kProfileAfter =
+    unmeasured("profile_after", Type::float64, {"rank", "knot"}, "s",
+               "median expert phase, measured again after the run");
 inline constexpr Variable kProfileSpread = curve("profile_spread", "interquartile range");
 inline constexpr Variable kProfileOverhead =
     per_rank("profile_overhead", "s", "time per layer that no placement changes");
@@ -139,48 +91,33 @@ inline constexpr Variable kProfileSlowdown =
     per_rank("profile_slowdown", "1", "emulated stretch contained in the profile");
 
 /// Of an active sweep, since 2.4.0.
-inline constexpr Variable kActiveLoad{"active_load",       Type::int64,     Layout::whole,
-                                      Cells::complete,     {"active_load"}, "1",
-                                      "tokens on the rank"};
+inline constexpr Variable kActiveLoad =
+    complete("active_load", Type::int64, {"active_load"}, "1", "tokens on the rank");
 inline constexpr Variable kActive = scale("active", "active", "experts that share them");
-inline constexpr Variable kProfileActive{"profile_active_latency",
-                                         Type::float64,
-                                         Layout::whole,
-                                         Cells::complete,
-                                         {"rank", "active_load", "active"},
-                                         "s",
-                                         "median expert phase with few experts active"};
+inline constexpr Variable kProfileActive =
+    complete("profile_active_latency", Type::float64, {"rank", "active_load", "active"}, "s",
+             "median expert phase with few experts active");
 inline constexpr Variable kRouted = scale("routed", "routed", "load as the trace routes it");
 inline constexpr Variable kRoutedSlot = scale("routed_slot", "routed_slot", "profiled expert");
 constexpr Variable routed_latency(std::string_view name) {
-  return {name,
-          Type::float64,
-          Layout::whole,
-          Cells::complete,
-          {"rank", "routed"},
-          "s",
-          "median expert phase under a load as the trace routes it"};
+  return complete(name, Type::float64, {"rank", "routed"}, "s",
+                  "median expert phase under a load as the trace routes it");
 }
 constexpr Variable routed_tokens(std::string_view name) {
-  return {name,
-          Type::int32,
-          Layout::whole,
-          Cells::complete,
-          {"rank", "routed", "routed_slot"},
-          "1",
-          "tokens of each expert in that load"};
+  return complete(name, Type::int32, {"rank", "routed", "routed_slot"}, "1",
+                  "tokens of each expert in that load");
 }
 inline constexpr Variable kProfileRouted = routed_latency("profile_routed_latency");
 inline constexpr Variable kProfileRoutedTokens = routed_tokens("profile_routed_tokens");
 
 constexpr Variable place_of_rank(std::string_view name, std::string_view meaning) {
-  return {name, Type::int32, Layout::whole, Cells::complete, {"rank"}, "1", meaning};
+  return complete(name, Type::int32, {"rank"}, "1", meaning);
 }
 inline constexpr Variable kNode = place_of_rank("topology/node", "node of the rank");
 inline constexpr Variable kLocalRank =
     place_of_rank("topology/local_rank", "number of the rank on its node");
 constexpr Variable of_clock(std::string_view name, std::string_view meaning) {
-  return {name, Type::float64, Layout::whole, Cells::unmeasured, {"rank"}, "s", meaning};
+  return unmeasured(name, Type::float64, {"rank"}, "s", meaning);
 }
 inline constexpr Variable kOffsetBefore =
     of_clock("topology/clock_offset_before", "added to start_time it is on rank 0's clock");
@@ -192,7 +129,7 @@ inline constexpr Variable kErrorAfter =
     of_clock("topology/clock_error_after", "largest error of clock_offset_after");
 
 constexpr Variable fact_of_rank(std::string_view name) {
-  return {name, Type::text, Layout::whole, Cells::complete, {"rank"}, "", "fact about the rank"};
+  return complete(name, Type::text, {"rank"}, "", "fact about the rank");
 }
 /// One number that a GPU tells, before and after the run.
 struct GpuNumber {
@@ -201,7 +138,7 @@ struct GpuNumber {
 };
 constexpr Variable of_gpu(std::string_view name, Type type, std::string_view units,
                           std::string_view meaning) {
-  return {name, type, Layout::whole, Cells::unmeasured, {"rank"}, units, meaning};
+  return unmeasured(name, type, {"rank"}, units, meaning);
 }
 constexpr GpuNumber gpu_number(std::string_view before, std::string_view after,
                                std::string_view units, std::string_view meaning,
@@ -217,12 +154,6 @@ inline constexpr std::array<GpuNumber, 4> kGpuNumbers{
     gpu_number("gpu/power_before", "gpu/power_after", "W", "power drawn", &GpuReading::power),
     gpu_number("gpu/temperature_before", "gpu/temperature_after", "degC", "temperature",
                &GpuReading::temperature)};
-/// In the order of GpuTimeField.
-inline constexpr std::array<Variable, kGpuTimeFields> kGpuTimes{
-    measured("gpu/route_time", Type::float32, "s", "routing by the GPU's events"),
-    measured("gpu/dispatch_time", Type::float32, "s", "dispatch by the GPU's events"),
-    measured("gpu/expert_time", Type::float32, "s", "experts by the GPU's events"),
-    measured("gpu/combine_time", Type::float32, "s", "combine by the GPU's events")};
 inline constexpr Variable kThrottleBefore = of_gpu("gpu/throttle_reasons_before", Type::int64, "1",
                                                    "why the clock is held down, NVML bits");
 inline constexpr Variable kThrottleAfter =
@@ -231,7 +162,7 @@ inline constexpr Variable kThrottleAfter =
 /// How quiet the machine was, since 2.5.0.
 constexpr Variable of_quiet(std::string_view name, std::string_view units,
                             std::string_view meaning) {
-  return {name, Type::float64, Layout::whole, Cells::unmeasured, {"rank"}, units, meaning};
+  return unmeasured(name, Type::float64, {"rank"}, units, meaning);
 }
 struct QuietNumber {
   Variable before, after;
@@ -323,13 +254,9 @@ inline constexpr Variable kReplanGain = turn("turns/replan_predicted_gain", Type
 inline constexpr std::array<const Variable*, 6> kReplans{&kReplanReason,   &kReplanExperts,
                                                          &kReplanBytes,    &kReplanSeconds,
                                                          &kReplanPlanning, &kReplanGain};
-inline constexpr Variable kTurnSlots{"turns/slots",
-                                     Type::int32,
-                                     Layout::whole,
-                                     Cells::unmeasured,
-                                     {"turn", "layer", "rank", "slot"},
-                                     "1",
-                                     "expert in the slot in that turn, -1 = empty"};
+inline constexpr Variable kTurnSlots =
+    unmeasured("turns/slots", Type::int32, {"turn", "layer", "rank", "slot"}, "1",
+               "expert in the slot in that turn, -1 = empty");
 
 inline constexpr std::array<const Variable*, 6> kTurnNotes{
     &kMoveExperts, &kMoveBytes, &kMoveSeconds, &kCheckTokens, &kCheckError, &kCheckPassed};

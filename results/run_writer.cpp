@@ -216,12 +216,9 @@ void RunWriter::lay_out(const RunInfo& info) {
   add_index(file, schema::kSource, ranks);
   add_index(file, schema::kTarget, ranks);
 
-  for (const auto& field : schema::kTimes) {
-    file.make(field, {placements, steps, layers, ranks});
-  }
-  for (const auto& field : schema::kCounts) {
-    file.make(field, {placements, steps, layers, ranks});
-  }
+  const Extents cells{placements, steps, layers, ranks};
+  for (const Measured& time : kTimes) file.make(time.stored, cells);
+  for (const Measured& count : kCounts) file.make(count.stored, cells);
   file.make(schema::kStepTime, {placements, steps, ranks});
   file.make(schema::kOrder, {placements, steps});
   file.make(schema::kBlock, {placements, steps});
@@ -270,6 +267,7 @@ void RunWriter::lay_out(const RunInfo& info) {
   file.make_group("check");
   state_->check.mode = info.check;
   set_check(file, state_->check, nullptr);
+  add_summary(file, info.labels, ranks);
   file.make_group("timing");
   for (const auto part : schema::kTimedParts) file.set("timing", part, NAN);
   for (const auto& [name, values] : info.rank_facts) {
@@ -309,15 +307,14 @@ void RunWriter::write(const Block& block) {
     start[1] = first;
     file.write(variable, start, count, std::span<const T>(values));
   };
-  for (std::size_t i = 0; i < kTimeFields; ++i) {
-    write(schema::kTimes[i], block.time[i], {1, steps, layers, ranks});
-  }
-  for (std::size_t i = 0; i < kCountFields; ++i) {
-    write(schema::kCounts[i], block.count[i], {1, steps, layers, ranks});
-  }
-  for (std::size_t i = 0; state_->gpus && i < kGpuTimeFields; ++i) {
-    write(schema::kGpuTimes[i], block.gpu_time[i], {1, steps, layers, ranks});
-  }
+  const auto write_all = [&](const auto& quantities, const auto& arrays) {
+    for (std::size_t i = 0; i < quantities.size(); ++i) {
+      write(quantities[i].stored, arrays[i], {1, steps, layers, ranks});
+    }
+  };
+  write_all(kTimes, block.time);
+  write_all(kCounts, block.count);
+  if (state_->gpus) write_all(kGpuTimes, block.gpu_time);
   write(schema::kStepTime, block.step_time, {1, steps, ranks});
   write(schema::kOrder, block.order, {1, steps});
   const auto note = [&](const Variable& variable, auto value) {
@@ -344,7 +341,17 @@ void RunWriter::write_check(int turn, const TurnNotes& notes) {
   state_->file().flush();
 }
 
-void RunWriter::finish(const RunEnd& end) {
+void RunWriter::put_summary_of(const Summarise& reduce, bool ended) {
+  put_summary(state_->file(), reduce(RunReader(state_->file(), ended)));
+}
+
+void RunWriter::summarise(const Summarise& reduce) {
+  if (!state_->shape) return;  // nothing was measured yet
+  state_->output.require_there();
+  put_summary_of(reduce, false);
+}
+
+void RunWriter::finish(const RunEnd& end, const Summarise& reduce) {
   if (!state_->shape) throw std::logic_error("RunWriter: finish() before describe()");
   const auto& shape = *state_->shape;
   auto& file = state_->file();
@@ -384,6 +391,7 @@ void RunWriter::finish(const RunEnd& end) {
   if (!end.stopped.empty()) file.set("/", "stopped", end.stopped);
   for (const auto& [part, seconds] : end.seconds) file.set("timing", part, seconds);
 
+  if (reduce) put_summary_of(reduce, true);
   file.flush();
   file.set("/", "completed", std::int64_t{1});
   state_->output.commit();

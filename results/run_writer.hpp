@@ -1,10 +1,12 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "placement/base/output_owner.hpp"
 #include "results/run_file.hpp"
+#include "results/run_summary.hpp"
 
 namespace gembench::inline results {
 
@@ -36,11 +38,17 @@ class RunWriter {
   void write(const Block& block);
   /// What a check found of a turn that was written before.
   void write_check(int turn, const TurnNotes& notes);
-  /// Writes what is known at the end, sets `completed`, closes and renames to PATH.
-  void finish(const RunEnd& end);
+  /// Reduces what was written.
+  using Summarise = std::function<RunSummary(const RunReader&)>;
+  /// The summary of what was written so far, of a run that ends early.
+  void summarise(const Summarise& reduce);
+  /// Writes what is known at the end, with its summary where `reduce` is given, sets `completed`,
+  /// closes and renames to PATH.
+  void finish(const RunEnd& end, const Summarise& reduce = {});
 
  private:
   void lay_out(const RunInfo& info);
+  void put_summary_of(const Summarise& reduce, bool ended);
 
   struct State;
   std::unique_ptr<State> state_;

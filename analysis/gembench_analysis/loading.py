@@ -29,6 +29,8 @@ NEEDED = {
 PROFILE = {"profile_latency": ("rank", "knot"), "profile_slowdown": ("rank",)}
 MODEL = ("topk", "shared", "hidden", "ffn", "row_bytes")
 GROUPS = ("environment", "topology", "gpu", "turns", "quiet")  # datasets
+SAID = ("long_name", "units", "heading", "factor", "digits", "column")  # of numbers in /summary
+SUMMARY = (("placement",), ("placement", "rank"), ("against", "placement"))  # what spans its arrays
 FACTS = ("model", "timing", "check", "quiet")  # attributes
 
 
@@ -101,6 +103,26 @@ def _lacks(run: xr.Dataset, facts: Dict[str, Dict[str, Any]]) -> str:
     return "no attribute clock" if "clock" not in run.attrs else ""
 
 
+def with_summary(run: xr.Dataset, path: str) -> xr.Dataset:
+    """`run` with /summary of the file as summary_name. Sizes are looked at before values: raises
+    FileError."""
+    found = {}
+    try:
+        with h5py.File(path, "r") as file:
+            for name, value in file["summary"].items() if "summary" in file else ():
+                if name == "against":
+                    continue
+                dims = tuple(str(dim[0].name).rsplit("/", maxsplit=1)[-1] for dim in value.dims)
+                wanted = tuple(file["rank" if dim == "rank" else "placement"].size for dim in dims)
+                if dims not in SUMMARY or value.shape != wanted or value.dtype.kind != "f":
+                    raise ValueError(f"summary/{name} is {value.dtype} {value.shape}")
+                found[f"summary_{name}"] = (dims, value[()], {
+                    key: _text(value.attrs[key]) for key in SAID if key in value.attrs})
+        return run.assign(found)
+    except DAMAGE as error:
+        raise FileError(f"{path}: is damaged ({error}); run it again") from None
+
+
 def load(path: Union[str, "os.PathLike[str]"]) -> xr.Dataset:
     """Opens results.h5 (or its .partial) without reading its arrays: slices come from the disk when
     they are asked for, so files larger than memory are fine.
@@ -124,6 +146,7 @@ def load(path: Union[str, "os.PathLike[str]"]) -> xr.Dataset:
                               for key, value in part.data_vars.items()})
     except DAMAGE as error:
         raise FileError(f"{name}: is damaged ({error}); run it again") from None
+    run = with_summary(run, name)
     lacking = _lacks(run, facts)
     if lacking:
         raise FileError(f"{name}: is not what results/SCHEMA.md promises ({lacking}); run it again")

@@ -91,18 +91,13 @@ def intervals(rows: List[Summary]) -> Table:
 
 def rates(rows: List[Summary]) -> Table:
     """The rates of `gembench compare`."""
-    cells = [[row.placement] + [number(row.rates.get(name, math.nan), digits, factor)
-                                for name, digits, factor in (
-        ("tokens_per_s", 0, 1), ("expert_flops", 4, 1e-12), ("active_experts", 1, 1),
-        ("distinct_ranks", 2, 1), ("dispatch_bytes_per_s", 3, 1e-9),
-        ("combine_bytes_per_s", 3, 1e-9), ("payload_bytes", 3, 1e-6),
-        ("inter_node_bytes", 3, 1e-6), ("metadata_bytes", 3, 1e-6))]
-        + [number(row.moved_bytes, 1, 2**-20), number(row.moved_seconds, 3)] for row in rows]
+    cells = [[row.placement] + [number(one.value, one.digits, one.factor)
+                                for one in row.rates.values()]
+             + [number(row.moved_bytes, 1, 2**-20), number(row.moved_seconds, 3)] for row in rows]
     return Table("Rates", "TFLOP/s and GB/s of one rank; MB a step, all layers; '-' = this clock "
                  "cannot tell. Moved: expert weights sent at a switch to the placement, mean.",
-                 ["placement", "tokens/s", "TFLOP/s", "active experts", "ranks a token",
-                  "dispatch GB/s", "combine GB/s", "payload MB", "to nodes MB", "metadata MB",
-                  "moved MiB", "moved s"], cells)
+                 ["placement"] + [one.heading for one in rows[0].rates.values()]
+                 + ["moved MiB", "moved s"], cells)
 
 
 def changes(rows: List[Summary]) -> Table:

@@ -86,7 +86,7 @@ def measured(folder: pathlib.Path) -> List[Row]:
         small = reduce(run)
         note = f"{run.attrs['model']}; {run.attrs['device']}; clock {run.attrs['clock']}"
         tokens = round(float(small["tokens_of_step"].mean()))
-        for one in summarise(run, small)[1:]:
+        for one in summarise(run)[1:]:
             found = one.difference
             if found is None or found.low is None or found.high is None:
                 raise SystemExit(f"write.py: {path} has no interval; measure more steps")

@@ -10,7 +10,7 @@ from typing import Dict, List
 
 import numpy as np
 
-from gembench_analysis.statistics import student_quantile
+from student import student_quantile
 from write import rewrite, table
 
 CASES = {"gptoss-decode": "GPT-OSS-20B decode, 256 tokens", "qwen3-prefill":

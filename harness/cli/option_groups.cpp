@@ -214,8 +214,8 @@ class Builder : public OptionBuilder {
     }
     if (command == "compare") {
       text(d, "against", o_.against, "NAME",
-           "placement that the others are compared with, or all: each with each (default: the "
-           "first)");
+           "placement to compare with, or all: each with each (default: the first)");
+      text(d, "summary", o_.summary, "FILE", "write the numbers as HDF5 instead of printing them");
     }
     flag(d, "quiet,q", o_.quiet, "no progress on standard error");
     shapes_result_ = true;

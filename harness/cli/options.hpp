@@ -75,6 +75,7 @@ struct Options {
   std::string record;  ///< trace.h5 that what the router decided is written to
   std::string format = "table";
   std::string against;  ///< placement that compare compares with, or "all"; empty: the first
+  std::string summary;  ///< HDF5 file that compare writes instead of printing
   bool quiet = false;
 
   // Job

@@ -98,11 +98,7 @@ class Run {
     begin_file(session);
     const QuietMeter meter(session);
     const double begin = wall_seconds();
-    RunEnd end =
-        measure(session, {placements_, token_rule_->spec(), live_, &profile_}, schedule_,
-                finished_turns(comm_, reader_.get()),
-                {[&](const Block& block) { writer_->write(block); },
-                 [&](int turn, const TurnNotes& notes) { writer_->write_check(turn, notes); }});
+    RunEnd end = measure_turns(session);
     seconds_["measure"] = wall_seconds() - begin;
     meter.finish(end.quiet_during);
     end.quiet_after = read_quiet(session);
@@ -279,13 +275,40 @@ class Run {
     });
   }
 
+  /// A run that is ended early leaves the summary of what it measured.
+  RunEnd measure_turns(Session& session) {
+    try {
+      return measure(
+          session, {placements_, token_rule_->spec(), live_, &profile_}, schedule_,
+          finished_turns(comm_, reader_.get()),
+          {[&](const Block& block) { writer_->write(block); },
+           [&](int turn, const TurnNotes& notes) { writer_->write_check(turn, notes); }});
+    } catch (const AgreedError&) {
+      try {
+        if (writer_) {
+          writer_->summarise([](const RunReader& written) { return summary_of(reduced(written)); });
+        }
+      } catch (const std::exception&) {  // what ended the run is what has to be told
+      }
+      throw;
+    }
+  }
+
+  static ReducedRun reduced(const RunReader& file) {
+    return reduce(file, stated_non_moe_time(file.info()));
+  }
+
   void finish(RunEnd& end) {
     std::string text;
     on_root(comm_, [&] {
       end.seconds.insert(seconds_.begin(), seconds_.end());
       end.seconds["total"] = wall_seconds() - begin_;
-      writer_->finish(end);
-      text = run_report(options_.output, options_.format);
+      ReducedRun run;
+      writer_->finish(end, [&](const RunReader& written) {
+        run = reduced(written);
+        return summary_of(run);
+      });
+      text = run_report(RunReader(options_.output), compare(run), options_.output, options_.format);
     });
     print(comm_, text);
     if (!end.check.passed) {

@@ -66,7 +66,7 @@ std::size_t load_bytes(const Workload& workload) {
 std::size_t root_bytes(const RunShape& shape, int turn_steps) {
   const std::size_t layers = sz(shape.layers), ranks = sz(shape.ranks);
   const std::size_t readings = sz(turn_steps) * layers * ranks;
-  const std::size_t fields = kTimeFields + kCountFields + kGpuTimeFields;
+  const std::size_t fields = kTimes.size() + kCounts.size() + kGpuTimes.size();
   return readings * (sizeof(LayerReading) + fields * sizeof(double)) +
          sz(shape.placements) * sz(shape.steps) * layers * 2 * sizeof(double) +
          sz(shape.placements) * layers * ranks * ranks * 2 * sizeof(std::int64_t);
@@ -74,7 +74,8 @@ std::size_t root_bytes(const RunShape& shape, int turn_steps) {
 
 double file_bytes(const RunShape& s, bool gpus) {
   const double placements = s.placements, steps = s.steps, layers = s.layers, ranks = s.ranks;
-  const double reading = 8 + 7 * 4 + 2 * 4 + 3 * 8 + (gpus ? 4 * 4 : 0);  // see SCHEMA.md
+  const auto reading = static_cast<double>(cell_bytes(kTimes) + cell_bytes(kCounts) +
+                                           (gpus ? cell_bytes(kGpuTimes) : 0));
   // How many loads a profile is measured at is found while it is.
   const double profile = 3 * static_cast<double>(KnotRules{}.max_knots) + kMostActive;
   return placements * steps * layers * ranks * reading + steps * layers * s.experts * 4 +

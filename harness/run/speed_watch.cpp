@@ -29,8 +29,8 @@ SpeedWatch::SpeedWatch(const Profile& profile)
 
 std::vector<double> SpeedWatch::measured_factors(const Block& block, const RunShape& shape) const {
   const std::size_t ranks = sz(shape.ranks);
-  const auto& seconds = block.time[static_cast<std::size_t>(TimeField::expert_time)];
-  const auto& tokens = block.count[static_cast<std::size_t>(CountField::tokens)];
+  const auto& seconds = block.time[time_at("expert_time")];
+  const auto& tokens = block.count[count_at("tokens")];
   std::vector<double> factors;
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     std::vector<double> ratios;

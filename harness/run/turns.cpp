@@ -16,12 +16,21 @@ namespace {
 
 constexpr int kBlock = 8, kWarmup = 2;
 
-std::vector<double>& times(Block& block, TimeField field) {
-  return block.time[static_cast<std::size_t>(field)];
+/// [quantity of the file] the member of a reading that holds it. One that no reading has, and one
+/// that is not stored, do not compile.
+template <class T, std::size_t N>
+consteval std::array<T LayerReading::*, N> members_of(
+    const std::array<Measured, N>& stored, const std::array<NamedReading<T>, N>& readings) {
+  std::array<T LayerReading::*, N> members{};
+  for (std::size_t i = 0; i < N; ++i) {
+    const auto found = std::ranges::find(readings, stored[i].stored.name, &NamedReading<T>::key);
+    if (found == readings.end()) throw "no reading has this key";
+    members[i] = found->member;
+  }
+  return members;
 }
-std::vector<std::int64_t>& counts(Block& block, CountField field) {
-  return block.count[static_cast<std::size_t>(field)];
-}
+constexpr auto kTimeMembers = members_of(kTimes, kReadTimes);
+constexpr auto kCountMembers = members_of(kCounts, kReadCounts);
 
 }  // namespace
 
@@ -94,22 +103,15 @@ Block gather_turn(const Comm& comm, const Turn& turn, const TurnReadings& mine, 
     for (std::size_t i = 0; i < readings; ++i) {
       const LayerReading& reading = layers[rank * readings + i];
       const std::size_t at = i * ranks + rank;
-      times(block, TimeField::start_time)[at] = reading.start_time;
-      times(block, TimeField::start_wait)[at] = reading.start_wait;
-      times(block, TimeField::route_time)[at] = reading.route_time;
-      times(block, TimeField::dispatch_time)[at] = reading.dispatch_time;
-      times(block, TimeField::expert_time)[at] = reading.expert_time;
-      times(block, TimeField::barrier_wait)[at] = reading.barrier_wait;
-      times(block, TimeField::combine_time)[at] = reading.combine_time;
-      times(block, TimeField::layer_time)[at] = reading.layer_time;
-      for (std::size_t phase = 0; phase < kGpuTimeFields; ++phase) {
-        block.gpu_time[phase][at] = reading.device_time[phase];
+      for (std::size_t k = 0; k < kTimes.size(); ++k) {
+        block.time[k][at] = reading.*kTimeMembers[k];
       }
-      counts(block, CountField::tokens)[at] = reading.tokens;
-      counts(block, CountField::active_experts)[at] = reading.active_experts;
-      counts(block, CountField::bytes_sent)[at] = reading.bytes_sent;
-      counts(block, CountField::metadata_bytes)[at] = reading.metadata_bytes;
-      counts(block, CountField::inter_node_bytes)[at] = reading.inter_node_bytes;
+      for (std::size_t k = 0; k < kGpuTimes.size(); ++k) {
+        block.gpu_time[k][at] = reading.device_time[k];
+      }
+      for (std::size_t k = 0; k < kCounts.size(); ++k) {
+        block.count[k][at] = reading.*kCountMembers[k];
+      }
     }
   }
   block.step_time.resize(sz(turn.steps) * ranks);
@@ -124,8 +126,8 @@ Block gather_turn(const Comm& comm, const Turn& turn, const TurnReadings& mine, 
 
 void complete_cpu_time(Block& block, const RunShape& shape) {
   const std::size_t ranks = sz(shape.ranks), layers = sz(shape.layers);
-  const auto& route = times(block, TimeField::route_time);
-  const auto& expert = times(block, TimeField::expert_time);
+  const auto& route = block.time[time_at("route_time")];
+  const auto& expert = block.time[time_at("expert_time")];
   for (std::size_t step = 0; step < sz(block.at.steps); ++step) {
     double step_time = 0;
     for (std::size_t layer = 0; layer < layers; ++layer) {
@@ -135,8 +137,8 @@ void complete_cpu_time(Block& block, const RunShape& shape) {
         slowest = std::max(slowest, route[at] + expert[at]);
       }
       for (std::size_t at = first; at < first + ranks; ++at) {
-        times(block, TimeField::barrier_wait)[at] = slowest - (route[at] + expert[at]);
-        times(block, TimeField::layer_time)[at] = slowest;
+        block.time[time_at("barrier_wait")][at] = slowest - (route[at] + expert[at]);
+        block.time[time_at("layer_time")][at] = slowest;
       }
       step_time += slowest;
     }
@@ -147,7 +149,7 @@ void complete_cpu_time(Block& block, const RunShape& shape) {
 void require_all_tokens(const Block& block, const RunShape& shape, const Trace& measured,
                         const std::string& placement) {
   const std::size_t ranks = sz(shape.ranks), layers = sz(shape.layers);
-  const auto& tokens = block.count[static_cast<std::size_t>(CountField::tokens)];
+  const auto& tokens = block.count[count_at("tokens")];
   for (int step = 0; step < block.at.steps; ++step) {
     const int measured_step = block.at.first_step + step;
     const std::int64_t expected =

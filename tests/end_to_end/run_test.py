@@ -236,7 +236,7 @@ class MainJob(CliTest):
         out = self.good("run", *SMALL, "--placements", "linear,gem", "-o", "a.h5", ranks=2)
         self.assertIn("(no interval: 2 blocks of 6 that it takes, measure with --steps 24 or --block 1)",
                       out)
-        self.assertNotIn("95 %", out)
+        self.assertNotIn("95 % CI", out)
         row = json.loads(self.good("compare", "a.h5", "--format", "json"))["placements"][1]
         self.assertEqual(row["difference"], {**row["difference"], "low": None, "high": None,
                                              "blocks": 2})

@@ -14,6 +14,7 @@
 #include "placement/base/random.hpp"
 #include "results/profile_file.hpp"
 #include "results/run_file.hpp"
+#include "results/run_summary.hpp"
 
 /// Random but reproducible content for the tests of results/.
 namespace gembench::example {
@@ -243,6 +244,26 @@ inline Block block(const RunInfo& info, int turn) {
         counts<std::int32_t>(random, product({shape.layers, shape.ranks, shape.slots}), 1 << 30);
   }
   return block;
+}
+
+/// Some numbers are not known.
+inline RunSummary summary(const RunShape& shape, std::uint64_t seed) {
+  Random random(seed);
+  RunSummary summary;
+  const auto placements = product({shape.placements});
+  for (std::size_t i = 0; i < kSummaries.size(); ++i) {
+    summary.values[i] = reals(random, placements);
+    if (kSummaries[i].kind != NumberKind::known) continue;
+    summary.low[i] = reals(random, placements);
+    summary.high[i] = reals(random, placements);
+    summary.high[i].back() = NAN;
+  }
+  summary.last_share = reals(random, product({shape.placements, shape.ranks}));
+  summary.differences.resize(placements * placements);
+  for (StoredDifference& one : summary.differences) {
+    one = {random.uniform(), random.uniform(), NAN, random.uniform(), 7};
+  }
+  return summary;
 }
 
 inline RunEnd end(const RunShape& shape, std::uint64_t seed) {

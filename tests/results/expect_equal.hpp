@@ -44,8 +44,8 @@ inline void expect_equal(const Turn& a, const Turn& b) {
 inline void expect_equal(const Block& a, const Block& b) {
   EXPECT_EQ(a.turn, b.turn);
   expect_equal(a.at, b.at);
-  for (std::size_t i = 0; i < kTimeFields; ++i) expect_same(a.time[i], b.time[i]);
-  for (std::size_t i = 0; i < kGpuTimeFields; ++i) expect_same(a.gpu_time[i], b.gpu_time[i]);
+  for (std::size_t i = 0; i < kTimes.size(); ++i) expect_same(a.time[i], b.time[i]);
+  for (std::size_t i = 0; i < kGpuTimes.size(); ++i) expect_same(a.gpu_time[i], b.gpu_time[i]);
   EXPECT_EQ(a.count, b.count);
   expect_same(a.step_time, b.step_time);
   EXPECT_EQ(a.order, b.order);
@@ -173,6 +173,21 @@ inline void expect_equal(const RunEnd& a, const RunEnd& b) {
   expect_equal(a.quiet_during, b.quiet_during);
   EXPECT_EQ(a.stopped, b.stopped);
   EXPECT_EQ(a.seconds, b.seconds);
+}
+
+inline void expect_equal(const RunSummary& a, const RunSummary& b) {
+  for (std::size_t i = 0; i < kSummaries.size(); ++i) {
+    expect_same(a.values[i], b.values[i]);
+    expect_same(a.low[i], b.low[i]);
+    expect_same(a.high[i], b.high[i]);
+  }
+  expect_same(a.last_share, b.last_share);
+  ASSERT_EQ(a.differences.size(), b.differences.size());
+  for (std::size_t i = 0; i < a.differences.size(); ++i) {
+    const StoredDifference &x = a.differences[i], &y = b.differences[i];
+    expect_same({x.typical, x.low, x.high, x.mean, x.blocks},
+                {y.typical, y.low, y.high, y.mean, y.blocks});
+  }
 }
 
 /// Everything a reader gives, measured or not.

@@ -50,7 +50,8 @@ inline const Kind kKinds[] = {
        const auto info = example::info(kShape, 1, 16);
        writer.describe(info);
        for (int turn = 0; turn < 2; ++turn) writer.write(example::block(info, turn));
-       writer.finish(example::end(kShape, 2));
+       writer.finish(example::end(kShape, 2),
+                     [](const RunReader&) { return example::summary(kShape, 3); });
      },
      [](const std::filesystem::path& path) {
        const RunReader reader(path);

@@ -187,6 +187,38 @@ const Attack kGroups[] = {
        replace(f, "profile_after", H5T_IEEE_F32LE, {4, 4});
      },
      "another type"},
+    {"summary in half the precision", 0,
+     [](hid_t f) { replace(f, "summary/step_mean", H5T_IEEE_F32LE, {2}); },
+     "summary/step_mean has another type"},
+    {"summary of integers", 0, [](hid_t f) { replace(f, "summary/steps", H5T_STD_I64LE, {2}); },
+     "summary/steps has another type"},
+    {"summary of more placements", 0,
+     [](hid_t f) { replace(f, "summary/wait_mean_low", H5T_IEEE_F64LE, {3}); },
+     "summary/wait_mean_low has extents 3 where 2 follow"},
+    {"summary without differences", 0,
+     [](hid_t f) { H5Ldelete(f, "summary/difference_mean", H5P_DEFAULT); },
+     "no dataset summary/difference_mean"},
+    {"differences of one placement", 0,
+     [](hid_t f) {
+       replace(f, "summary/difference", H5T_IEEE_F64LE, {1, 2});
+     },
+     "1 x 2"},
+    {"huge differences", 0,
+     [](hid_t f) {
+       replace(f, "summary/difference_low", H5T_IEEE_F64LE, {kHuge, kHuge}, {1, 1});
+     },
+     "extents"},
+    {"shares over the ranks alone", 0,
+     [](hid_t f) { replace(f, "summary/last_share", H5T_IEEE_F64LE, {8}); }, "dimensions"},
+    {"summary of one dataset", 0,
+     [](hid_t f) {
+       H5Ldelete(f, "summary", H5P_DEFAULT);
+       const hid_t space = simple({2});
+       H5Dclose(
+           H5Dcreate2(f, "summary", H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+       H5Sclose(space);
+     },
+     "summary/"},
     {"profile after without profile", 0, [](hid_t f) { H5Ldelete(f, "knot", H5P_DEFAULT); },
      "no dataset knot"},
 };
@@ -218,6 +250,21 @@ TEST(HostileRun, TurnsThatOverlapAreRead) {
   EXPECT_FALSE(reader.measured(0));  // the steps are of another block
 }
 
+TEST(RunFile, ASummaryOfAnEarlierMinorVersionLacksNumbers) {
+  const example::Folder folder;
+  kKinds[0].write(folder / "r.h5");
+  const hid_t file = H5Fopen((folder / "r.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+  H5Ldelete(file, "summary/payload_bytes", H5P_DEFAULT);
+  H5Ldelete(file, "summary/step_p99_low", H5P_DEFAULT);
+  H5Fclose(file);
+  auto expected = example::summary(kShape, 3);
+  expected.values[SummaryKey("payload_bytes").place].assign(2, NAN);
+  expected.low[SummaryKey("step_p99").place].assign(2, NAN);
+  const RunReader reader(folder / "r.h5");
+  ASSERT_TRUE(reader.summary());
+  example::expect_equal(*reader.summary(), expected);
+}
+
 TEST(RunFile, AFileOfAnEarlierMinorVersionLacksWhatCameLater) {
   const example::Folder folder;
   const RunShape shape{
@@ -233,9 +280,11 @@ TEST(RunFile, AFileOfAnEarlierMinorVersionLacksWhatCameLater) {
   H5Ldelete(file, "inter_node_bytes", H5P_DEFAULT);
   H5Ldelete(file, "topology", H5P_DEFAULT);
   H5Ldelete(file, "quiet", H5P_DEFAULT);
+  H5Ldelete(file, "summary", H5P_DEFAULT);
   H5Fclose(file);
 
   const RunReader reader(folder / "r.h5");
+  EXPECT_FALSE(reader.summary());
   EXPECT_TRUE(reader.info().topology.empty());
   EXPECT_TRUE(reader.end().clocks_before.empty());
   EXPECT_TRUE(reader.info().quiet_before.ranks.empty());
@@ -243,7 +292,7 @@ TEST(RunFile, AFileOfAnEarlierMinorVersionLacksWhatCameLater) {
   EXPECT_TRUE(reader.end().quiet_during.empty());
   const auto block = reader.read_turn(0);
   auto expected = example::block(info, 0);
-  auto& later = expected.count[static_cast<std::size_t>(CountField::inter_node_bytes)];
+  auto& later = expected.count[count_at("inter_node_bytes")];
   later.assign(later.size(), -1);
   example::expect_equal(block, expected);
 }

@@ -41,7 +41,7 @@ DIMS.update({name: MEASURED for name in TIMES + COUNTS})
 def check_h5py(path):
     with h5py.File(path) as file:
         assert file.attrs["schema"] == "gembench-results", file.attrs["schema"]
-        assert file.attrs["schema_version"] == "2.6.0"
+        assert file.attrs["schema_version"].startswith("2.")
         assert file.attrs["completed"] == 1
         assert list(file.attrs["strategies"]) == ["linear", "gem"]
         assert file.attrs["seed"] == 2**64 - 2

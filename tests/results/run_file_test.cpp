@@ -69,6 +69,65 @@ TEST(RunFile, RoundTripOfEveryFieldWithBlocksOutOfOrder) {
   example::expect_equal(reader.end(), end);
 }
 
+TEST(RunFile, TheSummaryIsOfWhatTheFileHolds) {
+  const example::Folder folder;
+  const auto info = example::info(kShape, 1);
+  const auto stored = example::summary(kShape, 3);
+  {
+    RunWriter writer(folder / "r.h5", false);
+    writer.summarise([](const RunReader&) -> RunSummary { throw std::logic_error("nothing yet"); });
+    writer.describe(info);
+    for (int turn = 0; turn < info.shape.turns; ++turn) writer.write(example::block(info, turn));
+    writer.finish(example::end(kShape, 2), [&](const RunReader& written) {
+      EXPECT_TRUE(written.completed());
+      EXPECT_FALSE(written.summary());
+      EXPECT_TRUE(written.measured(8));
+      example::expect_equal(written.read_turn(8), example::block(info, 8));
+      example::expect_equal(written.end(), example::end(kShape, 2));
+      return stored;
+    });
+  }
+  const RunReader reader(folder / "r.h5");
+  ASSERT_TRUE(reader.summary());
+  example::expect_equal(*reader.summary(), stored);
+  example::expect_equal(reader.info(), info);
+}
+
+TEST(RunFile, ARunThatEndsEarlyLeavesTheSummaryOfWhatItMeasured) {
+  const example::Folder folder;
+  const auto info = example::info(kShape, 1);
+  const auto stored = example::summary(kShape, 3);
+  {
+    RunWriter writer(folder / "r.h5", false);
+    writer.describe(info);
+    writer.write(example::block(info, 0));
+    writer.summarise([&](const RunReader& written) {
+      EXPECT_FALSE(written.completed());
+      EXPECT_FALSE(written.summary()) << "not yet";
+      EXPECT_TRUE(written.measured(0));
+      EXPECT_FALSE(written.measured(1));
+      return stored;
+    });
+  }
+  const RunReader earlier(folder / "r.h5.partial");
+  EXPECT_FALSE(earlier.completed());
+  ASSERT_TRUE(earlier.summary());
+  example::expect_equal(*earlier.summary(), stored);
+  { RunWriter resumed(folder / "r.h5", earlier, {}); }
+  EXPECT_FALSE(RunReader(folder / "r.h5.partial").summary()) << "it is of fewer steps than to come";
+}
+
+TEST(RunFile, ASummaryAloneIsAFileOfItsOwn) {
+  const example::Folder folder;
+  const auto stored = example::summary(kShape, 3);
+  write_summary(folder / "s.h5", {"a", "b", "c"}, 4, stored);
+  const auto file = h5::File::open(folder / "s.h5");
+  const auto read = read_summary(file, 3, 4);
+  ASSERT_TRUE(read);
+  example::expect_equal(*read, stored);
+  EXPECT_EQ(code_of([&] { write_summary(folder / "s.h5", {"a"}, 4, stored); }), ExitCode::output);
+}
+
 TEST(RunFile, ACheckMayFollowItsTurn) {
   const example::Folder folder;
   const auto info = example::info(kShape, 1);

@@ -64,8 +64,8 @@ class Machine {
   Block turn(const Placement& placement, int first) {
     Block block;
     block.at = {0, first, kTurn, first / kTurn};
-    auto& seconds = block.time[static_cast<std::size_t>(TimeField::expert_time)];
-    auto& tokens = block.count[static_cast<std::size_t>(CountField::tokens)];
+    auto& seconds = block.time[time_at("expert_time")];
+    auto& tokens = block.count[count_at("tokens")];
     const auto all = rank_loads(slice(measured_, first, kTurn), placement);
     for (std::size_t i = 0; i < all.size(); ++i) {
       const int step = first + static_cast<int>(i / (kLayers * kRanks));
@@ -155,7 +155,7 @@ TEST(SpeedWatch, what_all_ranks_share_is_no_drift) {
   SpeedWatch watch(profile_of(throttled.slowdown));
   for (int first = 0; first < 80; first += kTurn) {
     Block block = throttled.turn(throttled.planned(), first);
-    for (double& seconds : block.time[static_cast<std::size_t>(TimeField::expert_time)]) {
+    for (double& seconds : block.time[time_at("expert_time")]) {
       seconds *= first < 40 ? 1.0 : 1.25;
     }
     EXPECT_FALSE(watch.observe(block, throttled.shape())) << first;

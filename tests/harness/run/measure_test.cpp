@@ -51,7 +51,7 @@ TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
     EXPECT_EQ(block.notes.check_passed, 1);
     for (const auto order : block.order) EXPECT_EQ(order, next++);
     for (const double seconds : block.step_time) EXPECT_GT(seconds, 0);
-    for (const double seconds : block.time[static_cast<std::size_t>(TimeField::barrier_wait)]) {
+    for (const double seconds : block.time[time_at("barrier_wait")]) {
       EXPECT_GE(seconds, 0);
     }
   }
@@ -177,8 +177,8 @@ TEST(Measure, starts_on_all_ranks_lie_together_on_the_clock_of_rank_0) {
     EXPECT_EQ(clocks->front().offset, 0);
   }
   // Every rank starts a layer after all have ended the one before: t0 plus the layer's own parts.
-  const auto& start = kept[0].time[static_cast<std::size_t>(TimeField::start_time)];
-  const auto& length = kept[0].time[static_cast<std::size_t>(TimeField::layer_time)];
+  const auto& start = kept[0].time[time_at("start_time")];
+  const auto& length = kept[0].time[time_at("layer_time")];
   const auto ranks = static_cast<std::size_t>(comm.size());
   for (std::size_t first = 0; first + 2 * ranks <= start.size(); first += ranks) {
     for (std::size_t a = 0; a < ranks; ++a) {

@@ -105,16 +105,14 @@ TEST(CpuTime, waits_are_the_distance_to_the_slowest_rank) {
   Block block;
   block.at.steps = 1;
   for (auto& values : block.time) values.assign(6, NAN);
-  auto& route = block.time[static_cast<std::size_t>(TimeField::route_time)];
-  auto& expert = block.time[static_cast<std::size_t>(TimeField::expert_time)];
+  auto& route = block.time[time_at("route_time")];
+  auto& expert = block.time[time_at("expert_time")];
   route = {1, 1, 1, 1, 1, 1};
   expert = {2, 5, 3, 4, 0, 1};
   block.step_time.assign(3, NAN);
   complete_cpu_time(block, shape);
-  EXPECT_EQ(block.time[static_cast<std::size_t>(TimeField::barrier_wait)],
-            (std::vector<double>{3, 0, 2, 0, 4, 3}));
-  EXPECT_EQ(block.time[static_cast<std::size_t>(TimeField::layer_time)],
-            (std::vector<double>{6, 6, 6, 5, 5, 5}));
+  EXPECT_EQ(block.time[time_at("barrier_wait")], (std::vector<double>{3, 0, 2, 0, 4, 3}));
+  EXPECT_EQ(block.time[time_at("layer_time")], (std::vector<double>{6, 6, 6, 5, 5, 5}));
   EXPECT_EQ(block.step_time, (std::vector<double>{11, 11, 11}));
 }
 
