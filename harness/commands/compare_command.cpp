@@ -22,7 +22,7 @@ Comparison compare_file(const RunReader& file, const std::string& path,
 
 }  // namespace
 
-void compare_command(const Options& options) {
+void execute(const CompareCommand& options) {
   if (options.files.empty()) throw usage_error("compare needs at least one results file");
   std::vector<LaunchRun> launches;
   for (const std::string& path : options.files) {

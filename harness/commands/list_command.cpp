@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
-#include "harness/cli/option_rules.hpp"
 #include "harness/cli/printing.hpp"
+#include "harness/cli/strategy_rules.hpp"
 #include "harness/commands/commands.hpp"
 #include "moe_layer/model/shape.hpp"
 #include "placement/exchange/placement_formats.hpp"
@@ -14,7 +14,7 @@
 
 namespace gembench::inline commands {
 
-void list_command() {
+void execute(const ListCommand& /*nothing to ask*/) {
   print_result("models (--model)\n  {:<16} {:>6} {:>8} {:>6} {:>7} {:>7} {:>6}\n", "name", "layers",
                "experts", "top-k", "shared", "hidden", "ffn");
   for (const ModelShape& m : model_presets()) {

@@ -25,7 +25,7 @@ std::vector<std::int64_t>& counts(Block& block, CountField field) {
 
 }  // namespace
 
-Alternation alternation_of(const Options& options, bool fits) {
+Alternation alternation_of(const SessionOptions& options, bool fits) {
   Alternation how;
   how.resident = options.resident;
   if (options.block) {
