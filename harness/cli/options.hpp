@@ -23,7 +23,7 @@ struct ModelOptions {
   double scale = 1;
   std::optional<int> layers, experts, topk, hidden, ffn, weight_layers;
   std::string dtype = "auto";
-  std::string taken_from_trace;  ///< "experts 8 (not 32)": not the model's, by with_trace_shape
+  std::string taken_from_trace;  ///< "experts 8 (not 32)": not the model's, by adopt_trace_shape
 };
 
 /// Loads that are made up.
