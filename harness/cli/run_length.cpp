@@ -17,21 +17,20 @@ constexpr double kMaxSeconds = 150;  // of measuring
 
 }  // namespace
 
-bool compares_placements(const Options& o) {
+bool compares_placements(const SessionOptions& o) {
   return o.placements.size() > 1 && o.drift.empty() &&
          std::ranges::none_of(o.placements, [](const auto& p) { return live_name(p).changes(); });
 }
 
-void settle_length(Options& o) {
-  if (o.command != "run") return;
+void settle_length(SessionOptions& o) {
   if (!o.steps_stated && !o.precision && compares_placements(o)) o.precision = kPrecision;
   if (o.precision.value_or(0) > 0 && !o.max_seconds) o.max_seconds = kMaxSeconds;
   if (o.steps_stated) return;
   o.steps = !may_end_early(o) ? kSteps : o.routing == "gate" ? kMostGateSteps : kMostSteps;
 }
 
-void fit_length(Options& o, int ranks, int trace_steps) {
-  if (o.command != "run" || o.steps_stated) return;
+void fit_length(SessionOptions& o, int ranks, int trace_steps) {
+  if (o.steps_stated) return;
   if (ranks == 1) {
     o.precision.reset();
     o.max_seconds.reset();
@@ -44,11 +43,11 @@ void fit_length(Options& o, int ranks, int trace_steps) {
   o.steps = std::min(o.steps, std::max(1, most));
 }
 
-StopRule stop_rule(const Options& o) {
+StopRule stop_rule(const SessionOptions& o) {
   return {o.precision.value_or(0) / 100, o.max_seconds.value_or(0)};
 }
 
-std::string end_in_words(const Options& o) {
+std::string end_in_words(const SessionOptions& o) {
   const StopRule rule = stop_rule(o);
   std::string text;
   if (rule.precision > 0) {
@@ -60,7 +59,7 @@ std::string end_in_words(const Options& o) {
   return text.empty() ? text : ", less where " + text;
 }
 
-std::string at_last_step(const Options& o) {
+std::string at_last_step(const SessionOptions& o) {
   if (!may_end_early(o)) {
     return fmt::format("{} steps were measured, {}", o.steps,
                        o.steps_stated ? "as --steps asks" : "the default");
@@ -69,7 +68,7 @@ std::string at_last_step(const Options& o) {
                      o.steps_stated ? "--steps allows" : "it may take without --steps");
 }
 
-bool may_end_early(const Options& o) {
+bool may_end_early(const SessionOptions& o) {
   return o.precision.value_or(0) > 0 || o.max_seconds.value_or(0) > 0;
 }
 

@@ -29,7 +29,7 @@ void write_summary_of(const std::string& path, const std::string& output) {
 
 }  // namespace
 
-void compare_command(const Options& options) {
+void execute(const CompareCommand& options) {
   if (options.files.empty()) throw usage_error("compare needs at least one results file");
   if (!options.summary.empty()) {
     if (options.files.size() > 1) throw usage_error("--summary takes one results file");

@@ -48,9 +48,10 @@ double gib(double bytes) {
 }
 
 /// What is planned with where nothing is measured. A file's is taken as it is, as `run` takes it.
-Profile stated_profile(const Options& options, const Layout& layout, const Workload& workload,
+Profile stated_profile(const RunCommand& options, const Layout& layout, const Workload& workload,
                        DType dtype, std::string& source) {
-  Profile profile = load_profile(options, workload.measured, source);
+  Profile profile =
+      load_profile({RunCommand::kName, options.profile, options.ranks}, workload.measured, source);
   if (options.profile.empty() || options.profile.starts_with(kBuiltin)) {
     slow_down(profile, layout.slowdown, 0);
   } else {
@@ -129,7 +130,7 @@ std::string as_table(const Outlook& o) {
 
 }  // namespace
 
-std::string dry_run_alone(const Comm& comm, const Options& options) {
+std::string dry_run_alone(const Comm& comm, const RunCommand& options) {
   if (comm.size() > 1) {
     throw usage_error(
         fmt::format("--ranks stands for ranks that are not there and {} are: drop it, or start one",
@@ -164,7 +165,7 @@ std::string dry_run_alone(const Comm& comm, const Options& options) {
   }
 
   const int slots = layout.slots;
-  const CostDecision chosen = decide_cost(options, profile);
+  const CostDecision chosen = decide_cost(options.cost, profile);
   const CostModel cost(profile, chosen.kind, layout.linear.slots);
   outlook.profile += fmt::format("; cost model '{}' ({})", name_of(chosen.kind), chosen.why);
   const TokenRule rule = token_rule(options.token_split, cost);

@@ -3,8 +3,8 @@
 #include <string>
 #include <string_view>
 
-#include "harness/cli/option_rules.hpp"
 #include "harness/cli/printing.hpp"
+#include "harness/cli/strategy_rules.hpp"
 #include "harness/commands/commands.hpp"
 #include "moe_layer/model/shape.hpp"
 #include "placement/exchange/placement_formats.hpp"
@@ -24,7 +24,7 @@ std::string experimental(std::string_view proposal) {
 
 }  // namespace
 
-void list_command() {
+void execute(const ListCommand& /*nothing to ask*/) {
   print_result("models (--model)\n  {:<16} {:>6} {:>8} {:>6} {:>7} {:>7} {:>6}\n", "name", "layers",
                "experts", "top-k", "shared", "hidden", "ffn");
   for (const ModelShape& m : model_presets()) {

@@ -4,12 +4,16 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "harness/cli/command_line.hpp"
 #include "harness/cli/placement_names.hpp"
 #include "harness/cli/printing.hpp"
+#include "harness/cli/run_length.hpp"
 #include "harness/commands/commands.hpp"
 #include "harness/commands/dry_run.hpp"
 #include "harness/report/report.hpp"
+#include "harness/run/broadcast.hpp"
 #include "harness/run/collective_errors.hpp"
+#include "harness/run/continue_command.hpp"
 #include "harness/run/devices.hpp"
 #include "harness/run/layout.hpp"
 #include "harness/run/measure.hpp"
@@ -59,7 +63,7 @@ std::vector<double> profile_again(Session& session, const Profile& before) {
 class Run {
  public:
   /// `owner` of the output, on rank 0, where there is one.
-  Run(const Comm& comm, const Options& options, Progress& progress,
+  Run(const Comm& comm, const RunCommand& options, Progress& progress,
       std::optional<OutputOwner> owner)
       : comm_(comm), options_(options), progress_(progress), owner_(std::move(owner)) {}
 
@@ -78,6 +82,7 @@ class Run {
     if (earlier_ == Earlier::nothing && options_.config_from.empty()) {
       on_root(comm_, [&] { require_readable(options_, comm_.size()); });
     }
+    require_same_start(comm_, to_json(options_));
     Session session(comm_, options_, progress_, placed_slots_, earlier_resident_);
     check_files(session);
     record(session.workload);
@@ -92,7 +97,7 @@ class Run {
                               static_cast<int>(options_.placements.size()), options_.seed);
     plan(session);
     if (options_.dry_run) {
-      print(comm_, dry_run(session, profile_, placements_, schedule_));
+      print(comm_, dry_run(session, options_, profile_, placements_, schedule_));
       return;
     }
     begin_file(session);
@@ -236,7 +241,7 @@ class Run {
       seconds_["plan"] = wall_seconds() - begin;
       throw_if_stopped(comm_, "nothing was measured yet");
     }
-    share(session, placements_);
+    broadcast(comm_, placements_);
     live_ = plan_live(session, profile_);
     broadcast(comm_, profile_);
     token_rule_.emplace(
@@ -261,7 +266,7 @@ class Run {
   }
 
   void begin_file(const Session& session) {
-    RunInfo info = describe(session, profile_, placements_, schedule_);
+    RunInfo info = describe(session, options_, profile_, placements_, schedule_);
     if (!dents_.empty()) info.facts["profile_dents"] = fmt::format("{}", fmt::join(dents_, "; "));
     on_root(comm_, [&] {
       if (!reader_) {
@@ -317,7 +322,7 @@ class Run {
   }
 
   const Comm& comm_;
-  const Options& options_;
+  const RunCommand& options_;
   Progress& progress_;
   const double begin_ = wall_seconds();
   Earlier earlier_ = Earlier::nothing;
@@ -347,7 +352,7 @@ std::string with_tokens(const std::string& output, int tokens) {
 }
 
 /// Rank 0's: all outputs, claimed before the first is worked on. None for a dry run.
-std::vector<OutputOwner> claim(const Comm& comm, const Options& options,
+std::vector<OutputOwner> claim(const Comm& comm, const RunCommand& options,
                                const std::vector<std::string>& outputs) {
   std::vector<OutputOwner> owners;
   on_root(comm, [&] {
@@ -365,12 +370,14 @@ std::vector<OutputOwner> claim(const Comm& comm, const Options& options,
 
 }  // namespace
 
-void run_command(const Comm& comm, const Options& given, Progress& progress) {
-  const Options options = with_trace_shape(comm, given);
-  std::vector<Options> runs;
+void execute(const Comm& comm, const RunCommand& given, Progress& progress) {
+  RunCommand options = given;
+  const int trace_steps = adopt_trace_shape(comm, options);
+  fit_length(options, options.ranks.value_or(comm.size()), trace_steps);
+  std::vector<RunCommand> runs;
   std::vector<std::string> files;
   for (const int tokens : options.token_sweep) {
-    Options one = options;
+    RunCommand one = options;
     one.tokens = tokens;
     one.token_sweep = {tokens};
     if (!options.output.empty()) one.output = with_tokens(options.output, tokens);
@@ -379,7 +386,7 @@ void run_command(const Comm& comm, const Options& given, Progress& progress) {
   }
   const bool sweep = runs.size() > 1;
   if (!sweep) runs = {options};
-  for (const Options& run : runs) files.push_back(run.output);
+  for (const RunCommand& run : runs) files.push_back(run.output);
   std::vector<OutputOwner> owners = claim(comm, options, files);
   for (std::size_t i = 0; i < runs.size(); ++i) {
     std::optional<OutputOwner> owner;

@@ -122,9 +122,7 @@ std::optional<Change> Adaptation::observe(const Block& block, const RunShape& sh
 std::optional<Change> Adaptation::replan_now(ReplanRecord::Reason reason) {
   const double begin = wall_seconds();
   const TokenRule rule = token_rule(options_.token_split, cost());
-  ReplanOptions how;
-  how.max_moves = options_.max_moves;
-  how.horizon = options_.horizon;
+  ReplanOptions how = options_.replan;
   how.move_seconds = move_seconds_;
   how.split = rule.spec();
   Replan found = replan(placement_, window_, rule.cost, how);

@@ -45,8 +45,7 @@ struct AdaptationOptions {
   int profile_slots = 1;  ///< experts a rank's profile was spread over
   std::string token_split = "even";
   int turn_steps = 8;
-  int max_moves = 16;     ///< experts of a layer in one replan
-  double horizon = 1000;  ///< steps in which a replan must pay for its moves
+  ReplanOptions replan = {};  ///< but for what is measured: what a move takes
 };
 
 /// A placement that changes, and why.

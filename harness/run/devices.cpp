@@ -13,14 +13,14 @@
 namespace gembench::inline run {
 namespace {
 
-DType dtype_of(const Options& options) {
+DType dtype_of(const SessionOptions& options) {
   if (options.dtype != "auto") return options.dtype == "bf16" ? DType::bf16 : DType::f32;
   return options.device == "cuda" ? DType::bf16 : best_cpu_dtype();
 }
 
 /// NCCL refuses ranks that share a GPU, in words that few understand, and what shares one is not
 /// a measurement of anything.
-void require_own_gpus(const Comm& comm, const Options& options, const Device& device) {
+void require_own_gpus(const Comm& comm, const SessionOptions& options, const Device& device) {
   const auto uuids = comm.gather(device.facts().at("gpu_uuid"));
   on_root(comm, [&] {
     std::map<std::string, std::size_t> owner;
@@ -38,7 +38,7 @@ void require_own_gpus(const Comm& comm, const Options& options, const Device& de
 
 }  // namespace
 
-std::unique_ptr<Device> make_device(const Comm& comm, const Options& options,
+std::unique_ptr<Device> make_device(const Comm& comm, const SessionOptions& options,
                                     const ModelShape& model) {
   std::unique_ptr<Device> device;
   on_every_rank(comm, [&] {

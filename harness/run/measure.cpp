@@ -12,7 +12,6 @@
 #include "harness/cli/run_length.hpp"
 #include "harness/run/adaptation.hpp"
 #include "harness/run/collective_errors.hpp"
-#include "harness/run/continue_command.hpp"
 #include "harness/run/progress_lines.hpp"
 #include "harness/run/rows_sent.hpp"
 #include "harness/run/stop.hpp"
@@ -126,9 +125,8 @@ class Measurement {
   }
 
   /// From now on so many turns are in the file.
-  void keeps(std::size_t turns, std::size_t all) {
-    kept_ = fmt::format("{} of {} turns are kept in {}.partial; continue with: {}", turns, all,
-                        options_.output, continue_command(options_, session_.comm.size()));
+  void keeps(std::size_t turns, std::size_t all, const std::string& where) {
+    kept_ = fmt::format("{} of {} turns are kept in {}", turns, all, where);
   }
 
   /// Compares the turn's last `steps` steps with a reference.
@@ -269,15 +267,13 @@ class Measurement {
     return std::ranges::any_of(candidates_.live, &LivePlacement::adapts);
   }
   void prepare_to_adapt(std::size_t p) {
-    AdaptationOptions how;
-    how.cost = session_.cost;
-    how.profile_slots = session_.linear.slots;
-    how.token_split = options_.token_split;
-    how.turn_steps = how_.block;
-    how.max_moves = options_.max_moves;
-    how.horizon = options_.horizon;
     adaptations_[p] =
-        std::make_unique<Adaptation>(now_[p], *candidates_.profile, session_.workload.plan, how);
+        std::make_unique<Adaptation>(now_[p], *candidates_.profile, session_.workload.plan,
+                                     AdaptationOptions{.cost = session_.cost,
+                                                       .profile_slots = session_.linear.slots,
+                                                       .token_split = options_.token_split,
+                                                       .turn_steps = how_.block,
+                                                       .replan = options_.replan});
   }
   /// The placement that a turn runs under.
   const Placement& begin_of(const Turn& turn) {
@@ -297,7 +293,7 @@ class Measurement {
   const Candidates& candidates_;
   std::vector<Placement> now_;                            // [placement] in force
   std::vector<std::unique_ptr<Adaptation>> adaptations_;  // [placement], rank 0's
-  const Options& options_;
+  const SessionOptions& options_;
   const Alternation& how_;
   const Trace& trace_;
   std::vector<const Placement*> all_;
@@ -317,7 +313,7 @@ class Measurement {
 RunEnd measure(Session& session, const Candidates& candidates, const std::vector<Turn>& schedule,
                const FinishedTurns& finished, const RunSink& sink) {
   const Comm& comm = session.comm;
-  const Options& options = session.options;
+  const SessionOptions& options = session.options;
   const auto kept_before = static_cast<std::size_t>(std::ranges::count(finished.done, 1));
   const auto is_finished = [&](std::size_t i) {
     return i < finished.done.size() && finished.done[i] != 0;
@@ -330,7 +326,7 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
   std::int64_t order = 0;
   std::size_t kept = kept_before, next = 0;
   std::string stopped;
-  measurement.keeps(kept, schedule.size());
+  measurement.keeps(kept, schedule.size(), sink.kept_in);
   while (next < schedule.size() && stopped.empty()) {
     const std::size_t i = next++;
     const Turn& turn = schedule[i];
@@ -357,7 +353,7 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
         sink.turn(block);
         measurement.seconds("write") += wall_seconds() - before;
       });
-      measurement.keeps(++kept, schedule.size());
+      measurement.keeps(++kept, schedule.size(), sink.kept_in);
       progress.done(fmt::format("{}, block {}", candidates.placements[sz(turn.placement)].strategy,
                                 turn.block));
     }

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
-#include "harness/cli/options.hpp"
 #include "harness/run/changing_placement.hpp"
 #include "harness/run/session.hpp"
 #include "harness/run/turns.hpp"
@@ -32,6 +32,8 @@ struct RunSink {
   std::function<void(const Block&)> turn;  ///< a turn's readings and notes
   /// What the check found of a turn that was kept before.
   std::function<void(int turn, const TurnNotes&)> check = [](int, const TurnNotes&) {};
+  /// Where it keeps that, and what goes on with it: "a.h5.partial; continue with: ..".
+  std::string kept_in = {};
 };
 
 /// Collective: runs the turns of the schedule that are not finished, to the last or until the

@@ -28,7 +28,7 @@ std::string to_text(const FileOrigin& origin) {
                      *origin.planned, origin.judged);
 }
 
-void require_readable(const Options& options, int ranks) {
+void require_readable(const SessionOptions& options, int ranks) {
   if (!options.profile.empty()) {
     const Profile profile = read_profile(options.profile);
     if (profile.ranks != ranks) {

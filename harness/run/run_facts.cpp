@@ -7,6 +7,7 @@
 #include <ctime>
 #include <map>
 
+#include "harness/cli/command_line.hpp"
 #include "harness/cli/placement_names.hpp"
 #include "harness/cli/run_length.hpp"
 #include "harness/cli/version.hpp"
@@ -75,9 +76,8 @@ std::string utc_now() {
   return text;
 }
 
-RunInfo describe(const Session& session, const Profile& profile,
+RunInfo describe(const Session& session, const RunCommand& options, const Profile& profile,
                  const std::vector<Placement>& placements, const std::vector<Turn>& schedule) {
-  const Options& options = session.options;
   const auto hosts = session.comm.gather(session.place.host);
   const auto cpus = session.comm.gather(cpu_list(session.place.cpus));
   RunInfo info;

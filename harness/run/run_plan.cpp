@@ -4,6 +4,7 @@
 
 #include "harness/cli/placement_names.hpp"
 #include "harness/cli/printing.hpp"
+#include "harness/run/broadcast.hpp"
 #include "harness/run/byte_costs.hpp"
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/plan_progress.hpp"
@@ -22,16 +23,15 @@ constexpr const char* kNothingKept = "nothing was measured yet";
 
 PlanInput input_of(const PlanOn& on, const Trace& loads, const CostModel& cost,
                    const SplitSpec& split) {
-  PlanInput input = plan_input(on.options, on.layout.asked, loads, cost, split);
   const Topology& topology = on.layout.topology;
-  input.nodes = topology.nodes();
+  PlanRanks ranks{.asked = on.layout.asked, .nodes = topology.nodes()};
   if (topology.nodes() > 1) {
     // Launchers fill one node after the other; only the last may be smaller.
-    input.network = {topology.largest_node(), on.options.dispatch == "hierarchical",
+    ranks.network = {topology.largest_node(), on.options.dispatch == "hierarchical",
                      static_cast<double>(on.row_bytes)};
-    price_links(on.options, input.network);
+    price_links(on.options, ranks.network);
   }
-  return input;
+  return plan_input(on.options, on.options.seed, ranks, loads, cost, split);
 }
 
 Placement plan_strategy(const PlanOn& on, const Trace& loads, const Profile& profile,
@@ -113,7 +113,7 @@ PlanProfile obtain_profile(Session& session) {
   return found;
 }
 
-void require_own_profile(const Options& options, const Profile& profile, int ranks,
+void require_own_profile(const SessionOptions& options, const Profile& profile, int ranks,
                          const std::string& clock) {
   if (profile.ranks != ranks) {
     throw usage_error(fmt::format("{} holds {} ranks but {} run: measure one with gembench profile",
@@ -166,24 +166,11 @@ std::vector<LivePlacement> plan_live(const Session& session, const Profile& prof
     live.push_back({name.adapts, {}});
     if (!name.oracle) continue;
     auto& later = live.back().later;
-    for (const Drift& drift : session.drifts) {
-      later.emplace_back(drift.step, with_slots(session.linear, session.slots));
-    }
+    for (const Drift& drift : session.drifts) later.emplace_back(drift.step, Placement{});
     on_root(session.comm, [&] { later = plan_later(plan_on(session), profile, text); });
-    for (auto& [step, placement] : later) {
-      session.comm.broadcast(placement.slot_expert);
-      session.comm.broadcast(placement.strategy);
-    }
+    for (auto& [step, placement] : later) broadcast(session.comm, placement);
   }
   return live;
-}
-
-void share(const Session& session, std::vector<Placement>& placements) {
-  placements.resize(session.options.placements.size(), with_slots(session.linear, session.slots));
-  for (Placement& placement : placements) {
-    session.comm.broadcast(placement.slot_expert);
-    session.comm.broadcast(placement.strategy);
-  }
 }
 
 }  // namespace gembench::inline run

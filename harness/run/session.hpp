@@ -15,13 +15,16 @@
 
 namespace gembench::inline run {
 
+/// Collective: usage error on all ranks unless they were started alike; `options` as to_json().
+void require_same_start(const Comm& comm, const std::string& options);
+
 /// What `run` and `profile` share: the model on its ranks, ready to run under the linear placement.
-/// Construction is collective and makes sure that all ranks were started alike.
+/// Construction is collective.
 class Session : public Layout {
  public:
   /// `placed_slots`: as make_layout(). `earlier_resident`: of the part of the run that this goes on
   /// with, whether all experts stayed in memory. The same on every rank.
-  Session(const Comm& comm, const Options& options, Progress& progress, int placed_slots = 0,
+  Session(const Comm& comm, const SessionOptions& options, Progress& progress, int placed_slots = 0,
           std::optional<bool> earlier_resident = {});
 
   /// Collective: a profile of all ranks, on rank 0; at these loads only, or those it finds and some
@@ -43,7 +46,7 @@ class Session : public Layout {
   [[nodiscard]] std::string describe_model() const;
 
   const Comm& comm;
-  const Options& options;
+  const SessionOptions& options;
   Progress& progress;
   RankPlace place;
   Sharing sharing = Sharing::nothing;  ///< of CPUs, between ranks of a node; not of GPUs
@@ -60,11 +63,12 @@ class Session : public Layout {
 
  private:
   [[nodiscard]] int most_tokens() const;
-  void require_same_start();
+  [[nodiscard]] LayerOptions layer_options();
+  [[nodiscard]] ProfileOptions profile_options(const std::vector<std::int64_t>& knots);
   void choose_clock();
   void load_workload();
   void require_memory(std::optional<bool> earlier_resident);
-  void record_gate();
+  void record_gate(const char* kept);
 
   ReceiveLimits limits_;
 };

@@ -40,7 +40,7 @@ ReceiveLimits receive_limits(const Workload& workload, int slots) {
   return limits;
 }
 
-std::size_t rank_bytes(const Options& options, const ModelShape& model, const Device& device,
+std::size_t rank_bytes(const ModelOptions& options, const ModelShape& model, const Device& device,
                        const Workload& workload, int slots, const ReceiveLimits& limits, int tokens,
                        std::size_t resident) {
   const int weight_layers = std::min(options.weight_layers.value_or(model.layers), model.layers);

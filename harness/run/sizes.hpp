@@ -16,7 +16,7 @@ namespace gembench::inline run {
 
 /// Bytes a rank needs for weights, buffers and its device's scratch; forwarding not counted.
 /// `tokens`: local ones of its largest step; `resident`: placements whose experts stay in memory.
-[[nodiscard]] std::size_t rank_bytes(const Options& options, const ModelShape& model,
+[[nodiscard]] std::size_t rank_bytes(const ModelOptions& options, const ModelShape& model,
                                      const Device& device, const Workload& workload, int slots,
                                      const ReceiveLimits& limits, int tokens, std::size_t resident);
 /// Bytes of the loads that every rank holds, and rank 0 sends them.

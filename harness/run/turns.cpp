@@ -34,7 +34,7 @@ constexpr auto kCountMembers = members_of(kCounts, kReadCounts);
 
 }  // namespace
 
-Alternation alternation_of(const Options& options, bool fits) {
+Alternation alternation_of(const SessionOptions& options, bool fits) {
   Alternation how;
   how.resident = options.resident;
   if (options.block) {

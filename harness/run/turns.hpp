@@ -21,7 +21,7 @@ struct Alternation {
 /// As --block, --warmup and --resident say. Left to us: step by step where `fits` (the experts of
 /// all placements in memory at once) and none of them changes meanwhile, else in blocks of 8 steps,
 /// of fewer where there would not be as many blocks as an interval takes.
-[[nodiscard]] Alternation alternation_of(const Options& options, bool fits);
+[[nodiscard]] Alternation alternation_of(const SessionOptions& options, bool fits);
 /// "placements alternate step by step, ..": for header and dry run.
 [[nodiscard]] std::string describe(const Alternation& how);
 

@@ -12,9 +12,8 @@
 namespace gembench {
 namespace {
 
-Options small_run() {
-  Options options;
-  options.command = "run";
+RunCommand small_run() {
+  RunCommand options;
   options.scale = 32;
   options.layers = 2;
   options.tokens = 96;
@@ -28,7 +27,7 @@ Options small_run() {
 
 TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
   const Comm comm = Comm::world();
-  const Options options = small_run();
+  const RunCommand options = small_run();
   Progress progress;
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
@@ -65,7 +64,7 @@ TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
 
 TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_token) {
   const Comm comm = Comm::world();
-  const Options options = small_run();
+  const RunCommand options = small_run();
   Progress progress;
   Session session(comm, options, progress);
   for (const int expert : session.linear.on_rank(0, comm.rank())) {
@@ -81,7 +80,7 @@ TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_
 
 TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_turn_is_kept) {
   const Comm comm = Comm::world();
-  Options options = small_run();
+  RunCommand options = small_run();
   options.check = "none";
   Progress progress;
   Session session(comm, options, progress);
@@ -108,7 +107,7 @@ TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_turn_is_kept) {
 
 void finished_turns_are_not_run_again_but_counted(const char* dispatch, int ranks_per_node) {
   const Comm comm = Comm::world();
-  Options options = small_run();
+  RunCommand options = small_run();
   options.dispatch = dispatch;
   options.ranks_per_node = ranks_per_node;
   Progress progress;
@@ -159,7 +158,7 @@ TEST(Measure, what_an_earlier_run_has_finished_is_not_run_again_but_counted) {
 
 TEST(Measure, starts_on_all_ranks_lie_together_on_the_clock_of_rank_0) {
   const Comm comm = Comm::world();
-  Options options = small_run();
+  RunCommand options = small_run();
   options.clock = "wall";
   options.ranks_per_node = 1;  // so that clocks are asked for
   options.placements = {"linear"};
@@ -194,7 +193,7 @@ TEST(Measure, starts_on_all_ranks_lie_together_on_the_clock_of_rank_0) {
 
 TEST(Measure, tokens_are_split_as_asked) {
   const Comm comm = Comm::world();
-  Options options = small_run();
+  RunCommand options = small_run();
   for (int rank = 0; rank < comm.size(); ++rank) options.tokens_per_rank.push_back(rank * 10 + 7);
   options.tokens.reset();
   Progress progress;
@@ -207,8 +206,8 @@ TEST(Measure, tokens_are_split_as_asked) {
 }
 
 /// Alternates step by step, as where all experts fit, and ends at the first look at intervals.
-Options run_that_ends_early() {
-  Options options = small_run();
+RunCommand run_that_ends_early() {
+  RunCommand options = small_run();
   options.steps = 40;
   options.block = 1;
   options.warmup = 0;
@@ -220,7 +219,7 @@ Options run_that_ends_early() {
 
 TEST(Measure, ends_where_intervals_are_narrow_enough_and_checks_what_ran_last) {
   const Comm comm = Comm::world();
-  const Options options = run_that_ends_early();
+  const RunCommand options = run_that_ends_early();
   Progress progress;
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
@@ -248,7 +247,7 @@ TEST(Measure, ends_where_intervals_are_narrow_enough_and_checks_what_ran_last) {
 
 TEST(Measure, a_run_that_goes_on_counts_what_is_finished_and_checks_what_is_not) {
   const Comm comm = Comm::world();
-  const Options options = run_that_ends_early();
+  const RunCommand options = run_that_ends_early();
   Progress progress;
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};

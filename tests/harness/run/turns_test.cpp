@@ -41,8 +41,8 @@ TEST(Schedule, the_order_within_blocks_is_drawn_from_the_seed) {
   EXPECT_EQ(orders.size(), 6U) << "twenty seeds should show all six orders of three placements";
 }
 
-Options alternating(int placements) {
-  Options options;
+RunCommand alternating(int placements) {
+  RunCommand options;
   options.steps = 48;
   options.placements.assign(static_cast<std::size_t>(placements), "linear");
   return options;
@@ -60,7 +60,7 @@ TEST(Alternation, is_step_by_step_where_all_experts_fit) {
 
 TEST(Alternation, else_it_is_in_blocks_six_at_least_where_steps_allow_it) {
   const auto block = [](int steps) {
-    Options options = alternating(3);
+    RunCommand options = alternating(3);
     options.steps = steps;
     return alternation_of(options, false).block;
   };
@@ -79,7 +79,7 @@ TEST(Alternation, else_it_is_in_blocks_six_at_least_where_steps_allow_it) {
 }
 
 TEST(Alternation, what_changes_meanwhile_and_what_is_alone_has_blocks) {
-  Options adapting = alternating(2);
+  RunCommand adapting = alternating(2);
   adapting.placements.push_back("adapt:gem");
   EXPECT_EQ(alternation_of(adapting, true).block, 8);
   EXPECT_FALSE(alternation_of(adapting, true).resident);
@@ -87,7 +87,7 @@ TEST(Alternation, what_changes_meanwhile_and_what_is_alone_has_blocks) {
 }
 
 TEST(Alternation, goes_by_what_was_asked_for) {
-  Options options = alternating(3);
+  RunCommand options = alternating(3);
   options.block = 4;
   EXPECT_EQ(alternation_of(options, true).block, 4);
   EXPECT_FALSE(alternation_of(options, true).resident);

@@ -1,9 +1,10 @@
-#include "harness/cli/option_rules.hpp"
+#include "harness/cli/strategy_rules.hpp"
 
 #include <gtest/gtest.h>
 
 #include <sstream>
 
+#include "harness/cli/command_line.hpp"
 #include "placement/base/error.hpp"
 #include "placement/strategies/strategy.hpp"
 

@@ -1,9 +1,11 @@
-#include "harness/cli/options.hpp"
+#include "harness/cli/command_line.hpp"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
+#include <utility>
+#include <variant>
 
 #include "placement/base/error.hpp"
 
@@ -15,13 +17,16 @@ Parsed parse(std::vector<const char*> words) {
   return parse_command_line(static_cast<int>(words.size()), words.data());
 }
 
+RunCommand run_of(std::vector<const char*> words) {
+  return std::get<RunCommand>(parse(std::move(words)).command);
+}
+
 TEST(Options, values_reach_their_fields) {
-  const Options o =
-      parse({"run",        "--model",    "qwen3-30b-a3b", "--scale", "8", "--layers",
-             "2",          "--tokens",   "16K",           "-w",      "3", "--placements",
-             "linear,gem", "--slowdown", "1,1.5",         "--seed",  "7", "-o",
-             "a.h5",       "-q"})
-          .options;
+  const RunCommand o =
+      run_of({"run",        "--model",    "qwen3-30b-a3b", "--scale", "8", "--layers",
+              "2",          "--tokens",   "16K",           "-w",      "3", "--placements",
+              "linear,gem", "--slowdown", "1,1.5",         "--seed",  "7", "-o",
+              "a.h5",       "-q"});
   EXPECT_EQ(o.model, "qwen3-30b-a3b");
   EXPECT_EQ(o.scale, 8);
   EXPECT_EQ(o.layers, 2);
@@ -35,15 +40,17 @@ TEST(Options, values_reach_their_fields) {
 }
 
 TEST(Options, a_trace_implies_its_routing) {
-  EXPECT_EQ(parse({"run", "--trace", "t.h5", "-o", "a.h5"}).options.routing, "trace");
+  EXPECT_EQ(run_of({"run", "--trace", "t.h5", "-o", "a.h5"}).routing, "trace");
 }
 
 TEST(Options, a_model_by_default_is_not_stated) {
-  EXPECT_FALSE(parse({"trace", "import", "csv", "a.csv", "-o", "t.h5"}).options.model_stated);
-  const Options o =
-      parse({"trace", "import", "csv", "a.csv", "--model", "gpt-oss-20b", "-o", "t.h5"}).options;
+  EXPECT_FALSE(
+      std::get<TraceImportCommand>(parse({"trace", "import", "csv", "a.csv", "-o", "t.h5"}).command)
+          .model_stated);
+  const auto o = std::get<TraceImportCommand>(
+      parse({"trace", "import", "csv", "a.csv", "--model", "gpt-oss-20b", "-o", "t.h5"}).command);
   EXPECT_TRUE(o.model_stated);
-  EXPECT_EQ(o.files, (std::vector<std::string>{"import", "csv", "a.csv"}));
+  EXPECT_EQ(o.files, (std::vector<std::string>{"a.csv"}));
   EXPECT_THROW(parse({"trace", "import", "csv", "a.csv", "--rescale", "1.5"}), Error);
   EXPECT_THROW(parse({"trace", "import", "csv", "a.csv", "--rescale", "nan"}), Error);
 }
@@ -62,7 +69,7 @@ TEST(Options, help_and_version_are_texts) {
 }
 
 TEST(Options, whole_steps_exclude_what_reads_phases) {
-  EXPECT_TRUE(parse({"run", "--whole-steps", "-o", "a.h5"}).options.whole_steps);
+  EXPECT_TRUE(run_of({"run", "--whole-steps", "-o", "a.h5"}).whole_steps);
   for (const char* other : {"--variability=low", "--slowdown=1,1.5", "--clock=cpu-time"}) {
     EXPECT_THROW(parse({"run", "--whole-steps", other, "-o", "a.h5"}), Error) << other;
   }
@@ -124,18 +131,18 @@ TEST(Options, mistakes_are_usage_errors_that_name_the_remedy) {
 }
 
 TEST(Options, json_tells_two_command_lines_apart) {
-  EXPECT_NE(to_json(parse({"run", "-o", "a", "--seed", "1"}).options),
-            to_json(parse({"run", "-o", "a", "--seed", "2"}).options));
+  EXPECT_NE(to_json(run_of({"run", "-o", "a", "--seed", "1"})),
+            to_json(run_of({"run", "-o", "a", "--seed", "2"})));
 }
 
 TEST(Options, json_is_silent_about_where_and_how_results_are_shown) {
-  EXPECT_EQ(to_json(parse({"run", "-o", "a", "-q"}).options),
-            to_json(parse({"run", "-o", "b", "--overwrite", "--format", "json"}).options));
+  EXPECT_EQ(to_json(run_of({"run", "-o", "a", "-q"})),
+            to_json(run_of({"run", "-o", "b", "--overwrite", "--format", "json"})));
 }
 
 TEST(Options, sweeps_are_lists_factors_or_increments) {
   const auto sweep = [](const char* text) {
-    return parse({"run", "-o", "a", "--tokens", text}).options.token_sweep;
+    return run_of({"run", "-o", "a", "--tokens", text}).token_sweep;
   };
   EXPECT_EQ(sweep("1K"), (std::vector<int>{1024}));
   EXPECT_EQ(sweep("256,64,64"), (std::vector<int>{64, 256}));
@@ -157,30 +164,29 @@ class Config : public testing::Test {
 };
 
 TEST_F(Config, what_is_printed_is_read_back_the_same) {
-  const Options before = parse({"run",
-                                "-o",
-                                "a b.h5",
-                                "--layers",
-                                "3",
-                                "--tokens",
-                                "64:256:x2",
-                                "--steps",
-                                "16K",
-                                "--placements",
-                                "gem",
-                                "--slowdown",
-                                "1,1.25",
-                                "--timeout",
-                                "0.1",
-                                "--in-sample",
-                                "--resume",
-                                "--seed",
-                                "18446744073709551615",
-                                "--non-moe-time",
-                                "1e-05"})
-                             .options;
+  const RunCommand before = run_of({"run",
+                                    "-o",
+                                    "a b.h5",
+                                    "--layers",
+                                    "3",
+                                    "--tokens",
+                                    "64:256:x2",
+                                    "--steps",
+                                    "16K",
+                                    "--placements",
+                                    "gem",
+                                    "--slowdown",
+                                    "1,1.25",
+                                    "--timeout",
+                                    "0.1",
+                                    "--in-sample",
+                                    "--resume",
+                                    "--seed",
+                                    "18446744073709551615",
+                                    "--non-moe-time",
+                                    "1e-05"});
   const std::string text = to_config(before);
-  const Options after = parse_with(text).options;
+  const RunCommand after = std::get<RunCommand>(parse_with(text).command);
   EXPECT_EQ(to_config(after), text);
   EXPECT_EQ(after.output, "a b.h5");
   EXPECT_EQ(after.token_sweep, (std::vector<int>{64, 128, 256}));
@@ -191,8 +197,8 @@ TEST_F(Config, what_is_printed_is_read_back_the_same) {
 }
 
 TEST_F(Config, the_command_line_wins) {
-  const Options options =
-      parse_with("output = a.h5\nsteps = 3\n# a comment\nlayers = 2\n", {"--steps", "5"}).options;
+  const RunCommand options = std::get<RunCommand>(
+      parse_with("output = a.h5\nsteps = 3\n# a comment\nlayers = 2\n", {"--steps", "5"}).command);
   EXPECT_EQ(options.steps, 5);
   EXPECT_EQ(options.layers, 2);
 }
