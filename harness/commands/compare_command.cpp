@@ -6,6 +6,7 @@
 #include "harness/commands/commands.hpp"
 #include "harness/report/launches_report.hpp"
 #include "harness/report/report.hpp"
+#include "harness/report/run_config.hpp"
 #include "placement/base/error.hpp"
 
 namespace gembench::inline commands {

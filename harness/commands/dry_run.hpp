@@ -15,9 +15,4 @@ namespace gembench::inline commands {
                                   const Profile& profile, const std::vector<Placement>& placements,
                                   const std::vector<Turn>& schedule);
 
-/// What a run on --ranks many ranks would take, from one process and without them: planning is
-/// done, sizes are computed, nothing is measured. The profile is the one given, else ranks are
-/// taken for equally fast. Usage error with more than one process, or --routing gate.
-[[nodiscard]] std::string dry_run_alone(const Comm& comm, const RunCommand& options);
-
 }  // namespace gembench::inline commands

@@ -1,3 +1,5 @@
+#include "harness/commands/dry_run_alone.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -5,7 +7,6 @@
 
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/run_length.hpp"
-#include "harness/commands/dry_run.hpp"
 #include "harness/run/devices.hpp"
 #include "harness/run/layout.hpp"
 #include "harness/run/placement_files.hpp"

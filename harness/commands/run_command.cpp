@@ -10,7 +10,10 @@
 #include "harness/cli/run_length.hpp"
 #include "harness/commands/commands.hpp"
 #include "harness/commands/dry_run.hpp"
+#include "harness/commands/dry_run_alone.hpp"
 #include "harness/report/report.hpp"
+#include "harness/report/report_table.hpp"
+#include "harness/report/run_config.hpp"
 #include "harness/run/broadcast.hpp"
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/continue_command.hpp"
@@ -283,11 +286,12 @@ class Run {
   /// A run that is ended early leaves the summary of what it measured.
   RunEnd measure_turns(Session& session) {
     try {
-      return measure(
-          session, {placements_, token_rule_->spec(), live_, &profile_}, schedule_,
-          finished_turns(comm_, reader_.get()),
-          {[&](const Block& block) { writer_->write(block); },
-           [&](int turn, const TurnNotes& notes) { writer_->write_check(turn, notes); }});
+      return measure(session, {placements_, token_rule_->spec(), live_, &profile_}, schedule_,
+                     finished_turns(comm_, reader_.get()),
+                     {[&](const Block& block) { writer_->write(block); },
+                      [&](int turn, const TurnNotes& notes) { writer_->write_check(turn, notes); },
+                      fmt::format("{}.partial; continue with: {}", options_.output,
+                                  continue_command(options_, comm_.size()))});
     } catch (const AgreedError&) {
       try {
         if (writer_) {

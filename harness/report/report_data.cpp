@@ -1,10 +1,12 @@
+#include "harness/report/report_data.hpp"
+
 #include <fmt/format.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "harness/report/quiet_report.hpp"
-#include "harness/report/report.hpp"
+#include "harness/report/run_config.hpp"
 
 namespace gembench::inline report {
 namespace {
@@ -209,31 +211,6 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
                         {"message", check.message}}}}
              .dump(2) +
          "\n";
-}
-
-double stated_non_moe_time(const RunInfo& info) {
-  const auto config = nlohmann::json::parse(info.config, nullptr, false);
-  if (!config.is_object()) return 0;
-  const auto found = config.find("non-moe-time");
-  return found != config.end() && found->is_number() ? found->get<double>() : 0;
-}
-
-std::string planned_cost(const RunInfo& info) {
-  if (const auto found = info.facts.find("cost"); found != info.facts.end()) return found->second;
-  const auto config = nlohmann::json::parse(info.config, nullptr, false);
-  return config.is_object() && config.value("cost", "") == "experts" ? "experts" : "tokens";
-}
-
-std::string run_report(const RunReader& file, const Comparison& comparison, const std::string& path,
-                       const std::string& format) {
-  if (format == "csv") return as_csv(file, comparison);
-  if (format == "json") return as_json(file, comparison, path);
-  return as_table(file, comparison, path);
-}
-
-std::string run_report(const std::string& path, const std::string& format) {
-  const RunReader file(path);
-  return run_report(file, compare(file, stated_non_moe_time(file.info())), path, format);
 }
 
 }  // namespace gembench::inline report

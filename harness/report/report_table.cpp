@@ -1,4 +1,4 @@
-#include "harness/report/report.hpp"
+#include "harness/report/report_table.hpp"
 
 #include <fmt/format.h>
 
@@ -9,6 +9,7 @@
 #include "harness/report/columns.hpp"
 #include "harness/report/conclusion.hpp"
 #include "harness/report/quiet_report.hpp"
+#include "harness/report/run_config.hpp"
 
 namespace gembench::inline report {
 namespace {
