@@ -8,6 +8,7 @@
 #include "results/hdf5/output_file.hpp"
 #include "results/run_profile.hpp"
 #include "results/run_schema.hpp"
+#include "results/whole_arrays.hpp"
 
 namespace gembench::inline results {
 namespace {
@@ -72,13 +73,6 @@ Extents extents_of(const Variable& variable, std::uint64_t ranks, std::uint64_t 
   return variable.rank() == 2 ? Extents{ranks, knots} : Extents{ranks};
 }
 
-template <class T>
-void add(File& file, const Variable& variable, const Extents& extents,
-         const std::vector<T>& values) {
-  file.make(variable, extents);
-  file.write(variable, std::span<const T>(values));
-}
-
 /// [rank][point from first on][round]
 std::vector<double> samples_of(const ProfileSamples& samples, std::size_t first,
                                std::size_t points) {
@@ -95,10 +89,7 @@ std::vector<double> samples_of(const ProfileSamples& samples, std::size_t first,
 void add_samples(File& file, const Profile& profile, const ProfileSamples& samples) {
   const auto ranks = static_cast<std::uint64_t>(profile.ranks), rounds = samples.rounds;
   const std::uint64_t knots = profile.knots.size();
-  std::vector<std::int32_t> index(rounds);
-  std::iota(index.begin(), index.end(), 0);
-  file.make_scale(kRound, rounds);
-  file.write(kRound, std::span<const std::int32_t>(index));
+  add_index(file, kRound, rounds);
   add(file, kSamples, {ranks, knots, rounds}, samples_of(samples, 0, knots));
   if (const ActiveSweep& sweep = profile.active; !sweep.empty()) {
     add(file, kActiveSamples, {ranks, sweep.loads.size(), sweep.active.size(), rounds},
@@ -193,7 +184,7 @@ std::vector<GpuReading> read_state(const File& file, std::uint64_t ranks, bool a
   return readings;
 }
 
-void read_profile_of(const File& file, std::uint64_t ranks, Profile& profile) {
+void read_profile_group(const File& file, std::uint64_t ranks, Profile& profile) {
   profile.ranks = static_cast<int>(ranks);
   profile.model = file.get<std::string>("/", "model");
   profile.device = file.get<std::string>("/", "device");
@@ -252,12 +243,8 @@ void write_profile(OutputOwner owner, const ProfileFile& content, bool overwrite
   auto& file = output.file();
   add_attributes(file, content);
   const auto ranks = static_cast<std::uint64_t>(profile.ranks);
-  std::vector<std::int32_t> index(ranks);
-  std::iota(index.begin(), index.end(), 0);
-  file.make_scale(schema::kRank, ranks);
-  file.write(schema::kRank, std::span<const std::int32_t>(index));
-  file.make_scale(schema::kKnot, profile.knots.size());
-  file.write(schema::kKnot, std::span<const std::int64_t>(profile.knots));
+  add_index(file, schema::kRank, ranks);
+  add_scale(file, schema::kKnot, profile.knots);
   for (const auto& entry : kEntries) {
     add(file, entry.variable, extents_of(entry.variable, ranks, profile.knots.size()),
         profile.*entry.values);
@@ -293,7 +280,7 @@ ProfileFile read_profile_file(const std::filesystem::path& path) {
   if (ranks > std::numeric_limits<int>::max()) file.refuse("its extents are impossible");
   ProfileFile content;
   try {
-    read_profile_of(file, ranks, content.profile);
+    read_profile_group(file, ranks, content.profile);
     read_circumstances(file, ranks, content);
   } catch (const std::bad_alloc&) {
     file.refuse("it is larger than the memory of this machine");

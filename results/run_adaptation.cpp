@@ -7,11 +7,8 @@
 namespace gembench::inline results {
 namespace {
 
+using h5::extent;
 using h5::Extents;
-
-std::uint64_t extent(int value) {
-  return static_cast<std::uint64_t>(value);
-}
 
 template <class T>
 void put(h5::File& file, const h5::Variable& variable, int turn, T value) {

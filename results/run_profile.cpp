@@ -10,28 +10,13 @@
 
 #include "placement/cost/cost_choice.hpp"
 #include "results/run_schema.hpp"
+#include "results/whole_arrays.hpp"
 
 namespace gembench::inline results {
-namespace {
-
+using h5::extent;
 using h5::Extents;
 using h5::File;
 using h5::Variable;
-
-template <class T>
-void add(File& file, const Variable& variable, const Extents& extents,
-         const std::vector<T>& values) {
-  file.make(variable, extents);
-  file.write(variable, std::span<const T>(values));
-}
-
-template <class T>
-void add_scale(File& file, const Variable& scale, const std::vector<T>& values) {
-  file.make_scale(scale, values.size());
-  file.write(scale, std::span<const T>(values));
-}
-
-}  // namespace
 
 void add_profile(File& file, const Profile& profile) {
   validate(profile);
@@ -87,14 +72,11 @@ void add_routed(File& file, const Profile& profile, const Variable& latency,
                 const Variable& tokens) {
   const RoutedPoints& routed = profile.routed;
   if (routed.empty()) return;
-  std::vector<std::int32_t> points(routed.points), slots(static_cast<std::size_t>(profile.slots));
-  std::iota(points.begin(), points.end(), 0);
-  std::iota(slots.begin(), slots.end(), 0);
-  add_scale(file, schema::kRouted, points);
-  add_scale(file, schema::kRoutedSlot, slots);
-  const auto ranks = static_cast<std::uint64_t>(profile.ranks);
-  add(file, latency, {ranks, points.size()}, routed.latency);
-  add(file, tokens, {ranks, points.size(), slots.size()}, routed.tokens);
+  const std::uint64_t ranks = h5::extent(profile.ranks), slots = h5::extent(profile.slots);
+  add_index(file, schema::kRouted, routed.points);
+  add_index(file, schema::kRoutedSlot, slots);
+  add(file, latency, {ranks, routed.points}, routed.latency);
+  add(file, tokens, {ranks, routed.points, slots}, routed.tokens);
   const CostChoice choice = choose_cost(profile);
   for (const auto& [error, name] :
        {std::pair{choice.tokens, "routed_tokens"}, std::pair{choice.experts, "routed_experts"}}) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "placement/base/index.hpp"
 #include "results/run_adaptation.hpp"
 #include "results/run_profile.hpp"
 #include "results/run_quiet.hpp"
@@ -14,6 +15,7 @@
 namespace gembench::inline results {
 namespace {
 
+using h5::extent;
 using h5::Extents;
 using h5::File;
 using h5::Variable;
@@ -24,10 +26,6 @@ int count_along(const File& file, const Variable& scale) {
     file.refuse("its dimension " + std::string(scale.dims[0]) + " has an impossible extent");
   }
   return static_cast<int>(extent);
-}
-
-std::uint64_t extent(int count) {
-  return static_cast<std::uint64_t>(count);
 }
 
 RunShape read_shape(const File& file) {
@@ -329,7 +327,7 @@ const std::optional<RunSummary>& RunReader::summary() const {
 }
 
 bool RunReader::measured(int turn) const {
-  const Turn& at = state_->info.turns.at(extent(turn));
+  const Turn& at = state_->info.turns.at(sz(turn));
   std::vector<std::int64_t> blocks(extent(at.steps));
   state_->file.read(schema::kBlock, {extent(at.placement), extent(at.first_step)},
                     {1, blocks.size()}, blocks.data());
@@ -337,11 +335,11 @@ bool RunReader::measured(int turn) const {
 }
 
 Block RunReader::read_turn(int turn) const {
-  const Turn& at = state_->info.turns.at(extent(turn));
+  const Turn& at = state_->info.turns.at(sz(turn));
   Block block = read(at.placement, at.first_step, at.steps);
   block.turn = turn;
   block.at = at;
-  block.notes = state_->notes[extent(turn)];
+  block.notes = state_->notes[sz(turn)];
   block.slots = read_turn_slots(state_->file, state_->info.shape, turn);
   return block;
 }

@@ -9,6 +9,7 @@
 #include "results/hdf5/output_file.hpp"
 #include "results/run_file.hpp"
 #include "results/run_schema.hpp"
+#include "results/whole_arrays.hpp"
 
 namespace gembench::inline results {
 namespace {
@@ -131,10 +132,7 @@ void write_summary(const std::filesystem::path& path, const std::vector<std::str
   file.set("/", "schema_version", std::string(kRunSchemaVersion));
   file.make_scale(schema::kPlacement, labels.size());
   file.write(schema::kPlacement, labels);
-  file.make_scale(schema::kRank, ranks);
-  std::vector<std::int32_t> index(ranks);
-  std::iota(index.begin(), index.end(), 0);
-  file.write(schema::kRank, std::span<const std::int32_t>(index));
+  add_index(file, schema::kRank, ranks);
   add_summary(file, labels, ranks);
   put_summary(file, summary);
   output.commit();

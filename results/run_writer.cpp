@@ -10,6 +10,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "placement/base/index.hpp"
 #include "results/hdf5/output_file.hpp"
 #include "results/run_adaptation.hpp"
 #include "results/run_gpus.hpp"
@@ -18,50 +19,15 @@
 #include "results/run_reader.hpp"
 #include "results/run_schema.hpp"
 #include "results/run_topology.hpp"
+#include "results/whole_arrays.hpp"
 
 namespace gembench::inline results {
 namespace {
 
+using h5::extent;
 using h5::Extents;
 using h5::File;
 using h5::Variable;
-
-std::uint64_t extent(int count) {
-  if (count < 0) throw std::invalid_argument("RunWriter: negative extent");
-  return static_cast<std::uint64_t>(count);
-}
-
-/// The caller's arrays fit the shape it stated; anything else is a mistake in the program.
-template <class T>
-void require_size(const std::vector<T>& values, const Extents& extents, std::string_view name) {
-  const auto size =
-      std::accumulate(extents.begin(), extents.end(), std::uint64_t{1}, std::multiplies<>());
-  if (values.size() != size) {
-    throw std::invalid_argument(
-        fmt::format("RunWriter: {} holds {} values instead of {}", name, values.size(), size));
-  }
-}
-
-template <class T>
-void put(File& file, const Variable& variable, const std::vector<T>& values) {
-  file.write(variable, std::span<const T>(values));
-}
-
-/// Makes and writes a dataset that is known whole.
-template <class T>
-void add(File& file, const Variable& variable, const Extents& extents,
-         const std::vector<T>& values) {
-  require_size(values, extents, variable.name);
-  file.make(variable, extents);
-  put(file, variable, values);
-}
-
-void add_index(File& file, const Variable& scale, std::uint64_t count) {
-  file.make_scale(scale, count);
-  std::vector<std::int32_t> index(count);
-  std::iota(index.begin(), index.end(), 0);
-  put(file, scale, index);
-}
 
 /// The schedule, and room for what happens beside each turn.
 void add_turns(File& file, const RunInfo& info) {
@@ -294,7 +260,7 @@ void RunWriter::write(const Block& block) {
   const Turn& at = block.at;
   const auto placement = extent(at.placement), first = extent(at.first_step),
              steps = extent(at.steps), layers = extent(shape.layers), ranks = extent(shape.ranks);
-  if (extent(block.turn) >= extent(shape.turns) || at != state_->turns[extent(block.turn)]) {
+  if (sz(block.turn) >= sz(shape.turns) || at != state_->turns[sz(block.turn)]) {
     throw std::invalid_argument("RunWriter: the block is not a turn of the run");
   }
   state_->output.require_there();
@@ -333,7 +299,7 @@ void RunWriter::write(const Block& block) {
 
 void RunWriter::write_check(int turn, const TurnNotes& notes) {
   if (!state_->shape) throw std::logic_error("RunWriter: write_check() before describe()");
-  if (extent(turn) >= extent(state_->shape->turns)) {
+  if (sz(turn) >= sz(state_->shape->turns)) {
     throw std::invalid_argument("RunWriter: no such turn");
   }
   state_->output.require_there();
@@ -359,11 +325,11 @@ void RunWriter::finish(const RunEnd& end, const Summarise& reduce) {
                       extent(shape.ranks)};
   if (!end.bytes_pair.empty()) {
     require_size(end.bytes_pair, pairs, "bytes_pair");
-    put(file, schema::kBytesPair, end.bytes_pair);
+    file.write(schema::kBytesPair, std::span<const std::int64_t>(end.bytes_pair));
   }
   if (!end.profile_after.empty()) {
     require_size(end.profile_after, {extent(shape.ranks), state_->knots}, "profile_after");
-    put(file, schema::kProfileAfter, end.profile_after);
+    file.write(schema::kProfileAfter, std::span<const double>(end.profile_after));
   }
 
   if (!end.clocks_before.empty()) {

@@ -9,11 +9,13 @@
 
 #include "placement/base/checked_sizes.hpp"
 #include "results/hdf5/output_file.hpp"
+#include "results/whole_arrays.hpp"
 
 namespace gembench::inline results {
 namespace {
 
 using h5::Cells;
+
 using h5::File;
 using h5::Layout;
 using h5::Type;
@@ -55,28 +57,8 @@ constexpr Variable kLayerId{"layer_id",
                             "1",
                             "index of the layer in the model"};
 
-std::uint64_t size(int count) {
-  return static_cast<std::uint64_t>(count);
-}
-
-void write_index(File& file, const Variable& scale, std::uint64_t first, std::uint64_t count) {
-  std::vector<std::int32_t> index(count);
-  std::iota(index.begin(), index.end(), static_cast<std::int32_t>(first));
-  file.write(scale, {first}, {count}, std::span<const std::int32_t>(index));
-}
-
-void add_index(File& file, const Variable& variable, std::uint64_t count) {
-  file.make_scale(variable, count);
-  write_index(file, variable, 0, count);
-}
-
 std::uint64_t ids_per_step(const Trace& trace) {
-  return trace.topk_ids.size() / (size(trace.steps) * size(trace.layers) * size(trace.topk));
-}
-
-std::size_t bytes_of(const Trace& trace) {
-  return (trace.tokens.size() + trace.source_tokens.size()) * sizeof(std::int32_t) +
-         trace.topk_ids.size() * sizeof(std::uint16_t);
+  return trace.topk_ids.size() / (extent(trace.steps) * extent(trace.layers) * extent(trace.topk));
 }
 
 /// What all steps of a file share.
@@ -132,7 +114,7 @@ Trace read_from(const File& file) {
   if (file.has(kIds.name)) {
     const auto in_step = file.extents(kIds)[1];
     trace.topk_ids =
-        file.read<std::uint16_t>(kIds, {tokens[0], in_step, tokens[1], size(trace.topk)});
+        file.read<std::uint16_t>(kIds, {tokens[0], in_step, tokens[1], extent(trace.topk)});
   }
   if (file.has(kTask.name)) trace.task = file.read<std::int32_t>(kTask, {tokens[0]});
   if (file.has(kPhase.name)) trace.phase = file.read<std::int32_t>(kPhase, {tokens[0]});
@@ -155,7 +137,7 @@ TraceWriter::TraceWriter(const std::filesystem::path& path, bool overwrite)
 
 void TraceWriter::begin(const Trace& trace) {
   shape_ = shape_of(trace);
-  compressed_ = bytes_of(trace) < kCompressedBytes;
+  compressed_ = trace.bytes() < kCompressedBytes;
   auto& file = output_.file();
   file.set("/", "schema", std::string(kSchema));
   file.set("/", "schema_version", std::string(kVersion));
@@ -163,29 +145,29 @@ void TraceWriter::begin(const Trace& trace) {
   if (trace.model_layers > 0) file.set("/", "model_layers", std::int64_t{trace.model_layers});
   file.set("/", "source", trace.source);
   file.make_scale(kStep, 0);
-  add_index(file, kLayer, size(trace.layers));
-  add_index(file, kExpert, size(trace.experts));
+  add_index(file, kLayer, extent(trace.layers));
+  add_index(file, kExpert, extent(trace.experts));
   const auto make = [&](Variable variable, h5::Extents extents) {
     if (compressed_) variable.layout = Layout::growing_compressed;
     extents.insert(extents.begin(), 0);
     file.make(variable, extents);
   };
-  make(kTokens, {size(trace.layers), size(trace.experts)});
+  make(kTokens, {extent(trace.layers), extent(trace.experts)});
   if (trace.has_ids()) {
     tokens_per_step_ = ids_per_step(trace);
     add_index(file, kToken, tokens_per_step_);
-    add_index(file, kChoice, size(trace.topk));
-    make(kIds, {tokens_per_step_, size(trace.layers), size(trace.topk)});
+    add_index(file, kChoice, extent(trace.topk));
+    make(kIds, {tokens_per_step_, extent(trace.layers), extent(trace.topk)});
   }
   if (!trace.task.empty()) make(kTask, {});
   if (!trace.phase.empty()) make(kPhase, {});
   if (!trace.layer_ids.empty()) {
-    file.make(kLayerId, {size(trace.layers)});
+    file.make(kLayerId, {extent(trace.layers)});
     file.write(kLayerId, std::span<const std::int32_t>(trace.layer_ids));
   }
   if (trace.sources > 0) {
-    add_index(file, kSource, size(trace.sources));
-    make(kSourceTokens, {size(trace.layers), size(trace.sources), size(trace.experts)});
+    add_index(file, kSource, extent(trace.sources));
+    make(kSourceTokens, {extent(trace.layers), extent(trace.sources), extent(trace.experts)});
   }
 }
 
@@ -200,7 +182,7 @@ void TraceWriter::append(const Trace& trace) {
                     "recording of one model",
                     steps_));
   }
-  const auto first = static_cast<std::uint64_t>(steps_), count = size(trace.steps);
+  const auto first = static_cast<std::uint64_t>(steps_), count = extent(trace.steps);
   const auto all = steps_ + trace.steps;
   const auto counts = std::int64_t{trace.layers} * trace.experts * std::max(1, trace.sources);
   const auto ids = static_cast<std::int64_t>(tokens_per_step_) * trace.layers * trace.topk;
@@ -220,16 +202,17 @@ void TraceWriter::append(const Trace& trace) {
     start[0] = first;
     file.write(variable, start, extents, std::span<const T>(values));
   };
-  file.grow(kStep, {first + count});
-  write_index(file, kStep, first, count);
-  write(kTokens, trace.tokens, {size(trace.layers), size(trace.experts)});
-  write(kIds, trace.topk_ids, {tokens_per_step_, size(trace.layers), size(trace.topk)});
+  std::vector<std::int32_t> steps(count);
+  std::iota(steps.begin(), steps.end(), static_cast<std::int32_t>(first));
+  write(kStep, steps, {});
+  write(kTokens, trace.tokens, {extent(trace.layers), extent(trace.experts)});
+  write(kIds, trace.topk_ids, {tokens_per_step_, extent(trace.layers), extent(trace.topk)});
   write(kTask, trace.task, {});
   write(kPhase, trace.phase, {});
   write(kSourceTokens, trace.source_tokens,
-        {size(trace.layers), size(trace.sources), size(trace.experts)});
+        {extent(trace.layers), extent(trace.sources), extent(trace.experts)});
   steps_ += trace.steps;
-  bytes_ += bytes_of(trace);
+  bytes_ += trace.bytes();
 }
 
 void TraceWriter::set_source(const std::string& source) {

@@ -55,12 +55,7 @@ std::size_t rank_bytes(const ModelOptions& options, const ModelShape& model, con
 }
 
 std::size_t load_bytes(const Workload& workload) {
-  std::size_t bytes = 0;
-  for (const Trace* trace : {&workload.plan, &workload.measured}) {
-    bytes += trace->tokens.size() * sizeof(trace->tokens[0]) +
-             trace->topk_ids.size() * sizeof(trace->topk_ids[0]);
-  }
-  return bytes;
+  return workload.plan.bytes() + workload.measured.bytes();
 }
 
 std::size_t root_bytes(const RunShape& shape, int turn_steps) {

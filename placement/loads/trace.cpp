@@ -214,6 +214,11 @@ int Trace::max_tokens_in_step() const {
   return most;
 }
 
+std::size_t Trace::bytes() const {
+  return (tokens.size() + source_tokens.size()) * sizeof(std::int32_t) +
+         topk_ids.size() * sizeof(std::uint16_t);
+}
+
 void validate(const Trace& trace) {
   validate_shape(trace);
   for (int step = 0; step < trace.steps; ++step) {

@@ -53,6 +53,8 @@ struct Trace {
   /// Tokens of the batch in this step (the sum of layer 0 over top-k).
   [[nodiscard]] int tokens_in_step(int step) const;
   [[nodiscard]] int max_tokens_in_step() const;
+  /// Bytes of the arrays per step: counts, those by source, ids.
+  [[nodiscard]] std::size_t bytes() const;
 };
 
 /// Refuses (usage error, naming step and layer) a trace whose sizes disagree with its arrays, with

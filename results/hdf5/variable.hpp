@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
 #include <string_view>
 #include <type_traits>
 #include <vector>
@@ -39,6 +40,11 @@ struct Variable {
 };
 
 using Extents = std::vector<std::uint64_t>;
+/// std::invalid_argument for a negative count: nothing that was checked has one.
+[[nodiscard]] inline std::uint64_t extent(int count) {
+  if (count < 0) throw std::invalid_argument("a dataset cannot have a negative extent");
+  return static_cast<std::uint64_t>(count);
+}
 
 template <class T>
 [[nodiscard]] constexpr Type memory_type() {

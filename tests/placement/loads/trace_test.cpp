@@ -109,6 +109,11 @@ TEST(Trace, PartsKnowIt) {
   EXPECT_TRUE(counts.source_tokens.empty() && counts.phase.empty() && counts.task.empty());
 }
 
+TEST(Trace, BytesAreThoseOfCountsSourcesAndIds) {
+  EXPECT_EQ(with_ids().bytes(), 16U * 4 + 24 * 2);
+  EXPECT_EQ(recorded().bytes(), 16U * 4 + 32 * 4 + 24 * 2);
+}
+
 TEST(Trace, RefusesARecordingThatContradictsItself) {
   struct Case {
     const char* part;
