@@ -18,10 +18,6 @@ std::size_t width_of(const TextColumn& column) {
 
 }  // namespace
 
-std::string shown(double value, int digits, double factor) {
-  return std::isfinite(value) ? fmt::format("{:.{}f}", value * factor, digits) : "-";
-}
-
 std::string shown(double value, const Column& as) {
   return shown(value, as.digits, as.factor);
 }

@@ -3,12 +3,12 @@
 #include <string>
 #include <vector>
 
+#include "harness/report/numbers.hpp"
 #include "results/quantities.hpp"
 
 namespace gembench::inline report {
 
-/// `-` for what was not measured, never 0.
-[[nodiscard]] std::string shown(double value, int digits, double factor = 1);
+/// As the column says; `-` for what was not measured.
 [[nodiscard]] std::string shown(double value, const Column& as);
 
 /// A column of a table: neighbours with the same `over` stand under one title.

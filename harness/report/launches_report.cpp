@@ -7,33 +7,23 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "harness/report/numbers.hpp"
+
 namespace gembench::inline report {
 namespace {
 
 using nlohmann::ordered_json;
 
-std::string percent(double value) {
-  return std::isfinite(value) ? fmt::format("{:+.2f} %", value * 100) : "-";
-}
-
-ordered_json number(const std::optional<double>& value) {
-  return value && std::isfinite(*value) ? ordered_json(*value) : ordered_json();
-}
-
-std::string cell(const std::optional<double>& value) {
-  return value && std::isfinite(*value) ? fmt::format("{:.6g}", *value) : std::string();
-}
-
 std::string table_line(const PooledPair& pair) {
   const PooledDifference& d = pair.step_time;
   const std::string interval =
-      d.low ? fmt::format("95 % CI {} .. {}, {} launches", percent(*d.low), percent(*d.high),
-                          d.launches)
+      d.low ? fmt::format("95 % CI {} .. {}, {} launches", percent_change(*d.low),
+                          percent_change(*d.high), d.launches)
             : fmt::format("no interval: {} launches of {} that it takes, run it once more",
                           d.launches, kLeastLaunches);
   std::string text = fmt::format(
       "# {} vs {}: step time {} ({}); by the means {}; launches differ by {:.2f} points",
-      pair.placement, pair.reference, percent(d.typical), interval, percent(d.mean),
+      pair.placement, pair.reference, percent_change(d.typical), interval, percent_change(d.mean),
       d.between * 100);
   if (d.within) text += fmt::format(", noise within them makes {:.2f}", *d.within * 100);
   return text + '\n';
@@ -54,12 +44,12 @@ std::string as_json(const PooledRuns& runs) {
     pairs.push_back({{"placement", placement},
                      {"against", reference},
                      {"launches", d.launches},
-                     {"mean", number(d.mean)},
-                     {"typical", number(d.typical)},
-                     {"low", number(d.low)},
-                     {"high", number(d.high)},
-                     {"between", number(d.between)},
-                     {"within", number(d.within)}});
+                     {"mean", json_number(d.mean)},
+                     {"typical", json_number(d.typical)},
+                     {"low", json_number(d.low)},
+                     {"high", json_number(d.high)},
+                     {"between", json_number(d.between)},
+                     {"within", json_number(d.within)}});
   }
   return ordered_json{{"pooled", {{"files", runs.paths}, {"seeds", runs.seeds}, {"pairs", pairs}}}}
              .dump(2) +
@@ -72,8 +62,8 @@ std::string as_csv(const PooledRuns& runs) {
       "within\n";
   for (const auto& [placement, reference, d] : runs.pairs) {
     text += fmt::format("\"{}\",\"{}\",{},{},{},{},{},{},{}\n", placement, reference, d.launches,
-                        cell(d.typical), cell(d.low), cell(d.high), cell(d.mean), cell(d.between),
-                        cell(d.within));
+                        csv_number(d.typical), csv_number(d.low), csv_number(d.high),
+                        csv_number(d.mean), csv_number(d.between), csv_number(d.within));
   }
   return text;
 }

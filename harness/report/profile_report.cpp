@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/numbers.hpp"
 #include "harness/run/workload.hpp"
 
 namespace gembench::inline report {
@@ -56,10 +57,6 @@ Shown show(const ProfileFile& file, int rank, std::size_t point) {
     shown.median.low = shown.median.high = NAN;
   }
   return shown;
-}
-
-ordered_json number(double value) {
-  return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
 }
 
 std::string percent(const Median& median) {
@@ -203,9 +200,9 @@ ordered_json ranks_json(const ProfileFile& file) {
       const auto [tokens, active, median, ended, routed] = show(file, rank, point);
       one["points"].push_back({{"tokens", tokens},
                                {"experts", active},
-                               {"median", number(median.value)},
-                               {"low", number(median.low)},
-                               {"high", number(median.high)},
+                               {"median", json_number(median.value)},
+                               {"low", json_number(median.low)},
+                               {"high", json_number(median.high)},
                                {"readings", median.readings},
                                {"outliers", median.outliers},
                                {"ended", ended},

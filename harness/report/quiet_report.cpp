@@ -19,9 +19,9 @@ std::string percent(double share) {
 
 /// "8 us", "4.2 ms": what a reader can take in.
 std::string duration(double seconds) {
-  constexpr double kMs = 1e-3, kUs = 1e-6;
-  return seconds >= kMs ? fmt::format("{:.1f} ms", seconds / kMs)
-                        : fmt::format("{:.0f} us", seconds / kUs);
+  constexpr double kMillisecond = 1e-3, kMicrosecond = 1e-6;
+  return seconds >= kMillisecond ? fmt::format("{:.1f} ms", seconds / kMillisecond)
+                                 : fmt::format("{:.0f} us", seconds / kMicrosecond);
 }
 
 void add(QuietSummary& summary, const QuietState& state, bool wall, bool after) {

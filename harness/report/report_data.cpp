@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/numbers.hpp"
 #include "harness/report/quiet_report.hpp"
 #include "harness/report/run_config.hpp"
 
@@ -12,16 +13,6 @@ namespace gembench::inline report {
 namespace {
 
 using nlohmann::ordered_json;
-
-/// Empty for what was not measured.
-std::string known(double value) {
-  return std::isfinite(value) ? fmt::format("{:.6g}", value) : std::string();
-}
-
-/// null for what was not measured: JSON has no NaN.
-ordered_json number(double value) {
-  return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
-}
 
 ordered_json changes_of(const PlacementSummary& row) {
   constexpr const char* kReasons[] = {"speeds", "loads", "both"};
@@ -31,18 +22,18 @@ ordered_json changes_of(const PlacementSummary& row) {
                        {"reason", kReasons[static_cast<std::size_t>(what.reason)]},
                        {"experts_moved", what.experts_moved},
                        {"bytes_moved", what.bytes_moved},
-                       {"move_seconds", number(what.move_seconds)},
-                       {"planning_seconds", number(what.planning_seconds)},
-                       {"predicted_gain", number(what.predicted_gain)}});
+                       {"move_seconds", json_number(what.move_seconds)},
+                       {"planning_seconds", json_number(what.planning_seconds)},
+                       {"predicted_gain", json_number(what.predicted_gain)}});
   }
   return changes;
 }
 
 /// A count is whole in JSON where it is one.
-ordered_json number(double value, NumberKind kind) {
+ordered_json json_as(double value, NumberKind kind) {
   const bool whole =
       kind == NumberKind::whole && std::abs(value) < 0x1p63 && value == std::trunc(value);
-  return whole ? ordered_json(static_cast<std::int64_t>(value)) : number(value);
+  return whole ? ordered_json(static_cast<std::int64_t>(value)) : json_number(value);
 }
 
 ordered_json intervals_of(const PlacementSummary& row) {
@@ -51,7 +42,8 @@ ordered_json intervals_of(const PlacementSummary& row) {
     if (kSummaries[i].kind != NumberKind::known) continue;
     const auto& one = row.intervals[i];
     all[std::string(kSummaries[i].key)] =
-        one ? ordered_json{{"low", number(one->low)}, {"high", number(one->high)}} : ordered_json();
+        one ? ordered_json{{"low", json_number(one->low)}, {"high", json_number(one->high)}}
+            : ordered_json();
   }
   return all;
 }
@@ -61,7 +53,7 @@ ordered_json row_of(const PlacementSummary& row) {
   for (std::size_t i = 0; i < kSummaries.size(); ++i) {
     const Summarised& as = kSummaries[i];
     ordered_json& here = as.column.table == Column::Table::rates ? rates : one;
-    here[std::string(as.key)] = number(row.values[i], as.kind);
+    here[std::string(as.key)] = json_as(row.values[i], as.kind);
   }
   one["last_share"] = row.last_share;
   one["changes"] = changes_of(row);
@@ -77,10 +69,10 @@ ordered_json difference_of(const Comparison& comparison, const PairDifference* p
   const Difference& d = pair == nullptr ? kNone : pair->step_time;
   return {{"against",
            pair == nullptr ? ordered_json() : ordered_json(comparison.label(pair->reference))},
-          {"mean", number(d.mean)},
-          {"typical", number(d.typical)},
-          {"low", number(d.low.value_or(NAN))},
-          {"high", number(d.high.value_or(NAN))},
+          {"mean", json_number(d.mean)},
+          {"typical", json_number(d.typical)},
+          {"low", json_number(d.low)},
+          {"high", json_number(d.high)},
           {"blocks", d.blocks}};
 }
 
@@ -112,18 +104,18 @@ std::string csv_line(const Comparison& comparison, const PlacementSummary& row,
   const auto cell = [&](std::size_t i) {
     const double value = row.values[i];
     const bool whole = kSummaries[i].kind == NumberKind::whole && std::isfinite(value);
-    return whole ? fmt::format("{:.0f}", value) : known(value);
+    return whole ? fmt::format("{:.0f}", value) : csv_number(value);
   };
   // Labels are strategy names or file names; quotes keep a comma in a file name harmless.
   std::string text = fmt::format("\"{}\"{}", row.label, cells(false, cell));
-  text += fmt::format(",{},{},{},{},{}", known(d.typical), known(d.low.value_or(NAN)),
-                      known(d.high.value_or(NAN)), known(d.mean), d.blocks);
+  text += fmt::format(",{},{},{},{},{}", csv_number(d.typical), csv_number(d.low),
+                      csv_number(d.high), csv_number(d.mean), d.blocks);
   text += cells(true, cell);
   text += pair == nullptr ? "," : fmt::format(",\"{}\"", comparison.label(pair->reference));
   for (std::size_t i = 0; i < kSummaries.size(); ++i) {
     if (kSummaries[i].kind != NumberKind::known) continue;
     const auto& one = row.intervals[i];
-    text += one ? fmt::format(",{},{}", known(one->low), known(one->high)) : ",,";
+    text += one ? fmt::format(",{},{}", csv_number(one->low), csv_number(one->high)) : ",,";
   }
   return text + '\n';
 }
@@ -131,7 +123,7 @@ std::string csv_line(const Comparison& comparison, const PlacementSummary& row,
 template <class Row>
 ordered_json column(const std::vector<Row>& rows, double Row::*member) {
   ordered_json values = ordered_json::array();
-  for (const Row& row : rows) values.push_back(number(row.*member));
+  for (const Row& row : rows) values.push_back(json_number(row.*member));
   return values;
 }
 
@@ -140,8 +132,8 @@ ordered_json quiet_at(const QuietState& state) {
           {"lost_cpu", column(state.ranks, &QuietReading::lost_cpu)},
           {"longest_pause", column(state.ranks, &QuietReading::longest_pause)},
           {"quantum", column(state.ranks, &QuietReading::quantum)},
-          {"barrier_skew_median", number(state.barrier_skew_median)},
-          {"barrier_skew_p99", number(state.barrier_skew_p99)}};
+          {"barrier_skew_median", json_number(state.barrier_skew_median)},
+          {"barrier_skew_p99", json_number(state.barrier_skew_p99)}};
 }
 
 ordered_json quiet_of(const QuietReadings& quiet) {

@@ -8,22 +8,18 @@
 
 #include "harness/report/columns.hpp"
 #include "harness/report/conclusion.hpp"
+#include "harness/report/numbers.hpp"
 #include "harness/report/quiet_report.hpp"
 #include "harness/report/run_config.hpp"
 
 namespace gembench::inline report {
 namespace {
 
-constexpr double kUs = 1e6;
 constexpr double kDriftShown = 0.02;
 
 std::string fact(const RunInfo& info, const std::string& name) {
   const auto found = info.facts.find(name);
   return found == info.facts.end() ? "?" : found->second;
-}
-
-std::string percent(double value) {
-  return std::isfinite(value) ? fmt::format("{:+.2f} %", value * 100) : "-";
 }
 
 bool emulated(const RunInfo& info) {
@@ -182,7 +178,7 @@ std::string drift_lines(const Comparison& comparison) {
   std::string text;
   for (std::size_t i = 0; i < std::min(kLines, ranks.size()); ++i) {
     text += fmt::format("# drift: after the run rank {}'s experts took {} against the profile\n",
-                        ranks[i], percent(comparison.drift[ranks[i]]));
+                        ranks[i], percent_change(comparison.drift[ranks[i]]));
   }
   if (ranks.size() > kLines) {
     text += fmt::format("# drift: and {} more ranks by more than {:g} %: see profile_after\n",
@@ -284,12 +280,13 @@ std::string no_interval(const RunReader& file, int blocks) {
 std::string difference_line(const RunReader& file, const Comparison& comparison,
                             const PairDifference& pair) {
   const Difference& d = pair.step_time;
-  const std::string interval = d.low ? fmt::format("95 % CI {} .. {}, {} blocks", percent(*d.low),
-                                                   percent(*d.high), d.blocks)
-                                     : no_interval(file, d.blocks);
+  const std::string interval =
+      d.low ? fmt::format("95 % CI {} .. {}, {} blocks", percent_change(*d.low),
+                          percent_change(*d.high), d.blocks)
+            : no_interval(file, d.blocks);
   return fmt::format("# {} vs {}: step time {} ({}); by the means {}\n",
                      comparison.label(pair.placement), comparison.label(pair.reference),
-                     percent(d.typical), interval, percent(d.mean));
+                     percent_change(d.typical), interval, percent_change(d.mean));
 }
 
 /// What is compared with what. On one rank there is nothing to compare.
@@ -359,9 +356,9 @@ std::string sweep_table(const std::vector<std::string>& paths) {
       text += fmt::format("  {:>9}  {:<12} {:>13} {:>11}  {}\n", tokens, info.labels[i],
                           shown(value("step_mean", i), 0, kUs), shown(value("tokens_per_s", i), 1),
                           i == 0  ? "-"
-                          : known ? fmt::format("{} ({} .. {})", percent(d.typical), percent(d.low),
-                                                percent(d.high))
-                                  : percent(d.typical) + " (no interval)");
+                          : known ? fmt::format("{} ({} .. {})", percent_change(d.typical),
+                                                percent_change(d.low), percent_change(d.high))
+                                  : percent_change(d.typical) + " (no interval)");
     }
   }
   if (!all_known) text += "# no interval: why, and what gives one, is said under each run above\n";

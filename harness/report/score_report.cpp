@@ -6,27 +6,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/numbers.hpp"
+
 namespace gembench::inline report {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr double kUs = 1e6;
-
-/// `-` for what no number tells: loads or latencies that are all zero.
-std::string number(double value, int decimals, double factor = 1) {
-  return std::isfinite(value) ? fmt::format("{:.{}f}", value * factor, decimals) : "-";
-}
-
-/// The same in CSV: empty.
-std::string known(double value) {
-  return std::isfinite(value) ? fmt::format("{:.6g}", value) : std::string();
-}
-
-/// The same in JSON: null.
-ordered_json maybe(double value) {
-  return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
-}
 
 std::string table(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
   std::size_t width = 12;
@@ -60,11 +45,11 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
     text += fmt::format(
         "  {:<{}} {:>9} {:>9} {:>9} {:>9} {:>7} {:>8} {:>8} {:>8} {:>7} {:>7} {:>5} {:>7} {:>7} "
         "{:>7}\n",
-        name, width, number(s.step_mean, 1, kUs), number(s.step_p50, 1, kUs),
-        number(s.step_p99, 1, kUs), number(s.bound, 1, kUs), number(s.gap, 2, 100),
-        number(s.straggle_load, 1, kUs), number(s.straggle_speed, 1, kUs),
-        number(s.aggregate_imbalance, 3), number(s.step_imbalance, 3), s.straggler,
-        number(s.straggler_share, 1, 100), s.duplicates, s.moves, number(seconds, 3));
+        name, width, shown(s.step_mean, 1, kUs), shown(s.step_p50, 1, kUs),
+        shown(s.step_p99, 1, kUs), shown(s.bound, 1, kUs), shown(s.gap, 2, 100),
+        shown(s.straggle_load, 1, kUs), shown(s.straggle_speed, 1, kUs),
+        shown(s.aggregate_imbalance, 3), shown(s.step_imbalance, 3), s.straggler,
+        shown(s.straggler_share, 1, 100), s.duplicates, s.moves, shown(seconds, 3));
     if (!nodes) continue;
     text.pop_back();
     text += fmt::format(" {:>18.3f} {:>8.1f}\n", nodes->bytes * 1e-6, nodes->seconds * kUs);
@@ -80,7 +65,7 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
                     {"step_p50", s.step_p50},
                     {"step_p99", s.step_p99},
                     {"bound", s.bound},
-                    {"gap", maybe(s.gap)},
+                    {"gap", json_number(s.gap)},
                     {"straggle", s.straggle},
                     {"straggle_load", s.straggle_load},
                     {"straggle_speed", s.straggle_speed},
@@ -117,12 +102,12 @@ std::string csv(const std::vector<JudgedPlacement>& rows) {
       "seconds,in_sample_steps";
   text += with_nodes ? ",node_bytes,node_seconds\n" : "\n";
   for (const auto& [name, seconds, s, nodes, in_sample] : rows) {
-    text +=
-        fmt::format("\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", name, known(s.step_mean),
-                    known(s.step_p50), known(s.step_p99), known(s.bound), known(s.gap),
-                    known(s.straggle), known(s.straggle_load), known(s.straggle_speed),
-                    known(s.aggregate_imbalance), known(s.step_imbalance), s.straggler,
-                    known(s.straggler_share), s.duplicates, s.moves, known(seconds));
+    text += fmt::format(
+        "\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", name, csv_number(s.step_mean),
+        csv_number(s.step_p50), csv_number(s.step_p99), csv_number(s.bound), csv_number(s.gap),
+        csv_number(s.straggle), csv_number(s.straggle_load), csv_number(s.straggle_speed),
+        csv_number(s.aggregate_imbalance), csv_number(s.step_imbalance), s.straggler,
+        csv_number(s.straggler_share), s.duplicates, s.moves, csv_number(seconds));
     text += in_sample ? fmt::format(",{}", *in_sample) : ",";
     if (with_nodes)
       text += nodes ? fmt::format(",{:.6g},{:.6g}", nodes->bytes, nodes->seconds) : ",,";
