@@ -159,7 +159,7 @@ class MoeLayers {
   double previous_end_ = 0;
 
   std::vector<Buffer> routers_;                      // [layer]
-  std::vector<Buffer> homes_;                        // [layer]; with replicas of cells
+  std::vector<Buffer> locations_;                    // [layer]; with replicas of physical slots
   std::vector<std::vector<const Buffer*>> experts_;  // [layer][slot]
   std::vector<std::vector<const Buffer*>> shared_;   // [layer][i]
   Buffer hidden_state_, replay_, normed_, payload_, logits_, gate_ids_, ids_, weights_;
@@ -168,10 +168,10 @@ class MoeLayers {
   std::vector<float> input_;
   std::unique_ptr<Forwarding> forwarding_;   // hierarchical dispatch only
   std::unique_ptr<ReplicaChoice> replicas_;  // of placements with replicas only
-  Buffer cells_;                             // u16 [token][k], in the place of ids_
+  Buffer physical_slots_;                    // u16 [token][k], in the place of ids_
   std::vector<std::uint16_t> host_ids_;
   std::vector<std::int32_t> own_counts_, all_counts_;  // [expert], [rank][expert]
-  std::vector<Leg> legs_;  // in the order of dispatch: one, or to the nodes and within them
+  std::vector<Hop> hops_;  // in the order of dispatch: one, or to the nodes and within them
   std::vector<std::int64_t> rows_to_;
 };
 

@@ -19,8 +19,8 @@ MEANING = {
 class Profile:
     """Time of the expert phase of every rank by tokens, stretched as this run's ranks are."""
 
-    def __init__(self, knots: Array, latency: Array) -> None:
-        self.knots, self.latency = knots, latency  # [knot] tokens, [rank, knot] s
+    def __init__(self, load_points: Array, latency: Array) -> None:
+        self.load_points, self.latency = load_points, latency  # [load_point] tokens, [rank, load_point] s
 
     @staticmethod
     def of(run: xr.Dataset) -> Optional["Profile"]:
@@ -28,19 +28,19 @@ class Profile:
         if "profile_latency" not in run:
             return None
         stretch = (run["slowdown"] / run["profile_slowdown"]).values
-        return Profile(run["knot"].values.astype(float),
+        return Profile(run["load_point"].values.astype(float),
                        run["profile_latency"].values * stretch[:, None])
 
     def _piece(self, tokens: Array) -> Tuple[NDArray[np.int64], Array]:
-        """Which piece each load lies on (its right knot) and where along it, 0 to 1; beyond the
-        last knot more than 1."""
-        above = np.clip(np.searchsorted(self.knots, tokens, side="right"), 1, self.knots.size - 1)
-        left, right = self.knots[above - 1], self.knots[above]
+        """Which piece each load lies on (its right load point) and where along it, 0 to 1; beyond the
+        last load point more than 1."""
+        above = np.clip(np.searchsorted(self.load_points, tokens, side="right"), 1, self.load_points.size - 1)
+        left, right = self.load_points[above - 1], self.load_points[above]
         return above, (tokens - left) / (right - left)
 
     @staticmethod
     def _along(latency: Array, above: NDArray[np.int64], share: Array) -> Array:
-        """Latency [.., knot] at places on its pieces; beyond the last knot the last piece goes on,
+        """Latency [.., load_point] at places on its pieces; beyond the last load point the last piece goes on,
         but never falls, as CostModel has it."""
         start, end = latency[above - 1], latency[above]
         result: Array = start + (end - start) * share

@@ -6,7 +6,7 @@
 namespace gembench::inline cli {
 
 /// Something that changes while a run is measured, on purpose and always labelled.
-struct Drift {
+struct InjectedDrift {
   enum class Kind {
     slow,  ///< the emulated slowdowns move on by one rank: another rank is the slow one
     task   ///< experts change roles: every layer's loads are dealt anew to its experts
@@ -16,8 +16,8 @@ struct Drift {
 };
 
 /// "slow@40,task@60"; usage error for anything else.
-[[nodiscard]] std::vector<Drift> parse_drift(const std::string& text);
+[[nodiscard]] std::vector<InjectedDrift> parse_drift(const std::string& text);
 /// The same text again; "" for none.
-[[nodiscard]] std::string to_text(const std::vector<Drift>& drifts);
+[[nodiscard]] std::string to_text(const std::vector<InjectedDrift>& drifts);
 
 }  // namespace gembench::inline cli

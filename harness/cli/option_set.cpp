@@ -61,6 +61,13 @@ Option& Option::one_of(std::initializer_list<const char*> known) {
   return *this;
 }
 
+Option& Option::formerly(std::string& value, const char* before, const char* now) {
+  values_.emplace_back([&value, before, now] {
+    if (value == before) value = now;
+  });
+  return *this;
+}
+
 Option& Option::excludes(const char* other, const char* sentence) {
   return refused_if([this, other] { return set_->given(other); }, sentence);
 }

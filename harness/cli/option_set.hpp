@@ -27,6 +27,8 @@ class Option {
   /// Refuses numbers outside; lists: any of them outside.
   Option& range(double least, double most);
   Option& one_of(std::initializer_list<const char*> known);
+  /// A value's name in older versions, taken for the one of now; before one_of().
+  Option& formerly(std::string& value, const char* before, const char* now);
   /// Refused beside another option, without it, or where `wrong` says so; in this order of calls.
   Option& excludes(const char* other, const char* sentence);
   Option& needs(const char* other, const char* sentence);

@@ -16,7 +16,8 @@ namespace {
 using Json = OptionSet::Json;
 
 bool adapts(const PlanningOptions& o) {
-  return std::ranges::any_of(o.placements, [](const auto& p) { return live_name(p).adapts; });
+  return std::ranges::any_of(o.placements,
+                             [](const auto& p) { return parse_placement_name(p).adapts; });
 }
 
 void planning_options(OptionSet& set, RunCommand& o) {
@@ -28,7 +29,7 @@ void planning_options(OptionSet& set, RunCommand& o) {
       .refused_if(
           [&o] {
             return o.drift.empty() && std::ranges::any_of(o.placements, [](const auto& name) {
-                     return live_name(name).oracle;
+                     return parse_placement_name(name).oracle;
                    });
           },
           "oracle: knows a drift beforehand and there is none: add --drift, or drop oracle:");
@@ -50,19 +51,21 @@ void drift_option(OptionSet& set, RunCommand& o) {
   set.text("drift", o.drift, "WHAT@STEP,..",
            "change something on purpose from a measured step on: slow (the emulated slowdowns "
            "move on by one rank), task (experts change roles)")
-      .refused_if([&o] { return o.routing == "gate"; },
-                  "--drift changes loads that are known: drop it, or --routing gate")
+      .refused_if([&o] { return o.routing == "router"; },
+                  "--drift changes loads that are known: drop it, or --routing router")
       .refused_if(
           [&o] {
-            return std::ranges::any_of(parse_drift(o.drift),
-                                       [&o](const Drift& drift) { return drift.step >= o.steps; });
+            return std::ranges::any_of(parse_drift(o.drift), [&o](const InjectedDrift& drift) {
+              return drift.step >= o.steps;
+            });
           },
           "--drift begins after the last step: lower it, or add --steps")
       .refused_if(
           [&o] {
-            return !o.slowed() && std::ranges::any_of(parse_drift(o.drift), [](const Drift& drift) {
-              return drift.kind == Drift::Kind::slow;
-            });
+            return !o.slowed() &&
+                   std::ranges::any_of(parse_drift(o.drift), [](const InjectedDrift& drift) {
+                     return drift.kind == InjectedDrift::Kind::slow;
+                   });
           },
           "--drift slow moves emulated slowdowns on: add --slowdown, --variability or "
           "--slowdown-from");
@@ -119,7 +122,9 @@ void measure_options(OptionSet& set, RunCommand& o) {
   set.flag("resident", o.resident,
            "keep the experts of all placements in memory, whatever --block says: no moves")
       .refused_if(
-          [&o] { return o.placements.size() == 1 && !live_name(o.placements[0]).changes(); },
+          [&o] {
+            return o.placements.size() == 1 && !parse_placement_name(o.placements[0]).is_dynamic();
+          },
           "--resident keeps the experts of several placements: name more, or drop it");
   set.flag("whole-steps", o.whole_steps,
            "time whole steps only: no barriers, waits and readings between phases (wall clock)")
@@ -219,10 +224,10 @@ void run_output_options(OptionSet& set, RunCommand& o) {
            "continue FILE.partial of the same command; a finished FILE is only printed")
       .excludes("overwrite", "--resume and --overwrite exclude each other: drop one");
   set.text("record", o.record, "FILE",
-           "with --routing gate: trace.h5 to write what the router decided to, steps planned on "
+           "with --routing router: trace.h5 to write what the router decided to, steps planned on "
            "first")
-      .refused_if([&o] { return o.routing != "gate"; },
-                  "--record writes what the router decides: add --routing gate, or drop it");
+      .refused_if([&o] { return o.routing != "router"; },
+                  "--record writes what the router decides: add --routing router, or drop it");
   format_option(set, o.format);
   quiet_option(set, o.quiet);
   set.refuse_if([&o] { return o.output.empty() && !o.dry_run; },
@@ -256,7 +261,7 @@ void define(OptionSet& set, RunCommand& o) {
   hang_option(set, o);
   set.rule([&set, &o] {
     std::vector<std::string> strategies;
-    for (const auto& name : o.placements) strategies.push_back(live_name(name).strategy);
+    for (const auto& name : o.placements) strategies.push_back(parse_placement_name(name).strategy);
     std::vector<std::string_view> anyway{"seed"};
     // Experts move into slots that a strategy left empty.
     if (adapts(o)) anyway.emplace_back("spare-slots");
@@ -279,8 +284,9 @@ void define(OptionSet& set, ProfileCommand& o) {
 void settle(RunCommand& o) {
   if (!o.trace.empty() && o.routing == "synthetic") o.routing = "trace";
   if (std::exchange(o.adapt, false)) {
-    const auto last = std::find_if(o.placements.rbegin(), o.placements.rend(),
-                                   [](const auto& name) { return !live_name(name).changes(); });
+    const auto last =
+        std::find_if(o.placements.rbegin(), o.placements.rend(),
+                     [](const auto& name) { return !parse_placement_name(name).is_dynamic(); });
     if (last != o.placements.rend()) o.placements.push_back("adapt:" + *last);
   }
   settle_length(o);

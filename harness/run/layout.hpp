@@ -23,7 +23,7 @@ struct Layout {
   ModelShape model;
   Topology topology{std::vector<int>{}};
   std::vector<double> slowdown;  ///< [rank] when the run begins
-  std::vector<Drift> drifts;
+  std::vector<InjectedDrift> drifts;
   Placement linear;    ///< experts in order; where they do not divide, the last ranks hold fewer
   Placement profiled;  ///< linear with its empty slots filled: as many experts on every rank
   SlotCount asked;     ///< by --spare-slots and --replicas

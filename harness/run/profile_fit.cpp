@@ -59,7 +59,8 @@ std::string other_model_note(const std::string& path, const Profile& profile, co
 }
 
 std::string other_loads_note(const std::string& path, const Profile& profile, const Trace& loads) {
-  const std::int64_t least = profile.knots[1], most = profile.knots.back();  // the first is 0
+  const std::int64_t least = profile.load_points[1],
+                     most = profile.load_points.back();  // the first is 0
   int below = 0, above = 0;
   std::int64_t largest = 0;
   for (int step = 0; step < loads.steps; ++step) {

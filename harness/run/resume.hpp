@@ -41,6 +41,6 @@ void require_same_machine(const RunInfo& earlier, const RunInfo& mine);
 [[nodiscard]] bool kept_resident(const RunInfo& earlier);
 
 /// Collective: the turns that rank 0's file holds, on every rank. `file` is null elsewhere.
-[[nodiscard]] FinishedTurns finished_turns(const Comm& comm, const RunReader* file);
+[[nodiscard]] FinishedSegments finished_segments(const Comm& comm, const RunReader* file);
 
 }  // namespace gembench::inline run

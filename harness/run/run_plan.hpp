@@ -48,5 +48,6 @@ struct PlanOn {
 /// Collective: all placements, planned on rank 0, where they are returned.
 [[nodiscard]] std::vector<Placement> plan_all(const Session& session, const Profile& profile);
 /// Collective: how each placement may change. An oracle plans anew for what every drift brings.
-[[nodiscard]] std::vector<LivePlacement> plan_live(const Session& session, const Profile& profile);
+[[nodiscard]] std::vector<AdaptivePlacement> plan_adaptive(const Session& session,
+                                                           const Profile& profile);
 }  // namespace gembench::inline run

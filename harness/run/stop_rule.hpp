@@ -19,8 +19,8 @@ class StopWatch {
  public:
   StopWatch(const StopRule& rule, int placements);
 
-  /// The readings of a turn, [step][rank].
-  void add(const Turn& turn, const std::vector<double>& step_time, int ranks);
+  /// The readings of a segment, [step][rank].
+  void add(const Segment& segment, const std::vector<double>& step_time, int ranks);
   /// Asked after every block that all placements have run, `steps` in all of each, `seconds` after
   /// measuring began: why the run ends here, in words; nothing when it goes on.
   [[nodiscard]] std::optional<std::string> ends(int steps, double seconds) const;

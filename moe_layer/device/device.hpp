@@ -38,9 +38,9 @@ class DeviceForwarding {
   virtual void merge(Stream stream, const MergeArgs& args) = 0;
 };
 
-/// The seam between the layer and what computes it. Calls enqueue on a stream and return; results
-/// may be looked at after synchronize(), which also stands between two calls of the same kind.
-/// Nothing allocates after prepare().
+/// The interface between the layer and what computes it. Calls enqueue on a stream and return;
+/// results may be looked at after synchronize(), which also stands between two calls of the same
+/// kind. Nothing allocates after prepare().
 class Device {
  public:
   virtual ~Device() = default;

@@ -45,8 +45,8 @@ class RoutedLoads {
 
  private:
   struct Drawn {
-    std::vector<std::uint16_t> ids;  // [token][k]
-    std::vector<Home> homes;         // [expert]
+    std::vector<std::uint16_t> ids;   // [token][k]
+    std::vector<Location> locations;  // [expert]
   };
   int topk_, ranks_, slots_;
   std::vector<Drawn> drawn_;

@@ -23,7 +23,7 @@ void require_same_ranks(const Placement& placement, const CostModel& cost);
                                                    const SplitSpec& split = {});
 
 /// Predicted seconds of every rank in one (step, layer): `loads` [rank] tokens -> `seconds` [rank].
-/// With cost model `experts` as if they were spread evenly over a rank's experts.
+/// With cost model `per-expert` as if they were spread evenly over a rank's experts.
 void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
                   std::span<double> seconds);
 /// The same by either model, from `tokens` [expert]: what every judgement should ask.

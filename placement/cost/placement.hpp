@@ -35,13 +35,14 @@ struct Placement {
 void validate(const Placement& placement);
 
 /// Where an expert of a layer lives.
-struct Home {
+struct Location {
   std::int32_t rank = -1;
   std::int32_t slot = -1;
 };
 
-/// [layer][expert] -> home. Only for placements without replicas: throws a usage error otherwise.
-[[nodiscard]] std::vector<Home> homes(const Placement& placement);
+/// [layer][expert] -> location. Only for placements without replicas: throws a usage error
+/// otherwise.
+[[nodiscard]] std::vector<Location> locations(const Placement& placement);
 
 /// Slots that hold an expert which has another slot in the same layer already, over all layers.
 [[nodiscard]] std::int64_t count_duplicates(const Placement& placement);

@@ -87,7 +87,7 @@ class TokenSplit {
   std::vector<std::size_t> first_shared_;  // [layer + 1] offset into shared_
 };
 
-/// Rounds of levelling; ours. Later ones change next to nothing.
+/// Rounds of equalising; ours. Later ones change next to nothing.
 inline constexpr int kWaterFillRounds = 4;
 
 }  // namespace gembench::inline cost

@@ -62,7 +62,7 @@ Trace read_recording(std::string_view format, const RecordingInput& input) {
         fmt::format("{} is a recording of tokens; say how they become steps", name_of(input)));
   found.read(input, [&](Trace steps) {
     try {
-      level_layers(steps, sums);
+      equalise_layers(steps, sums);
       validate(steps);
     } catch (const Error& error) {
       throw usage_error(fmt::format("{}: {}", name_of(input), error.what()));

@@ -49,7 +49,7 @@ class SwapSearch {
   /// Until no swap of two experts lowers the objective.
   void descend();
   /// A few random swaps, improved; undone unless the result is better.
-  void try_kick(Random& random);
+  void try_perturbation(Random& random);
   /// The swap that saves most of all there are; nothing where none saves anything. `into_spare`:
   /// only those that move one expert, into a spare slot.
   [[nodiscard]] std::optional<Swap> steepest(bool into_spare = false);
@@ -80,7 +80,7 @@ class SwapSearch {
   [[nodiscard]] const Work& work() const { return work_; }
   /// The least by which a swap must lower the objective, seconds.
   [[nodiscard]] double enough() const { return enough_; }
-  /// Called after every swap that stays, also those of kicks; `saved` 0: a kick's.
+  /// Called after every swap that stays, also those of perturbations; `saved` 0: a perturbation's.
   std::function<void(const Swap& swap, double saved)> on_swap;
 
  private:

@@ -52,10 +52,27 @@ class Load(ReportTest):
         self.assertEqual(run.attrs["config"]["command"], "run")
         self.assertFalse(run.attrs["unfinished"])
 
+    def test_older_names(self):
+        path = self.made()
+        new = load(path)
+        wanted = {name: new[name].values for name in ("assignments", "load_point", "profile_latency",
+                                                      "segments_to_placement")}
+        new.close()
+        with h5py.File(path, "a") as file:
+            for now, before in (("assignments", "tokens"), ("load_point", "knot"),
+                                ("segments/segment", "segments/turn"), ("segments", "turns")):
+                file.move(now, before)
+            file.attrs["schema_version"] = "2.6.0"
+        old = load(path)
+        for name, values in wanted.items():
+            np.testing.assert_array_equal(old[name].values, values)
+        self.assertEqual(old["profile_latency"].dims, ("rank", "load_point"))
+        self.assertEqual(old["segments_to_placement"].dims, ("segment",))
+
     def test_missing_is_nan(self):
         run = load(self.made(written={"measured_steps": 6}))
-        self.assertTrue(np.isnan(run["tokens"].values[:, 6:]).all())
-        self.assertFalse(np.isnan(run["tokens"].values[:, :6]).any())
+        self.assertTrue(np.isnan(run["assignments"].values[:, 6:]).all())
+        self.assertFalse(np.isnan(run["assignments"].values[:, :6]).any())
 
     def test_partial_is_read_and_named_so(self):
         run = load(self.made("run.h5.partial", written={"measured_steps": 6}))
@@ -106,7 +123,7 @@ class Load(ReportTest):
         contract = (TOP / "results/SCHEMA.md").read_text()
         Made().write(self.folder / "m.h5")
         for name in load(self.folder / "m.h5").data_vars:
-            self.assertIn(f"`{re.sub('^(environment|turns)_', '', str(name))}`", contract)
+            self.assertIn(f"`{re.sub('^(environment|segments)_', '', str(name))}`", contract)
 
     def test_a_summary_that_is_none_is_refused(self):
         """By its sizes, before its values are looked at."""

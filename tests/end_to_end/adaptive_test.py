@@ -33,7 +33,7 @@ class Replicas(CliTest):
                  "water-fill", "--profile", "p.h5"]
         self.good("profile", *SMALL[:8], "--profile-seconds", "0", "-o", "p.h5", ranks=2)
         self.good("run", *words, "-o", "whole.h5", ranks=2)
-        # As a kill after the first turn leaves it.
+        # As a kill after the first segment leaves it.
         self.good("run", *words, "-o", "a.h5", ranks=2)
         (self.folder / "a.h5").rename(self.folder / "a.h5.partial")
         with h5py.File(self.folder / "a.h5.partial", "r+") as f:
@@ -57,14 +57,14 @@ class Drift(CliTest):
         self.assertEqual(rows["gem"]["changes"], [])
         first = rows["adapt:gem"]["changes"][0]
         self.assertGreater(first["predicted_gain"], 0)
-        self.assertGreaterEqual(first["after_step"], 19, "two turns of four steps show it")
+        self.assertGreaterEqual(first["after_step"], 19, "two segments of four steps show it")
         with h5py.File(self.folder / "a.h5") as f:
             slowdown = f["slowdown_by_step"][:]
             self.assertEqual(slowdown[15].tolist(), [1, 3])
             self.assertEqual(slowdown[16].tolist(), [3, 1])
-            turns, gem, adapt = f["turns"], 0, 2
-            last = {p: numpy.nonzero(turns["to_placement"][:] == p)[0][-1] for p in (gem, 1, adapt)}
-            slots = turns["slots"][:]
+            segments, gem, adapt = f["segments"], 0, 2
+            last = {p: numpy.nonzero(segments["to_placement"][:] == p)[0][-1] for p in (gem, 1, adapt)}
+            slots = segments["slots"][:]
             self.assertTrue((slots[last[gem]] == f["slots"][gem]).all())
             self.assertFalse((slots[last[adapt]] == f["slots"][adapt]).all())
             self.assertFalse((slots[last[1]] == f["slots"][1]).all(), "the oracle planned anew")
@@ -81,7 +81,7 @@ class Drift(CliTest):
 
     def test_what_cannot_be_said_is_refused(self):
         for words, said in ((["--drift", "slow"], "slow@STEP"),
-                            (["--drift", "task@4", "--routing", "gate"], "--routing gate"),
+                            (["--drift", "task@4", "--routing", "router"], "--routing router"),
                             (["--spare-slots", "40"], "lower --spare-slots"),
                             (["--replicas", "40"], "lower --replicas"),
                             (["--placements", "adapt:best"], "no strategy 'best'")):
