@@ -39,7 +39,7 @@ struct LayerReading {
   /// the stream to its last, without emulated slowdown. Only from run_step(), NaN without such a
   /// clock.
   std::array<double, 4> device_time{kNotMeasured, kNotMeasured, kNotMeasured, kNotMeasured};
-  std::int64_t tokens = 0;  ///< (token, expert) pairs computed here
+  std::int64_t tokens = 0;  ///< assignments (token-expert) computed here
   std::int64_t active_experts = 0;
   std::int64_t bytes_sent = 0;        ///< dispatch payload to other ranks
   std::int64_t inter_node_bytes = 0;  ///< of it: to other nodes
@@ -62,7 +62,7 @@ inline constexpr std::array kReadTimes{
     NamedReading<double>{"combine_time", &LayerReading::combine_time},
     NamedReading<double>{"layer_time", &LayerReading::layer_time}};
 inline constexpr std::array kReadCounts{
-    NamedReading<std::int64_t>{"tokens", &LayerReading::tokens},
+    NamedReading<std::int64_t>{"assignments", &LayerReading::tokens},
     NamedReading<std::int64_t>{"active_experts", &LayerReading::active_experts},
     NamedReading<std::int64_t>{"bytes_sent", &LayerReading::bytes_sent},
     NamedReading<std::int64_t>{"inter_node_bytes", &LayerReading::inter_node_bytes},

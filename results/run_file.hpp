@@ -74,7 +74,7 @@ struct QuietState {
   double barrier_skew_median = std::numeric_limits<double>::quiet_NaN();
   double barrier_skew_p99 = std::numeric_limits<double>::quiet_NaN();
 };
-/// What happened on a rank's CPUs from the first turn to the last. NaN = not known.
+/// What happened on a rank's CPUs from the first segment to the last. NaN = not known.
 struct QuietUse {
   double switches = std::numeric_limits<double>::quiet_NaN();    ///< involuntary, per measured step
   double steal = std::numeric_limits<double>::quiet_NaN();       ///< share taken by the hypervisor

@@ -12,7 +12,7 @@ namespace gembench::inline results {
 
 class RunReader;
 
-/// Writes results.h5 segment by turn to `PATH.partial`, which is laid out whole before the first
+/// Writes results.h5 segment by segment to `PATH.partial`, which is laid out whole before the first
 /// segment, flushed after every segment and renamed at the end: a run that is killed at any moment
 /// leaves all finished segments readable, and a disk that is too small is noticed before anything
 /// is measured. Serial: one process writes. Errors are output errors naming path and reason.
@@ -36,7 +36,7 @@ class RunWriter {
   /// Once, before the first segment: creates all datasets, filled with NaN or -1.
   void describe(const RunInfo& info);
   void write(const SegmentRecord& block);
-  /// What a check found of a turn that was written before.
+  /// What a check found of a segment that was written before.
   void write_check(int segment, const SegmentNotes& notes);
   /// Reduces what was written.
   using Summarise = std::function<RunSummary(const RunReader&)>;

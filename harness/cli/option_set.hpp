@@ -4,7 +4,6 @@
 #include <concepts>
 #include <deque>
 #include <functional>
-#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -26,7 +25,7 @@ class Option {
 
   /// Refuses numbers outside; lists: any of them outside.
   Option& range(double least, double most);
-  Option& one_of(std::initializer_list<const char*> known);
+  Option& one_of(const std::vector<std::string>& known);
   /// A value's name in older versions, taken for the one of now; before one_of().
   Option& formerly(std::string& value, const char* before, const char* now);
   /// Refused beside another option, without it, or where `wrong` says so; in this order of calls.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/drift_option.hpp"
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/placement_names.hpp"
@@ -139,22 +140,22 @@ void measure_options(OptionSet& set, RunCommand& o) {
 }
 
 void rank_options(OptionSet& set, SessionOptions& o) {
-  const auto on_cpu = [&o] { return o.device == "cpu"; };
+  const auto no_gpu = [&o] { return !device_kind(o.device).gpu; };
   constexpr const char* kForGpus =
       "--lock-clocks and --transport are for GPUs: add --device cuda, or drop them";
   set.group("Ranks");
   set.text("device", o.device, "KIND", "cpu, or cuda (a GPU for every rank)")
-      .one_of({"cpu", "cuda"})
-      .refused_if([&o] { return o.device == "cuda" && o.clock == "cpu-time"; },
+      .one_of(device_names())
+      .refused_if([&o] { return !device_kind(o.device).shows_cpu_time && o.clock == "cpu-time"; },
                   "--clock cpu-time cannot see a GPU's work: drop it, GPUs use wall");
   set.text("transport", o.transport, "KIND",
            "of device cuda: nccl, mpi (also where ranks share a GPU), or auto = nccl")
       .one_of({"auto", "nccl", "mpi"})
-      .refused_if(on_cpu, kForGpus);
+      .refused_if(no_gpu, kForGpus);
   set.count("lock-clocks", o.lock_clocks,
             "MHz to hold the GPUs' clocks at while the program runs (needs the rights to)")
       .range(1, 1e5)
-      .refused_if(on_cpu, kForGpus);
+      .refused_if(no_gpu, kForGpus);
   dispatch_option(set, o,
                   "flat (a token to every rank that needs it), or hierarchical (over the network "
                   "once a node)");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/run_length.hpp"
 #include "harness/run/devices.hpp"
@@ -209,7 +210,7 @@ std::string dry_run_alone(const Comm& comm, const RunCommand& options) {
   outlook.segments = describe(outlook.resident > 0 ? if_fits : otherwise);
   outlook.loads = load_bytes(workload);
   outlook.root = root_bytes(outlook.shape, std::min(2 * otherwise.block, options.steps));
-  outlook.file = file_bytes(outlook.shape, options.device == "cuda");
+  outlook.file = file_bytes(outlook.shape, device_kind(options.device).gpu);
   outlook.model = fmt::format(
       "{}: {} layers x {} experts, top-{}, hidden {}, ffn {}, {}; {} slots "
       "a rank",

@@ -177,7 +177,7 @@ class Measurement {
     }
   }
 
-  /// A turn that an earlier run has measured: only what is added up is done again.
+  /// A segment that an earlier run has measured: only what is added up is done again.
   void skip(const Segment& segment) {
     const Placement& placement = begin_of(segment);
     for (int step = segment.first_step; step < segment.first_step + segment.steps; ++step) {

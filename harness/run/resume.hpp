@@ -7,7 +7,7 @@ namespace gembench::inline run {
 
 enum class Earlier {
   nothing,     ///< no file: nothing was measured
-  unfinished,  ///< a file with turns to keep
+  unfinished,  ///< a file with segments to keep
   complete     ///< FILE
 };
 /// What --resume finds under --output.
@@ -40,7 +40,7 @@ void require_same_machine(const RunInfo& earlier, const RunInfo& mine);
 /// Whether the experts of all placements stay in memory.
 [[nodiscard]] bool kept_resident(const RunInfo& earlier);
 
-/// Collective: the turns that rank 0's file holds, on every rank. `file` is null elsewhere.
+/// Collective: the segments that rank 0's file holds, on every rank. `file` is null elsewhere.
 [[nodiscard]] FinishedSegments finished_segments(const Comm& comm, const RunReader* file);
 
 }  // namespace gembench::inline run

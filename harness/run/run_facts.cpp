@@ -8,6 +8,7 @@
 #include <map>
 
 #include "harness/cli/command_line.hpp"
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/placement_names.hpp"
 #include "harness/cli/run_length.hpp"
 #include "harness/cli/version.hpp"
@@ -136,7 +137,7 @@ RunInfo describe(const Session& session, const RunCommand& options, const Profil
   info.facts["onednn"] = cpu_gemm_version();
   info.facts["hdf5"] = h5::library_version();
   info.facts["hwloc"] = hwloc_version();
-  if (options.device == "cpu") info.facts["ranks_share"] = name_of(session.sharing);
+  if (!device_kind(options.device).gpu) info.facts["ranks_share"] = name_of(session.sharing);
   info.facts["nodes"] = fmt::format("{} node{}{}", nodes, nodes == 1 ? "" : "s",
                                     options.ranks_per_node ? " (as stated)" : "");
   info.facts["started"] = utc_now();

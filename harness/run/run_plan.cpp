@@ -41,7 +41,7 @@ Placement plan_strategy(const PlanOn& on, const Trace& loads, const Profile& pro
   Placement placement = with_slots(
       plan_aloud(strategy, input_of(on, loads, cost, rule.spec()), on.options.quiet, kNothingKept),
       on.layout.slots);
-  require_cells(placement);
+  require_physical_slots(placement);
   return placement;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/version.hpp"
 #include "harness/run/broadcast.hpp"
 #include "harness/run/collective_errors.hpp"
@@ -83,7 +84,7 @@ void require_same_start(const Comm& comm, const std::string& options) {
 }
 
 void Session::choose_clock() {
-  if (options.device == "cuda") {
+  if (!device_kind(options.device).shows_cpu_time) {
     clock = Clock::wall;
     clock_reason = options.transport == "mpi" ? "a GPU's work is seen on no other clock"
                                               : "every rank has a GPU of its own";

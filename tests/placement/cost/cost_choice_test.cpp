@@ -78,11 +78,11 @@ TEST(CostChoice, errors_are_those_of_every_routed_load_counted_one_by_one) {
 TEST(CostChoice, is_the_model_that_the_ranks_follow) {
   const CostChoice by_tokens = choose_cost(ruled(1, 0));
   EXPECT_EQ(by_tokens.kind, CostKind::sum) << "equally good: the paper's";
-  EXPECT_NEAR(by_tokens.tokens->worst, 0, 1e-9);
+  EXPECT_NEAR(by_tokens.sum->worst, 0, 1e-9);
   const CostChoice by_experts = choose_cost(ruled(1, 20));
   EXPECT_EQ(by_experts.kind, CostKind::per_expert);
-  EXPECT_LT(by_experts.experts->median, 0.01);
-  EXPECT_GT(by_experts.tokens->median, 0.1);
+  EXPECT_LT(by_experts.per_expert->median, 0.01);
+  EXPECT_GT(by_experts.sum->median, 0.1);
 }
 
 TEST(CostChoice, without_routed_loads_it_is_the_papers) {
@@ -90,8 +90,8 @@ TEST(CostChoice, without_routed_loads_it_is_the_papers) {
   profile.routed = {};
   const CostChoice none = choose_cost(profile);
   EXPECT_EQ(none.kind, CostKind::sum);
-  EXPECT_FALSE(none.tokens);
-  EXPECT_FALSE(none.experts);
+  EXPECT_FALSE(none.sum);
+  EXPECT_FALSE(none.per_expert);
   EXPECT_EQ(choose_cost(equal_ranks(3, 10)).kind, CostKind::sum);
 }
 
@@ -99,9 +99,9 @@ TEST(CostChoice, a_load_of_nothing_says_nothing) {
   Profile profile = ruled(1, 20);
   std::fill_n(profile.routed.tokens.begin(), kSlots, 0);
   profile.routed.latency[0] = 1;
-  EXPECT_EQ(choose_cost(profile).experts->loads, 11);
+  EXPECT_EQ(choose_cost(profile).per_expert->loads, 11);
   std::fill(profile.routed.tokens.begin(), profile.routed.tokens.end(), 0);
-  EXPECT_FALSE(choose_cost(profile).experts);
+  EXPECT_FALSE(choose_cost(profile).per_expert);
   EXPECT_EQ(choose_cost(profile).kind, CostKind::sum);
 }
 
