@@ -352,7 +352,7 @@ std::vector<float> MoeLayers::hidden_state(int token) {
 }
 
 std::int64_t MoeLayers::count_not_finite() {
-  // Into the room of the step's input, which is made anew for every step.
+  // Into the room of the step's input, which is made again for every step.
   input_.resize(sz(range_.count) * sz(model_.hidden));
   device_.download(input_.data(), hidden_state_, 0, input_.size() * sizeof(float));
   return std::count_if(input_.begin(), input_.end(), [](float x) { return !std::isfinite(x); });

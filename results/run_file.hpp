@@ -101,7 +101,7 @@ struct RunInfo {
   std::vector<std::string> labels;    ///< [placement] unique, e.g. "linear", "linear#2"
   std::vector<double>
       predicted_layer_time;  ///< [placement][step][layer] s to the barrier; or empty
-  /// The same by the cost model `per-expert`: which predicts better is told by the measurement.
+  /// Predicted by the cost model `per-expert`: the measurement shows which predicts better.
   std::vector<double> predicted_by_experts;
   std::vector<std::int32_t> expert_tokens;  ///< [step][layer][expert] of the measured steps
   Profile profile;                          ///< ranks = 0: none

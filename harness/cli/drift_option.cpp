@@ -14,7 +14,7 @@ std::vector<InjectedDrift> parse_drift(const std::string& text) {
     const auto at = part.find('@');
     const std::string kind = part.substr(0, at);
     if (at == std::string::npos || (kind != "slow" && kind != "task")) {
-      throw usage_error(fmt::format("--drift '{}' is none: write slow@STEP or task@STEP", part));
+      throw usage_error(fmt::format("--drift '{}' is unknown: write slow@STEP or task@STEP", part));
     }
     drifts.push_back({kind == "slow" ? InjectedDrift::Kind::slow : InjectedDrift::Kind::task,
                       parse_count("drift", part.substr(at + 1))});

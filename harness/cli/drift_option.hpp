@@ -9,7 +9,7 @@ namespace gembench::inline cli {
 struct InjectedDrift {
   enum class Kind {
     slow,  ///< the emulated slowdowns move on by one rank: another rank is the slow one
-    task   ///< experts change roles: every layer's loads are dealt anew to its experts
+    task   ///< experts change roles: every layer's loads are dealt again to its experts
   };
   Kind kind = Kind::slow;
   int step = 0;  ///< first measured step after the change
@@ -17,7 +17,7 @@ struct InjectedDrift {
 
 /// "slow@40,task@60"; usage error for anything else.
 [[nodiscard]] std::vector<InjectedDrift> parse_drift(const std::string& text);
-/// The same text again; "" for none.
+/// The text that parse_drift() reads; "" for none.
 [[nodiscard]] std::string to_text(const std::vector<InjectedDrift>& drifts);
 
 }  // namespace gembench::inline cli

@@ -4,7 +4,7 @@
 
 namespace gembench::inline cli {
 
-/// "adapt:gem" begins as gem's placement and adapts; "oracle:gem" is planned anew by gem at every
+/// "adapt:gem" begins as gem's placement and adapts; "oracle:gem" is replanned by gem at every
 /// --drift, knowing what it brings: what adapting could gain at best. Any other name stays.
 struct PlacementName {
   bool adapts = false, oracle = false;

@@ -117,7 +117,7 @@ void define(OptionSet& set, ScoreCommand& o) {
       .excludes("token-split",
                 "--ablation compares speeds that --token-split goes by: drop one of them")
       .refused_if([&o] { return o.strategies.empty() && !o.files.empty(); },
-                  "--ablation plans anew with less knowledge: name strategies with "
+                  "--ablation replans with less knowledge: name strategies with "
                   "--strategies, or drop it");
   cost_option(set, o.cost);
   slot_options(set, o);

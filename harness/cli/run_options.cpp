@@ -115,7 +115,7 @@ void measure_options(OptionSet& set, RunCommand& o) {
   drift_option(set, o);
   set.flag("adapt", o.adapt,
            "measure the last placement once more with live adaptation; adapt:NAME in --placements "
-           "says the same, oracle:NAME is planned anew knowing the drift");
+           "says the same, oracle:NAME is replanned knowing the drift");
   const auto none_adapts = [&o] { return !adapts(o); };
   constexpr const char* kAdapting =
       "--max-moves and --horizon are for live adaptation: add --adapt, or drop them";

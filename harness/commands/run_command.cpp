@@ -205,7 +205,7 @@ class Run {
       const PlacementName name = parse_placement_name(text);
       if (!name.is_dynamic()) continue;
       throw usage_error(fmt::format(
-          "{} cannot go on where {} has changed: start anew with --overwrite", option, text));
+          "{} cannot go on where {} has changed: start over with --overwrite", option, text));
     }
   }
 

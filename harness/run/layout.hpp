@@ -39,7 +39,7 @@ struct Layout {
 /// any.
 [[nodiscard]] int placed_slots(const std::vector<std::string>& strategies,
                                const StatedShape& shape);
-/// The same of --placements.
+/// The slots of the files among --placements; 0 without any.
 [[nodiscard]] int placed_slots(const SessionOptions& options, int ranks);
 
 /// The slots that --spare-slots and --replicas ask for; usage error as count_slots.

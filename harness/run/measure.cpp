@@ -26,8 +26,8 @@ namespace {
 /// The loop over segments, with what it adds up.
 class Measurement {
  public:
-  /// `anew`: no segment of the run was measured before.
-  Measurement(Session& session, const Candidates& candidates, bool anew)
+  /// `from_start`: no segment of the run was measured before.
+  Measurement(Session& session, const Candidates& candidates, bool from_start)
       : session_(session),
         candidates_(candidates),
         now_(candidates.placements),
@@ -51,7 +51,7 @@ class Measurement {
     for (std::size_t p = 0; p < candidates.adaptive.size(); ++p) {
       if (candidates.adaptive[p].adapts && session.comm.rank() == 0) prepare_to_adapt(p);
     }
-    if (how_.resident && anew) time_moves();
+    if (how_.resident && from_start) time_moves();
     if (how_.resident) static_cast<void>(session.store->hold(all_));
     session.comm.barrier();
     epoch_ = wall_seconds();

@@ -16,7 +16,7 @@ void require_same(const std::optional<RunDifference>& other) {
   if (!other) return;
   throw usage_error(fmt::format(
       "--resume needs the {} of the earlier run, which had {} and not {}: use the same, choose "
-      "another --output, or start anew with --overwrite",
+      "another --output, or start over with --overwrite",
       other->what, other->earlier, other->mine));
 }
 

@@ -30,11 +30,11 @@ struct FoundRun {
 void require_replayable(const RunInfo& earlier, const std::vector<std::string>& strategies,
                         int ranks, const std::string& trace_digest);
 
-/// The same ranks and options (JSON).
+/// Requires equal ranks and options (JSON).
 void require_same_command(const RunInfo& earlier, int ranks, const std::string& config);
-/// The same loads (digest).
+/// Requires equal loads (digest).
 void require_same_loads(const RunInfo& earlier, const std::string& trace_digest);
-/// The same program, device, clock and nodes.
+/// Requires equal program, device, clock and nodes.
 void require_same_machine(const RunInfo& earlier, const RunInfo& mine);
 
 /// Whether the experts of all placements stay in memory.

@@ -59,7 +59,7 @@ inline constexpr int kRouterPlanSteps = 32;
 /// than `ranks`.
 [[nodiscard]] std::vector<double> slowdown_of(const SlowdownOptions& options, int ranks,
                                               std::uint64_t seed);
-/// The same where ranks are slowed down for real, which cannot make them faster: the fastest has 1.
+/// [rank] factors that ranks are slowed down by; none can be made faster: the fastest has 1.
 [[nodiscard]] std::vector<double> emulated_slowdown(const SlowdownOptions& options, int ranks,
                                                     std::uint64_t seed);
 
@@ -71,7 +71,7 @@ struct CostDecision {
 [[nodiscard]] CostDecision decide_cost(const std::string& asked, const Profile& profile);
 /// "off by 2.1 % (median) and 5.0 % (worst) on 32 routed loads, 'sum' by 9.0 and 20.1 %"
 [[nodiscard]] std::string describe(const CostChoice& choice, CostKind first);
-/// The same as a model; `slots` = experts a rank's profile was spread over, where it does not say.
+/// That cost model; `slots` = experts a rank's profile was spread over, where it does not say.
 [[nodiscard]] CostModel cost_model(const std::string& asked, const Profile& profile, int slots);
 
 /// What --token-split names, with the speeds it goes by.

@@ -21,7 +21,7 @@ class Nvml {
   [[nodiscard]] DeviceState state() const;
   /// "580.65.06", or "not told".
   [[nodiscard]] std::string driver() const;
-  /// Environment error with the remedy where it is not to be had.
+  /// Environment error with the remedy where it is not available.
   void lock_clocks(int mhz);
 
  private:

@@ -68,7 +68,7 @@ double least_from(const CostModel& cost, int rank, std::int64_t tokens) {
   return least;
 }
 
-/// The same of the rank where that is least.
+/// Seconds for at least `tokens` on the rank where that takes least.
 double cheapest_with(const CostModel& cost, std::int64_t tokens) {
   auto least = std::numeric_limits<double>::infinity();
   for (int rank = 0; rank < cost.ranks(); ++rank)

@@ -27,7 +27,7 @@ struct Placement {
 /// equal counts where they divide. Usage error when the slots are too few.
 [[nodiscard]] Placement empty_placement(int layers, int ranks, int experts, int slots = 0);
 
-/// The same with more slots a rank, the new ones empty. Usage error for fewer.
+/// `placement` with more slots a rank, the new ones empty. Usage error for fewer.
 [[nodiscard]] Placement with_slots(const Placement& placement, int slots);
 
 /// Refuses (usage error naming layer and expert) wrong sizes, unknown experts, an expert that is

@@ -53,10 +53,10 @@ inline constexpr std::uintmax_t kMaxPlacementBytes = std::uintmax_t{256} << 20;
 /// placement.json. Refuses an existing file unless `overwrite`; an output error says why a file
 /// cannot be written.
 void write_placement(const std::filesystem::path& path, const PlacementFile& file, bool overwrite);
-/// The same where the name was claimed before the placement was planned.
+/// For a name that was claimed before the placement was planned.
 void write_placement(const OutputOwner& owner, const PlacementFile& file, bool overwrite);
 
-/// The same the other way; usage errors name the file.
+/// Reads placement.json; usage errors name the file.
 [[nodiscard]] PlacementFile read_placement(const std::filesystem::path& path);
 
 }  // namespace gembench::inline cost

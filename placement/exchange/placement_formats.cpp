@@ -22,7 +22,7 @@ std::string names() {
   return all;
 }
 
-/// The same experts on the same ranks, in any order of slots.
+/// Whether ranks hold equal sets of experts, in any order of slots.
 bool same_locations(const Placement& a, const Placement& b) {
   if (a.layers != b.layers || a.ranks != b.ranks || a.experts != b.experts) return false;
   const auto held = [](const Placement& placement, int layer, int rank) {

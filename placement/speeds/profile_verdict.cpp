@@ -71,7 +71,7 @@ std::vector<double> slower_by(const Profile& profile, Latency latency) {
   return slower;
 }
 
-/// The same of the first or the second half of the rounds alone; NaN where they are too few.
+/// [rank] share slower in the first or the second half of the rounds; NaN where these are too few.
 std::vector<double> slower_in_half(const Profile& profile, const ProfileSamples& samples,
                                    bool late) {
   return slower_by(profile, [&](int rank, std::size_t load_point) {

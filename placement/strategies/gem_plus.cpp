@@ -24,7 +24,7 @@ int extra_random_starts(std::size_t experts) {
   return experts <= 16 ? 12 : experts <= 64 ? 1 : 0;
 }
 
-/// The same starts, and exactly up to kExactExperts.
+/// Searches from the starts; finds the optimum of layers of up to kExactExperts.
 Assignment plan_layer_plus(const LayerProblem& problem, const Random& random,
                            const SearchOptions& options) {
   auto found = search_from_starts(problem, random, options);

@@ -31,7 +31,7 @@ struct PlanInput {
   bool all_replicas = false;
   PlanWatch watch = {};  ///< told how far planning is; may end it
 
-  /// The same question about other steps and speeds.
+  /// This question about other steps and speeds.
   [[nodiscard]] PlanInput with(const Trace& other_trace, const CostModel& other_cost) const {
     return {other_trace, other_cost, seed,    slots,        nodes, groups,
             replicas,    split,      network, all_replicas, watch};

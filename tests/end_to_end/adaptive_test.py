@@ -67,7 +67,7 @@ class Drift(CliTest):
             slots = segments["slots"][:]
             self.assertTrue((slots[last[gem]] == f["slots"][gem]).all())
             self.assertFalse((slots[last[adapt]] == f["slots"][adapt]).all())
-            self.assertFalse((slots[last[1]] == f["slots"][1]).all(), "the oracle planned anew")
+            self.assertFalse((slots[last[1]] == f["slots"][1]).all(), "the oracle replanned")
             # After both have changed, their slowest rank has far less to do than that of the one that
             # stays. Counted in tokens times slowdown; tests/bench/adapt.py measures it in seconds.
             work = (f["tokens"][:, 36:].sum(axis=2) * slowdown[36:]).max(axis=2).mean(axis=1)

@@ -47,7 +47,7 @@ double from_scratch(const SearchCase& c, const Assignment& assignment) {
   return sum;
 }
 
-/// A search whose every swap is judged anew.
+/// A search whose every swap is judged again.
 template <class Units>
 class Watched {
  public:
