@@ -1,4 +1,4 @@
-# Sourced by the .sbatch scripts, which set $top: `launch WORDS ..` runs gembench on all of the job's
+# Sourced by the .sbatch scripts, which set $top: `launch WORDS ...` runs gembench on all of the job's
 # tasks and ends the script with its exit code. DRY_RUN=1 prints the command instead.
 # shellcheck shell=bash
 

@@ -114,7 +114,7 @@ struct RunInfo {
   std::string config;          ///< JSON, all options as used
   std::string command_line;
   std::uint64_t seed = 0;
-  std::map<std::string, std::string> facts;  ///< other root attributes: program, device, ..
+  std::map<std::string, std::string> facts;  ///< other root attributes: program, device, ...
   /// /environment: per-rank strings by name ("host", "cpus", "device_name"), each of size ranks.
   std::map<std::string, std::vector<std::string>> rank_facts;
   std::vector<NodePlace> topology;     ///< [rank]; empty: not told
@@ -182,7 +182,7 @@ struct RunEnd {
   QuietState quiet_after;              ///< after the last step
   std::vector<QuietUse> quiet_during;  ///< [rank] since the run's last start; empty: not known
   std::string stopped;                 ///< why measuring ended, for people; empty: not told
-  /// Wall-clock seconds of rank 0 by part of the run: "profile", "plan", "measure", "write", ..
+  /// Wall-clock seconds of rank 0 by part of the run: "profile", "plan", "measure", "write", ...
   std::map<std::string, double> seconds;
 };
 

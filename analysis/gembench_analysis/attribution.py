@@ -40,20 +40,20 @@ class Profile:
 
     @staticmethod
     def _along(latency: Array, above: NDArray[np.int64], share: Array) -> Array:
-        """Latency [.., load_point] at places on its pieces; beyond the last load point the last piece goes on,
+        """Latency [..., load_point] at places on its pieces; beyond the last load point the last piece goes on,
         but never falls, as CostModel has it."""
         start, end = latency[above - 1], latency[above]
         result: Array = start + (end - start) * share
         return np.where((share > 1) & (end < start), end, result)
 
     def seconds(self, tokens: Array) -> Array:
-        """Time in s that every rank would take for `tokens` [..] -> [.., rank]."""
+        """Time in s that every rank would take for `tokens` [...] -> [..., rank]."""
         above, share = self._piece(tokens)
         return np.stack([self._along(one, above, share) for one in self.latency], axis=-1)
 
     def own_and_common(self, tokens: Array) -> Tuple[Array, Array]:
-        """For tokens [.., rank]: time of each rank for its own tokens, and of a rank whose curve is
-        the mean of all ranks' for the same tokens; both [.., rank], s."""
+        """For tokens [..., rank]: time of each rank for its own tokens, and of a rank whose curve is
+        the mean of all ranks' for the same tokens; both [..., rank], s."""
         above, share = self._piece(tokens)
         own = np.stack([self._along(one, above[..., rank], share[..., rank])
                         for rank, one in enumerate(self.latency)], axis=-1)
@@ -62,9 +62,9 @@ class Profile:
 
 def split(profile: Optional[Profile], tokens: Array, dispatch: Array, arrival: Array,
           last: NDArray[np.int64]) -> Array:
-    """How much later than the mean rank the last one arrives, by cause [.., cause], s; the sum over
-    causes is exactly arrival[last] - mean(arrival). Arguments are [.., rank]; dispatch 0 where it
-    was not measured; `last` [..] is the rank that arrives last."""
+    """How much later than the mean rank the last one arrives, by cause [..., cause], s; the sum over
+    causes is exactly arrival[last] - mean(arrival). Arguments are [..., rank]; dispatch 0 where it
+    was not measured; `last` [...] is the rank that arrives last."""
 
     def lead(values: Array) -> Array:
         own = np.take_along_axis(values, last[..., None], axis=-1)[..., 0]

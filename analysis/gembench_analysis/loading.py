@@ -137,8 +137,8 @@ def load(path: Union[str, "os.PathLike[str]"]) -> xr.Dataset:
     they are asked for, so files larger than memory are fine.
 
     Variables, dimensions and units are those of results/SCHEMA.md: barrier_wait(placement, step,
-    layer, rank) in s, .. What lies in groups is named group_name (environment_host(rank),
-    segments_bytes_moved(segment), ..); attrs["/model"], ["/timing"], ["/check"], ["/quiet"] and ["config"] are dicts.
+    layer, rank) in s, ... What lies in groups is named group_name (environment_host(rank),
+    segments_bytes_moved(segment), ...); attrs["/model"], ["/timing"], ["/check"], ["/quiet"] and ["config"] are dicts.
     Also in attrs: `file`, the path, and `unfinished`, True for the .partial of a run that ended
     early. Missing values are NaN. Raises FileError.
     """

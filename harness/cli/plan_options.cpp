@@ -111,7 +111,7 @@ void define(OptionSet& set, PlanCommand& o) {
 void define(OptionSet& set, ScoreCommand& o) {
   problem_options(set, o);
   set.group("Placement");
-  set.names("strategies", o.strategies, "A,B,..", "plan these and judge them");
+  set.names("strategies", o.strategies, "A,B,...", "plan these and judge them");
   set.flag("ablation", o.ablation,
            "also each with mean or per-step loads and with equal or measured speeds")
       .excludes("token-split",

@@ -23,7 +23,7 @@ bool adapts(const PlanningOptions& o) {
 
 void planning_options(OptionSet& set, RunCommand& o) {
   set.group("Placement");
-  set.names("placements", o.placements, "A,B,..",
+  set.names("placements", o.placements, "A,B,...",
             "strategies to compare, the first is the reference")
       .refused_if([&o] { return o.placements.empty(); },
                   "--placements names no strategy: see gembench list")
@@ -49,7 +49,7 @@ void planning_options(OptionSet& set, RunCommand& o) {
 }
 
 void drift_option(OptionSet& set, RunCommand& o) {
-  set.text("drift", o.drift, "WHAT@STEP,..",
+  set.text("drift", o.drift, "WHAT@STEP,...",
            "change something on purpose from a measured step on: slow (the emulated slowdowns "
            "move on by one rank), task (experts change roles)")
       .refused_if([&o] { return o.routing == "router"; },

@@ -59,7 +59,7 @@ void routing_options(OptionSet& set, RoutingOptions& o, const char* tokens_help,
   tokens.refused_if([&o, is_sweep] { return is_sweep() && !o.trace.empty(); },
                     "a trace has its own tokens: drop --tokens or --trace");
   set.call(
-      "tokens-per-rank", "N,N,..",
+      "tokens-per-rank", "N,N,...",
       "tokens of every rank; of a trace's steps their shares (default: alike)",
       [&o](const std::string& v) { o.tokens_per_rank = parse_counts("tokens-per-rank", v); },
       [&o] { return Json(o.tokens_per_rank); });
@@ -133,7 +133,7 @@ void slowdown_options(OptionSet& set, SlowdownOptions& o, const SlowdownHelp& he
   constexpr const char* kOne =
       "--slowdown, --variability and --slowdown-from exclude each other: keep one";
   set.call(
-         "slowdown", "S,S,..", help.slowdown,
+         "slowdown", "S,S,...", help.slowdown,
          [&o](const std::string& v) { o.slowdown = parse_slowdown(v); },
          [&o] { return Json(o.slowdown); })
       .excludes("variability", kOne)

@@ -95,7 +95,7 @@ class Run {
     if (options_.without_launcher && comm_.size() == 1 && !options_.dry_run) {
       say(session,
           "1 rank, on which all placements are the same: to compare them start several, with "
-          "jobs/local.sh -n 4 run .. or mpirun -n 4 gembench run .. (mpirun -n 1 asks for one)");
+          "jobs/local.sh -n 4 run ... or mpirun -n 4 gembench run ... (mpirun -n 1 asks for one)");
     }
     schedule_ = make_schedule(options_.steps, session.alternation.block,
                               static_cast<int>(options_.placements.size()), options_.seed);

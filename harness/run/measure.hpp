@@ -32,7 +32,7 @@ struct RunSink {
   std::function<void(const SegmentRecord&)> segment;  ///< a segment's readings and notes
   /// What the check found of a segment that was kept before.
   std::function<void(int segment, const SegmentNotes&)> check = [](int, const SegmentNotes&) {};
-  /// Where it keeps that, and what goes on with it: "a.h5.partial; continue with: ..".
+  /// Where it keeps that, and what goes on with it: "a.h5.partial; continue with: ...".
   std::string kept_in = {};
 };
 

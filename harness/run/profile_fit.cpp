@@ -13,7 +13,7 @@ namespace {
 constexpr double kTold = 0.1;          // share of steps beyond the profile from which it is said
 constexpr int kLargestStep = 1 << 20;  // tokens; 320 ranks that prefill 3,000 each have fewer
 
-/// The preset in "gpt-oss-20b/16 bf16", "qwen3-30b-a3b bf16, ..": nullptr for other names.
+/// The preset in "gpt-oss-20b/16 bf16", "qwen3-30b-a3b bf16, ...": nullptr for other names.
 const ModelShape* preset_in(const std::string& model) {
   const auto presets = model_presets();
   const auto name = model.substr(0, model.find_first_of(" /("));
@@ -92,7 +92,7 @@ std::string totals_note(const std::string& path, const Trace& loads) {
   return fmt::format(
       "NOTE: {} has a step of {} tokens, more than engines run at once: if it holds totals of a "
       "run, "
-      "draw steps from them with trace import .. --expand-multinomial --steps N --tokens T",
+      "draw steps from them with trace import ... --expand-multinomial --steps N --tokens T",
       path, most);
 }
 

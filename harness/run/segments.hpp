@@ -22,7 +22,7 @@ struct Alternation {
 /// all placements in memory at once) and none of them changes meanwhile, else in blocks of 8 steps,
 /// of fewer where there would not be as many blocks as an interval takes.
 [[nodiscard]] Alternation alternation_of(const SessionOptions& options, bool fits);
-/// "placements alternate step by step, ..": for header and dry run.
+/// "placements alternate step by step, ...": for header and dry run.
 [[nodiscard]] std::string describe(const Alternation& how);
 
 /// Cuts `steps` into blocks of at least `block` steps; in every block all placements run the same

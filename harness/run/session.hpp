@@ -42,7 +42,7 @@ class Session : public Layout {
   [[nodiscard]] TokenRange tokens_of(int measured_step, int rank) const;
   /// As profiles name it.
   [[nodiscard]] std::string shape_name() const;
-  /// "gpt-oss-20b/4: 8 layers, 32 experts, .."
+  /// "gpt-oss-20b/4: 8 layers, 32 experts, ..."
   [[nodiscard]] std::string describe_model() const;
 
   const Comm& comm;

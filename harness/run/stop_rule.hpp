@@ -10,8 +10,8 @@
 namespace gembench::inline run {
 
 /// Whether intervals are looked at after so many blocks of so many steps in all: at 6, 8, 12, 16,
-/// 24, .. blocks, and not before 24 steps. Fixed beforehand, and few: the more often one looks, the
-/// sooner one stops at intervals that are narrow by chance.
+/// 24, ... blocks, and not before 24 steps. Fixed beforehand, and few: the more often one looks,
+/// the sooner one stops at intervals that are narrow by chance.
 [[nodiscard]] bool is_checkpoint(int blocks, int steps);
 
 /// What rank 0 knows of a run while it goes on: decides when it ends.

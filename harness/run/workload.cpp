@@ -137,7 +137,7 @@ Workload make_workload(const SessionOptions& options, const ModelShape& model) {
     if (workload.tokens > kMostTokens) {
       throw usage_error(fmt::format(
           "{} has a step of {} tokens, more than {}: if it holds totals of a run, draw "
-          "steps from them with trace import .. --expand-multinomial --steps N --tokens T",
+          "steps from them with trace import ... --expand-multinomial --steps N --tokens T",
           options.trace, workload.tokens, kMostTokens));
     }
     if (options.tokens && *options.tokens != workload.tokens) {

@@ -63,7 +63,7 @@ inline constexpr int kRouterPlanSteps = 32;
 [[nodiscard]] std::vector<double> emulated_slowdown(const SlowdownOptions& options, int ranks,
                                                     std::uint64_t seed);
 
-/// The cost model that --cost names, and why, for people: "auto: off by .."
+/// The cost model that --cost names, and why, for people: "auto: off by ..."
 struct CostDecision {
   CostKind kind = CostKind::sum;
   std::string why;

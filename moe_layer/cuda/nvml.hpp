@@ -11,7 +11,7 @@ namespace gembench::inline cuda {
 /// there is none, or it does not know the GPU, everything reads as not told.
 class Nvml {
  public:
-  /// `uuid`: "GPU-..".
+  /// `uuid`: "GPU-...".
   explicit Nvml(const std::string& uuid);
   /// Sets clocks free that lock_clocks() locked.
   ~Nvml();

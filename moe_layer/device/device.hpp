@@ -44,7 +44,7 @@ class DeviceForwarding {
 class Device {
  public:
   virtual ~Device() = default;
-  [[nodiscard]] virtual std::string name() const = 0;  ///< e.g. "cpu: oneDNN 2.6.3 f32, .."
+  [[nodiscard]] virtual std::string name() const = 0;  ///< e.g. "cpu: oneDNN 2.6.3 f32, ..."
   [[nodiscard]] virtual DType dtype() const = 0;
   /// What a run's file should say of this rank's device, by name ("gpu_uuid"); the same names on
   /// every rank.

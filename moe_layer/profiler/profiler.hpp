@@ -43,13 +43,13 @@ struct MeasuredProfile {
   double seconds = 0;     ///< wall clock of all of it
 };
 
-/// Loads of the coarse sweep: 0, then 1, 2, 4, .. tokens on every expert of the rank, up to
+/// Loads of the coarse sweep: 0, then 1, 2, 4, ... tokens on every expert of the rank, up to
 /// max_load.
 [[nodiscard]] std::vector<std::int64_t> profile_load_points(std::int64_t max_load, int slots);
 
 /// The loads and numbers of active experts of the other sweep, without latencies: as in decode, a
-/// token for every expert, and 16 for each, at most as many as a rank receives rows, on 1, 2, 4, ..
-/// of its experts; powers of two. Empty for a single expert.
+/// token for every expert, and 16 for each, at most as many as a rank receives rows, on 1, 2, 4,
+/// ... of its experts; powers of two. Empty for a single expert.
 [[nodiscard]] ActiveSweep active_points(const ProfileOptions& options);
 
 /// Collective: all ranks measure their own expert phase, at the same time and at the same loads;

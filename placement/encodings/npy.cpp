@@ -143,7 +143,7 @@ NpyHeader parse_npy_header(std::string_view bytes, const std::string& name) {
   if (!type || !fortran || !shape) literal.refuse();
   if (*fortran && shape->size() > 1)
     throw usage_error(fmt::format(
-        "{} is in Fortran order; save it with numpy.save(.., numpy.ascontiguousarray(array))",
+        "{} is in Fortran order; save it with numpy.save(..., numpy.ascontiguousarray(array))",
         name));
   return {element_of(*type, name), std::move(*shape)};
 }

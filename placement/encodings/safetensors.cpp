@@ -16,8 +16,8 @@ static_assert(std::endian::native == std::endian::little);
 constexpr std::uint64_t kMaxHeader = 100'000'000;
 constexpr std::size_t kMaxRank = 8;
 
-/// Listens to the JSON of a header: {"name": {"dtype": .., "shape": [..], "data_offsets": [..]},
-/// "__metadata__": {..}}. Returning false ends the parsing.
+/// Listens to the JSON of a header: {"name": {"dtype": ..., "shape": [...], "data_offsets": [...]},
+/// "__metadata__": {...}}. Returning false ends the parsing.
 struct HeaderListener {
   using json = nlohmann::json;
 

@@ -11,8 +11,8 @@ namespace gembench::inline speeds {
 /// Latency against the number of experts that have tokens, at a few fixed numbers of tokens. Empty:
 /// not measured.
 struct ActiveSweep {
-  std::vector<std::int64_t> loads;   ///< tokens on the rank, ascending, shared nearly evenly by ..
-  std::vector<std::int32_t> active;  ///< .. this many of its experts; ascending
+  std::vector<std::int64_t> loads;   ///< tokens on the rank, ascending, shared nearly evenly by ...
+  std::vector<std::int32_t> active;  ///< ... this many of its experts; ascending
   std::vector<double> latency;       ///< [rank][load][active] median time of the expert phase, s
 
   [[nodiscard]] bool empty() const { return loads.empty(); }
@@ -61,7 +61,7 @@ struct Profile {
   std::vector<std::int64_t> load_points;
   std::vector<double> latency;   ///< [rank][load_point] median time of the expert phase
   std::vector<double> spread;    ///< [rank][load_point] interquartile range of the same repeats
-  std::vector<double> overhead;  ///< [rank] time per layer that no placement changes (routing, ..)
+  std::vector<double> overhead;  ///< [rank] time per layer that no placement changes (routing, ...)
   std::vector<double> slowdown;  ///< [rank] emulated stretch contained in the numbers; 1 = none
   int slots = 0;        ///< experts that the load points' loads were spread over; 0 = not told
   ActiveSweep active;   ///< the same expert phase with fewer experts active

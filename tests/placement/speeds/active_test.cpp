@@ -18,7 +18,7 @@ constexpr double kOverhead = 5e-6;
 double alone(double n) {
   return n <= 0 ? 0 : 20e-6 + 3e-6 * std::ceil(n / 16);
 }
-/// .. and among eight, which share caches and launches: less.
+/// ... and among eight, which share caches and launches: less.
 double among_all(double n) {
   return 0.6 * alone(n);
 }
