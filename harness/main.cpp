@@ -1,12 +1,14 @@
 #include <fmt/format.h>
 
+#include <concepts>
 #include <cstdlib>
 #include <exception>
 #include <functional>
 #include <new>
 #include <string>
+#include <variant>
 
-#include "harness/cli/options.hpp"
+#include "harness/cli/command_line.hpp"
 #include "harness/cli/printing.hpp"
 #include "harness/commands/commands.hpp"
 #include "harness/run/collective_errors.hpp"
@@ -26,8 +28,8 @@ bool names_mpi_command(int argc, char** argv) {
 }
 
 bool needs_mpi(const Parsed& parsed) {
-  const Options& o = parsed.options;
-  return !parsed.text && (o.command == "run" || (o.command == "profile" && o.with.empty()));
+  const auto* profile = std::get_if<ProfileCommand>(&parsed.command);
+  return std::holds_alternative<RunCommand>(parsed.command) || (profile && profile->with.empty());
 }
 
 int report_once(const Error& error) {
@@ -74,24 +76,28 @@ int run_together(int argc, char** argv) {
       parsed = parse_command_line(argc, argv);
       if (!needs_mpi(parsed)) throw usage_error("this command runs without mpirun");
     });
-    parsed.options.without_launcher = launched_as().by.empty();
-    watch_for_stop(parsed.options.timeout);
-    const Options& options = parsed.options;
-    Watchdog watchdog(comm, options.timeout, options.hang_timeout);
-    options.command == "run" ? run_command(comm, options, watchdog.progress())
-                             : profile_command(comm, options, watchdog.progress());
+    if (auto* run = std::get_if<RunCommand>(&parsed.command)) {
+      run->without_launcher = launched_as().by.empty();
+      watch_for_stop(run->timeout);
+      Watchdog watchdog(comm, run->timeout, run->hang_timeout);
+      execute(comm, *run, watchdog.progress());
+    } else {
+      const auto& profile = std::get<ProfileCommand>(parsed.command);
+      watch_for_stop(0);
+      Watchdog watchdog(comm, 0, profile.hang_timeout);
+      execute(comm, profile, watchdog.progress());
+    }
   });
 }
 
-int run_alone(const Options& options) {
+template <class C>
+void execute_alone(const C& command) {
+  if constexpr (!std::same_as<C, RunCommand>) execute(command);
+}
+
+int run_alone(const Command& command) {
   if (launched_as().rank != 0) return static_cast<int>(ExitCode::ok);  // profile --with
-  if (options.command == "trace") trace_command(options);
-  if (options.command == "plan") plan_command(options);
-  if (options.command == "score") score_command(options);
-  if (options.command == "convert") convert_command(options);
-  if (options.command == "profile") compare_profiles_command(options);
-  if (options.command == "compare") compare_command(options);
-  if (options.command == "list") list_command();
+  std::visit([](const auto& one) { execute_alone(one); }, command);
   require_printed();
   return static_cast<int>(ExitCode::ok);
 }
@@ -111,7 +117,7 @@ int main(int argc, char** argv) {
       return run_together(argc, argv);
     }
     if (needs_mpi(parsed)) return run_together(argc, argv);
-    if (!parsed.text) return run_alone(parsed.options);
+    if (!parsed.text) return run_alone(parsed.command);
     if (launched_as().rank == 0) print_text(*parsed.text);
     require_printed();
     return static_cast<int>(ExitCode::ok);

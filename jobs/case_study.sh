@@ -55,7 +55,7 @@ judge() { # CASE TRACE PROFILE RANKS SPARE_SLOTS: every draw of GPUs
   for draw in "${draws[@]}"; do
     how=(--trace "$2" --profile "$3" --ranks "$4" --split 0.5 --slowdown-from builtin:v100-sgemm
       --seed "$draw" --format json -q)
-    "$program" score "${how[@]}" --strategies linear,eplb,gem+,gem+cv >"$output/$1-$4-$draw.json"
+    "$program" score "${how[@]}" --strategies linear,eplb,gem+ >"$output/$1-$4-$draw.json"
     "$program" score "${how[@]}" --strategies gem --ablation >"$output/$1-$4-$draw-parts.json"
     "$program" score "${how[@]}" --strategies eplb,flashlb --spare-slots "$5" \
       >"$output/$1-$4-$draw-spare.json"
@@ -69,7 +69,7 @@ judge() { # CASE TRACE PROFILE RANKS SPARE_SLOTS: every draw of GPUs
   say "judged $1 on $4 ranks (${SECONDS} s)"
 }
 
-every() { # FILE: keeps the header and every layer_step-th layer, numbered anew
+every() { # FILE: keeps the header and every layer_step-th layer, numbered from 0
   awk -F, -v OFS=, -v n="$layer_step" 'NR == 1 { print; next }
     $2 % n == 0 { $2 = $2 / n; print }' "$1"
 }

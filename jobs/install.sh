@@ -11,7 +11,7 @@ packages=(g++ cmake ninja-build pkg-config git
 report=(python3 python3-h5py python3-xarray python3-h5netcdf)
 tests=(python3-matplotlib python3-venv python3-setuptools mypy
   python3-selenium chromium chromium-driver fonts-dejavu-core
-  slurmctld slurmd slurm-client munge iproute2 util-linux procps shellcheck
+  slurmctld slurmd slurm-client munge iproute2 util-linux procps shellcheck doxygen
   clang libclang-rt-14-dev)
 case "$*" in
   "") ;;

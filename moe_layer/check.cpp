@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "moe_layer/model/weights.hpp"
+#include "placement/base/index.hpp"
 #include "placement/base/random.hpp"
 
 namespace gembench::inline moe_layer {
@@ -17,10 +18,6 @@ namespace {
 constexpr double kTolerance32 = 1e-4;
 constexpr double kTolerance16 = 3e-2;
 constexpr double kTieMargin = 1e-4;  // of logits of size about one
-
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 float rounded(double value, DType dtype) {
   const auto single = static_cast<float>(value);

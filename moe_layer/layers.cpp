@@ -23,12 +23,13 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
     : comm_(comm),
       topology_(options.topology.value_or(Topology(comm.node_of()))),
       device_(device),
+      device_clock_(device.clock()),
       model_(model),
       store_(store),
       options_(options),
       stream_(device.make_stream()),
       row_bytes_(sz(model.hidden) * size_of(device.dtype())),
-      legs_(options.hierarchical ? 2 : 1) {
+      hops_(options.hierarchical ? 2 : 1) {
   const std::size_t layers = sz(model.layers), ranks = sz(comm.size()), k = sz(model.topk);
   const std::size_t tokens = sz(options.max_tokens), hidden = sz(model.hidden);
   const std::size_t rows = sz(options.receive.rows), pairs = sz(options.receive.pairs);
@@ -63,7 +64,7 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
     fill_gate(router, options.seed, layer, model);
     routers_.push_back(make(device.router_bytes()));
     device.load_router(routers_.back(), router);
-    homes_.push_back(make(sz(model.experts) * sizeof(Home)));
+    locations_.push_back(make(sz(model.experts) * sizeof(Location)));
     shared_.push_back(store.shared(layer));
   }
   input_.reserve(tokens * hidden);
@@ -72,32 +73,34 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   all_counts_.resize(ranks * sz(model.experts));
   rows_to_.assign(layers * ranks, 0);
   device.prepare({tokens, rows, pairs});
-  device.reserve_marks(mark_of(model.layers, 0));
+  if (device_clock_ != nullptr) device_clock_->reserve_marks(mark_of(model.layers, 0));
 }
 
 void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
   const bool replicated = count_duplicates(placement) > 0;
   replicas_ = replicated ? std::make_unique<ReplicaChoice>(placement, splitting) : nullptr;
-  std::vector<Home> all = replicated ? replicas_->homes() : homes(placement);
-  // Cells are the same in every layer, experts are not.
+  std::vector<Location> all = replicated ? replicas_->locations() : locations(placement);
+  // Physical slots are the same in every layer, experts are not.
   const std::size_t each = replicated ? all.size() : sz(model_.experts);
   const int slots = placement.slots;
   if (forwarding_) all = by_node(all, topology_, comm_.rank(), slots);
-  if (replicated && cells_.bytes() == 0) {
-    cells_ = device_.allocate(sz(options_.max_tokens) * sz(model_.topk) * sizeof(std::uint16_t));
+  if (replicated && physical_slots_.bytes() == 0) {
+    physical_slots_ =
+        device_.allocate(sz(options_.max_tokens) * sz(model_.topk) * sizeof(std::uint16_t));
   }
   experts_.clear();
   for (int layer = 0; layer < model_.layers; ++layer) {
-    Buffer& homes_here = homes_[sz(layer)];
-    if (homes_here.bytes() < each * sizeof(Home)) {
-      homes_here = device_.allocate(each * sizeof(Home));
+    Buffer& locations_here = locations_[sz(layer)];
+    if (locations_here.bytes() < each * sizeof(Location)) {
+      locations_here = device_.allocate(each * sizeof(Location));
     }
-    device_.upload(homes_here, 0, &all[replicated ? 0 : sz(layer) * each], each * sizeof(Home));
+    device_.upload(locations_here, 0, &all[replicated ? 0 : sz(layer) * each],
+                   each * sizeof(Location));
     experts_.push_back(store_.slots(placement, layer));
   }
   slots_ = sz(slots);
-  legs_.front().resize(comm_.size(), slots * (forwarding_ ? topology_.largest_node() : 1));
-  legs_.back().resize(comm_.size(), slots);
+  hops_.front().resize(comm_.size(), slots * (forwarding_ ? topology_.largest_node() : 1));
+  hops_.back().resize(comm_.size(), slots);
 }
 
 void MoeLayers::load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids) {
@@ -119,10 +122,10 @@ double MoeLayers::run_step(std::span<LayerReading> readings) {
     device_.synchronize(stream_);
     return read(options_.clock) - begin;
   }
-  for (int layer = 0; layer < model_.layers; ++layer) {
+  for (int layer = 0; device_clock_ != nullptr && layer < model_.layers; ++layer) {
     for (int phase = 0; phase < kPhases; ++phase) {
       const int from = mark_of(layer, phase);
-      readings[sz(layer)].device_time[sz(phase)] = device_.seconds_between(from, from + 1);
+      readings[sz(layer)].device_time[sz(phase)] = device_clock_->seconds_between(from, from + 1);
     }
   }
   return options_.clock == Clock::wall ? previous_end_ - begin : kNotMeasured;
@@ -182,33 +185,125 @@ LayerReading MoeLayers::run_unread(int layer) {
 }
 
 void MoeLayers::count(int layer, LayerReading& reading) {
-  for (const std::int32_t tokens : legs_.back().slot_counts) {
+  for (const std::int32_t tokens : hops_.back().slot_counts) {
     reading.tokens += tokens;
     reading.active_experts += tokens > 0 ? 1 : 0;
   }
-  for (const Leg& leg : legs_) {
+  for (const Hop& hop : hops_) {
     for (int rank = 0; rank < comm_.size(); ++rank) {
-      const std::int64_t rows = leg.rows_out[sz(rank)];
+      const std::int64_t rows = hop.rows_out[sz(rank)];
       const std::int64_t bytes = rows * static_cast<std::int64_t>(row_bytes_);
       rows_to_[sz(layer) * sz(comm_.size()) + sz(rank)] += rows;
       if (rank == comm_.rank()) continue;
       reading.bytes_sent += bytes;
-      reading.metadata_bytes += leg.metadata_bytes(sz(rank));
+      reading.metadata_bytes += hop.metadata_bytes(sz(rank));
       if (topology_.node(rank) != topology_.node(comm_.rank())) reading.inter_node_bytes += bytes;
     }
   }
 }
 
 void MoeLayers::run_phase(int phase, void (MoeLayers::*work)(int), int layer) {
-  device_.mark(stream_, mark_of(layer, phase));
+  if (device_clock_ != nullptr) device_clock_->mark(stream_, mark_of(layer, phase));
   (this->*work)(layer);
-  device_.mark(stream_, mark_of(layer, phase) + 1);
+  if (device_clock_ != nullptr) device_clock_->mark(stream_, mark_of(layer, phase) + 1);
   device_.synchronize(stream_);
 }
 
 void MoeLayers::enter(Phase phase, int layer) {
   if (options_.progress) options_.progress->enter(phase, layer);
   device_.enter(name_of(phase), layer);
+}
+
+// What each phase puts on the stream; run_layer() has their order and the clock.
+
+void MoeLayers::route(int layer) {
+  enter(Phase::route, layer);
+  RouteArgs args;
+  args.tokens = range_.count;
+  args.hidden_state = &hidden_state_;
+  args.router = &routers_[sz(layer)];
+  args.replay = replaying_ ? &replay_ : nullptr;
+  args.replay_offset = sz(layer) * sz(range_.count) * sz(model_.topk) * sizeof(std::uint16_t);
+  args.normed = &normed_;
+  args.payload = &payload_;
+  args.logits = &logits_;
+  args.gate_ids = &gate_ids_;
+  args.ids = &ids_;
+  args.weights = &weights_;
+  device_.route(stream_, args);
+}
+
+void MoeLayers::choose_replicas(int layer) {
+  device_.synchronize(stream_);
+  host_ids_.resize(sz(range_.count) * sz(model_.topk));
+  const std::size_t bytes = host_ids_.size() * sizeof(std::uint16_t);
+  device_.download(host_ids_.data(), ids_, 0, bytes);
+  std::fill(own_counts_.begin(), own_counts_.end(), 0);
+  for (const auto id : host_ids_) ++own_counts_[id];
+  const bool all = replicas_->needs_all_counts();
+  if (all) comm_.all_gather(own_counts_, all_counts_);
+  replicas_->choose(layer, comm_.rank(), all ? all_counts_ : own_counts_, host_ids_);
+  device_.upload(physical_slots_, 0, host_ids_.data(), bytes);
+}
+
+void MoeLayers::dispatch(int layer) {
+  enter(Phase::dispatch, layer);
+  if (replicas_) choose_replicas(layer);
+  PackArgs args;
+  args.tokens = range_.count;
+  args.slots = static_cast<int>(hops_.front().slot_counts.size());
+  args.payload = &payload_;
+  args.ids = replicas_ ? &physical_slots_ : &ids_;
+  args.weights = &weights_;
+  args.locations = &locations_[sz(layer)];
+  args.send_rows = &send_rows_;
+  args.send_pairs = &send_pairs_;
+  args.row_token = &row_token_;
+  args.counts = hops_.front().send_counts;
+  device_.pack(stream_, args);
+  hops_.front().exchange_counts(comm_);
+  hops_.front().send(device_, stream_, send_pairs_, send_rows_,
+                     forwarding_ ? forwarding_->pairs() : recv_pairs_,
+                     forwarding_ ? forwarding_->rows() : recv_rows_, row_bytes_);
+  if (forwarding_) {
+    forwarding_->forward(stream_, hops_.front(), hops_.back(), static_cast<int>(slots_),
+                         recv_pairs_, recv_rows_);
+  }
+}
+
+void MoeLayers::experts(int layer) {
+  enter(Phase::experts, layer);
+  ExpertArgs args;
+  args.slots = experts_[sz(layer)];
+  args.rows_from = hops_.back().rows_in;
+  args.pairs_from = hops_.back().pairs_in;
+  args.pairs_to = hops_.back().slot_counts;
+  args.rows = &recv_rows_;
+  args.pairs = &recv_pairs_;
+  args.sums = &sums_;  // empty where it is not needed
+  args.results = &results_;
+  args.slot_tokens = &slot_tokens_;
+  device_.experts(stream_, args);
+  if (model_.shared > 0) {
+    device_.shared_experts(stream_, {range_.count, shared_[sz(layer)], &payload_, &shared_sums_});
+  }
+}
+
+void MoeLayers::combine(int layer) {
+  enter(Phase::combine, layer);
+  if (forwarding_) {
+    forwarding_->back(stream_, hops_.front(), hops_.back(), results_, returned_);
+  } else {
+    hops_.front().send_back(device_, stream_, results_, returned_, row_bytes_);
+  }
+  CombineArgs args;
+  args.tokens = range_.count;
+  args.rows = hops_.front().rows_sent();
+  args.returned = &returned_;
+  args.row_token = &row_token_;
+  args.shared = model_.shared > 0 ? &shared_sums_ : nullptr;
+  args.hidden_state = &hidden_state_;
+  device_.combine(stream_, args);
 }
 
 void MoeLayers::hold_back(double begin) {
@@ -257,7 +352,7 @@ std::vector<float> MoeLayers::hidden_state(int token) {
 }
 
 std::int64_t MoeLayers::count_not_finite() {
-  // Into the room of the step's input, which is made anew for every step.
+  // Into the room of the step's input, which is made again for every step.
   input_.resize(sz(range_.count) * sz(model_.hidden));
   device_.download(input_.data(), hidden_state_, 0, input_.size() * sizeof(float));
   return std::count_if(input_.begin(), input_.end(), [](float x) { return !std::isfinite(x); });

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "moe_layer/device/device.hpp"
@@ -38,12 +39,34 @@ struct LayerReading {
   /// the stream to its last, without emulated slowdown. Only from run_step(), NaN without such a
   /// clock.
   std::array<double, 4> device_time{kNotMeasured, kNotMeasured, kNotMeasured, kNotMeasured};
-  std::int64_t tokens = 0;  ///< (token, expert) pairs computed here
+  std::int64_t tokens = 0;  ///< assignments (token-expert) computed here
   std::int64_t active_experts = 0;
   std::int64_t bytes_sent = 0;        ///< dispatch payload to other ranks
   std::int64_t inter_node_bytes = 0;  ///< of it: to other nodes
   std::int64_t metadata_bytes = 0;    ///< dispatch metadata to other ranks: counts and pairs
 };
+
+/// Readings by the keys that they are stored under (results/quantities.hpp).
+template <class T>
+struct NamedReading {
+  std::string_view key;
+  T LayerReading::*member = nullptr;
+};
+inline constexpr std::array kReadTimes{
+    NamedReading<double>{"start_time", &LayerReading::start_time},
+    NamedReading<double>{"start_wait", &LayerReading::start_wait},
+    NamedReading<double>{"route_time", &LayerReading::route_time},
+    NamedReading<double>{"dispatch_time", &LayerReading::dispatch_time},
+    NamedReading<double>{"expert_time", &LayerReading::expert_time},
+    NamedReading<double>{"barrier_wait", &LayerReading::barrier_wait},
+    NamedReading<double>{"combine_time", &LayerReading::combine_time},
+    NamedReading<double>{"layer_time", &LayerReading::layer_time}};
+inline constexpr std::array kReadCounts{
+    NamedReading<std::int64_t>{"assignments", &LayerReading::tokens},
+    NamedReading<std::int64_t>{"active_experts", &LayerReading::active_experts},
+    NamedReading<std::int64_t>{"bytes_sent", &LayerReading::bytes_sent},
+    NamedReading<std::int64_t>{"inter_node_bytes", &LayerReading::inter_node_bytes},
+    NamedReading<std::int64_t>{"metadata_bytes", &LayerReading::metadata_bytes}};
 
 /// Sizes and choices that stay for a run.
 struct LayerOptions {
@@ -124,6 +147,7 @@ class MoeLayers {
   const Comm& comm_;
   Topology topology_;
   Device& device_;
+  DeviceClock* device_clock_;  // null: it has none
   ModelShape model_;
   ExpertStore& store_;
   LayerOptions options_;
@@ -135,7 +159,7 @@ class MoeLayers {
   double previous_end_ = 0;
 
   std::vector<Buffer> routers_;                      // [layer]
-  std::vector<Buffer> homes_;                        // [layer]; with replicas of cells
+  std::vector<Buffer> locations_;                    // [layer]; with replicas of physical slots
   std::vector<std::vector<const Buffer*>> experts_;  // [layer][slot]
   std::vector<std::vector<const Buffer*>> shared_;   // [layer][i]
   Buffer hidden_state_, replay_, normed_, payload_, logits_, gate_ids_, ids_, weights_;
@@ -144,10 +168,10 @@ class MoeLayers {
   std::vector<float> input_;
   std::unique_ptr<Forwarding> forwarding_;   // hierarchical dispatch only
   std::unique_ptr<ReplicaChoice> replicas_;  // of placements with replicas only
-  Buffer cells_;                             // u16 [token][k], in the place of ids_
+  Buffer physical_slots_;                    // u16 [token][k], in the place of ids_
   std::vector<std::uint16_t> host_ids_;
   std::vector<std::int32_t> own_counts_, all_counts_;  // [expert], [rank][expert]
-  std::vector<Leg> legs_;  // in the order of dispatch: one, or to the nodes and within them
+  std::vector<Hop> hops_;  // in the order of dispatch: one, or to the nodes and within them
   std::vector<std::int64_t> rows_to_;
 };
 

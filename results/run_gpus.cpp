@@ -10,7 +10,7 @@ namespace gembench::inline results {
 void add_gpus(h5::File& file, const h5::Extents& cells) {
   const auto ranks = cells.back();
   file.make_group("gpu");
-  for (const auto& field : schema::kGpuTimes) file.make(field, cells);
+  for (const Measured& time : kGpuTimes) file.make(time.stored, cells);
   for (const auto& number : schema::kGpuNumbers) {
     file.make(number.before, {ranks});
     file.make(number.after, {ranks});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 
 #include "results/run_adaptation.hpp"
@@ -40,28 +41,28 @@ RunShape read_shape(const File& file) {
   shape.ranks = count_along(file, schema::kRank);
   shape.experts = count_along(file, schema::kExpert);
   shape.slots = count_along(file, schema::kSlot);
-  shape.turns = count_along(file, schema::kTurn);
+  shape.segments = count_along(file, schema::kSegment);
   return shape;
 }
 
-/// Whether a count is in the file: the first ones must be.
-bool is_there(const File& file, const Variable& count) {
-  const auto first = schema::kCounts.begin() + schema::kFirstCounts;
-  return std::find_if(schema::kCounts.begin(), first,
-                      [&](const Variable& one) { return one.name == count.name; }) != first ||
-         file.has(count.name);
+/// Whether a quantity is in the file; those that every version has must be.
+bool is_there(const File& file, const Measured& quantity) {
+  return quantity.since.empty() || file.has(quantity.stored.name);
 }
 
 void expect_measured(const File& file, const RunShape& shape) {
   const auto placements = extent(shape.placements), steps = extent(shape.steps),
              layers = extent(shape.layers), ranks = extent(shape.ranks);
-  for (const auto& field : schema::kTimes) file.expect(field, {placements, steps, layers, ranks});
-  for (const auto& field : schema::kCounts) {
-    if (is_there(file, field)) file.expect(field, {placements, steps, layers, ranks});
-  }
-  for (const auto& field : schema::kGpuTimes) {  // since 2.2.0, and only of GPUs
-    if (file.has(field.name)) file.expect(field, {placements, steps, layers, ranks});
-  }
+  const auto expect = [&](const auto& quantities) {
+    for (const Measured& quantity : quantities) {
+      if (is_there(file, quantity)) {
+        file.expect(quantity.stored, {placements, steps, layers, ranks});
+      }
+    }
+  };
+  expect(kTimes);
+  expect(kCounts);
+  expect(kGpuTimes);
   file.expect(schema::kStepTime, {placements, steps, ranks});
   file.expect(schema::kOrder, {placements, steps});
   file.expect(schema::kBlock, {placements, steps});
@@ -81,25 +82,25 @@ RunModel read_model(const File& file) {
   return model;
 }
 
-std::vector<Turn> read_turns(const File& file, const RunShape& shape) {
-  const Extents count{extent(shape.turns)};
-  const auto placement = file.read<std::int32_t>(schema::kTurnPlacement, count);
-  const auto first = file.read<std::int32_t>(schema::kTurnFirst, count);
-  const auto steps = file.read<std::int32_t>(schema::kTurnSteps, count);
-  const auto block = file.read<std::int32_t>(schema::kTurnBlock, count);
-  std::vector<Turn> turns;
+std::vector<Segment> read_segments(const File& file, const RunShape& shape) {
+  const Extents count{extent(shape.segments)};
+  const auto placement = file.read<std::int32_t>(schema::kSegmentPlacement, count);
+  const auto first = file.read<std::int32_t>(schema::kSegmentFirst, count);
+  const auto steps = file.read<std::int32_t>(schema::kSegmentSteps, count);
+  const auto block = file.read<std::int32_t>(schema::kSegmentBlock, count);
+  std::vector<Segment> segments;
   for (std::size_t i = 0; i < placement.size(); ++i) {
-    const Turn turn{placement[i], first[i], steps[i], block[i]};
-    if (!schema::lies_within(turn, shape)) {
-      file.refuse("its turn " + std::to_string(i) + " lies outside of the run");
+    const Segment segment{placement[i], first[i], steps[i], block[i]};
+    if (!schema::lies_within(segment, shape)) {
+      file.refuse("its segment " + std::to_string(i) + " lies outside of the run");
     }
-    turns.push_back(turn);
+    segments.push_back(segment);
   }
-  return turns;
+  return segments;
 }
 
-std::vector<TurnNotes> read_notes(const File& file, const RunShape& shape) {
-  const Extents count{extent(shape.turns)};
+std::vector<SegmentNotes> read_notes(const File& file, const RunShape& shape) {
+  const Extents count{extent(shape.segments)};
   const auto experts = file.read<std::int64_t>(schema::kMoveExperts, count);
   const auto bytes = file.read<std::int64_t>(schema::kMoveBytes, count);
   const auto seconds = file.read<double>(schema::kMoveSeconds, count);
@@ -107,7 +108,7 @@ std::vector<TurnNotes> read_notes(const File& file, const RunShape& shape) {
   const auto error = file.read<double>(schema::kCheckError, count);
   const auto passed = file.read<std::int32_t>(schema::kCheckPassed, count);
   const auto replans = read_replans(file, shape);
-  std::vector<TurnNotes> notes;
+  std::vector<SegmentNotes> notes;
   for (std::size_t i = 0; i < experts.size(); ++i) {
     notes.push_back({experts[i], bytes[i], seconds[i], tokens[i], error[i], passed[i],
                      replans.empty() ? ReplanRecord{} : replans[i]});
@@ -187,7 +188,7 @@ RunInfo read_info(const File& file) {
   const auto placements = extent(shape.placements), steps = extent(shape.steps),
              layers = extent(shape.layers), ranks = extent(shape.ranks);
   info.model = read_model(file);
-  info.turns = read_turns(file, shape);
+  info.segments = read_segments(file, shape);
   info.labels = file.read_texts(schema::kPlacement, {placements});
   info.placements = read_placements(file, shape);
   info.predicted_layer_time = file.read<double>(schema::kPredicted, {placements, steps, layers});
@@ -200,7 +201,7 @@ RunInfo read_info(const File& file) {
   if (file.has(schema::kSlowdownByStep.name)) {
     info.slowdown_by_step = file.read<double>(schema::kSlowdownByStep, {steps, ranks});
   }
-  info.adapts = file.has(schema::kTurnSlots.name);
+  info.adapts = file.has(schema::kSegmentSlots.name);
   info.topology = read_topology(file, shape);
   info.gpu_before = read_gpus(file, shape, false);
   info.quiet_before = read_quiet(file, ranks, false);
@@ -236,8 +237,8 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   end.check.passed = file.get<std::int64_t>("check", "passed") != 0;
   end.check.message = file.get<std::string>("check", "message");
   if (file.has(schema::kProfileAfter.name)) {
-    const auto knots = file.extents(schema::kKnot).front();
-    end.profile_after = file.read<double>(schema::kProfileAfter, {ranks, knots});
+    const auto load_points = file.extents(schema::kLoadPoint).front();
+    end.profile_after = file.read<double>(schema::kProfileAfter, {ranks, load_points});
     // All NaN: it was not taken again.
     if (std::all_of(end.profile_after.begin(), end.profile_after.end(),
                     [](double seconds) { return std::isnan(seconds); })) {
@@ -265,38 +266,49 @@ RunEnd read_end(const File& file, const RunShape& shape) {
 }  // namespace
 
 struct RunReader::State {
-  explicit State(const std::filesystem::path& path) : file(File::open(path)) {
+  explicit State(const std::filesystem::path& path)
+      : own(File::open(path, schema::kRenamed)), file(*own) {
     file.expect_schema(kRunSchema, kRunSchemaVersion);
     completed = file.get<std::int64_t>("/", "completed") != 0;
+    read();
+  }
+  State(const File& written, bool ended) : file(written), completed(ended) { read(); }
+
+  void read() {
     try {
       info = read_info(file);
       notes = read_notes(file, info.shape);
       if (completed) end = read_end(file, info.shape);
+      summary = read_summary(file, extent(info.shape.placements), extent(info.shape.ranks));
     } catch (const std::bad_alloc&) {
       file.refuse("it is larger than the memory of this machine");
     }
   }
 
-  File file;
+  std::optional<File> own;
+  const File& file;
   bool completed = false;
   RunInfo info;
-  std::vector<TurnNotes> notes;
+  std::vector<SegmentNotes> notes;
   RunEnd end;
+  std::optional<RunSummary> summary;
 };
 
 RunProgress progress_of_run(const std::filesystem::path& path) {
-  const File file = File::open(path);
+  const File file = File::open(path, schema::kRenamed);
   file.expect_schema(kRunSchema, kRunSchemaVersion);
   return {file.has(schema::kPlacement.name), file.get<std::int64_t>("/", "completed") == 1};
 }
 
 std::string read_run_config(const std::filesystem::path& path) {
-  const File file = File::open(path);
+  const File file = File::open(path, schema::kRenamed);
   file.expect_schema(kRunSchema, kRunSchemaVersion);
   return file.get<std::string>("/", "config");
 }
 
 RunReader::RunReader(const std::filesystem::path& path) : state_(std::make_unique<State>(path)) {}
+RunReader::RunReader(const File& written, bool ended)
+    : state_(std::make_unique<State>(written, ended)) {}
 RunReader::~RunReader() = default;
 
 const RunInfo& RunReader::info() const {
@@ -309,25 +321,29 @@ const RunEnd& RunReader::end() const {
   return state_->end;
 }
 
-const std::vector<TurnNotes>& RunReader::notes() const {
+const std::vector<SegmentNotes>& RunReader::notes() const {
   return state_->notes;
 }
 
-bool RunReader::measured(int turn) const {
-  const Turn& at = state_->info.turns.at(extent(turn));
+const std::optional<RunSummary>& RunReader::summary() const {
+  return state_->summary;
+}
+
+bool RunReader::measured(int segment) const {
+  const Segment& at = state_->info.segments.at(extent(segment));
   std::vector<std::int64_t> blocks(extent(at.steps));
   state_->file.read(schema::kBlock, {extent(at.placement), extent(at.first_step)},
                     {1, blocks.size()}, blocks.data());
   return std::all_of(blocks.begin(), blocks.end(), [&](auto block) { return block == at.block; });
 }
 
-Block RunReader::read_turn(int turn) const {
-  const Turn& at = state_->info.turns.at(extent(turn));
-  Block block = read(at.placement, at.first_step, at.steps);
-  block.turn = turn;
+SegmentRecord RunReader::read_segment(int segment) const {
+  const Segment& at = state_->info.segments.at(extent(segment));
+  SegmentRecord block = read(at.placement, at.first_step, at.steps);
+  block.segment = segment;
   block.at = at;
-  block.notes = state_->notes[extent(turn)];
-  block.slots = read_turn_slots(state_->file, state_->info.shape, turn);
+  block.notes = state_->notes[extent(segment)];
+  block.slots = read_segment_slots(state_->file, state_->info.shape, segment);
   return block;
 }
 
@@ -341,13 +357,13 @@ std::vector<std::int64_t> RunReader::blocks(int placement) const {
   return blocks;
 }
 
-Block RunReader::read(int placement, int first_step, int steps) const {
+SegmentRecord RunReader::read(int placement, int first_step, int steps) const {
   const auto& shape = state_->info.shape;
   if (placement < 0 || placement >= shape.placements || first_step < 0 || steps < 1 ||
       steps > shape.steps - first_step) {
     throw std::out_of_range("RunReader: no such steps");
   }
-  Block block;
+  SegmentRecord block;
   block.at.placement = placement;
   block.at.first_step = first_step;
   block.at.steps = steps;
@@ -361,20 +377,18 @@ Block RunReader::read(int placement, int first_step, int steps) const {
     start[1] = extent(first_step);
     state_->file.read(variable, start, count, values.data());
   };
-  for (std::size_t i = 0; i < kTimeFields; ++i) {
-    read(schema::kTimes[i], block.time[i], {1, size, layers, ranks});
-  }
-  for (std::size_t i = 0; i < kCountFields; ++i) {
-    if (is_there(state_->file, schema::kCounts[i])) {
-      read(schema::kCounts[i], block.count[i], {1, size, layers, ranks});
-    } else {
-      block.count[i].assign(size * layers * ranks, -1);
+  const auto read_all = [&](const auto& quantities, auto& arrays, auto missing) {
+    for (std::size_t i = 0; i < quantities.size(); ++i) {
+      if (is_there(state_->file, quantities[i])) {
+        read(quantities[i].stored, arrays[i], {1, size, layers, ranks});
+      } else {
+        missing(arrays[i]);
+      }
     }
-  }
-  for (std::size_t i = 0; i < kGpuTimeFields; ++i) {
-    if (!state_->file.has(schema::kGpuTimes[i].name)) continue;
-    read(schema::kGpuTimes[i], block.gpu_time[i], {1, size, layers, ranks});
-  }
+  };
+  read_all(kTimes, block.time, [](auto&) {});
+  read_all(kCounts, block.count, [&](auto& values) { values.assign(size * layers * ranks, -1); });
+  read_all(kGpuTimes, block.gpu_time, [](auto&) {});
   read(schema::kStepTime, block.step_time, {1, size, ranks});
   read(schema::kOrder, block.order, {1, size});
   std::int32_t index = -1;

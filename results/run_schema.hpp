@@ -7,7 +7,8 @@
 #include "results/hdf5/hdf5.hpp"
 #include "results/run_file.hpp"
 
-/// The datasets of results.h5 as one table for writer and reader; SCHEMA.md says it for people.
+/// The datasets of results.h5 for writer and reader, but for those of quantities.hpp; SCHEMA.md
+/// says it for people.
 namespace gembench::schema {
 
 using h5::Cells;
@@ -15,11 +16,31 @@ using h5::Layout;
 using h5::Type;
 using h5::Variable;
 
-constexpr Variable scale(std::string_view name, std::string_view dim, std::string_view meaning) {
-  return {name, Type::int32, Layout::whole, Cells::complete, {dim}, "1", meaning};
+using Dims = std::array<std::string_view, 4>;
+
+/// Where every cell holds a value, and where some may stay NaN or -1.
+constexpr Variable complete(std::string_view name, Type type, const Dims& dims,
+                            std::string_view units, std::string_view meaning,
+                            Layout layout = Layout::whole) {
+  return {name, type, layout, Cells::complete, dims, units, meaning};
 }
-inline constexpr Variable kPlacement{"placement",   Type::text, Layout::whole, Cells::complete,
-                                     {"placement"}, "",         "label"};
+constexpr Variable unmeasured(std::string_view name, Type type, const Dims& dims,
+                              std::string_view units, std::string_view meaning,
+                              Layout layout = Layout::whole) {
+  return {name, type, layout, Cells::unmeasured, dims, units, meaning};
+}
+
+constexpr Variable scale(std::string_view name, std::string_view dim, std::string_view meaning) {
+  return complete(name, Type::int32, {dim}, "1", meaning);
+}
+/// Names of older files. Segments were called turns before 2.8.0 of results, load points knots
+/// there and before 1.3.0 of profiles, and assignments were named after their tokens.
+inline constexpr std::array<h5::Renamed, 4> kRenamed{
+    h5::Renamed{"assignments", "tokens"}, h5::Renamed{"load_point", "knot"},
+    h5::Renamed{"segments/segment", "turns/turn"}, h5::Renamed{"segments", "turns"}};
+
+inline constexpr Variable kPlacement =
+    complete("placement", Type::text, {"placement"}, "", "label");
 inline constexpr Variable kStep = scale("step", "step", "measured step");
 inline constexpr Variable kLayer = scale("layer", "layer", "MoE layer");
 inline constexpr Variable kRank = scale("rank", "rank", "MPI rank");
@@ -27,111 +48,49 @@ inline constexpr Variable kExpert = scale("expert", "expert", "expert of a layer
 inline constexpr Variable kSlot = scale("slot", "slot", "slot of a rank");
 inline constexpr Variable kSource = scale("src", "src", "sending rank");
 inline constexpr Variable kTarget = scale("dst", "dst", "receiving rank");
-inline constexpr Variable kTurn = scale("turns/turn", "turn", "turn of a placement, as they ran");
-inline constexpr Variable kKnot{"knot",   Type::int64, Layout::whole,       Cells::complete,
-                                {"knot"}, "1",         "tokens on the rank"};
+inline constexpr Variable kSegment =
+    scale("segments/segment", "segment", "segment of a placement, as they ran");
+inline constexpr Variable kLoadPoint =
+    complete("load_point", Type::int64, {"load_point"}, "1", "tokens on the rank");
 
-constexpr Variable measured(std::string_view name, Type type, std::string_view units,
-                            std::string_view meaning) {
-  return {name,  type,   Layout::whole, Cells::unmeasured, {"placement", "step", "layer", "rank"},
-          units, meaning};
-}
-/// In the order of TimeField.
-inline constexpr std::array<Variable, kTimeFields> kTimes{
-    measured("start_time", Type::float64, "s", "start since the run's epoch on the rank's clock"),
-    measured("start_wait", Type::float32, "s", "waiting at the start barrier"),
-    measured("route_time", Type::float32, "s", "routing"),
-    measured("dispatch_time", Type::float32, "s", "dispatch"),
-    measured("expert_time", Type::float32, "s", "experts"),
-    measured("barrier_wait", Type::float32, "s", "waiting at the barrier after the experts"),
-    measured("combine_time", Type::float32, "s", "combine"),
-    measured("layer_time", Type::float32, "s", "whole layer")};
-/// In the order of CountField.
-inline constexpr std::array<Variable, kCountFields> kCounts{
-    measured("tokens", Type::int32, "1", "(token, expert) pairs computed on the rank"),
-    measured("active_experts", Type::int32, "1", "experts of the rank with at least one token"),
-    measured("bytes_sent", Type::int64, "byte", "dispatch payload sent to other ranks"),
-    measured("metadata_bytes", Type::int64, "byte", "routing metadata sent to other ranks"),
-    measured("inter_node_bytes", Type::int64, "byte", "of bytes_sent: to other nodes")};
-/// Those that a file before 2.2.0 lacks come behind these.
-inline constexpr std::size_t kFirstCounts = 4;
-
-inline constexpr Variable kStepTime{
-    "step_time", Type::float32, Layout::whole, Cells::unmeasured, {"placement", "step", "rank"},
-    "s",         "whole step"};
-inline constexpr Variable kOrder{"order",
-                                 Type::int32,
-                                 Layout::whole,
-                                 Cells::unmeasured,
-                                 {"placement", "step"},
-                                 "1",
-                                 "global execution index"};
-inline constexpr Variable kBlock{"block",
-                                 Type::int32,
-                                 Layout::whole,
-                                 Cells::unmeasured,
-                                 {"placement", "step"},
-                                 "1",
-                                 "block of steps that all placements run side by side"};
-inline constexpr Variable kExpertTokens{"expert_tokens",
-                                        Type::int32,
-                                        Layout::chunked,
-                                        Cells::complete,
-                                        {"step", "layer", "expert"},
-                                        "1",
-                                        "tokens of the expert"};
-inline constexpr Variable kPredicted{"predicted_layer_time",
-                                     Type::float32,
-                                     Layout::chunked,
-                                     Cells::unmeasured,
-                                     {"placement", "step", "layer"},
-                                     "s",
-                                     "predicted time to the barrier"};
-inline constexpr Variable kPredictedByExperts{"predicted_by_experts",
-                                              Type::float32,
-                                              Layout::chunked,
-                                              Cells::unmeasured,
-                                              {"placement", "step", "layer"},
-                                              "s",
-                                              "the same by the cost model experts"};
-inline constexpr Variable kBytesPair{"bytes_pair",
-                                     Type::int64,
-                                     Layout::whole,
-                                     Cells::unmeasured,
-                                     {"placement", "layer", "src", "dst"},
-                                     "byte",
-                                     "dispatch payload; src = dst stayed on the rank"};
-inline constexpr Variable kSlots{"slots",
-                                 Type::int32,
-                                 Layout::whole,
-                                 Cells::complete,
-                                 {"placement", "layer", "rank", "slot"},
-                                 "1",
-                                 "expert in the slot, -1 = empty"};
+inline constexpr Variable kStepTime =
+    unmeasured("step_time", Type::float32, {"placement", "step", "rank"}, "s", "whole step");
+inline constexpr Variable kOrder =
+    unmeasured("order", Type::int32, {"placement", "step"}, "1", "global execution index");
+inline constexpr Variable kBlock =
+    unmeasured("block", Type::int32, {"placement", "step"}, "1",
+               "block of steps that all placements run side by side");
+inline constexpr Variable kExpertTokens =
+    complete("expert_tokens", Type::int32, {"step", "layer", "expert"}, "1", "tokens of the expert",
+             Layout::chunked);
+inline constexpr Variable kPredicted =
+    unmeasured("predicted_layer_time", Type::float32, {"placement", "step", "layer"}, "s",
+               "predicted time to the barrier", Layout::chunked);
+inline constexpr Variable kPredictedByExperts =
+    unmeasured("predicted_by_experts", Type::float32, {"placement", "step", "layer"}, "s",
+               "the same by the cost model per-expert", Layout::chunked);
+inline constexpr Variable kBytesPair =
+    unmeasured("bytes_pair", Type::int64, {"placement", "layer", "src", "dst"}, "byte",
+               "dispatch payload; src = dst stayed on the rank");
+inline constexpr Variable kSlots =
+    complete("slots", Type::int32, {"placement", "layer", "rank", "slot"}, "1",
+             "expert in the slot, -1 = empty");
 
 constexpr Variable per_rank(std::string_view name, std::string_view units,
                             std::string_view meaning) {
-  return {name, Type::float64, Layout::whole, Cells::complete, {"rank"}, units, meaning};
+  return complete(name, Type::float64, {"rank"}, units, meaning);
 }
 constexpr Variable curve(std::string_view name, std::string_view meaning) {
-  return {name, Type::float64, Layout::whole, Cells::complete, {"rank", "knot"}, "s", meaning};
+  return complete(name, Type::float64, {"rank", "load_point"}, "s", meaning);
 }
 inline constexpr Variable kSlowdown = per_rank("slowdown", "1", "emulated stretch, 1 = none");
-inline constexpr Variable kSlowdownByStep{"slowdown_by_step",
-                                          Type::float64,
-                                          Layout::whole,
-                                          Cells::complete,
-                                          {"step", "rank"},
-                                          "1",
-                                          "emulated stretch where it changes in the run"};
+inline constexpr Variable kSlowdownByStep =
+    complete("slowdown_by_step", Type::float64, {"step", "rank"}, "1",
+             "emulated stretch where it changes in the run");
 inline constexpr Variable kProfileLatency = curve("profile_latency", "median expert phase");
-inline constexpr Variable kProfileAfter{"profile_after",
-                                        Type::float64,
-                                        Layout::whole,
-                                        Cells::unmeasured,
-                                        {"rank", "knot"},
-                                        "s",
-                                        "median expert phase, measured again after the run"};
+inline constexpr Variable kProfileAfter =
+    unmeasured("profile_after", Type::float64, {"rank", "load_point"}, "s",
+               "median expert phase, measured again after the run");
 inline constexpr Variable kProfileSpread = curve("profile_spread", "interquartile range");
 inline constexpr Variable kProfileOverhead =
     per_rank("profile_overhead", "s", "time per layer that no placement changes");
@@ -139,48 +98,33 @@ inline constexpr Variable kProfileSlowdown =
     per_rank("profile_slowdown", "1", "emulated stretch contained in the profile");
 
 /// Of an active sweep, since 2.4.0.
-inline constexpr Variable kActiveLoad{"active_load",       Type::int64,     Layout::whole,
-                                      Cells::complete,     {"active_load"}, "1",
-                                      "tokens on the rank"};
+inline constexpr Variable kActiveLoad =
+    complete("active_load", Type::int64, {"active_load"}, "1", "tokens on the rank");
 inline constexpr Variable kActive = scale("active", "active", "experts that share them");
-inline constexpr Variable kProfileActive{"profile_active_latency",
-                                         Type::float64,
-                                         Layout::whole,
-                                         Cells::complete,
-                                         {"rank", "active_load", "active"},
-                                         "s",
-                                         "median expert phase with few experts active"};
+inline constexpr Variable kProfileActive =
+    complete("profile_active_latency", Type::float64, {"rank", "active_load", "active"}, "s",
+             "median expert phase with few experts active");
 inline constexpr Variable kRouted = scale("routed", "routed", "load as the trace routes it");
 inline constexpr Variable kRoutedSlot = scale("routed_slot", "routed_slot", "profiled expert");
 constexpr Variable routed_latency(std::string_view name) {
-  return {name,
-          Type::float64,
-          Layout::whole,
-          Cells::complete,
-          {"rank", "routed"},
-          "s",
-          "median expert phase under a load as the trace routes it"};
+  return complete(name, Type::float64, {"rank", "routed"}, "s",
+                  "median expert phase under a load as the trace routes it");
 }
 constexpr Variable routed_tokens(std::string_view name) {
-  return {name,
-          Type::int32,
-          Layout::whole,
-          Cells::complete,
-          {"rank", "routed", "routed_slot"},
-          "1",
-          "tokens of each expert in that load"};
+  return complete(name, Type::int32, {"rank", "routed", "routed_slot"}, "1",
+                  "tokens of each expert in that load");
 }
 inline constexpr Variable kProfileRouted = routed_latency("profile_routed_latency");
 inline constexpr Variable kProfileRoutedTokens = routed_tokens("profile_routed_tokens");
 
 constexpr Variable place_of_rank(std::string_view name, std::string_view meaning) {
-  return {name, Type::int32, Layout::whole, Cells::complete, {"rank"}, "1", meaning};
+  return complete(name, Type::int32, {"rank"}, "1", meaning);
 }
 inline constexpr Variable kNode = place_of_rank("topology/node", "node of the rank");
 inline constexpr Variable kLocalRank =
     place_of_rank("topology/local_rank", "number of the rank on its node");
 constexpr Variable of_clock(std::string_view name, std::string_view meaning) {
-  return {name, Type::float64, Layout::whole, Cells::unmeasured, {"rank"}, "s", meaning};
+  return unmeasured(name, Type::float64, {"rank"}, "s", meaning);
 }
 inline constexpr Variable kOffsetBefore =
     of_clock("topology/clock_offset_before", "added to start_time it is on rank 0's clock");
@@ -192,7 +136,7 @@ inline constexpr Variable kErrorAfter =
     of_clock("topology/clock_error_after", "largest error of clock_offset_after");
 
 constexpr Variable fact_of_rank(std::string_view name) {
-  return {name, Type::text, Layout::whole, Cells::complete, {"rank"}, "", "fact about the rank"};
+  return complete(name, Type::text, {"rank"}, "", "fact about the rank");
 }
 /// One number that a GPU tells, before and after the run.
 struct GpuNumber {
@@ -201,7 +145,7 @@ struct GpuNumber {
 };
 constexpr Variable of_gpu(std::string_view name, Type type, std::string_view units,
                           std::string_view meaning) {
-  return {name, type, Layout::whole, Cells::unmeasured, {"rank"}, units, meaning};
+  return unmeasured(name, type, {"rank"}, units, meaning);
 }
 constexpr GpuNumber gpu_number(std::string_view before, std::string_view after,
                                std::string_view units, std::string_view meaning,
@@ -217,12 +161,6 @@ inline constexpr std::array<GpuNumber, 4> kGpuNumbers{
     gpu_number("gpu/power_before", "gpu/power_after", "W", "power drawn", &GpuReading::power),
     gpu_number("gpu/temperature_before", "gpu/temperature_after", "degC", "temperature",
                &GpuReading::temperature)};
-/// In the order of GpuTimeField.
-inline constexpr std::array<Variable, kGpuTimeFields> kGpuTimes{
-    measured("gpu/route_time", Type::float32, "s", "routing by the GPU's events"),
-    measured("gpu/dispatch_time", Type::float32, "s", "dispatch by the GPU's events"),
-    measured("gpu/expert_time", Type::float32, "s", "experts by the GPU's events"),
-    measured("gpu/combine_time", Type::float32, "s", "combine by the GPU's events")};
 inline constexpr Variable kThrottleBefore = of_gpu("gpu/throttle_reasons_before", Type::int64, "1",
                                                    "why the clock is held down, NVML bits");
 inline constexpr Variable kThrottleAfter =
@@ -231,7 +169,7 @@ inline constexpr Variable kThrottleAfter =
 /// How quiet the machine was, since 2.5.0.
 constexpr Variable of_quiet(std::string_view name, std::string_view units,
                             std::string_view meaning) {
-  return {name, Type::float64, Layout::whole, Cells::unmeasured, {"rank"}, units, meaning};
+  return unmeasured(name, Type::float64, {"rank"}, units, meaning);
 }
 struct QuietNumber {
   Variable before, after;
@@ -274,70 +212,67 @@ inline constexpr std::array<QuietSkew, 2> kQuietSkews{
     {{"barrier_skew_median_before", "barrier_skew_median_after", &QuietState::barrier_skew_median},
      {"barrier_skew_p99_before", "barrier_skew_p99_after", &QuietState::barrier_skew_p99}}};
 
-constexpr Variable turn(std::string_view name, Type type, Cells cells, std::string_view units,
-                        std::string_view meaning) {
-  return {name, type, Layout::whole, cells, {"turn"}, units, meaning};
+constexpr Variable segment(std::string_view name, Type type, Cells cells, std::string_view units,
+                           std::string_view meaning) {
+  return {name, type, Layout::whole, cells, {"segment"}, units, meaning};
 }
-inline constexpr Variable kTurnPlacement =
-    turn("turns/to_placement", Type::int32, Cells::complete, "1", "index of the placement");
-inline constexpr Variable kTurnFirst =
-    turn("turns/first_step", Type::int32, Cells::complete, "1", "its first measured step");
-inline constexpr Variable kTurnSteps =
-    turn("turns/steps", Type::int32, Cells::complete, "1", "measured steps");
-inline constexpr Variable kTurnBlock =
-    turn("turns/in_block", Type::int32, Cells::complete, "1", "block of steps it belongs to");
+inline constexpr Variable kSegmentPlacement =
+    segment("segments/to_placement", Type::int32, Cells::complete, "1", "index of the placement");
+inline constexpr Variable kSegmentFirst =
+    segment("segments/first_step", Type::int32, Cells::complete, "1", "its first measured step");
+inline constexpr Variable kSegmentSteps =
+    segment("segments/steps", Type::int32, Cells::complete, "1", "measured steps");
+inline constexpr Variable kSegmentBlock =
+    segment("segments/in_block", Type::int32, Cells::complete, "1", "block of steps it belongs to");
 inline constexpr Variable kMoveExperts =
-    turn("turns/experts_moved", Type::int64, Cells::unmeasured, "1",
-         "experts that changed their rank at the switch, all layers");
+    segment("segments/experts_moved", Type::int64, Cells::unmeasured, "1",
+            "experts that changed their rank at the switch, all layers");
 inline constexpr Variable kMoveBytes =
-    turn("turns/bytes_moved", Type::int64, Cells::unmeasured, "byte",
-         "weights sent between ranks at the switch, all layers");
+    segment("segments/bytes_moved", Type::int64, Cells::unmeasured, "byte",
+            "weights sent between ranks at the switch, all layers");
 inline constexpr Variable kMoveSeconds =
-    turn("turns/move_seconds", Type::float64, Cells::unmeasured, "s",
-         "the switch, wall clock of the slowest rank");
+    segment("segments/move_seconds", Type::float64, Cells::unmeasured, "s",
+            "the switch, wall clock of the slowest rank");
 inline constexpr Variable kCheckTokens =
-    turn("turns/checked_tokens", Type::int64, Cells::unmeasured, "1",
-         "outputs compared with a reference after the turn");
-inline constexpr Variable kCheckError =
-    turn("turns/check_error", Type::float64, Cells::unmeasured, "1", "largest relative error");
-inline constexpr Variable kCheckPassed =
-    turn("turns/check_passed", Type::int32, Cells::unmeasured, "1", "1 = within the tolerance");
+    segment("segments/checked_tokens", Type::int64, Cells::unmeasured, "1",
+            "outputs compared with a reference after the segment");
+inline constexpr Variable kCheckError = segment("segments/check_error", Type::float64,
+                                                Cells::unmeasured, "1", "largest relative error");
+inline constexpr Variable kCheckPassed = segment(
+    "segments/check_passed", Type::int32, Cells::unmeasured, "1", "1 = within the tolerance");
 
-inline constexpr Variable kReplanReason =
-    turn("turns/replan_reason", Type::int32, Cells::unmeasured, "1",
-         "why the placement changed after the turn: 0 speeds, 1 loads, 2 both; -1 it did not");
+inline constexpr Variable kReplanReason = segment(
+    "segments/replan_reason", Type::int32, Cells::unmeasured, "1",
+    "why the placement changed after the segment: 0 speeds, 1 loads, 2 both; -1 it did not");
 inline constexpr Variable kReplanExperts =
-    turn("turns/replan_experts_moved", Type::int64, Cells::unmeasured, "1",
-         "experts that changed their rank then, all layers");
+    segment("segments/replan_experts_moved", Type::int64, Cells::unmeasured, "1",
+            "experts that changed their rank then, all layers");
 inline constexpr Variable kReplanBytes =
-    turn("turns/replan_bytes_moved", Type::int64, Cells::unmeasured, "byte",
-         "weights sent between ranks for that");
+    segment("segments/replan_bytes_moved", Type::int64, Cells::unmeasured, "byte",
+            "weights sent between ranks for that");
 inline constexpr Variable kReplanSeconds =
-    turn("turns/replan_move_seconds", Type::float64, Cells::unmeasured, "s",
-         "those moves, wall clock of the slowest rank");
+    segment("segments/replan_move_seconds", Type::float64, Cells::unmeasured, "s",
+            "those moves, wall clock of the slowest rank");
 inline constexpr Variable kReplanPlanning =
-    turn("turns/replan_planning_seconds", Type::float64, Cells::unmeasured, "s",
-         "finding them, wall clock of rank 0");
-inline constexpr Variable kReplanGain = turn("turns/replan_predicted_gain", Type::float64,
-                                             Cells::unmeasured, "s", "predicted, of a step");
+    segment("segments/replan_planning_seconds", Type::float64, Cells::unmeasured, "s",
+            "finding them, wall clock of rank 0");
+inline constexpr Variable kReplanGain = segment("segments/replan_predicted_gain", Type::float64,
+                                                Cells::unmeasured, "s", "predicted, of a step");
 inline constexpr std::array<const Variable*, 6> kReplans{&kReplanReason,   &kReplanExperts,
                                                          &kReplanBytes,    &kReplanSeconds,
                                                          &kReplanPlanning, &kReplanGain};
-inline constexpr Variable kTurnSlots{"turns/slots",
-                                     Type::int32,
-                                     Layout::whole,
-                                     Cells::unmeasured,
-                                     {"turn", "layer", "rank", "slot"},
-                                     "1",
-                                     "expert in the slot in that turn, -1 = empty"};
+inline constexpr Variable kSegmentSlots =
+    unmeasured("segments/slots", Type::int32, {"segment", "layer", "rank", "slot"}, "1",
+               "expert in the slot in that segment, -1 = empty");
 
-inline constexpr std::array<const Variable*, 6> kTurnNotes{
+inline constexpr std::array<const Variable*, 6> kSegmentNotes{
     &kMoveExperts, &kMoveBytes, &kMoveSeconds, &kCheckTokens, &kCheckError, &kCheckPassed};
 
 /// What the schedule may hold.
-constexpr bool lies_within(const Turn& turn, const RunShape& run) {
-  return turn.placement >= 0 && turn.placement < run.placements && turn.first_step >= 0 &&
-         turn.steps >= 1 && turn.steps <= run.steps - turn.first_step && turn.block >= 0;
+constexpr bool lies_within(const Segment& segment, const RunShape& run) {
+  return segment.placement >= 0 && segment.placement < run.placements && segment.first_step >= 0 &&
+         segment.steps >= 1 && segment.steps <= run.steps - segment.first_step &&
+         segment.block >= 0;
 }
 
 /// Attributes of the group timing.

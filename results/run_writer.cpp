@@ -63,23 +63,23 @@ void add_index(File& file, const Variable& scale, std::uint64_t count) {
   put(file, scale, index);
 }
 
-/// The schedule, and room for what happens beside each turn.
-void add_turns(File& file, const RunInfo& info) {
+/// The schedule, and room for what happens beside each segment.
+void add_segments(File& file, const RunInfo& info) {
   std::vector<std::int32_t> placement, first, steps, block;
-  for (const Turn& turn : info.turns) {
-    placement.push_back(turn.placement);
-    first.push_back(turn.first_step);
-    steps.push_back(turn.steps);
-    block.push_back(turn.block);
+  for (const Segment& segment : info.segments) {
+    placement.push_back(segment.placement);
+    first.push_back(segment.first_step);
+    steps.push_back(segment.steps);
+    block.push_back(segment.block);
   }
-  const Extents turns{extent(info.shape.turns)};
-  file.make_group("turns");
-  add_index(file, schema::kTurn, turns[0]);
-  add(file, schema::kTurnPlacement, turns, placement);
-  add(file, schema::kTurnFirst, turns, first);
-  add(file, schema::kTurnSteps, turns, steps);
-  add(file, schema::kTurnBlock, turns, block);
-  for (const Variable* note : schema::kTurnNotes) file.make(*note, turns);
+  const Extents segments{extent(info.shape.segments)};
+  file.make_group("segments");
+  add_index(file, schema::kSegment, segments[0]);
+  add(file, schema::kSegmentPlacement, segments, placement);
+  add(file, schema::kSegmentFirst, segments, first);
+  add(file, schema::kSegmentSteps, segments, steps);
+  add(file, schema::kSegmentBlock, segments, block);
+  for (const Variable* note : schema::kSegmentNotes) file.make(*note, segments);
 }
 
 void add_model(File& file, const RunModel& model) {
@@ -117,9 +117,9 @@ void set_check(File& file, const CheckRecord& check, const CheckRecord* before) 
   file.set("check", "passed", std::int64_t{check.passed});
 }
 
-void put_check(File& file, int turn, const TurnNotes& notes) {
+void put_check(File& file, int segment, const SegmentNotes& notes) {
   const auto put_one = [&](const Variable& variable, auto value) {
-    file.write(variable, {extent(turn)}, {1}, std::span<const decltype(value)>(&value, 1));
+    file.write(variable, {extent(segment)}, {1}, std::span<const decltype(value)>(&value, 1));
   };
   put_one(schema::kCheckTokens, notes.checked_tokens);
   put_one(schema::kCheckError, notes.check_error);
@@ -136,13 +136,13 @@ struct RunWriter::State {
 
   OutputFile output;
   std::optional<RunShape> shape;
-  std::vector<Turn> turns;
-  std::uint64_t knots = 0;  ///< of the profile; 0 = none
-  bool topology = false;    ///< the file says where ranks are
-  bool gpus = false;        ///< the file has room for what they say
-  bool quiet = false;       ///< the file has room for how quiet the machine was
-  bool adapts = false;      ///< the file has room for placements that change
-  CheckRecord check;        ///< as it stands in the file before finish()
+  std::vector<Segment> segments;
+  std::uint64_t load_points = 0;  ///< of the profile; 0 = none
+  bool topology = false;          ///< the file says where ranks are
+  bool gpus = false;              ///< the file has room for what they say
+  bool quiet = false;             ///< the file has room for how quiet the machine was
+  bool adapts = false;            ///< the file has room for placements that change
+  CheckRecord check;              ///< as it stands in the file before finish()
 };
 
 void RunWriter::State::sign() {
@@ -175,8 +175,8 @@ RunWriter::RunWriter(OutputOwner owner, const RunReader& earlier,
   RunInfo info = earlier.info();
   for (const auto& [name, value] : facts) info.facts[name] = value;
   lay_out(info);
-  for (int turn = 0; turn < info.shape.turns; ++turn) {
-    if (earlier.measured(turn)) write(earlier.read_turn(turn));
+  for (int segment = 0; segment < info.shape.segments; ++segment) {
+    if (earlier.measured(segment)) write(earlier.read_segment(segment));
   }
   state_->output.publish();
 }
@@ -199,10 +199,10 @@ void RunWriter::lay_out(const RunInfo& info) {
              experts = extent(shape.experts), slots = extent(shape.slots);
   require_size(info.labels, {placements}, "labels");
   require_size(info.placements, {placements}, "placements");
-  require_size(info.turns, {extent(shape.turns)}, "turns");
-  for (const Turn& turn : info.turns) {
-    if (!schema::lies_within(turn, shape)) {
-      throw std::invalid_argument("RunWriter: a turn lies outside of the run");
+  require_size(info.segments, {extent(shape.segments)}, "segments");
+  for (const Segment& segment : info.segments) {
+    if (!schema::lies_within(segment, shape)) {
+      throw std::invalid_argument("RunWriter: a segment lies outside of the run");
     }
   }
 
@@ -216,12 +216,9 @@ void RunWriter::lay_out(const RunInfo& info) {
   add_index(file, schema::kSource, ranks);
   add_index(file, schema::kTarget, ranks);
 
-  for (const auto& field : schema::kTimes) {
-    file.make(field, {placements, steps, layers, ranks});
-  }
-  for (const auto& field : schema::kCounts) {
-    file.make(field, {placements, steps, layers, ranks});
-  }
+  const Extents cells{placements, steps, layers, ranks};
+  for (const Measured& time : kTimes) file.make(time.stored, cells);
+  for (const Measured& count : kCounts) file.make(count.stored, cells);
   file.make(schema::kStepTime, {placements, steps, ranks});
   file.make(schema::kOrder, {placements, steps});
   file.make(schema::kBlock, {placements, steps});
@@ -250,7 +247,7 @@ void RunWriter::lay_out(const RunInfo& info) {
 
   add_attributes(file, info);
   add_model(file, info.model);
-  add_turns(file, info);
+  add_segments(file, info);
   if (info.adapts) add_adaptation(file, shape);
   if (!info.gpu_before.empty()) {
     require_size(info.gpu_before, {ranks}, "gpu_before");
@@ -270,6 +267,7 @@ void RunWriter::lay_out(const RunInfo& info) {
   file.make_group("check");
   state_->check.mode = info.check;
   set_check(file, state_->check, nullptr);
+  add_summary(file, info.labels, ranks);
   file.make_group("timing");
   for (const auto part : schema::kTimedParts) file.set("timing", part, NAN);
   for (const auto& [name, values] : info.rank_facts) {
@@ -281,23 +279,24 @@ void RunWriter::lay_out(const RunInfo& info) {
   }
   file.flush();
   state_->shape = shape;
-  state_->turns = info.turns;
-  state_->knots = info.profile.knots.size();
+  state_->segments = info.segments;
+  state_->load_points = info.profile.load_points.size();
   state_->topology = !info.topology.empty();
   state_->gpus = !info.gpu_before.empty();
   state_->quiet = !info.quiet_before.ranks.empty();
   state_->adapts = info.adapts;
 }
 
-void RunWriter::write(const Block& block) {
+void RunWriter::write(const SegmentRecord& block) {
   if (!state_->shape) throw std::logic_error("RunWriter: write() before describe()");
   const auto& shape = *state_->shape;
   auto& file = state_->file();
-  const Turn& at = block.at;
+  const Segment& at = block.at;
   const auto placement = extent(at.placement), first = extent(at.first_step),
              steps = extent(at.steps), layers = extent(shape.layers), ranks = extent(shape.ranks);
-  if (extent(block.turn) >= extent(shape.turns) || at != state_->turns[extent(block.turn)]) {
-    throw std::invalid_argument("RunWriter: the block is not a turn of the run");
+  if (extent(block.segment) >= extent(shape.segments) ||
+      at != state_->segments[extent(block.segment)]) {
+    throw std::invalid_argument("RunWriter: the block is not a segment of the run");
   }
   state_->output.require_there();
   const auto write = [&](const Variable& variable, const auto& values, Extents count) {
@@ -309,24 +308,23 @@ void RunWriter::write(const Block& block) {
     start[1] = first;
     file.write(variable, start, count, std::span<const T>(values));
   };
-  for (std::size_t i = 0; i < kTimeFields; ++i) {
-    write(schema::kTimes[i], block.time[i], {1, steps, layers, ranks});
-  }
-  for (std::size_t i = 0; i < kCountFields; ++i) {
-    write(schema::kCounts[i], block.count[i], {1, steps, layers, ranks});
-  }
-  for (std::size_t i = 0; state_->gpus && i < kGpuTimeFields; ++i) {
-    write(schema::kGpuTimes[i], block.gpu_time[i], {1, steps, layers, ranks});
-  }
+  const auto write_all = [&](const auto& quantities, const auto& arrays) {
+    for (std::size_t i = 0; i < quantities.size(); ++i) {
+      write(quantities[i].stored, arrays[i], {1, steps, layers, ranks});
+    }
+  };
+  write_all(kTimes, block.time);
+  write_all(kCounts, block.count);
+  if (state_->gpus) write_all(kGpuTimes, block.gpu_time);
   write(schema::kStepTime, block.step_time, {1, steps, ranks});
   write(schema::kOrder, block.order, {1, steps});
   const auto note = [&](const Variable& variable, auto value) {
-    file.write(variable, {extent(block.turn)}, {1}, std::span<const decltype(value)>(&value, 1));
+    file.write(variable, {extent(block.segment)}, {1}, std::span<const decltype(value)>(&value, 1));
   };
   note(schema::kMoveExperts, block.notes.experts_moved);
   note(schema::kMoveBytes, block.notes.bytes_moved);
   note(schema::kMoveSeconds, block.notes.move_seconds);
-  put_check(file, block.turn, block.notes);
+  put_check(file, block.segment, block.notes);
   if (state_->adapts) put_adaptation(file, shape, block);
   file.flush();
   // In place and after the rest is on the disk: a step has a block only when it is there whole.
@@ -334,17 +332,27 @@ void RunWriter::write(const Block& block) {
   file.flush();
 }
 
-void RunWriter::write_check(int turn, const TurnNotes& notes) {
+void RunWriter::write_check(int segment, const SegmentNotes& notes) {
   if (!state_->shape) throw std::logic_error("RunWriter: write_check() before describe()");
-  if (extent(turn) >= extent(state_->shape->turns)) {
-    throw std::invalid_argument("RunWriter: no such turn");
+  if (extent(segment) >= extent(state_->shape->segments)) {
+    throw std::invalid_argument("RunWriter: no such segment");
   }
   state_->output.require_there();
-  put_check(state_->file(), turn, notes);
+  put_check(state_->file(), segment, notes);
   state_->file().flush();
 }
 
-void RunWriter::finish(const RunEnd& end) {
+void RunWriter::put_summary_of(const Summarise& reduce, bool ended) {
+  put_summary(state_->file(), reduce(RunReader(state_->file(), ended)));
+}
+
+void RunWriter::summarise(const Summarise& reduce) {
+  if (!state_->shape) return;  // nothing was measured yet
+  state_->output.require_there();
+  put_summary_of(reduce, false);
+}
+
+void RunWriter::finish(const RunEnd& end, const Summarise& reduce) {
   if (!state_->shape) throw std::logic_error("RunWriter: finish() before describe()");
   const auto& shape = *state_->shape;
   auto& file = state_->file();
@@ -355,7 +363,7 @@ void RunWriter::finish(const RunEnd& end) {
     put(file, schema::kBytesPair, end.bytes_pair);
   }
   if (!end.profile_after.empty()) {
-    require_size(end.profile_after, {extent(shape.ranks), state_->knots}, "profile_after");
+    require_size(end.profile_after, {extent(shape.ranks), state_->load_points}, "profile_after");
     put(file, schema::kProfileAfter, end.profile_after);
   }
 
@@ -384,6 +392,7 @@ void RunWriter::finish(const RunEnd& end) {
   if (!end.stopped.empty()) file.set("/", "stopped", end.stopped);
   for (const auto& [part, seconds] : end.seconds) file.set("timing", part, seconds);
 
+  if (reduce) put_summary_of(reduce, true);
   file.flush();
   file.set("/", "completed", std::int64_t{1});
   state_->output.commit();

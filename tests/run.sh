@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds Release and runs the tests. tests/run.sh [--full]
-# --full adds the slow tier.
+# Installs what is missing, builds Release and runs the tests. tests/run.sh [--full | --slow]
+# --full adds what takes minutes, as CI does; --slow also what measures or tries for hours.
 set -euo pipefail
 
+targets=(all)
 case ${1:-} in
-  "") exclude=(-LE slow) ;;
-  --full) exclude=() ;;
+  "") exclude=(-LE "slow|full") ;;
+  --full)
+    exclude=(-LE slow)
+    targets+=(benches)
+    ;;
+  --slow)
+    exclude=()
+    targets+=(benches)
+    ;;
   *)
-    echo "usage: tests/run.sh [--full]" >&2
+    echo "usage: tests/run.sh [--full | --slow]" >&2
     exit 2
     ;;
 esac
@@ -23,6 +31,6 @@ SECONDS=0
 cuda=AUTO
 if command -v nvcc >/dev/null || [[ -x /usr/local/cuda/bin/nvcc ]]; then cuda=ON; fi
 cmake --preset release -DGEMBENCH_CUDA=$cuda >/dev/null
-cmake --build --preset release --parallel "$(nproc)" >&2
+cmake --build --preset release --parallel "$(nproc)" --target "${targets[@]}" >&2
 say "built (${SECONDS} s)"
 ctest --preset release -j "$(nproc)" "${exclude[@]}"

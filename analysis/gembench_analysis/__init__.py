@@ -3,9 +3,8 @@
 from . import figures
 from .loading import FileError, load, to_pandas
 from .reduction import reduce
-from .statistics import Difference, paired_difference
-from .summary import Summary, summarise
+from .summary import Difference, Summary, summarise
 from .verdict import Verdict, verdict
 
-__all__ = ["Difference", "FileError", "Summary", "Verdict", "figures", "load", "paired_difference",
+__all__ = ["Difference", "FileError", "Summary", "Verdict", "figures", "load",
            "reduce", "summarise", "to_pandas", "verdict"]

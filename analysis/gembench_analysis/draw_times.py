@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from . import figures, svg
 from .reduction import planned_prediction
-from .statistics import quantile
 from .summary import Summary
 from .verdict import percent
 
@@ -49,7 +48,7 @@ def distributions(reduced: xr.Dataset) -> str:
         y, values = 6.0 + height * index, np.sort(seconds * factor)
         body += svg.text(12, y + 13, label, "start", "name")
         middle = y + 36
-        q1, q2, q3 = (quantile(values, q) for q in (0.25, 0.5, 0.75))
+        q1, q2, q3 = (float(np.quantile(values, q)) for q in (0.25, 0.5, 0.75))
         body += svg.line(at(values[0]), middle, at(values[-1]), middle, "whisker")
         body += svg.rect(at(q1), middle - 9, at(q3) - at(q1), 18, f"{style(index)} box",
                          f"{label}: half of the steps take {q1:.4g} to {q3:.4g} {unit}")
@@ -61,7 +60,7 @@ def distributions(reduced: xr.Dataset) -> str:
         mean = float(values.mean())
         body += svg.circle(at(mean), middle, 4.5, f"{style(index)} mean",
                            f"{label}: mean {mean:.4g} {unit}, median {q2:.4g}, "
-                           f"p99 {quantile(values, 0.99):.4g}, {values.size} steps")
+                           f"p99 {np.quantile(values, 0.99):.4g}, {values.size} steps")
         body += svg.text(svg.WIDTH - 12, y + 13, f"mean {mean:.4g} {unit}", "end", "tick")
     return svg.figure(body, bottom + 34, "Distribution of step times by placement")
 

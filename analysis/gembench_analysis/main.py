@@ -80,8 +80,7 @@ def _report(options: argparse.Namespace) -> List[str]:
     for name in options.files:
         run = load(name)
         try:
-            reduced = reduce(run)
-            loaded.append(runs.Run(run, reduced, summarise(run, reduced)))
+            loaded.append(runs.Run(run, reduce(run), summarise(run)))
         except (OSError, RuntimeError) as error:  # HDF5 cannot read an array
             raise FileError(f"{name}: is damaged ({error}); run it again") from None
     known = list(dict.fromkeys(row.placement for one in loaded for row in one.rows))

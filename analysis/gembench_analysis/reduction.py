@@ -11,8 +11,7 @@ from .loading import FileError
 
 Array = NDArray[np.float64]
 CELLS = 500_000  # (step, layer, rank) cells read at once: 4 MB an array
-PHASES = ("route_time", "dispatch_time", "expert_time", "barrier_wait", "combine_time")
-COUNTS = ("tokens", "active_experts", "bytes_sent", "metadata_bytes", "inter_node_bytes")
+MEANS = ("route_time", "dispatch_time", "expert_time", "barrier_wait", "combine_time", "assignments")
 
 
 def non_moe_time(run: xr.Dataset) -> float:
@@ -44,9 +43,8 @@ class _Placement:
             for name in ("step_time", "wait", "measured", "predicted", "predicted_by_experts",
                          "imbalance", "tokens_of_step", "lead")}
         self.sums: Dict[str, Array] = {name: np.zeros((layers, ranks))
-                                       for name in PHASES + COUNTS}
+                                       for name in MEANS}
         self.last = np.zeros((layers, ranks), dtype=np.int64)
-        self.last_of_step = np.zeros((steps, ranks), dtype=np.int32)
         self.causes = np.zeros((ranks, len(CAUSES)))
         self.steps = 0
 
@@ -57,8 +55,7 @@ class _Placement:
         where = np.arange(at.start, at.stop)[used]
         part = part.isel(step=used)
         read: Dict[str, Array] = {
-            name: part[name].values.astype(float) if name in part else
-            np.full(part["tokens"].shape, np.nan) for name in PHASES + COUNTS}
+            name: part[name].values.astype(float) for name in MEANS}
         for name, values in read.items():
             self.sums[name] += values.sum(axis=0)  # NaN stays NaN
         self.steps += len(where)
@@ -70,8 +67,8 @@ class _Placement:
         row["step_time"][where] = slowest + non_moe_time(self.run)
         row["wait"][where] = read["barrier_wait"].sum(axis=(1, 2)) / self.run.sizes["rank"]
         row["measured"][where] = compute.max(axis=2).sum(axis=1)
-        row["imbalance"][where] = imbalance(read["tokens"]).mean(axis=1)
-        row["tokens_of_step"][where] = (read["tokens"].sum(axis=(1, 2)) /
+        row["imbalance"][where] = imbalance(read["assignments"]).mean(axis=1)
+        row["tokens_of_step"][where] = (read["assignments"].sum(axis=(1, 2)) /
                                         self.run.attrs["/model"]["topk"] / self.run.sizes["layer"])
         for name, source in (("predicted", "predicted_layer_time"),
                              ("predicted_by_experts", "predicted_by_experts")):
@@ -81,8 +78,7 @@ class _Placement:
         last = arrival.argmax(axis=2)
         for rank in range(self.run.sizes["rank"]):
             self.last[:, rank] += (last == rank).sum(axis=0)
-            self.last_of_step[where, rank] = (last == rank).sum(axis=1)
-        causes = split(self.profile, read["tokens"], dispatch, arrival, last)
+        causes = split(self.profile, read["assignments"], dispatch, arrival, last)
         row["lead"][where] = causes.sum(axis=(1, 2))
         np.add.at(self.causes, last.ravel(), causes.reshape(-1, len(CAUSES)))
 
@@ -93,7 +89,7 @@ def planned_prediction(data: xr.Dataset) -> str:
     if planned is None:  # files before 2.5.0
         config = data.attrs.get("config")
         planned = config.get("cost") if isinstance(config, dict) else None
-    return "predicted_by_experts" if planned == "experts" else "predicted"
+    return "predicted_by_experts" if planned in ("per-expert", "experts") else "predicted"
 
 
 def reduce(run: xr.Dataset) -> xr.Dataset:
@@ -104,9 +100,8 @@ def reduce(run: xr.Dataset) -> xr.Dataset:
     the slowest rank, summed over layers), imbalance (max/mean of tokens, mean over layers),
     tokens_of_step, lead (s, how much later than the mean the last rank arrives, summed over
     layers), order, block.
-    (placement, step, rank): last_of_step (in how many layers it arrives last).
-    (placement, layer, rank): means over steps of route_time .. combine_time (s), tokens,
-    active_experts, bytes_sent, metadata_bytes, inter_node_bytes; last (how often it arrives last).
+    (placement, layer, rank): means over steps of route_time .. combine_time (s) and tokens; last
+    (how often it arrives last).
     (placement, rank, cause): seconds a step by which the rank, when last, is later than the mean.
     (placement): steps, the measured ones.
     """
@@ -126,14 +121,12 @@ def reduce(run: xr.Dataset) -> xr.Dataset:
     data["block"] = (("placement", "step"), run["block"].values)
     steps = np.array([one.steps for one in placements])
     with np.errstate(invalid="ignore", divide="ignore"):
-        for name in PHASES + COUNTS:
+        for name in MEANS:
             data[name] = (("placement", "layer", "rank"),
                           np.stack([one.sums[name] / one.steps for one in placements]))
         data["causes"] = (("placement", "rank", "cause"),
                           np.stack([one.causes / one.steps for one in placements]))
     data["last"] = (("placement", "layer", "rank"), np.stack([one.last for one in placements]))
-    data["last_of_step"] = (("placement", "step", "rank"),
-                            np.stack([one.last_of_step for one in placements]))
     data["steps"] = (("placement",), steps)
     if not steps.any():
         raise FileError(f"{run.attrs['file']}: no step of it was finished; continue the run with"

@@ -113,7 +113,7 @@ def _rates(loaded: List[Run], axis: Callable[[Run], float]) -> List[Point]:
     for one in loaded:
         name = os.path.basename(one.run.attrs["file"])
         for row in one.rows:
-            rate = row.rates.get("tokens_per_s", np.nan) / 1e3
+            rate = row.rates["tokens_per_s"].value / 1e3 if "tokens_per_s" in row.rates else np.nan
             if np.isfinite(rate):
                 points.append(Point(row.placement, axis(one), rate, rate, rate,
                                     f"{row.placement}, {name}: {1e3 * rate:.0f} tokens/s"))

@@ -61,7 +61,7 @@ def comparison(rows: List[Summary]) -> Table:
                  "that knows speeds may raise it. Prediction: error of the time to the barriers, "
                  "by the cost model that was planned with.",
                  ["placement", "vs first %", "95 % interval", "of means %", "mean us", "p50", "p90", "p99",
-                  "waiting %", "arrives last", "imbalance", "in a step", "prediction %", "steps"],
+                  "waiting %", "straggler", "imbalance", "in a step", "prediction %", "steps"],
                  cells)
 
 
@@ -70,7 +70,7 @@ def intervals(rows: List[Summary]) -> Table:
     columns = (("step_mean", "mean us", 0, 1e6), ("step_p50", "p50 us", 0, 1e6),
                ("step_p90", "p90 us", 0, 1e6), ("step_p99", "p99 us", 0, 1e6),
                ("wait_mean", "waiting us", 0, 1e6), ("wait_share", "waiting %", 1, 100),
-               ("straggler_share", "arrives last %", 0, 100))
+               ("straggler_share", "straggler %", 0, 100))
     cells = []
     for row in rows:
         line = [row.placement]
@@ -91,18 +91,13 @@ def intervals(rows: List[Summary]) -> Table:
 
 def rates(rows: List[Summary]) -> Table:
     """The rates of `gembench compare`."""
-    cells = [[row.placement] + [number(row.rates.get(name, math.nan), digits, factor)
-                                for name, digits, factor in (
-        ("tokens_per_s", 0, 1), ("expert_flops", 4, 1e-12), ("active_experts", 1, 1),
-        ("distinct_ranks", 2, 1), ("dispatch_bytes_per_s", 3, 1e-9),
-        ("combine_bytes_per_s", 3, 1e-9), ("payload_bytes", 3, 1e-6),
-        ("inter_node_bytes", 3, 1e-6), ("metadata_bytes", 3, 1e-6))]
-        + [number(row.moved_bytes, 1, 2**-20), number(row.moved_seconds, 3)] for row in rows]
+    cells = [[row.placement] + [number(one.value, one.digits, one.factor)
+                                for one in row.rates.values()]
+             + [number(row.moved_bytes, 1, 2**-20), number(row.moved_seconds, 3)] for row in rows]
     return Table("Rates", "TFLOP/s and GB/s of one rank; MB a step, all layers; '-' = this clock "
                  "cannot tell. Moved: expert weights sent at a switch to the placement, mean.",
-                 ["placement", "tokens/s", "TFLOP/s", "active experts", "ranks a token",
-                  "dispatch GB/s", "combine GB/s", "payload MB", "to nodes MB", "metadata MB",
-                  "moved MiB", "moved s"], cells)
+                 ["placement"] + [one.heading for one in rows[0].rates.values()]
+                 + ["moved MiB", "moved s"], cells)
 
 
 def changes(rows: List[Summary]) -> Table:

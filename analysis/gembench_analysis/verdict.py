@@ -8,8 +8,7 @@ import xarray as xr
 
 from . import quiet
 from .figures import rank_speeds
-from .statistics import LEAST_BLOCKS, Difference
-from .summary import Summary, difference, drift
+from .summary import LEAST_BLOCKS, Difference, Summary, drift
 
 
 UNEVEN_DRIFT = 0.05  # between ranks; beyond it the report warns
@@ -46,9 +45,9 @@ def interval(found: Difference) -> str:
 
 def more_blocks(run: xr.Dataset) -> str:
     """What gives the run an interval."""
-    if "turns_steps" in run:
-        longest = int(run["turns_steps"].values.max())
-        planned = run.sizes["turn"] // run.sizes["placement"]
+    if "segments_steps" in run:
+        longest = int(run["segments_steps"].values.max())
+        planned = run.sizes["segment"] // run.sizes["placement"]
     else:
         block = run["block"].values[run["block"].values >= 0].astype(int)
         longest = int(np.bincount(block).max() // run.sizes["placement"]) if block.size else 1
@@ -89,12 +88,12 @@ def _sentence(rows: List[Summary], ranks: int) -> "tuple[str, Optional[str]]":
             f"{surely}{percent(found.typical)} more time ({interval(found)} saved)."), reference
 
 
-def _lead(rows: List[Summary], reduced: xr.Dataset, best: Optional[str]) -> str:
+def _lead(rows: List[Summary], best: Optional[str]) -> str:
     others = [row for row in rows[1:] if row.placement != best and row.difference]
     if best is None or best == rows[0].placement or not others:
         return ""
     second = min(others, key=lambda row: row.difference.typical if row.difference else 0.0).placement
-    found = difference(reduced, second, best)
+    found = next(row for row in rows if row.placement == best).against[second]
     if found.sure:
         return (f"Against the runner-up {second} it takes {percent(-found.typical)} less time "
                 f"({interval(found)}).")
@@ -163,7 +162,7 @@ def _conditions(run: xr.Dataset) -> str:
 
 
 def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdict:
-    """What is said first. `rows` is summarise(run, reduced)."""
+    """What is said first. `rows` is summarise(run)."""
     warnings = []
     if run.attrs["unfinished"]:
         done = ", ".join(f"{row.placement} {row.steps}" for row in rows)
@@ -195,5 +194,5 @@ def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdic
                         "for an interval, so no placement is called faster than another; "
                         f"{more_blocks(run)}.")
     sentence, best = _sentence(rows, run.sizes["rank"])
-    return Verdict(sentence, _lead(rows, reduced, best), _slow(run, reduced),
+    return Verdict(sentence, _lead(rows, best), _slow(run, reduced),
                    _waited(run, reduced, rows, best), _conditions(run), warnings, best)

@@ -39,7 +39,7 @@ class Row:
 
 
 def _of_name(path: pathlib.Path) -> Tuple[str, List[str]]:
-    """Model and the other parts of NAME-PART-PART..; model names hold '-' themselves."""
+    """Model and the other parts of NAME-PART-PART...; model names hold '-' themselves."""
     for model in MODELS:
         if path.stem.startswith(model + "-"):
             return model, path.stem[len(model) + 1:].split("-")
@@ -86,7 +86,7 @@ def measured(folder: pathlib.Path) -> List[Row]:
         small = reduce(run)
         note = f"{run.attrs['model']}; {run.attrs['device']}; clock {run.attrs['clock']}"
         tokens = round(float(small["tokens_of_step"].mean()))
-        for one in summarise(run, small)[1:]:
+        for one in summarise(run)[1:]:
             found = one.difference
             if found is None or found.low is None or found.high is None:
                 raise SystemExit(f"write.py: {path} has no interval; measure more steps")

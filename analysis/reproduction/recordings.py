@@ -10,7 +10,7 @@ from typing import Dict, List
 
 import numpy as np
 
-from gembench_analysis.statistics import student_quantile
+from student import student_quantile
 from write import rewrite, table
 
 CASES = {"gptoss-decode": "GPT-OSS-20B decode, 256 tokens", "qwen3-prefill":
@@ -20,7 +20,7 @@ CASES = {"gptoss-decode": "GPT-OSS-20B decode, 256 tokens", "qwen3-prefill":
 SINGLE = {"bound": "lower bound", "eplb": "eplb",
           "gem: mean loads, measured speed": "speed (mean loads)",
           "gem: per-step loads, equal speed": "time (equal speeds)", "gem": "both: gem",
-          "gem+": "gem+", "gem+cv": "gem+cv"}
+          "gem+": "gem+"}
 MORE = {"gem+": "gem+, one slot an expert", "slots gem+": "gem+, spare slots", "spare eplb":
         "eplb, copies", "spare flashlb": "flashlb, copies", "even gem+": "gem+, copies, even split",
         "water gem+": "gem+, copies, water-fill"}

@@ -18,20 +18,20 @@ struct StopRule {
 /// Fills in what the command line leaves open of steps, precision and time. Intervals are looked at
 /// where several placements stay as they are; the number of steps is then the most that there may
 /// be.
-void settle_length(Options& options);
+void settle_length(SessionOptions& options);
 /// A settled number of steps where ranks and loads are known: one rank has nothing to compare, a
 /// trace has so many steps (0 = no trace). Stated steps stay.
-void fit_length(Options& options, int ranks, int trace_steps);
+void fit_length(SessionOptions& options, int ranks, int trace_steps);
 /// Whether there are placements to compare, none of which changes meanwhile.
-[[nodiscard]] bool compares_placements(const Options& options);
+[[nodiscard]] bool compares_placements(const SessionOptions& options);
 /// When such a run ends before its last step.
-[[nodiscard]] StopRule stop_rule(const Options& options);
+[[nodiscard]] StopRule stop_rule(const SessionOptions& options);
 /// Whether it may: its steps are then at most so many.
-[[nodiscard]] bool may_end_early(const Options& options);
+[[nodiscard]] bool may_end_early(const SessionOptions& options);
 
 /// ", less where every interval is within +-2 points or after 150 s": for dry runs; or empty.
-[[nodiscard]] std::string end_in_words(const Options& options);
+[[nodiscard]] std::string end_in_words(const SessionOptions& options);
 /// Why a run ends after its last step, in words.
-[[nodiscard]] std::string at_last_step(const Options& options);
+[[nodiscard]] std::string at_last_step(const SessionOptions& options);
 
 }  // namespace gembench::inline cli

@@ -6,21 +6,23 @@
 
 namespace gembench::inline commands {
 
-// One function per subcommand. They print results on standard output and throw what goes wrong;
+// One function a command. They print results on standard output and throw what goes wrong;
 // those of many ranks say in `progress` what this rank does.
 
 /// The main job, collective: profile if none is given, plan, measure side by side, write, compare.
-void run_command(const Comm& comm, const Options& options, Progress& progress);
+void execute(const Comm& comm, const RunCommand& command, Progress& progress);
 /// Collective: measures and writes profile.h5, prints it, compares it.
-void profile_command(const Comm& comm, const Options& options, Progress& progress);
+void execute(const Comm& comm, const ProfileCommand& command, Progress& progress);
 
 /// profile --compare OLD --with NEW
-void compare_profiles_command(const Options& options);
-void trace_command(const Options& options);
-void plan_command(const Options& options);
-void score_command(const Options& options);
-void convert_command(const Options& options);
-void compare_command(const Options& options);
-void list_command();
+void execute(const ProfileCommand& command);
+void execute(const TraceMakeCommand& command);
+void execute(const TraceImportCommand& command);
+void execute(const TraceInfoCommand& command);
+void execute(const PlanCommand& command);
+void execute(const ScoreCommand& command);
+void execute(const ConvertCommand& command);
+void execute(const CompareCommand& command);
+void execute(const ListCommand& command);
 
 }  // namespace gembench::inline commands

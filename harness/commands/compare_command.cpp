@@ -6,6 +6,7 @@
 #include "harness/commands/commands.hpp"
 #include "harness/report/launches_report.hpp"
 #include "harness/report/report.hpp"
+#include "harness/report/run_config.hpp"
 #include "placement/base/error.hpp"
 
 namespace gembench::inline commands {
@@ -20,10 +21,22 @@ Comparison compare_file(const RunReader& file, const std::string& path,
   }
 }
 
+void write_summary_of(const std::string& path, const std::string& output) {
+  const RunReader file(path);
+  const RunInfo& info = file.info();
+  write_summary(output, info.labels, static_cast<std::uint64_t>(info.shape.ranks),
+                summary_of(reduce(file, stated_non_moe_time(info))));
+}
+
 }  // namespace
 
-void compare_command(const Options& options) {
+void execute(const CompareCommand& options) {
   if (options.files.empty()) throw usage_error("compare needs at least one results file");
+  if (!options.summary.empty()) {
+    if (options.files.size() > 1) throw usage_error("--summary takes one results file");
+    write_summary_of(options.files.front(), options.summary);
+    return;
+  }
   std::vector<LaunchRun> launches;
   for (const std::string& path : options.files) {
     const RunReader file(path);

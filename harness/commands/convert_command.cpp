@@ -30,7 +30,7 @@ struct LayersStated {
 
 /// The preset that --model names, or else the file: "deepseek-v3/8 bf16". nullptr for the latter's
 /// unknown names, and for runs of fewer layers than the model's.
-const ModelShape* preset_of(const Options& options, const PlacementFile& file) {
+const ModelShape* preset_of(const ConvertCommand& options, const PlacementFile& file) {
   if (!options.model.empty()) return &find_model(options.model);
   const auto name = file.model.substr(0, file.model.find_first_of(" /("));
   const auto presets = model_presets();
@@ -39,7 +39,8 @@ const ModelShape* preset_of(const Options& options, const PlacementFile& file) {
   return &*found;
 }
 
-std::optional<LayersStated> layers_stated(const Options& options, const PlacementFile& file) {
+std::optional<LayersStated> layers_stated(const ConvertCommand& options,
+                                          const PlacementFile& file) {
   if (options.first_layer || options.model_layers) {
     return LayersStated{options.first_layer.value_or(0), options.model_layers.value_or(0), 0,
                         "--first-layer and --model-layers"};
@@ -93,7 +94,7 @@ std::string missing_layers(const PlacementFile& file) {
 }
 
 /// The layers of the placement as they lie in the model, and of a trace those it has.
-void place_in_model(const Options& options, const std::optional<Trace>& trace,
+void place_in_model(const ConvertCommand& options, const std::optional<Trace>& trace,
                     PlacementFile& file) {
   try {
     if (const auto layers = layers_stated(options, file)) file = with_layers(file, *layers);
@@ -106,7 +107,7 @@ void place_in_model(const Options& options, const std::optional<Trace>& trace,
   }
 }
 
-ReadPlacement read_input(const Options& options, const std::optional<Trace>& trace) {
+ReadPlacement read_input(const ConvertCommand& options, const std::optional<Trace>& trace) {
   const std::string& path = options.files[0];
   StatedShape stated{options.ranks.value_or(0), options.layers.value_or(0),
                      options.experts.value_or(0)};
@@ -139,15 +140,15 @@ std::string shape_line(const PlacementFile& file) {
                      p.ranks, p.slots, p.experts, count_duplicates(p));
 }
 
-void convert_traffic(const Options& options, const TrafficFormat& format, const PlacementFile& file,
-                     const std::optional<Trace>& trace) {
+void convert_traffic(const ConvertCommand& options, const TrafficFormat& format,
+                     const PlacementFile& file, const std::optional<Trace>& trace) {
   if (!trace || !options.layer) {
     throw usage_error(fmt::format(
         "{} is about the tokens of one layer: add --trace FILE and --layer L", options.to));
   }
   const Placement& placement = file.placement;
-  const auto text = format.write(
-      {placement, *trace, *options.layer, options.step, token_bytes(options, file.model)});
+  const auto text = format.write({placement, *trace, *options.layer, options.step,
+                                  token_bytes(options.token_bytes, file.model)});
   write_whole_file(options.output, text, options.overwrite);
   const bool expected = !trace->has_ids() && !format.of_counts.empty();
   print_result("# {}: {}; layer {}, {}; {}\n# {}{}{}\n# use: {}\n", options.output, format.name,
@@ -158,7 +159,7 @@ void convert_traffic(const Options& options, const TrafficFormat& format, const 
                expected ? format.of_counts : "", format.usage(placement, options.output));
 }
 
-void convert_placement(const Options& options, const PlacementFile& file) {
+void convert_placement(const ConvertCommand& options, const PlacementFile& file) {
   const PlacementFormat& format = find_placement_format(options.to);
   std::string text;
   try {
@@ -180,7 +181,7 @@ void convert_placement(const Options& options, const PlacementFile& file) {
 
 }  // namespace
 
-void convert_command(const Options& options) {
+void execute(const ConvertCommand& options) {
   if (options.files.size() != 1) throw usage_error("convert takes one file: a placement");
   if (options.to.empty()) {
     throw usage_error("convert needs --to FORMAT: see the formats in gembench list");

@@ -34,14 +34,14 @@ double time_one_step(Session& session) {
 
 }  // namespace
 
-std::string dry_run(Session& session, const Profile& profile,
-                    const std::vector<Placement>& placements, const std::vector<Turn>& schedule) {
-  const RunInfo info = describe(session, profile, placements, schedule);
+std::string dry_run(Session& session, const RunCommand& options, const Profile& profile,
+                    const std::vector<Placement>& placements,
+                    const std::vector<Segment>& schedule) {
+  const RunInfo info = describe(session, options, profile, placements, schedule);
   const double step = time_one_step(session);
   const double memory = session.comm.max(static_cast<double>(session.memory_needed));
   if (session.comm.rank() != 0) return {};
 
-  const Options& options = session.options;
   const std::size_t checks = options.check == "all"    ? sz(options.steps) * placements.size()
                              : options.check == "last" ? placements.size()
                                                        : 0;

@@ -1,20 +1,30 @@
 #include <fmt/format.h>
 
-#include "harness/cli/option_rules.hpp"
+#include <string>
+#include <string_view>
+
 #include "harness/cli/printing.hpp"
+#include "harness/cli/strategy_rules.hpp"
 #include "harness/commands/commands.hpp"
 #include "moe_layer/model/shape.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/traffic_formats.hpp"
 #include "placement/loads/synthetic.hpp"
-#include "placement/recordings/recording.hpp"
+#include "placement/recordings/formats.hpp"
 #include "placement/speeds/builtin_profiles.hpp"
 #include "placement/speeds/builtin_slowdowns.hpp"
 #include "placement/strategies/strategy.hpp"
 
 namespace gembench::inline commands {
+namespace {
 
-void list_command() {
+std::string experimental(std::string_view proposal) {
+  return proposal.empty() ? "" : fmt::format(" (experimental: proposed in {})", proposal);
+}
+
+}  // namespace
+
+void execute(const ListCommand& /*nothing to ask*/) {
   print_result("models (--model)\n  {:<16} {:>6} {:>8} {:>6} {:>7} {:>7} {:>6}\n", "name", "layers",
                "experts", "top-k", "shared", "hidden", "ffn");
   for (const ModelShape& m : model_presets()) {
@@ -31,7 +41,7 @@ void list_command() {
                "relabel:NAME", "what NAME gives, ranks' rows exchanged to suit their speeds");
   print_result("\nformats of placements (convert)\n");
   for (const PlacementFormat& f : placement_formats()) {
-    print_result("  {:<14} {}\n", f.name, f.what);
+    print_result("  {:<14} {}{}\n", f.name, f.what, experimental(f.experimental));
   }
   for (const TrafficFormat& f : traffic_formats()) {
     print_result("  {:<14} {} (only written)\n", f.name, f.what);
@@ -42,7 +52,7 @@ void list_command() {
   }
   print_result("\nrecordings (trace import)\n");
   for (const RecordingFormat& f : recording_formats())
-    print_result("  {:<18} {}\n", f.name, f.what);
+    print_result("  {:<18} {}{}\n", f.name, f.what, experimental(f.experimental));
   print_result("\nprofiles measured by others (--profile of plan and score)\n");
   for (const std::string& name : builtin_profile_names()) print_result("  builtin:{}\n", name);
   print_result("\nslowdowns of real GPUs (--slowdown-from)\n");

@@ -22,6 +22,7 @@
 #include "placement/cost/placement_file.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/strategies/ablation.hpp"
+#include "placement/strategies/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "results/trace_file.hpp"
 
@@ -40,13 +41,10 @@ struct Problem {
 
   NodeNetwork network;
 
-  [[nodiscard]] PlanInput input(const Options& options, const CostModel& cost,
+  [[nodiscard]] PlanInput input(const ProblemOptions& options, const CostModel& cost,
                                 const SplitSpec& split) const {
-    PlanInput input = plan_input(options, asked, plan, cost, split);
-    input.nodes = options.nodes;
-    input.groups = options.groups;
-    input.network = network;
-    return input;
+    return plan_input(options, options.seed, {asked, options.nodes, options.groups, network}, plan,
+                      cost, split);
   }
   [[nodiscard]] JudgedPlacement judge(const std::string& name, double plan_seconds,
                                       const Placement& placement, const CostModel& cost,
@@ -81,7 +79,7 @@ struct Problem {
 };
 
 /// Cuts the trace into what is planned on and what is judged on.
-void split_trace(const Options& options, const Trace& whole, Problem& problem) {
+void split_trace(const ProblemOptions& options, const Trace& whole, Problem& problem) {
   if (options.split > 0) {
     HeldOut parts = hold_out(whole, options.split);
     problem.plan = std::move(parts.plan);
@@ -99,31 +97,26 @@ void split_trace(const Options& options, const Trace& whole, Problem& problem) {
   problem.judged = problem.context.held_out ? slice(whole, plan, whole.steps - plan) : whole;
 }
 
-/// As strategies: what is judged, and what is in force.
-std::vector<std::string> placements_read(const Options& options) {
-  std::vector<std::string> read = options.strategies;
-  if (options.command == "plan") read.push_back(options.strategy);
-  for (const std::string& file : options.files) read.push_back("file:" + file);
+/// `command` needs it; `read`: placements that are planned or judged, as strategies.
+Problem load_problem(const char* command, const ProblemOptions& options,
+                     std::vector<std::string> read) {
+  if (options.trace.empty()) throw usage_error(fmt::format("{} needs --trace FILE", command));
   if (!options.from.empty()) read.push_back("file:" + options.from);
-  return read;
-}
-
-Problem load_problem(const Options& options) {
-  if (options.trace.empty()) throw usage_error(options.command + " needs --trace FILE");
   Problem problem;
   const Trace whole = read_trace(options.trace);
   problem.digests = digests_of(whole);
   split_trace(options, whole, problem);
-  problem.profile = load_profile(options, whole, problem.context.profile);
+  problem.profile =
+      load_profile({command, options.profile, options.ranks}, whole, problem.context.profile);
   const int ranks = problem.profile.ranks;
   const StatedShape shape{ranks, whole.layers, whole.experts};
-  problem.asked = slots_of(options, shape, placed_slots(placements_read(options), shape));
-  const auto slowdown = slowdown_of(options, ranks);
+  problem.asked = slots_of(options, shape, placed_slots(read, shape));
+  const auto slowdown = slowdown_of(options, ranks, options.seed);
   slow_down(problem.profile, slowdown, options.slowdown_floor);
   problem.network = node_network(options, problem.profile.model, ranks);
   if (!options.from.empty()) problem.from = read_placement_file_for(options.from, whole, ranks);
-  const CostDecision chosen = decide_cost(options, problem.profile);
-  const FitError fit = cost_model(options, problem.profile, problem.asked.even).fit_error();
+  const CostDecision chosen = decide_cost(options.cost, problem.profile);
+  const FitError fit = cost_model(options.cost, problem.profile, problem.asked.even).fit_error();
   problem.context.profile += fmt::format(
       "; cost model {} ({}), off by {:.2f} % on average and {:.2f} % at most where it was "
       "measured",
@@ -149,14 +142,12 @@ Problem load_problem(const Options& options) {
 }
 
 /// --max-moves: the placement in force with a few swaps.
-Replan mend(const Options& options, const Problem& problem, const CostModel& cost,
-            const SplitSpec& split) {
+Replan rebalance(const PlanCommand& options, const Problem& problem, const CostModel& cost,
+                 const SplitSpec& split) {
   const StopScope stop;
   PlanProgress progress("with --max-moves", options.quiet, "no placement was written");
-  ReplanOptions how;
+  ReplanOptions how = options.replan;
   how.watch = progress.watch();
-  how.max_moves = options.max_moves;
-  how.horizon = options.horizon;
   how.move_seconds = move_seconds(options, problem.profile.model);
   how.split = split;
   Replan found = replan(problem.from->placement, problem.plan, cost, how);
@@ -166,26 +157,23 @@ Replan mend(const Options& options, const Problem& problem, const CostModel& cos
 
 }  // namespace
 
-void plan_command(const Options& options) {
-  if (!options.files.empty()) {
-    throw usage_error(fmt::format("plan takes no file '{}': give --trace", options.files[0]));
-  }
+void execute(const PlanCommand& options) {
   if (options.output.empty()) throw usage_error("plan needs --output FILE");
   const OutputOwner owner(options.output);
   if (!options.overwrite) require_new(options.output);
   require_writable(options.output);
-  Problem problem = load_problem(options);
-  const CostModel cost = cost_model(options, problem.profile, problem.asked.even);
+  Problem problem = load_problem(PlanCommand::kName, options, {options.strategy});
+  const CostModel cost = cost_model(options.cost, problem.profile, problem.asked.even);
   const TokenRule rule = token_rule(options.token_split, cost);
   const SplitSpec split = rule.spec();
   const double begin = wall_seconds();
   PlacementFile file;
-  std::string mended;
-  if (options.max_moves > 0) {
-    const Replan found = mend(options, problem, cost, split);
+  std::string rebalanced;
+  if (options.replan.max_moves > 0) {
+    const Replan found = rebalance(options, problem, cost, split);
     file.placement = found.placement;
     file.planned_on = problem.record(&*problem.from, true);
-    mended = replan_report(found, options);
+    rebalanced = replan_report(found, options.replan.horizon);
   } else {
     const StopScope stop;
     file.placement = plan_aloud(options.strategy, problem.input(options, cost, split),
@@ -207,22 +195,22 @@ void plan_command(const Options& options) {
   file.program = program_version();
   write_placement(owner, file, options.overwrite);
   std::vector<JudgedPlacement> rows{
-      problem.judge(options.max_moves > 0 ? file.placement.strategy : options.strategy, seconds,
-                    file.placement, cost, split)};
+      problem.judge(options.replan.max_moves > 0 ? file.placement.strategy : options.strategy,
+                    seconds, file.placement, cost, split)};
   problem.say_origin("", *file.planned_on, rows[0]);
-  if (options.format == "table") print_result("{}", mended);
+  if (options.format == "table") print_result("{}", rebalanced);
   print_result("{}", score_report(problem.context, rows, options.format));
   if (options.format == "table") print_result("# result: {}\n", options.output);
 }
 
-void score_command(const Options& options) {
-  Problem problem = load_problem(options);
-  const CostModel cost = cost_model(options, problem.profile, problem.asked.even);
+void execute(const ScoreCommand& options) {
+  std::vector<std::string> read = options.strategies;
+  for (const std::string& file : options.files) read.push_back("file:" + file);
+  Problem problem = load_problem(ScoreCommand::kName, options, read);
+  const CostModel cost = cost_model(options.cost, problem.profile, problem.asked.even);
   const TokenRule rule = token_rule(options.token_split, cost);
   const SplitSpec split = rule.spec();
-  std::vector<std::string> strategies = options.strategies;
-  if (strategies.empty() && options.files.empty()) strategies = options.placements;
-  for (const std::string& name : strategies) require_known_name(name);
+  const std::vector<std::string> strategies = options.planned();
   std::vector<JudgedPlacement> rows;
   const auto plan_to_score = [&](const std::string& name) {
     const StopScope stop;

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "harness/cli/command_line.hpp"
 #include "harness/cli/printing.hpp"
 #include "harness/cli/version.hpp"
 #include "harness/commands/commands.hpp"
@@ -24,7 +25,7 @@ namespace {
 
 /// What is wrong with the files shows before anything is measured, and the output is ours from now
 /// on.
-std::optional<ProfileFile> check_files(const Options& options, int ranks,
+std::optional<ProfileFile> check_files(const ProfileCommand& options, int ranks,
                                        std::optional<OutputOwner>& owner) {
   if (options.output.empty() && options.compare.empty()) {
     throw usage_error("profile needs --output FILE");
@@ -45,11 +46,16 @@ std::optional<ProfileFile> check_files(const Options& options, int ranks,
 
 }  // namespace
 
-void profile_command(const Comm& comm, const Options& given, Progress& progress) {
-  const Options options = with_trace_shape(comm, given);
+void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) {
+  ProfileCommand options = given;
+  if (const int steps = adopt_trace_shape(comm, options); steps > 0) {
+    options.in_sample = true;  // nothing is split: all steps say how large loads are
+    options.steps = steps;
+  }
   std::optional<ProfileFile> old;
   std::optional<OutputOwner> owner;  // rank 0's
   on_root(comm, [&] { old = check_files(options, comm.size(), owner); });
+  require_same_start(comm, to_json(options));
   Session session(comm, options, progress);
   on_root(comm, [&] {
     if (!old) return;
@@ -59,7 +65,7 @@ void profile_command(const Comm& comm, const Options& given, Progress& progress)
     now.model = session.shape_name();
     now.clock = name_of(session.clock);
     require_comparable(old->profile, now);
-    if (!options.from.empty()) static_cast<void>(read_replan_question(options, now));
+    if (!options.placement.empty()) static_cast<void>(read_replan_question(options, now));
   });
   say(session,
       fmt::format("measuring every rank's expert latency (up to {:g} s)", options.profile_seconds));
@@ -100,7 +106,7 @@ void profile_command(const Comm& comm, const Options& given, Progress& progress)
   });
 }
 
-void compare_profiles_command(const Options& options) {
+void execute(const ProfileCommand& options) {
   const ProfileFile old = read_profile_file(options.compare), now = read_profile_file(options.with);
   const std::vector<std::string> header = {
       fmt::format("{}  {}  clock {}", program_version(), now.profile.device, now.profile.clock),

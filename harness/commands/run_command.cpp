@@ -4,12 +4,19 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "harness/cli/command_line.hpp"
 #include "harness/cli/placement_names.hpp"
 #include "harness/cli/printing.hpp"
+#include "harness/cli/run_length.hpp"
 #include "harness/commands/commands.hpp"
 #include "harness/commands/dry_run.hpp"
+#include "harness/commands/dry_run_alone.hpp"
 #include "harness/report/report.hpp"
+#include "harness/report/report_table.hpp"
+#include "harness/report/run_config.hpp"
+#include "harness/run/broadcast.hpp"
 #include "harness/run/collective_errors.hpp"
+#include "harness/run/continue_command.hpp"
 #include "harness/run/devices.hpp"
 #include "harness/run/layout.hpp"
 #include "harness/run/measure.hpp"
@@ -22,6 +29,7 @@
 #include "harness/run/trace_shape.hpp"
 #include "placement/base/index.hpp"
 #include "placement/speeds/profile_dents.hpp"
+#include "placement/strategies/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "results/hdf5/output_file.hpp"
 #include "results/run_writer.hpp"
@@ -37,17 +45,18 @@ void print(const Comm& comm, const std::string& text) {
 }
 
 /// Collective: the expert phase once more after the last step, at the loads of the first profile;
-/// [rank][knot] on rank 0. Loads of a profile from elsewhere may be more than this run can hold.
+/// [rank][load_point] on rank 0. Loads of a profile from elsewhere may be more than this run can
+/// hold.
 std::vector<double> profile_again(Session& session, const Profile& before) {
   say(session, "measuring the profile again");
   const bool own = session.options.profile.empty();
   const Profile now =
-      session.measure_profile("", own ? before.knots : std::vector<std::int64_t>{}).profile;
+      session.measure_profile("", own ? before.load_points : std::vector<std::int64_t>{}).profile;
   std::vector<double> latency;
   if (session.comm.rank() != 0) return latency;
   const CostModel cost(now);
   for (int rank = 0; rank < before.ranks; ++rank) {
-    for (const auto load : before.knots) {
+    for (const auto load : before.load_points) {
       latency.push_back(cost.seconds(rank, load) - now.overhead[sz(rank)]);
     }
   }
@@ -58,7 +67,7 @@ std::vector<double> profile_again(Session& session, const Profile& before) {
 class Run {
  public:
   /// `owner` of the output, on rank 0, where there is one.
-  Run(const Comm& comm, const Options& options, Progress& progress,
+  Run(const Comm& comm, const RunCommand& options, Progress& progress,
       std::optional<OutputOwner> owner)
       : comm_(comm), options_(options), progress_(progress), owner_(std::move(owner)) {}
 
@@ -77,6 +86,7 @@ class Run {
     if (earlier_ == Earlier::nothing && options_.config_from.empty()) {
       on_root(comm_, [&] { require_readable(options_, comm_.size()); });
     }
+    require_same_start(comm_, to_json(options_));
     Session session(comm_, options_, progress_, placed_slots_, earlier_resident_);
     check_files(session);
     record(session.workload);
@@ -85,23 +95,19 @@ class Run {
     if (options_.without_launcher && comm_.size() == 1 && !options_.dry_run) {
       say(session,
           "1 rank, on which all placements are the same: to compare them start several, with "
-          "jobs/local.sh -n 4 run .. or mpirun -n 4 gembench run .. (mpirun -n 1 asks for one)");
+          "jobs/local.sh -n 4 run ... or mpirun -n 4 gembench run ... (mpirun -n 1 asks for one)");
     }
     schedule_ = make_schedule(options_.steps, session.alternation.block,
                               static_cast<int>(options_.placements.size()), options_.seed);
     plan(session);
     if (options_.dry_run) {
-      print(comm_, dry_run(session, profile_, placements_, schedule_));
+      print(comm_, dry_run(session, options_, profile_, placements_, schedule_));
       return;
     }
     begin_file(session);
     const QuietMeter meter(session);
     const double begin = wall_seconds();
-    RunEnd end =
-        measure(session, {placements_, token_rule_->spec(), live_, &profile_}, schedule_,
-                finished_turns(comm_, reader_.get()),
-                {[&](const Block& block) { writer_->write(block); },
-                 [&](int turn, const TurnNotes& notes) { writer_->write_check(turn, notes); }});
+    RunEnd end = measure_segments(session);
     seconds_["measure"] = wall_seconds() - begin;
     meter.finish(end.quiet_during);
     end.quiet_after = read_quiet(session);
@@ -116,7 +122,7 @@ class Run {
     int earlier = 0;
     on_root(comm_, [&] {
       for (const std::string& name : options_.placements) {
-        require_known_name(live_name(name).strategy);
+        require_known_name(parse_placement_name(name).strategy);
       }
       if (options_.dry_run) {
         placed_slots_ = slots_placed_already();
@@ -130,7 +136,7 @@ class Run {
       }
       if (found_.state == Earlier::complete) {
         // The router's choices follow from the options; other loads may come from files.
-        if (options_.routing != "gate") {
+        if (options_.routing != "router") {
           const Workload loads = make_workload(options_, model_of(options_));
           require_same_loads(reader_->info(), digest(loads.measured));
         }
@@ -196,10 +202,10 @@ class Run {
   /// What a placement that changes had become is not known later.
   void require_static(const char* option) const {
     for (const std::string& text : options_.placements) {
-      const LiveName name = live_name(text);
-      if (!name.changes()) continue;
+      const PlacementName name = parse_placement_name(text);
+      if (!name.is_dynamic()) continue;
       throw usage_error(fmt::format(
-          "{} cannot go on where {} has changed: start anew with --overwrite", option, text));
+          "{} cannot go on where {} has changed: start over with --overwrite", option, text));
     }
   }
 
@@ -239,8 +245,8 @@ class Run {
       seconds_["plan"] = wall_seconds() - begin;
       throw_if_stopped(comm_, "nothing was measured yet");
     }
-    share(session, placements_);
-    live_ = plan_live(session, profile_);
+    broadcast(comm_, placements_);
+    adaptive_ = plan_adaptive(session, profile_);
     broadcast(comm_, profile_);
     token_rule_.emplace(
         token_rule(options_.token_split, CostModel(profile_, session.cost, session.linear.slots)));
@@ -264,7 +270,7 @@ class Run {
   }
 
   void begin_file(const Session& session) {
-    RunInfo info = describe(session, profile_, placements_, schedule_);
+    RunInfo info = describe(session, options_, profile_, placements_, schedule_);
     if (!dents_.empty()) info.facts["profile_dents"] = fmt::format("{}", fmt::join(dents_, "; "));
     on_root(comm_, [&] {
       if (!reader_) {
@@ -278,13 +284,42 @@ class Run {
     });
   }
 
+  /// A run that is ended early leaves the summary of what it measured.
+  RunEnd measure_segments(Session& session) {
+    try {
+      return measure(
+          session, {placements_, token_rule_->spec(), adaptive_, &profile_}, schedule_,
+          finished_segments(comm_, reader_.get()),
+          {[&](const SegmentRecord& block) { writer_->write(block); },
+           [&](int segment, const SegmentNotes& notes) { writer_->write_check(segment, notes); },
+           fmt::format("{}.partial; continue with: {}", options_.output,
+                       continue_command(options_, comm_.size()))});
+    } catch (const AgreedError&) {
+      try {
+        if (writer_) {
+          writer_->summarise([](const RunReader& written) { return summary_of(reduced(written)); });
+        }
+      } catch (const std::exception&) {  // what ended the run is what has to be told
+      }
+      throw;
+    }
+  }
+
+  static ReducedRun reduced(const RunReader& file) {
+    return reduce(file, stated_non_moe_time(file.info()));
+  }
+
   void finish(RunEnd& end) {
     std::string text;
     on_root(comm_, [&] {
       end.seconds.insert(seconds_.begin(), seconds_.end());
       end.seconds["total"] = wall_seconds() - begin_;
-      writer_->finish(end);
-      text = run_report(options_.output, options_.format);
+      ReducedRun run;
+      writer_->finish(end, [&](const RunReader& written) {
+        run = reduced(written);
+        return summary_of(run);
+      });
+      text = run_report(RunReader(options_.output), compare(run), options_.output, options_.format);
     });
     print(comm_, text);
     if (!end.check.passed) {
@@ -293,7 +328,7 @@ class Run {
   }
 
   const Comm& comm_;
-  const Options& options_;
+  const RunCommand& options_;
   Progress& progress_;
   const double begin_ = wall_seconds();
   Earlier earlier_ = Earlier::nothing;
@@ -304,12 +339,12 @@ class Run {
   std::unique_ptr<RunReader> reader_;      // rank 0's, of an earlier run's file
   std::unique_ptr<RunWriter> writer_;      // rank 0's
   std::unique_ptr<TraceWriter> recorder_;  // rank 0's, with --record
-  std::vector<Turn> schedule_;
+  std::vector<Segment> schedule_;
   Profile profile_;
   std::vector<std::string> dents_;  // of the profile, rank 0's
   std::optional<TokenRule> token_rule_;
   std::vector<Placement> placements_;
-  std::vector<LivePlacement> live_;
+  std::vector<AdaptivePlacement> adaptive_;
   std::map<std::string, double> seconds_;
 };
 
@@ -323,7 +358,7 @@ std::string with_tokens(const std::string& output, int tokens) {
 }
 
 /// Rank 0's: all outputs, claimed before the first is worked on. None for a dry run.
-std::vector<OutputOwner> claim(const Comm& comm, const Options& options,
+std::vector<OutputOwner> claim(const Comm& comm, const RunCommand& options,
                                const std::vector<std::string>& outputs) {
   std::vector<OutputOwner> owners;
   on_root(comm, [&] {
@@ -341,12 +376,14 @@ std::vector<OutputOwner> claim(const Comm& comm, const Options& options,
 
 }  // namespace
 
-void run_command(const Comm& comm, const Options& given, Progress& progress) {
-  const Options options = with_trace_shape(comm, given);
-  std::vector<Options> runs;
+void execute(const Comm& comm, const RunCommand& given, Progress& progress) {
+  RunCommand options = given;
+  const int trace_steps = adopt_trace_shape(comm, options);
+  fit_length(options, options.ranks.value_or(comm.size()), trace_steps);
+  std::vector<RunCommand> runs;
   std::vector<std::string> files;
   for (const int tokens : options.token_sweep) {
-    Options one = options;
+    RunCommand one = options;
     one.tokens = tokens;
     one.token_sweep = {tokens};
     if (!options.output.empty()) one.output = with_tokens(options.output, tokens);
@@ -355,7 +392,7 @@ void run_command(const Comm& comm, const Options& given, Progress& progress) {
   }
   const bool sweep = runs.size() > 1;
   if (!sweep) runs = {options};
-  for (const Options& run : runs) files.push_back(run.output);
+  for (const RunCommand& run : runs) files.push_back(run.output);
   std::vector<OutputOwner> owners = claim(comm, options, files);
   for (std::size_t i = 0; i < runs.size(); ++i) {
     std::optional<OutputOwner> owner;

@@ -16,7 +16,7 @@ struct Batching {
   bool keep_ids = false;
 };
 
-Batching batching_of(const Options& options, const RecordingInput& input) {
+Batching batching_of(const TraceImportCommand& options, const RecordingInput& input) {
   Batching how;
   const auto window = options.window ? options.window : options.tokens;
   const bool served = !options.arrivals.empty();
@@ -30,7 +30,7 @@ Batching batching_of(const Options& options, const RecordingInput& input) {
                     "tokens), --batch N (continuous batching) or --arrivals FILE",
                     name_of(input)));
   }
-  if (served && options.step_seconds + options.token_seconds <= 0) {
+  if (served && options.engine.step_seconds + options.engine.token_seconds <= 0) {
     throw usage_error("--arrivals needs to know how long a step takes: add --step-seconds S");
   }
   if (options.expand_multinomial) {
@@ -42,13 +42,10 @@ Batching batching_of(const Options& options, const RecordingInput& input) {
   return how;
 }
 
-void serve_arrivals(const Options& options, TokenRecording& recording, const KeepSteps& keep) {
-  ServingSpec engine;
-  engine.max_batch_tokens = options.max_batch_tokens;
+void serve_arrivals(const TraceImportCommand& options, TokenRecording& recording,
+                    const KeepSteps& keep) {
+  ServingSpec engine = options.engine;
   engine.max_requests = options.batch.value_or(0);
-  engine.step_seconds = options.step_seconds;
-  engine.token_seconds = options.token_seconds;
-  engine.max_steps = options.max_steps;
   const auto arrivals = read_arrivals(options.arrivals);
   recording.source = fmt::format("{} on {}", options.arrivals, recording.source);
   batch_arrivals(recording, arrivals, engine, options.seed, keep);
@@ -56,7 +53,7 @@ void serve_arrivals(const Options& options, TokenRecording& recording, const Kee
 
 }  // namespace
 
-void require_no_batching(const Options& options, const RecordingInput& input) {
+void require_no_batching(const TraceImportCommand& options, const RecordingInput& input) {
   if (options.tokens && !options.expand_multinomial) {
     throw usage_error(
         fmt::format("{} holds steps, which have their own tokens: drop --tokens", name_of(input)));
@@ -71,8 +68,8 @@ void require_no_batching(const Options& options, const RecordingInput& input) {
                   name_of(input)));
 }
 
-void import_tokens(const Options& options, const RecordingFormat& format, RecordingInput input,
-                   TraceWriter& writer) {
+void import_tokens(const TraceImportCommand& options, const RecordingFormat& format,
+                   RecordingInput input, TraceWriter& writer) {
   const Batching how = batching_of(options, input);
   const bool raw = format.read_tokens == read_ids;
   // Only here: the other formats list dense layers too, which a model's shape does not count.
@@ -98,7 +95,7 @@ void import_tokens(const Options& options, const RecordingFormat& format, Record
     serve_arrivals(options, recording, keep);
   } else {
     batch_continuously(recording,
-                       {*options.batch, options.shuffle, options.seed, options.max_steps},
+                       {*options.batch, options.shuffle, options.seed, options.engine.max_steps},
                        how.keep_ids, keep);
   }
 }

@@ -15,16 +15,10 @@
 namespace gembench::inline commands {
 namespace {
 
-Trace make_trace(const Options& options) {
+Trace make_trace(const TraceMakeCommand& options) {
   const ModelShape model = model_of(options);
-  SyntheticSpec spec;
-  spec.steps = options.steps;
-  spec.layers = model.layers;
-  spec.experts = model.experts;
-  spec.topk = model.topk;
-  spec.tokens = tokens_per_step(options);
-  spec.seed = options.seed;
-  return synthetic_trace(options, spec);
+  return synthetic_trace(
+      options, synthetic_spec(model, options.steps, tokens_per_step(options), options.seed));
 }
 
 std::string drift_line(const std::string& what, const LoadDrift& drift) {
@@ -41,7 +35,7 @@ std::string group_lines(const TraceInfo& info) {
   int shown = 0;
   for (std::size_t layer = 0; layer < info.layers.size(); ++layer) {
     for (const auto& group : info.layers[layer].groups) {
-      if (++shown > kShown) return text + fmt::format("  .. and {} more\n", info.groups - kShown);
+      if (++shown > kShown) return text + fmt::format("  ... and {} more\n", info.groups - kShown);
       text += fmt::format("  layer {}: experts {}\n", layer, fmt::join(group, ", "));
     }
   }
@@ -91,7 +85,7 @@ std::string origin_lines(const Trace& trace) {
 
 }  // namespace
 
-std::string required_output(const Options& options) {
+std::string required_output(const OutputOptions& options) {
   if (options.output.empty()) throw usage_error("trace needs --output FILE");
   return options.output;
 }
@@ -126,22 +120,16 @@ void print_trace(const std::string& path) {
   }
 }
 
-void trace_command(const Options& options) {
-  const std::string action = options.files.empty() ? "" : options.files[0];
-  if (action == "make" && options.files.size() == 1) {
-    const std::string output = required_output(options);
-    TraceWriter writer(output, options.overwrite);  // ours before the loads are made
-    writer.append(make_trace(options));
-    writer.commit();
-    print_trace(output);
-  } else if (action == "import") {
-    trace_import_command(options);
-  } else if (action == "info" && options.files.size() == 2) {
-    print_trace(options.files[1]);
-  } else {
-    throw usage_error(
-        "trace needs make, import FORMAT FILE.., or info FILE: see gembench trace --help");
-  }
+void execute(const TraceMakeCommand& command) {
+  const std::string output = required_output(command);
+  TraceWriter writer(output, command.overwrite);  // ours before the loads are made
+  writer.append(make_trace(command));
+  writer.commit();
+  print_trace(output);
+}
+
+void execute(const TraceInfoCommand& command) {
+  print_trace(command.file);
 }
 
 }  // namespace gembench::inline commands

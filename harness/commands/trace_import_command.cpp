@@ -8,8 +8,9 @@
 #include "harness/commands/token_import.hpp"
 #include "harness/run/workload.hpp"
 #include "placement/base/error.hpp"
+#include "placement/loads/multinomial_steps.hpp"
+#include "placement/recordings/formats.hpp"
 #include "placement/recordings/layer_sums.hpp"
-#include "placement/recordings/recording.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench::inline commands {
@@ -17,15 +18,15 @@ namespace {
 
 constexpr std::size_t kLargestShown = std::size_t{256} << 20;  // bytes that are analysed
 
-void say(const Options& options, const std::string& sentence) {
+void say(const TraceImportCommand& options, const std::string& sentence) {
   if (!options.quiet) tell(sentence);
 }
 
 /// What the user said; a model that is only the default says nothing, and of layers only --layers
 /// does: a recording may hold some of them.
-RecordingInput input_of(const Options& options) {
+RecordingInput input_of(const TraceImportCommand& options) {
   RecordingInput input;
-  input.paths.assign(options.files.begin() + 2, options.files.end());
+  input.paths.assign(options.files.begin(), options.files.end());
   if (options.model_stated) {
     const ModelShape model = model_of(options);
     input.experts = model.experts;
@@ -50,11 +51,11 @@ void with_name(const RecordingInput& input, Keep keep) {
   }
 }
 
-void say_left_out(const Options& options, const std::vector<std::string>& left_out) {
+void say_left_out(const TraceImportCommand& options, const std::vector<std::string>& left_out) {
   for (const auto& what : left_out) say(options, fmt::format("left out {}", what));
 }
 
-void import_totals(const Options& options, const RecordingFormat& format,
+void import_totals(const TraceImportCommand& options, const RecordingFormat& format,
                    const RecordingInput& input, TraceWriter& writer) {
   Trace totals;
   say_left_out(options, format.read(input, [&](const Trace& steps) {
@@ -67,7 +68,7 @@ void import_totals(const Options& options, const RecordingFormat& format,
   });
 }
 
-void import_steps(const Options& options, const RecordingFormat& format,
+void import_steps(const TraceImportCommand& options, const RecordingFormat& format,
                   const RecordingInput& input, TraceWriter& writer) {
   LayerSums sums;
   sums.tolerance = options.rescale;
@@ -75,7 +76,7 @@ void import_steps(const Options& options, const RecordingFormat& format,
   say_left_out(options, format.read(input, [&](Trace steps) {
     source = steps.source;
     with_name(input, [&] {
-      level_layers(steps, sums);
+      equalise_layers(steps, sums);
       writer.append(steps);
     });
   }));
@@ -90,16 +91,16 @@ void import_steps(const Options& options, const RecordingFormat& format,
 
 }  // namespace
 
-void trace_import_command(const Options& options) {
+void execute(const TraceImportCommand& options) {
   const std::string output = required_output(options);
-  if (options.files.size() < 3) {
+  if (options.files.empty()) {
     throw usage_error(
         "trace import needs a format, or auto, and files: gembench trace import auto FILE");
   }
   TraceWriter writer(output, options.overwrite);
   const RecordingInput input = input_of(options);
-  const RecordingFormat& format = find_format(options.files[1], input);
-  if (options.files[1] == "auto") {
+  const RecordingFormat& format = find_format(options.format, input);
+  if (options.format == "auto") {
     say(options, fmt::format("{} is read as {}: {}", name_of(input), format.name, format.what));
   }
   if (format.read_tokens) {

@@ -6,11 +6,8 @@
 
 namespace gembench::inline commands {
 
-/// trace import FORMAT|auto PATH..: writes --output, prints what came in.
-void trace_import_command(const Options& options);
-
 // Of trace_command.cpp, for both.
-[[nodiscard]] std::string required_output(const Options& options);
+[[nodiscard]] std::string required_output(const OutputOptions& options);
 /// What `trace info` says of a file.
 void print_trace(const std::string& path);
 

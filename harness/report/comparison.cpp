@@ -32,16 +32,17 @@ double or_zero(double value) {
 /// One placement's steps, reduced while they are read.
 class Reduction {
  public:
-  Reduction(const RunShape& shape, int topk, double non_moe_time)
+  Reduction(const RunShape& shape, const RunModel& model, double non_moe_time)
       : shape_(shape),
-        topk_(topk),
+        model_(model),
         non_moe_(non_moe_time * shape.layers),
         step_time(sz(shape.steps), NAN),
         last_(sz(shape.ranks), 0),
         tokens_(sz(shape.layers), std::vector<std::int64_t>(sz(shape.ranks), 0)) {}
 
-  void add(const Block& part, const std::vector<std::int64_t>& blocks) {
+  void add(const SegmentRecord& part, const std::vector<std::int64_t>& blocks) {
     const std::size_t ranks = sz(shape_.ranks), layers = sz(shape_.layers);
+    const double& pairs = counts_[count_at("assignments")];
     for (std::size_t step = 0; step < sz(part.at.steps); ++step) {
       const std::size_t at = sz(part.at.first_step) + step;
       if (blocks[at] < 0) continue;
@@ -49,16 +50,16 @@ class Reduction {
       step_time[at] = *std::max_element(own, own + ranks) + non_moe_;
       block_.push_back(blocks[at]);
       last_in_step_.resize(last_in_step_.size() + ranks, 0);
-      const double pairs_before = pairs_;
+      const double pairs_before = pairs;
       double critical = 0, wait = 0;
       for (std::size_t layer = 0; layer < layers; ++layer) {
         const std::size_t first = (step * layers + layer) * ranks;
         critical += add_layer(part, layer, first);
         for (std::size_t i = first; i < first + ranks; ++i) {
-          wait += time(part, TimeField::barrier_wait)[i];
+          wait += part.time[time_at("barrier_wait")][i];
         }
       }
-      tokens_in_steps_ += (pairs_ - pairs_before) / topk_ / static_cast<double>(layers);
+      tokens_in_steps_ += (pairs - pairs_before) / model_.topk / static_cast<double>(layers);
       critical_.push_back(critical);
       waits_.push_back(wait / static_cast<double>(ranks));
       steps_.push_back(step_time[at]);
@@ -67,59 +68,64 @@ class Reduction {
 
   PlacementSummary summary() const {
     PlacementSummary s;
-    s.steps = static_cast<int>(steps_.size());
-    s.step_mean = mean(steps_);
-    s.step_p50 = quantile(steps_, 0.5);
-    s.step_p90 = quantile(steps_, 0.9);
-    s.step_p99 = quantile(steps_, 0.99);
-    s.wait_mean = mean(waits_);
-    s.wait_share = s.wait_mean / s.step_mean;
-    s.straggler = static_cast<int>(std::max_element(last_.begin(), last_.end()) - last_.begin());
+    for (std::size_t i = 0; i < kSummaries.size(); ++i) {
+      s.values[i] = reduced(kSummaries[i].reduced);
+    }
+    s["steps"] = static_cast<double>(steps_.size());
+    s["step_mean"] = mean(steps_);
+    s["step_p50"] = quantile(steps_, 0.5);
+    s["step_p90"] = quantile(steps_, 0.9);
+    s["step_p99"] = quantile(steps_, 0.99);
+    s["wait_mean"] = mean(waits_);
+    s["wait_share"] = s["wait_mean"] / s["step_mean"];
+    const auto straggler = std::max_element(last_.begin(), last_.end()) - last_.begin();
     const auto readings =
         static_cast<double>(std::accumulate(last_.begin(), last_.end(), std::int64_t{0}));
     for (const auto count : last_) s.last_share.push_back(static_cast<double>(count) / readings);
-    s.straggler_share = s.last_share[sz(s.straggler)];
-    if (readings == 0) s.straggler = -1;
+    s["straggler"] = readings == 0 ? NAN : static_cast<double>(straggler);
+    s["straggler_share"] = s.last_share[static_cast<std::size_t>(straggler)];
     double aggregate = 0;
     for (const auto& layer : tokens_) aggregate += imbalance(layer);
-    s.aggregate_imbalance = aggregate / static_cast<double>(tokens_.size());
-    s.step_imbalance = mean(imbalances_);
-    s.measured = mean(critical_);
-    s.intervals = intervals(s);
+    s["aggregate_imbalance"] = aggregate / static_cast<double>(tokens_.size());
+    s["step_imbalance"] = mean(imbalances_);
+    s["measured"] = mean(critical_);
+    s["tokens_per_s"] = tokens_in_steps_ / std::accumulate(steps_.begin(), steps_.end(), 0.0);
+    const double expert_flop =
+        6.0 * model_.hidden * model_.ffn;  // three products, 2 per multiply-add
+    const double pairs =
+        counts_[count_at("assignments")] + model_.shared * tokens_in_steps_ * shape_.layers;
+    s["expert_flops"] = pairs * expert_flop / times_[time_at("expert_time")];
+    add_intervals(s);
     return s;
   }
 
-  Rates rates(const RunModel& model) const {
-    Rates r;
-    const double steps = static_cast<double>(steps_.size());
-    const double readings = steps * shape_.layers * shape_.ranks;
-    const double expert_flop =
-        6.0 * model.hidden * model.ffn;  // three products, 2 per multiply-add
-    const double pairs = pairs_ + model.shared * tokens_in_steps_ * shape_.layers;
-    r.tokens = tokens_in_steps_ / std::accumulate(steps_.begin(), steps_.end(), 0.0);
-    r.expert_flops = pairs * expert_flop / expert_seconds_;
-    r.active_experts = active_ / readings;
-    r.payload_bytes = payload_ / steps;
-    r.inter_node_bytes = inter_node_ / steps;
-    r.metadata_bytes = metadata_ / steps;
-    r.dispatch = payload_ / dispatch_seconds_;
-    r.combine = payload_ / combine_seconds_;
-    return r;
-  }
   /// Sum over measured steps of their tokens.
   double tokens_in_steps() const { return tokens_in_steps_; }
 
  private:
-  static const std::vector<double>& time(const Block& part, TimeField field) {
-    return part.time[static_cast<std::size_t>(field)];
+  /// Sum of a measured quantity over ranks, layers and measured steps.
+  double sum(std::string_view key) const {
+    const std::size_t count = place_in(kCounts, key);
+    return count < kCounts.size() ? counts_[count] : times_.at(place_in(kTimes, key));
   }
 
-  static const std::vector<std::int64_t>& count(const Block& part, CountField field) {
-    return part.count[static_cast<std::size_t>(field)];
+  double reduced(const Reduced& by) const {
+    const double steps = static_cast<double>(steps_.size());
+    switch (by.how) {
+      case Reduced::How::mean:
+        return sum(by.of) / (steps * shape_.layers * shape_.ranks);
+      case Reduced::How::a_step:
+        return sum(by.of) / steps;
+      case Reduced::How::ratio:
+        return sum(by.of) / sum(by.by);
+      case Reduced::How::apart:
+        break;
+    }
+    return 0;
   }
 
   /// Returns the slowest rank's compute, NaN when it was not read; counts who arrived last.
-  double add_layer(const Block& part, std::size_t layer, std::size_t first) {
+  double add_layer(const SegmentRecord& part, std::size_t layer, std::size_t first) {
     const std::size_t ranks = sz(shape_.ranks);
     double slowest = 0, latest = -1;
     std::size_t last = 0;
@@ -127,24 +133,20 @@ class Reduction {
     for (std::size_t rank = 0; rank < ranks; ++rank) {
       const std::size_t i = first + rank;
       const double compute =
-          time(part, TimeField::route_time)[i] + time(part, TimeField::expert_time)[i];
-      const double arrival = compute + or_zero(time(part, TimeField::dispatch_time)[i]);
+          part.time[time_at("route_time")][i] + part.time[time_at("expert_time")][i];
+      const double arrival = compute + or_zero(part.time[time_at("dispatch_time")][i]);
       slowest = std::max(slowest, compute);
       if (arrival > latest) {
         latest = arrival;
         last = rank;
       }
-      loads[rank] = count(part, CountField::tokens)[i];
+      loads[rank] = part.count[count_at("assignments")][i];
       tokens_[layer][rank] += loads[rank];
-      pairs_ += static_cast<double>(loads[rank]);
-      active_ += static_cast<double>(count(part, CountField::active_experts)[i]);
-      payload_ += static_cast<double>(count(part, CountField::bytes_sent)[i]);
-      metadata_ += static_cast<double>(count(part, CountField::metadata_bytes)[i]);
-      const auto inter_node = count(part, CountField::inter_node_bytes)[i];
-      inter_node_ += inter_node < 0 ? NAN : static_cast<double>(inter_node);
-      expert_seconds_ += time(part, TimeField::expert_time)[i];
-      dispatch_seconds_ += time(part, TimeField::dispatch_time)[i];  // NaN stays NaN
-      combine_seconds_ += time(part, TimeField::combine_time)[i];
+      for (std::size_t k = 0; k < kCounts.size(); ++k) {
+        const std::int64_t count = part.count[k][i];
+        counts_[k] += count < 0 ? NAN : static_cast<double>(count);
+      }
+      for (std::size_t k = 0; k < kTimes.size(); ++k) times_[k] += part.time[k][i];
     }
     imbalances_.push_back(imbalance(loads));
     if (latest < 0) return NAN;  // --whole-steps
@@ -153,32 +155,34 @@ class Reduction {
     return slowest;
   }
 
-  SummaryIntervals intervals(const PlacementSummary& s) const {
+  void add_intervals(PlacementSummary& s) const {
     const StepBlocks blocks(block_);
-    SummaryIntervals found;
-    found.step_mean = mean_interval(steps_, blocks, s.step_p50);
-    found.step_p50 = quantile_interval(steps_, blocks, 0.5);
-    found.step_p90 = quantile_interval(steps_, blocks, 0.9);
-    found.step_p99 = quantile_interval(steps_, blocks, 0.99);
-    found.wait_mean = mean_interval(waits_, blocks, s.step_p50);
-    found.wait_share = ratio_interval(waits_, steps_, blocks, s.step_p50);
-    if (s.straggler < 0 || shape_.ranks == 1) return found;
+    const auto set = [&](SummaryKey key, const std::optional<Interval>& found) {
+      s.intervals[key.place] = found;
+    };
+    set("step_mean", mean_interval(steps_, blocks, s["step_p50"]));
+    set("step_p50", quantile_interval(steps_, blocks, 0.5));
+    set("step_p90", quantile_interval(steps_, blocks, 0.9));
+    set("step_p99", quantile_interval(steps_, blocks, 0.99));
+    set("wait_mean", mean_interval(waits_, blocks, s["step_p50"]));
+    set("wait_share", ratio_interval(waits_, steps_, blocks, s["step_p50"]));
+    if (std::isnan(s["straggler"]) || shape_.ranks == 1) return;
     std::vector<double> shares;  // [step] of layers in which the straggler was last
-    for (std::size_t at = sz(s.straggler); at < last_in_step_.size(); at += sz(shape_.ranks)) {
+    const auto straggler = static_cast<std::size_t>(s["straggler"]);
+    for (std::size_t at = straggler; at < last_in_step_.size(); at += sz(shape_.ranks)) {
       shares.push_back(static_cast<double>(last_in_step_[at]) / shape_.layers);
     }
     // Which rank it is was picked by these very readings: intervals of all ranks hold at once.
-    found.straggler_share = proportion_interval(shares, shape_.layers, blocks, shape_.ranks);
-    return found;
+    set("straggler_share", proportion_interval(shares, shape_.layers, blocks, shape_.ranks));
   }
 
   RunShape shape_;
-  int topk_;
+  RunModel model_;
   double non_moe_;
-  // Sums over ranks, layers and measured steps.
-  double pairs_ = 0, active_ = 0, payload_ = 0, metadata_ = 0, inter_node_ = 0;
+  // Sums over ranks, layers and measured steps; NaN where something was not measured.
+  std::array<double, kTimes.size()> times_{};
+  std::array<double, kCounts.size()> counts_{};
   double tokens_in_steps_ = 0;
-  double expert_seconds_ = 0, dispatch_seconds_ = 0, combine_seconds_ = 0;
 
  public:
   std::vector<double> step_time;  ///< [step] slowest rank; NaN = not measured
@@ -225,31 +229,32 @@ double rows_sent(const RunReader& file, int placement) {
 
 void add_moves(const RunReader& file, int placement, PlacementSummary& summary) {
   int switches = 0;
-  for (std::size_t turn = 0; turn < file.notes().size(); ++turn) {
-    const TurnNotes& notes = file.notes()[turn];
-    const Turn& at = file.info().turns[turn];
+  for (std::size_t segment = 0; segment < file.notes().size(); ++segment) {
+    const SegmentNotes& notes = file.notes()[segment];
+    const Segment& at = file.info().segments[segment];
     if (at.placement != placement) continue;
     if (notes.replan.reason != ReplanRecord::Reason::none) {
       summary.changes.push_back({at.first_step + at.steps - 1, notes.replan});
     }
     if (notes.bytes_moved < 0) continue;
     ++switches;
-    summary.moved_seconds += notes.move_seconds;
-    summary.moved_bytes += static_cast<double>(notes.bytes_moved);
+    summary["moved_seconds"] += notes.move_seconds;
+    summary["moved_bytes"] += static_cast<double>(notes.bytes_moved);
   }
   if (switches == 0) return;
-  summary.moved_seconds /= switches;
-  summary.moved_bytes /= switches;
+  summary["moved_seconds"] /= switches;
+  summary["moved_bytes"] /= switches;
 }
 
 /// [rank] median over the loads of after / before - 1.
 std::vector<double> drift_of(const Profile& before, const std::vector<double>& after) {
   std::vector<double> drift;
-  const std::size_t knots = before.knots.size();
-  for (std::size_t rank = 0; rank * knots < after.size(); ++rank) {
+  const std::size_t load_points = before.load_points.size();
+  for (std::size_t rank = 0; rank * load_points < after.size(); ++rank) {
     std::vector<double> ratios;
-    for (std::size_t knot = 1; knot < knots; ++knot) {  // the first is no load at all
-      const std::size_t i = rank * knots + knot;
+    for (std::size_t load_point = 1; load_point < load_points;
+         ++load_point) {  // the first is no load at all
+      const std::size_t i = rank * load_points + load_point;
       if (before.latency[i] > 0) ratios.push_back(after[i] / before.latency[i] - 1);
     }
     drift.push_back(quantile(ratios, 0.5));
@@ -278,6 +283,24 @@ std::vector<PairDifference> pairs_to_compare(const std::vector<std::string>& lab
   return pairs;
 }
 
+std::vector<std::string> labels_of(const ReducedRun& run) {
+  std::vector<std::string> labels;
+  for (const PlacementSummary& row : run.placements) labels.push_back(row.label);
+  return labels;
+}
+
+std::vector<PairDifference> differences(const ReducedRun& run, std::vector<PairDifference> pairs) {
+  for (PairDifference& pair : pairs) {
+    pair.step_time =
+        paired_difference(run.step_times[sz(pair.reference)], run.step_times[sz(pair.placement)],
+                          run.blocks[sz(pair.placement)], static_cast<int>(pairs.size()));
+    // One rank holds every expert under any placement: what differs is noise.
+    if (run.placements.front().last_share.size() == 1)
+      pair.step_time.low = pair.step_time.high = {};
+  }
+  return pairs;
+}
+
 }  // namespace
 
 const PairDifference* Comparison::pair_of(int placement) const {
@@ -285,41 +308,66 @@ const PairDifference* Comparison::pair_of(int placement) const {
   return found == pairs.end() ? nullptr : &*found;
 }
 
-Comparison compare(const RunReader& file, double non_moe_time, const std::string& against) {
+ReducedRun reduce(const RunReader& file, double non_moe_time) {
   const RunInfo& info = file.info();
-  Comparison comparison;
-  comparison.pairs = pairs_to_compare(info.labels, against);
-  std::vector<std::vector<double>> step_times;  // [placement][step]
+  ReducedRun run;
   for (int placement = 0; placement < info.shape.placements; ++placement) {
     const auto blocks = file.blocks(placement);
-    Reduction reduction(info.shape, info.model.topk, non_moe_time);
+    Reduction reduction(info.shape, info.model, non_moe_time);
     for (int first = 0; first < info.shape.steps; first += kStepsAtOnce) {
       const int count = std::min(kStepsAtOnce, info.shape.steps - first);
       reduction.add(file.read(placement, first, count), blocks);
     }
     PlacementSummary summary = reduction.summary();
     summary.label = info.labels[sz(placement)];
-    summary.predicted = predicted_step(info, info.predicted_layer_time, placement, blocks);
-    summary.predicted_by_experts =
+    summary["predicted"] = predicted_step(info, info.predicted_layer_time, placement, blocks);
+    summary["predicted_by_experts"] =
         predicted_step(info, info.predicted_by_experts, placement, blocks);
-    summary.rates = reduction.rates(info.model);
-    summary.rates.distinct_ranks =
+    summary["distinct_ranks"] =
         rows_sent(file, placement) / info.shape.layers / std::max(1.0, reduction.tokens_in_steps());
     add_moves(file, placement, summary);
-    summary.replicas =
+    summary["replicas"] =
         static_cast<double>(count_duplicates(info.placements[sz(placement)])) / info.shape.layers;
-    step_times.push_back(reduction.step_time);
-    comparison.placements.push_back(summary);
+    run.step_times.push_back(std::move(reduction.step_time));
+    run.blocks.push_back(blocks);
+    run.placements.push_back(std::move(summary));
   }
-  for (PairDifference& pair : comparison.pairs) {
-    pair.step_time =
-        paired_difference(step_times[sz(pair.reference)], step_times[sz(pair.placement)],
-                          file.blocks(pair.placement), static_cast<int>(comparison.pairs.size()));
-    // One rank holds every expert under any placement: what differs is noise.
-    if (info.shape.ranks == 1) pair.step_time.low = pair.step_time.high = {};
+  run.drift = drift_of(info.profile, file.end().profile_after);
+  return run;
+}
+
+Comparison compare(const ReducedRun& run, const std::string& against) {
+  return {run.placements, differences(run, pairs_to_compare(labels_of(run), against)), run.drift};
+}
+
+Comparison compare(const RunReader& file, double non_moe_time, const std::string& against) {
+  static_cast<void>(pairs_to_compare(file.info().labels, against));  // refused before it takes time
+  return compare(reduce(file, non_moe_time), against);
+}
+
+RunSummary summary_of(const ReducedRun& run) {
+  RunSummary summary;
+  const auto labels = labels_of(run);
+  for (const PlacementSummary& row : run.placements) {
+    for (std::size_t i = 0; i < kSummaries.size(); ++i) {
+      const Interval found = row.intervals[i].value_or(Interval{NAN, NAN});
+      summary.values[i].push_back(row.values[i]);
+      summary.low[i].push_back(found.low);
+      summary.high[i].push_back(found.high);
+    }
+    summary.last_share.insert(summary.last_share.end(), row.last_share.begin(),
+                              row.last_share.end());
   }
-  comparison.drift = drift_of(info.profile, file.end().profile_after);
-  return comparison;
+  summary.differences.assign(labels.size() * labels.size(), {});
+  for (const std::string& label : labels) {
+    for (const PairDifference& pair : differences(run, pairs_to_compare(labels, label))) {
+      const Difference& d = pair.step_time;
+      summary.differences[sz(pair.reference) * labels.size() + sz(pair.placement)] = {
+          d.typical, d.low.value_or(NAN), d.high.value_or(NAN), d.mean,
+          static_cast<double>(d.blocks)};
+    }
+  }
+  return summary;
 }
 
 }  // namespace gembench::inline report

@@ -1,27 +1,18 @@
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/statistics/interval.hpp"
 #include "harness/statistics/summary_interval.hpp"
 #include "results/run_reader.hpp"
+#include "results/run_summary.hpp"
 
 namespace gembench::inline report {
-
-/// What was done, per second and per step; NaN = the clock or an unfinished file cannot say.
-struct Rates {
-  double tokens = 0;            ///< tokens/s: a step's tokens by its time
-  double expert_flops = 0;      ///< FLOP/s of a rank in its expert phase, shared experts included
-  double active_experts = 0;    ///< of a rank in a layer, mean
-  double distinct_ranks = 0;    ///< that a token is sent to in a layer, its own included, mean; NaN
-                                ///< of hierarchical dispatch
-  double dispatch = 0;          ///< byte/s of a rank: payload to other ranks by dispatch time
-  double combine = 0;           ///< byte/s of a rank: the same payload back by combine time
-  double payload_bytes = 0;     ///< dispatched between ranks in a step
-  double inter_node_bytes = 0;  ///< of payload_bytes: between nodes; NaN in files before 2.2.0
-  double metadata_bytes = 0;    ///< dispatched between ranks in a step
-};
 
 /// A change of a placement that adapts.
 struct PlacementChange {
@@ -29,35 +20,22 @@ struct PlacementChange {
   ReplanRecord what;
 };
 
-/// Of the times and shares in PlacementSummary, by name. None where steps are too few.
-struct SummaryIntervals {
-  std::optional<Interval> step_mean, step_p50, step_p90, step_p99;
-  std::optional<Interval> wait_mean, wait_share;
-  std::optional<Interval> straggler_share;
-};
-
-/// One row of the comparison. Seconds of the run's clock; per step, all layers together.
+/// One row of the comparison: the numbers of kSummaries, by key. Seconds of the run's clock; NaN =
+/// the clock or an unfinished file cannot say.
 struct PlacementSummary {
   std::string label;
-  int steps = 0;  ///< measured
-  double step_mean = 0, step_p50 = 0, step_p90 = 0, step_p99 = 0;
-  double wait_mean = 0;   ///< barrier wait of a rank, mean over ranks
-  double wait_share = 0;  ///< of step_mean
-  int straggler = 0;      ///< rank that arrives last most often; -1 = arrivals were not read
-  double straggler_share = 0;
+  std::array<double, kSummaries.size()> values{};
+  std::array<std::optional<Interval>, kSummaries.size()> intervals;  ///< none: steps are too few
   std::vector<double> last_share;  ///< [rank] share of (step, layer) in which it arrives last
-  double aggregate_imbalance = 0;  ///< mean over layers of max/mean over ranks of summed tokens
-  double step_imbalance = 0;       ///< mean over steps and layers of max/mean over ranks
-  // Time to the barriers: route + experts of the slowest rank, summed over layers.
-  double predicted = 0;             ///< by the profile and the cost model `tokens`
-  double predicted_by_experts = 0;  ///< by the cost model `experts`
-  double measured = 0;
-  double moved_seconds = 0;  ///< mean of a switch to this placement
-  double moved_bytes = 0;
   std::vector<PlacementChange> changes;
-  double replicas = 0;  ///< of a layer beyond the first of each expert, mean; at the beginning
-  Rates rates;
-  SummaryIntervals intervals;
+
+  double& operator[](SummaryKey key) { return values[key.place]; }
+  double operator[](SummaryKey key) const { return values[key.place]; }
+  /// By the cost model "sum" or "per-expert".
+  [[nodiscard]] double predicted_by(std::string_view model) const {
+    return (*this)[model == "per-expert" ? SummaryKey("predicted_by_experts")
+                                         : SummaryKey("predicted")];
+  }
 };
 
 /// A placement's step time against another's, over the same steps.
@@ -84,11 +62,26 @@ struct Comparison {
 /// compare's --against: every placement with every other.
 inline constexpr const char* kAgainstAll = "all";
 
-/// Reduces a file step by step: memory grows with the number of steps only by their sums.
-/// `non_moe_time` seconds are added to every layer of step time. Placements are compared with the
-/// one labelled `against`, the first where it is empty, or each other (kAgainstAll); usage error
-/// where there is no such one. Intervals hold together over `pairs`.
+/// A file reduced to a row a placement, and to the step times that differences are of.
+struct ReducedRun {
+  std::vector<PlacementSummary> placements;
+  std::vector<std::vector<double>> step_times;    ///< [placement][step] s; NaN = not measured
+  std::vector<std::vector<std::int64_t>> blocks;  ///< [placement][step]; -1 = not measured
+  std::vector<double> drift;                      ///< as Comparison::drift
+};
+
+/// Step by step: memory grows with the number of steps only by their sums. `non_moe_time` seconds
+/// are added to every layer of step time.
+[[nodiscard]] ReducedRun reduce(const RunReader& file, double non_moe_time);
+
+/// Placements are compared with the one labelled `against`, the first where it is empty, or each
+/// other (kAgainstAll); usage error where there is no such one. Intervals hold together over
+/// `pairs`.
+[[nodiscard]] Comparison compare(const ReducedRun& run, const std::string& against = "");
 [[nodiscard]] Comparison compare(const RunReader& file, double non_moe_time,
                                  const std::string& against = "");
+
+/// What the file holds of it: differences of each to each, those against one hold together.
+[[nodiscard]] RunSummary summary_of(const ReducedRun& run);
 
 }  // namespace gembench::inline report

@@ -58,7 +58,7 @@ std::string conclusion_lines(const RunReader& file, const Comparison& comparison
   const bool by_time = option(config, "max-seconds") > 0;
   // What a run that is so many times as long as this one is started with.
   const auto remedy = [&](double factor) {
-    const double steps = rounded_up(factor * comparison.placements[0].steps);
+    const double steps = rounded_up(factor * comparison.placements[0]["steps"]);
     const std::string by_steps = fmt::format("--steps {:.0f}", steps);
     if (!by_time) return by_steps;
     return fmt::format("--max-seconds {:.0f}", rounded_up(factor * found->second)) +

@@ -14,7 +14,7 @@ namespace {
 
 /// Two files of the very same launch: a copy tells nothing new.
 bool same_launch(const LaunchRun& a, const LaunchRun& b) {
-  const auto mean = [](const PlacementSummary& row) { return row.step_mean; };
+  const auto mean = [](const PlacementSummary& row) { return row["step_mean"]; };
   return fact_of(a.info, "started") == fact_of(b.info, "started") &&
          std::ranges::equal(a.comparison.placements, b.comparison.placements, {}, mean, mean);
 }

@@ -33,11 +33,11 @@ std::vector<std::string> other_machine(const ProfileFile& old, const ProfileFile
   return differences;
 }
 
-ReplanVerdict replan_verdict(const Options& options, const Profile& now) {
+ReplanVerdict replan_verdict(const ProfileCommand& options, const Profile& now) {
   const ReplanQuestion asked = read_replan_question(options, now);
   const int even_share = (asked.placement.experts + now.ranks - 1) / now.ranks;
   const Replan found =
-      replan(asked.placement, asked.loads, cost_model(options, now, even_share), asked.how);
+      replan(asked.placement, asked.loads, cost_model(options.cost, now, even_share), asked.how);
   ReplanVerdict verdict{found.before, found.after, found.cost(), 0, false};
   for (const ExpertSwap& swap : found.swaps) verdict.moves += swap.moves();
   verdict.pays = !found.swaps.empty() && found.before - found.after > kLeastSaved * found.before;
@@ -122,23 +122,22 @@ std::string say_replan(const ReplanVerdict& replan) {
 
 }  // namespace
 
-ReplanQuestion read_replan_question(const Options& options, const Profile& now) {
+ReplanQuestion read_replan_question(const ProfileCommand& options, const Profile& now) {
   ReplanQuestion asked;
   asked.loads = read_trace(options.trace);
-  asked.placement = read_placement_for(options.from, asked.loads, now.ranks);
-  asked.how.max_moves = options.max_moves;
-  asked.how.horizon = options.horizon;
+  asked.placement = read_placement_for(options.placement, asked.loads, now.ranks);
+  asked.how = options.replan;
   asked.how.move_seconds = move_seconds(options, now.model);
   return asked;
 }
 
-ProfileComparison compare_profiles(const Options& options, const ProfileFile& old,
+ProfileComparison compare_profiles(const ProfileCommand& options, const ProfileFile& old,
                                    const ProfileFile& now) {
   ProfileComparison comparison;
   comparison.old_file = options.compare;
   comparison.drift = drift_between({old.profile, old.samples}, {now.profile, now.samples});
   comparison.other_machine = other_machine(old, now, options.compare);
-  if (!options.from.empty()) comparison.replan = replan_verdict(options, now.profile);
+  if (!options.placement.empty()) comparison.replan = replan_verdict(options, now.profile);
   return comparison;
 }
 

@@ -11,7 +11,7 @@
 
 namespace gembench::inline report {
 
-/// Whether a placement in force should be mended for the new speeds.
+/// Whether a placement in force should be rebalanced for the new speeds.
 struct ReplanVerdict {
   double before = 0;  ///< s a step, predicted by the new profile, of the placement in force
   double after = 0;   ///< the same after the best swaps
@@ -37,12 +37,13 @@ struct ReplanQuestion {
 };
 /// --placement and --trace for `now`, of which ranks and model are looked at. Usage error where
 /// they do not belong together.
-[[nodiscard]] ReplanQuestion read_replan_question(const Options& options, const Profile& now);
+[[nodiscard]] ReplanQuestion read_replan_question(const ProfileCommand& options,
+                                                  const Profile& now);
 
 /// --compare, with --placement and --trace. `old`: what --compare names. Usage errors as
 /// drift_between and replan; for a placement of other ranks.
-[[nodiscard]] ProfileComparison compare_profiles(const Options& options, const ProfileFile& old,
-                                                 const ProfileFile& now);
+[[nodiscard]] ProfileComparison compare_profiles(const ProfileCommand& options,
+                                                 const ProfileFile& old, const ProfileFile& now);
 
 /// One sentence for each thing to know: of the profile (slow and fail-slow ranks, or that there are
 /// none), of the comparison if there is one (ranks that drifted, or none; whether a replan pays).

@@ -4,10 +4,9 @@
 
 namespace gembench::inline report {
 
-std::string replan_report(const Replan& replan, const Options& options) {
+std::string replan_report(const Replan& replan, double horizon) {
   if (replan.swaps.empty()) {
-    return fmt::format("# no swap pays within {:g} steps: the placement stays as it is\n",
-                       options.horizon);
+    return fmt::format("# no swap pays within {:g} steps: the placement stays as it is\n", horizon);
   }
   const double cost = replan.cost();
   std::string text = fmt::format("# {:>5} {:>14} {:>14} {:>14} {:>9} {:>12}\n", "layer",

@@ -1,10 +1,12 @@
+#include "harness/report/report_data.hpp"
+
 #include <fmt/format.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "harness/report/quiet_report.hpp"
-#include "harness/report/report.hpp"
+#include "harness/report/run_config.hpp"
 
 namespace gembench::inline report {
 namespace {
@@ -36,27 +38,36 @@ ordered_json changes_of(const PlacementSummary& row) {
   return changes;
 }
 
-/// The intervals under the names of what they are of.
-struct NamedInterval {
-  const char* name;
-  std::optional<Interval> SummaryIntervals::*of;
-};
-constexpr NamedInterval kIntervals[] = {{"step_mean", &SummaryIntervals::step_mean},
-                                        {"step_p50", &SummaryIntervals::step_p50},
-                                        {"step_p90", &SummaryIntervals::step_p90},
-                                        {"step_p99", &SummaryIntervals::step_p99},
-                                        {"wait_mean", &SummaryIntervals::wait_mean},
-                                        {"wait_share", &SummaryIntervals::wait_share},
-                                        {"straggler_share", &SummaryIntervals::straggler_share}};
+/// A count is whole in JSON where it is one.
+ordered_json number(double value, NumberKind kind) {
+  const bool whole =
+      kind == NumberKind::whole && std::abs(value) < 0x1p63 && value == std::trunc(value);
+  return whole ? ordered_json(static_cast<std::int64_t>(value)) : number(value);
+}
 
 ordered_json intervals_of(const PlacementSummary& row) {
   ordered_json all;
-  for (const auto& [name, of] : kIntervals) {
-    const auto& one = row.intervals.*of;
-    all[name] =
+  for (std::size_t i = 0; i < kSummaries.size(); ++i) {
+    if (kSummaries[i].kind != NumberKind::known) continue;
+    const auto& one = row.intervals[i];
+    all[std::string(kSummaries[i].key)] =
         one ? ordered_json{{"low", number(one->low)}, {"high", number(one->high)}} : ordered_json();
   }
   return all;
+}
+
+ordered_json row_of(const PlacementSummary& row) {
+  ordered_json one{{"placement", row.label}}, rates;
+  for (std::size_t i = 0; i < kSummaries.size(); ++i) {
+    const Summarised& as = kSummaries[i];
+    ordered_json& here = as.column.table == Column::Table::rates ? rates : one;
+    here[std::string(as.key)] = number(row.values[i], as.kind);
+  }
+  one["last_share"] = row.last_share;
+  one["changes"] = changes_of(row);
+  one["rates"] = rates;
+  one["intervals"] = intervals_of(row);
+  return one;
 }
 
 const Difference kNone;
@@ -83,27 +94,35 @@ ordered_json pairs_of(const Comparison& comparison) {
   return pairs;
 }
 
+/// The cells of a line of CSV, each behind its comma: `cell(i)` of the numbers in the second table
+/// or of all others.
+template <class Cell>
+std::string cells(bool rates, const Cell& cell) {
+  std::string text;
+  for (std::size_t i = 0; i < kSummaries.size(); ++i) {
+    if ((kSummaries[i].column.table == Column::Table::rates) == rates) text += ',' + cell(i);
+  }
+  return text;
+}
+
 /// One line of CSV: a placement, and one of its pairs where it has any.
 std::string csv_line(const Comparison& comparison, const PlacementSummary& row,
                      const PairDifference* pair) {
   const Difference& d = pair == nullptr ? kNone : pair->step_time;
-  const Rates& r = row.rates;
+  const auto cell = [&](std::size_t i) {
+    const double value = row.values[i];
+    const bool whole = kSummaries[i].kind == NumberKind::whole && std::isfinite(value);
+    return whole ? fmt::format("{:.0f}", value) : known(value);
+  };
   // Labels are strategy names or file names; quotes keep a comma in a file name harmless.
-  std::string text = fmt::format(
-      "\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{:.0f},{},{},{},{},{},{},{},{}"
-      ",{},{},{},{},{},{},{}",
-      row.label, row.steps, known(row.step_mean), known(row.step_p50), known(row.step_p90),
-      known(row.step_p99), known(row.wait_mean), known(row.wait_share),
-      row.straggler < 0 ? "" : fmt::format("{}", row.straggler), known(row.straggler_share),
-      known(row.aggregate_imbalance), known(row.step_imbalance), known(row.predicted),
-      known(row.predicted_by_experts), known(row.measured), row.moved_bytes,
-      known(row.moved_seconds), known(d.typical), known(d.low.value_or(NAN)),
-      known(d.high.value_or(NAN)), known(d.mean), d.blocks, known(r.tokens), known(r.expert_flops),
-      known(r.active_experts), known(r.distinct_ranks), known(r.dispatch), known(r.combine),
-      known(r.payload_bytes), known(r.metadata_bytes), known(r.inter_node_bytes));
+  std::string text = fmt::format("\"{}\"{}", row.label, cells(false, cell));
+  text += fmt::format(",{},{},{},{},{}", known(d.typical), known(d.low.value_or(NAN)),
+                      known(d.high.value_or(NAN)), known(d.mean), d.blocks);
+  text += cells(true, cell);
   text += pair == nullptr ? "," : fmt::format(",\"{}\"", comparison.label(pair->reference));
-  for (const auto& [name, of] : kIntervals) {
-    const auto& one = row.intervals.*of;
+  for (std::size_t i = 0; i < kSummaries.size(); ++i) {
+    if (kSummaries[i].kind != NumberKind::known) continue;
+    const auto& one = row.intervals[i];
     text += one ? fmt::format(",{},{}", known(one->low), known(one->high)) : ",,";
   }
   return text + '\n';
@@ -138,15 +157,13 @@ ordered_json quiet_of(const QuietReadings& quiet) {
 }  // namespace
 
 std::string as_csv(const RunReader&, const Comparison& comparison) {
-  std::string text =
-      "placement,steps,step_mean,step_p50,step_p90,step_p99,wait_mean,wait_share,straggler,"
-      "straggler_share,aggregate_imbalance,step_imbalance,predicted,predicted_by_experts,measured,"
-      "moved_bytes,"
-      "moved_seconds,difference,difference_low,difference_high,difference_mean,blocks,tokens_per_s,"
-      "expert_flops,"
-      "active_experts,distinct_ranks,dispatch_bytes_per_s,combine_bytes_per_s,payload_bytes,"
-      "metadata_bytes,inter_node_bytes,against";
-  for (const auto& [name, of] : kIntervals) text += fmt::format(",{0}_low,{0}_high", name);
+  const auto key = [](std::size_t i) { return std::string(kSummaries[i].key); };
+  std::string text = "placement" + cells(false, key) +
+                     ",difference,difference_low,difference_high,difference_mean,blocks" +
+                     cells(true, key) + ",against";
+  for (const Summarised& row : kSummaries) {
+    if (row.kind == NumberKind::known) text += fmt::format(",{0}_low,{0}_high", row.key);
+  }
   text += '\n';
   for (int placement = 0; placement < static_cast<int>(comparison.placements.size()); ++placement) {
     const auto& row = comparison.placements[static_cast<std::size_t>(placement)];
@@ -162,38 +179,7 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
   const RunInfo& info = file.info();
   ordered_json rows = ordered_json::array();
   for (const PlacementSummary& row : comparison.placements) {
-    ordered_json one{
-        {"placement", row.label},
-        {"steps", row.steps},
-        {"step_mean", row.step_mean},
-        {"step_p50", row.step_p50},
-        {"step_p90", row.step_p90},
-        {"step_p99", row.step_p99},
-        {"wait_mean", number(row.wait_mean)},
-        {"wait_share", number(row.wait_share)},
-        {"straggler", row.straggler < 0 ? ordered_json() : ordered_json(row.straggler)},
-        {"straggler_share", number(row.straggler_share)},
-        {"last_share", row.last_share},
-        {"aggregate_imbalance", row.aggregate_imbalance},
-        {"step_imbalance", row.step_imbalance},
-        {"predicted", number(row.predicted)},
-        {"predicted_by_experts", number(row.predicted_by_experts)},
-        {"measured", number(row.measured)},
-        {"moved_bytes", row.moved_bytes},
-        {"moved_seconds", row.moved_seconds},
-        {"replicas", row.replicas},
-        {"changes", changes_of(row)}};
-    const Rates& r = row.rates;
-    one["rates"] = {{"tokens_per_s", number(r.tokens)},
-                    {"expert_flops", number(r.expert_flops)},
-                    {"active_experts", number(r.active_experts)},
-                    {"distinct_ranks", number(r.distinct_ranks)},
-                    {"dispatch_bytes_per_s", number(r.dispatch)},
-                    {"combine_bytes_per_s", number(r.combine)},
-                    {"payload_bytes", number(r.payload_bytes)},
-                    {"metadata_bytes", number(r.metadata_bytes)},
-                    {"inter_node_bytes", number(r.inter_node_bytes)}};
-    one["intervals"] = intervals_of(row);
+    ordered_json one = row_of(row);
     one["difference"] =
         difference_of(comparison, comparison.pair_of(static_cast<int>(rows.size())));
     rows.push_back(one);
@@ -225,31 +211,6 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
                         {"message", check.message}}}}
              .dump(2) +
          "\n";
-}
-
-double stated_non_moe_time(const RunInfo& info) {
-  const auto config = nlohmann::json::parse(info.config, nullptr, false);
-  if (!config.is_object()) return 0;
-  const auto found = config.find("non-moe-time");
-  return found != config.end() && found->is_number() ? found->get<double>() : 0;
-}
-
-std::string planned_cost(const RunInfo& info) {
-  if (const auto found = info.facts.find("cost"); found != info.facts.end()) return found->second;
-  const auto config = nlohmann::json::parse(info.config, nullptr, false);
-  return config.is_object() && config.value("cost", "") == "experts" ? "experts" : "tokens";
-}
-
-std::string run_report(const RunReader& file, const Comparison& comparison, const std::string& path,
-                       const std::string& format) {
-  if (format == "csv") return as_csv(file, comparison);
-  if (format == "json") return as_json(file, comparison, path);
-  return as_table(file, comparison, path);
-}
-
-std::string run_report(const std::string& path, const std::string& format) {
-  const RunReader file(path);
-  return run_report(file, compare(file, stated_non_moe_time(file.info())), path, format);
 }
 
 }  // namespace gembench::inline report

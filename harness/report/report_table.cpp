@@ -1,4 +1,4 @@
-#include "harness/report/report.hpp"
+#include "harness/report/report_table.hpp"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "harness/report/columns.hpp"
 #include "harness/report/conclusion.hpp"
 #include "harness/report/quiet_report.hpp"
+#include "harness/report/run_config.hpp"
 
 namespace gembench::inline report {
 namespace {
@@ -18,11 +20,6 @@ constexpr double kDriftShown = 0.02;
 std::string fact(const RunInfo& info, const std::string& name) {
   const auto found = info.facts.find(name);
   return found == info.facts.end() ? "?" : found->second;
-}
-
-/// `-` for what was not measured, never 0.
-std::string number(double value, int decimals, double factor = 1) {
-  return std::isfinite(value) ? fmt::format("{:.{}f}", value * factor, decimals) : "-";
 }
 
 std::string percent(double value) {
@@ -103,49 +100,72 @@ std::string header(const RunReader& file) {
   return text + cost_lines(info);
 }
 
-std::size_t label_width(const Comparison& comparison) {
-  std::size_t width = 12;
-  for (const PlacementSummary& row : comparison.placements) {
-    width = std::max(width, row.label.size());
-  }
-  return width;
-}
-
 /// Which cost model came closer to the measured times, over all placements.
 std::string cost_model_line(const Comparison& comparison) {
   double tokens = 0, experts = 0;
   for (const PlacementSummary& row : comparison.placements) {
-    tokens += std::abs(row.predicted / row.measured - 1);
-    experts += std::abs(row.predicted_by_experts / row.measured - 1);
+    tokens += std::abs(row["predicted"] / row["measured"] - 1);
+    experts += std::abs(row["predicted_by_experts"] / row["measured"] - 1);
   }
   const double rows = static_cast<double>(comparison.placements.size());
   if (!std::isfinite(tokens) || !std::isfinite(experts)) return {};
   return fmt::format(
       "# the cost model '{}' predicted better here: off by {:.1f} % on average, '{}' by {:.1f} %\n",
-      tokens <= experts ? "tokens" : "experts", std::min(tokens, experts) / rows * 100,
-      tokens <= experts ? "experts" : "tokens", std::max(tokens, experts) / rows * 100);
+      tokens <= experts ? "sum" : "per-expert", std::min(tokens, experts) / rows * 100,
+      tokens <= experts ? "per-expert" : "sum", std::max(tokens, experts) / rows * 100);
+}
+
+/// The columns of one of the two tables; `planned`: of the cost model that was planned with.
+std::vector<TextColumn> columns_of(const Comparison& comparison, Column::Table table,
+                                   const std::string& planned) {
+  std::vector<TextColumn> columns;
+  for (std::size_t i = 0; i < kSummaries.size(); ++i) {
+    const Column& as = kSummaries[i].column;
+    if (as.table != table) continue;
+    const bool predicted = kSummaries[i].key == "predicted";
+    TextColumn column{std::string(as.over), std::string(as.heading), {}};
+    for (const PlacementSummary& row : comparison.placements) {
+      column.cells.push_back(shown(predicted ? row.predicted_by(planned) : row.values[i], as));
+    }
+    columns.push_back(std::move(column));
+  }
+  return columns;
+}
+
+TextColumn error_column(const Comparison& comparison, const std::string& over,
+                        const std::string& model) {
+  TextColumn column{over, "err %", {}};
+  for (const PlacementSummary& row : comparison.placements) {
+    column.cells.push_back(shown(row.predicted_by(model) / row["measured"] - 1, 1, 100));
+  }
+  return column;
+}
+
+std::vector<std::string> labels_of(const Comparison& comparison) {
+  std::vector<std::string> labels;
+  for (const PlacementSummary& row : comparison.placements) labels.push_back(row.label);
+  return labels;
+}
+
+/// The first table: steps, and what the cost models predicted of them.
+std::string steps_table(const RunReader& file, const Comparison& comparison) {
+  const std::string planned = planned_cost(file.info());
+  const std::string other = planned == "per-expert" ? "sum" : "per-expert";
+  auto columns = columns_of(comparison, Column::Table::steps, planned);
+  const std::string barriers = columns.back().over;
+  columns.push_back(error_column(comparison, barriers, planned));
+  for (TextColumn& column : columns) {
+    if (column.over == barriers) column.over += fmt::format(", '{}'", planned);
+  }
+  columns.push_back(error_column(comparison, fmt::format("'{}'", other), other));
+  return "#\n" + text_table("placement", labels_of(comparison), columns);
 }
 
 /// The second table: what was done per second.
 std::string rates_table(const RunReader& file, const Comparison& comparison) {
-  const std::size_t width = label_width(comparison);
-  std::string text = fmt::format(
-      "#\n# {0:<{1}}                  experts            distinct   dispatch   combine    payload  "
-      "to nodes  metadata\n# {2:<{1}}    tokens/s   TFLOP/s    active     ranks       GB/s      "
-      "GB/s    MB/step   MB/step   MB/step\n",
-      "", width, "placement");
-  for (const PlacementSummary& row : comparison.placements) {
-    const Rates& r = row.rates;
-    text += fmt::format("  {:<{}} {:>11} {:>9} {:>9} {:>9}  {:>9} {:>9}  {:>9} {:>9} {:>9}\n",
-                        row.label, width, number(r.tokens, 1), number(r.expert_flops, 4, 1e-12),
-                        number(r.active_experts, 1), number(r.distinct_ranks, 2),
-                        number(r.dispatch, 3, 1e-9), number(r.combine, 3, 1e-9),
-                        number(r.payload_bytes, 3, 1e-6), number(r.inter_node_bytes, 3, 1e-6),
-                        number(r.metadata_bytes, 3, 1e-6));
-  }
-  if (emulated(file.info())) {
-    text += "# the rates contain the emulated slowdown\n";
-  }
+  std::string text = "#\n" + text_table("placement", labels_of(comparison),
+                                        columns_of(comparison, Column::Table::rates, ""));
+  if (emulated(file.info())) text += "# the rates contain the emulated slowdown\n";
   return text;
 }
 
@@ -194,9 +214,9 @@ std::string timing_line(const RunReader& file) {
   if (seconds.empty()) return {};
   return fmt::format(
       "# {} s in all: profile {}, plan {}, measure {}, of it gather {} and write {} ({} %)\n",
-      number(part("total"), 1), number(part("profile"), 1), number(part("plan"), 1),
-      number(part("measure"), 1), number(part("gather"), 2), number(part("write"), 2),
-      number(part("write") / part("total"), 2, 100));
+      shown(part("total"), 1), shown(part("profile"), 1), shown(part("plan"), 1),
+      shown(part("measure"), 1), shown(part("gather"), 2), shown(part("write"), 2),
+      shown(part("write") / part("total"), 2, 100));
 }
 
 const char* name_of(ReplanRecord::Reason reason) {
@@ -224,14 +244,14 @@ std::string change_lines(const PlacementSummary& row) {
   if (row.changes.empty()) return text;
   return text + fmt::format("# {}: {} change{}, all moves {:.3f} s: {} % of its measured steps\n",
                             row.label, row.changes.size(), row.changes.size() == 1 ? "" : "s",
-                            seconds, number(seconds / (row.step_mean * row.steps), 2, 100));
+                            seconds, shown(seconds / (row["step_mean"] * row["steps"]), 2, 100));
 }
 
 /// How spare slots are used.
 std::string replicas_line(const RunInfo& info, const Comparison& comparison) {
   std::string text;
   for (const PlacementSummary& row : comparison.placements) {
-    if (row.replicas > 0) text += fmt::format(" {} {:.1f}", row.label, row.replicas);
+    if (row["replicas"] > 0) text += fmt::format(" {} {:.1f}", row.label, row["replicas"]);
   }
   if (text.empty()) return text;
   return fmt::format(
@@ -246,9 +266,9 @@ std::string no_interval(const RunReader& file, int blocks) {
   const std::string why = fmt::format("no interval: {} block{} of {} that it takes", blocks,
                                       blocks == 1 ? "" : "s", kLeastBlocks);
   int planned = 0, longest = 1;
-  for (const Turn& turn : file.info().turns) {
-    planned = std::max(planned, static_cast<int>(turn.block) + 1);
-    longest = std::max(longest, turn.steps);
+  for (const Segment& segment : file.info().segments) {
+    planned = std::max(planned, static_cast<int>(segment.block) + 1);
+    longest = std::max(longest, segment.steps);
   }
   if (planned >= kLeastBlocks) {
     return why + (file.completed() ? ", give it a longer --max-seconds"
@@ -294,37 +314,14 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
   }
   if (!file.completed())
     text += "# INCOMPLETE: the run ended early; this is what it had measured\n";
-  const std::size_t width = label_width(comparison);
-  const bool by_experts = planned_cost(file.info()) == "experts";
-  text += fmt::format(
-      "#\n"
-      "# {0:<{1}}               step time (us)                barrier wait      arrives last    "
-      "imbalance   us to barriers, {3:>9}   {4:>9}\n"
-      "# {2:<{1}}      mean       p50       p90       p99   mean us     %    rank      %   "
-      "total   step   predicted  measured  err %    err %\n",
-      "", width, "placement", by_experts ? "'experts'" : "'tokens'",
-      by_experts ? "'tokens'" : "'experts'");
-  for (const PlacementSummary& row : comparison.placements) {
-    const double predicted = by_experts ? row.predicted_by_experts : row.predicted;
-    const double other = by_experts ? row.predicted : row.predicted_by_experts;
-    text += fmt::format(
-        "  {:<{}} {:>9} {:>9} {:>9} {:>9} {:>9} {:>5}  {:>6} {:>6}  {:>6} {:>6}  {:>10} {:>9} "
-        "{:>6}   {:>6}\n",
-        row.label, width, number(row.step_mean, 0, kUs), number(row.step_p50, 0, kUs),
-        number(row.step_p90, 0, kUs), number(row.step_p99, 0, kUs), number(row.wait_mean, 0, kUs),
-        number(row.wait_share, 1, 100), row.straggler < 0 ? "-" : fmt::format("{}", row.straggler),
-        number(row.straggler_share, 1, 100), number(row.aggregate_imbalance, 3),
-        number(row.step_imbalance, 3), number(predicted, 0, kUs), number(row.measured, 0, kUs),
-        number(predicted / row.measured - 1, 1, 100), number(other / row.measured - 1, 1, 100));
-  }
-  text += rates_table(file, comparison) + "#\n";
+  text += steps_table(file, comparison) + rates_table(file, comparison) + "#\n";
   text += difference_lines(file, comparison) + conclusion_lines(file, comparison);
   text += replicas_line(file.info(), comparison);
   for (const PlacementSummary& row : comparison.placements) text += change_lines(row);
   for (const PlacementSummary& row : comparison.placements) {
-    if (row.moved_bytes > 0) {
+    if (row["moved_bytes"] > 0) {
       text += fmt::format("# switch to {}: {:.1f} MiB of experts moved between ranks in {:.3f} s\n",
-                          row.label, row.moved_bytes / 0x1p20, row.moved_seconds);
+                          row.label, row["moved_bytes"] / 0x1p20, row["moved_seconds"]);
     }
   }
   text +=
@@ -347,22 +344,23 @@ std::string sweep_table(const std::vector<std::string>& paths) {
   bool all_known = true;
   for (const std::string& path : paths) {
     const RunReader file(path);
-    const Comparison comparison = compare(file, stated_non_moe_time(file.info()));
-    const auto& loads = file.info().expert_tokens;
+    const RunInfo& info = file.info();
+    const RunSummary summary =
+        file.summary() ? *file.summary() : summary_of(reduce(file, stated_non_moe_time(info)));
+    const auto value = [&](SummaryKey key, std::size_t i) { return summary.values[key.place][i]; };
     const auto tokens =
-        std::accumulate(loads.begin(), loads.begin() + file.info().shape.experts, std::int64_t{0}) /
-        std::max(1, file.info().model.topk);
-    for (std::size_t i = 0; i < comparison.placements.size(); ++i) {
-      const PlacementSummary& row = comparison.placements[i];
-      const PairDifference* pair = comparison.pair_of(static_cast<int>(i));
-      const bool first = pair == nullptr;
-      const Difference d = first ? Difference() : pair->step_time;
-      all_known = all_known && (first || d.low);
-      text += fmt::format("  {:>9}  {:<12} {:>13} {:>11}  {}\n", tokens, row.label,
-                          number(row.step_mean, 0, kUs), number(row.rates.tokens, 1),
-                          first   ? "-"
-                          : d.low ? fmt::format("{} ({} .. {})", percent(d.typical),
-                                                percent(*d.low), percent(*d.high))
+        std::accumulate(info.expert_tokens.begin(), info.expert_tokens.begin() + info.shape.experts,
+                        std::int64_t{0}) /
+        std::max(1, info.model.topk);
+    for (std::size_t i = 0; i < info.labels.size(); ++i) {
+      const StoredDifference& d = summary.differences[i];  // against the first
+      const bool known = std::isfinite(d.low);
+      all_known = all_known && (i == 0 || known);
+      text += fmt::format("  {:>9}  {:<12} {:>13} {:>11}  {}\n", tokens, info.labels[i],
+                          shown(value("step_mean", i), 0, kUs), shown(value("tokens_per_s", i), 1),
+                          i == 0  ? "-"
+                          : known ? fmt::format("{} ({} .. {})", percent(d.typical), percent(d.low),
+                                                percent(d.high))
                                   : percent(d.typical) + " (no interval)");
     }
   }

@@ -18,12 +18,12 @@ std::string number(double value, int decimals, double factor = 1) {
   return std::isfinite(value) ? fmt::format("{:.{}f}", value * factor, decimals) : "-";
 }
 
-/// The same in CSV: empty.
+/// A number for CSV; empty where it is not known.
 std::string known(double value) {
   return std::isfinite(value) ? fmt::format("{:.6g}", value) : std::string();
 }
 
-/// The same in JSON: null.
+/// A number for JSON; null where it is not known.
 ordered_json maybe(double value) {
   return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
 }

@@ -40,7 +40,7 @@ KnownModel known_model(const std::string& model) {
 
 }  // namespace
 
-double move_seconds(const Options& options, const std::string& model) {
+double move_seconds(const MoveCostOptions& options, const std::string& model) {
   if (options.bandwidth == 0) return 0;
   const KnownModel known = known_model(model);
   const double bytes = options.expert_bytes > 0 ? options.expert_bytes
@@ -52,33 +52,33 @@ double move_seconds(const Options& options, const std::string& model) {
   return bytes / options.bandwidth;
 }
 
-void require_nodes_to_price(const Options& options, int nodes) {
+void require_nodes_to_price(const NodeOptions& options, int nodes) {
   if (nodes > 1 || (options.node_cost == 0 && options.node_costs.empty())) return;
   throw usage_error(
       "--node-cost and --node-costs price bytes between nodes, and all ranks are on one: add "
       "--ranks-per-node N, or drop them");
 }
 
-void price_links(const Options& options, NodeNetwork& network) {
+void price_links(const NodeOptions& options, NodeNetwork& network) {
   network.seconds_per_byte = options.node_cost;
   if (!options.node_costs.empty())
     network.link_seconds_per_byte = read_numbers(options.node_costs, "prices in s/byte");
 }
 
-double token_bytes(const Options& options, const std::string& model) {
-  if (options.token_bytes > 0) return options.token_bytes;
+double token_bytes(double stated, const std::string& model) {
+  if (stated > 0) return stated;
   const KnownModel known = known_model(model);
   return known.hidden * known.size;
 }
 
-NodeNetwork node_network(const Options& options, const std::string& model, int ranks) {
+NodeNetwork node_network(const ProblemOptions& options, const std::string& model, int ranks) {
   NodeNetwork network;
   const int each = options.ranks_per_node.value_or(ranks);
   require_nodes_to_price(options, (ranks + each - 1) / each);
   if (!options.ranks_per_node) return network;
   network.ranks_per_node = *options.ranks_per_node;
   network.once_a_node = options.dispatch == "hierarchical";
-  network.token_bytes = token_bytes(options, model);
+  network.token_bytes = token_bytes(options.token_bytes, model);
   price_links(options, network);
   if (network.token_bytes == 0) {
     throw usage_error(

@@ -11,7 +11,7 @@
 namespace gembench::inline run {
 namespace {
 
-std::string started_by(const Options& options, int ranks) {
+std::string started_by(const RunCommand& options, int ranks) {
   if (const char* script = std::getenv("GEMBENCH_STARTED_BY")) return script;
   const Launch& launch = launched_as();
   const std::string program = shell_word(options.program);
@@ -33,7 +33,7 @@ std::string shell_word(const std::string& word) {
   return quoted + "'";
 }
 
-std::string continue_command(const Options& options, int ranks) {
+std::string continue_command(const RunCommand& options, int ranks) {
   std::string command = started_by(options, ranks);
   for (const std::string& word : options.words) {
     if (word != "--resume" && word != "--overwrite") command += ' ' + shell_word(word);

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/version.hpp"
 #include "harness/run/collective_errors.hpp"
 #include "moe_layer/cpu/make_device.hpp"
@@ -13,14 +14,14 @@
 namespace gembench::inline run {
 namespace {
 
-DType dtype_of(const Options& options) {
+DType dtype_of(const SessionOptions& options) {
   if (options.dtype != "auto") return options.dtype == "bf16" ? DType::bf16 : DType::f32;
-  return options.device == "cuda" ? DType::bf16 : best_cpu_dtype();
+  return device_kind(options.device).best_dtype();
 }
 
 /// NCCL refuses ranks that share a GPU, in words that few understand, and what shares one is not
 /// a measurement of anything.
-void require_own_gpus(const Comm& comm, const Options& options, const Device& device) {
+void require_own_gpus(const Comm& comm, const SessionOptions& options, const Device& device) {
   const auto uuids = comm.gather(device.facts().at("gpu_uuid"));
   on_root(comm, [&] {
     std::map<std::string, std::size_t> owner;
@@ -38,17 +39,18 @@ void require_own_gpus(const Comm& comm, const Options& options, const Device& de
 
 }  // namespace
 
-std::unique_ptr<Device> make_device(const Comm& comm, const Options& options,
+std::unique_ptr<Device> make_device(const Comm& comm, const SessionOptions& options,
                                     const ModelShape& model) {
+  const DeviceKind& kind = device_kind(options.device);
   std::unique_ptr<Device> device;
   on_every_rank(comm, [&] {
-    device = options.device == "cpu" ? make_cpu_device(comm, model, dtype_of(options))
-                                     : make_cuda_device(comm, model,
-                                                        {dtype_of(options), options.transport,
-                                                         options.lock_clocks.value_or(0)},
-                                                        program_commit());
+    device = kind.gpu ? make_cuda_device(
+                            comm, model,
+                            {dtype_of(options), options.transport, options.lock_clocks.value_or(0)},
+                            program_commit())
+                      : make_cpu_device(comm, model, dtype_of(options));
   });
-  if (options.device == "cuda") require_own_gpus(comm, options, *device);
+  if (kind.gpu) require_own_gpus(comm, options, *device);
   device->connect();
   return device;
 }
@@ -64,12 +66,13 @@ std::vector<GpuReading> gather_states(const Comm& comm, const DeviceState& mine)
 }  // namespace
 
 std::vector<GpuReading> read_states(const Comm& comm, Device& device) {
-  if (!device.tells_state()) return {};
-  return gather_states(comm, device.state());
+  const auto state = device.state();  // all ranks have one kind of device
+  return state ? gather_states(comm, *state) : std::vector<GpuReading>();
 }
 
 std::vector<GpuReading> read_all_states(const Comm& comm, Device& device) {
-  return gather_states(comm, device.tells_state() ? device.state() : cpu_state(current_cpu()));
+  const auto state = device.state();
+  return gather_states(comm, state ? *state : cpu_state(current_cpu()));
 }
 
 std::map<std::string, std::vector<std::string>> device_identities(const Comm& comm,

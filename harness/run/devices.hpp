@@ -15,7 +15,7 @@ namespace gembench::inline run {
 
 /// Collective: what --device asks for, connected with the other ranks' devices. Two ranks on one
 /// GPU are refused unless --transport mpi allows it.
-[[nodiscard]] std::unique_ptr<Device> make_device(const Comm& comm, const Options& options,
+[[nodiscard]] std::unique_ptr<Device> make_device(const Comm& comm, const SessionOptions& options,
                                                   const ModelShape& model);
 
 /// Collective: what the devices say of themselves now, on rank 0; empty where they say nothing.

@@ -50,7 +50,7 @@ Placement filled(Placement placement) {
 
 }  // namespace
 
-Layout make_layout(const Options& options, const Topology& topology, int placed_slots) {
+Layout make_layout(const SessionOptions& options, const Topology& topology, int placed_slots) {
   const int ranks = topology.ranks();
   Layout layout;
   layout.model = model_of(options);
@@ -58,7 +58,7 @@ Layout make_layout(const Options& options, const Topology& topology, int placed_
   const StatedShape shape{ranks, layout.model.layers, layout.model.experts};
   layout.asked = slots_of(options, shape, placed_slots);
   layout.slots = std::max(layout.asked.slots, placed_slots);
-  layout.slowdown = emulated_slowdown(options, ranks);
+  layout.slowdown = emulated_slowdown(options, ranks, options.seed);
   layout.drifts = parse_drift(options.drift);
   require_shares(options.tokens_per_rank, ranks);
   require_nodes_to_price(options, topology.nodes());
@@ -82,35 +82,41 @@ int placed_slots(const std::vector<std::string>& strategies, const StatedShape& 
   return most;
 }
 
-int placed_slots(const Options& options, int ranks) {
+int placed_slots(const SessionOptions& options, int ranks) {
   const ModelShape model = model_of(options);
   std::vector<std::string> strategies;
-  for (const std::string& name : options.placements) strategies.push_back(live_name(name).strategy);
+  for (const std::string& name : options.placements)
+    strategies.push_back(parse_placement_name(name).strategy);
   return placed_slots(strategies, {ranks, model.layers, model.experts});
 }
 
-SlotCount slots_of(const Options& options, const StatedShape& shape, int placed) {
+SlotCount slots_of(const SlotOptions& options, const StatedShape& shape, int placed) {
   return count_slots({shape.ranks, shape.experts, options.spare_slots, options.replicas, placed});
 }
 
-PlanInput plan_input(const Options& options, const SlotCount& asked, const Trace& trace,
-                     const CostModel& cost, const SplitSpec& split) {
-  PlanInput input{trace, cost, options.seed};
+PlanInput plan_input(const SlotOptions& options, std::uint64_t seed, const PlanRanks& ranks,
+                     const Trace& trace, const CostModel& cost, const SplitSpec& split) {
   // Without either, ranks that hold fewer experts have no room that anyone asked for.
-  if (options.spare_slots > 0 || options.replicas > 0) input.slots = asked.slots;
-  input.replicas = options.replicas;
-  input.all_replicas = options.spare_slots == 0;
-  input.split = split;
-  return input;
+  const bool room = options.spare_slots > 0 || options.replicas > 0;
+  return {.trace = trace,
+          .cost = cost,
+          .seed = seed,
+          .slots = room ? ranks.asked.slots : 0,
+          .nodes = ranks.nodes,
+          .groups = ranks.groups,
+          .replicas = options.replicas,
+          .split = split,
+          .network = ranks.network,
+          .all_replicas = options.spare_slots == 0};
 }
 
-TokenRange share_of(const Options& options, int tokens, int rank, int ranks) {
+TokenRange share_of(const RoutingOptions& options, int tokens, int rank, int ranks) {
   return options.tokens_per_rank.empty() ? local_tokens(tokens, rank, ranks)
                                          : local_tokens(tokens, rank, options.tokens_per_rank);
 }
 
-void require_dispatch(const Options& options, const Device& device) {
-  if (options.dispatch == "flat" || device.forwards()) return;
+void require_dispatch(const NodeOptions& options, Device& device) {
+  if (options.dispatch == "flat" || device.forwarding() != nullptr) return;
   throw usage_error("--dispatch hierarchical runs on --device cpu only: use --dispatch flat");
 }
 

@@ -23,7 +23,7 @@ struct Layout {
   ModelShape model;
   Topology topology{std::vector<int>{}};
   std::vector<double> slowdown;  ///< [rank] when the run begins
-  std::vector<Drift> drifts;
+  std::vector<InjectedDrift> drifts;
   Placement linear;    ///< experts in order; where they do not divide, the last ranks hold fewer
   Placement profiled;  ///< linear with its empty slots filled: as many experts on every rank
   SlotCount asked;     ///< by --spare-slots and --replicas
@@ -32,26 +32,33 @@ struct Layout {
 
 /// Usage error for options that do not suit the ranks of the topology. `placed_slots`: of a rank in
 /// placements made earlier.
-[[nodiscard]] Layout make_layout(const Options& options, const Topology& topology,
+[[nodiscard]] Layout make_layout(const SessionOptions& options, const Topology& topology,
                                  int placed_slots);
 
 /// Slots of a rank in the widest placement file for these ranks among the strategies; 0 without
 /// any.
 [[nodiscard]] int placed_slots(const std::vector<std::string>& strategies,
                                const StatedShape& shape);
-/// The same of --placements.
-[[nodiscard]] int placed_slots(const Options& options, int ranks);
+/// The slots of the files among --placements; 0 without any.
+[[nodiscard]] int placed_slots(const SessionOptions& options, int ranks);
 
 /// The slots that --spare-slots and --replicas ask for; usage error as count_slots.
-[[nodiscard]] SlotCount slots_of(const Options& options, const StatedShape& shape, int placed);
-/// What strategies get of the options; nodes and network are the caller's.
-[[nodiscard]] PlanInput plan_input(const Options& options, const SlotCount& asked,
-                                   const Trace& trace, const CostModel& cost,
-                                   const SplitSpec& split);
+[[nodiscard]] SlotCount slots_of(const SlotOptions& options, const StatedShape& shape, int placed);
+/// What ranks a placement is made for.
+struct PlanRanks {
+  SlotCount asked;
+  int nodes = 1;
+  int groups = 0;
+  NodeNetwork network = {};
+};
+/// What strategies get, in every command.
+[[nodiscard]] PlanInput plan_input(const SlotOptions& options, std::uint64_t seed,
+                                   const PlanRanks& ranks, const Trace& trace,
+                                   const CostModel& cost, const SplitSpec& split);
 
 /// A rank's tokens of a step, by --tokens-per-rank.
-[[nodiscard]] TokenRange share_of(const Options& options, int tokens, int rank, int ranks);
+[[nodiscard]] TokenRange share_of(const RoutingOptions& options, int tokens, int rank, int ranks);
 /// Usage error where the device cannot do what --dispatch asks for.
-void require_dispatch(const Options& options, const Device& device);
+void require_dispatch(const NodeOptions& options, Device& device);
 
 }  // namespace gembench::inline run

@@ -22,7 +22,7 @@ struct FileOrigin {
 
 /// Before memory is taken and routers run: usage error for a profile or placement among the inputs
 /// that cannot be read, and a profile of other ranks.
-void require_readable(const Options& options, int ranks);
+void require_readable(const SessionOptions& options, int ranks);
 
 /// Reads every file among `placements` (file:PATH, also inside relabel:, adapt: and oracle:) before
 /// anything is measured, and says where each was planned. Usage error for one that does not fit the

@@ -1,8 +1,8 @@
 #include "harness/run/profile_source.hpp"
-#include "harness/cli/option_values.hpp"
 
 #include <fmt/format.h>
 
+#include "harness/cli/option_values.hpp"
 #include "placement/base/error.hpp"
 #include "placement/speeds/builtin_profiles.hpp"
 #include "placement/speeds/builtin_slowdowns.hpp"
@@ -10,28 +10,28 @@
 
 namespace gembench::inline run {
 
-Profile load_profile(const Options& options, const Trace& trace, std::string& source) {
-  const bool stated = options.profile.empty() || options.profile.starts_with(kBuiltin);
-  if (stated && !options.ranks) {
-    throw usage_error(options.command + " needs --ranks N, or --profile FILE, which knows it");
+Profile load_profile(const ProfileSource& from, const Trace& trace, std::string& source) {
+  const bool stated = from.profile.empty() || from.profile.starts_with(kBuiltin);
+  if (stated && !from.ranks) {
+    throw usage_error(std::string(from.command) +
+                      " needs --ranks N, or --profile FILE, which knows it");
   }
-  if (options.profile.empty()) {
-    Profile equal =
-        equal_ranks(*options.ranks, std::int64_t{trace.max_tokens_in_step()} * trace.topk);
+  if (from.profile.empty()) {
+    Profile equal = equal_ranks(*from.ranks, std::int64_t{trace.max_tokens_in_step()} * trace.topk);
     for (double& seconds : equal.latency) seconds *= 1e-6;
     source = "equally fast ranks at 1 us a token, none measured";
     return equal;
   }
-  source = options.profile;
+  source = from.profile;
   if (stated) {
-    Profile builtin = builtin_profile(options.profile.substr(kBuiltin.size()), *options.ranks);
+    Profile builtin = builtin_profile(from.profile.substr(kBuiltin.size()), *from.ranks);
     source += fmt::format(" ({}, measured by others)", builtin.model);
     return builtin;
   }
-  Profile profile = read_profile(options.profile);
-  if (options.ranks && *options.ranks != profile.ranks) {
-    throw usage_error(fmt::format("{} holds {} ranks, not {}: drop --ranks", options.profile,
-                                  profile.ranks, *options.ranks));
+  Profile profile = read_profile(from.profile);
+  if (from.ranks && *from.ranks != profile.ranks) {
+    throw usage_error(fmt::format("{} holds {} ranks, not {}: drop --ranks", from.profile,
+                                  profile.ranks, *from.ranks));
   }
   if (profile.clock == "wall" || profile.clock == "cpu-time") {
     source += fmt::format(" (clock {})", profile.clock);

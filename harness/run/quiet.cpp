@@ -17,21 +17,21 @@ std::vector<int> numbers_of(const std::string& text) {
 
 }  // namespace
 
-double quiet_seconds(const Options& options) {
+double quiet_seconds(double profile_seconds) {
   constexpr double kLongest = 0.25, kShortest = 0.02, kShare = 1.0 / 20;
-  return std::clamp(options.profile_seconds * kShare, kShortest, kLongest);
+  return std::clamp(profile_seconds * kShare, kShortest, kLongest);
 }
 
 QuietState read_quiet(const Session& session) {
   const Comm& comm = session.comm;
   session.progress.enter(Phase::prepare);
   comm.barrier();
-  const NoiseReading mine = reduce(sample_noise(quiet_seconds(session.options)));
+  const NoiseReading mine = reduce(sample_noise(quiet_seconds(session.options.profile_seconds)));
   const QuietReading reading{mine.quantum, mine.lost, mine.lost_cpu, mine.longest};
   QuietState state;
   state.ranks = comm.gather(std::span<const QuietReading>(&reading, 1));
   const BarrierSkew skew =
-      measure_barrier_skew(comm, session.topology, quiet_seconds(session.options));
+      measure_barrier_skew(comm, session.topology, quiet_seconds(session.options.profile_seconds));
   state.barrier_skew_median = skew.median;
   state.barrier_skew_p99 = skew.p99;
   return state;

@@ -10,7 +10,7 @@ namespace gembench::inline run {
 
 /// Seconds of one fixed-work probe: a quarter of a second by default, less where --profile-seconds
 /// asks for haste.
-[[nodiscard]] double quiet_seconds(const Options& options);
+[[nodiscard]] double quiet_seconds(double profile_seconds);
 
 /// Collective, off the clock, below 0.6 s: how quiet the machine is now, on rank 0 (without ranks
 /// elsewhere). All ranks work at once, as they do when steps are measured.

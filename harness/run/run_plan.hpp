@@ -26,12 +26,12 @@ struct PlanProfile {
 /// that is read has other ranks, another clock, model or number of experts a rank.
 [[nodiscard]] PlanProfile obtain_profile(Session& session);
 /// Usage error where a profile that was read is not one of these ranks, or of this clock.
-void require_own_profile(const Options& options, const Profile& profile, int ranks,
+void require_own_profile(const SessionOptions& options, const Profile& profile, int ranks,
                          const std::string& clock);
 
 /// What a run plans its placements on: the same with its ranks and, looking ahead, without them.
 struct PlanOn {
-  const Options& options;
+  const SessionOptions& options;
   const Layout& layout;
   const Trace& loads;         ///< the steps that are planned on
   CostKind cost;              ///< what predicts a rank's time
@@ -40,16 +40,14 @@ struct PlanOn {
 /// What one of --placements begins with, as wide as the run's. Usage error for what cannot run.
 [[nodiscard]] Placement plan_first(const PlanOn& on, const Profile& profile,
                                    const std::string& name);
-/// What an oracle plans anew for what every drift brings; empty for any other name.
+/// What an oracle replans for what every drift brings; empty for any other name.
 [[nodiscard]] std::vector<std::pair<int, Placement>> plan_later(const PlanOn& on,
                                                                 const Profile& profile,
                                                                 const std::string& name);
 
 /// Collective: all placements, planned on rank 0, where they are returned.
 [[nodiscard]] std::vector<Placement> plan_all(const Session& session, const Profile& profile);
-/// Collective: how each placement may change. An oracle plans anew for what every drift brings.
-[[nodiscard]] std::vector<LivePlacement> plan_live(const Session& session, const Profile& profile);
-/// Collective: rank 0's placements on every rank.
-void share(const Session& session, std::vector<Placement>& placements);
-
+/// Collective: how each placement may change. An oracle replans for what every drift brings.
+[[nodiscard]] std::vector<AdaptivePlacement> plan_adaptive(const Session& session,
+                                                           const Profile& profile);
 }  // namespace gembench::inline run

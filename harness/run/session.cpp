@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/version.hpp"
+#include "harness/run/broadcast.hpp"
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/devices.hpp"
 #include "harness/run/memory.hpp"
@@ -12,6 +14,7 @@
 #include "harness/run/stop.hpp"
 #include "moe_layer/profiler/received_load.hpp"
 #include "placement/base/index.hpp"
+#include "placement/cost/cost_choice.hpp"
 
 namespace gembench::inline run {
 namespace {
@@ -20,10 +23,9 @@ constexpr int kRoutedLoads = 8;  // of a profile; as long to measure as its swee
 
 }  // namespace
 
-Session::Session(const Comm& the_comm, const Options& the_options, Progress& the_progress,
+Session::Session(const Comm& the_comm, const SessionOptions& the_options, Progress& the_progress,
                  int placed_slots, std::optional<bool> earlier_resident)
     : comm(the_comm), options(the_options), progress(the_progress), place(place_of_this_rank()) {
-  require_same_start();
   const Topology nodes = options.ranks_per_node
                              ? Topology::in_groups_of(*options.ranks_per_node, comm.size())
                              : Topology(comm.node_of());
@@ -38,22 +40,14 @@ Session::Session(const Comm& the_comm, const Options& the_options, Progress& the
     store = std::make_unique<ExpertStore>(
         comm, *device, model, std::min(options.weight_layers.value_or(model.layers), model.layers),
         options.seed);
-    LayerOptions layer_options;
-    layer_options.clock = clock;
-    layer_options.slowdown = slowdown[sz(comm.rank())];
-    layer_options.whole_steps = options.whole_steps;
-    layer_options.seed = options.seed;
-    layer_options.max_tokens = most_tokens();
-    layer_options.receive = limits_;
-    layer_options.topology = topology;
-    layer_options.progress = &progress;
-    layer_options.hierarchical = options.dispatch == "hierarchical";
-    layers = std::make_unique<MoeLayers>(comm, *device, model, *store, layer_options);
+    layers = std::make_unique<MoeLayers>(comm, *device, model, *store, layer_options());
   });
   const Placement* first = &linear;
   static_cast<void>(store->hold({&first, 1}));
   layers->use(linear);
-  if (options.routing == "gate") record_gate();
+  if (options.routing == "router") {
+    record_router(earlier_resident ? "nothing more was measured" : "nothing was measured yet");
+  }
   progress.enter(Phase::prepare);
 }
 
@@ -69,16 +63,28 @@ int Session::most_tokens() const {
   return most;
 }
 
-void Session::require_same_start() {
+LayerOptions Session::layer_options() {
+  return {.clock = clock,
+          .slowdown = slowdown[sz(comm.rank())],
+          .whole_steps = options.whole_steps,
+          .seed = options.seed,
+          .max_tokens = most_tokens(),
+          .receive = limits_,
+          .topology = topology,
+          .hierarchical = options.dispatch == "hierarchical",
+          .progress = &progress};
+}
+
+void require_same_start(const Comm& comm, const std::string& options) {
   require_same(comm, fmt::format("{}, {}", program_version(), build_description()),
                "rank {0} runs {1} and rank 0 {2}: install one build on all nodes");
-  require_same(comm, to_json(options),
+  require_same(comm, options,
                "rank {0} was started with other options than rank 0: give all ranks one command "
                "line");
 }
 
 void Session::choose_clock() {
-  if (options.device == "cuda") {
+  if (!device_kind(options.device).shows_cpu_time) {
     clock = Clock::wall;
     clock_reason = options.transport == "mpi" ? "a GPU's work is seen on no other clock"
                                               : "every rank has a GPU of its own";
@@ -97,7 +103,7 @@ void Session::choose_clock() {
 }
 
 void Session::load_workload() {
-  if (options.routing == "gate") {
+  if (options.routing == "router") {
     // Nothing is known yet: a rank may get every token for each of its experts.
     const int tokens = tokens_per_step(options);
     workload.tokens = tokens;
@@ -163,8 +169,8 @@ void Session::require_memory(std::optional<bool> earlier_resident) {
 }
 
 /// The router decides once, under linear; every placement then replays what it chose.
-void Session::record_gate() {
-  const int plan = options.in_sample ? 0 : options.plan_steps.value_or(kGatePlanSteps);
+void Session::record_router(const char* kept) {
+  const int plan = options.in_sample ? 0 : options.plan_steps.value_or(kRouterPlanSteps);
   Trace whole;
   whole.steps = plan + options.steps;
   whole.layers = model.layers;
@@ -176,8 +182,7 @@ void Session::record_gate() {
   // Every rank fills in its tokens; the sum over ranks puts them together.
   std::vector<std::int64_t> step_ids(sz(workload.tokens) * per_token);
   for (int step = 0; step < whole.steps; ++step) {
-    throw_if_stopped(comm,
-                     options.resume ? "nothing more was measured" : "nothing was measured yet");
+    throw_if_stopped(comm, kept);
     layers->load_step(step, tokens, {});
     std::fill(step_ids.begin(), step_ids.end(), 0);
     for (int layer = 0; layer < model.layers; ++layer) {
@@ -194,34 +199,40 @@ void Session::record_gate() {
   whole.source = fmt::format("router of {}, seed {}", model.name, options.seed);
   workload = split_workload(whole, plan, options.steps, options.in_sample);
   if (comm.rank() == 0) workload.digests = digests_of(whole);
-  workload.label = "gate (decided once under linear, replayed for every placement)";
+  workload.label = "router (decided once under linear, replayed for every placement)";
+}
+
+ProfileOptions Session::profile_options(const std::vector<std::int64_t>& load_points) {
+  const RoutedLoads routed(workload.plan, linear, kRoutedLoads, options.seed);
+  std::vector<ReceivedLoad> loads;
+  for (std::size_t i = 0; load_points.empty() && i < routed.count(); ++i) {
+    loads.push_back(routed.of(comm.rank(), i));
+  }
+  return {.clock = clock,
+          .slowdown = slowdown[sz(comm.rank())],
+          .max_load = limits_.pairs,
+          .max_rows = limits_.rows,
+          .slots = profiled.slots,
+          .rows_per_pair = routed.rows_per_pair(),
+          .step = workload.first_measured,
+          .routed = std::move(loads),
+          .budget_seconds = options.profile_seconds,
+          .load_points = load_points,
+          .seed = options.seed,
+          .before_round = {},
+          .progress = &progress};
 }
 
 MeasuredProfile Session::measure_profile(const std::string& kept,
-                                         const std::vector<std::int64_t>& knots) {
+                                         const std::vector<std::int64_t>& load_points) {
   const Trace& trace = workload.measured;
   const TokenRange tokens = tokens_of(0);
   const Placement* first = &profiled;
   static_cast<void>(store->hold({&first, 1}));
   layers->use(profiled);
   layers->load_step(workload.first_measured, tokens, routed_ids(trace, 0, options.seed, tokens));
-  ProfileOptions how;
-  how.clock = clock;
-  how.slowdown = slowdown[sz(comm.rank())];
-  how.max_load = limits_.pairs;
-  how.max_rows = limits_.rows;
-  how.slots = profiled.slots;
-  const RoutedLoads routed(workload.plan, linear, kRoutedLoads, options.seed);
-  how.rows_per_pair = routed.rows_per_pair();
-  how.step = workload.first_measured;
-  for (std::size_t i = 0; knots.empty() && i < routed.count(); ++i) {
-    how.routed.push_back(routed.of(comm.rank(), i));
-  }
-  how.budget_seconds = options.profile_seconds;
-  how.knots = knots;
-  how.seed = options.seed;
+  ProfileOptions how = profile_options(load_points);
   if (!kept.empty()) how.before_round = [&] { throw_if_stopped(comm, kept); };
-  how.progress = &progress;
   layers->set_slowdown(how.slowdown);
   auto measured = gembench::measure_profile(comm, *device, model, *layers, *store, profiled, how);
   layers->use(linear);  // whose experts are there
@@ -234,7 +245,7 @@ void Session::choose_cost(const Profile& profile, const std::vector<std::string>
   std::string kind, why;
   on_root(comm, [&] {
     if (earlier.empty()) {
-      const CostDecision chosen = decide_cost(options, profile);
+      const CostDecision chosen = decide_cost(options.cost, profile);
       kind = name_of(chosen.kind);
       why = chosen.why;
     } else {
@@ -244,7 +255,7 @@ void Session::choose_cost(const Profile& profile, const std::vector<std::string>
   });
   comm.broadcast(kind);
   comm.broadcast(why);
-  cost = kind == name_of(CostKind::experts) ? CostKind::experts : CostKind::tokens;
+  cost = cost_kind(kind);
   cost_reason = why;
 }
 

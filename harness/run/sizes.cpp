@@ -40,7 +40,7 @@ ReceiveLimits receive_limits(const Workload& workload, int slots) {
   return limits;
 }
 
-std::size_t rank_bytes(const Options& options, const ModelShape& model, const Device& device,
+std::size_t rank_bytes(const ModelOptions& options, const ModelShape& model, const Device& device,
                        const Workload& workload, int slots, const ReceiveLimits& limits, int tokens,
                        std::size_t resident) {
   const int weight_layers = std::min(options.weight_layers.value_or(model.layers), model.layers);
@@ -63,10 +63,10 @@ std::size_t load_bytes(const Workload& workload) {
   return bytes;
 }
 
-std::size_t root_bytes(const RunShape& shape, int turn_steps) {
+std::size_t root_bytes(const RunShape& shape, int segment_steps) {
   const std::size_t layers = sz(shape.layers), ranks = sz(shape.ranks);
-  const std::size_t readings = sz(turn_steps) * layers * ranks;
-  const std::size_t fields = kTimeFields + kCountFields + kGpuTimeFields;
+  const std::size_t readings = sz(segment_steps) * layers * ranks;
+  const std::size_t fields = kTimes.size() + kCounts.size() + kGpuTimes.size();
   return readings * (sizeof(LayerReading) + fields * sizeof(double)) +
          sz(shape.placements) * sz(shape.steps) * layers * 2 * sizeof(double) +
          sz(shape.placements) * layers * ranks * ranks * 2 * sizeof(std::int64_t);
@@ -74,9 +74,10 @@ std::size_t root_bytes(const RunShape& shape, int turn_steps) {
 
 double file_bytes(const RunShape& s, bool gpus) {
   const double placements = s.placements, steps = s.steps, layers = s.layers, ranks = s.ranks;
-  const double reading = 8 + 7 * 4 + 2 * 4 + 3 * 8 + (gpus ? 4 * 4 : 0);  // see SCHEMA.md
+  const auto reading = static_cast<double>(cell_bytes(kTimes) + cell_bytes(kCounts) +
+                                           (gpus ? cell_bytes(kGpuTimes) : 0));
   // How many loads a profile is measured at is found while it is.
-  const double profile = 3 * static_cast<double>(KnotRules{}.max_knots) + kMostActive;
+  const double profile = 3 * static_cast<double>(LoadPointRules{}.max_load_points) + kMostActive;
   return placements * steps * layers * ranks * reading + steps * layers * s.experts * 4 +
          placements * steps * (2 * layers + ranks + 2) * 4 +
          placements * layers * ranks * ranks * 8 + placements * layers * ranks * s.slots * 4 +

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "harness/cli/run_length.hpp"
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/workload.hpp"
 #include "placement/base/error.hpp"
@@ -16,22 +15,22 @@ namespace {
 struct Part {
   const char* option;
   const char* name;
-  std::optional<int> Options::*said;
+  std::optional<int> ModelOptions::*said;
   int ModelShape::*models;
   int Trace::*traces;
 };
 constexpr Part kParts[] = {
-    {"layers", "layers", &Options::layers, &ModelShape::layers, &Trace::layers},
-    {"experts", "experts", &Options::experts, &ModelShape::experts, &Trace::experts},
-    {"topk", "top-k", &Options::topk, &ModelShape::topk, &Trace::topk},
+    {"layers", "layers", &ModelOptions::layers, &ModelShape::layers, &Trace::layers},
+    {"experts", "experts", &ModelOptions::experts, &ModelShape::experts, &Trace::experts},
+    {"topk", "top-k", &ModelOptions::topk, &ModelShape::topk, &Trace::topk},
 };
 
-void require_agreement(const Options& options, const Trace& trace) {
+void require_agreement(const SessionOptions& options, const Trace& trace) {
   for (const Part& part : kParts) {
     const auto said = options.*part.said;
     const int has = trace.*part.traces;
     // Some of the layers may be run.
-    const bool fits = part.said == &Options::layers ? said <= has : said == has;
+    const bool fits = part.said == &ModelOptions::layers ? said <= has : said == has;
     if (!said || fits) continue;
     throw usage_error(fmt::format("--{0} is {1} and {2} has {3}: drop --{0}, or give another trace",
                                   part.option, *said, options.trace, has));
@@ -40,7 +39,7 @@ void require_agreement(const Options& options, const Trace& trace) {
 
 }  // namespace
 
-Options with_trace_shape(const Comm& comm, const Options& options) {
+int adopt_trace_shape(const Comm& comm, SessionOptions& options) {
   Trace shape;
   on_root(comm, [&] {
     if (options.trace.empty()) return;
@@ -51,25 +50,19 @@ Options with_trace_shape(const Comm& comm, const Options& options) {
   for (const Part& part : kParts) numbers.push_back(shape.*part.traces);
   numbers.push_back(shape.steps);
   comm.broadcast(numbers);
-  Options adopted = options;
-  fit_length(adopted, options.ranks.value_or(comm.size()), numbers.back());
-  if (options.trace.empty() || numbers[0] == 0) return adopted;
-  if (options.command == "profile") {  // which splits no steps: all of them say how large loads are
-    adopted.in_sample = true;
-    adopted.steps = numbers.back();
-  }
+  if (options.trace.empty() || numbers[0] == 0) return 0;
   const ModelShape& model = find_model(options.model);
   std::vector<std::string> taken;
   for (std::size_t i = 0; i < std::size(kParts); ++i) {
     const Part& part = kParts[i];
-    auto& said = adopted.*part.said;
+    auto& said = options.*part.said;
     if (said) continue;
     said = numbers[i];
     if (model.*part.models == numbers[i]) continue;
     taken.push_back(fmt::format("{} {} (not {})", part.name, numbers[i], model.*part.models));
   }
-  adopted.taken_from_trace = fmt::format("{}", fmt::join(taken, ", "));
-  return adopted;
+  options.taken_from_trace = fmt::format("{}", fmt::join(taken, ", "));
+  return numbers.back();
 }
 
 }  // namespace gembench::inline run

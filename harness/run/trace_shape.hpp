@@ -5,8 +5,9 @@
 
 namespace gembench::inline run {
 
-/// Collective: the options, with the layers, experts and top-k of rank 0's --trace where the user
-/// gave none. Usage error, naming both numbers, for experts or top-k that the trace has not.
-[[nodiscard]] Options with_trace_shape(const Comm& comm, const Options& options);
+/// Collective: fills in the layers, experts and top-k of rank 0's --trace where the user gave none,
+/// and returns its steps (0 = no trace). Usage error, naming both numbers, for experts or top-k
+/// that the trace has not.
+[[nodiscard]] int adopt_trace_shape(const Comm& comm, SessionOptions& options);
 
 }  // namespace gembench::inline run

@@ -31,7 +31,7 @@ constexpr int kMostTokens = 1 << 24;
 constexpr std::array<double, 4> kLow = {1.0, 1.02, 1.05, 1.077};
 constexpr std::array<double, 4> kHigh = {1.0, 1.08, 1.17, 1.277};
 
-Trace load_trace(const Options& options, const ModelShape& model, TraceDigests& digests) {
+Trace load_trace(const SessionOptions& options, const ModelShape& model, TraceDigests& digests) {
   Trace trace = read_trace(options.trace);
   if (trace.experts != model.experts || trace.topk != model.topk) {
     throw usage_error(fmt::format(
@@ -60,7 +60,7 @@ std::string phases_of(const Trace& trace) {
 
 }  // namespace
 
-ModelShape model_of(const Options& options) {
+ModelShape model_of(const ModelOptions& options) {
   ModelShape model = scaled(find_model(options.model), options.scale);
   if (options.layers) model.layers = *options.layers;
   if (options.experts) model.experts = *options.experts;
@@ -71,7 +71,7 @@ ModelShape model_of(const Options& options) {
   return model;
 }
 
-std::string shape_name(const Options& options, DType dtype) {
+std::string shape_name(const ModelOptions& options, DType dtype) {
   const ModelShape preset = scaled(find_model(options.model), options.scale),
                    model = model_of(options);
   const bool preset_width = model.hidden == preset.hidden && model.ffn == preset.ffn;
@@ -80,7 +80,11 @@ std::string shape_name(const Options& options, DType dtype) {
                      name_of(dtype));
 }
 
-int tokens_per_step(const Options& options) {
+int tokens_per_step(const LoadOptions& options) {
+  return options.tokens.value_or(kDefaultTokens);
+}
+
+int tokens_per_step(const RoutingOptions& options) {
   if (options.tokens) return *options.tokens;
   const auto& each = options.tokens_per_rank;
   const auto sum = std::accumulate(each.begin(), each.end(), std::int64_t{0});
@@ -116,7 +120,7 @@ Workload split_workload(const Trace& whole, int plan_steps, int steps, bool in_s
   return workload;
 }
 
-Workload make_workload(const Options& options, const ModelShape& model) {
+Workload make_workload(const SessionOptions& options, const ModelShape& model) {
   if (options.routing == "trace") {
     TraceDigests digests;
     const Trace trace = load_trace(options, model, digests);
@@ -133,7 +137,7 @@ Workload make_workload(const Options& options, const ModelShape& model) {
     if (workload.tokens > kMostTokens) {
       throw usage_error(fmt::format(
           "{} has a step of {} tokens, more than {}: if it holds totals of a run, draw "
-          "steps from them with trace import .. --expand-multinomial --steps N --tokens T",
+          "steps from them with trace import ... --expand-multinomial --steps N --tokens T",
           options.trace, workload.tokens, kMostTokens));
     }
     if (options.tokens && *options.tokens != workload.tokens) {
@@ -149,14 +153,8 @@ Workload make_workload(const Options& options, const ModelShape& model) {
     return workload;
   }
   const int plan = options.in_sample ? 0 : options.plan_steps.value_or(kSyntheticPlanSteps);
-  SyntheticSpec spec;
-  spec.steps = plan + options.steps;
-  spec.layers = model.layers;
-  spec.experts = model.experts;
-  spec.topk = model.topk;
-  spec.tokens = tokens_per_step(options);
-  spec.seed = options.seed;
-  const Trace trace = synthetic_trace(options, spec);
+  const Trace trace = synthetic_trace(
+      options, synthetic_spec(model, plan + options.steps, tokens_per_step(options), options.seed));
   Workload workload = split_workload(trace, plan, options.steps, options.in_sample);
   workload.digests = digests_of(trace);
   change_tasks(workload.measured, parse_drift(options.drift), options.seed);
@@ -164,62 +162,29 @@ Workload make_workload(const Options& options, const ModelShape& model) {
   return workload;
 }
 
-void broadcast(const Comm& comm, Trace& trace) {
-  std::vector<int> sizes{trace.steps, trace.layers, trace.experts, trace.topk};
-  comm.broadcast(sizes);
-  trace.steps = sizes[0];
-  trace.layers = sizes[1];
-  trace.experts = sizes[2];
-  trace.topk = sizes[3];
-  comm.broadcast(trace.tokens);
-  comm.broadcast(trace.topk_ids);
-  comm.broadcast(trace.task);
-  comm.broadcast(trace.phase);
-  comm.broadcast(trace.source);
-}
-
-void broadcast(const Comm& comm, Profile& profile) {
-  std::vector<int> sizes{profile.ranks, profile.slots};
-  comm.broadcast(sizes);
-  profile.ranks = sizes[0];
-  profile.slots = sizes[1];
-  comm.broadcast(profile.knots);
-  comm.broadcast(profile.active.loads);
-  comm.broadcast(profile.active.active);
-  std::vector<std::uint64_t> points{profile.routed.points};
-  comm.broadcast(points);
-  profile.routed.points = points[0];
-  comm.broadcast(profile.routed.tokens);
-  for (auto* numbers : {&profile.latency, &profile.spread, &profile.overhead, &profile.slowdown,
-                        &profile.active.latency, &profile.routed.latency}) {
-    comm.broadcast(*numbers);
-  }
-  for (auto* text : {&profile.model, &profile.device, &profile.clock}) comm.broadcast(*text);
-}
-
 std::string describe(const CostChoice& choice, CostKind first) {
-  if (!choice.tokens || !choice.experts) return "the profile holds no routed loads to judge it by";
-  const bool swap = first == CostKind::experts;
-  const RoutedError &one = swap ? *choice.experts : *choice.tokens,
-                    &other = swap ? *choice.tokens : *choice.experts;
+  if (!choice.sum || !choice.per_expert) return "the profile holds no routed loads to judge it by";
+  const bool swap = first == CostKind::per_expert;
+  const RoutedError &one = swap ? *choice.per_expert : *choice.sum,
+                    &other = swap ? *choice.sum : *choice.per_expert;
   return fmt::format(
       "off by {:.1f} % (median) and {:.1f} % (worst) on {} routed loads, '{}' by {:.1f} and {:.1f} "
       "%",
       one.median * 100, one.worst * 100, one.loads,
-      name_of(swap ? CostKind::tokens : CostKind::experts), other.median * 100, other.worst * 100);
+      name_of(swap ? CostKind::sum : CostKind::per_expert), other.median * 100, other.worst * 100);
 }
 
-CostDecision decide_cost(const Options& options, const Profile& profile) {
+CostDecision decide_cost(const std::string& asked, const Profile& profile) {
   const CostChoice choice = choose_cost(profile);
-  const bool asked = options.cost != "auto";
-  const CostKind kind = !asked                      ? choice.kind
-                        : options.cost == "experts" ? CostKind::experts
-                                                    : CostKind::tokens;
-  return {kind, fmt::format("{}: {}", asked ? "as asked" : "auto", describe(choice, kind))};
+  const CostKind kind = asked == "auto"      ? choice.kind
+                        : asked == "experts" ? CostKind::per_expert
+                                             : CostKind::sum;
+  return {kind,
+          fmt::format("{}: {}", asked == "auto" ? "auto" : "as asked", describe(choice, kind))};
 }
 
-CostModel cost_model(const Options& options, const Profile& profile, int slots) {
-  return {profile, decide_cost(options, profile).kind, slots};
+CostModel cost_model(const std::string& asked, const Profile& profile, int slots) {
+  return {profile, decide_cost(asked, profile).kind, slots};
 }
 
 TokenRule token_rule(const std::string& name, const CostModel& cost) {
@@ -230,7 +195,18 @@ TokenRule token_rule(const std::string& name, const CostModel& cost) {
           cost};
 }
 
-Trace synthetic_trace(const Options& options, const SyntheticSpec& spec) {
+SyntheticSpec synthetic_spec(const ModelShape& model, int steps, int tokens, std::uint64_t seed) {
+  SyntheticSpec spec;
+  spec.steps = steps;
+  spec.layers = model.layers;
+  spec.experts = model.experts;
+  spec.topk = model.topk;
+  spec.tokens = tokens;
+  spec.seed = seed;
+  return spec;
+}
+
+Trace synthetic_trace(const LoadOptions& options, const SyntheticSpec& spec) {
   std::vector<SyntheticParameter> set;
   for (const std::string& text : options.set) {
     const auto equals = text.find('=');
@@ -260,15 +236,16 @@ std::vector<double> read_slowdowns(const std::string& path, int ranks) {
 
 }  // namespace
 
-std::vector<double> emulated_slowdown(const Options& options, int ranks) {
-  std::vector<double> values = slowdown_of(options, ranks);
+std::vector<double> emulated_slowdown(const SlowdownOptions& options, int ranks,
+                                      std::uint64_t seed) {
+  std::vector<double> values = slowdown_of(options, ranks, seed);
   if (options.slowdown_from.empty()) return values;
   const double fastest = *std::min_element(values.begin(), values.end());
   for (double& value : values) value /= fastest;
   return values;
 }
 
-std::vector<double> slowdown_of(const Options& options, int ranks) {
+std::vector<double> slowdown_of(const SlowdownOptions& options, int ranks, std::uint64_t seed) {
   if (!options.slowdown.empty()) {
     if (static_cast<int>(options.slowdown.size()) != ranks) {
       throw usage_error(fmt::format("--slowdown has {} values for {} ranks: give one for each rank",
@@ -277,7 +254,7 @@ std::vector<double> slowdown_of(const Options& options, int ranks) {
     return options.slowdown;
   }
   if (options.slowdown_from.starts_with(kBuiltin)) {
-    return builtin_slowdowns(options.slowdown_from.substr(kBuiltin.size()), ranks, options.seed);
+    return builtin_slowdowns(options.slowdown_from.substr(kBuiltin.size()), ranks, seed);
   }
   if (!options.slowdown_from.empty()) return read_slowdowns(options.slowdown_from, ranks);
   std::vector<double> values(static_cast<std::size_t>(ranks), 1.0);
@@ -290,7 +267,7 @@ std::vector<double> slowdown_of(const Options& options, int ranks) {
     const double part = at - static_cast<double>(below);
     values[r] = known[below] * (1 - part) + known[below + 1] * part;
   }
-  Random(fold(options.seed, 0x736c6f77)).shuffle(values);  // a stream of its own
+  Random(fold(seed, 0x736c6f77)).shuffle(values);  // a stream of its own
   return values;
 }
 

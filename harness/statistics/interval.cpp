@@ -14,8 +14,7 @@ namespace {
 
 /// More pairs are pooled with their neighbours: the means of all pairs of them are looked at.
 constexpr std::size_t kMostPairs = 512;
-constexpr double kNormal = 1.959963984540054;  // two-sided 95 %
-constexpr double kCut = 2.5;                   // robust standard deviations
+constexpr double kCut = 2.5;  // robust standard deviations
 constexpr double kMostCorrelation = 0.6;
 
 /// Ascending means of all pairs of values, each with itself too.

@@ -10,6 +10,7 @@ namespace gembench::inline statistics {
 /// Fewer pairs give no interval: the narrowest that signed ranks can give at 5 pairs holds the
 /// truth in 94 % of all cases, and correlation cannot be seen in so few.
 inline constexpr int kLeastBlocks = 6;
+inline constexpr double kNormal = 1.959963984540054;  ///< quantile: two-sided 95 %
 
 /// A relative difference between paired times; all are fractions (-0.05 = 5 % less).
 struct Difference {
@@ -37,7 +38,7 @@ struct Difference {
                                            const std::vector<std::int64_t>& block,
                                            int comparisons = 1);
 
-/// The same of log ratios in order of time; `mean` is then that of their geometric mean.
+/// From log ratios in order of time; `mean` is then that of their geometric mean.
 [[nodiscard]] Difference typical_difference(std::span<const double> log_ratios,
                                             int comparisons = 1);
 

@@ -12,11 +12,10 @@
 namespace gembench::inline statistics {
 namespace {
 
-constexpr double kNormal = 1.959963984540054;  // two-sided 95 %
-constexpr double kLeastSteps = 24;             // of a quantile
-constexpr double kLeastBeyond = 7;             // steps expected beyond a quantile
-constexpr double kLeastBlocksBeyond = 2;       // blocks of them
-constexpr int kExact = 10000;                  // more ranks: the normal distribution
+constexpr double kLeastSteps = 24;        // of a quantile
+constexpr double kLeastBeyond = 7;        // steps expected beyond a quantile
+constexpr double kLeastBlocksBeyond = 2;  // blocks of them
+constexpr int kExact = 10000;             // more ranks: the normal distribution
 constexpr double kUnseen = 2;  // usual times by which a disturbed step may be longer than usual
 
 double sum(std::span<const double> values) {

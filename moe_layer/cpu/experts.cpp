@@ -1,8 +1,16 @@
-#include "moe_layer/cpu/device.hpp"
+#include "moe_layer/cpu/experts.hpp"
 
+#include <algorithm>
+#include <cstring>
+#include <map>
 #include <numeric>
+#include <tuple>
 
+#include "moe_layer/cpu/gemm.hpp"
+#include "moe_layer/cpu/memory.hpp"
 #include "moe_layer/cpu/row_math.hpp"
+#include "moe_layer/cpu/tuning.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench::inline cpu {
 namespace {
@@ -12,21 +20,45 @@ namespace {
 // result, so that a row of one pair never meets the f32 sums.
 constexpr std::int32_t kBegins = 1, kEnds = 2, kRowStep = 4;
 
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
-
 }  // namespace
 
-void CpuDevice::to_payload(const float* from, char* to, std::size_t n) const {
-  if (dtype_ == DType::f32) {
-    std::memcpy(to, from, n * sizeof(float));
-    return;
-  }
-  round_to_bf16(from, reinterpret_cast<std::uint16_t*>(to), n);
+CpuExperts::CpuExperts(const ModelShape& model, DType dtype)
+    : model_(model),
+      dtype_(dtype),
+      hidden_(sz(model.hidden)),
+      row_bytes_(hidden_ * size_of(dtype)),
+      ffn_(model.hidden, model.ffn, dtype),
+      gathered_(cpu_memory(CpuGemm::kChunk * row_bytes_)) {
+  std::memset(gathered_.as<char>(), 0, gathered_.bytes());
 }
 
-std::size_t CpuDevice::sort_pairs(const ExpertArgs& args) {
+void CpuExperts::prepare(const Comm& comm, const LayerLimits& limits) {
+  if (!worth_measuring(model_.hidden, model_.ffn)) {
+    ffn_.prepare(ChunkPlan(assumed_costs()));
+  } else {
+    // Measured once a shape and process. All layers and experts of a run have one plan, and so have
+    // all ranks with one kind of CPU: were each to follow its own readings, what noise made of them
+    // would look like a slower rank. Ranks with other CPUs follow their own, which is what makes
+    // them as fast as they are; results differ by rounding at most. Every rank makes the same
+    // devices in the same order, so that all of them know a shape or none does.
+    using Shape = std::tuple<int, int, DType, int>;
+    static std::map<Shape, ChunkPlan> known;
+    const Shape shape{model_.hidden, model_.ffn, dtype_, comm.size()};
+    auto found = known.find(shape);
+    if (found == known.end())
+      found = known.emplace(shape, ChunkPlan(agreed_costs(comm, ffn_, row_bytes_, dtype_))).first;
+    ffn_.prepare(found->second);
+  }
+  order_.reserve(limits.pairs);
+  absolute_.reserve(limits.pairs);
+}
+
+std::size_t CpuExperts::scratch_bytes(const LayerLimits& limits) const {
+  const std::size_t lists = 2 * limits.pairs * sizeof(std::int32_t);
+  return lists + (worth_measuring(model_.hidden, model_.ffn) ? measuring_bytes(expert_bytes()) : 0);
+}
+
+std::size_t CpuExperts::sort_pairs(const ExpertArgs& args) {
   const auto* pairs = args.pairs->as<Pair>();
   auto* slot_tokens = args.slot_tokens->as<std::int32_t>();
   const std::size_t slots = args.slots.size();
@@ -61,8 +93,8 @@ std::size_t CpuDevice::sort_pairs(const ExpertArgs& args) {
   return rows_with_pairs;
 }
 
-void CpuDevice::deliver(std::int32_t absolute, float weight, const float* product,
-                        const ExpertArgs& args) {
+void CpuExperts::deliver(std::int32_t absolute, float weight, const float* product,
+                         const ExpertArgs& args) {
   const std::size_t row = sz(absolute / kRowStep);
   float* sum = args.sums->as<float>() + row * hidden_;
   const auto write = [&](auto* to) {
@@ -85,8 +117,8 @@ void CpuDevice::deliver(std::int32_t absolute, float weight, const float* produc
   }
 }
 
-const char* CpuDevice::gathered(std::span<const std::int32_t> chunk, int computed,
-                                const Buffer& rows) {
+const char* CpuExperts::gathered(std::span<const std::int32_t> chunk, int computed,
+                                 const Buffer& rows) {
   const auto row_of = [&](std::int32_t pair) { return sz(absolute_[sz(pair)] / kRowStep); };
   const std::size_t first = row_of(chunk.front());
   std::size_t in_order = 0;
@@ -102,7 +134,7 @@ const char* CpuDevice::gathered(std::span<const std::int32_t> chunk, int compute
   return gathered_.as<char>();
 }
 
-void CpuDevice::experts(Stream, const ExpertArgs& args) {
+void CpuExperts::experts(const ExpertArgs& args) {
   const std::size_t rows_with_pairs = sort_pairs(args);
   const std::size_t rows =
       std::accumulate(args.rows_from.begin(), args.rows_from.end(), std::size_t{0},
@@ -114,10 +146,10 @@ void CpuDevice::experts(Stream, const ExpertArgs& args) {
   for (std::size_t slot = 0; slot < args.slots.size(); ++slot) {
     const int tokens = slot_tokens[slot];
     for (int left = tokens; left > 0;) {
-      const int computed = experts_.plan().rows_of(left, left == tokens);
+      const int computed = ffn_.plan().rows_of(left, left == tokens);
       const int m = std::min(left, computed);
       const char* rows_in = gathered({next, sz(m)}, computed, *args.rows);
-      const float* product = experts_.run(computed, rows_in, args.slots[slot]->as<char>());
+      const float* product = ffn_.run(computed, rows_in, args.slots[slot]->as<char>());
       for (int i = 0; i < m; ++i) {
         deliver(absolute_[sz(next[i])], pairs[next[i]].weight, product + sz(i) * hidden_, args);
       }
@@ -127,19 +159,19 @@ void CpuDevice::experts(Stream, const ExpertArgs& args) {
   }
 }
 
-void CpuDevice::shared_experts(Stream, const SharedArgs& args) {
+void CpuExperts::shared_experts(const SharedArgs& args) {
   float* sums = args.sums->as<float>();
   if (args.experts.empty()) std::fill_n(sums, sz(args.tokens) * hidden_, 0.0F);
   for (const Buffer* expert : args.experts) {
     for (int t = 0; t < args.tokens;) {
-      const int computed = experts_.plan().rows_of(args.tokens - t, t == 0);
+      const int computed = ffn_.plan().rows_of(args.tokens - t, t == 0);
       const int m = std::min(args.tokens - t, computed);
       const char* rows = args.payload->as<char>() + sz(t) * row_bytes_;
       if (computed > m) {  // the payload ends with the last token
         std::memcpy(gathered_.as<char>(), rows, sz(m) * row_bytes_);
         rows = gathered_.as<char>();
       }
-      const float* product = experts_.run(computed, rows, expert->as<char>());
+      const float* product = ffn_.run(computed, rows, expert->as<char>());
       float* sum = sums + sz(t) * hidden_;
       if (expert == args.experts.front()) {
         std::copy_n(product, sz(m) * hidden_, sum);
@@ -149,25 +181,6 @@ void CpuDevice::shared_experts(Stream, const SharedArgs& args) {
       t += m;
     }
   }
-}
-
-void CpuDevice::add_rows(int rows, const Buffer& returned, const Buffer& onto, float* sums) const {
-  const auto* target_row = onto.as<std::int32_t>();
-  for (std::size_t row = 0; row < sz(rows); ++row) {
-    float* target = sums + sz(target_row[row]) * hidden_;
-    const char* from = returned.as<char>() + row * row_bytes_;
-    if (dtype_ == DType::f32) {
-      add_scaled(target, reinterpret_cast<const float*>(from), 1.0F, hidden_);
-    } else {
-      add_bf16(target, reinterpret_cast<const std::uint16_t*>(from), hidden_);
-    }
-  }
-}
-
-void CpuDevice::combine(Stream, const CombineArgs& args) {
-  float* x = args.hidden_state->as<float>();
-  add_rows(args.rows, *args.returned, *args.row_token, x);
-  if (args.shared) add_scaled(x, args.shared->as<float>(), 1.0F, sz(args.tokens) * hidden_);
 }
 
 }  // namespace gembench::inline cpu

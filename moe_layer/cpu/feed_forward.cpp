@@ -1,16 +1,9 @@
 #include "moe_layer/cpu/feed_forward.hpp"
 
 #include "moe_layer/cpu/memory.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench::inline cpu {
-namespace {
-
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
-
-}  // namespace
-
 CpuFeedForward::CpuFeedForward(int hidden, int ffn, DType dtype)
     : gate_(hidden, ffn, dtype, DType::f32, Epilogue::swish),
       up_(hidden, ffn, dtype, dtype, Epilogue::multiply),

@@ -1,21 +1,28 @@
-#include "moe_layer/cpu/device.hpp"
+#include "moe_layer/cpu/packing.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "placement/base/index.hpp"
 #include "placement/cost/placement.hpp"
 
 namespace gembench::inline cpu {
-namespace {
 
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
-
-}  // namespace
+CpuPacking::CpuPacking(int ranks, int topk, std::size_t row_bytes)
+    : ranks_(sz(ranks)),
+      topk_(sz(topk)),
+      row_bytes_(row_bytes),
+      seen_(ranks_),
+      first_row_(ranks_),
+      row_at_(ranks_),
+      pair_at_(ranks_) {}
 
 /// First counts rows and pairs for every destination, then places them: two passes, one order.
 /// `for_each_pair(visit)` calls visit(from row, rank, slot, weight, row), where `row` is -1 until
 /// the from row has one at that rank.
 template <class ForEachPair>
-void CpuDevice::place(const ForEachPair& for_each_pair, const Placing& to) {
-  const std::size_t ranks = sz(comm_.size()), width = to.counts.size() / ranks;
+void CpuPacking::place(const ForEachPair& for_each_pair, const Placing& to) {
+  const std::size_t ranks = ranks_, width = to.counts.size() / ranks;
   const auto count = [&](std::int32_t rank, std::size_t which) -> std::int32_t& {
     return to.counts[sz(rank) * width + which];
   };
@@ -44,17 +51,17 @@ void CpuDevice::place(const ForEachPair& for_each_pair, const Placing& to) {
   });
 }
 
-void CpuDevice::pack(Stream, const PackArgs& args) {
-  const std::size_t k = sz(model_.topk);
+void CpuPacking::pack(const PackArgs& args) {
+  const std::size_t k = topk_;
   const auto* ids = args.ids->as<std::uint16_t>();
   const auto* weights = args.weights->as<float>();
-  const auto* homes = args.homes->as<Home>();
+  const auto* locations = args.locations->as<Location>();
   const auto for_each_pair = [&](auto&& visit) {
     for (std::size_t t = 0; t < sz(args.tokens); ++t) {
       std::fill(seen_.begin(), seen_.end(), -1);
       for (std::size_t j = 0; j < k; ++j) {
-        const Home home = homes[ids[t * k + j]];
-        visit(t, home.rank, home.slot, weights[t * k + j], seen_[sz(home.rank)]);
+        const Location location = locations[ids[t * k + j]];
+        visit(t, location.rank, location.slot, weights[t * k + j], seen_[sz(location.rank)]);
       }
     }
   };
@@ -62,7 +69,7 @@ void CpuDevice::pack(Stream, const PackArgs& args) {
         {args.payload, args.send_rows, args.send_pairs, args.row_token, args.counts});
 }
 
-void CpuDevice::forward(Stream, const ForwardArgs& args) {
+void CpuPacking::forward(const ForwardArgs& args) {
   const auto* pairs = args.pairs->as<Pair>();
   const auto for_each_pair = [&](auto&& visit) {
     std::int32_t first_row = 0;
@@ -80,13 +87,6 @@ void CpuDevice::forward(Stream, const ForwardArgs& args) {
     }
   };
   place(for_each_pair, {args.rows, args.send_rows, args.send_pairs, args.row_source, args.counts});
-}
-
-void CpuDevice::merge(Stream, const MergeArgs& args) {
-  float* sums = args.sums->as<float>();
-  std::fill_n(sums, sz(args.rows) * hidden_, 0.0F);
-  add_rows(args.returned_rows, *args.returned, *args.row_source, sums);
-  to_payload(sums, args.results->as<char>(), sz(args.rows) * hidden_);
 }
 
 }  // namespace gembench::inline cpu

@@ -1,20 +1,29 @@
-#include "moe_layer/cpu/device.hpp"
+#include "moe_layer/cpu/routing.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
+
+#include "moe_layer/cpu/payload.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench::inline cpu {
 namespace {
 
 constexpr float kRmsEpsilon = 1e-6F;
 
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
-
 }  // namespace
 
-void CpuDevice::choose_experts(const float* logits, std::uint16_t* ids) const {
+CpuRouting::CpuRouting(const ModelShape& model, DType dtype)
+    : model_(model),
+      dtype_(dtype),
+      hidden_(sz(model.hidden)),
+      router_(model.hidden, model.experts, DType::f32, DType::f32, Epilogue::none),
+      normed_(CpuGemm::kChunk * hidden_),
+      logits_(CpuGemm::kChunk * sz(model.experts)) {}
+
+void CpuRouting::choose_experts(const float* logits, std::uint16_t* ids) const {
   // Insertion into a sorted list of at most k: almost every expert fails the first comparison.
   // Ties go to the lower expert id.
   int chosen = 0;
@@ -26,7 +35,7 @@ void CpuDevice::choose_experts(const float* logits, std::uint16_t* ids) const {
   }
 }
 
-void CpuDevice::softmax(const float* logits, const std::uint16_t* ids, float* weights) const {
+void CpuRouting::softmax(const float* logits, const std::uint16_t* ids, float* weights) const {
   float top = -std::numeric_limits<float>::infinity();
   for (int j = 0; j < model_.topk; ++j) top = std::max(top, logits[ids[j]]);
   float sum = 0;
@@ -34,7 +43,7 @@ void CpuDevice::softmax(const float* logits, const std::uint16_t* ids, float* we
   for (int j = 0; j < model_.topk; ++j) weights[j] /= sum;
 }
 
-void CpuDevice::route(Stream, const RouteArgs& args) {
+void CpuRouting::route(const RouteArgs& args) {
   for (int t = 0; t < args.tokens; ++t) {
     const float* x = args.hidden_state->as<float>() + sz(t) * hidden_;
     float* normed = args.normed->as<float>() + sz(t) * hidden_;
@@ -43,7 +52,7 @@ void CpuDevice::route(Stream, const RouteArgs& args) {
     const float scale = 1 / std::sqrt(squares / static_cast<float>(hidden_) + kRmsEpsilon);
     for (std::size_t i = 0; i < hidden_; ++i) normed[i] = x[i] * scale;
   }
-  to_payload(args.normed->as<float>(), args.payload->as<char>(), sz(args.tokens) * hidden_);
+  to_payload(dtype_, args.normed->as<float>(), args.payload->as<char>(), sz(args.tokens) * hidden_);
   for (int t = 0; t < args.tokens; t += CpuGemm::kChunk) {
     const int m = std::min(CpuGemm::kChunk, args.tokens - t);
     const float* normed = args.normed->as<float>() + sz(t) * hidden_;

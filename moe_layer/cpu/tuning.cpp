@@ -1,10 +1,19 @@
-#include <algorithm>
-#include <cstring>
-#include <limits>
+#include "moe_layer/cpu/tuning.hpp"
 
-#include "moe_layer/cpu/feed_forward.hpp"
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <string>
+
+#include "moe_layer/cpu/gemm.hpp"
 #include "moe_layer/cpu/memory.hpp"
+#include "moe_layer/cpu/state.hpp"
 #include "moe_layer/mpi/clock.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench::inline cpu {
 namespace {
@@ -71,6 +80,37 @@ std::vector<ChunkCost> measure_chunks(CpuFeedForward& experts, std::size_t row_b
     }
   }
   return costs;
+}
+
+std::vector<ChunkCost> agreed_costs(const Comm& comm, CpuFeedForward& experts,
+                                    std::size_t row_bytes, DType dtype) {
+  const bool tiles = cpu_has_tiles(dtype);
+  // One row a rank: its kind of CPU, then [rows][first, next] in units of 10 ns, 0 = not measured.
+  constexpr double kUnit = 1e-8;
+  constexpr std::size_t kColumns = 1 + 2 * (CpuGemm::kChunk + 1);
+  std::vector<std::int32_t> mine(kColumns, 0), all(kColumns * sz(comm.size()));
+  mine[0] = static_cast<std::int32_t>(
+      std::hash<std::string>{}(fmt::format("{} {} {}", cpu_model(), tiles, cpu_gemm_version())));
+  for (const ChunkCost& cost : measure_chunks(experts, row_bytes, tiles)) {
+    if (cost.first + cost.next > kUnit * std::numeric_limits<std::int32_t>::max()) continue;
+    const std::size_t at = 1 + 2 * sz(cost.rows);
+    mine[at] = static_cast<std::int32_t>(cost.first / kUnit) + 1;
+    mine[at + 1] = static_cast<std::int32_t>(cost.next / kUnit) + 1;
+  }
+  comm.all_gather(mine, all);
+  for (std::size_t rank = 0; rank < sz(comm.size()); ++rank) {
+    const std::int32_t* other = &all[rank * kColumns];
+    if (other[0] != mine[0]) continue;
+    for (std::size_t i = 1; i < kColumns; ++i) {
+      if (other[i] > 0) mine[i] = mine[i] > 0 ? std::min(mine[i], other[i]) : other[i];
+    }
+  }
+  std::vector<ChunkCost> measured;
+  for (int rows = 1; rows <= CpuGemm::kChunk; ++rows) {
+    const std::size_t at = 1 + 2 * sz(rows);
+    if (mine[at] > 0) measured.push_back({rows, mine[at] * kUnit, mine[at + 1] * kUnit});
+  }
+  return complete_costs(measured, tiles);
 }
 
 }  // namespace gembench::inline cpu

@@ -9,13 +9,10 @@
 #include "moe_layer/cuda/memory.hpp"
 #include "moe_layer/model/weights.hpp"
 #include "moe_layer/mpi/clock.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench::inline cuda {
 namespace {
-
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 cudaStream_t handle(Stream stream) {
   return static_cast<cudaStream_t>(stream.handle);
@@ -250,7 +247,7 @@ void CudaDevice::pack(Stream stream, const PackArgs& args) {
   packing.slots = args.slots;
   packing.ids = args.ids->as<std::uint16_t>();
   packing.weights = args.weights->as<float>();
-  packing.homes = args.homes->as<Home>();
+  packing.locations = args.locations->as<Location>();
   packing.counts = counts_.as<std::int32_t>();
   packing.chunk_counts = chunk_counts_.as<std::int32_t>();
   packing.pairs = args.send_pairs->as<Pair>();

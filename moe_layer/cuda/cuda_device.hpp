@@ -14,9 +14,9 @@
 
 namespace gembench::inline cuda {
 
-/// One GPU behind the device seam: cuBLAS for every matrix product, our kernels around them, NCCL
-/// or MPI between ranks. Everything is on the caller's stream, in order.
-class CudaDevice final : public Device {
+/// One GPU behind the device interface: cuBLAS for every matrix product, our kernels around them,
+/// NCCL or MPI between ranks. Everything is on the caller's stream, in order.
+class CudaDevice final : public Device, private DeviceClock {
  public:
   CudaDevice(const Comm& comm, const ModelShape& model, const CudaOptions& options);
   ~CudaDevice() override;
@@ -24,14 +24,11 @@ class CudaDevice final : public Device {
   std::string name() const override;
   DType dtype() const override { return dtype_; }
   std::map<std::string, std::string> facts() const override;
-  bool tells_state() const override { return true; }
-  DeviceState state() override { return nvml_.state(); }
+  std::optional<DeviceState> state() override { return nvml_.state(); }
+  DeviceClock* clock() override { return this; }
   std::size_t memory_left() const override;
   void connect() override { transport_.connect(); }
   void enter(const char* phase, int layer) override;
-  void reserve_marks(int count) override;
-  void mark(Stream stream, int mark) override;
-  double seconds_between(int from, int to) override;
 
   Buffer allocate(std::size_t bytes) override;
   void upload(Buffer& to, std::size_t offset, const void* from, std::size_t bytes) override;
@@ -57,6 +54,9 @@ class CudaDevice final : public Device {
   void spin(Stream stream, double seconds) override;
 
  private:
+  void reserve_marks(int count) override;
+  void mark(Stream stream, int mark) override;
+  double seconds_between(int from, int to) override;
   [[nodiscard]] std::size_t counts_bytes() const;
   [[nodiscard]] std::size_t chunk_bytes(const LayerLimits& limits) const;
   void measure_spin();

@@ -5,16 +5,13 @@
 
 #include "moe_layer/cuda/kernels.hpp"
 #include "moe_layer/cuda/memory.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench::inline cuda {
 namespace {
 
 constexpr std::size_t kAlignment = 256;
 constexpr std::size_t kPointerArrays = 6;  // a, b, c of both products
-
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 std::size_t aligned(std::size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;

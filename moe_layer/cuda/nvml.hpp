@@ -11,7 +11,7 @@ namespace gembench::inline cuda {
 /// there is none, or it does not know the GPU, everything reads as not told.
 class Nvml {
  public:
-  /// `uuid`: "GPU-..".
+  /// `uuid`: "GPU-...".
   explicit Nvml(const std::string& uuid);
   /// Sets clocks free that lock_clocks() locked.
   ~Nvml();
@@ -21,7 +21,7 @@ class Nvml {
   [[nodiscard]] DeviceState state() const;
   /// "580.65.06", or "not told".
   [[nodiscard]] std::string driver() const;
-  /// Environment error with the remedy where it is not to be had.
+  /// Environment error with the remedy where it is not available.
   void lock_clocks(int mhz);
 
  private:

@@ -7,13 +7,10 @@
 #include <utility>
 
 #include "moe_layer/cuda/memory.hpp"
+#include "placement/base/index.hpp"
 
 namespace gembench::inline cuda {
 namespace {
-
-std::size_t sz(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 std::size_t sum(std::span<const std::int32_t> rows) {
   return std::accumulate(rows.begin(), rows.end(), std::size_t{0});

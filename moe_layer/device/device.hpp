@@ -2,9 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,33 +17,49 @@
 
 namespace gembench::inline device {
 
-/// The seam between the layer and what computes it. Calls enqueue on a stream and return; results
-/// may be looked at after synchronize(), which also stands between two calls of the same kind.
-/// Nothing allocates after prepare().
+/// A device's own clock, read by marks on a stream.
+class DeviceClock {
+ public:
+  virtual ~DeviceClock() = default;
+  /// Room for marks 0 .. count - 1.
+  virtual void reserve_marks(int count) = 0;
+  /// Notes when the stream gets here, without waiting for it.
+  virtual void mark(Stream stream, int mark) = 0;
+  /// Seconds between two marks that the stream has passed.
+  [[nodiscard]] virtual double seconds_between(int from, int to) = 0;
+};
+
+/// The middle of hierarchical dispatch on a device.
+class DeviceForwarding {
+ public:
+  virtual ~DeviceForwarding() = default;
+  /// Waits for the counts, as Device::pack() does.
+  virtual void forward(Stream stream, const ForwardArgs& args) = 0;
+  virtual void merge(Stream stream, const MergeArgs& args) = 0;
+};
+
+/// The interface between the layer and what computes it. Calls enqueue on a stream and return;
+/// results may be looked at after synchronize(), which also stands between two calls of the same
+/// kind. Nothing allocates after prepare().
 class Device {
  public:
   virtual ~Device() = default;
-  [[nodiscard]] virtual std::string name() const = 0;  ///< e.g. "cpu: oneDNN 2.6.3 f32, .."
+  [[nodiscard]] virtual std::string name() const = 0;  ///< e.g. "cpu: oneDNN 2.6.3 f32, ..."
   [[nodiscard]] virtual DType dtype() const = 0;
   /// What a run's file should say of this rank's device, by name ("gpu_uuid"); the same names on
   /// every rank.
   [[nodiscard]] virtual std::map<std::string, std::string> facts() const { return {}; }
-  [[nodiscard]] virtual bool tells_state() const { return false; }
-  [[nodiscard]] virtual DeviceState state() { return {}; }
   /// Bytes that can still be allocated; 0 = the node's memory is the device's.
   [[nodiscard]] virtual std::size_t memory_left() const { return 0; }
   /// Collective: gets ready to send to the other ranks.
   virtual void connect() {}
   /// What follows belongs to this phase: for a profiler's timeline and for messages of errors.
   virtual void enter([[maybe_unused]] const char* phase, [[maybe_unused]] int layer) {}
-  /// Room for marks 0 .. count - 1 on the device's own clock.
-  virtual void reserve_marks([[maybe_unused]] int count) {}
-  /// Notes when the stream gets here, without waiting for it.
-  virtual void mark([[maybe_unused]] Stream stream, [[maybe_unused]] int mark) {}
-  /// Seconds between two marks that the stream has passed; NaN = the device has no such clock.
-  [[nodiscard]] virtual double seconds_between([[maybe_unused]] int from, [[maybe_unused]] int to) {
-    return std::numeric_limits<double>::quiet_NaN();
-  }
+
+  // What not every device has.
+  [[nodiscard]] virtual std::optional<DeviceState> state() { return std::nullopt; }
+  [[nodiscard]] virtual DeviceClock* clock() { return nullptr; }
+  [[nodiscard]] virtual DeviceForwarding* forwarding() { return nullptr; }
 
   [[nodiscard]] virtual Buffer allocate(std::size_t bytes) = 0;  ///< environment error when full
   virtual void upload(Buffer& to, std::size_t offset, const void* from, std::size_t bytes) = 0;
@@ -67,11 +83,6 @@ class Device {
   virtual void pack(Stream stream, const PackArgs& args) = 0;
   /// All-to-all of all parts at once.
   virtual void exchange(Stream stream, std::span<const RowExchange> parts) = 0;
-  /// Whether hierarchical dispatch runs on it: forward() and merge() are there.
-  [[nodiscard]] virtual bool forwards() const { return false; }
-  /// Waits for the counts, as pack() does.
-  virtual void forward(Stream, const ForwardArgs&) {}
-  virtual void merge(Stream, const MergeArgs&) {}
   virtual void experts(Stream stream, const ExpertArgs& args) = 0;
   virtual void shared_experts(Stream stream, const SharedArgs& args) = 0;
   /// Follows the pack() of the same layer.

@@ -5,12 +5,12 @@
 #include "placement/base/index.hpp"
 
 namespace gembench::inline dispatch {
-std::vector<Home> by_node(std::span<const Home> homes, const Topology& topology, int rank,
-                          int slots) {
-  std::vector<Home> seen(homes.begin(), homes.end());
-  for (Home& home : seen) {
-    home.slot += topology.local_rank(home.rank) * slots;
-    home.rank = topology.forwarder(rank, topology.node(home.rank));
+std::vector<Location> by_node(std::span<const Location> locations, const Topology& topology,
+                              int rank, int slots) {
+  std::vector<Location> seen(locations.begin(), locations.end());
+  for (Location& location : seen) {
+    location.slot += topology.local_rank(location.rank) * slots;
+    location.rank = topology.forwarder(rank, topology.node(location.rank));
   }
   return seen;
 }
@@ -34,6 +34,7 @@ Forwarding::Forwarding(const Comm& comm, const Topology& topology, Device& devic
                        const ModelShape& model, int tokens)
     : comm_(comm),
       device_(device),
+      on_device_(*device.forwarding()),
       node_ranks_(topology.ranks_of(topology.node(comm.rank()))),
       row_bytes_(sz(model.hidden) * size_of(device.dtype())) {
   const ForwardLimits limits = forwarded_at_most(topology, comm.rank(), tokens, model.topk);
@@ -48,7 +49,7 @@ Forwarding::Forwarding(const Comm& comm, const Topology& topology, Device& devic
   results_ = device.allocate(in * row_bytes_);
 }
 
-void Forwarding::forward(Stream stream, const Leg& first, Leg& second, int slots,
+void Forwarding::forward(Stream stream, const Hop& first, Hop& second, int slots,
                          Buffer& recv_pairs, Buffer& recv_rows) {
   ForwardArgs args;
   args.slots = slots;
@@ -61,12 +62,12 @@ void Forwarding::forward(Stream stream, const Leg& first, Leg& second, int slots
   args.send_pairs = &sent_pairs_;
   args.row_source = &row_source_;
   args.counts = second.send_counts;
-  device_.forward(stream, args);
+  on_device_.forward(stream, args);
   second.exchange_counts(comm_);
   second.send(device_, stream, sent_pairs_, sent_rows_, recv_pairs, recv_rows, row_bytes_);
 }
 
-void Forwarding::back(Stream stream, const Leg& first, const Leg& second, const Buffer& results,
+void Forwarding::back(Stream stream, const Hop& first, const Hop& second, const Buffer& results,
                       Buffer& returned) {
   second.send_back(device_, stream, results, returned_, row_bytes_);
   MergeArgs args;
@@ -76,7 +77,7 @@ void Forwarding::back(Stream stream, const Leg& first, const Leg& second, const 
   args.row_source = &row_source_;
   args.sums = &sums_;
   args.results = &results_;
-  device_.merge(stream, args);
+  on_device_.merge(stream, args);
   first.send_back(device_, stream, results_, returned, row_bytes_);
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "placement/base/error.hpp"
-#include "placement/cost/node_traffic.hpp"
+#include "placement/cost/node_network.hpp"
 
 namespace gembench::inline cost {
 

@@ -1,23 +1,11 @@
 #pragma once
 
-#include <vector>
-
+#include "placement/cost/node_network.hpp"
 #include "placement/cost/placement.hpp"
 #include "placement/cost/token_split.hpp"
 #include "placement/loads/trace.hpp"
 
 namespace gembench::inline cost {
-
-/// Nodes, and what sending tokens between them takes. All ours: the paper knows one node.
-struct NodeNetwork {
-  int ranks_per_node = 0;    ///< consecutive ranks, the last node may have fewer; 0 = one node
-  bool once_a_node = false;  ///< a token goes to a node once, not once to every rank that needs it
-  double token_bytes = 0;    ///< of one token sent to one rank (or node)
-  double seconds_per_byte = 0;  ///< what planners add to a step's time; 0 = nothing
-  /// [node][node]: the same from one node to another, where links differ; replaces seconds_per_byte
-  /// unless empty. The diagonal is not looked at.
-  std::vector<double> link_seconds_per_byte = {};
-};
 
 /// What dispatch is expected to send between nodes in a step: all layers, mean over the steps;
 /// combine sends as many bytes back.

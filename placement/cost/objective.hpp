@@ -23,10 +23,10 @@ void require_same_ranks(const Placement& placement, const CostModel& cost);
                                                    const SplitSpec& split = {});
 
 /// Predicted seconds of every rank in one (step, layer): `loads` [rank] tokens -> `seconds` [rank].
-/// With cost model `experts` as if they were spread evenly over a rank's experts.
+/// With cost model `per-expert` as if they were spread evenly over a rank's experts.
 void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
                   std::span<double> seconds);
-/// The same by either model, from `tokens` [expert]: what every judgement should ask.
+/// Seconds of ranks by either cost model, from `tokens` [expert]: prefer this one.
 void rank_seconds(const CostModel& cost, const TokenSplit& split,
                   std::span<const std::int32_t> tokens, int layer, std::span<double> seconds);
 
@@ -42,15 +42,5 @@ void rank_seconds(const CostModel& cost, const TokenSplit& split,
 [[nodiscard]] double objective(const Trace& trace, const Placement& placement,
                                const CostModel& cost, const SplitSpec& split = {},
                                const std::function<void()>& pulse = {});
-
-/// A lower bound on objective() for any placement with `slots` slots per rank (0 = experts/ranks),
-/// even one that changes every step. Per (step, layer) the largest of (bound.cpp says what of it
-/// holds with spare slots and replicas)
-///  - all work split at will so that ranks finish together,
-///  - the hottest expert on the rank where it is cheapest, with the lightest others that must come,
-///  - the lightest experts alone on the rank where they are dearest,
-///  - two of the ranks + 1 hottest experts, and three of the 2 ranks + 1 hottest, which must share
-///    a rank, where that is cheapest.
-[[nodiscard]] double lower_bound(const Trace& trace, const CostModel& cost, int slots = 0);
 
 }  // namespace gembench::inline cost

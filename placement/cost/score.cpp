@@ -13,6 +13,7 @@
 #include "placement/base/error.hpp"
 #include "placement/base/parallel.hpp"
 #include "placement/base/statistics.hpp"
+#include "placement/cost/bound.hpp"
 #include "placement/cost/expert_sums.hpp"
 #include "placement/cost/objective.hpp"
 #include "placement/cost/token_split.hpp"
@@ -72,7 +73,7 @@ Counts gather_steps(const Trace& trace, const TokenSplit& split, const CostModel
     for (int layer = 0; layer < trace.layers; ++layer) {
       const auto tokens = trace.loads(step, layer);
       split.rank_loads(tokens, layer, loads);
-      if (cost.kind() == CostKind::tokens) {
+      if (cost.kind() == CostKind::sum) {
         rank_seconds(cost, loads, seconds);
         rank_seconds(equal, loads, equal_seconds);
       } else {

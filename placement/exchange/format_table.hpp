@@ -1,6 +1,6 @@
 #pragma once
 
-#include "placement/exchange/placement_formats.hpp"
+#include "placement/exchange/format_row.hpp"
 
 namespace gembench::inline exchange {
 

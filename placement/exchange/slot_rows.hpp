@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "placement/exchange/placement_formats.hpp"
+#include "placement/exchange/format_row.hpp"
 
 namespace gembench::inline exchange {
 

@@ -13,6 +13,7 @@
 /// Replicas share an expert's tokens evenly.
 namespace gembench::inline exchange {
 
+/// What is to be written, and of which layer and step.
 struct TrafficInput {
   const Placement& placement;
   const Trace& trace;            ///< of the placement's layers and experts
@@ -21,6 +22,7 @@ struct TrafficInput {
   double row_bytes = 0;          ///< of one token on the wire; nccl-alltoallv
 };
 
+/// A row of the table: plain functions.
 struct TrafficFormat {
   std::string_view name;       ///< as on the command line
   std::string_view what;       ///< who reads it

@@ -171,7 +171,7 @@ std::string write_rank_map(const PlacementFile& file) {
                     "--replicas, or choose "
                     "another format",
                     kRankMap, redundant_slots(placement)));
-  const auto all = homes(placement);
+  const auto all = locations(placement);
   const auto experts = static_cast<std::size_t>(placement.experts);
   std::vector<std::int32_t> ranks;
   for (std::size_t cell = 0; cell < all.size(); ++cell) {
@@ -193,23 +193,30 @@ constexpr const char* kNotByMoeIndex = "ranks; which layers are dense; where it 
 
 }  // namespace
 
-const PlacementFormat kVllmMapFormat = {
-    kMap,           "vLLM with pull request 49572, initial_expert_map_path",
-    kNotByMoeIndex, is_map,
-    read_map,       write_map,
-    use_map};
-const PlacementFormat kVllmJsonlFormat = {
-    kJsonl,         "vLLM with pull request 41141, initial_mapping_path",
-    kNotByMoeIndex, is_jsonl,
-    read_jsonl,     write_jsonl,
-    use_jsonl};
+const PlacementFormat kVllmMapFormat = {.name = kMap,
+                                        .what = "vLLM, initial_expert_map_path",
+                                        .loses = kNotByMoeIndex,
+                                        .recognise = is_map,
+                                        .read = read_map,
+                                        .write = write_map,
+                                        .usage = use_map,
+                                        .experimental = "vLLM's pull request 49572"};
+const PlacementFormat kVllmJsonlFormat = {.name = kJsonl,
+                                          .what = "vLLM, initial_mapping_path",
+                                          .loses = kNotByMoeIndex,
+                                          .recognise = is_jsonl,
+                                          .read = read_jsonl,
+                                          .write = write_jsonl,
+                                          .usage = use_jsonl,
+                                          .experimental = "vLLM's pull request 41141"};
 const PlacementFormat kVllmRankMapFormat = {
-    kRankMap,
-    "vLLM's issue 34297, expert_to_ep_rank: one map for all layers, no replicas",
-    "layers; order of a rank's slots; which layers are dense; where it comes from",
-    is_rank_map,
-    read_rank_map,
-    write_rank_map,
-    use_rank_map};
+    .name = kRankMap,
+    .what = "vLLM, expert_to_ep_rank: one map for all layers, no replicas",
+    .loses = "layers; order of a rank's slots; which layers are dense; where it comes from",
+    .recognise = is_rank_map,
+    .read = read_rank_map,
+    .write = write_rank_map,
+    .usage = use_rank_map,
+    .experimental = "vLLM's issue 34297"};
 
 }  // namespace gembench::inline exchange

@@ -118,4 +118,24 @@ void repair(std::span<std::int32_t> counts, std::span<double> weight, std::int64
   }
 }
 
+Groups draw_groups(Random& random, int experts, double share_low, double share_high, int low,
+                   int high) {
+  std::vector<std::size_t> order(static_cast<std::size_t>(experts));
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  random.shuffle(order);
+  const double share = share_low + (share_high - share_low) * random.uniform();
+  const auto wanted = static_cast<std::size_t>(std::lround(share * experts));
+  const auto least = static_cast<std::size_t>(low);
+  const auto most = static_cast<std::size_t>(high);
+  Groups groups;
+  groups.of.assign(order.size(), -1);
+  for (std::size_t at = 0; at + 1 < wanted;) {
+    auto size = std::min(least + random.below(most - least + 1), wanted - at);
+    if (wanted - at - size == 1) size = size < most || size == 2 ? size + 1 : size - 1;
+    for (const auto end = at + size; at < end; ++at) groups.of[order[at]] = groups.count;
+    ++groups.count;
+  }
+  return groups;
+}
+
 }  // namespace gembench::inline loads

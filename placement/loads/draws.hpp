@@ -40,4 +40,14 @@ void spread_topk(std::span<double> weight, int topk, std::span<double> share);
 void repair(std::span<std::int32_t> counts, std::span<double> weight, std::int64_t target,
             std::int32_t limit, Random& random);
 
+/// Which experts of a layer switch together.
+struct Groups {
+  std::vector<int> of;  ///< [expert] -> group, -1 = none
+  int count = 0;
+};
+/// A share of the experts between `share_low` and `share_high`, chosen at random and dealt into
+/// groups of `low` (at least 2) to `high`. Nobody is left alone in a group.
+[[nodiscard]] Groups draw_groups(Random& random, int experts, double share_low, double share_high,
+                                 int low, int high);
+
 }  // namespace gembench::inline loads

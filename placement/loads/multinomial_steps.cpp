@@ -1,3 +1,5 @@
+#include "placement/loads/multinomial_steps.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,7 +9,6 @@
 
 #include "placement/base/checked_sizes.hpp"
 #include "placement/loads/draws.hpp"
-#include "placement/loads/synthetic.hpp"
 
 namespace gembench::inline loads {
 namespace {

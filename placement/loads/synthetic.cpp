@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "placement/base/checked_sizes.hpp"
-#include "placement/loads/draws.hpp"
-#include "placement/loads/synthetic_presets.hpp"
+#include "placement/loads/synthetic_bursty.hpp"
+#include "placement/loads/synthetic_serving.hpp"
 
 namespace gembench::inline loads {
 namespace {
@@ -90,6 +90,23 @@ std::vector<SyntheticParameter> list(const P& parameters, std::span<const Field<
   return values;
 }
 
+/// Every expert its equal share, the remainder dealt round and round.
+void fill_even(Trace& trace, const SyntheticSpec& spec) {
+  // Deals tokens * topk round and round, going on in the next step where the last one ended, so
+  // that over the steps no expert is favoured either. Layers start at different experts.
+  const auto total = std::int64_t{spec.tokens} * spec.topk;
+  const auto every = static_cast<std::int32_t>(total / spec.experts);
+  const auto extra = total % spec.experts;
+  for (int step = 0; step < spec.steps; ++step)
+    for (int layer = 0; layer < spec.layers; ++layer) {
+      auto counts = trace.loads(step, layer);
+      std::fill(counts.begin(), counts.end(), every);
+      const auto first = layer + step * extra;
+      for (std::int64_t i = 0; i < extra; ++i)
+        ++counts[static_cast<std::size_t>((first + i) % spec.experts)];
+    }
+}
+
 using Listed = std::vector<SyntheticParameter>;
 
 /// Fills the trace with `set` put into the defaults (unless `trace` is null) and returns all
@@ -162,22 +179,6 @@ Trace sized(const SyntheticSpec& spec) {
 }
 
 }  // namespace
-
-void fill_even(Trace& trace, const SyntheticSpec& spec) {
-  // Deals tokens * topk round and round, going on in the next step where the last one ended, so
-  // that over the steps no expert is favoured either. Layers start at different experts.
-  const auto total = std::int64_t{spec.tokens} * spec.topk;
-  const auto every = static_cast<std::int32_t>(total / spec.experts);
-  const auto extra = total % spec.experts;
-  for (int step = 0; step < spec.steps; ++step)
-    for (int layer = 0; layer < spec.layers; ++layer) {
-      auto counts = trace.loads(step, layer);
-      std::fill(counts.begin(), counts.end(), every);
-      const auto first = layer + step * extra;
-      for (std::int64_t i = 0; i < extra; ++i)
-        ++counts[static_cast<std::size_t>((first + i) % spec.experts)];
-    }
-}
 
 std::span<const SyntheticPreset> synthetic_presets() {
   return kPresets;

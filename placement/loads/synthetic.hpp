@@ -1,24 +1,14 @@
 #pragma once
 
-#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "placement/loads/synthetic_spec.hpp"
 #include "placement/loads/trace.hpp"
 
 namespace gembench::inline loads {
-
-/// What every synthetic trace needs to know.
-struct SyntheticSpec {
-  int steps = 0;
-  int layers = 0;
-  int experts = 0;
-  int topk = 0;
-  int tokens = 0;  ///< per step
-  std::uint64_t seed = 0;
-};
 
 /// A generator's parameter by its name, e.g. {"duty", 0.17}.
 struct SyntheticParameter {
@@ -53,23 +43,9 @@ struct SyntheticPreset {
 /// Counts only (no ids), at most one per token and expert, sum = tokens * topk in every layer.
 /// `source` of the trace names preset, shape, seed and every parameter with its value.
 /// A pure function of its arguments, identical on every machine; more steps continue a shorter
-/// trace. Throws a usage error for an unknown preset, an impossible spec (top-k > experts, ..), an
+/// trace. Throws a usage error for an unknown preset, an impossible spec (top-k > experts, ...), an
 /// unknown parameter or one out of its range.
 [[nodiscard]] Trace make_trace(std::string_view preset, const SyntheticSpec& spec,
                                std::span<const SyntheticParameter> set = {});
-
-/// Shape of a trace drawn from run totals.
-struct ExpansionSpec {
-  int steps = 0;
-  int tokens = 0;  ///< per step
-  std::uint64_t seed = 0;
-};
-
-/// Steps drawn from run totals: a recorder's sums per (layer, expert) say nothing about time, so
-/// every step is an independent multinomial draw of tokens * topk from each layer's shares, with no
-/// expert above `tokens`. Loads of a real run vary more; `source` says that the steps were drawn.
-/// `totals` is a trace of one step; its layers need not sum to the same number. Usage error for
-/// anything else, for a layer without tokens and for an expert with more than 1/topk of them.
-[[nodiscard]] Trace expand_multinomial(const Trace& totals, const ExpansionSpec& spec);
 
 }  // namespace gembench::inline loads

@@ -1,10 +1,12 @@
+#include "placement/loads/synthetic_bursty.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <span>
+#include <vector>
 
 #include "placement/loads/draws.hpp"
-#include "placement/loads/synthetic_presets.hpp"
 
 namespace gembench::inline loads {
 namespace {

@@ -1,10 +1,10 @@
-#include <algorithm>
+#include "placement/loads/synthetic_serving.hpp"
+
 #include <cmath>
-#include <numeric>
 #include <span>
+#include <vector>
 
 #include "placement/loads/draws.hpp"
-#include "placement/loads/synthetic_presets.hpp"
 
 namespace gembench::inline loads {
 namespace {
@@ -85,26 +85,6 @@ ServingParameters serving_defaults(const SyntheticSpec& spec) {
   else
     parameters.sigma = 0.25;
   return parameters;
-}
-
-Groups draw_groups(Random& random, int experts, double share_low, double share_high, int low,
-                   int high) {
-  std::vector<std::size_t> order(static_cast<std::size_t>(experts));
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  random.shuffle(order);
-  const double share = share_low + (share_high - share_low) * random.uniform();
-  const auto wanted = static_cast<std::size_t>(std::lround(share * experts));
-  const auto least = static_cast<std::size_t>(low);
-  const auto most = static_cast<std::size_t>(high);
-  Groups groups;
-  groups.of.assign(order.size(), -1);
-  for (std::size_t at = 0; at + 1 < wanted;) {
-    auto size = std::min(least + random.below(most - least + 1), wanted - at);
-    if (wanted - at - size == 1) size = size < most || size == 2 ? size + 1 : size - 1;
-    for (const auto end = at + size; at < end; ++at) groups.of[order[at]] = groups.count;
-    ++groups.count;
-  }
-  return groups;
 }
 
 void fill_serving(Trace& trace, const SyntheticSpec& spec, const ServingParameters& parameters) {

@@ -31,6 +31,7 @@ struct TraceInfoOptions {
 
 enum class ExpertKind : std::uint8_t { consistent, temporal, other };
 
+/// What the loads of one layer are like.
 struct LayerInfo {
   double skew = 1;               ///< hottest expert over mean, of loads summed over steps
   double step_skew = 1;          ///< the same within a step, mean over steps
@@ -54,6 +55,7 @@ struct LoadDrift {
   int layer = 0;  ///< where that is
 };
 
+/// What the loads of a trace are like.
 struct TraceInfo {
   std::vector<LayerInfo> layers;
   double skew = 1;  ///< mean over layers, like the next

@@ -16,6 +16,7 @@ namespace gembench::inline recordings {
 void batch_windows(const TokenRecording& recording, int window, bool keep_ids,
                    const KeepSteps& keep);
 
+/// How recorded requests are run together.
 struct ContinuousBatching {
   int batch = 1;               ///< requests that run at once
   bool shuffle = false;        ///< admit them in random order, else as recorded

@@ -1,5 +1,10 @@
 #pragma once
 
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "placement/loads/trace.hpp"
 #include "placement/recordings/recording.hpp"
 
 namespace gembench::inline recordings {
@@ -19,5 +24,19 @@ extern const RecordingFormat kVllmLoadStats;
 extern const RecordingFormat kIds;
 extern const RecordingFormat kVllmRouted;
 extern const RecordingFormat kSglangRouted;
+
+[[nodiscard]] std::span<const RecordingFormat> recording_formats();
+
+/// Those that follow a proposal no release has taken up, for help texts.
+[[nodiscard]] std::string experimental_recording_formats();
+
+/// By its name, or the only one that recognises the input where `name` is "auto". Usage error that
+/// names the candidates.
+[[nodiscard]] const RecordingFormat& find_format(std::string_view name,
+                                                 const RecordingInput& input);
+
+/// The whole recording of steps in memory, its layers equalised (LayerSums' tolerance) and
+/// validated. Usage error that names the file.
+[[nodiscard]] Trace read_recording(std::string_view format, const RecordingInput& input);
 
 }  // namespace gembench::inline recordings

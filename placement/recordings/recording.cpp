@@ -1,79 +1,11 @@
 #include "placement/recordings/recording.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include <algorithm>
 
 #include "placement/base/error.hpp"
 #include "placement/encodings/byte_stream.hpp"
-#include "placement/recordings/formats.hpp"
-#include "placement/recordings/layer_sums.hpp"
 
 namespace gembench::inline recordings {
-
-std::span<const RecordingFormat> recording_formats() {
-  static const RecordingFormat formats[] = {
-      kTrtllmStatistics, kTrtllmCalibration, kSglangStat, kSglangPerPass, kSglangJson,
-      kVllmLoadStats,    kAscendPt,          kOmniCounts, kNpy,           kCountsCsv,
-      kVllmRouted,       kSglangRouted,      kIds};
-  return formats;
-}
-
-const RecordingFormat& find_format(std::string_view name, const RecordingInput& input) {
-  std::error_code error;
-  for (const auto& path : input.paths)
-    if (!std::filesystem::exists(path, error))
-      throw usage_error(fmt::format("{} does not exist; check the path", path.string()));
-  const auto formats = recording_formats();
-  std::vector<const RecordingFormat*> found;
-  for (const auto& format : formats)
-    if (name == "auto" ? format.recognise(input) : name == format.name) found.push_back(&format);
-  if (found.size() == 1) return *found.front();
-  std::vector<std::string_view> names;
-  for (const auto& format : formats) names.push_back(format.name);
-  if (name != "auto")
-    throw usage_error(
-        fmt::format("unknown trace format '{}': choose one of {}", name, fmt::join(names, ", ")));
-  if (found.empty())
-    throw usage_error(fmt::format("{} looks like no recording that is known: name its format, {}",
-                                  name_of(input), fmt::join(names, ", ")));
-  names.clear();
-  for (const auto* format : found) names.push_back(format->name);
-  throw usage_error(fmt::format("{} may be a recording of several formats: name it, {}",
-                                name_of(input), fmt::join(names, " or ")));
-}
-
-Trace read_recording(std::string_view format, const RecordingInput& input) {
-  Trace whole;
-  LayerSums sums;
-  const auto add = [](auto& to, const auto& from) {
-    to.insert(to.end(), from.begin(), from.end());
-  };
-  const auto& found = find_format(format, input);
-  if (!found.read)
-    throw usage_error(
-        fmt::format("{} is a recording of tokens; say how they become steps", name_of(input)));
-  found.read(input, [&](Trace steps) {
-    try {
-      level_layers(steps, sums);
-      validate(steps);
-    } catch (const Error& error) {
-      throw usage_error(fmt::format("{}: {}", name_of(input), error.what()));
-    }
-    if (whole.steps == 0) {
-      whole = std::move(steps);
-      return;
-    }
-    whole.steps += steps.steps;
-    add(whole.tokens, steps.tokens);
-    add(whole.source_tokens, steps.source_tokens);
-    add(whole.topk_ids, steps.topk_ids);
-    add(whole.task, steps.task);
-    add(whole.phase, steps.phase);
-  });
-  return whole;
-}
 
 std::string name_of(const RecordingInput& input) {
   if (input.paths.size() < 2) return input.paths.empty() ? "" : input.paths[0].string();

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +25,7 @@ struct RecordingInput {
 };
 
 /// Gets the steps in order, a batch at a time, as they were recorded: no count is negative, but
-/// layers of a step may sum differently (level_layers() mends that) and topk is 0 where neither
+/// layers of a step may sum differently (equalise_layers() fixes that) and topk is 0 where neither
 /// file nor user says it. All have the same layers, experts, top-k, sources, layer ids and labels.
 using KeepSteps = std::function<void(Trace steps)>;
 
@@ -46,18 +45,10 @@ struct RecordingFormat {
   /// out, a sentence each.
   std::vector<std::string> (*read)(const RecordingInput& input, const KeepSteps& keep);
   TokenRecording (*read_tokens)(const RecordingInput& input) = nullptr;
+  /// The proposal that it follows where no release of the engine writes it; it may change. Else
+  /// empty.
+  std::string_view experimental = {};
 };
-
-[[nodiscard]] std::span<const RecordingFormat> recording_formats();
-
-/// By its name, or the only one that recognises the input where `name` is "auto". Usage error that
-/// names the candidates.
-[[nodiscard]] const RecordingFormat& find_format(std::string_view name,
-                                                 const RecordingInput& input);
-
-/// The whole recording of steps in memory, its layers levelled (LayerSums' tolerance) and
-/// validated. Usage error that names the file.
-[[nodiscard]] Trace read_recording(std::string_view format, const RecordingInput& input);
 
 /// "a.pt", or "a.pt and 3 more".
 [[nodiscard]] std::string name_of(const RecordingInput& input);

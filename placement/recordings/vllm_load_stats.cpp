@@ -154,7 +154,11 @@ bool recognise(const RecordingInput& input) {
 
 }  // namespace
 
-const RecordingFormat kVllmLoadStats{"vllm-jsonl", "vLLM's eplb_load_stats (pull request 41141)",
-                                     recognise, read};
+const RecordingFormat kVllmLoadStats{.name = "vllm-jsonl",
+                                     .what = "vLLM's eplb_load_stats",
+                                     .recognise = recognise,
+                                     .read = read,
+                                     .read_tokens = nullptr,
+                                     .experimental = "vLLM's pull request 41141"};
 
 }  // namespace gembench::inline recordings

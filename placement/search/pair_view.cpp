@@ -77,7 +77,7 @@ double PairView<Units>::find_critical() {
       step_[n] = t;
       others_[n] = others;
       now_[n] = top.seconds[0];
-      weight_[n] = p_->weight[t];
+      weight_[n] = 1;
       load_a_[n] = load_a[t];
       load_b_[n] = load_b[t];
       critical_mask_[t / 64] |= std::uint64_t{1} << (t % 64);
@@ -173,7 +173,7 @@ std::optional<double> PairView<Units>::remaining_loss(std::size_t i, std::size_t
         const auto slower = std::max(cost_a(std::int64_t{load_a[t]} - x.a_out[t] + x.a_in[t]),
                                      cost_b(std::int64_t{load_b[t]} - x.b_out[t] + x.b_in[t]));
         const auto more = slower - state_->slowest(t).seconds[0];
-        if (more > 0) lost += p_->weight[t] * more;
+        if (more > 0) lost += more;
       }
     if (!(lost < most)) return std::nullopt;  // a part of the sum is no value
   }

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 
@@ -28,6 +30,14 @@ struct Exchange {
   const Units* a_room;  ///< [step] units it can grow by without becoming the slowest rank
   const Units* b_room;
 };
+
+/// Units a rank with `load` can grow by without exceeding `within`, as far as Units can say.
+template <class Units>
+[[nodiscard]] inline Units room_units(std::int32_t within, std::int32_t load) {
+  const auto room = std::int64_t{within} - load;
+  return static_cast<Units>(std::clamp<std::int64_t>(room, std::numeric_limits<Units>::min(),
+                                                     std::numeric_limits<Units>::max()));
+}
 
 /// Steps in which an exchange outgrows the room of rank a or b: bit t % 64 of mask[t / 64].
 /// `words` words of 64 steps; in - out must fit Units.

@@ -152,10 +152,10 @@ auto SwapSearch<Units>::promising_pairs(bool everyone) const -> std::vector<Pair
   for (std::size_t t = 0; t < p_->steps; ++t) {
     const auto& top = state_.slowest(t);
     if (top.rank[0] == kNoRank) continue;
-    alone[top.rank[0]] += p_->weight[t] * (top.seconds[0] - top.seconds[1]);
+    alone[top.rank[0]] += top.seconds[0] - top.seconds[1];
     if (top.rank[1] == kNoRank) continue;
     const auto [low, high] = std::minmax(top.rank[0], top.rank[1]);
-    together[low * ranks + high] += p_->weight[t] * (top.seconds[1] - top.seconds[2]);
+    together[low * ranks + high] += top.seconds[1] - top.seconds[2];
   }
   const auto is_due = [&](std::size_t a, std::size_t b) {
     return quiet_at_[a * ranks + b] <
@@ -212,7 +212,7 @@ void SwapSearch<Units>::descend() {
 }
 
 template <class Units>
-void SwapSearch<Units>::try_kick(Random& random) {
+void SwapSearch<Units>::try_perturbation(Random& random) {
   if (p_->ranks < 2) return;
   const auto before = value();
   const auto kept = state_;

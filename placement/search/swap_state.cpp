@@ -1,6 +1,9 @@
 #include "placement/search/swap_state.hpp"
 
+#include <algorithm>
 #include <utility>
+
+#include "placement/search/search_kernels.hpp"
 
 namespace gembench::inline search {
 namespace {
@@ -102,7 +105,7 @@ void SwapState<Units>::list_critical() {
 template <class Units>
 double SwapState<Units>::value() const {
   double sum = 0;
-  for (std::size_t t = 0; t < p_->steps; ++t) sum += p_->weight[t] * slowest_[t].seconds[0];
+  for (std::size_t t = 0; t < p_->steps; ++t) sum += slowest_[t].seconds[0];
   return sum;
 }
 

@@ -1,24 +1,14 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <vector>
 
-#include "placement/search/local_search.hpp"
+#include "placement/search/layer_problem.hpp"
 
 namespace gembench::inline search {
-
-/// Units a rank with `load` can grow by without exceeding `within`, as far as Units can say.
-template <class Units>
-[[nodiscard]] inline Units room_units(std::int32_t within, std::int32_t load) {
-  const auto room = std::int64_t{within} - load;
-  return static_cast<Units>(std::clamp<std::int64_t>(room, std::numeric_limits<Units>::min(),
-                                                     std::numeric_limits<Units>::max()));
-}
 
 inline constexpr std::uint32_t kNoRank = ~std::uint32_t{0};
 

@@ -1,4 +1,4 @@
-#include "placement/strategies/exact.hpp"
+#include "placement/strategies/branch_and_bound.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -14,7 +14,7 @@ namespace {
 // A branch must promise more than rounding could pretend, relative to the objective.
 constexpr double kLeastGain = 1e-12;
 
-/// The same problem with the steps first in which the slowest rank takes longest: there a poor
+/// Reorders the steps, those first in which the slowest rank takes longest: there a poor
 /// branch shows soonest.
 LayerProblem longest_first(LayerProblem problem, const Assignment& start) {
   std::vector<double> seconds(problem.steps, 0);
@@ -26,7 +26,7 @@ LayerProblem longest_first(LayerProblem problem, const Assignment& start) {
       load[r] += problem.costs.units(r, problem.tokens(e, t));
     }
     for (std::size_t r = 0; r < problem.ranks; ++r)
-      seconds[t] = std::max(seconds[t], problem.weight[t] * problem.costs.of(r)(load[r]));
+      seconds[t] = std::max(seconds[t], problem.costs.of(r)(load[r]));
   }
   std::vector<std::size_t> order(problem.steps);
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -36,7 +36,6 @@ LayerProblem longest_first(LayerProblem problem, const Assignment& start) {
     const auto before = row;
     for (std::size_t t = 0; t < order.size(); ++t) row[at + t] = before[at + order[t]];
   };
-  permute(problem.weight, 0);
   for (std::size_t e = 0; e < problem.real; ++e) {
     if (problem.costs.narrow())
       permute(problem.narrow, e * problem.stride);
@@ -198,7 +197,7 @@ class BranchAndBound {
       // A rank that closes takes its own away from what the open ones carry.
       const auto work = node.carried[t] - (closes ? static_cast<double>(mine) : 0.0);
       slowest = std::max(slowest, (offset + work) * per_unit);
-      sum += p_.weight[t] * slowest;
+      sum += slowest;
       if (!(sum < enough)) return std::nullopt;  // a part of the sum is no value
     }
     return sum;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "placement/base/error.hpp"
+#include "placement/search/layer_problem.hpp"
 #include "placement/strategies/gem_plus.hpp"
 #include "placement/strategies/plan_layers.hpp"
 

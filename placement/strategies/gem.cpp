@@ -4,6 +4,9 @@
 #include <numeric>
 #include <vector>
 
+#include "placement/search/layer_problem.hpp"
+#include "placement/search/local_search.hpp"
+#include "placement/search/starts.hpp"
 #include "placement/strategies/plan_layers.hpp"
 
 namespace gembench::inline strategies {
@@ -38,13 +41,6 @@ Assignment plan_layer(const LayerProblem& problem, Random random, Isa isa) {
 }
 
 }  // namespace
-
-Assignment blocks(const std::vector<std::int32_t>& order, std::size_t slots) {
-  Assignment assignment(order.size());
-  for (std::size_t i = 0; i < order.size(); ++i)
-    assignment[static_cast<std::size_t>(order[i])] = static_cast<std::int32_t>(i / slots);
-  return assignment;
-}
 
 Placement plan_gem(const PlanInput& input) {
   return plan_gem(input, SearchOptions{});

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "placement/search/local_search.hpp"
+#include "placement/search/search_kernels.hpp"
 #include "placement/strategies/strategy.hpp"
 
 namespace gembench::inline strategies {
@@ -9,11 +9,8 @@ namespace gembench::inline strategies {
 struct SearchOptions {
   int threads = 0;  ///< layers planned at once; 0 = one per CPU
   Isa isa = best_isa();
-  int kicks = 20;  ///< gem+ only; up to 64 experts per start, above that in all
+  int perturbations = 20;  ///< gem+ only; up to 64 experts per start, above that in all
 };
-
-/// Deals experts in the given order, one full rank after the other.
-[[nodiscard]] Assignment blocks(const std::vector<std::int32_t>& order, std::size_t slots);
 
 [[nodiscard]] Placement plan_gem(const PlanInput& input, const SearchOptions& options);
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "placement/search/layer_problem.hpp"
 #include "placement/strategies/replicas.hpp"
 
 namespace gembench::inline strategies {

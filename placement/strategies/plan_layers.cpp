@@ -1,14 +1,21 @@
 #include "placement/strategies/plan_layers.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "placement/base/parallel.hpp"
+#include "placement/cost/expert_sums.hpp"
+#include "placement/cost/objective.hpp"
 #include "placement/strategies/replicas.hpp"
 
 namespace gembench::inline strategies {
+namespace {
 
+/// Fills a layer: experts, by which the assignment goes, `expert` [index] names; spare ones are
+/// left out.
 void deal(const std::vector<std::int32_t>& expert, const Assignment& assignment,
           Placement& placement, int layer) {
   std::vector<std::size_t> used(static_cast<std::size_t>(placement.ranks));
@@ -17,6 +24,64 @@ void deal(const std::vector<std::int32_t>& expert, const Assignment& assignment,
     placement.on_rank(layer, rank)[used[static_cast<std::size_t>(rank)]++] = expert[i];
   }
 }
+
+/// A way to replicate, placed.
+struct Candidate {
+  std::vector<std::int32_t> copies;
+  Placement placement;
+  double seconds = 0;
+};
+
+/// Plans the layer with these copies; whether no replicas had to share a rank.
+bool place(const PlanInput& input, const Trace& layer, const Random& random, const PlanLayer& plan,
+           const std::function<void()>& pulse, Candidate& candidate) {
+  auto& placement = candidate.placement;
+  placement = empty_placement(1, input.cost.ranks(), layer.experts, input.slots);
+  const auto split = split_layer(layer, candidate.copies);
+  const SearchCosts costs(input.cost, split.trace, placement.slots);
+  LayerProblem problem(split.trace, 0, costs, placement.slots);
+  if (split.trace.experts > layer.experts) problem.replica_of = split.expert;
+  problem.pulse = pulse;
+  const auto assignment = plan(problem, random);
+  for (std::size_t e = 0; e < split.expert.size(); ++e)
+    if (holds_replica(problem, assignment, e, assignment[e])) return false;
+  deal(split.expert, assignment, placement, 0);
+  if (input.all_replicas) add_cold_replicas(expert_sums(layer), 0, input.replicas, placement);
+  candidate.seconds = objective(layer, placement, input.cost, input.split, pulse);
+  return true;
+}
+
+/// One layer of `input` with at most input.replicas replicas; how many are used is the objective's
+/// choice. For none, a quarter, half, three quarters and all of them, given out by mean and by
+/// tail, `quick` places the replicas as if every split were even (what swapping experts can be
+/// judged by); each result is judged as input.split says, the best is planned again by `thorough`,
+/// and the best of all is returned: [rank][slot] in a placement of one layer. All ours, after the
+/// literature's habit of replicating what is hot. With input.all_replicas those that the objective
+/// does not want are cold ones. `pulse`: as LayerProblem has it.
+Placement plan_replicated_layer(const PlanInput& input, int layer, const Random& random,
+                                const PlanLayer& quick, const PlanLayer& thorough,
+                                const std::function<void()>& pulse) {
+  const auto trace = one_layer(input.trace, layer);
+  std::vector<Candidate> tried;
+  for (int quarters = 0; quarters <= 4; ++quarters)
+    for (auto by : {ReplicaLoad::mean, ReplicaLoad::tail}) {
+      const auto count = static_cast<int>(std::int64_t{input.replicas} * quarters / 4);
+      Candidate candidate{count_copies(trace, count, input.cost.ranks(), by), {}, 0};
+      const bool new_one = std::none_of(tried.begin(), tried.end(), [&](const Candidate& other) {
+        return other.copies == candidate.copies;
+      });
+      if (new_one && place(input, trace, random, quick, pulse, candidate))
+        tried.push_back(std::move(candidate));
+    }
+  auto& best = *std::min_element(tried.begin(), tried.end(), [](const auto& a, const auto& b) {
+    return a.seconds < b.seconds;
+  });
+  Candidate again{best.copies, {}, 0};
+  const bool placed = place(input, trace, random, thorough, pulse, again);
+  return placed && again.seconds < best.seconds ? again.placement : best.placement;
+}
+
+}  // namespace
 
 Placement plan_layers(const PlanInput& input, std::string_view strategy, std::uint64_t salt,
                       int threads, const PlanLayer& plan_layer, const PlanLayer& quick) {

@@ -3,7 +3,8 @@
 #include <functional>
 #include <string_view>
 
-#include "placement/search/local_search.hpp"
+#include "placement/base/random.hpp"
+#include "placement/search/layer_problem.hpp"
 #include "placement/strategies/strategy.hpp"
 
 namespace gembench::inline strategies {
@@ -12,15 +13,11 @@ namespace gembench::inline strategies {
 using PlanLayer = std::function<Assignment(const LayerProblem&, const Random&)>;
 
 /// Plans every layer by itself on up to `threads` threads (0: one per CPU). The generator a layer
-/// gets depends on seed, `salt` and layer only. With replicas asked for, as plan_replicated_layer;
-/// `quick` then compares numbers of them and is `plan_layer` where it is not given.
+/// gets depends on seed, `salt` and layer only. With replicas asked for, the
+/// objective chooses how many of them are used; `quick` then compares numbers of them and is
+/// `plan_layer` where it is not given.
 [[nodiscard]] Placement plan_layers(const PlanInput& input, std::string_view strategy,
                                     std::uint64_t salt, int threads, const PlanLayer& plan_layer,
                                     const PlanLayer& quick = nullptr);
-
-/// Fills a layer: experts, by which the assignment goes, `expert` [index] names; spare ones are
-/// left out.
-void deal(const std::vector<std::int32_t>& expert, const Assignment& assignment,
-          Placement& placement, int layer);
 
 }  // namespace gembench::inline strategies

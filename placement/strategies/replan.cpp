@@ -7,6 +7,7 @@
 #include "placement/base/error.hpp"
 #include "placement/base/parallel.hpp"
 #include "placement/cost/objective.hpp"
+#include "placement/search/layer_problem.hpp"
 #include "placement/search/swap_descent.hpp"
 
 namespace gembench::inline strategies {

@@ -6,9 +6,6 @@
 
 #include "placement/base/random.hpp"
 #include "placement/base/statistics.hpp"
-#include "placement/cost/expert_sums.hpp"
-#include "placement/cost/objective.hpp"
-#include "placement/cost/score.hpp"
 
 namespace gembench::inline strategies {
 namespace {
@@ -25,32 +22,6 @@ std::vector<double> expert_loads(const Trace& layer, ReplicaLoad by) {
     loads.push_back(by == ReplicaLoad::mean ? mean : (mean + quantile(steps, kTail)) / 2);
   }
   return loads;
-}
-
-/// A way to replicate, placed.
-struct Candidate {
-  std::vector<std::int32_t> copies;
-  Placement placement;
-  double seconds = 0;
-};
-
-/// Plans the layer with these copies; whether no replicas had to share a rank.
-bool place(const PlanInput& input, const Trace& layer, const Random& random, const PlanLayer& plan,
-           const std::function<void()>& pulse, Candidate& candidate) {
-  auto& placement = candidate.placement;
-  placement = empty_placement(1, input.cost.ranks(), layer.experts, input.slots);
-  const auto split = split_layer(layer, candidate.copies);
-  const SearchCosts costs(input.cost, split.trace, placement.slots);
-  LayerProblem problem(split.trace, 0, costs, placement.slots);
-  if (split.trace.experts > layer.experts) problem.replica_of = split.expert;
-  problem.pulse = pulse;
-  const auto assignment = plan(problem, random);
-  for (std::size_t e = 0; e < split.expert.size(); ++e)
-    if (holds_replica(problem, assignment, e, assignment[e])) return false;
-  deal(split.expert, assignment, placement, 0);
-  if (input.all_replicas) add_cold_replicas(expert_sums(layer), 0, input.replicas, placement);
-  candidate.seconds = objective(layer, placement, input.cost, input.split, pulse);
-  return true;
 }
 
 }  // namespace
@@ -136,29 +107,6 @@ SplitLayer split_layer(const Trace& layer, const std::vector<std::int32_t>& copi
     }
   }
   return split;
-}
-
-Placement plan_replicated_layer(const PlanInput& input, int layer, const Random& random,
-                                const PlanLayer& quick, const PlanLayer& thorough,
-                                const std::function<void()>& pulse) {
-  const auto trace = one_layer(input.trace, layer);
-  std::vector<Candidate> tried;
-  for (int quarters = 0; quarters <= 4; ++quarters)
-    for (auto by : {ReplicaLoad::mean, ReplicaLoad::tail}) {
-      const auto count = static_cast<int>(std::int64_t{input.replicas} * quarters / 4);
-      Candidate candidate{count_copies(trace, count, input.cost.ranks(), by), {}, 0};
-      const bool new_one = std::none_of(tried.begin(), tried.end(), [&](const Candidate& other) {
-        return other.copies == candidate.copies;
-      });
-      if (new_one && place(input, trace, random, quick, pulse, candidate))
-        tried.push_back(std::move(candidate));
-    }
-  auto& best = *std::min_element(tried.begin(), tried.end(), [](const auto& a, const auto& b) {
-    return a.seconds < b.seconds;
-  });
-  Candidate again{best.copies, {}, 0};
-  const bool placed = place(input, trace, random, thorough, pulse, again);
-  return placed && again.seconds < best.seconds ? again.placement : best.placement;
 }
 
 }  // namespace gembench::inline strategies

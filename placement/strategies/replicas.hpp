@@ -4,7 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "placement/strategies/plan_layers.hpp"
+#include "placement/cost/placement.hpp"
+#include "placement/loads/trace.hpp"
 
 namespace gembench::inline strategies {
 
@@ -36,17 +37,5 @@ struct SplitLayer {
                                      ///< are the first of their expert
 };
 [[nodiscard]] SplitLayer split_layer(const Trace& layer, const std::vector<std::int32_t>& copies);
-
-/// One layer of `input` with at most input.replicas replicas; how many are used is the objective's
-/// choice. For none, a quarter, half, three quarters and all of them, given out by mean and by
-/// tail, `quick` places the replicas as if every split were even (what swapping experts can be
-/// judged by); each result is judged as input.split says, the best is planned again by `thorough`,
-/// and the best of all is returned: [rank][slot] in a placement of one layer. All ours, after the
-/// literature's habit of replicating what is hot. With input.all_replicas those that the objective
-/// does not want are cold ones. `pulse`: as LayerProblem has it.
-[[nodiscard]] Placement plan_replicated_layer(const PlanInput& input, int layer,
-                                              const Random& random, const PlanLayer& quick,
-                                              const PlanLayer& thorough,
-                                              const std::function<void()>& pulse = {});
 
 }  // namespace gembench::inline strategies

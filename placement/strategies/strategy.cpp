@@ -2,15 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <numeric>
 #include <string>
-#include <vector>
 
 #include "placement/base/error.hpp"
-#include "placement/base/random.hpp"
-#include "placement/exchange/placement_formats.hpp"
-#include "placement/strategies/relabel.hpp"
 
 namespace gembench::inline strategies {
 namespace {
@@ -37,30 +31,13 @@ constexpr Strategy kStrategies[] = {
      plan_flashlb, kFilling},
     {"gem", "least predicted time over all steps with measured speeds (GEM, reconstructed)",
      plan_gem, kSearching},
-    {"gem+", "gem's objective searched harder: several starts, kicks, small layers exactly",
+    {"gem+", "gem's objective searched harder: several starts, perturbations, small layers exactly",
      plan_gem_plus, kSearchingNodes},
-    {"gem+cv", "gem+ with a share of the mean load's time, cross-validated: for short recordings",
-     plan_gem_plus_cv, kSearchingNodes},
     {"exact",
      "the optimum, up to 16 experts on 8 ranks",
      plan_exact,
      {.seed = true, .spare_slots = true}},
 };
-
-constexpr std::string_view kFile = "file:";
-constexpr std::string_view kRelabel = "relabel:";
-
-/// Deals [expert] in blocks that differ by one expert at most.
-void deal_blocks(const std::vector<std::int32_t>& order, int layer, Placement& placement) {
-  const auto each = placement.experts / placement.ranks;
-  const auto longer = placement.experts % placement.ranks;
-  auto next = order.begin();
-  for (int rank = 0; rank < placement.ranks; ++rank) {
-    const auto count = each + (rank < longer);
-    std::copy_n(next, count, placement.on_rank(layer, rank).begin());
-    next += count;
-  }
-}
 
 }  // namespace
 
@@ -91,70 +68,9 @@ Placement empty_plan(const PlanInput& input, std::string_view name) {
   return placement;
 }
 
-void require_known_name(std::string_view name) {
-  static_cast<void>(takes_of(name));
-}
-
-Takes takes_of(std::string_view name) {
-  if (name.starts_with(kRelabel)) return takes_of(name.substr(kRelabel.size()));
-  return name.starts_with(kFile) ? Takes{.split = true} : find_strategy(name).takes;
-}
-
 int replicas_to_make(const PlanInput& input, const Placement& empty) {
   if (input.replicas > 0 || input.slots == 0) return input.replicas;
   return static_cast<int>(std::int64_t{empty.ranks} * empty.slots - empty.experts);
-}
-
-bool looks_at_loads(std::string_view name) {
-  if (name.starts_with(kRelabel)) return true;
-  return !name.starts_with(kFile) && name != "linear" && name != "round-robin" && name != "random";
-}
-
-std::string_view file_in(std::string_view name) {
-  while (name.starts_with(kRelabel)) name.remove_prefix(kRelabel.size());
-  return name.starts_with(kFile) ? name.substr(kFile.size()) : std::string_view();
-}
-
-Placement plan_by_name(std::string_view name, const PlanInput& input) {
-  if (name.starts_with(kRelabel)) {
-    const auto plain = plan_by_name(name.substr(kRelabel.size()), input);
-    auto placement = relabel(plain, input.trace, input.cost, input.watch);
-    placement.strategy = name;
-    return placement;
-  }
-  if (!name.starts_with(kFile)) return find_strategy(name).plan(input);
-  const auto path = name.substr(kFile.size());
-  auto placement = read_placement_for(path, input.trace, input.cost.ranks());
-  placement.strategy = name;
-  return placement;
-}
-
-Placement plan_linear(const PlanInput& input) {
-  auto placement = empty_plan(input, "linear");
-  std::vector<std::int32_t> order(static_cast<std::size_t>(placement.experts));
-  std::iota(order.begin(), order.end(), 0);
-  for (int layer = 0; layer < placement.layers; ++layer) deal_blocks(order, layer, placement);
-  return placement;
-}
-
-Placement plan_round_robin(const PlanInput& input) {
-  auto placement = empty_plan(input, "round-robin");
-  for (int layer = 0; layer < placement.layers; ++layer)
-    for (int e = 0; e < placement.experts; ++e)
-      placement.on_rank(layer, e % placement.ranks)[std::size_t(e / placement.ranks)] = e;
-  return placement;
-}
-
-Placement plan_random(const PlanInput& input) {
-  auto placement = empty_plan(input, "random");
-  std::vector<std::int32_t> order(static_cast<std::size_t>(placement.experts));
-  for (int layer = 0; layer < placement.layers; ++layer) {
-    Random random(fold(fold(input.seed, 0x4a11d), static_cast<std::uint64_t>(layer)));
-    std::iota(order.begin(), order.end(), 0);
-    random.shuffle(order);
-    deal_blocks(order, layer, placement);
-  }
-  return placement;
 }
 
 }  // namespace gembench::inline strategies

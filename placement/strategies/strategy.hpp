@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "placement/base/plan_watch.hpp"
-#include "placement/cost/node_traffic.hpp"
+#include "placement/cost/node_network.hpp"
 #include "placement/cost/placement.hpp"
 #include "placement/cost/token_split.hpp"
 #include "placement/loads/trace.hpp"
@@ -26,12 +26,12 @@ struct PlanInput {
   /// (eplb, flashlb) fill them.
   int replicas = 0;
   SplitSpec split = {};      ///< how replicas are used: what the number of replicas is judged by
-  NodeNetwork network = {};  ///< gem+, gem+cv: what tokens that cross between nodes cost
+  NodeNetwork network = {};  ///< gem+: what tokens that cross between nodes cost
   /// Exactly `replicas`, paying or not: engines load full tables only.
   bool all_replicas = false;
   PlanWatch watch = {};  ///< told how far planning is; may end it
 
-  /// The same question about other steps and speeds.
+  /// This question about other steps and speeds.
   [[nodiscard]] PlanInput with(const Trace& other_trace, const CostModel& other_cost) const {
     return {other_trace, other_cost, seed,    slots,        nodes, groups,
             replicas,    split,      network, all_replicas, watch};
@@ -68,21 +68,6 @@ struct Strategy {
 /// empty_placement, and for more replicas than there are spare slots.
 [[nodiscard]] Placement empty_plan(const PlanInput& input, std::string_view name);
 
-/// Plans by name. Beside the names of the table:
-///  `file:PATH`     a placement in any format of exchange/placement_formats.hpp, which must have
-///                  the layers and experts of the trace and the ranks of the profile (usage error)
-///  `relabel:NAME`  what NAME gives, with ranks' rows exchanged to suit their speeds (relabel.hpp)
-[[nodiscard]] Placement plan_by_name(std::string_view name, const PlanInput& input);
-/// Refuses a name that plan_by_name does not know, before anything was planned. Opens no file.
-void require_known_name(std::string_view name);
-/// What such a name takes; usage error as require_known_name.
-[[nodiscard]] Takes takes_of(std::string_view name);
-
-/// Whether what plan_by_name(name, ..) gives depends on the trace. Of a file: it does not.
-[[nodiscard]] bool looks_at_loads(std::string_view name);
-/// The file that a name begins from, `file:PATH` itself or inside relabel:..; empty: none.
-[[nodiscard]] std::string_view file_in(std::string_view name);
-
 /// Replicas that eplb and flashlb make: those asked for, else all there is room for where `slots`
 /// was given, else none.
 [[nodiscard]] int replicas_to_make(const PlanInput& input, const Placement& empty);
@@ -115,12 +100,11 @@ void require_known_name(std::string_view name);
 /// maps, number of starts and stop rule are ours: the paper does not give them. So are replicas
 /// (replicas.hpp), here and in gem+.
 [[nodiscard]] Placement plan_gem(const PlanInput& input);
-/// Ours: the objective of GEM, searched harder (several starts, kicks; up to 8 experts exactly).
+/// Ours: the objective of GEM, searched harder (several starts, perturbations; up to 8 experts
+/// exactly).
 [[nodiscard]] Placement plan_gem_plus(const PlanInput& input);
-/// Ours: gem+ guarded against planning for what will not come back (gem_plus.hpp).
-[[nodiscard]] Placement plan_gem_plus_cv(const PlanInput& input);
 /// The optimum of the same objective, up to 16 experts on 8 ranks (usage error beyond, and
-/// where a layer is not solved within kMaxExactLooks of exact.hpp).
+/// where a layer is not solved within kMaxExactLooks of branch_and_bound.hpp).
 [[nodiscard]] Placement plan_exact(const PlanInput& input);
 
 }  // namespace gembench::inline strategies

@@ -1,94 +1,31 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "placement/base/error.hpp"
 #include "results/hdf5/file_lock.hpp"
+#include "results/hdf5/handle.hpp"
+#include "results/hdf5/variable.hpp"
 
 /// A thin layer over the HDF5 C API for the files of this folder: only its sources see <hdf5.h>.
 namespace gembench::h5 {
 
-/// "HDF5 1.10.8"
-[[nodiscard]] std::string library_version();
-
-/// Owner of one HDF5 identifier (hid_t).
-class Handle {
- public:
-  using Close = int (*)(std::int64_t);
-  Handle() = default;
-  Handle(std::int64_t id, Close close) : id_(id), close_(close) {}
-  Handle(Handle&& other) noexcept : id_(other.release()), close_(other.close_) {}
-  Handle& operator=(Handle&& other) noexcept {
-    std::swap(id_, other.id_);
-    std::swap(close_, other.close_);
-    return *this;
-  }
-  ~Handle() {
-    if (id_ >= 0) close_(id_);
-  }
-  [[nodiscard]] std::int64_t get() const { return id_; }
-  std::int64_t release() { return std::exchange(id_, -1); }
-
- private:
-  std::int64_t id_ = -1;
-  Close close_ = nullptr;
-};
-
-enum class Type { float32, float64, int32, int64, uint16, text };  ///< text: variable-length UTF-8
-enum class Layout {
-  whole,    ///< contiguous, allocated and filled at once; values are written in place
-  chunked,  ///< chunks of one placement and some steps, compressed
-  growing,  ///< chunks of some steps as they are, of which more may come: File::grow
-  growing_compressed
-};
-enum class Cells {
-  complete,   ///< every cell holds a value
-  unmeasured  ///< NaN or -1 (`_FillValue`) where nothing was written
-};
-
-/// One dataset of a file's schema.
-struct Variable {
-  std::string_view name;  ///< from the root, "/" before the name in a group
-  Type type;
-  Layout layout;
-  Cells cells;
-  std::array<std::string_view, 4> dims;  ///< names of dimension scales, unused ones empty
-  std::string_view units;
-  std::string_view meaning;  ///< attribute long_name
-
-  [[nodiscard]] constexpr std::size_t rank() const {
-    std::size_t n = 0;
-    while (n < dims.size() && !dims[n].empty()) ++n;
-    return n;
-  }
-};
-
-using Extents = std::vector<std::uint64_t>;
 using Attribute =
     std::variant<std::int64_t, std::uint64_t, double, std::string, std::vector<std::string>>;
-
-template <class T>
-[[nodiscard]] constexpr Type memory_type() {
-  if constexpr (std::is_same_v<T, double>) return Type::float64;
-  if constexpr (std::is_same_v<T, std::int32_t>) return Type::int32;
-  if constexpr (std::is_same_v<T, std::int64_t>) return Type::int64;
-  if constexpr (std::is_same_v<T, std::uint16_t>) return Type::uint16;
-}
 
 /// An open file. A new file's errors are output errors, those of a file being read usage errors.
 class File {
  public:
   static File create(const std::filesystem::path& path);  ///< must not exist
-  static File open(const std::filesystem::path& path);    ///< to read
+  /// To read; `renamed` must outlive it.
+  static File open(const std::filesystem::path& path, std::span<const Renamed> renamed = {});
   File(File&&) = default;
   /// After a failed write the file is left as the last flush left it; otherwise it is closed.
   ~File();
@@ -161,6 +98,8 @@ class File {
   File(std::filesystem::path path, ExitCode code) : path_(std::move(path)), code_(code) {}
   std::int64_t check(std::int64_t result) const;
   [[nodiscard]] int descriptor() const;  ///< HDF5's own
+  /// The name that this file has for it.
+  [[nodiscard]] std::string stored_name(std::string_view name) const;
   [[nodiscard]] Handle dataset(std::string_view name) const;
   [[nodiscard]] Handle attribute(std::string_view object, std::string_view name) const;
   /// The whole dataset's space, or the part from `start` on when `count` is not empty.
@@ -176,6 +115,7 @@ class File {
   std::filesystem::path path_;
   ExitCode code_;
   mutable bool failed_ = false;
+  std::span<const Renamed> renamed_;
   FileLock lock_;
   Handle id_;
 };

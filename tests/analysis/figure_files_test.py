@@ -15,8 +15,7 @@ def loaded(*paths):
     found = []
     for path in paths:
         run = load(path)
-        small = reduce(run)
-        found.append(runs.Run(run, small, summarise(run, small)))
+        found.append(runs.Run(run, reduce(run), summarise(run)))
     return found
 
 

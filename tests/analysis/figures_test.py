@@ -70,14 +70,14 @@ class Figures(ReportTest):
         """The file's prediction = slowest rank by our interpolation + overhead."""
         run, small = self.runs()
         profile = attribution.Profile.of(run)
-        tokens = run["tokens"].values
+        tokens = run["assignments"].values
         own, common = profile.own_and_common(tokens)
         every = profile.seconds(tokens)
         np.testing.assert_allclose(own, np.einsum("...rr->...r", every))
         np.testing.assert_allclose(common, every.mean(axis=-1))
         time = (own + run["profile_overhead"].values).max(axis=3)
         np.testing.assert_allclose(time, run["predicted_layer_time"].values, rtol=1e-6)
-        beyond = profile.seconds(np.array([300.0]))[0]  # the last knot is 200
+        beyond = profile.seconds(np.array([300.0]))[0]  # the last load point is 200
         np.testing.assert_allclose(beyond, 300e-5 * run["slowdown"].values)
         error = figures.prediction_error(small)
         np.testing.assert_allclose(error, small["predicted"] / small["measured"] - 1)
@@ -93,7 +93,7 @@ class Figures(ReportTest):
 
     def test_uneven_drift_is_warned_of(self):
         run, small = self.runs()
-        rows = summarise(run, small)
+        rows = summarise(run)
         self.assertNotIn("unevenly", " ".join(verdict(run, small, rows).warnings))
         run["profile_after"] = run["profile_latency"] * [[1.0], [1.2], [1.0], [1.0]]
         said = " ".join(verdict(run, small, rows).warnings)
@@ -126,18 +126,27 @@ class Figures(ReportTest):
 
     def test_verdict_names_the_best_only_when_it_is_sure(self):
         run, small = self.runs(steps=64)
-        found = verdict(run, small, summarise(run, small))
+        found = verdict(run, small, summarise(run))
         self.assertEqual(found.best, "gem")
         self.assertRegex(found.sentence, r"gem is faster than linear: a step takes \d+\.\d % less")
         self.assertTrue(found.slow.startswith("Rank 1: "), found.slow)
         self.assertIn("EMULATED", found.conditions)
-        same = small.copy()
-        same["step_time"] = small["step_time"].isel(placement=0).broadcast_like(
-            small["step_time"]).transpose("placement", "step") * (
-            1 + 0.01 * np.random.default_rng(3).normal(size=small["step_time"].shape))
-        found = verdict(run, same, summarise(run, same))
+
+    def test_verdict_names_none_where_the_interval_holds_zero(self):
+        run, small = self.runs(steps=64, gain=0)
+        found = verdict(run, small, summarise(run))
         self.assertIsNone(found.best if "surely" in found.sentence else None)
         self.assertRegex(found.sentence, "No placement is (surely )?faster than linear")
+
+    def test_the_lead_is_over_the_runner_up(self):
+        run, small = self.runs(steps=64)
+        rows = summarise(run)
+        self.assertEqual([list(row.against) for row in rows],
+                         [["eplb", "gem"], ["linear", "gem"], ["linear", "eplb"]])
+        there, back = rows[2].against["eplb"], rows[1].against["gem"]
+        self.assertAlmostEqual((1 + there.typical) * (1 + back.typical), 1)
+        self.assertIn(f"runner-up eplb it takes {-100 * there.typical:.1f} % less",
+                      verdict(run, small, rows).lead)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,36 @@
 #!/usr/bin/python3
 """What load() gives, and what it refuses."""
 
+import os
+import re
+from unittest import mock
+
 import h5py
 import numpy as np
 
 from analysis_support import Made, ReportTest, main
 from gembench_analysis.loading import FileError, load, to_pandas
 from gembench_analysis.reduction import reduce
+from gembench_analysis.summary import summarise
+
+
+def with_summary(made, path, good):
+    """Puts the summary that the program makes into the file."""
+    good("compare", path, "--summary", made)
+    with h5py.File(made) as source, h5py.File(path, "a") as file:
+        group = file.create_group("summary")
+        group["against"] = source["summary/against"][()]
+        group["against"].make_scale("against")
+        for name, value in source["summary"].items():
+            if name == "against":
+                continue
+            group[name] = value[()]
+            for axis, dim in enumerate(value.dims):
+                scale = dim[0].name
+                group[name].dims[axis].attach_scale(file[scale])
+            group[name].attrs.update({key: value.attrs[key] for key in (
+                "heading", "factor", "digits", "column") if key in value.attrs})
+    made.unlink()
 
 
 class Load(ReportTest):
@@ -28,10 +52,27 @@ class Load(ReportTest):
         self.assertEqual(run.attrs["config"]["command"], "run")
         self.assertFalse(run.attrs["unfinished"])
 
+    def test_older_names(self):
+        path = self.made()
+        new = load(path)
+        wanted = {name: new[name].values for name in ("assignments", "load_point", "profile_latency",
+                                                      "segments_to_placement")}
+        new.close()
+        with h5py.File(path, "a") as file:
+            for now, before in (("assignments", "tokens"), ("load_point", "knot"),
+                                ("segments/segment", "segments/turn"), ("segments", "turns")):
+                file.move(now, before)
+            file.attrs["schema_version"] = "2.6.0"
+        old = load(path)
+        for name, values in wanted.items():
+            np.testing.assert_array_equal(old[name].values, values)
+        self.assertEqual(old["profile_latency"].dims, ("rank", "load_point"))
+        self.assertEqual(old["segments_to_placement"].dims, ("segment",))
+
     def test_missing_is_nan(self):
         run = load(self.made(written={"measured_steps": 6}))
-        self.assertTrue(np.isnan(run["tokens"].values[:, 6:]).all())
-        self.assertFalse(np.isnan(run["tokens"].values[:, :6]).any())
+        self.assertTrue(np.isnan(run["assignments"].values[:, 6:]).all())
+        self.assertFalse(np.isnan(run["assignments"].values[:, :6]).any())
 
     def test_partial_is_read_and_named_so(self):
         run = load(self.made("run.h5.partial", written={"measured_steps": 6}))
@@ -82,7 +123,62 @@ class Load(ReportTest):
         contract = (TOP / "results/SCHEMA.md").read_text()
         Made().write(self.folder / "m.h5")
         for name in load(self.folder / "m.h5").data_vars:
-            self.assertIn(f"`{str(name).removeprefix('environment_')}`", contract)
+            self.assertIn(f"`{re.sub('^(environment|segments)_', '', str(name))}`", contract)
+
+    def test_a_summary_that_is_none_is_refused(self):
+        """By its sizes, before its values are looked at."""
+        def instead(name, **shape):
+            def change(file):
+                del file[f"summary/{name}"]
+                file.create_dataset(f"summary/{name}", **shape)
+                for axis, dim in enumerate(("summary/against", "placement")[-len(shape["shape"]):]):
+                    file[f"summary/{name}"].dims[axis].attach_scale(file[dim])
+            return change
+
+        def lacking(name):
+            return lambda file: file.__delitem__(f"summary/{name}")
+
+        for change, said in (
+                (instead("step_mean", shape=(3,), dtype="i8"), "summary/step_mean is int64 (3,)"),
+                (instead("step_mean", shape=(4,), dtype="f8"), "summary/step_mean is float64 (4,)"),
+                (instead("difference", shape=(2**30, 3), dtype="f8", chunks=(64, 3)),
+                 "summary/difference is float64 (1073741824, 3)"),
+                (instead("difference", shape=(3,), dtype="f8"), "its summary: "),
+                (lacking("last_share"), "summary_last_share"),
+                (lacking("difference_low"), "summary_difference_low")):
+            path = self.made()
+            with_summary(self.folder / "s.h5", path, self.good)
+            with h5py.File(path, "a") as file:
+                change(file)
+            with self.assertRaises(FileError) as caught:
+                summarise(load(path))
+            self.assertIn(said, str(caught.exception))
+            self.assertNotIn("\n", str(caught.exception))
+
+    def test_what_an_earlier_minor_version_lacks_is_not_known(self):
+        path = self.made()
+        with_summary(self.folder / "s.h5", path, self.good)
+        with h5py.File(path, "a") as file:
+            for name in ("wait_mean", "step_mean_low", "payload_bytes"):
+                del file[f"summary/{name}"]
+        for row in summarise(load(path)):
+            self.assertTrue(np.isnan(row.wait_mean))
+            self.assertIsNone(row.intervals["step_mean"])
+            self.assertNotIn("payload_bytes", row.rates)
+            self.assertGreater(row.step_mean, 0)
+
+    def test_without_a_summary_the_program_is_asked(self):
+        run = load(self.made())
+        self.assertEqual([row.placement for row in summarise(run)], ["linear", "eplb", "gem"])
+        for program, said in ((None, "no gembench on the PATH to make one; name the program in"),
+                              ("/none", "does not start (No such file or directory)"),
+                              ("/bin/false", "/bin/false makes none: it says nothing")):
+            with mock.patch.dict(os.environ, {"PATH": "/none"}):
+                os.environ.pop("GEMBENCH", None)
+                if program:
+                    os.environ["GEMBENCH"] = program
+                with self.assertRaisesRegex(FileError, re.escape(said)):
+                    summarise(run)
 
 
 if __name__ == "__main__":

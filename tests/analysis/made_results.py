@@ -32,10 +32,10 @@ class Made:
 
     def __init__(self, placements=3, steps=48, layers=2, ranks=4, experts=8, clock="cpu-time",
                  block=2, whole_steps=False, profile=True, slowdown=True, gpus=False, lost=None,
-                 share="nothing", seed=1):
+                 share="nothing", seed=1, gain=10):
         self.shape = (placements, steps, layers, ranks)
         self.experts, self.clock, self.block = experts, clock, block
-        self.gpus, self.lost, self.share = gpus, lost, share
+        self.gpus, self.lost, self.share, self.gain = gpus, lost, share, gain
         self.whole, self.profile, self.random = whole_steps, profile, np.random.default_rng(seed)
         self.slowdown = np.ones(ranks)
         if slowdown:
@@ -45,7 +45,7 @@ class Made:
         """Arrays [step, layer, rank] of some steps of a placement."""
         _, _, layers, ranks = self.shape
         tokens = self.random.integers(80, 120, (steps, layers, ranks)).astype("i4")
-        tokens[:, :, 1 % ranks] -= np.int32(min(30, 10 * placement))
+        tokens[:, :, 1 % ranks] -= np.int32(min(30, self.gain * placement))
         expert = tokens * 1e-5 * self.slowdown * self.random.normal(1, 0.01, tokens.shape)
         route = np.full(tokens.shape, 1e-4) * self.slowdown
         wall = self.clock == "wall"
@@ -114,7 +114,7 @@ class Made:
         placements = self.shape[0]
         file["order"][placement, first:end] = (steps // self.block * placements + placement
                                                ) * self.block + steps % self.block
-        slowest = (part["tokens"] * 1e-5 * self.slowdown + 1e-4 * self.slowdown).max(axis=2)
+        slowest = (part["assignments"] * 1e-5 * self.slowdown + 1e-4 * self.slowdown).max(axis=2)
         for name in ("predicted_layer_time", "predicted_by_experts"):
             file[name][placement, first:end] = slowest
         file["block"][placement, first:end] = steps // self.block
@@ -137,20 +137,26 @@ class Made:
         file["slowdown"] = self.slowdown
         _attach(file, "slowdown", ("rank",), units="1")
         if self.profile:
-            knots = np.array([0, 100, 200], dtype="i8")
-            _scale(file, "knot", knots, units="1")
-            latency = knots * 1e-5 * self.slowdown[:, None]
+            load_points = np.array([0, 100, 200], dtype="i8")
+            _scale(file, "load_point", load_points, units="1")
+            latency = load_points * 1e-5 * self.slowdown[:, None]
             for name, values in (("profile_latency", latency), ("profile_spread", latency * 0),
                                  ("profile_after", latency * (1.1 if whole else np.nan))):
                 file[name] = values
-                _attach(file, name, ("rank", "knot"), units="s")
+                _attach(file, name, ("rank", "load_point"), units="s")
             for name, values in (("profile_overhead", self.slowdown * 1e-4),
                                  ("profile_slowdown", self.slowdown)):
                 file[name] = values
                 _attach(file, name, ("rank",), units="s")
+            file.attrs.update(profile_model="made", profile_device="made",
+                              profile_clock=self.clock)
+        self._write_segments(file, placements, steps)
         if self.gpus:
-            for name, value, unit in (("clock", 1.2e9, "Hz"), ("power", 300.0, "W"),
-                                      ("temperature", 60.0, "degC")):
+            for when in ("before", "after"):
+                file[f"gpu/throttle_reasons_{when}"] = np.zeros(ranks, "i8")
+                file[f"gpu/throttle_reasons_{when}"].dims[0].attach_scale(file["rank"])
+            for name, value, unit in (("clock", 1.2e9, "Hz"), ("memory_clock", 2e9, "Hz"),
+                                      ("power", 300.0, "W"), ("temperature", 60.0, "degC")):
                 for when in ("before", "after"):
                     file[f"gpu/{name}_{when}"] = np.full(ranks, value)
                     file[f"gpu/{name}_{when}"].dims[0].attach_scale(file["rank"])
@@ -170,6 +176,23 @@ class Made:
         file.create_group("timing").attrs.update(total=1.0 if whole else np.nan)
         file.create_group("check").attrs.update(mode="last", checked_tokens=8, worst_error=0.001,
                                                 tolerance=0.03, passed=1, message="")
+
+    def _write_segments(self, file, placements, steps):
+        """Blocks as they are measured; nothing happened beside them."""
+        segments = [(placement, first, min(self.block, steps - first), first // self.block)
+                 for first in range(0, steps, self.block) for placement in range(placements)]
+        _scale(file, "segments/segment", np.arange(len(segments), dtype="i4"), units="1")
+        columns = dict(zip(("to_placement", "first_step", "steps", "in_block"),
+                           np.array(segments, "i4").T))
+        for name, kind in (("experts_moved", "i8"), ("bytes_moved", "i8"), ("move_seconds", "f8"),
+                           ("checked_tokens", "i8"), ("check_error", "f8"), ("check_passed", "i4")):
+            columns[name] = np.full(len(segments), np.nan if kind == "f8" else -1, kind)
+        for name, values in columns.items():
+            file[f"segments/{name}"] = values
+            file[f"segments/{name}"].dims[0].attach_scale(file["segments/segment"])
+            file[f"segments/{name}"].attrs.update(units="1", long_name=name)
+            if name not in ("to_placement", "first_step", "steps", "in_block"):
+                file[f"segments/{name}"].attrs["_FillValue"] = values.dtype.type(values[0])
 
     def _write_quiet(self, file, ranks, whole):
         """Rank 1 lost a share `lost` of its time; steal is not known."""

@@ -1,18 +1,18 @@
 #!/usr/bin/python3
 """Live adaptation: another rank becomes the slow one in the middle of a run (emulated).
 
-`gem` stays as it was planned, `adapt:gem` watches and moves experts, `oracle:gem` is planned anew for
+`gem` stays as it was planned, `adapt:gem` watches and moves experts, `oracle:gem` is replanned for
 the new speeds the moment they come. From 50 steps after the drift on, adapting has to have at least
 80 % of what the oracle gains over the placement that stays. And where nothing drifts, it has to leave
 the placement alone.
 """
 
 import argparse
+import pathlib
 import statistics
 import tempfile
 
 import h5py
-import numpy
 
 import support
 
@@ -32,11 +32,11 @@ def change_text(row):
 def drifting(folder, ranks, seed):
     result = support.run(ranks, folder, *SIZE, "--placements", "gem,oracle:gem,adapt:gem", "--drift",
                          f"slow@{DRIFT}", "--steps", STEPS, "--seed", seed, "-o", f"d{seed}.h5")
-    with h5py.File(f"{folder}/d{seed}.h5") as file:
+    path = pathlib.Path(folder) / f"d{seed}.h5"
+    with h5py.File(path) as file:
         steps = file["step_time"][:, DRIFT + WITHIN:].max(axis=2)
-        block = file["block"][0, DRIFT + WITHIN:]
     static, oracle, adapt = (float(mean) for mean in steps.mean(axis=1))
-    interval = support.paired_difference(steps[1], steps[2], numpy.asarray(block))
+    interval = support.paired_difference(path, 1, 2, first=DRIFT + WITHIN)
     return result, static, oracle, adapt, interval
 
 

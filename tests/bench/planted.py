@@ -61,10 +61,10 @@ def write_loads(path, ranks, slow, seed):
 
 
 def times_to_barriers(path):
-    """(block[step], predicted[placement, step], measured[placement, step]) of a results file."""
+    """(predicted[placement, step], measured[placement, step]) of a results file."""
     with h5py.File(path) as file:
         compute = file["route_time"][()].astype(float) + file["expert_time"][()]
-        return (file["block"][0], file["predicted_layer_time"][()].astype(float).sum(axis=2),
+        return (file["predicted_layer_time"][()].astype(float).sum(axis=2),
                 compute.max(axis=3).sum(axis=2))
 
 
@@ -78,15 +78,16 @@ def one_run(options, folder, seed):
     slowdown = ",".join(str(SLOW) if rank == slow else "1" for rank in range(options.ranks))
     result = support.run(options.ranks, folder, *SIZE, "--trace", "loads.h5", "--slowdown",
                          slowdown, "--clock", options.clock, "--seed", seed, "-o", f"{seed}.h5")
-    block, predicted, measured = times_to_barriers(folder / f"{seed}.h5")
+    path = folder / f"{seed}.h5"
+    predicted, measured = times_to_barriers(path)
     return result, (predicted[1].sum() / predicted[0].sum() - 1,
-                    *support.paired_difference(*measured, block))
+                    *support.paired_difference(path, 0, 1, measured))
 
 
 def over_launches(errors):
     """95 % interval of their mean."""
     mean, error = numpy.mean(errors), numpy.std(errors, ddof=1) / len(errors) ** 0.5
-    reach = error * support.analysis.student_quantile(0.975, len(errors) - 1)
+    reach = error * support.student_quantile(0.975, len(errors) - 1)
     return mean - reach, mean + reach
 
 

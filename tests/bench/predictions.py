@@ -6,7 +6,7 @@
 2. The profile's routed loads against the run at the very same loads. The run measures the steps that
    it planned on (--in-sample), so every load that the profile met as the linear placement has it comes
    again: same rank, same tokens of every expert. It comes once a step, among other layers and ranks,
-   so placement linear is run many times over. Loads of experts dealt anew never come and are left out.
+   so placement linear is run many times over. Loads of experts dealt again never come and are left out.
 
 Both hold on an otherwise idle machine; what the run says of disturbances is printed with them.
 """

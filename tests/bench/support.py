@@ -6,12 +6,15 @@ import math
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
+import h5py
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TOP / "analysis"))
-from gembench_analysis import statistics as analysis  # noqa: E402
+sys.path.insert(0, str(TOP / "analysis/reproduction"))
+from student import student_quantile  # noqa: E402, F401
 
 PROGRAM = os.environ.get("GEMBENCH", str(TOP / "build/release/gembench"))
 ENVIRONMENT = {**os.environ, "GEMBENCH": PROGRAM}  # as jobs/local.sh reads it
@@ -92,10 +95,21 @@ def least_inside(runs, chance=1 - 2 * TAIL, error=0.02):
     return runs
 
 
-def paired_difference(a, b, block):
-    """b against a over the same steps: (typical, low, high), as gembench says it."""
-    found = analysis.paired_difference(a, b, block)
-    return found.typical, found.low, found.high
+def paired_difference(path, a, b, of=None, first=0):
+    """Placement b of a results file against a, from step `first` on: (typical, low, high), as gembench
+    says it. `of` [placement, step] in the place of step times."""
+    other = path.with_suffix(".other.h5")
+    shutil.copy(path, other)
+    with h5py.File(other, "a") as file:
+        if of is not None:
+            file["step_time"][()] = of[:, :, None]
+        file["block"][:, :first] = -1  # not measured
+        names = list(file["placement"].asstr())
+    pairs = json.loads(good([PROGRAM, "compare", other, "--against", names[a], "--format", "json"],
+                            path.parent))["pairs"]
+    other.unlink()
+    found = next(pair for pair in pairs if pair["placement"] == names[b])
+    return found["typical"], found["low"], found["high"]
 
 
 def verdict(lines):

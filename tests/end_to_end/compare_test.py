@@ -6,6 +6,8 @@ import io
 import json
 import shutil
 
+import h5py
+
 from support import CliTest, main, small_but
 
 PLACEMENTS = ["linear", "eplb", "gem"]
@@ -60,6 +62,31 @@ class Compare(CliTest):
             self.one_sentence(self.gembench("compare", "a.h5", "--against", name), 2,
                               f"a.h5: --against '{name}' was not measured: choose one of linear, "
                               "eplb, gem, or all")
+
+    def test_the_file_holds_what_is_printed(self):
+        self.run_it("a.h5")
+        self.assertEqual(self.good("compare", "a.h5", "--summary", "s.h5"), "")
+        for name in ("a.h5", "s.h5"):
+            with h5py.File(self.folder / name) as file:
+                summary = file["summary"]
+                for k, label in enumerate(PLACEMENTS):
+                    run, _ = self.pairs("a.h5", "--against", label)
+                    for p, row in enumerate(run["placements"]):
+                        for key, value in {**row, **row["rates"]}.items():
+                            if key in summary and summary[key].ndim == 1 and value is not None:
+                                self.assertEqual(summary[key][p], value, key)
+                                self.assertTrue(summary[key].attrs["long_name"], key)
+                        for key, found in row["intervals"].items():
+                            for end, value in (found or {}).items():
+                                self.assertEqual(summary[f"{key}_{end}"][p], value, key)
+                        for part, key in (("", "typical"), ("_low", "low"), ("_high", "high"),
+                                          ("_mean", "mean"), ("_blocks", "blocks")):
+                            if p != k:
+                                self.assertEqual(summary[f"difference{part}"][k, p],
+                                                 row["difference"][key], part)
+        self.one_sentence(self.gembench("compare", "a.h5", "--summary", "s.h5"), 4, "s.h5")
+        self.one_sentence(self.gembench("compare", "a.h5", "a.h5", "--summary", "t.h5"), 2,
+                          "--summary takes one results file")
 
     def test_launches_of_one_configuration_are_pooled(self):
         names = [f"{seed}.h5" for seed in (1, 2, 3)]

@@ -32,7 +32,7 @@ class MainJob(CliTest):
                 for layer in range(2):
                     expected = loads[:, layer][:, slots[p, layer]].sum(axis=2)
                     numpy.testing.assert_array_equal(f["tokens"][p, :, layer], expected)
-            self.assertGreater(f["turns/bytes_moved"][:].sum(), 0, "weights moved between ranks")
+            self.assertGreater(f["segments/bytes_moved"][:].sum(), 0, "weights moved between ranks")
 
     def test_on_shared_cpus_nothing_is_said_about_communication(self):
         out = self.good("run", *SMALL, "--clock", "cpu-time", "-o", "a.h5", ranks=2)
@@ -68,8 +68,8 @@ class MainJob(CliTest):
         self.assertEqual(share.argmax(), 3)
 
     def test_the_gate_decides_once_and_every_placement_replays_it(self):
-        out = self.good("run", *SMALL, "--routing", "gate", "--placements", "linear,gem", "-o", "a.h5", ranks=4)
-        self.assertIn("gate (decided once", out)
+        out = self.good("run", *SMALL, "--routing", "router", "--placements", "linear,gem", "-o", "a.h5", ranks=4)
+        self.assertIn("router (decided once", out)
         with h5py.File(self.folder / "a.h5") as f:
             self.assertTrue((f["tokens"][:].sum(axis=3) == 128 * 4).all())
 
@@ -77,15 +77,15 @@ class MainJob(CliTest):
         words = ["run", *SMALL, "--placements", "linear,round-robin", "-o", "a.h5", "--overwrite"]
         self.good(*words, ranks=2)
         with h5py.File(self.folder / "a.h5") as f:
-            self.assertEqual(len(f["turns/turn"]), 4, "two placements in two blocks")
-            self.assertTrue((f["turns/experts_moved"][:] >= 0).all())
+            self.assertEqual(len(f["segments/segment"]), 4, "two placements in two blocks")
+            self.assertTrue((f["segments/experts_moved"][:] >= 0).all())
         out = self.good(*words, "--resident", ranks=2)
         self.assertIn("with all experts in memory", out)
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
         with h5py.File(self.folder / "a.h5") as f:
-            later = f["turns/first_step"][:] > 0
-            self.assertTrue((f["turns/experts_moved"][:][later] == -1).all())
-            self.assertTrue((f["turns/experts_moved"][:][~later] >= 0).all(), "timed beforehand")
+            later = f["segments/first_step"][:] > 0
+            self.assertTrue((f["segments/experts_moved"][:][later] == -1).all())
+            self.assertTrue((f["segments/experts_moved"][:][~later] >= 0).all(), "timed beforehand")
 
     def test_whole_steps_have_no_phases(self):
         out = self.good("run", *SMALL, "--placements", "linear,round-robin", "-o", "a.h5",
@@ -129,7 +129,7 @@ class MainJob(CliTest):
                   "--clock", "cpu-time", "-o", "p.h5", ranks=2)
         with h5py.File(self.folder / "p.h5") as f:
             latency = f["latency"][:]
-            self.assertEqual(latency.shape, (2, len(f["knot"])))
+            self.assertEqual(latency.shape, (2, len(f["load_point"])))
         planned = ["run", *SMALL, "--slowdown", "1,2", "--profile", "p.h5", "-o", "a.h5", "--clock"]
         refused = self.gembench(*planned, "wall", ranks=2)
         self.assertEqual(refused.returncode, 2, "seconds of two clocks are not mixed")
@@ -152,7 +152,7 @@ class MainJob(CliTest):
     def test_a_run_is_replayed_from_its_file(self):
         self.good("run", *SMALL, "--variability", "high", "-o", "a.h5", ranks=4)
         # The gate too: what it chose is no option, so it must choose alike.
-        self.good("run", *SMALL, "--routing", "gate", "-o", "gate.h5", ranks=2)
+        self.good("run", *SMALL, "--routing", "router", "-o", "gate.h5", ranks=2)
         for name, ranks in (("a.h5", 4), ("gate.h5", 2)):
             self.good("run", "--config-from", name, "-o", "b.h5", "--overwrite", ranks=ranks)
             with h5py.File(self.folder / name) as a, h5py.File(self.folder / "b.h5") as b:
@@ -236,7 +236,7 @@ class MainJob(CliTest):
         out = self.good("run", *SMALL, "--placements", "linear,gem", "-o", "a.h5", ranks=2)
         self.assertIn("(no interval: 2 blocks of 6 that it takes, measure with --steps 24 or --block 1)",
                       out)
-        self.assertNotIn("95 %", out)
+        self.assertNotIn("95 % CI", out)
         row = json.loads(self.good("compare", "a.h5", "--format", "json"))["placements"][1]
         self.assertEqual(row["difference"], {**row["difference"], "low": None, "high": None,
                                              "blocks": 2})

@@ -57,7 +57,7 @@ class DryRun(CliTest):
         self.one_sentence(self.gembench("run", *SMALL, "--dry-run", "--ranks", "8", ranks=2), 2,
                           "drop it, or start one")
         self.one_sentence(self.gembench("run", *SMALL, "--dry-run", "--ranks", "8", "--routing",
-                                        "gate"), 2, "--routing synthetic")
+                                        "router"), 2, "--routing synthetic")
 
 
 class ManyRanks(CliTest):

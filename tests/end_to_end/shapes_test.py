@@ -12,7 +12,7 @@ TINY = ["--model", "gpt-oss-20b", "--scale", "16", "--layers", "2", "--tokens", 
         "--block", "2", "--profile-seconds", "0", "--plan-steps", "16"]
 # Formats that want as many experts on every rank, and hold replicas.
 FULL = ["sglang", "trtllm", "vllm-map", "vllm-jsonl", "vllm-ascend", "omni"]
-ALL = "linear,round-robin,random,eplb,vibe,flashlb,gem,gem+,gem+cv,exact,relabel:eplb"
+ALL = "linear,round-robin,random,eplb,vibe,flashlb,gem,gem+,exact,relabel:eplb"
 
 # experts, ranks, strategies, options; what is refused says so.
 SHAPES = [
@@ -99,7 +99,7 @@ class Shapes(CliTest):
 
     @staticmethod
     def takes_less(name):
-        return name.split(":")[0] not in ("eplb", "eplb-hier", "flashlb", "gem", "gem+", "gem+cv",
+        return name.split(":")[0] not in ("eplb", "eplb-hier", "flashlb", "gem", "gem+",
                                           "relabel")
 
     @staticmethod
@@ -179,7 +179,7 @@ class Deployments(CliTest):
                                           "linear,eplb", "trtllm", "--format", "json"))
             self.assertEqual([row["duplicates"] for row in judged["placements"]],
                              [0, replicas, replicas])
-            # Without being told what the file knows: beside linear, and mended.
+            # Without being told what the file knows: beside linear, and rebalanced.
             self.good("score", *at, "trtllm", "--strategies", "linear")
             self.good("plan", *at, "--from", "trtllm", "--max-moves", "2", "-o", "m.json",
                       "--overwrite")

@@ -23,9 +23,9 @@ def run_of(steps):
 RUN = run_of(480)  # long enough to be stopped after its first block, short enough to be completed
 LONG_RUN = run_of(4000)  # many times as long as the limits below, also on a faster machine
 # Equal in a run that was interrupted and in one that was not.
-SAME = ["expert_tokens", "slots", "order", "block", "tokens", "active_experts", "bytes_sent",
+SAME = ["expert_tokens", "slots", "order", "block", "assignments", "active_experts", "bytes_sent",
         "metadata_bytes", "bytes_pair", "predicted_layer_time", "profile_latency",
-        "turns/to_placement", "turns/first_step", "turns/steps", "turns/checked_tokens"]
+        "segments/to_placement", "segments/first_step", "segments/steps", "segments/checked_tokens"]
 
 
 def ranks_of(folder):
@@ -71,12 +71,26 @@ class Stopped(CliTest):
         self.assertEqual(out.splitlines()[-1], "# check: INCOMPLETE")
         self.assertFalse((self.folder / "a.h5").exists())
 
+    def holds_its_summary(self, there=True):
+        """Of the steps that it holds; a run that was killed has none."""
+        with h5py.File(self.partial) as f:
+            steps = f["summary/steps"][:]
+            measured = (f["block"][:] >= 0).sum(axis=1)
+            if not there:
+                self.assertTrue(numpy.isnan(steps).all())
+                return
+            numpy.testing.assert_array_equal(steps, measured)
+            numpy.testing.assert_allclose(f["summary/step_mean"][:], numpy.nanmean(
+                f["step_time"][:].max(axis=2), axis=1), rtol=1e-6)
+            self.assertEqual(f["summary/difference"].shape, (2, 2))
+
     def test_a_killed_rank_ends_the_job_and_resuming_completes_it(self):
         job = self.start(run=RUN)
         self.wait_for_a_block()
         os.kill(ranks_of(self.folder)[-1], signal.SIGKILL)
         self.assertNotEqual(job.wait(timeout=HANGS), 0)
         self.is_incomplete_and_readable()
+        self.holds_its_summary(there=False)
         with h5py.File(self.partial) as f:
             before = f["step_time"][:]
             self.assertTrue(0 < numpy.isfinite(before).sum() < before.size)
@@ -126,14 +140,16 @@ class Stopped(CliTest):
         os.kill(ranks_of(self.folder)[-1], signal.SIGTERM)
         said = job.communicate(timeout=HANGS)[1]
         self.assertEqual(job.returncode, 1, said)
-        self.assertRegex(said, r"gembench: interrupted by SIGTERM: \d+ of 2000 turns are kept in "
+        self.assertRegex(said, r"gembench: interrupted by SIGTERM: \d+ of 2000 segments are kept in "
                                r"a\.h5\.partial; continue with: \S+/local\.sh -n 2 run .* --resume\n")
         self.is_incomplete_and_readable()
+        self.holds_its_summary()
 
     def test_a_time_limit_ends_in_order(self):
         done = self.gembench(*LONG_RUN, "a.h5", "--timeout", "2", ranks=2)
         self.assertEqual(done.returncode, 5, done.stderr)
         self.assertEqual(done.stderr.count("gembench: not done after --timeout 2 s"), 1)
+        self.holds_its_summary()
 
     def hang(self, *options):
         """Stops the last rank in mid-run as a debugger would; what the job says then."""

@@ -16,8 +16,8 @@
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/recordings/arrivals.hpp"
 #include "placement/recordings/batching.hpp"
+#include "placement/recordings/formats.hpp"
 #include "placement/recordings/layer_sums.hpp"
-#include "placement/recordings/recording.hpp"
 #include "placement/recordings/requests_file.hpp"
 
 namespace {
@@ -65,7 +65,7 @@ void require(bool holds) {
 void read_steps(const RecordingFormat& format, const RecordingInput& input) {
   LayerSums sums;
   (void)format.read(input, [&](Trace steps) {
-    level_layers(steps, sums);
+    equalise_layers(steps, sums);
     validate(steps);
   });
 }

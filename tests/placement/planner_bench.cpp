@@ -12,9 +12,12 @@
 #include <vector>
 
 #include "placement/base/error.hpp"
+#include "placement/cost/bound.hpp"
 #include "placement/cost/objective.hpp"
 #include "placement/cost/score.hpp"
 #include "placement/loads/synthetic.hpp"
+#include "placement/search/layer_problem.hpp"
+#include "placement/search/starts.hpp"
 #include "placement/search/swap_descent.hpp"
 #include "placement/strategies/exact.hpp"
 #include "placement/strategies/gem_plus.hpp"
@@ -68,25 +71,22 @@ void print_times() {
   fmt::print(
       "# planning, 1024 steps, one slow 15 %, 2 threads: seconds, and predicted time over the "
       "bound\n"
-      "# layers x experts x ranks  trace       eplb      gem     gem+   gem+cv     eplb    gem   "
-      "gem+ gem+cv\n");
+      "# layers x experts x ranks  trace       eplb      gem     gem+     eplb    gem   gem+\n");
   for (const auto& shape : shapes) {
     const auto [trace, preset] =
         prefill_trace({1024, shape.layers, shape.experts, shape.topk, shape.tokens, 1});
     const auto cost = cost_of(shape, "one slow 15 %");
     const PlanInput input{trace, cost, 1};
     const auto bound = lower_bound(trace, cost);
-    Placement eplb, gem, plus, cv;
+    Placement eplb, gem, plus;
     const auto eplb_seconds = seconds_of(3, [&] { eplb = plan_eplb(input); });
     const auto gem_seconds = seconds_of(3, [&] { gem = plan_gem(input, {.threads = 2}); });
     const auto plus_seconds = seconds_of(1, [&] { plus = plan_gem_plus(input, {.threads = 2}); });
-    const auto cv_seconds = seconds_of(1, [&] { cv = plan_gem_plus_cv(input, {.threads = 2}); });
     fmt::print(
-        "  {:>6} x {:>7} x {:>5}  {:<8} {:>7.4f} {:>8.3f} {:>8.2f} {:>8.2f} {:>8.4f} {:>6.4f} "
-        "{:>6.4f} {:>6.4f}\n",
+        "  {:>6} x {:>7} x {:>5}  {:<8} {:>7.4f} {:>8.3f} {:>8.2f} {:>8.4f} {:>6.4f} {:>6.4f}\n",
         shape.layers, shape.experts, shape.ranks, preset, eplb_seconds, gem_seconds, plus_seconds,
-        cv_seconds, objective(trace, eplb, cost) / bound, objective(trace, gem, cost) / bound,
-        objective(trace, plus, cost) / bound, objective(trace, cv, cost) / bound);
+        objective(trace, eplb, cost) / bound, objective(trace, gem, cost) / bound,
+        objective(trace, plus, cost) / bound);
   }
 }
 
@@ -216,16 +216,16 @@ void print_gaps() {
              gem_sum / count, gem_worst, plus_sum / count, plus_worst);
 }
 
-/// What mending a placement gives when other ranks become slow, beside planning afresh: time on the
-/// later half of the steps over that of a new plan, experts moved, and how long it takes.
+/// What rebalancing a placement gives when other ranks become slow, beside planning afresh: time on
+/// the later half of the steps over that of a new plan, experts moved, and how long it takes.
 void print_replan() {
   const struct {
     Shape shape;
     CostKind kind;
     const char* name;
-  } cases[] = {{{2, 128, 16, 8, 8192, 11.2, 0.063}, CostKind::tokens, "qwen3 prefill"},
-               {{2, 256, 32, 8, 16384, 13.1, 0.088}, CostKind::tokens, "dsv3 prefill"},
-               {{2, 256, 32, 8, 512, 13.1, 0.088}, CostKind::experts, "dsv3 decode"}};
+  } cases[] = {{{2, 128, 16, 8, 8192, 11.2, 0.063}, CostKind::sum, "qwen3 prefill"},
+               {{2, 256, 32, 8, 16384, 13.1, 0.088}, CostKind::sum, "dsv3 prefill"},
+               {{2, 256, 32, 8, 512, 13.1, 0.088}, CostKind::per_expert, "dsv3 decode"}};
   fmt::print(
       "# replan after other ranks became 15 % slow: time on later steps over that of planning "
       "afresh (bar 1.01\n# at 16 swaps), experts moved a layer; most ms a layer, one thread, 1024 "
@@ -258,9 +258,9 @@ void print_replan() {
       };
       was += judged(from);
       for (int i = 0; i < 3; ++i) {
-        const auto mended = replan(from, parts.plan, now, {.max_moves = 8 << i}).placement;
-        after[i] += judged(mended);
-        if (i == 2) moved += static_cast<double>(count_moves(from, mended)) / traces;
+        const auto rebalanced = replan(from, parts.plan, now, {.max_moves = 8 << i}).placement;
+        after[i] += judged(rebalanced);
+        if (i == 2) moved += static_cast<double>(count_moves(from, rebalanced)) / traces;
       }
       afresh_moved += static_cast<double>(count_moves(from, afresh)) / traces;
       seconds = std::max(seconds, seconds_of(3, [&] {
@@ -279,7 +279,7 @@ void print_split() {
   const auto [trace, preset] = prefill_trace({64, 1, shape.experts, 8, shape.tokens, 1});
   fmt::print(
       "# splitting the tokens of a step, 256 experts, 64 ranks, 64 replicas: us (bar 100)\n");
-  for (auto kind : {CostKind::tokens, CostKind::experts}) {
+  for (auto kind : {CostKind::sum, CostKind::per_expert}) {
     const CostModel cost(
         testing::prefill_profile(testing::slowdowns("one slow 15 %", shape.ranks, 1), 4,
                                  shape.read_us, shape.token_us, std::int64_t{shape.tokens} * 8),
@@ -294,7 +294,7 @@ void print_split() {
         for (int step = 0; step < trace.steps; ++step)
           split.slot_loads(trace.loads(step, 0), 0, row);
       });
-      fmt::print("  {:<8} {:<11} {:>6.1f}\n", kind == CostKind::tokens ? "tokens" : "experts", name,
+      fmt::print("  {:<8} {:<11} {:>6.1f}\n", kind == CostKind::sum ? "tokens" : "experts", name,
                  1e6 * seconds / trace.steps);
     }
   }

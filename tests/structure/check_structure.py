@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Holds the tree against the rules of the house: which folder may include which, who may touch MPI,
-HDF5 and the like, what lies at the top, how long a file may be. Prints every violation; exit 1."""
+"""Holds the tree against the rules of the repository's layout: which folder may include which, who may touch MPI,
+HDF5 and the like, which files belong together, where tests lie, what lies at the top. Prints every
+violation, and files that are long as warnings; exit 1 where there is a violation."""
 
 import pathlib
 import re
@@ -23,6 +24,22 @@ FLOORS = {
     "moe_layer": ["mpi", "model", "device", "cpu", "cuda", "dispatch", "", "profiler"],
     "harness": ["cli", "statistics", "run", "report", "commands", ""],
 }
+# Headers that declare what several sources of their folder define, each one row or kernel of a table:
+# such a source needs no header of its own name.
+TABLE_HEADERS = {
+    "placement/recordings/formats.hpp",
+    "placement/exchange/format_table.hpp",
+    "placement/strategies/strategy.hpp",
+    "harness/commands/commands.hpp",
+    "moe_layer/cuda/kernels.hpp",
+}
+# Sources that nobody calls by a header.
+ENTRIES = {
+    "harness/main.cpp",            # the program
+    "moe_layer/cuda/exports.cpp",  # what a plug-in is asked for, by name
+}
+# HDF5's layer and the tables of the files' schemas say h5:: and schema:: wherever they are used.
+NAMED_NAMESPACES = {"results": "schema", "results/hdf5": "h5"}
 # Libraries only one folder may know.
 OWNERS = {
     r"mpi\.h|dnnl.*|hwloc\.h|omp\.h|cuda.*|cublas.*|nccl\.h|nvml\.h": "moe_layer",
@@ -35,7 +52,8 @@ FOLDERS = {"harness", "moe_layer", "placement", "jobs", "results", "analysis", "
 TOP = FOLDERS | {"CHANGELOG.md", "CITATION.cff", "CMakeLists.txt", "CMakePresets.json", "CONTRIBUTING.md",
                  "LICENSE", "README.md"}
 BUILT = {"build"}  # ignored by git
-MAX_LINES = 400
+LONG = 400  # lines: worth a look whether two ideas live there
+CODE = {".cpp", ".hpp", ".cu"}
 # Standard output and error may be full or closed: harness/cli/printing knows what to do then.
 PRINTS = re.compile(r"\bfmt::print\b|\bstd::(?:print|printf|fprintf|puts|fputs|putchar|perror)\b"
                     r"|\bstd::(?:cout|cerr|clog)\b|\bstd::fflush\b|\bstdout\b|\bstderr\b")
@@ -75,6 +93,93 @@ def check_floors(path, relative):
         theirs = "/".join(rest[:-1])
         if target == folder and theirs in floors and floors.index(theirs) > floors.index(mine):
             yield f"{path}: {folder}/{mine} may not include {included}, which lies above it"
+
+
+def unit_of(path):
+    """A header and the source of its name are one: harness/cli/options."""
+    return str(path.with_suffix(""))
+
+
+def circles(includes):
+    """Sets of units that reach each other; `includes`: unit -> units it includes. Tarjan's."""
+    number, lowest, stack, found = {}, {}, [], []
+
+    def visit(unit):
+        number[unit] = lowest[unit] = len(number)
+        stack.append(unit)
+        for other in sorted(includes[unit]):
+            if other not in number:
+                visit(other)
+                lowest[unit] = min(lowest[unit], lowest[other])
+            elif other in stack:
+                lowest[unit] = min(lowest[unit], number[other])
+        if lowest[unit] == number[unit]:
+            at = stack.index(unit)
+            if len(stack) - at > 1:
+                found.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for unit in sorted(includes):
+        if unit not in number:
+            visit(unit)
+    return found
+
+
+def check_circles(top, sources):
+    """Ideas that need each other are one idea, or are cut in the wrong place."""
+    includes = {unit_of(path.relative_to(top)): set() for path in sources}
+    for path in sources:
+        unit = unit_of(path.relative_to(top))
+        for included in INCLUDE.findall(path.read_text(errors="replace")):
+            other = unit_of(pathlib.PurePosixPath(included))
+            if other in includes and other != unit:
+                includes[unit].add(other)
+    for circle in circles(includes):
+        yield f"{top}: these files include each other in a circle: {', '.join(circle)}"
+
+
+def check_own_header(path, relative):
+    """A source has a header of its name, or is a row of one of the tables."""
+    if path.with_suffix(".hpp").is_file() or str(relative) in ENTRIES:
+        return
+    included = set(INCLUDE.findall(path.read_text(errors="replace")))
+    tables = {table for table in TABLE_HEADERS if table.rpartition("/")[0] == str(relative.parent)}
+    if not included & tables:
+        yield (f"{path}: has no header {relative.stem}.hpp: give it one, or put it where its idea "
+               f"lives")
+
+
+def check_namespace(path, relative):
+    """What a folder holds is in the inline namespace of its name."""
+    folder = str(relative.parent)
+    text = path.read_text(errors="replace")
+    named = NAMED_NAMESPACES.get(folder)
+    if str(relative) in ENTRIES or f"namespace gembench::inline {relative.parent.name} {{" in text \
+            or (named and f"namespace gembench::{named} {{" in text):
+        return
+    if re.search(r"^(?:\w|\[\[)", INCLUDE.sub("", text), re.MULTILINE):
+        yield f"{path}: opens no namespace gembench::inline {relative.parent.name}"
+
+
+def check_tests(top, tests):
+    """A test lies where what it tests does, and says by its name that it is one."""
+    sources = {}
+    for folder in ARROWS:
+        for path in (top / folder).rglob("*"):
+            if path.suffix in CODE:
+                sources.setdefault((folder, path.stem), set()).add(str(path.parent.relative_to(top)))
+    for path in tests:
+        relative = path.relative_to(top / "tests")
+        mirrored = str(relative.parent)
+        if not re.search(r"^(?:TYPED_)?TEST(?:_[FP])?\(", path.read_text(errors="replace"), re.MULTILINE):
+            continue
+        if not path.stem.endswith("_test"):
+            yield f"{path}: holds tests, so that its name must end in _test.cpp"
+        homes = sources.get((relative.parts[0], path.stem.removesuffix("_test")))
+        if homes and mirrored not in homes:
+            yield f"{path}: tests {', '.join(sorted(homes))}: move it to tests/{min(homes)}"
+        elif not (top / mirrored).is_dir() or mirrored in FLOORS and "" not in FLOORS[mirrored]:
+            yield f"{path}: lies in no subfolder of {relative.parts[0]}: move it to that of what it tests"
 
 
 def check_first_include(path, top):
@@ -125,28 +230,40 @@ def violations(top):
         if (folder in FOLDERS or (top / folder).is_dir()) \
                 and not (top / folder / "README.md").is_file():
             yield f"{top / folder}: has no README.md"
-    scripts = []
+    scripts, sources, tests = [], [], []
     for path in files_of(top):
         relative = path.relative_to(top)
-        if path.suffix in {".cpp", ".hpp", ".cu", ".py", ".sh"}:
-            lines = len(path.read_text(errors="replace").splitlines())
-            if lines > MAX_LINES:
-                yield f"{path}: {lines} lines, more than {MAX_LINES}: do two things live there?"
-        if path.suffix in {".cpp", ".hpp", ".cu"} and relative.parts[0] in ARROWS:
+        if path.suffix in CODE and relative.parts[0] in ARROWS:
+            sources.append(path)
             yield from check_includes(path, relative.parts[0])
             yield from check_floors(path, relative)
             yield from check_cuda(path, relative)
             yield from check_printing(path, relative)
+            yield from check_namespace(path, relative)
             if path.suffix != ".hpp":
                 yield from check_first_include(path, top)
+                yield from check_own_header(path, relative)
+        if path.suffix in CODE and relative.parts[0] == "tests" and relative.parts[1] in ARROWS:
+            tests.append(path)
         if path.suffix in {".sh", ".sbatch"} or relative.parts[0] == ".ci":
             scripts.append(path)
+    yield from check_circles(top, sources)
+    yield from check_tests(top, tests)
     yield from check_scripts(top, scripts)
 
 
+def warnings(top):
+    for path in files_of(top):
+        if path.suffix in CODE | {".py", ".sh"}:
+            lines = len(path.read_text(errors="replace").splitlines())
+            if lines > LONG:
+                yield f"warning: {path}: {lines} lines, more than {LONG}: do two ideas live there?"
+
+
 def main():
-    found = list(violations(pathlib.Path(sys.argv[1]).resolve()))
-    print("\n".join(found) or "the structure holds")
+    top = pathlib.Path(sys.argv[1]).resolve()
+    found = list(violations(top))
+    print("\n".join([*warnings(top), *(found or ["the structure holds"])]))
     sys.exit(1 if found else 0)
 
 

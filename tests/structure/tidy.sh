@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # clang-tidy, as .clang-tidy configures it, over every C++ source: prints the findings; exit 1 when
-# there are any, 77 where it cannot run. Compile commands come from build/release, or from the
-# build folder given.
+# there are any, 77 where it cannot run. Compile commands come from the build folder given, by
+# default of preset dev: one that compiles every source alone.
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-build=$(realpath -m "${1:-$top/build/release}")
+build=$(realpath -m "${1:-$top/build/dev}")
 if ! command -v clang-tidy >/dev/null; then
   echo "tidy.sh: there is no clang-tidy here: install it to run this check"
   exit 77

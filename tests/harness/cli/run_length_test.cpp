@@ -5,21 +5,20 @@
 namespace gembench {
 namespace {
 
-Options run_of(std::vector<std::string> placements) {
-  Options options;
-  options.command = "run";
+RunCommand run_of(std::vector<std::string> placements) {
+  RunCommand options;
   options.placements = std::move(placements);
   return options;
 }
 
-Options with_steps(Options options, int steps) {
+RunCommand with_steps(RunCommand options, int steps) {
   options.steps = steps;
   options.steps_stated = true;
   return options;
 }
 
 TEST(RunLength, without_steps_a_comparison_runs_until_it_is_precise_or_its_time_is_over) {
-  Options o = run_of({"linear", "gem"});
+  RunCommand o = run_of({"linear", "gem"});
   settle_length(o);
   EXPECT_EQ(o.precision, 2);
   EXPECT_EQ(o.max_seconds, 150);
@@ -29,7 +28,7 @@ TEST(RunLength, without_steps_a_comparison_runs_until_it_is_precise_or_its_time_
 }
 
 TEST(RunLength, stated_steps_alone_are_exact) {
-  Options o = with_steps(run_of({"linear", "gem"}), 48);
+  RunCommand o = with_steps(run_of({"linear", "gem"}), 48);
   settle_length(o);
   EXPECT_EQ(o.steps, 48);
   EXPECT_FALSE(may_end_early(o));
@@ -37,7 +36,7 @@ TEST(RunLength, stated_steps_alone_are_exact) {
 }
 
 TEST(RunLength, stated_steps_are_a_limit_beside_a_rule) {
-  Options o = with_steps(run_of({"linear", "gem"}), 48);
+  RunCommand o = with_steps(run_of({"linear", "gem"}), 48);
   o.precision = 5;
   settle_length(o);
   EXPECT_EQ(o.steps, 48);
@@ -50,9 +49,9 @@ TEST(RunLength, stated_steps_are_a_limit_beside_a_rule) {
 }
 
 TEST(RunLength, what_changes_or_is_alone_is_measured_at_a_fixed_length) {
-  Options drifting = run_of({"linear", "gem"});
+  RunCommand drifting = run_of({"linear", "gem"});
   drifting.drift = "task@8";
-  for (Options o : {run_of({"gem"}), run_of({"linear", "adapt:gem"}), drifting}) {
+  for (RunCommand o : {run_of({"gem"}), run_of({"linear", "adapt:gem"}), drifting}) {
     EXPECT_FALSE(compares_placements(o));
     settle_length(o);
     EXPECT_EQ(o.steps, 40);
@@ -61,7 +60,7 @@ TEST(RunLength, what_changes_or_is_alone_is_measured_at_a_fixed_length) {
 }
 
 TEST(RunLength, zero_turns_a_rule_off) {
-  Options o = run_of({"linear", "gem"});
+  RunCommand o = run_of({"linear", "gem"});
   o.precision = 0;
   settle_length(o);
   EXPECT_FALSE(may_end_early(o));
@@ -74,15 +73,15 @@ TEST(RunLength, zero_turns_a_rule_off) {
 }
 
 TEST(RunLength, the_router_decides_fewer_steps_beforehand) {
-  Options o = run_of({"linear", "gem"});
-  o.routing = "gate";
+  RunCommand o = run_of({"linear", "gem"});
+  o.routing = "router";
   settle_length(o);
   EXPECT_EQ(o.steps, 64);
 }
 
 TEST(RunLength, a_trace_bounds_the_steps_and_leaves_some_to_plan_on) {
   const auto steps = [](int in_trace, std::optional<int> planned, bool in_sample = false) {
-    Options o = run_of({"linear", "gem"});
+    RunCommand o = run_of({"linear", "gem"});
     o.plan_steps = planned;
     o.in_sample = in_sample;
     settle_length(o);
@@ -96,13 +95,13 @@ TEST(RunLength, a_trace_bounds_the_steps_and_leaves_some_to_plan_on) {
   EXPECT_EQ(steps(1, {}), 1) << "too short a trace is refused where it is read";
   EXPECT_EQ(steps(1000, 900), 100);
   EXPECT_EQ(steps(300, {}, true), 300);
-  Options stated = with_steps(run_of({"linear", "gem"}), 64);
+  RunCommand stated = with_steps(run_of({"linear", "gem"}), 64);
   fit_length(stated, 4, 100);
   EXPECT_EQ(stated.steps, 64);
 }
 
 TEST(RunLength, one_rank_has_nothing_to_compare) {
-  Options o = run_of({"linear", "gem"});
+  RunCommand o = run_of({"linear", "gem"});
   settle_length(o);
   fit_length(o, 1, 0);
   EXPECT_EQ(o.steps, 40);

@@ -18,7 +18,7 @@ TEST(ContinueCommand, words_that_a_shell_would_change_are_quoted) {
 }
 
 TEST(ContinueCommand, goes_on_instead_of_starting_anew) {
-  Options options;
+  RunCommand options;
   options.program = "bin/gembench";
   options.words = {"run", "--overwrite", "-o", "a b.h5"};
   setenv("GEMBENCH_STARTED_BY", "jobs/local.sh -n 4", 1);

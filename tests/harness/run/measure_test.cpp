@@ -12,9 +12,8 @@
 namespace gembench {
 namespace {
 
-Options small_run() {
-  Options options;
-  options.command = "run";
+RunCommand small_run() {
+  RunCommand options;
   options.scale = 32;
   options.layers = 2;
   options.tokens = 96;
@@ -28,14 +27,14 @@ Options small_run() {
 
 TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
   const Comm comm = Comm::world();
-  const Options options = small_run();
+  const RunCommand options = small_run();
   Progress progress;
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
-  std::vector<Block> kept;
+  std::vector<SegmentRecord> kept;
   const auto schedule = make_schedule(options.steps, *options.block, 2, options.seed);
   const RunEnd end = measure(session, {placements}, schedule, {},
-                             {[&](const Block& block) { kept.push_back(block); }});
+                             {[&](const SegmentRecord& block) { kept.push_back(block); }});
   EXPECT_TRUE(end.check.passed) << end.check.message;
   EXPECT_EQ(end.check.checked_tokens, 2 * 8 * 2 * comm.size())
       << "placements, steps, layers, ranks";
@@ -45,13 +44,13 @@ TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
   }
   ASSERT_EQ(kept.size(), 4U);
   std::int64_t next = 0;
-  for (const Block& block : kept) {
+  for (const SegmentRecord& block : kept) {
     EXPECT_EQ(block.at.steps, 4);
     EXPECT_GE(block.notes.experts_moved, 0);
     EXPECT_EQ(block.notes.check_passed, 1);
     for (const auto order : block.order) EXPECT_EQ(order, next++);
     for (const double seconds : block.step_time) EXPECT_GT(seconds, 0);
-    for (const double seconds : block.time[static_cast<std::size_t>(TimeField::barrier_wait)]) {
+    for (const double seconds : block.time[time_at("barrier_wait")]) {
       EXPECT_GE(seconds, 0);
     }
   }
@@ -65,7 +64,7 @@ TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
 
 TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_token) {
   const Comm comm = Comm::world();
-  const Options options = small_run();
+  const RunCommand options = small_run();
   Progress progress;
   Session session(comm, options, progress);
   for (const int expert : session.linear.on_rank(0, comm.rank())) {
@@ -74,14 +73,14 @@ TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_
   }
   const RunEnd end = measure(session, {{session.linear}},
                              make_schedule(options.steps, *options.block, 1, options.seed), {},
-                             {[](const Block&) {}});
+                             {[](const SegmentRecord&) {}});
   EXPECT_FALSE(end.check.passed);
   EXPECT_EQ(end.check.message.find("linear step 0 layer 0 token "), 0U) << end.check.message;
 }
 
-TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_turn_is_kept) {
+TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_segment_is_kept) {
   const Comm comm = Comm::world();
-  Options options = small_run();
+  RunCommand options = small_run();
   options.check = "none";
   Progress progress;
   Session session(comm, options, progress);
@@ -95,7 +94,7 @@ TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_turn_is_kept) {
   try {
     static_cast<void>(measure(session, {{session.linear}},
                               make_schedule(options.steps, *options.block, 1, options.seed), {},
-                              {[&](const Block&) { ++kept; }}));
+                              {[&](const SegmentRecord&) { ++kept; }}));
     FAIL() << "NaN went unnoticed";
   } catch (const AgreedError& error) {
     EXPECT_EQ(error.code(), ExitCode::failed);
@@ -106,79 +105,79 @@ TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_turn_is_kept) {
   EXPECT_EQ(kept, 0);
 }
 
-void finished_turns_are_not_run_again_but_counted(const char* dispatch, int ranks_per_node) {
+void finished_segments_are_not_run_again_but_counted(const char* dispatch, int ranks_per_node) {
   const Comm comm = Comm::world();
-  Options options = small_run();
+  RunCommand options = small_run();
   options.dispatch = dispatch;
   options.ranks_per_node = ranks_per_node;
   Progress progress;
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
   const auto schedule = make_schedule(options.steps, *options.block, 2, options.seed);
-  std::vector<Block> all;
+  std::vector<SegmentRecord> all;
   const RunEnd whole = measure(session, {placements}, schedule, {},
-                               {[&](const Block& block) { all.push_back(block); }});
+                               {[&](const SegmentRecord& block) { all.push_back(block); }});
 
-  FinishedTurns finished;
+  FinishedSegments finished;
   finished.done = {1, 0, 1, 0};
   finished.notes.resize(4);
-  for (const std::size_t turn : {0U, 2U}) {
-    finished.notes[turn].checked_tokens = 4 * 2 * comm.size();
-    finished.notes[turn].check_error = turn == 0 ? 0.5 : 0.25;
-    finished.notes[turn].check_passed = 1;
+  for (const std::size_t segment : {0U, 2U}) {
+    finished.notes[segment].checked_tokens = 4 * 2 * comm.size();
+    finished.notes[segment].check_error = segment == 0 ? 0.5 : 0.25;
+    finished.notes[segment].check_passed = 1;
   }
-  std::vector<Block> kept;
+  std::vector<SegmentRecord> kept;
   RunEnd end = measure(session, {placements}, schedule, finished,
-                       {[&](const Block& block) { kept.push_back(block); }});
+                       {[&](const SegmentRecord& block) { kept.push_back(block); }});
   EXPECT_EQ(end.bytes_pair, whole.bytes_pair)
-      << "payload of finished turns is counted from routing";
+      << "payload of finished segments is counted from routing";
   EXPECT_EQ(end.check.checked_tokens, whole.check.checked_tokens);
   EXPECT_EQ(end.check.worst_error, 0.5) << "the verdict covers both runs";
   EXPECT_TRUE(end.check.passed);
   if (comm.rank() == 0) {
     ASSERT_EQ(kept.size(), 2U);
     for (const std::size_t i : {0U, 1U}) {
-      const Block &now = kept[i], &before = all[2 * i + 1];
-      EXPECT_EQ(now.turn, before.turn);
+      const SegmentRecord &now = kept[i], &before = all[2 * i + 1];
+      EXPECT_EQ(now.segment, before.segment);
       EXPECT_EQ(now.order, before.order);
       EXPECT_EQ(now.count, before.count);
     }
   }
 
   finished.notes[2].check_passed = 0;
-  end = measure(session, {placements}, schedule, finished, {[](const Block&) {}});
+  end = measure(session, {placements}, schedule, finished, {[](const SegmentRecord&) {}});
   EXPECT_FALSE(end.check.passed);
   EXPECT_NE(end.check.message, "");
 }
 
 TEST(Measure, what_an_earlier_run_has_finished_is_not_run_again_but_counted) {
-  finished_turns_are_not_run_again_but_counted("flat", 1);
-  finished_turns_are_not_run_again_but_counted("hierarchical", 2);
-  finished_turns_are_not_run_again_but_counted("hierarchical", 3);
+  finished_segments_are_not_run_again_but_counted("flat", 1);
+  finished_segments_are_not_run_again_but_counted("hierarchical", 2);
+  finished_segments_are_not_run_again_but_counted("hierarchical", 3);
 }
 
 TEST(Measure, starts_on_all_ranks_lie_together_on_the_clock_of_rank_0) {
   const Comm comm = Comm::world();
-  Options options = small_run();
+  RunCommand options = small_run();
   options.clock = "wall";
   options.ranks_per_node = 1;  // so that clocks are asked for
   options.placements = {"linear"};
   Progress progress;
   Session session(comm, options, progress);
-  std::vector<Block> kept;
+  std::vector<SegmentRecord> kept;
   const RunEnd end = measure(session, {{session.linear}},
                              make_schedule(options.steps, *options.block, 1, options.seed), {},
-                             {[&](const Block& block) { kept.push_back(block); }});
+                             {[&](const SegmentRecord& block) { kept.push_back(block); }});
   if (comm.rank() != 0) return;
   for (const auto* clocks : {&end.clocks_before, &end.clocks_after}) {
     ASSERT_EQ(clocks->size(), static_cast<std::size_t>(comm.size()));
-    // All ranks left the barrier before the epoch within the time of a scheduler's turn.
+    // All ranks left the barrier before the epoch within the time of a scheduler's segment.
     for (const ClockReading& clock : *clocks) EXPECT_LT(std::abs(clock.offset), 1 + clock.error);
     EXPECT_EQ(clocks->front().offset, 0);
   }
   // Every rank starts a layer after all have ended the one before: t0 plus the layer's own parts.
-  const auto& start = kept[0].time[static_cast<std::size_t>(TimeField::start_time)];
-  const auto& length = kept[0].time[static_cast<std::size_t>(TimeField::layer_time)];
+  const auto& start = kept[0].time[time_at("start_time")];
+  const auto& length = kept[0].time[time_at("layer_time")];
   const auto ranks = static_cast<std::size_t>(comm.size());
   for (std::size_t first = 0; first + 2 * ranks <= start.size(); first += ranks) {
     for (std::size_t a = 0; a < ranks; ++a) {
@@ -194,7 +193,7 @@ TEST(Measure, starts_on_all_ranks_lie_together_on_the_clock_of_rank_0) {
 
 TEST(Measure, tokens_are_split_as_asked) {
   const Comm comm = Comm::world();
-  Options options = small_run();
+  RunCommand options = small_run();
   for (int rank = 0; rank < comm.size(); ++rank) options.tokens_per_rank.push_back(rank * 10 + 7);
   options.tokens.reset();
   Progress progress;
@@ -202,13 +201,13 @@ TEST(Measure, tokens_are_split_as_asked) {
   EXPECT_EQ(session.tokens_of(0).count, comm.rank() * 10 + 7);
   const RunEnd end = measure(session, {{session.linear}},
                              make_schedule(options.steps, *options.block, 1, options.seed), {},
-                             {[](const Block&) {}});
+                             {[](const SegmentRecord&) {}});
   EXPECT_TRUE(end.check.passed) << end.check.message;
 }
 
 /// Alternates step by step, as where all experts fit, and ends at the first look at intervals.
-Options run_that_ends_early() {
-  Options options = small_run();
+RunCommand run_that_ends_early() {
+  RunCommand options = small_run();
   options.steps = 40;
   options.block = 1;
   options.warmup = 0;
@@ -220,40 +219,41 @@ Options run_that_ends_early() {
 
 TEST(Measure, ends_where_intervals_are_narrow_enough_and_checks_what_ran_last) {
   const Comm comm = Comm::world();
-  const Options options = run_that_ends_early();
+  const RunCommand options = run_that_ends_early();
   Progress progress;
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
   const auto schedule = make_schedule(options.steps, 1, 2, options.seed);
-  std::vector<Block> kept;
-  std::map<int, TurnNotes> checked;
-  const RunEnd end = measure(session, {placements}, schedule, {},
-                             {[&](const Block& block) { kept.push_back(block); },
-                              [&](int turn, const TurnNotes& notes) { checked[turn] = notes; }});
+  std::vector<SegmentRecord> kept;
+  std::map<int, SegmentNotes> checked;
+  const RunEnd end =
+      measure(session, {placements}, schedule, {},
+              {[&](const SegmentRecord& block) { kept.push_back(block); },
+               [&](int segment, const SegmentNotes& notes) { checked[segment] = notes; }});
   EXPECT_TRUE(end.check.passed) << end.check.message;
   EXPECT_EQ(end.check.checked_tokens, 2 * 2 * comm.size()) << "placements, layers, ranks";
   EXPECT_NE(end.stopped.find("--precision 100 asks"), std::string::npos) << end.stopped;
   if (comm.rank() != 0) return;
   ASSERT_EQ(kept.size(), 48U) << "24 of 40 steps";
   ASSERT_EQ(checked.size(), 2U);
-  for (const auto& [turn, notes] : checked) {
-    EXPECT_GE(turn, 46);
+  for (const auto& [segment, notes] : checked) {
+    EXPECT_GE(segment, 46);
     EXPECT_EQ(notes.check_passed, 1);
   }
-  for (const Block& block : kept) {
+  for (const SegmentRecord& block : kept) {
     EXPECT_EQ(block.notes.experts_moved >= 0, block.at.block == 0)
-        << "what a switch takes is told with the first turns alone";
+        << "what a switch takes is told with the first segments alone";
   }
 }
 
 TEST(Measure, a_run_that_goes_on_counts_what_is_finished_and_checks_what_is_not) {
   const Comm comm = Comm::world();
-  const Options options = run_that_ends_early();
+  const RunCommand options = run_that_ends_early();
   Progress progress;
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
   const auto schedule = make_schedule(options.steps, 1, 2, options.seed);
-  FinishedTurns finished;  // all that it takes, but the run was cut off before the check
+  FinishedSegments finished;  // all that it takes, but the run was cut off before the check
   finished.done.assign(schedule.size(), 0);
   finished.notes.resize(schedule.size());
   finished.step_time.resize(schedule.size());
@@ -265,9 +265,9 @@ TEST(Measure, a_run_that_goes_on_counts_what_is_finished_and_checks_what_is_not)
   finished.notes[47].check_passed = 1;  // one placement was checked
   finished.notes[47].checked_tokens = 5;
   int kept = 0, checked = 0;
-  const RunEnd end = measure(
-      session, {placements}, schedule, finished,
-      {[&](const Block&) { ++kept; }, [&](int turn, const TurnNotes&) { checked += turn; }});
+  const RunEnd end = measure(session, {placements}, schedule, finished,
+                             {[&](const SegmentRecord&) { ++kept; },
+                              [&](int segment, const SegmentNotes&) { checked += segment; }});
   EXPECT_EQ(kept, 0) << "the intervals were narrow enough before";
   EXPECT_EQ(end.check.checked_tokens, 5 + 2 * comm.size());
   EXPECT_EQ(checked, comm.rank() == 0 ? 46 : 0);

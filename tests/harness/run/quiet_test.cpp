@@ -9,9 +9,8 @@
 namespace gembench {
 namespace {
 
-Options small_run() {
-  Options options;
-  options.command = "run";
+RunCommand small_run() {
+  RunCommand options;
   options.scale = 32;
   options.layers = 2;
   options.tokens = 96;
@@ -25,7 +24,7 @@ Options small_run() {
 
 TEST(Quiet, rank_0_knows_of_every_rank_before_and_after) {
   const Comm comm = Comm::world();
-  const Options options = small_run();
+  const RunCommand options = small_run();
   Progress progress;
   const Session session(comm, options, progress);
   const QuietState state = read_quiet(session);
@@ -43,13 +42,13 @@ TEST(Quiet, rank_0_knows_of_every_rank_before_and_after) {
 
 TEST(Quiet, what_happened_meanwhile_is_known_by_rank) {
   const Comm comm = Comm::world();
-  const Options options = small_run();
+  const RunCommand options = small_run();
   Progress progress;
   Session session(comm, options, progress);
   const QuietMeter meter(session);
   const RunEnd end = measure(session, {{session.linear}},
                              make_schedule(options.steps, *options.block, 1, options.seed), {},
-                             {[](const Block&) {}});
+                             {[](const SegmentRecord&) {}});
   std::vector<QuietUse> uses = end.quiet_during;
   meter.finish(uses);
   ASSERT_EQ(uses.size(), comm.rank() == 0 ? static_cast<std::size_t>(comm.size()) : 0);
@@ -63,24 +62,24 @@ TEST(Quiet, what_happened_meanwhile_is_known_by_rank) {
 
 TEST(Quiet, no_switches_are_known_where_nothing_was_measured) {
   const Comm comm = Comm::world();
-  const Options options = small_run();
+  const RunCommand options = small_run();
   Progress progress;
   Session session(comm, options, progress);
   const auto schedule = make_schedule(options.steps, *options.block, 1, options.seed);
-  const FinishedTurns finished{std::vector<std::int32_t>(schedule.size(), 1),
-                               std::vector<TurnNotes>(schedule.size())};
+  const FinishedSegments finished{std::vector<std::int32_t>(schedule.size(), 1),
+                                  std::vector<SegmentNotes>(schedule.size())};
   const RunEnd end =
-      measure(session, {{session.linear}}, schedule, finished, {[](const Block&) {}});
+      measure(session, {{session.linear}}, schedule, finished, {[](const SegmentRecord&) {}});
   for (const QuietUse& use : end.quiet_during) EXPECT_TRUE(std::isnan(use.switches));
 }
 
 TEST(Quiet, the_probe_is_short_and_shorter_in_haste) {
-  Options options;
-  EXPECT_DOUBLE_EQ(quiet_seconds(options), 0.25) << "run's default";
+  RunCommand options;
+  EXPECT_DOUBLE_EQ(quiet_seconds(options.profile_seconds), 0.25) << "run's default";
   options.profile_seconds = 3600;
-  EXPECT_DOUBLE_EQ(quiet_seconds(options), 0.25);
+  EXPECT_DOUBLE_EQ(quiet_seconds(options.profile_seconds), 0.25);
   options.profile_seconds = 0;
-  EXPECT_DOUBLE_EQ(quiet_seconds(options), 0.02);
+  EXPECT_DOUBLE_EQ(quiet_seconds(options.profile_seconds), 0.02);
 }
 
 }  // namespace

@@ -10,9 +10,8 @@ namespace gembench {
 namespace {
 
 /// Two experts a rank and one more, so that they divide by one rank only.
-Options uneven_run(int ranks) {
-  Options options;
-  options.command = "run";
+RunCommand uneven_run(int ranks) {
+  RunCommand options;
   options.scale = 32;
   options.layers = 2;
   options.experts = 2 * ranks + 1;
@@ -27,7 +26,7 @@ Options uneven_run(int ranks) {
 
 TEST(Session, profiles_as_many_experts_on_every_rank_where_they_do_not_divide) {
   const Comm comm = Comm::world();
-  const Options options = uneven_run(comm.size());
+  const RunCommand options = uneven_run(comm.size());
   Progress progress;
   Session session(comm, options, progress);
   EXPECT_EQ(session.slots, 3);
@@ -49,7 +48,7 @@ TEST(Session, profiles_as_many_experts_on_every_rank_where_they_do_not_divide) {
 TEST(Session, more_ranks_than_experts_need_replicas) {
   const Comm comm = Comm::world();
   if (comm.size() == 1) return;
-  Options options = uneven_run(comm.size());
+  RunCommand options = uneven_run(comm.size());
   options.experts = comm.size() - 1;
   options.topk = 1;
   Progress progress;

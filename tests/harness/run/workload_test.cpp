@@ -10,11 +10,11 @@ namespace gembench {
 namespace {
 
 TEST(Slowdown, high_and_low_have_the_papers_spread_at_any_rank_count) {
-  Options options;
+  RunCommand options;
   for (const int ranks : {2, 3, 4, 8, 64}) {
     for (const auto& [kind, most] : {std::pair{"low", 1.077}, {"high", 1.277}}) {
       options.variability = kind;
-      const auto values = slowdown_of(options, ranks);
+      const auto values = slowdown_of(options, ranks, options.seed);
       ASSERT_EQ(values.size(), static_cast<std::size_t>(ranks));
       EXPECT_DOUBLE_EQ(*std::min_element(values.begin(), values.end()), 1.0);
       EXPECT_DOUBLE_EQ(*std::max_element(values.begin(), values.end()), most);
@@ -23,11 +23,11 @@ TEST(Slowdown, high_and_low_have_the_papers_spread_at_any_rank_count) {
 }
 
 TEST(Slowdown, which_rank_is_slow_comes_from_the_seed) {
-  Options options;
+  RunCommand options;
   options.variability = "high";
   std::vector<bool> slowest(4, false);
   for (options.seed = 0; options.seed < 40; ++options.seed) {
-    const auto values = slowdown_of(options, 4);
+    const auto values = slowdown_of(options, 4, options.seed);
     slowest[static_cast<std::size_t>(std::max_element(values.begin(), values.end()) -
                                      values.begin())] = true;
   }
@@ -35,15 +35,15 @@ TEST(Slowdown, which_rank_is_slow_comes_from_the_seed) {
 }
 
 TEST(Slowdown, none_is_none_and_a_list_must_fit_the_ranks) {
-  Options options;
-  EXPECT_EQ(slowdown_of(options, 3), std::vector<double>(3, 1.0));
+  RunCommand options;
+  EXPECT_EQ(slowdown_of(options, 3, options.seed), std::vector<double>(3, 1.0));
   options.slowdown = {1, 1.5};
-  EXPECT_EQ(slowdown_of(options, 2), options.slowdown);
-  EXPECT_THROW(static_cast<void>(slowdown_of(options, 3)), Error);
+  EXPECT_EQ(slowdown_of(options, 2, options.seed), options.slowdown);
+  EXPECT_THROW(static_cast<void>(slowdown_of(options, 3, options.seed)), Error);
 }
 
 TEST(Workload, planned_steps_come_before_measured_ones) {
-  Options options;
+  RunCommand options;
   options.plan_steps = 6;
   options.steps = 4;
   options.tokens = 64;
@@ -60,7 +60,7 @@ TEST(Workload, planned_steps_come_before_measured_ones) {
 }
 
 TEST(Workload, tokens_come_from_their_option_then_the_ranks_sum) {
-  Options options;
+  RunCommand options;
   EXPECT_EQ(tokens_per_step(options), 1024);
   options.tokens_per_rank = {1, 0, 6};
   EXPECT_EQ(tokens_per_step(options), 7);

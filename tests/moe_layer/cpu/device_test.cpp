@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "moe_layer/cpu/make_device.hpp"
+#include "moe_layer/cpu/tuning.hpp"
 #include "moe_layer/model/weights.hpp"
 
 namespace gembench {

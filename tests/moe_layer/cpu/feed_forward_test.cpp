@@ -9,6 +9,7 @@
 
 #include "moe_layer/cpu/memory.hpp"
 #include "moe_layer/cpu/row_math.hpp"
+#include "moe_layer/cpu/tuning.hpp"
 #include "moe_layer/model/weights.hpp"
 
 namespace gembench {

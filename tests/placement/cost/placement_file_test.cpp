@@ -44,6 +44,14 @@ TEST(PlacementFile, RoundTripsEveryField) {
   EXPECT_EQ(read.program, file.program);
 }
 
+TEST(PlacementFile, OfAStrategyThatIsGoneIsRead) {
+  auto file = example();
+  file.placement.strategy = "gem+cv";  // until 0.1.0
+  const auto read = placement_from_json(placement_to_json(file));
+  EXPECT_EQ(read.placement.strategy, "gem+cv");
+  EXPECT_EQ(read.placement.slot_expert, file.placement.slot_expert);
+}
+
 TEST(PlacementFile, RoundTripsTheLayersOfTheModelWhereTheyAreKnown) {
   TempDir dir;
   auto file = example();

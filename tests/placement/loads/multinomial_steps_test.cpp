@@ -1,6 +1,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "placement/loads/multinomial_steps.hpp"
 #include "placement/loads/synthetic.hpp"
 #include "tests/placement/support.hpp"
 

@@ -1,6 +1,6 @@
 #include <sstream>
 
-#include "placement/recordings/recording.hpp"
+#include "placement/recordings/formats.hpp"
 #include "tests/placement/support.hpp"
 
 namespace gembench {

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "placement/encodings/inflater.hpp"
-#include "placement/recordings/recording.hpp"
+#include "placement/recordings/formats.hpp"
 #include "tests/placement/recordings/token_files.hpp"
 #include "tests/placement/support.hpp"
 

@@ -1,8 +1,8 @@
 #include <cstdlib>
 
 #include "placement/cost/score.hpp"
+#include "placement/recordings/formats.hpp"
 #include "placement/recordings/ids_file.hpp"
-#include "placement/recordings/recording.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "tests/placement/support.hpp"
 

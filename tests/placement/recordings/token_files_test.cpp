@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "placement/encodings/base64.hpp"
+#include "placement/recordings/formats.hpp"
 #include "placement/recordings/ids_file.hpp"
 #include "placement/recordings/requests_file.hpp"
 #include "placement/recordings/routed_experts.hpp"

@@ -7,7 +7,7 @@
 #include "placement/base/statistics.hpp"
 #include "placement/cost/score.hpp"
 #include "placement/loads/trace_info.hpp"
-#include "placement/recordings/recording.hpp"
+#include "placement/recordings/formats.hpp"
 #include "placement/speeds/builtin_latencies.hpp"
 #include "placement/speeds/builtin_slowdowns.hpp"
 #include "tests/placement/support.hpp"

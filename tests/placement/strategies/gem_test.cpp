@@ -1,5 +1,8 @@
 #include <cmath>
 
+#include "placement/search/layer_problem.hpp"
+#include "placement/search/local_search.hpp"
+#include "placement/search/starts.hpp"
 #include "placement/strategies/gem.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "tests/placement/support.hpp"

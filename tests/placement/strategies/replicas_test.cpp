@@ -1,6 +1,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "placement/cost/bound.hpp"
 #include "placement/cost/placement_file.hpp"
 #include "placement/cost/score.hpp"
 #include "placement/cost/token_split.hpp"

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "harness/cli/option_set.hpp"
+#include "harness/cli/options.hpp"
+
+namespace gembench::inline cli {
+
+/// The options of the commands that read a file and print or write it otherwise.
+void define(OptionSet& set, ConvertCommand& o);
+void define(OptionSet& set, CompareCommand& o);
+void define(OptionSet& set, ListCommand& o);
+
+}  // namespace gembench::inline cli

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "harness/cli/option_set.hpp"
+#include "harness/cli/options.hpp"
+
+namespace gembench::inline cli {
+
+/// The options of the commands that plan and judge without MPI, which write into `o`.
+void define(OptionSet& set, PlanCommand& o);
+void define(OptionSet& set, ScoreCommand& o);
+
+}  // namespace gembench::inline cli

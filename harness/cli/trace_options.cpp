@@ -1,0 +1,129 @@
+#include "harness/cli/trace_options.hpp"
+
+#include <fmt/format.h>
+
+#include "harness/cli/option_values.hpp"
+#include "harness/cli/shared_options.hpp"
+#include "placement/base/error.hpp"
+#include "placement/recordings/formats.hpp"
+
+namespace gembench::inline cli {
+namespace {
+
+bool asks_to(const TraceLine& o, const char* what) {
+  return !o.files.empty() && o.files[0] == what;
+}
+
+void synthetic_options(OptionSet& set, TraceLine& o) {
+  const auto imports = [&o] { return asks_to(o, "import"); };
+  set.group("Shape");
+  tokens_option(set, o, "tokens of a step, all ranks together (default: 1024)")
+      .refused_if([&o] { return o.token_sweep.size() > 1; },
+                  "trace takes one --tokens, only run takes several");
+  set.group("Synthetic loads");
+  preset_option(set, o).refused_if(imports, "--preset makes loads and import reads them: drop it");
+  set.names("set", o.set, "NAME=V,...", "parameters of the preset; trace info names them all")
+      .refused_if(imports, "--set makes loads and import reads them: drop it");
+  set.number("steps", o.steps, "steps to make, or to draw")
+      .range(1, 1e7)
+      .refused_if([&o, imports] { return imports() && !o.expand_multinomial; },
+                  "--steps are drawn from run totals: add --expand-multinomial, or drop it");
+}
+
+void import_options(OptionSet& set, TraceLine& o) {
+  set.group(
+      fmt::format("Import of recordings ('gembench list' names the formats; experimental: {})",
+                  experimental_recording_formats()));
+  set.flag("expand-multinomial", o.expand_multinomial,
+           "take run totals (steps are summed up) and draw --steps steps of --tokens tokens from "
+           "them");
+  set.real("rescale", o.rescale, "F",
+           "scale the layers of a step to the smallest where their sums differ by at most this "
+           "share")
+      .range(0, 1)
+      .refused_if(
+          [&o] { return o.expand_multinomial || o.window || o.batch || !o.arrivals.empty(); },
+          "--rescale levels recorded steps, and these are made of totals or tokens: drop it");
+}
+
+void batching_options(OptionSet& set, BatchingOptions& o) {
+  set.group("Import of recordings of tokens (how they become steps)");
+  set.count("window", o.window,
+            "a step is N consecutive tokens of a request (--tokens N says the same)")
+      .range(1, 1 << 24);
+  set.count("batch", o.batch,
+            "continuous batching: N requests decode at once, one token each a step; with "
+            "--arrivals: at most N at once")
+      .range(1, 1 << 24);
+  set.flag("shuffle", o.shuffle, "with --batch: admit requests in random order, by --seed")
+      .needs("batch", "--shuffle is for --batch: drop it")
+      .excludes("arrivals", "--shuffle is for --batch: drop it");
+  set.text("arrivals", o.arrivals, "FILE",
+           "serve these requests (CSV of Azure or Mooncake): decode is as recorded, prompts are "
+           "drawn from recorded tokens");
+  set.real("step-seconds", o.engine.step_seconds, "S", "with --arrivals: seconds that a step takes")
+      .range(0, 1e3)
+      .needs("arrivals",
+             "--step-seconds times the engine that serves --arrivals: add them, or drop it");
+  set.real("token-seconds", o.engine.token_seconds, "S",
+           "with --arrivals: seconds that each of its tokens adds")
+      .range(0, 1e3)
+      .needs("arrivals",
+             "--token-seconds times the engine that serves --arrivals: add them, or drop it");
+  set.number("max-batch-tokens", o.engine.max_batch_tokens,
+             "with --arrivals: tokens of a step, in which prompts are cut into chunks")
+      .range(1, 1 << 24)
+      .needs("arrivals",
+             "--max-batch-tokens is for the engine that serves --arrivals: add them, or drop it");
+  set.number("max-steps", o.engine.max_steps,
+             "with --batch or --arrivals: end after N steps (0 = all)")
+      .refused_if([&o] { return !o.batch && o.arrivals.empty(); },
+                  "--max-steps is for --batch and --arrivals: drop it");
+  set.flag("counts-only", o.counts_only, "keep counts of tokens, not the ids of each")
+      .excludes("arrivals", "--arrivals keeps counts only: drop --counts-only");
+  set.text("requests", o.requests, "FILE",
+           "of ids: CSV that cuts them into requests (decode_tokens or tokens; token_offset, "
+           "recorded_prompt_tokens, task)");
+  set.number("id-bytes", o.id_bytes, "of raw ids: bytes of an id, 1 or 2");
+}
+
+}  // namespace
+
+void define(OptionSet& set, TraceLine& o) {
+  model_options(set, o, false);
+  synthetic_options(set, o);
+  import_options(set, o);
+  batching_options(set, o);
+  output_options(set, o);
+  quiet_option(set, o.quiet);
+  set.group("Other");
+  set.seed(o.seed, "of weights, inputs, synthetic loads and the order of blocks")
+      .refused_if(
+          [&o] {
+            return asks_to(o, "import") && !o.expand_multinomial && !o.shuffle &&
+                   o.arrivals.empty();
+          },
+          "--seed draws, and nothing is drawn here: drop it");
+  set.only([&o] { return asks_to(o, "info"); }, "quiet",
+           "trace info reads a trace and makes nothing: drop --{}");
+  set.only([&o] { return asks_to(o, "make"); },
+           "model scale layers experts topk tokens preset set steps seed output overwrite quiet",
+           "trace make takes no --{}, which is for recordings: drop it");
+}
+
+Command command_of(const TraceLine& line) {
+  if (asks_to(line, "make") && line.files.size() == 1) return TraceMakeCommand(line);
+  if (asks_to(line, "info") && line.files.size() == 2) return TraceInfoCommand{line.files[1]};
+  if (!asks_to(line, "import")) {
+    throw usage_error(
+        "trace needs make, import FORMAT FILE..., or info FILE: see gembench trace --help");
+  }
+  TraceImportCommand import = line;
+  import.files.erase(import.files.begin());
+  if (import.files.empty()) return import;
+  import.format = import.files.front();
+  import.files.erase(import.files.begin());
+  return import;
+}
+
+}  // namespace gembench::inline cli

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "harness/cli/option_set.hpp"
+#include "harness/cli/options.hpp"
+
+namespace gembench::inline cli {
+
+/// `trace` as it is typed: the options of all it can do, and words that say which of them it is.
+struct TraceLine : TraceImportCommand {
+  static constexpr const char* kName = "trace";
+};
+
+void define(OptionSet& set, TraceLine& o);
+/// Usage error for words that are none of make, import and info.
+[[nodiscard]] Command command_of(const TraceLine& line);
+
+}  // namespace gembench::inline cli

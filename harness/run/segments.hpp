@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "harness/cli/options.hpp"
+#include "harness/run/workload.hpp"
+#include "moe_layer/layers.hpp"
+#include "results/run_file.hpp"
+
+namespace gembench::inline run {
+
+/// How placements take turns.
+struct Alternation {
+  int block = 1;          ///< steps of a placement in a row
+  int warmup = 0;         ///< of them, run and discarded first
+  bool resident = false;  ///< the experts of all placements stay in memory: nothing moves
+  std::string why;        ///< for people; empty: as asked, or step by step
+};
+/// As --block, --warmup and --resident say. Left to us: step by step where `fits` (the experts of
+/// all placements in memory at once) and none of them changes meanwhile, else in blocks of 8 steps,
+/// of fewer where there would not be as many blocks as an interval takes.
+[[nodiscard]] Alternation alternation_of(const SessionOptions& options, bool fits);
+/// "placements alternate step by step, ...": for header and dry run.
+[[nodiscard]] std::string describe(const Alternation& how);
+
+/// Cuts `steps` into blocks of at least `block` steps; in every block all placements run the same
+/// steps, in an order drawn from the seed.
+[[nodiscard]] std::vector<Segment> make_schedule(int steps, int block, int placements,
+                                                 std::uint64_t seed);
+
+/// One rank's readings of a segment.
+struct SegmentReadings {
+  std::vector<LayerReading> layers;  ///< [step][layer]
+  std::vector<double> step_time;     ///< [step]
+};
+
+/// Collective: all ranks' readings of a segment, on rank 0 as the arrays that are stored. Start
+/// times count from `epoch` on each rank's clock; `order` is the index of the segment's first step
+/// in the run's sequence of steps.
+[[nodiscard]] SegmentRecord gather_segment(const Comm& comm, const Segment& segment,
+                                           const SegmentReadings& mine, double epoch,
+                                           std::int64_t order);
+
+/// On the cpu-time clock waits exist only between the ranks' readings: barrier_wait = the largest
+/// route + expert of the step's layer minus the own, layer_time = the largest, step_time = their
+/// sum. Fills these three in a gathered block.
+void complete_cpu_time(SegmentRecord& block, const RunShape& shape);
+
+/// Every (token, expert) pair must have been computed somewhere, in every measured layer: an error
+/// (failed) names the first layer where not.
+void require_all_tokens(const SegmentRecord& block, const RunShape& shape, const Trace& measured,
+                        const std::string& placement);
+
+}  // namespace gembench::inline run

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+namespace gembench::h5 {
+
+enum class Type { float32, float64, int32, int64, uint16, text };  ///< text: variable-length UTF-8
+enum class Layout {
+  whole,    ///< contiguous, allocated and filled at once; values are written in place
+  chunked,  ///< chunks of one placement and some steps, compressed
+  growing,  ///< chunks of some steps as they are, of which more may come: File::grow
+  growing_compressed
+};
+enum class Cells {
+  complete,   ///< every cell holds a value
+  unmeasured  ///< NaN or -1 (`_FillValue`) where nothing was written
+};
+
+/// One dataset of a file's schema.
+struct Variable {
+  std::string_view name;  ///< from the root, "/" before the name in a group
+  Type type;
+  Layout layout;
+  Cells cells;
+  std::array<std::string_view, 4> dims;  ///< names of dimension scales, unused ones empty
+  std::string_view units;
+  std::string_view meaning;  ///< attribute long_name
+
+  [[nodiscard]] constexpr std::size_t rank() const {
+    std::size_t n = 0;
+    while (n < dims.size() && !dims[n].empty()) ++n;
+    return n;
+  }
+};
+
+/// A name, and what files of older versions have in its place. A group's name stands for what
+/// lies in it too.
+struct Renamed {
+  std::string_view now, before;
+};
+
+using Extents = std::vector<std::uint64_t>;
+
+template <class T>
+[[nodiscard]] constexpr Type memory_type() {
+  if constexpr (std::is_same_v<T, double>) return Type::float64;
+  if constexpr (std::is_same_v<T, std::int32_t>) return Type::int32;
+  if constexpr (std::is_same_v<T, std::int64_t>) return Type::int64;
+  if constexpr (std::is_same_v<T, std::uint16_t>) return Type::uint16;
+}
+
+}  // namespace gembench::h5

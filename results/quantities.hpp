@@ -1,0 +1,242 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "results/hdf5/hdf5.hpp"
+
+/// The table of quantities: what is measured, and what a placement's summary says of it. Gathering,
+/// datasets, `compare`'s table, CSV and JSON, SCHEMA.md and OUTPUT.md are made from these rows.
+namespace gembench::inline results {
+
+/// Measured per (placement, step, layer, rank).
+struct Measured {
+  h5::Variable stored;
+  std::string_view since;  ///< schema version; files before it lack the dataset
+};
+constexpr Measured measured(std::string_view key, h5::Type type, std::string_view unit,
+                            std::string_view meaning, std::string_view since = "") {
+  return {{key,
+           type,
+           h5::Layout::whole,
+           h5::Cells::unmeasured,
+           {"placement", "step", "layer", "rank"},
+           unit,
+           meaning},
+          since};
+}
+
+/// NaN = not measured.
+inline constexpr std::array kTimes{
+    measured("start_time", h5::Type::float64, "s",
+             "t0 since the run's epoch, on the rank's own clock"),
+    measured("start_wait", h5::Type::float32, "s", "waiting at the start barrier before t0"),
+    measured("route_time", h5::Type::float32, "s", "t1 - t0: norm, gate, top-k"),
+    measured("dispatch_time", h5::Type::float32, "s",
+             "t2 - t1: tokens to the ranks of their experts"),
+    measured("expert_time", h5::Type::float32, "s", "t3 - t2: the experts"),
+    measured("barrier_wait", h5::Type::float32, "s", "t4 - t3: waiting for the slowest rank"),
+    measured("combine_time", h5::Type::float32, "s", "t5 - t4: results back, weighted sum"),
+    measured("layer_time", h5::Type::float32, "s", "t5 - t0: the whole layer")};
+
+/// -1 = not measured.
+inline constexpr std::array kCounts{
+    measured("assignments", h5::Type::int32, "1", "(token, expert) pairs computed on the rank"),
+    measured("active_experts", h5::Type::int32, "1", "experts of the rank with at least one token"),
+    measured("bytes_sent", h5::Type::int64, "byte", "dispatch payload sent to other ranks"),
+    measured("metadata_bytes", h5::Type::int64, "byte",
+             "routing metadata sent to other ranks in dispatch"),
+    measured("inter_node_bytes", h5::Type::int64, "byte",
+             "of `bytes_sent`, what went to other nodes", "2.2.0")};
+
+/// By the GPUs' own events, in the order of the phases; a run without GPUs has none. NaN = not
+/// measured.
+inline constexpr std::array kGpuTimes{
+    measured("gpu/route_time", h5::Type::float32, "s", "routing by the GPU's events", "2.2.0"),
+    measured("gpu/dispatch_time", h5::Type::float32, "s", "dispatch by the GPU's events", "2.2.0"),
+    measured("gpu/expert_time", h5::Type::float32, "s", "experts by the GPU's events", "2.2.0"),
+    measured("gpu/combine_time", h5::Type::float32, "s", "combine by the GPU's events", "2.2.0")};
+
+/// How a placement's number comes of what was measured.
+struct Reduced {
+  enum class How {
+    apart,   ///< in a way of its own: harness/report/comparison.cpp
+    mean,    ///< of ranks, layers and steps
+    a_step,  ///< sum over ranks and layers, mean over steps
+    ratio    ///< sum of `of` by sum of `by`
+  } how = How::apart;
+  std::string_view of, by = {};  ///< measured quantities
+};
+/// Where `compare`'s two tables show it, under two lines of heading, and how.
+struct Column {
+  enum class Table { none, steps, rates } table = Table::none;
+  std::string_view over, heading;
+  std::string_view unit;  ///< shown, `factor` of the row's unit
+  double factor = 1;
+  int digits = 0;  ///< behind the point
+};
+enum class NumberKind {
+  real,
+  known,  ///< with a 95 % interval
+  whole   ///< a count: no fraction in CSV
+};
+
+/// One number of a placement: in `compare`'s JSON and CSV, and as summary/KEY in the file.
+struct Summarised {
+  std::string_view key, unit, meaning;
+  Column column = {};
+  NumberKind kind = NumberKind::real;
+  Reduced reduced = {};
+};
+constexpr Column in_us(std::string_view over, std::string_view heading) {
+  return {Column::Table::steps, over, heading, "us", 1e6, 0};
+}
+constexpr Column in_percent(std::string_view over, std::string_view heading = "%") {
+  return {Column::Table::steps, over, heading, "%", 100, 1};
+}
+constexpr Column in_rates(std::string_view over, std::string_view heading, std::string_view unit,
+                          double factor, int digits) {
+  return {Column::Table::rates, over, heading, unit, factor, digits};
+}
+constexpr Column in_gb_per_s(std::string_view over) {
+  return in_rates(over, "GB/s", "GB/s", 1e-9, 3);
+}
+constexpr Column in_mb_a_step(std::string_view over) {
+  return in_rates(over, "MB/step", "MB", 1e-6, 3);
+}
+constexpr Reduced mean_of(std::string_view measured) {
+  return {Reduced::How::mean, measured};
+}
+constexpr Reduced a_step_of(std::string_view measured) {
+  return {Reduced::How::a_step, measured};
+}
+constexpr Reduced ratio_of(std::string_view measured, std::string_view by) {
+  return {Reduced::How::ratio, measured, by};
+}
+
+/// In the order of JSON, CSV and the tables.
+inline constexpr std::array kSummaries{
+    Summarised{"steps", "1", "measured steps", {}, NumberKind::whole},
+    Summarised{"step_mean", "s",
+               "all layers of a step, slowest rank, `--non-moe-time` included: mean of the "
+               "measured steps",
+               in_us("step time (us)", "mean"), NumberKind::known},
+    Summarised{"step_p50", "s", "median of the steps' times", in_us("step time (us)", "p50"),
+               NumberKind::known},
+    Summarised{"step_p90", "s", "90th percentile of the steps' times",
+               in_us("step time (us)", "p90"), NumberKind::known},
+    Summarised{"step_p99", "s", "99th percentile of the steps' times",
+               in_us("step time (us)", "p99"), NumberKind::known},
+    Summarised{"wait_mean", "s", "waiting at the barriers of a step, mean over ranks and steps",
+               in_us("barrier wait", "mean us"), NumberKind::known},
+    Summarised{"wait_share", "1", "share of `step_mean` that is `wait_mean`",
+               in_percent("barrier wait"), NumberKind::known},
+    Summarised{"straggler",
+               "1",
+               "the rank that arrives last most often",
+               {Column::Table::steps, "straggler", "rank", "1"},
+               NumberKind::whole},
+    Summarised{
+        "straggler_share", "1",
+        "share of (step, layer) in which `straggler` arrives last; of every rank: `last_share`",
+        in_percent("straggler"), NumberKind::known},
+    Summarised{"aggregate_imbalance",
+               "1",
+               "max/mean over ranks of the tokens of the whole run, mean over layers",
+               {Column::Table::steps, "imbalance", "total", "1", 1, 3}},
+    Summarised{"step_imbalance",
+               "1",
+               "max/mean over ranks of the tokens of a step, mean over layers and steps",
+               {Column::Table::steps, "imbalance", "step", "1", 1, 3}},
+    Summarised{"predicted", "s",
+               "route + experts of the slowest rank, summed over layers, mean of steps, as "
+               "predicted by the cost model `sum`, the paper's; the column is by the model that "
+               "was planned with, which its heading names",
+               in_us("us to barriers", "predicted")},
+    Summarised{"predicted_by_experts", "s", "`predicted` by the cost model `per-expert`"},
+    Summarised{"measured", "s",
+               "what `predicted` is of, as measured; `err %` is predicted / measured - 1, in the "
+               "last column of "
+               "the model that was not planned with",
+               in_us("us to barriers", "measured")},
+    Summarised{"moved_bytes",
+               "byte",
+               "expert weights sent between ranks at a switch to the placement, mean (`switch to`, "
+               "in MiB); where nothing moves since placements alternate step by step, at one "
+               "switch from and to the first placement before the first step",
+               {},
+               NumberKind::whole},
+    Summarised{"moved_seconds", "s",
+               "wall clock of such a switch (see `moved_bytes`), slowest rank, mean"},
+    Summarised{"replicas", "1",
+               "replicas beyond the first of each expert, mean over layers, when the run begins "
+               "(`replicas of a layer`)"},
+    Summarised{"tokens_per_s", "1/s", "tokens of a step by its time",
+               in_rates("", "tokens/s", "1/s", 1, 1)},
+    Summarised{"expert_flops", "FLOP/s",
+               "of one rank in its expert phase: 6 x hidden x ffn for every (token, expert), "
+               "shared experts too",
+               in_rates("experts", "TFLOP/s", "TFLOP/s", 1e-12, 4)},
+    Summarised{"active_experts", "1", "experts of a rank with at least one token in a layer, mean",
+               in_rates("experts", "active", "1", 1, 1), NumberKind::real,
+               mean_of("active_experts")},
+    Summarised{"distinct_ranks", "1",
+               "ranks a token is sent to in a layer, its own included, mean; not known of "
+               "hierarchical dispatch, which forwards",
+               in_rates("distinct", "ranks", "1", 1, 2)},
+    Summarised{"dispatch_bytes_per_s", "byte/s",
+               "of one rank: payload to other ranks by dispatch time, packing included (10^9; "
+               "`nccl-tests` calls it algbw)",
+               in_gb_per_s("dispatch"), NumberKind::real, ratio_of("bytes_sent", "dispatch_time")},
+    Summarised{"combine_bytes_per_s", "byte/s", "of one rank: `payload_bytes` back by combine time",
+               in_gb_per_s("combine"), NumberKind::real, ratio_of("bytes_sent", "combine_time")},
+    Summarised{"payload_bytes", "byte", "dispatched between ranks in a step, all layers",
+               in_mb_a_step("payload"), NumberKind::real, a_step_of("bytes_sent")},
+    Summarised{"inter_node_bytes", "byte", "of the payload, what went to other nodes",
+               in_mb_a_step("to nodes"), NumberKind::real, a_step_of("inter_node_bytes")},
+    Summarised{"metadata_bytes", "byte",
+               "routing metadata dispatched between ranks in a step, all layers",
+               in_mb_a_step("metadata"), NumberKind::real, a_step_of("metadata_bytes")}};
+
+/// Bytes of one cell of every array of a table.
+constexpr std::size_t cell_bytes(const auto& quantities) {
+  std::size_t bytes = 0;
+  for (const Measured& quantity : quantities) {
+    const h5::Type type = quantity.stored.type;
+    bytes += type == h5::Type::float64 || type == h5::Type::int64 ? 8 : 4;
+  }
+  return bytes;
+}
+
+/// Place in a table; its size where the key is not there.
+template <class Rows>
+constexpr std::size_t place_in(const Rows& rows, std::string_view key) {
+  const auto of = [](const auto& row) {
+    if constexpr (requires { row.stored; }) {
+      return row.stored.name;
+    } else {
+      return row.key;
+    }
+  };
+  return static_cast<std::size_t>(std::ranges::find(rows, key, of) - rows.begin());
+}
+
+// Places by key for code that works with a quantity of its own. An unknown key does not compile.
+consteval std::size_t time_at(std::string_view key) {
+  const std::size_t at = place_in(kTimes, key);
+  return at < kTimes.size() ? at : throw "no such time";
+}
+consteval std::size_t count_at(std::string_view key) {
+  const std::size_t at = place_in(kCounts, key);
+  return at < kCounts.size() ? at : throw "no such count";
+}
+/// A number of a placement.
+struct SummaryKey {
+  std::size_t place;
+  consteval SummaryKey(const char* key) : place(place_in(kSummaries, key)) {
+    if (place == kSummaries.size()) throw "no such number of a placement";
+  }
+};
+
+}  // namespace gembench::inline results

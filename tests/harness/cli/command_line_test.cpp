@@ -1,0 +1,213 @@
+#include "harness/cli/command_line.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <utility>
+#include <variant>
+
+#include "placement/base/error.hpp"
+
+namespace gembench {
+namespace {
+
+Parsed parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "gembench");
+  return parse_command_line(static_cast<int>(words.size()), words.data());
+}
+
+RunCommand run_of(std::vector<const char*> words) {
+  return std::get<RunCommand>(parse(std::move(words)).command);
+}
+
+TEST(Options, values_reach_their_fields) {
+  const RunCommand o =
+      run_of({"run",        "--model",    "qwen3-30b-a3b", "--scale", "8", "--layers",
+              "2",          "--tokens",   "16K",           "-w",      "3", "--placements",
+              "linear,gem", "--slowdown", "1,1.5",         "--seed",  "7", "-o",
+              "a.h5",       "-q"});
+  EXPECT_EQ(o.model, "qwen3-30b-a3b");
+  EXPECT_EQ(o.scale, 8);
+  EXPECT_EQ(o.layers, 2);
+  EXPECT_EQ(o.tokens, 16384);
+  EXPECT_EQ(o.warmup, 3);
+  EXPECT_EQ(o.placements, (std::vector<std::string>{"linear", "gem"}));
+  EXPECT_EQ(o.slowdown, (std::vector<double>{1, 1.5}));
+  EXPECT_EQ(o.seed, 7U);
+  EXPECT_EQ(o.output, "a.h5");
+  EXPECT_TRUE(o.quiet);
+}
+
+TEST(Options, a_trace_implies_its_routing) {
+  EXPECT_EQ(run_of({"run", "--trace", "t.h5", "-o", "a.h5"}).routing, "trace");
+}
+
+TEST(Options, a_model_by_default_is_not_stated) {
+  EXPECT_FALSE(
+      std::get<TraceImportCommand>(parse({"trace", "import", "csv", "a.csv", "-o", "t.h5"}).command)
+          .model_stated);
+  const auto o = std::get<TraceImportCommand>(
+      parse({"trace", "import", "csv", "a.csv", "--model", "gpt-oss-20b", "-o", "t.h5"}).command);
+  EXPECT_TRUE(o.model_stated);
+  EXPECT_EQ(o.files, (std::vector<std::string>{"a.csv"}));
+  EXPECT_THROW(parse({"trace", "import", "csv", "a.csv", "--rescale", "1.5"}), Error);
+  EXPECT_THROW(parse({"trace", "import", "csv", "a.csv", "--rescale", "nan"}), Error);
+}
+
+TEST(Options, help_and_version_are_texts) {
+  for (const char* command :
+       {"run", "profile", "trace", "plan", "score", "convert", "compare", "list"}) {
+    const Parsed parsed = parse({command, "--help"});
+    ASSERT_TRUE(parsed.text) << command;
+    EXPECT_EQ(parsed.text->find("Usage: gembench "), 0U);
+  }
+  EXPECT_TRUE(parse({"--help"}).text);
+  for (const char* library : {"oneDNN", "Open MPI", "HDF5", "hwloc", "Boost", "fmt"}) {
+    EXPECT_NE(parse({"--version"}).text->find(library), std::string::npos) << library;
+  }
+}
+
+TEST(Options, whole_steps_exclude_what_reads_phases) {
+  EXPECT_TRUE(run_of({"run", "--whole-steps", "-o", "a.h5"}).whole_steps);
+  for (const char* other : {"--variability=low", "--slowdown=1,1.5", "--clock=cpu-time"}) {
+    EXPECT_THROW(parse({"run", "--whole-steps", other, "-o", "a.h5"}), Error) << other;
+  }
+}
+
+struct Mistake {
+  std::vector<const char*> words;
+  const char* said;  ///< part of the sentence
+};
+
+TEST(Options, mistakes_are_usage_errors_that_name_the_remedy) {
+  const Mistake mistakes[] = {
+      {{}, "gembench --help"},
+      {{"walk"}, "unknown command 'walk'"},
+      {{"run"}, "--output"},
+      {{"run", "--warm", "3", "-o", "a"}, "--warm"},  // a prefix is not guessed
+      {{"run", "--bogus", "-o", "a"}, "bogus"},
+      {{"run", "--steps", "many", "-o", "a"}, "not a count"},
+      {{"run", "--steps", "0", "-o", "a"}, "--steps"},
+      {{"run", "--steps", "-4", "-o", "a"}, "not a count"},
+      {{"run", "--tokens", "99999999999999", "-o", "a"}, "not a count"},
+      {{"run", "--slowdown", "1,nan", "-o", "a"}, "'nan'"},
+      {{"run", "--slowdown", "1,-2", "-o", "a"}, "'-2'"},
+      {{"run", "--slowdown", "1", "--variability", "high", "-o", "a"}, "exclude"},
+      {{"run", "--variability", "huge", "-o", "a"}, "none, low, high"},
+      {{"run", "--routing", "trace", "-o", "a"}, "--trace"},
+      {{"run", "--dtype", "fp8", "-o", "a"}, "bf16"},
+      {{"run", "--scale", "x", "-o", "a"}, "scale"},
+      {{"run", "--non-moe-time", "nan", "-o", "a"}, "non-moe-time"},
+      {{"run", "stray", "-o", "a"}, "gembench run --help"},
+      {{"run", "--tokens", "64:32", "-o", "a"}, "--tokens '64:32'"},
+      {{"run", "--tokens", "64:128:x1", "-o", "a"}, "does not grow"},
+      {{"run", "--tokens", "1:100:1", "-o", "a"}, "too many"},
+      {{"profile", "--tokens", "64,128", "-o", "a"}, "only run"},
+      {{"run", "--tokens", "64,128", "--trace", "t.h5", "-o", "a"}, "drop --tokens or --trace"},
+      {{"run", "--tokens-per-rank", "1,x", "-o", "a"}, "--tokens-per-rank"},
+      {{"run", "--resume", "--overwrite", "-o", "a"}, "exclude"},
+      {{"run", "--timeout", "-1", "-o", "a"}, "timeout"},
+      {{"plan", "--max-moves", "2", "-o", "a"}, "--from"},
+      {{"score", "--node-cost", "1e-9"}, "--ranks-per-node"},
+      {{"score", "--token-split", "odd"}, "water-fill-blind"},
+      {{"plan", "--horizon", "-1", "-o", "a"}, "horizon"},
+      {{"convert", "p.json", "--first-layer", "99999", "-o", "a"}, "first-layer"},
+      {{"convert", "p.json", "--model-layers", "0", "-o", "a"}, "model-layers"},
+      {{"run", "--config", "/nowhere/c.ini", "-o", "a"}, "/nowhere/c.ini"},
+  };
+  for (const Mistake& mistake : mistakes) {
+    std::string line;
+    for (const char* word : mistake.words) line += std::string(word) + " ";
+    try {
+      static_cast<void>(parse(mistake.words));
+      ADD_FAILURE() << line << "was accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage) << line;
+      EXPECT_NE(std::string(error.what()).find(mistake.said), std::string::npos)
+          << line << "-> " << error.what();
+    }
+  }
+}
+
+TEST(Options, json_tells_two_command_lines_apart) {
+  EXPECT_NE(to_json(run_of({"run", "-o", "a", "--seed", "1"})),
+            to_json(run_of({"run", "-o", "a", "--seed", "2"})));
+}
+
+TEST(Options, json_is_silent_about_where_and_how_results_are_shown) {
+  EXPECT_EQ(to_json(run_of({"run", "-o", "a", "-q"})),
+            to_json(run_of({"run", "-o", "b", "--overwrite", "--format", "json"})));
+}
+
+TEST(Options, sweeps_are_lists_factors_or_increments) {
+  const auto sweep = [](const char* text) {
+    return run_of({"run", "-o", "a", "--tokens", text}).token_sweep;
+  };
+  EXPECT_EQ(sweep("1K"), (std::vector<int>{1024}));
+  EXPECT_EQ(sweep("256,64,64"), (std::vector<int>{64, 256}));
+  EXPECT_EQ(sweep("64:1024:x4"), (std::vector<int>{64, 256, 1024}));
+  EXPECT_EQ(sweep("64:500"), (std::vector<int>{64, 128, 256}));
+  EXPECT_EQ(sweep("10:30:10"), (std::vector<int>{10, 20, 30}));
+}
+
+class Config : public testing::Test {
+ protected:
+  Config() : path_(testing::TempDir() + "gembench_options_test.ini") {}
+  ~Config() override { std::filesystem::remove(path_); }
+  Parsed parse_with(const std::string& text, std::vector<const char*> more = {}) {
+    std::ofstream(path_) << text;
+    more.insert(more.begin(), {"run", "--config", path_.c_str()});
+    return parse(more);
+  }
+  std::string path_;
+};
+
+TEST_F(Config, what_is_printed_is_read_back_the_same) {
+  const RunCommand before = run_of({"run",
+                                    "-o",
+                                    "a b.h5",
+                                    "--layers",
+                                    "3",
+                                    "--tokens",
+                                    "64:256:x2",
+                                    "--steps",
+                                    "16K",
+                                    "--placements",
+                                    "gem",
+                                    "--slowdown",
+                                    "1,1.25",
+                                    "--timeout",
+                                    "0.1",
+                                    "--in-sample",
+                                    "--resume",
+                                    "--seed",
+                                    "18446744073709551615",
+                                    "--non-moe-time",
+                                    "1e-05"});
+  const std::string text = to_config(before);
+  const RunCommand after = std::get<RunCommand>(parse_with(text).command);
+  EXPECT_EQ(to_config(after), text);
+  EXPECT_EQ(after.output, "a b.h5");
+  EXPECT_EQ(after.token_sweep, (std::vector<int>{64, 128, 256}));
+  EXPECT_EQ(after.slowdown, (std::vector<double>{1, 1.25}));
+  EXPECT_EQ(after.steps, 16384);
+  EXPECT_EQ(after.seed, 18446744073709551615U);
+  EXPECT_TRUE(after.in_sample && after.resume);
+}
+
+TEST_F(Config, the_command_line_wins) {
+  const RunCommand options = std::get<RunCommand>(
+      parse_with("output = a.h5\nsteps = 3\n# a comment\nlayers = 2\n", {"--steps", "5"}).command);
+  EXPECT_EQ(options.steps, 5);
+  EXPECT_EQ(options.layers, 2);
+}
+
+TEST_F(Config, what_is_unknown_or_wrong_is_refused_as_on_the_command_line) {
+  for (const char* text : {"step = 3\n", "steps = many\n", "no sense", "steps = 1\nsteps = 2\n"}) {
+    EXPECT_THROW(static_cast<void>(parse_with(text)), Error) << text;
+  }
+}
+
+}  // namespace
+}  // namespace gembench
