@@ -80,7 +80,7 @@ struct LayerOptions {
   ReceiveLimits receive;
   std::optional<Topology> topology;  ///< none: as MPI finds it
   bool hierarchical = false;         ///< dispatch: a token crosses to a node once
-  Progress* progress = nullptr;      ///< borrowed: where the rank is is told there
+  Progress* progress = nullptr;      ///< borrowed: the rank reports there where it is
 };
 
 /// The MoE layers of a model on this rank, run one after the other and read at every barrier.

@@ -215,7 +215,7 @@ void read_profile_of(const File& file, std::uint64_t ranks, Profile& profile) {
   file.expect_valid(profile);
 }
 
-/// What 1.1.0 added beside the numbers.
+/// What 1.1.0 added to the numbers.
 void read_circumstances(const File& file, std::uint64_t ranks, ProfileFile& content) {
   content.samples = read_samples(file, content.profile);
   if (file.has("state")) {

@@ -39,7 +39,7 @@ struct RunModel {
   int row_bytes = 0;  ///< payload of one token to one rank
 };
 
-/// Where a rank ran. -1 = not told (files before 2.2.0).
+/// Where a rank ran. -1 = not known (files before 2.2.0).
 struct NodePlace {
   int node = -1;  ///< nodes are numbered in the order of their first ranks
   int local_rank = -1;
@@ -117,7 +117,7 @@ struct RunInfo {
   std::map<std::string, std::string> facts;  ///< other root attributes: program, device, ...
   /// /environment: per-rank strings by name ("host", "cpus", "device_name"), each of size ranks.
   std::map<std::string, std::vector<std::string>> rank_facts;
-  std::vector<NodePlace> topology;     ///< [rank]; empty: not told
+  std::vector<NodePlace> topology;     ///< [rank]; empty: not known
   std::vector<GpuReading> gpu_before;  ///< [rank], before the first step; empty: no GPUs
   QuietState quiet_before;             ///< before the first step
 };
@@ -133,7 +133,7 @@ struct ReplanRecord {
   double predicted_gain = std::numeric_limits<double>::quiet_NaN();    ///< s a step
 };
 
-/// What happened beside a segment's steps. -1 or NaN = not done.
+/// What happened between a segment's steps. -1 or NaN = not done.
 struct SegmentNotes {
   // The switch to the segment's placement: weights that really moved.
   std::int64_t experts_moved = -1;
@@ -176,12 +176,12 @@ struct RunEnd {
   std::vector<std::int64_t> bytes_pair;  ///< [placement][layer][src][dst] dispatch payload, bytes
   CheckRecord check;
   std::vector<double> profile_after;  ///< [rank][load_point] s, the profile taken again; or empty
-  /// [rank] before the first and after the last step since the run's last start; empty: not told.
+  /// [rank] before the first and after the last step since the run's last start; empty: not known.
   std::vector<ClockReading> clocks_before, clocks_after;
   std::vector<GpuReading> gpu_after;   ///< [rank], after the last step; empty: no GPUs
   QuietState quiet_after;              ///< after the last step
   std::vector<QuietUse> quiet_during;  ///< [rank] since the run's last start; empty: not known
-  std::string stopped;                 ///< why measuring ended, for people; empty: not told
+  std::string stopped;                 ///< why measuring ended, for people; empty: not known
   /// Wall-clock seconds of rank 0 by part of the run: "profile", "plan", "measure", "write", ...
   std::map<std::string, double> seconds;
 };

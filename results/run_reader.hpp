@@ -24,7 +24,7 @@ class RunReader {
   [[nodiscard]] bool completed() const;
   /// Empty values for a file that was not completed.
   [[nodiscard]] const RunEnd& end() const;
-  /// [segment] what happened beside the steps.
+  /// [segment] what happened between the steps.
   [[nodiscard]] const std::vector<SegmentNotes>& notes() const;
   /// Whether all steps of a segment are in the file.
   [[nodiscard]] bool measured(int segment) const;

@@ -63,7 +63,7 @@ void add_index(File& file, const Variable& scale, std::uint64_t count) {
   put(file, scale, index);
 }
 
-/// The schedule, and room for what happens beside each segment.
+/// The schedule, and room for what happens between segments.
 void add_segments(File& file, const RunInfo& info) {
   std::vector<std::int32_t> placement, first, steps, block;
   for (const Segment& segment : info.segments) {

@@ -28,7 +28,8 @@ class Option {
   Option& one_of(const std::vector<std::string>& known);
   /// A value's name in older versions, taken for the one of now; before one_of().
   Option& formerly(std::string& value, const char* before, const char* now);
-  /// Refused beside another option, without it, or where `wrong` says so; in this order of calls.
+  /// Refused together with another option, without it, or where `wrong` says so; in this order of
+  /// calls.
   Option& excludes(const char* other, const char* sentence);
   Option& needs(const char* other, const char* sentence);
   Option& refused_if(std::function<bool()> wrong, const char* sentence);

@@ -167,7 +167,7 @@ struct PlanCommand : ProblemOptions, MoveCostOptions {
   PlanCommand() { replan.max_moves = 0; }
   std::vector<std::string> files;  ///< it takes none
   std::string strategy = "gem";
-  ReplanOptions replan;  ///< of `from`; no moves: it is planned afresh
+  ReplanOptions replan;  ///< of `from`; no moves: it is planned from scratch
 };
 
 struct ScoreCommand : ProblemOptions {

@@ -86,7 +86,7 @@ void define(OptionSet& set, PlanCommand& o) {
   replan_options(
       set, o.replan,
       {"rebalance --from by the swaps that save most, moving at most N experts a layer (0 = "
-       "plan afresh)",
+       "plan from scratch)",
        "with --max-moves: only moves that pay within STEPS"},
       [&o] { return o.from.empty(); },
       "--max-moves rebalances a placement: name it with --from FILE", afresh,

@@ -199,7 +199,7 @@ std::string dry_run_alone(const Comm& comm, const RunCommand& options) {
   for (int rank = 0; rank < ranks; ++rank) {
     tokens = std::max(tokens, share_of(options, workload.tokens, rank, ranks).count);
   }
-  // Without the ranks nobody knows what fits: both ways are told.
+  // Without the ranks nobody knows what fits: both are reported.
   const Alternation if_fits = alternation_of(options, true),
                     otherwise = alternation_of(options, false);
   const auto bytes = [&](std::size_t resident) {

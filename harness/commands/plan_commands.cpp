@@ -68,7 +68,7 @@ struct Problem {
     if (planned_here) all.parts.push_back(planned_steps(digests, 0, plan.steps));
     return all;
   }
-  /// Which of the judged steps the row's placement knows; a file is also told of in the header.
+  /// Which of the judged steps the row's placement knows; a file is also named in the header.
   void say_origin(const std::string& path, const PlanningRecord& known, JudgedPlacement& row) {
     PlacementFile file;
     file.planned_on = known;

@@ -240,7 +240,7 @@ class Measurement {
       moves_[0] = session_.store->hold({&all_[0], 1});
     }
   }
-  /// Between any two steps, measured or not: a launcher that was told to stop kills ranks soon.
+  /// Between any two steps, measured or not: a launcher that was asked to stop kills ranks soon.
   void stop_if_asked() const { throw_if_stopped(session_.comm, kept_); }
   /// Collective: what the segment's last step left behind. Off the clock.
   void require_finite(const Segment& segment) const {

@@ -36,7 +36,7 @@ std::vector<std::string> labels_of(const std::vector<Placement>& placements) {
   return labels;
 }
 
-/// Environment variables worth keeping beside results. An allow-list: a whole environment holds
+/// Environment variables worth keeping with results. An allow-list: a whole environment holds
 /// secrets.
 std::map<std::string, std::string> allowed_environment() {
   std::map<std::string, std::string> kept;

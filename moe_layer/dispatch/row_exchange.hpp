@@ -32,7 +32,7 @@ class Hop {
 
   [[nodiscard]] std::int32_t rows_sent() const;
   [[nodiscard]] std::int32_t rows_received() const;
-  /// Bytes beside the payload for a rank.
+  /// Bytes in addition to the payload for a rank.
   [[nodiscard]] std::int64_t metadata_bytes(std::size_t rank) const;
 
  private:

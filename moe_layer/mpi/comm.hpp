@@ -128,7 +128,7 @@ class MpiSession {
 struct Launch {
   int rank = 0;
   int size = 1;
-  int local_size = 1;  ///< on this node; 0 when not told
+  int local_size = 1;  ///< on this node; 0 when not known
   std::string by;      ///< "mpirun", "srun", ...; empty: by itself
 };
 [[nodiscard]] const Launch& launched_as();

@@ -26,7 +26,7 @@ struct Probe {
 /// off the line between the ends it becomes a load point and both parts are probed, the worst
 /// first. A probe lies at 0.38 of its interval (golden section): in the middle a staircase of two
 /// equal steps is on the line. So a kink is found if it is 2.6 times the tolerance, a step
-/// likewise. Knows no clock: what it does is a function of what it is told.
+/// likewise. Knows no clock: what it does is a function of its arguments.
 class LoadPointSearch {
  public:
   /// `load_points`: the coarse ones, ascending from 0. `unit`: probes are multiples of it, the

@@ -30,7 +30,7 @@ struct ProfileOptions {
   std::uint64_t seed = 0;
   /// Called by every rank before every round, if there; may throw on all of them.
   std::function<void()> before_round;
-  Progress* progress = nullptr;  ///< borrowed: where the rank is is told there
+  Progress* progress = nullptr;  ///< borrowed: the rank reports there where it is
 };
 
 /// A profile and how it came about.

@@ -21,9 +21,9 @@ double most_tokens(const CostModel& cost, int rank, double seconds) {
   while (k > 0 && latency[k - 1] > seconds) --k;
   if (k == 0) return -1;
   --k;  // the last load point within `seconds`
-  const auto segment = std::max<std::size_t>(1, std::min(k + 1, last));
-  const auto slope = (latency[segment] - latency[segment - 1]) /
-                     static_cast<double>(load_points[segment] - load_points[segment - 1]);
+  const auto piece = std::max<std::size_t>(1, std::min(k + 1, last));
+  const auto slope = (latency[piece] - latency[piece - 1]) /
+                     static_cast<double>(load_points[piece] - load_points[piece - 1]);
   const auto spare = seconds - latency[k];
   if (slope <= 0)
     return 1e300;  // only beyond the last load point: the next one costs more otherwise

@@ -52,7 +52,7 @@ class WaterFill {
   std::int64_t slots_;
   std::vector<double> load_points_;
   std::vector<double> seconds_;  // [rank][load_point], nowhere falling
-  std::vector<double> slope_;    // [rank][load_point] of the segment that begins there
+  std::vector<double> slope_;    // [rank][load_point] of the piece that begins there
 };
 
 }  // namespace gembench::inline cost

@@ -42,7 +42,7 @@ const RecordingFormat& find_format(std::string_view name, const RecordingInput& 
     throw usage_error(
         fmt::format("unknown trace format '{}': choose one of {}", name, fmt::join(names, ", ")));
   if (found.empty())
-    throw usage_error(fmt::format("{} looks like no recording that is known: name its format, {}",
+    throw usage_error(fmt::format("{} is not in a known recording format: name its format, {}",
                                   name_of(input), fmt::join(names, ", ")));
   names.clear();
   for (const auto* format : found) names.push_back(format->name);

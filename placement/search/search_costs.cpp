@@ -135,7 +135,7 @@ void SearchCosts::make_tokens(std::int64_t most) {
           (latency[k] - latency[k - 1]) / static_cast<double>(load_points[k] - load_points[k - 1]);
       lines.push_back({static_cast<double>(load_points[k - 1]), latency[k - 1], slope});
     }
-    // As the model does: a last segment that falls is not continued.
+    // As the model does: a last piece that falls is not continued.
     lines.push_back(
         {static_cast<double>(load_points.back()), latency.back(), std::max(slope, 0.0)});
     cost_[static_cast<std::size_t>(rank)] = RankCost(std::move(lines), max_load_);

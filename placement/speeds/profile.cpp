@@ -163,11 +163,11 @@ CostModel::CostModel(const Profile& profile, CostKind kind, int slots)
 
 double CostModel::seconds(int rank, std::int64_t tokens) const {
   const auto* latency = latency_.data() + static_cast<std::size_t>(rank) * load_points_.size();
-  // Right end of the segment; 1 for no tokens, the last load point for everything beyond it.
+  // Right end of the piece; 1 for no tokens, the last load point for everything beyond it.
   const auto above = std::upper_bound(load_points_.begin() + 1, load_points_.end() - 1, tokens);
   const auto k = static_cast<std::size_t>(above - load_points_.begin());
   const auto slope = slope_[static_cast<std::size_t>(rank) * load_points_.size() + k];
-  // Noise can make the last segment fall; far beyond it that would predict negative times.
+  // Noise can make the last piece fall; far beyond it that would predict negative times.
   if (tokens > load_points_.back())
     return latency[k] + std::max(slope, 0.0) * static_cast<double>(tokens - load_points_[k]);
   return latency[k - 1] + slope * static_cast<double>(tokens - load_points_[k - 1]);

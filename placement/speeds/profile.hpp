@@ -63,7 +63,7 @@ struct Profile {
   std::vector<double> spread;    ///< [rank][load_point] interquartile range of the same repeats
   std::vector<double> overhead;  ///< [rank] time per layer that no placement changes (routing, ...)
   std::vector<double> slowdown;  ///< [rank] emulated stretch contained in the numbers; 1 = none
-  int slots = 0;        ///< experts that the load points' loads were spread over; 0 = not told
+  int slots = 0;        ///< experts that the load points' loads were spread over; 0 = not known
   ActiveSweep active;   ///< the same expert phase with fewer experts active
   RoutedPoints routed;  ///< the same expert phase under a trace's own loads
   std::string model;    ///< shape it holds for, e.g. "gpt-oss-20b/4 f32"
@@ -154,7 +154,7 @@ class CostModel {
   int slots_ = 1;
   std::vector<std::int64_t> load_points_;
   std::vector<double> latency_;             // [rank][load_point], overhead included
-  std::vector<double> slope_;               // [rank][load_point] of the segment that ends there
+  std::vector<double> slope_;               // [rank][load_point] of the piece that ends there
   ActiveSweep active_;                      // overhead included
   std::vector<std::int64_t> corrected_at_;  // tokens per expert, ascending
   std::vector<double> correction_;          // [rank][corrected_at_] of even_share

@@ -50,7 +50,7 @@ struct Profiled {
   const ProfileSamples& samples;  ///< may be empty
 };
 
-/// Usage error for profiles of other ranks, slots, models or clocks. Slots 0: not told.
+/// Usage error for profiles of other ranks, slots, models or clocks. Slots 0: not known.
 void require_comparable(const Profile& before, const Profile& now);
 
 /// Compares at the new profile's load points that the old one covers. Usage error for profiles that

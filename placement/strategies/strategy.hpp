@@ -38,7 +38,7 @@ struct PlanInput {
   }
 };
 
-/// What a strategy makes something of, beside loads and speeds. The command line refuses options
+/// What a strategy makes something of, besides loads and speeds. The command line refuses options
 /// that none of the strategies named takes.
 struct Takes {
   bool seed = false;

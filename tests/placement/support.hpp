@@ -70,7 +70,7 @@ inline Trace small_trace(int steps, int layers, int experts, int topk, std::uint
   return make_trace("serving", {steps, layers, experts, topk, 64, seed});
 }
 
-/// Unequal ranks with a flat start, a kink and, with `dips`, segments that fall.
+/// Unequal ranks with a flat start, a kink and, with `dips`, pieces that fall.
 inline Profile uneven_profile(int ranks, std::uint64_t seed, bool dips = false) {
   Random random(seed);
   Profile profile;

@@ -77,7 +77,7 @@ TEST(CudaNvml, nothing_is_told_of_an_unknown_gpu_or_without_a_driver) {
   const FakeLibrary fake;
   cuda::Nvml nvml(kUuid);
   EXPECT_TRUE(std::isnan(nvml.state().clock));
-  EXPECT_EQ(nvml.driver(), "not told");
+  EXPECT_EQ(nvml.driver(), "not known");
   EXPECT_NE(refusal(nvml).find("NVML is missing"), std::string::npos);
 }
 

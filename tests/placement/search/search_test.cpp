@@ -14,7 +14,7 @@ namespace {
 
 using testing::plain_objective;
 
-/// Both cost models on the same ranks; every other profile has segments that fall.
+/// Both cost models on the same ranks; every other profile has pieces that fall.
 CostModel some_cost(int ranks, std::uint64_t seed, CostKind kind) {
   return CostModel(testing::uneven_profile(ranks, seed, seed % 2 == 1), kind, 4);
 }
