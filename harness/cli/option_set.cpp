@@ -62,7 +62,7 @@ Option& Option::one_of(const std::vector<std::string>& known) {
 }
 
 Option& Option::formerly(std::string& value, const char* before, const char* now) {
-  values_.emplace_back([&value, before, now] {
+  older_.emplace_back([&value, before, now] {
     if (value == before) value = now;
   });
   return *this;
@@ -98,6 +98,7 @@ void Option::require_place() const {
 }
 
 void Option::note(const po::variables_map& values) const {
+  for (const auto& take : older_) take();
   if (stated_) *stated_ = values.count(name_) != 0 && !values[name_].defaulted();
 }
 

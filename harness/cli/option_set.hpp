@@ -26,7 +26,7 @@ class Option {
   /// Refuses numbers outside; lists: any of them outside.
   Option& range(double least, double most);
   Option& one_of(const std::vector<std::string>& known);
-  /// A value's name in older versions, taken for the one of now; before one_of().
+  /// A value's name in older versions: from note() on the value is the one of now.
   Option& formerly(std::string& value, const char* before, const char* now);
   /// Refused together with another option, without it, or where `wrong` says so; in this order of
   /// calls.
@@ -54,6 +54,7 @@ class Option {
   bool shapes_result_;
   std::function<Json()> value_;
   Json default_;
+  std::vector<std::function<void()>> older_;
   std::vector<std::function<void()>> values_;
   std::vector<Refusal> refusals_;
   bool* stated_ = nullptr;

@@ -37,7 +37,7 @@ void planning_options(OptionSet& set, RunCommand& o) {
   set.text("profile", o.profile, "FILE", "profile.h5 to plan with (default: measure one first)");
   set.count("plan-steps", o.plan_steps,
             "steps that are planned on, before the measured ones (default: 1024 synthetic, 32 "
-            "gate, all earlier steps of a trace)")
+            "router, all earlier steps of a trace)")
       .range(1, 1e6)
       .excludes("in-sample", "--in-sample plans on the measured steps: drop it, or --plan-steps");
   cost_option(set, o.cost);
