@@ -10,7 +10,7 @@ import numpy as np
 LABELS = ("linear", "eplb", "gem", "gem+")
 TIMES = ("start_wait", "route_time", "dispatch_time", "expert_time", "barrier_wait",
          "combine_time", "layer_time")
-COUNTS = {"tokens": "i4", "active_experts": "i4", "bytes_sent": "i8", "metadata_bytes": "i8",
+COUNTS = {"assignments": "i4", "active_experts": "i4", "bytes_sent": "i8", "metadata_bytes": "i8",
           "inter_node_bytes": "i8"}
 AT_ONCE = 64  # steps
 

@@ -227,7 +227,7 @@ const Attack kGroups[] = {
      },
      "summary/"},
     {"profile after without profile", 0, [](hid_t f) { H5Ldelete(f, "load_point", H5P_DEFAULT); },
-     "no dataset load point"},
+     "no dataset load_point"},
 };
 
 TEST(HostileRun, Changed) {

@@ -106,7 +106,7 @@ const Attack kAttacks[] = {
     {"unbacked profile", 2, [](hid_t f) { replace(f, "rank", H5T_STD_I32LE, {kBig}, {1}); },
      "follow"},
     {"one load point", 2, [](hid_t f) { replace(f, "load_point", H5T_STD_I64LE, {1}); },
-     "dataset load point"},
+     "dataset load_point"},
     {"zero load points", 2,
      [](hid_t f) { fill<std::int64_t>(f, "load_point", H5T_NATIVE_INT64, 0); }, ""},
     {"samples of other load points", 2,

@@ -34,7 +34,7 @@ DIMS = {
 }
 TIMES = ("start_time start_wait route_time dispatch_time expert_time barrier_wait combine_time "
          "layer_time").split()
-COUNTS = "tokens active_experts bytes_sent metadata_bytes".split()
+COUNTS = "assignments active_experts bytes_sent metadata_bytes".split()
 DIMS.update({name: MEASURED for name in TIMES + COUNTS})
 
 

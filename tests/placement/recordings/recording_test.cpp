@@ -22,7 +22,7 @@ TEST(RecordingFormats, AreFoundByNameOrByWhatTheInputLooksLike) {
     expect_refused("is not in a known recording format", [&] {
       (void)find_format("auto", {{dir.write("b", text)}, 0, 0, 0});
     });
-  expect_refused("looks like no recording", [&] {
+  expect_refused("is not in a known recording format", [&] {
     (void)find_format("auto", {{dir.at("")}, 0, 0, 0});
   });
   for (const char* name : {"auto", "npy"})
