@@ -176,9 +176,7 @@ std::string describe(const CostChoice& choice, CostKind first) {
 
 CostDecision decide_cost(const std::string& asked, const Profile& profile) {
   const CostChoice choice = choose_cost(profile);
-  const CostKind kind = asked == "auto"      ? choice.kind
-                        : asked == "experts" ? CostKind::per_expert
-                                             : CostKind::sum;
+  const CostKind kind = asked == "auto" ? choice.kind : cost_kind(asked);
   return {kind,
           fmt::format("{}: {}", asked == "auto" ? "auto" : "as asked", describe(choice, kind))};
 }

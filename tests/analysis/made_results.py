@@ -60,7 +60,7 @@ class Made:
         step_time = part["layer_time"].sum(axis=1)
         if self.whole:
             part = {name: np.full(tokens.shape, np.nan) for name in part}
-        part.update(tokens=tokens, active_experts=np.full_like(tokens, 2),
+        part.update(assignments=tokens, active_experts=np.full_like(tokens, 2),
                     bytes_sent=tokens.astype("i8") * 64, metadata_bytes=tokens.astype("i8") * 4,
                     inter_node_bytes=np.zeros(tokens.shape, "i8"))
         return part, step_time

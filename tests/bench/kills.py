@@ -39,7 +39,7 @@ LIMIT = 10.0  # seconds from the kill to the end of the job
 SIZE = ["--model", "gpt-oss-20b", "--scale", "16", "--layers", "2", "--tokens", "128"]
 RUN = [*SIZE, "--steps", "192", "--block", "2", "--warmup", "1", "--plan-steps", "16",
        "--profile-seconds", "0"]
-IDENTICAL = ["expert_tokens", "slots", "order", "block", "tokens", "bytes_sent", "bytes_pair",
+IDENTICAL = ["expert_tokens", "slots", "order", "block", "assignments", "bytes_sent", "bytes_pair",
              "segments/to_placement", "segments/first_step", "segments/steps", "segments/in_block"]
 
 
@@ -144,7 +144,7 @@ def whole_segments(partial):
             return 0, None
         segments = {name: file[f"segments/{name}"][()] for name in
                  ("to_placement", "first_step", "steps", "in_block")}
-        block, time_, tokens = (file[name][()] for name in ("block", "layer_time", "tokens"))
+        block, time_, tokens = (file[name][()] for name in ("block", "layer_time", "assignments"))
     finished = 0
     for placement, first, steps, index in zip(*segments.values()):
         of_segment = placement, slice(first, first + steps)

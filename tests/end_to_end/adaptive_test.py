@@ -22,7 +22,7 @@ class Replicas(CliTest):
                 self.assertIn(f"tokens split {rule}", out)
                 with h5py.File(self.folder / "a.h5") as f:
                     self.assertEqual(f["slots"].shape, (3, 2, 4, 10))
-                    self.assertTrue((f["tokens"][:].sum(axis=3) == 128 * 4).all())
+                    self.assertTrue((f["assignments"][:].sum(axis=3) == 128 * 4).all())
                     eplb = f["slots"][1]
                     self.assertEqual((eplb >= 0).sum(), 2 * (32 + 4), "every replica it may have")
                     linear = f["slots"][0]
@@ -41,7 +41,7 @@ class Replicas(CliTest):
             f["block"][0, 4:] = -1
         self.good("run", *words, "-o", "a.h5", "--resume", ranks=2)
         with h5py.File(self.folder / "a.h5") as f, h5py.File(self.folder / "whole.h5") as whole:
-            for name in ("bytes_pair", "tokens", "slots", "bytes_sent"):
+            for name in ("bytes_pair", "assignments", "slots", "bytes_sent"):
                 numpy.testing.assert_array_equal(f[name][()], whole[name][()], name)
 
 
@@ -70,7 +70,7 @@ class Drift(CliTest):
             self.assertFalse((slots[last[1]] == f["slots"][1]).all(), "the oracle replanned")
             # After both have changed, their slowest rank has far less to do than that of the one that
             # stays. Counted in tokens times slowdown; tests/bench/adapt.py measures it in seconds.
-            work = (f["tokens"][:, 36:].sum(axis=2) * slowdown[36:]).max(axis=2).mean(axis=1)
+            work = (f["assignments"][:, 36:].sum(axis=2) * slowdown[36:]).max(axis=2).mean(axis=1)
         self.assertLess(work[1], 0.85 * work[gem])
         self.assertLess(work[adapt], 0.85 * work[gem])
 

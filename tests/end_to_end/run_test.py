@@ -21,7 +21,7 @@ class MainJob(CliTest):
                              ["linear", "eplb", "gem"])
             self.assertEqual(f.attrs["completed"], 1)
             # Every token-expert pair was computed, in every layer of every step.
-            self.assertTrue((f["tokens"][:].sum(axis=3) == 1024 * 8).all())
+            self.assertTrue((f["assignments"][:].sum(axis=3) == 1024 * 8).all())
             # Placements ran the same steps, each once, in an order of blocks that was drawn.
             self.assertEqual(sorted(f["order"][:].ravel()), list(range(48)))
             self.assertTrue((f["block"][:] == f["block"][0]).all())
@@ -31,7 +31,7 @@ class MainJob(CliTest):
             for p in range(3):
                 for layer in range(2):
                     expected = loads[:, layer][:, slots[p, layer]].sum(axis=2)
-                    numpy.testing.assert_array_equal(f["tokens"][p, :, layer], expected)
+                    numpy.testing.assert_array_equal(f["assignments"][p, :, layer], expected)
             self.assertGreater(f["segments/bytes_moved"][:].sum(), 0, "weights moved between ranks")
 
     def test_on_shared_cpus_nothing_is_said_about_communication(self):
@@ -71,7 +71,7 @@ class MainJob(CliTest):
         out = self.good("run", *SMALL, "--routing", "router", "--placements", "linear,gem", "-o", "a.h5", ranks=4)
         self.assertIn("router (decided once", out)
         with h5py.File(self.folder / "a.h5") as f:
-            self.assertTrue((f["tokens"][:].sum(axis=3) == 128 * 4).all())
+            self.assertTrue((f["assignments"][:].sum(axis=3) == 128 * 4).all())
 
     def test_resident_experts_do_not_move(self):
         words = ["run", *SMALL, "--placements", "linear,round-robin", "-o", "a.h5", "--overwrite"]
@@ -106,7 +106,7 @@ class MainJob(CliTest):
             self.assertEqual(json.loads(f.attrs["config"])["whole-steps"], True)
             for name in ("start_time", "route_time", "barrier_wait", "layer_time"):
                 self.assertTrue(numpy.isnan(f[name][:]).all(), name)
-            self.assertTrue((f["tokens"][:].sum(axis=3) == 128 * 4).all())
+            self.assertTrue((f["assignments"][:].sum(axis=3) == 128 * 4).all())
             self.assertNotIn("gpu", f)
         refused = self.gembench("run", *SMALL, "--whole-steps", "--overwrite", "-o", "a.h5",
                                 ranks=8)
@@ -156,7 +156,7 @@ class MainJob(CliTest):
         for name, ranks in (("a.h5", 4), ("gate.h5", 2)):
             self.good("run", "--config-from", name, "-o", "b.h5", "--overwrite", ranks=ranks)
             with h5py.File(self.folder / name) as a, h5py.File(self.folder / "b.h5") as b:
-                for same in ("slots", "expert_tokens", "order", "block", "tokens", "bytes_pair",
+                for same in ("slots", "expert_tokens", "order", "block", "assignments", "bytes_pair",
                              "slowdown"):
                     self.assertTrue((a[same][...] == b[same][...]).all(), same)
                 self.assertEqual(b.attrs["replayed_from"], name)
@@ -220,7 +220,7 @@ class MainJob(CliTest):
             for p, row in enumerate(run["placements"]):
                 rates, times = row["rates"], f["step_time"][p].max(axis=1)
                 self.assertAlmostEqual(rates["tokens_per_s"] / (128 / times.mean()), 1, places=5)
-                flop = f["tokens"][p].sum() * 6.0 * model["hidden"] * model["ffn"]
+                flop = f["assignments"][p].sum() * 6.0 * model["hidden"] * model["ffn"]
                 self.assertAlmostEqual(
                     rates["expert_flops"] / (flop / f["expert_time"][p].sum()), 1, places=4)
                 self.assertAlmostEqual(

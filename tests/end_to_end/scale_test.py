@@ -70,7 +70,7 @@ class ManyRanks(CliTest):
                 self.assertEqual(out.splitlines()[-1], "# check: PASS")
                 with h5py.File(self.folder / f"{ranks}.h5") as f:
                     self.assertEqual(f["barrier_wait"].shape, (2, 8, 2, ranks))
-                    self.assertTrue((f["tokens"][:].sum(axis=3) == 128 * 4).all())
+                    self.assertTrue((f["assignments"][:].sum(axis=3) == 128 * 4).all())
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def check_h5py(path):
         assert list(segments["check_passed"]) == [-1] * 4 == list(segments["checked_tokens"])
         assert segments["move_seconds"][1] == 0.125 and np.isnan(segments["move_seconds"][0])
         assert np.isnan(segments["check_error"]).all()
-        for name in turns:
+        for name in segments:
             assert segments[name].attrs["long_name"] and segments[name].attrs["units"], name
         for name in "experts_moved bytes_moved checked_tokens check_passed".split():
             assert segments[name].attrs["_FillValue"] == -1, name
