@@ -4,15 +4,18 @@
 set -euo pipefail
 
 targets=(all)
+unity=ON
 case ${1:-} in
   "") exclude=(-LE "slow|full") ;;
   --full)
     exclude=(-LE slow)
     targets+=(benches)
+    unity=OFF # every source by itself, as it must compile too
     ;;
   --slow)
     exclude=()
     targets+=(benches)
+    unity=OFF
     ;;
   *)
     echo "usage: tests/run.sh [--full | --slow]" >&2
@@ -30,7 +33,7 @@ SECONDS=0
 # Where the toolkit is installed the CUDA device must build.
 cuda=AUTO
 if command -v nvcc >/dev/null || [[ -x /usr/local/cuda/bin/nvcc ]]; then cuda=ON; fi
-cmake --preset release -DGEMBENCH_CUDA=$cuda >/dev/null
+cmake --preset release -DGEMBENCH_CUDA=$cuda -DGEMBENCH_UNITY=$unity >/dev/null
 cmake --build --preset release --parallel "$(nproc)" --target "${targets[@]}" >&2
 say "built (${SECONDS} s)"
 ctest --preset release -j "$(nproc)" "${exclude[@]}"

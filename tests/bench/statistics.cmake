@@ -1,4 +1,5 @@
-# Proofs of the comparison and of what survives a kill, in short forms: slow, so only with --full.
+# Proofs of the comparison and of what survives a kill, in short forms: slow, so only with
+# tests/run.sh --slow.
 # gembench_add_proof(NAME n SCRIPT file.py ARGS ...)
 function(gembench_add_proof)
   cmake_parse_arguments(T "" "NAME;SCRIPT" "ARGS" ${ARGN})
@@ -9,10 +10,10 @@ function(gembench_add_proof)
                        ENVIRONMENT "GEMBENCH=$<TARGET_FILE:gembench>")
 endfunction()
 
-# Reads no clock and takes seconds, so it is no slow one.
+# Reads no clock.
 add_test(NAME bench.coverage COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/coverage.py --build
                                      ${CMAKE_BINARY_DIR})
-set_tests_properties(bench.coverage PROPERTIES TIMEOUT ${GEMBENCH_PROGRAM_LIMIT})
+set_tests_properties(bench.coverage PROPERTIES TIMEOUT ${GEMBENCH_PROGRAM_LIMIT} LABELS full)
 
 gembench_add_proof(NAME bench.verdicts SCRIPT verdicts.py ARGS --runs 2)
 gembench_add_proof(NAME bench.aa SCRIPT aa.py ARGS --runs 5)
