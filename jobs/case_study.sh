@@ -69,7 +69,7 @@ judge() { # CASE TRACE PROFILE RANKS SPARE_SLOTS: every draw of GPUs
   say "judged $1 on $4 ranks (${SECONDS} s)"
 }
 
-every() { # FILE: keeps the header and every layer_step-th layer, numbered anew
+every() { # FILE: keeps the header and every layer_step-th layer, numbered from 0
   awk -F, -v OFS=, -v n="$layer_step" 'NR == 1 { print; next }
     $2 % n == 0 { $2 = $2 / n; print }' "$1"
 }

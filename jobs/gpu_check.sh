@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What to run first on a machine with GPUs: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [-t]
-# Builds with CUDA, checks that what the GPUs compute is right at 1, 2, 4, .. GPUs, and measures: the
+# Builds with CUDA, checks that what the GPUs compute is right at 1, 2, 4, ... GPUs, and measures: the
 # exchange beside bare NCCL, the experts beside cuBLAS alone, what measuring costs, a profile and a
 # comparison. Prints a page to paste into an issue; FOLDER (gpu_check/) keeps the files and all output.
 # -t takes tiny shapes, to try the script itself. GEMBENCH names another executable, which is then
@@ -53,7 +53,7 @@ mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 failed=0
 
-# on RANKS WORDS..: under Slurm as its tasks, else by mpirun.
+# on RANKS WORDS...: under Slurm as its tasks, else by mpirun.
 on() {
   local ranks=$1
   shift
@@ -64,7 +64,7 @@ on() {
   fi
 }
 
-# step NAME RANKS WORDS..: one line of the page; what was printed goes to NAME.txt.
+# step NAME RANKS WORDS...: one line of the page; what was printed goes to NAME.txt.
 step() {
   local name=$1 verdict=PASS
   shift
@@ -75,7 +75,7 @@ step() {
   if [[ $verdict != PASS ]]; then grep '^gembench: ' "$folder/$name.txt" | head -n 3 || true; fi
 }
 
-# bench NAME RANKS COMPARISON..: runs a bench of tests/bench, prints a line for everything it compared.
+# bench NAME RANKS COMPARISON...: runs a bench of tests/bench, prints a line for everything it compared.
 bench() {
   local name=$1 ranks=$2 code=0 comparison
   shift 2

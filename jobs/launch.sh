@@ -1,4 +1,4 @@
-# Sourced by the .sbatch scripts, which set $top: `launch WORDS ..` runs gembench on all of the job's
+# Sourced by the .sbatch scripts, which set $top: `launch WORDS ...` runs gembench on all of the job's
 # tasks and ends the script with its exit code. DRY_RUN=1 prints the command instead.
 # shellcheck shell=bash
 
@@ -26,7 +26,7 @@ choose_launcher() {
       # One rank's end ends all; so does a rank that is still there long after the first has left.
       command=(srun --mpi=pmix --kill-on-bad-exit=1 --wait=60)
       if [[ $gpu_binding == one ]]; then command+=(--gpus-per-task=1); fi
-      # srun asks anew how many CPUs a task gets.
+      # srun asks again how many CPUs a task gets.
       if [[ -n ${SLURM_CPUS_PER_TASK:-} ]]; then
         command+=("--cpus-per-task=$SLURM_CPUS_PER_TASK")
       fi

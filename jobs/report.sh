@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The report of one or several results.h5, without installing the package:
-# jobs/report.sh FILE.. [options of gembench-report]; --help lists them.
+# jobs/report.sh FILE... [options of gembench-report]; --help lists them.
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

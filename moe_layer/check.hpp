@@ -19,9 +19,9 @@ struct CheckOutcome {
 
 /// Collective: runs the loaded step once more, off the clock, and compares what every layer added
 /// to sampled tokens with a plain reference computed by each rank alone: scalar loops in double
-/// over weights made afresh from the seed, replaying the experts used and the layer's recorded
-/// input. The gate's own choice must be the reference's top-k up to a tie margin, and in every
-/// layer every expert must have been given exactly the tokens that chose it.
+/// over weights regenerated from the seed, replaying the experts used and the layer's
+/// recorded input. The gate's own choice must be the reference's top-k up to a tie margin, and in
+/// every layer every expert must have been given exactly the tokens that chose it.
 [[nodiscard]] CheckOutcome check_step(const Comm& comm, const Device& device,
                                       const ModelShape& model, const ExpertStore& store,
                                       MoeLayers& layers, const Placement& placement,

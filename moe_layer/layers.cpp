@@ -29,7 +29,7 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
       options_(options),
       stream_(device.make_stream()),
       row_bytes_(sz(model.hidden) * size_of(device.dtype())),
-      legs_(options.hierarchical ? 2 : 1) {
+      hops_(options.hierarchical ? 2 : 1) {
   const std::size_t layers = sz(model.layers), ranks = sz(comm.size()), k = sz(model.topk);
   const std::size_t tokens = sz(options.max_tokens), hidden = sz(model.hidden);
   const std::size_t rows = sz(options.receive.rows), pairs = sz(options.receive.pairs);
@@ -64,7 +64,7 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
     fill_gate(router, options.seed, layer, model);
     routers_.push_back(make(device.router_bytes()));
     device.load_router(routers_.back(), router);
-    homes_.push_back(make(sz(model.experts) * sizeof(Home)));
+    locations_.push_back(make(sz(model.experts) * sizeof(Location)));
     shared_.push_back(store.shared(layer));
   }
   input_.reserve(tokens * hidden);
@@ -79,26 +79,28 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
 void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
   const bool replicated = count_duplicates(placement) > 0;
   replicas_ = replicated ? std::make_unique<ReplicaChoice>(placement, splitting) : nullptr;
-  std::vector<Home> all = replicated ? replicas_->homes() : homes(placement);
-  // Cells are the same in every layer, experts are not.
+  std::vector<Location> all = replicated ? replicas_->locations() : locations(placement);
+  // Physical slots are the same in every layer, experts are not.
   const std::size_t each = replicated ? all.size() : sz(model_.experts);
   const int slots = placement.slots;
   if (forwarding_) all = by_node(all, topology_, comm_.rank(), slots);
-  if (replicated && cells_.bytes() == 0) {
-    cells_ = device_.allocate(sz(options_.max_tokens) * sz(model_.topk) * sizeof(std::uint16_t));
+  if (replicated && physical_slots_.bytes() == 0) {
+    physical_slots_ =
+        device_.allocate(sz(options_.max_tokens) * sz(model_.topk) * sizeof(std::uint16_t));
   }
   experts_.clear();
   for (int layer = 0; layer < model_.layers; ++layer) {
-    Buffer& homes_here = homes_[sz(layer)];
-    if (homes_here.bytes() < each * sizeof(Home)) {
-      homes_here = device_.allocate(each * sizeof(Home));
+    Buffer& locations_here = locations_[sz(layer)];
+    if (locations_here.bytes() < each * sizeof(Location)) {
+      locations_here = device_.allocate(each * sizeof(Location));
     }
-    device_.upload(homes_here, 0, &all[replicated ? 0 : sz(layer) * each], each * sizeof(Home));
+    device_.upload(locations_here, 0, &all[replicated ? 0 : sz(layer) * each],
+                   each * sizeof(Location));
     experts_.push_back(store_.slots(placement, layer));
   }
   slots_ = sz(slots);
-  legs_.front().resize(comm_.size(), slots * (forwarding_ ? topology_.largest_node() : 1));
-  legs_.back().resize(comm_.size(), slots);
+  hops_.front().resize(comm_.size(), slots * (forwarding_ ? topology_.largest_node() : 1));
+  hops_.back().resize(comm_.size(), slots);
 }
 
 void MoeLayers::load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids) {
@@ -183,18 +185,18 @@ LayerReading MoeLayers::run_unread(int layer) {
 }
 
 void MoeLayers::count(int layer, LayerReading& reading) {
-  for (const std::int32_t tokens : legs_.back().slot_counts) {
+  for (const std::int32_t tokens : hops_.back().slot_counts) {
     reading.tokens += tokens;
     reading.active_experts += tokens > 0 ? 1 : 0;
   }
-  for (const Leg& leg : legs_) {
+  for (const Hop& hop : hops_) {
     for (int rank = 0; rank < comm_.size(); ++rank) {
-      const std::int64_t rows = leg.rows_out[sz(rank)];
+      const std::int64_t rows = hop.rows_out[sz(rank)];
       const std::int64_t bytes = rows * static_cast<std::int64_t>(row_bytes_);
       rows_to_[sz(layer) * sz(comm_.size()) + sz(rank)] += rows;
       if (rank == comm_.rank()) continue;
       reading.bytes_sent += bytes;
-      reading.metadata_bytes += leg.metadata_bytes(sz(rank));
+      reading.metadata_bytes += hop.metadata_bytes(sz(rank));
       if (topology_.node(rank) != topology_.node(comm_.rank())) reading.inter_node_bytes += bytes;
     }
   }
@@ -241,7 +243,7 @@ void MoeLayers::choose_replicas(int layer) {
   const bool all = replicas_->needs_all_counts();
   if (all) comm_.all_gather(own_counts_, all_counts_);
   replicas_->choose(layer, comm_.rank(), all ? all_counts_ : own_counts_, host_ids_);
-  device_.upload(cells_, 0, host_ids_.data(), bytes);
+  device_.upload(physical_slots_, 0, host_ids_.data(), bytes);
 }
 
 void MoeLayers::dispatch(int layer) {
@@ -249,22 +251,22 @@ void MoeLayers::dispatch(int layer) {
   if (replicas_) choose_replicas(layer);
   PackArgs args;
   args.tokens = range_.count;
-  args.slots = static_cast<int>(legs_.front().slot_counts.size());
+  args.slots = static_cast<int>(hops_.front().slot_counts.size());
   args.payload = &payload_;
-  args.ids = replicas_ ? &cells_ : &ids_;
+  args.ids = replicas_ ? &physical_slots_ : &ids_;
   args.weights = &weights_;
-  args.homes = &homes_[sz(layer)];
+  args.locations = &locations_[sz(layer)];
   args.send_rows = &send_rows_;
   args.send_pairs = &send_pairs_;
   args.row_token = &row_token_;
-  args.counts = legs_.front().send_counts;
+  args.counts = hops_.front().send_counts;
   device_.pack(stream_, args);
-  legs_.front().exchange_counts(comm_);
-  legs_.front().send(device_, stream_, send_pairs_, send_rows_,
+  hops_.front().exchange_counts(comm_);
+  hops_.front().send(device_, stream_, send_pairs_, send_rows_,
                      forwarding_ ? forwarding_->pairs() : recv_pairs_,
                      forwarding_ ? forwarding_->rows() : recv_rows_, row_bytes_);
   if (forwarding_) {
-    forwarding_->forward(stream_, legs_.front(), legs_.back(), static_cast<int>(slots_),
+    forwarding_->forward(stream_, hops_.front(), hops_.back(), static_cast<int>(slots_),
                          recv_pairs_, recv_rows_);
   }
 }
@@ -273,9 +275,9 @@ void MoeLayers::experts(int layer) {
   enter(Phase::experts, layer);
   ExpertArgs args;
   args.slots = experts_[sz(layer)];
-  args.rows_from = legs_.back().rows_in;
-  args.pairs_from = legs_.back().pairs_in;
-  args.pairs_to = legs_.back().slot_counts;
+  args.rows_from = hops_.back().rows_in;
+  args.pairs_from = hops_.back().pairs_in;
+  args.pairs_to = hops_.back().slot_counts;
   args.rows = &recv_rows_;
   args.pairs = &recv_pairs_;
   args.sums = &sums_;  // empty where it is not needed
@@ -290,13 +292,13 @@ void MoeLayers::experts(int layer) {
 void MoeLayers::combine(int layer) {
   enter(Phase::combine, layer);
   if (forwarding_) {
-    forwarding_->back(stream_, legs_.front(), legs_.back(), results_, returned_);
+    forwarding_->back(stream_, hops_.front(), hops_.back(), results_, returned_);
   } else {
-    legs_.front().send_back(device_, stream_, results_, returned_, row_bytes_);
+    hops_.front().send_back(device_, stream_, results_, returned_, row_bytes_);
   }
   CombineArgs args;
   args.tokens = range_.count;
-  args.rows = legs_.front().rows_sent();
+  args.rows = hops_.front().rows_sent();
   args.returned = &returned_;
   args.row_token = &row_token_;
   args.shared = model_.shared > 0 ? &shared_sums_ : nullptr;
@@ -350,7 +352,7 @@ std::vector<float> MoeLayers::hidden_state(int token) {
 }
 
 std::int64_t MoeLayers::count_not_finite() {
-  // Into the room of the step's input, which is made anew for every step.
+  // Into the room of the step's input, which is made again for every step.
   input_.resize(sz(range_.count) * sz(model_.hidden));
   device_.download(input_.data(), hidden_state_, 0, input_.size() * sizeof(float));
   return std::count_if(input_.begin(), input_.end(), [](float x) { return !std::isfinite(x); });

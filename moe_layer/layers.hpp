@@ -39,7 +39,7 @@ struct LayerReading {
   /// the stream to its last, without emulated slowdown. Only from run_step(), NaN without such a
   /// clock.
   std::array<double, 4> device_time{kNotMeasured, kNotMeasured, kNotMeasured, kNotMeasured};
-  std::int64_t tokens = 0;  ///< (token, expert) pairs computed here
+  std::int64_t tokens = 0;  ///< assignments (token-expert) computed here
   std::int64_t active_experts = 0;
   std::int64_t bytes_sent = 0;        ///< dispatch payload to other ranks
   std::int64_t inter_node_bytes = 0;  ///< of it: to other nodes
@@ -62,7 +62,7 @@ inline constexpr std::array kReadTimes{
     NamedReading<double>{"combine_time", &LayerReading::combine_time},
     NamedReading<double>{"layer_time", &LayerReading::layer_time}};
 inline constexpr std::array kReadCounts{
-    NamedReading<std::int64_t>{"tokens", &LayerReading::tokens},
+    NamedReading<std::int64_t>{"assignments", &LayerReading::tokens},
     NamedReading<std::int64_t>{"active_experts", &LayerReading::active_experts},
     NamedReading<std::int64_t>{"bytes_sent", &LayerReading::bytes_sent},
     NamedReading<std::int64_t>{"inter_node_bytes", &LayerReading::inter_node_bytes},
@@ -80,7 +80,7 @@ struct LayerOptions {
   ReceiveLimits receive;
   std::optional<Topology> topology;  ///< none: as MPI finds it
   bool hierarchical = false;         ///< dispatch: a token crosses to a node once
-  Progress* progress = nullptr;      ///< borrowed: where the rank is is told there
+  Progress* progress = nullptr;      ///< borrowed: the rank reports there where it is
 };
 
 /// The MoE layers of a model on this rank, run one after the other and read at every barrier.
@@ -159,7 +159,7 @@ class MoeLayers {
   double previous_end_ = 0;
 
   std::vector<Buffer> routers_;                      // [layer]
-  std::vector<Buffer> homes_;                        // [layer]; with replicas of cells
+  std::vector<Buffer> locations_;                    // [layer]; with replicas of physical slots
   std::vector<std::vector<const Buffer*>> experts_;  // [layer][slot]
   std::vector<std::vector<const Buffer*>> shared_;   // [layer][i]
   Buffer hidden_state_, replay_, normed_, payload_, logits_, gate_ids_, ids_, weights_;
@@ -168,10 +168,10 @@ class MoeLayers {
   std::vector<float> input_;
   std::unique_ptr<Forwarding> forwarding_;   // hierarchical dispatch only
   std::unique_ptr<ReplicaChoice> replicas_;  // of placements with replicas only
-  Buffer cells_;                             // u16 [token][k], in the place of ids_
+  Buffer physical_slots_;                    // u16 [token][k], in the place of ids_
   std::vector<std::uint16_t> host_ids_;
   std::vector<std::int32_t> own_counts_, all_counts_;  // [expert], [rank][expert]
-  std::vector<Leg> legs_;  // in the order of dispatch: one, or to the nodes and within them
+  std::vector<Hop> hops_;  // in the order of dispatch: one, or to the nodes and within them
   std::vector<std::int64_t> rows_to_;
 };
 

@@ -36,7 +36,7 @@ double process_cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-/// "some avg10=.. avg60=.. avg300=.. total=MICROSECONDS"
+/// "some avg10=... avg60=... avg300=... total=MICROSECONDS"
 double pressure_seconds(const fs::path& root) {
   std::ifstream in(root / "proc/pressure/cpu");
   for (std::string line; std::getline(in, line);) {
@@ -48,7 +48,7 @@ double pressure_seconds(const fs::path& root) {
   return kNone;
 }
 
-/// The lines "cpuN user nice system idle iowait irq softirq steal .." of these CPUs. Guests' time
+/// The lines "cpuN user nice system idle iowait irq softirq steal ..." of these CPUs. Guests' time
 /// is in "user" already.
 void add_stat(MachineCounters& counters, const std::vector<int>& cpus, const fs::path& root) {
   enum Field { user, nice, system, idle, iowait, irq, softirq, steal, count };

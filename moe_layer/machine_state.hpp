@@ -39,7 +39,8 @@ struct MachineUse {
 /// Of this thread since it began: how often it lost its CPU to another.
 [[nodiscard]] long involuntary_switches();
 
-/// How the machine is set, by name; empty text = not told: "governor", "turbo" ("on", "off"), "smt"
+/// How the machine is set, by name; empty text = not known: "governor", "turbo" ("on", "off"),
+/// "smt"
 /// ("on", "off"), "core_threads" (hardware threads of the CPU's core, "0,32"), "numa_nodes"
 /// (number), "kernel", "glibc".
 [[nodiscard]] std::map<std::string, std::string> machine_settings(

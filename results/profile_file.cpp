@@ -19,7 +19,7 @@ using h5::Type;
 using h5::Variable;
 
 constexpr std::string_view kSchema = "gembench-profile";
-constexpr std::string_view kVersion = "1.2.0";
+constexpr std::string_view kVersion = "1.3.0";
 
 constexpr Variable kRound = schema::scale("round", "round", "round of measurement");
 constexpr Variable of_sweep(std::string_view name, std::string_view meaning) {
@@ -43,7 +43,7 @@ constexpr Entry kEntries[] = {
 constexpr Variable kActiveLatency =
     of_sweep("active_latency", "median time of the expert phase with few experts active");
 constexpr Variable kSamples = schema::unmeasured(
-    "samples", Type::float64, {"rank", "knot", "round"}, "s", "every reading, outliers too");
+    "samples", Type::float64, {"rank", "load_point", "round"}, "s", "every reading, outliers too");
 constexpr Variable kActiveSamples =
     schema::unmeasured("active_samples", Type::float64, {"rank", "active_load", "active", "round"},
                        "s", "every reading, outliers too");
@@ -52,11 +52,11 @@ constexpr Variable kRoutedTokens = schema::routed_tokens("routed_tokens");
 constexpr Variable kRoutedSamples =
     schema::unmeasured("routed_samples", Type::float64, {"rank", "routed", "round"}, "s",
                        "every reading, outliers too");
-/// What follows from the samples of the knots, for those who read the file without gembench.
+/// What follows from the samples of the load points, for those who read the file without gembench.
 constexpr Variable kLow = schema::curve("low", "lower end of the median's 95 % interval");
 constexpr Variable kHigh = schema::curve("high", "upper end of the median's 95 % interval");
-constexpr Variable kOutliers =
-    schema::complete("outliers", Type::int32, {"rank", "knot"}, "1", "samples far from the median");
+constexpr Variable kOutliers = schema::complete("outliers", Type::int32, {"rank", "load_point"},
+                                                "1", "samples far from the median");
 
 /// One number of GpuReading, before and after.
 constexpr auto kNumbers = std::to_array<schema::GpuNumber>(
@@ -69,8 +69,8 @@ constexpr auto kNumbers = std::to_array<schema::GpuNumber>(
      schema::gpu_number("state/temperature_before", "state/temperature_after", "degC",
                         "temperature", &GpuReading::temperature)});
 
-Extents extents_of(const Variable& variable, std::uint64_t ranks, std::uint64_t knots) {
-  return variable.rank() == 2 ? Extents{ranks, knots} : Extents{ranks};
+Extents extents_of(const Variable& variable, std::uint64_t ranks, std::uint64_t load_points) {
+  return variable.rank() == 2 ? Extents{ranks, load_points} : Extents{ranks};
 }
 
 /// [rank][point from first on][round]
@@ -88,30 +88,30 @@ std::vector<double> samples_of(const ProfileSamples& samples, std::size_t first,
 
 void add_samples(File& file, const Profile& profile, const ProfileSamples& samples) {
   const auto ranks = static_cast<std::uint64_t>(profile.ranks), rounds = samples.rounds;
-  const std::uint64_t knots = profile.knots.size();
+  const std::uint64_t load_points = profile.load_points.size();
   add_index(file, kRound, rounds);
-  add(file, kSamples, {ranks, knots, rounds}, samples_of(samples, 0, knots));
+  add(file, kSamples, {ranks, load_points, rounds}, samples_of(samples, 0, load_points));
   if (const ActiveSweep& sweep = profile.active; !sweep.empty()) {
     add(file, kActiveSamples, {ranks, sweep.loads.size(), sweep.active.size(), rounds},
-        samples_of(samples, knots, sweep.points()));
+        samples_of(samples, load_points, sweep.points()));
   }
   if (const std::size_t routed = profile.routed.points; routed > 0) {
     add(file, kRoutedSamples, {ranks, routed, rounds},
-        samples_of(samples, knots + profile.active.points(), routed));
+        samples_of(samples, load_points + profile.active.points(), routed));
   }
   std::vector<double> low, high;
   std::vector<std::int32_t> outliers;
   for (int rank = 0; rank < profile.ranks; ++rank) {
-    for (std::size_t knot = 0; knot < knots; ++knot) {
-      const Median median = median_of(samples.of(rank, knot));
+    for (std::size_t load_point = 0; load_point < load_points; ++load_point) {
+      const Median median = median_of(samples.of(rank, load_point));
       low.push_back(median.low);
       high.push_back(median.high);
       outliers.push_back(median.outliers);
     }
   }
-  add(file, kLow, {ranks, knots}, low);
-  add(file, kHigh, {ranks, knots}, high);
-  add(file, kOutliers, {ranks, knots}, outliers);
+  add(file, kLow, {ranks, load_points}, low);
+  add(file, kHigh, {ranks, load_points}, high);
+  add(file, kOutliers, {ranks, load_points}, outliers);
 }
 
 void add_state(File& file, const std::vector<GpuReading>& readings, bool after) {
@@ -137,7 +137,7 @@ void add_attributes(File& file, const ProfileFile& content) {
   file.set("/", "seconds", content.seconds);
   if (profile.slots == 0) return;
   const FitError tokens = CostModel(profile).fit_error(),
-                 experts = CostModel(profile, CostKind::experts, profile.slots).fit_error();
+                 experts = CostModel(profile, CostKind::per_expert, profile.slots).fit_error();
   file.set("/", "fit_tokens_mean", tokens.mean);
   file.set("/", "fit_tokens_worst", tokens.worst);
   file.set("/", "fit_experts_mean", experts.mean);
@@ -148,8 +148,8 @@ ProfileSamples read_samples(const File& file, const Profile& profile) {
   ProfileSamples samples;
   if (!file.has(kSamples.name)) return samples;
   const auto ranks = static_cast<std::uint64_t>(profile.ranks);
-  const std::uint64_t knots = profile.knots.size(), rounds = file.extents(kSamples)[2];
-  auto of_knots = file.read<double>(kSamples, {ranks, knots, rounds});
+  const std::uint64_t load_points = profile.load_points.size(), rounds = file.extents(kSamples)[2];
+  auto of_load_points = file.read<double>(kSamples, {ranks, load_points, rounds});
   const ActiveSweep& sweep = profile.active;
   std::vector<double> of_active;
   if (!sweep.empty()) {
@@ -161,10 +161,10 @@ ProfileSamples read_samples(const File& file, const Profile& profile) {
     of_routed = file.read<double>(kRoutedSamples, {ranks, routed, rounds});
   }
   samples.ranks = profile.ranks;
-  samples.points = knots + sweep.points() + profile.routed.points;
+  samples.points = load_points + sweep.points() + profile.routed.points;
   samples.rounds = rounds;
   for (std::uint64_t rank = 0; rank < ranks; ++rank) {
-    for (auto* part : {&of_knots, &of_active, &of_routed}) {
+    for (auto* part : {&of_load_points, &of_active, &of_routed}) {
       const auto size = static_cast<std::ptrdiff_t>(part->size() / ranks);
       const auto begin = part->begin() + static_cast<std::ptrdiff_t>(rank) * size;
       samples.seconds.insert(samples.seconds.end(), begin, begin + size);
@@ -189,11 +189,11 @@ void read_profile_group(const File& file, std::uint64_t ranks, Profile& profile)
   profile.model = file.get<std::string>("/", "model");
   profile.device = file.get<std::string>("/", "device");
   profile.clock = file.get<std::string>("/", "clock");
-  const auto knots = file.extents(schema::kKnot).front();
-  profile.knots = file.read<std::int64_t>(schema::kKnot, {knots});
+  const auto load_points = file.extents(schema::kLoadPoint).front();
+  profile.load_points = file.read<std::int64_t>(schema::kLoadPoint, {load_points});
   for (const auto& entry : kEntries) {
     profile.*entry.values =
-        file.read<double>(entry.variable, extents_of(entry.variable, ranks, knots));
+        file.read<double>(entry.variable, extents_of(entry.variable, ranks, load_points));
   }
   profile.slots = read_count(file, "slots");
   if (file.has(kActiveLatency.name)) {
@@ -206,7 +206,7 @@ void read_profile_group(const File& file, std::uint64_t ranks, Profile& profile)
   file.expect_valid(profile);
 }
 
-/// What 1.1.0 added beside the numbers.
+/// What 1.1.0 added to the numbers.
 void read_circumstances(const File& file, std::uint64_t ranks, ProfileFile& content) {
   content.samples = read_samples(file, content.profile);
   if (file.has("state")) {
@@ -244,9 +244,9 @@ void write_profile(OutputOwner owner, const ProfileFile& content, bool overwrite
   add_attributes(file, content);
   const auto ranks = static_cast<std::uint64_t>(profile.ranks);
   add_index(file, schema::kRank, ranks);
-  add_scale(file, schema::kKnot, profile.knots);
+  add_scale(file, schema::kLoadPoint, profile.load_points);
   for (const auto& entry : kEntries) {
-    add(file, entry.variable, extents_of(entry.variable, ranks, profile.knots.size()),
+    add(file, entry.variable, extents_of(entry.variable, ranks, profile.load_points.size()),
         profile.*entry.values);
   }
   if (const ActiveSweep& sweep = profile.active; !sweep.empty()) {
@@ -274,7 +274,7 @@ void write_profile(OutputOwner owner, const ProfileFile& content, bool overwrite
 }
 
 ProfileFile read_profile_file(const std::filesystem::path& path) {
-  const auto file = File::open(path);
+  const auto file = File::open(path, schema::kRenamed);
   file.expect_schema(kSchema, kVersion);
   const auto ranks = file.extents(schema::kRank).front();
   if (ranks > std::numeric_limits<int>::max()) file.refuse("its extents are impossible");

@@ -31,12 +31,12 @@ struct ProfileFile {
 /// profile.h5 as SCHEMA.md says. Written to a temporary name and renamed. Output error for an
 /// existing file unless `overwrite`.
 void write_profile(const std::filesystem::path& path, const ProfileFile& content, bool overwrite);
-/// The same where the name was claimed before the profile was measured.
+/// For a name that was claimed before the profile was measured.
 void write_profile(OutputOwner owner, const ProfileFile& content, bool overwrite);
 
 /// Reads and validates; usage error for a foreign, truncated or inconsistent file.
 [[nodiscard]] ProfileFile read_profile_file(const std::filesystem::path& path);
-/// The same, of it the profile alone.
+/// The profile alone, read and validated.
 [[nodiscard]] Profile read_profile(const std::filesystem::path& path);
 
 }  // namespace gembench::inline results

@@ -42,7 +42,7 @@ inline constexpr std::array kTimes{
 
 /// -1 = not measured.
 inline constexpr std::array kCounts{
-    measured("tokens", h5::Type::int32, "1", "(token, expert) pairs computed on the rank"),
+    measured("assignments", h5::Type::int32, "1", "(token, expert) pairs computed on the rank"),
     measured("active_experts", h5::Type::int32, "1", "experts of the rank with at least one token"),
     measured("bytes_sent", h5::Type::int64, "byte", "dispatch payload sent to other ranks"),
     measured("metadata_bytes", h5::Type::int64, "byte",
@@ -135,12 +135,12 @@ inline constexpr std::array kSummaries{
     Summarised{"straggler",
                "1",
                "the rank that arrives last most often",
-               {Column::Table::steps, "arrives last", "rank", "1"},
+               {Column::Table::steps, "straggler", "rank", "1"},
                NumberKind::whole},
     Summarised{
         "straggler_share", "1",
         "share of (step, layer) in which `straggler` arrives last; of every rank: `last_share`",
-        in_percent("arrives last"), NumberKind::known},
+        in_percent("straggler"), NumberKind::known},
     Summarised{"aggregate_imbalance",
                "1",
                "max/mean over ranks of the tokens of the whole run, mean over layers",
@@ -151,10 +151,10 @@ inline constexpr std::array kSummaries{
                {Column::Table::steps, "imbalance", "step", "1", 1, 3}},
     Summarised{"predicted", "s",
                "route + experts of the slowest rank, summed over layers, mean of steps, as "
-               "predicted by the cost model `tokens`, the paper's; the column is by the model that "
+               "predicted by the cost model `sum`, the paper's; the column is by the model that "
                "was planned with, which its heading names",
                in_us("us to barriers", "predicted")},
-    Summarised{"predicted_by_experts", "s", "`predicted` by the cost model `experts`"},
+    Summarised{"predicted_by_experts", "s", "`predicted` by the cost model `per-expert`"},
     Summarised{"measured", "s",
                "what `predicted` is of, as measured; `err %` is predicted / measured - 1, in the "
                "last column of "

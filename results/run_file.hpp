@@ -17,7 +17,7 @@
 namespace gembench::inline results {
 
 inline constexpr std::string_view kRunSchema = "gembench-results";
-inline constexpr std::string_view kRunSchemaVersion = "2.7.0";
+inline constexpr std::string_view kRunSchemaVersion = "2.8.0";
 
 /// How much the file holds along each dimension.
 struct RunShape {
@@ -27,7 +27,7 @@ struct RunShape {
   int ranks = 0;
   int experts = 0;
   int slots = 0;
-  int turns = 0;
+  int segments = 0;
 };
 
 /// What rates need to know of the model.
@@ -39,7 +39,7 @@ struct RunModel {
   int row_bytes = 0;  ///< payload of one token to one rank
 };
 
-/// Where a rank ran. -1 = not told (files before 2.2.0).
+/// Where a rank ran. -1 = not known (files before 2.2.0).
 struct NodePlace {
   int node = -1;  ///< nodes are numbered in the order of their first ranks
   int local_rank = -1;
@@ -74,7 +74,7 @@ struct QuietState {
   double barrier_skew_median = std::numeric_limits<double>::quiet_NaN();
   double barrier_skew_p99 = std::numeric_limits<double>::quiet_NaN();
 };
-/// What happened on a rank's CPUs from the first turn to the last. NaN = not known.
+/// What happened on a rank's CPUs from the first segment to the last. NaN = not known.
 struct QuietUse {
   double switches = std::numeric_limits<double>::quiet_NaN();    ///< involuntary, per measured step
   double steal = std::numeric_limits<double>::quiet_NaN();       ///< share taken by the hypervisor
@@ -83,25 +83,25 @@ struct QuietUse {
 };
 
 /// Consecutive measured steps of one placement, between two switches: what is gathered, checked and
-/// written at once. The turns of a run, in the order in which they run, are its schedule.
-struct Turn {
+/// written at once. The segments of a run, in the order in which they run, are its schedule.
+struct Segment {
   int placement = 0;
   int first_step = 0;
   int steps = 0;
   int block = 0;  ///< index of the block of steps that all placements run side by side
-  bool operator==(const Turn&) const = default;
+  bool operator==(const Segment&) const = default;
 };
 
 /// Everything known before the first measured step.
 struct RunInfo {
   RunShape shape;
   RunModel model;
-  std::vector<Turn> turns;
+  std::vector<Segment> segments;
   std::vector<Placement> placements;  ///< names are Placement::strategy, labels below
   std::vector<std::string> labels;    ///< [placement] unique, e.g. "linear", "linear#2"
   std::vector<double>
       predicted_layer_time;  ///< [placement][step][layer] s to the barrier; or empty
-  /// The same by the cost model `experts`: which predicts better is told by the measurement.
+  /// Predicted by the cost model `per-expert`: the measurement shows which predicts better.
   std::vector<double> predicted_by_experts;
   std::vector<std::int32_t> expert_tokens;  ///< [step][layer][expert] of the measured steps
   Profile profile;                          ///< ranks = 0: none
@@ -114,15 +114,15 @@ struct RunInfo {
   std::string config;          ///< JSON, all options as used
   std::string command_line;
   std::uint64_t seed = 0;
-  std::map<std::string, std::string> facts;  ///< other root attributes: program, device, ..
+  std::map<std::string, std::string> facts;  ///< other root attributes: program, device, ...
   /// /environment: per-rank strings by name ("host", "cpus", "device_name"), each of size ranks.
   std::map<std::string, std::vector<std::string>> rank_facts;
-  std::vector<NodePlace> topology;     ///< [rank]; empty: not told
+  std::vector<NodePlace> topology;     ///< [rank]; empty: not known
   std::vector<GpuReading> gpu_before;  ///< [rank], before the first step; empty: no GPUs
   QuietState quiet_before;             ///< before the first step
 };
 
-/// What changed in an adapting placement after a turn. -1 or NaN = nothing.
+/// What changed in an adapting placement after a segment. -1 or NaN = nothing.
 struct ReplanRecord {
   enum class Reason { none = -1, speeds, loads, both };
   Reason reason = Reason::none;
@@ -133,9 +133,9 @@ struct ReplanRecord {
   double predicted_gain = std::numeric_limits<double>::quiet_NaN();    ///< s a step
 };
 
-/// What happened beside a turn's steps. -1 or NaN = not done.
-struct TurnNotes {
-  // The switch to the turn's placement: weights that really moved.
+/// What happened between a segment's steps. -1 or NaN = not done.
+struct SegmentNotes {
+  // The switch to the segment's placement: weights that really moved.
   std::int64_t experts_moved = -1;
   std::int64_t bytes_moved = -1;                                   ///< between ranks, all layers
   double move_seconds = std::numeric_limits<double>::quiet_NaN();  ///< wall clock, slowest rank
@@ -146,10 +146,10 @@ struct TurnNotes {
   ReplanRecord replan;
 };
 
-/// The readings of a turn. An empty array was not measured.
-struct Block {
-  int turn = 0;  ///< index in RunInfo::turns
-  Turn at;
+/// The readings of a segment. An empty array was not measured.
+struct SegmentRecord {
+  int segment = 0;  ///< index in RunInfo::segments
+  Segment at;
   std::array<std::vector<double>, kTimes.size()> time;          ///< [step][layer][rank]
   std::array<std::vector<std::int64_t>, kCounts.size()> count;  ///< [step][layer][rank]
   std::array<std::vector<double>, kGpuTimes.size()> gpu_time;   ///< [step][layer][rank]; without
@@ -158,7 +158,7 @@ struct Block {
   std::vector<std::int64_t> order;                              ///< [step] global execution index
   /// [layer][rank][slot] the placement in force; only where some placement adapts.
   std::vector<std::int32_t> slots;
-  TurnNotes notes;
+  SegmentNotes notes;
 };
 
 /// The verdict of --check.
@@ -175,14 +175,14 @@ struct CheckRecord {
 struct RunEnd {
   std::vector<std::int64_t> bytes_pair;  ///< [placement][layer][src][dst] dispatch payload, bytes
   CheckRecord check;
-  std::vector<double> profile_after;  ///< [rank][knot] s, the profile taken again; or empty
-  /// [rank] before the first and after the last step since the run's last start; empty: not told.
+  std::vector<double> profile_after;  ///< [rank][load_point] s, the profile taken again; or empty
+  /// [rank] before the first and after the last step since the run's last start; empty: not known.
   std::vector<ClockReading> clocks_before, clocks_after;
   std::vector<GpuReading> gpu_after;   ///< [rank], after the last step; empty: no GPUs
   QuietState quiet_after;              ///< after the last step
   std::vector<QuietUse> quiet_during;  ///< [rank] since the run's last start; empty: not known
-  std::string stopped;                 ///< why measuring ended, for people; empty: not told
-  /// Wall-clock seconds of rank 0 by part of the run: "profile", "plan", "measure", "write", ..
+  std::string stopped;                 ///< why measuring ended, for people; empty: not known
+  /// Wall-clock seconds of rank 0 by part of the run: "profile", "plan", "measure", "write", ...
   std::map<std::string, double> seconds;
 };
 

@@ -21,8 +21,8 @@ using h5::Variable;
 void add_profile(File& file, const Profile& profile) {
   validate(profile);
   const Extents rank{static_cast<std::uint64_t>(profile.ranks)},
-      curve{rank[0], profile.knots.size()};
-  add_scale(file, schema::kKnot, profile.knots);
+      curve{rank[0], profile.load_points.size()};
+  add_scale(file, schema::kLoadPoint, profile.load_points);
   add(file, schema::kProfileLatency, curve, profile.latency);
   file.make(schema::kProfileAfter, curve);
   add(file, schema::kProfileSpread, curve, profile.spread);
@@ -43,11 +43,11 @@ void add_profile(File& file, const Profile& profile) {
 
 Profile read_profile_of(const File& file, int ranks) {
   Profile profile;
-  if (!file.has(schema::kKnot.name)) return profile;
-  const auto knots = file.extents(schema::kKnot).front();
-  const Extents rank{static_cast<std::uint64_t>(ranks)}, curve{rank[0], knots};
+  if (!file.has(schema::kLoadPoint.name)) return profile;
+  const auto load_points = file.extents(schema::kLoadPoint).front();
+  const Extents rank{static_cast<std::uint64_t>(ranks)}, curve{rank[0], load_points};
   profile.ranks = ranks;
-  profile.knots = file.read<std::int64_t>(schema::kKnot, {knots});
+  profile.load_points = file.read<std::int64_t>(schema::kLoadPoint, {load_points});
   profile.latency = file.read<double>(schema::kProfileLatency, curve);
   profile.spread = file.read<double>(schema::kProfileSpread, curve);
   profile.overhead = file.read<double>(schema::kProfileOverhead, rank);
@@ -79,7 +79,7 @@ void add_routed(File& file, const Profile& profile, const Variable& latency,
   add(file, tokens, {ranks, routed.points, slots}, routed.tokens);
   const CostChoice choice = choose_cost(profile);
   for (const auto& [error, name] :
-       {std::pair{choice.tokens, "routed_tokens"}, std::pair{choice.experts, "routed_experts"}}) {
+       {std::pair{choice.sum, "routed_tokens"}, std::pair{choice.per_expert, "routed_experts"}}) {
     if (!error) continue;
     file.set("/", std::string(name) + "_median", error->median);
     file.set("/", std::string(name) + "_worst", error->worst);

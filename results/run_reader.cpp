@@ -39,7 +39,7 @@ RunShape read_shape(const File& file) {
   shape.ranks = count_along(file, schema::kRank);
   shape.experts = count_along(file, schema::kExpert);
   shape.slots = count_along(file, schema::kSlot);
-  shape.turns = count_along(file, schema::kTurn);
+  shape.segments = count_along(file, schema::kSegment);
   return shape;
 }
 
@@ -80,25 +80,25 @@ RunModel read_model(const File& file) {
   return model;
 }
 
-std::vector<Turn> read_turns(const File& file, const RunShape& shape) {
-  const Extents count{extent(shape.turns)};
-  const auto placement = file.read<std::int32_t>(schema::kTurnPlacement, count);
-  const auto first = file.read<std::int32_t>(schema::kTurnFirst, count);
-  const auto steps = file.read<std::int32_t>(schema::kTurnSteps, count);
-  const auto block = file.read<std::int32_t>(schema::kTurnBlock, count);
-  std::vector<Turn> turns;
+std::vector<Segment> read_segments(const File& file, const RunShape& shape) {
+  const Extents count{extent(shape.segments)};
+  const auto placement = file.read<std::int32_t>(schema::kSegmentPlacement, count);
+  const auto first = file.read<std::int32_t>(schema::kSegmentFirst, count);
+  const auto steps = file.read<std::int32_t>(schema::kSegmentSteps, count);
+  const auto block = file.read<std::int32_t>(schema::kSegmentBlock, count);
+  std::vector<Segment> segments;
   for (std::size_t i = 0; i < placement.size(); ++i) {
-    const Turn turn{placement[i], first[i], steps[i], block[i]};
-    if (!schema::lies_within(turn, shape)) {
-      file.refuse("its turn " + std::to_string(i) + " lies outside of the run");
+    const Segment segment{placement[i], first[i], steps[i], block[i]};
+    if (!schema::lies_within(segment, shape)) {
+      file.refuse("its segment " + std::to_string(i) + " lies outside of the run");
     }
-    turns.push_back(turn);
+    segments.push_back(segment);
   }
-  return turns;
+  return segments;
 }
 
-std::vector<TurnNotes> read_notes(const File& file, const RunShape& shape) {
-  const Extents count{extent(shape.turns)};
+std::vector<SegmentNotes> read_notes(const File& file, const RunShape& shape) {
+  const Extents count{extent(shape.segments)};
   const auto experts = file.read<std::int64_t>(schema::kMoveExperts, count);
   const auto bytes = file.read<std::int64_t>(schema::kMoveBytes, count);
   const auto seconds = file.read<double>(schema::kMoveSeconds, count);
@@ -106,7 +106,7 @@ std::vector<TurnNotes> read_notes(const File& file, const RunShape& shape) {
   const auto error = file.read<double>(schema::kCheckError, count);
   const auto passed = file.read<std::int32_t>(schema::kCheckPassed, count);
   const auto replans = read_replans(file, shape);
-  std::vector<TurnNotes> notes;
+  std::vector<SegmentNotes> notes;
   for (std::size_t i = 0; i < experts.size(); ++i) {
     notes.push_back({experts[i], bytes[i], seconds[i], tokens[i], error[i], passed[i],
                      replans.empty() ? ReplanRecord{} : replans[i]});
@@ -186,7 +186,7 @@ RunInfo read_info(const File& file) {
   const auto placements = extent(shape.placements), steps = extent(shape.steps),
              layers = extent(shape.layers), ranks = extent(shape.ranks);
   info.model = read_model(file);
-  info.turns = read_turns(file, shape);
+  info.segments = read_segments(file, shape);
   info.labels = file.read_texts(schema::kPlacement, {placements});
   info.placements = read_placements(file, shape);
   info.predicted_layer_time = file.read<double>(schema::kPredicted, {placements, steps, layers});
@@ -199,7 +199,7 @@ RunInfo read_info(const File& file) {
   if (file.has(schema::kSlowdownByStep.name)) {
     info.slowdown_by_step = file.read<double>(schema::kSlowdownByStep, {steps, ranks});
   }
-  info.adapts = file.has(schema::kTurnSlots.name);
+  info.adapts = file.has(schema::kSegmentSlots.name);
   info.topology = read_topology(file, shape);
   info.gpu_before = read_gpus(file, shape, false);
   info.quiet_before = read_quiet(file, ranks, false);
@@ -235,8 +235,8 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   end.check.passed = file.get<std::int64_t>("check", "passed") != 0;
   end.check.message = file.get<std::string>("check", "message");
   if (file.has(schema::kProfileAfter.name)) {
-    const auto knots = file.extents(schema::kKnot).front();
-    end.profile_after = file.read<double>(schema::kProfileAfter, {ranks, knots});
+    const auto load_points = file.extents(schema::kLoadPoint).front();
+    end.profile_after = file.read<double>(schema::kProfileAfter, {ranks, load_points});
     // All NaN: it was not taken again.
     if (std::all_of(end.profile_after.begin(), end.profile_after.end(),
                     [](double seconds) { return std::isnan(seconds); })) {
@@ -264,7 +264,8 @@ RunEnd read_end(const File& file, const RunShape& shape) {
 }  // namespace
 
 struct RunReader::State {
-  explicit State(const std::filesystem::path& path) : own(File::open(path)), file(*own) {
+  explicit State(const std::filesystem::path& path)
+      : own(File::open(path, schema::kRenamed)), file(*own) {
     file.expect_schema(kRunSchema, kRunSchemaVersion);
     completed = file.get<std::int64_t>("/", "completed") != 0;
     read();
@@ -286,19 +287,19 @@ struct RunReader::State {
   const File& file;
   bool completed = false;
   RunInfo info;
-  std::vector<TurnNotes> notes;
+  std::vector<SegmentNotes> notes;
   RunEnd end;
   std::optional<RunSummary> summary;
 };
 
 RunProgress progress_of_run(const std::filesystem::path& path) {
-  const File file = File::open(path);
+  const File file = File::open(path, schema::kRenamed);
   file.expect_schema(kRunSchema, kRunSchemaVersion);
   return {file.has(schema::kPlacement.name), file.get<std::int64_t>("/", "completed") == 1};
 }
 
 std::string read_run_config(const std::filesystem::path& path) {
-  const File file = File::open(path);
+  const File file = File::open(path, schema::kRenamed);
   file.expect_schema(kRunSchema, kRunSchemaVersion);
   return file.get<std::string>("/", "config");
 }
@@ -318,7 +319,7 @@ const RunEnd& RunReader::end() const {
   return state_->end;
 }
 
-const std::vector<TurnNotes>& RunReader::notes() const {
+const std::vector<SegmentNotes>& RunReader::notes() const {
   return state_->notes;
 }
 
@@ -326,21 +327,21 @@ const std::optional<RunSummary>& RunReader::summary() const {
   return state_->summary;
 }
 
-bool RunReader::measured(int turn) const {
-  const Turn& at = state_->info.turns.at(sz(turn));
+bool RunReader::measured(int segment) const {
+  const Segment& at = state_->info.segments.at(sz(segment));
   std::vector<std::int64_t> blocks(extent(at.steps));
   state_->file.read(schema::kBlock, {extent(at.placement), extent(at.first_step)},
                     {1, blocks.size()}, blocks.data());
   return std::all_of(blocks.begin(), blocks.end(), [&](auto block) { return block == at.block; });
 }
 
-Block RunReader::read_turn(int turn) const {
-  const Turn& at = state_->info.turns.at(sz(turn));
-  Block block = read(at.placement, at.first_step, at.steps);
-  block.turn = turn;
+SegmentRecord RunReader::read_segment(int segment) const {
+  const Segment& at = state_->info.segments.at(sz(segment));
+  SegmentRecord block = read(at.placement, at.first_step, at.steps);
+  block.segment = segment;
   block.at = at;
-  block.notes = state_->notes[sz(turn)];
-  block.slots = read_turn_slots(state_->file, state_->info.shape, turn);
+  block.notes = state_->notes[sz(segment)];
+  block.slots = read_segment_slots(state_->file, state_->info.shape, segment);
   return block;
 }
 
@@ -354,13 +355,13 @@ std::vector<std::int64_t> RunReader::blocks(int placement) const {
   return blocks;
 }
 
-Block RunReader::read(int placement, int first_step, int steps) const {
+SegmentRecord RunReader::read(int placement, int first_step, int steps) const {
   const auto& shape = state_->info.shape;
   if (placement < 0 || placement >= shape.placements || first_step < 0 || steps < 1 ||
       steps > shape.steps - first_step) {
     throw std::out_of_range("RunReader: no such steps");
   }
-  Block block;
+  SegmentRecord block;
   block.at.placement = placement;
   block.at.first_step = first_step;
   block.at.steps = steps;

@@ -24,16 +24,16 @@ class RunReader {
   [[nodiscard]] bool completed() const;
   /// Empty values for a file that was not completed.
   [[nodiscard]] const RunEnd& end() const;
-  /// [turn] what happened beside the steps.
-  [[nodiscard]] const std::vector<TurnNotes>& notes() const;
-  /// Whether all steps of a turn are in the file.
-  [[nodiscard]] bool measured(int turn) const;
-  /// A turn as it was written.
-  [[nodiscard]] Block read_turn(int turn) const;
+  /// [segment] what happened between the steps.
+  [[nodiscard]] const std::vector<SegmentNotes>& notes() const;
+  /// Whether all steps of a segment are in the file.
+  [[nodiscard]] bool measured(int segment) const;
+  /// A segment as it was written.
+  [[nodiscard]] SegmentRecord read_segment(int segment) const;
   /// [step] block index of a placement's steps; -1 = not measured.
   [[nodiscard]] std::vector<std::int64_t> blocks(int placement) const;
   /// Any range of steps of one placement, without notes; the result's block is that of the first.
-  [[nodiscard]] Block read(int placement, int first_step, int steps) const;
+  [[nodiscard]] SegmentRecord read(int placement, int first_step, int steps) const;
   /// What `compare` says of it, where that was stored.
   [[nodiscard]] const std::optional<RunSummary>& summary() const;
 
@@ -48,8 +48,8 @@ class RunReader {
 
 /// How far a results.h5 has come.
 struct RunProgress {
-  bool laid_out = false;   ///< it has a place for every turn, and can be read
-  bool completed = false;  ///< every turn is there
+  bool laid_out = false;   ///< it has a place for every segment, and can be read
+  bool completed = false;  ///< every segment is there
 };
 /// Usage error where it is no results.h5.
 [[nodiscard]] RunProgress progress_of_run(const std::filesystem::path& path);

@@ -33,6 +33,12 @@ constexpr Variable unmeasured(std::string_view name, Type type, const Dims& dims
 constexpr Variable scale(std::string_view name, std::string_view dim, std::string_view meaning) {
   return complete(name, Type::int32, {dim}, "1", meaning);
 }
+/// Names of older files. Segments were called turns before 2.8.0 of results, load points knots
+/// there and before 1.3.0 of profiles, and assignments were named after their tokens.
+inline constexpr std::array<h5::Renamed, 4> kRenamed{
+    h5::Renamed{"assignments", "tokens"}, h5::Renamed{"load_point", "knot"},
+    h5::Renamed{"segments/segment", "turns/turn"}, h5::Renamed{"segments", "turns"}};
+
 inline constexpr Variable kPlacement =
     complete("placement", Type::text, {"placement"}, "", "label");
 inline constexpr Variable kStep = scale("step", "step", "measured step");
@@ -42,9 +48,10 @@ inline constexpr Variable kExpert = scale("expert", "expert", "expert of a layer
 inline constexpr Variable kSlot = scale("slot", "slot", "slot of a rank");
 inline constexpr Variable kSource = scale("src", "src", "sending rank");
 inline constexpr Variable kTarget = scale("dst", "dst", "receiving rank");
-inline constexpr Variable kTurn = scale("turns/turn", "turn", "turn of a placement, as they ran");
-inline constexpr Variable kKnot =
-    complete("knot", Type::int64, {"knot"}, "1", "tokens on the rank");
+inline constexpr Variable kSegment =
+    scale("segments/segment", "segment", "segment of a placement, as they ran");
+inline constexpr Variable kLoadPoint =
+    complete("load_point", Type::int64, {"load_point"}, "1", "tokens on the rank");
 
 inline constexpr Variable kStepTime =
     unmeasured("step_time", Type::float32, {"placement", "step", "rank"}, "s", "whole step");
@@ -61,7 +68,7 @@ inline constexpr Variable kPredicted =
                "predicted time to the barrier", Layout::chunked);
 inline constexpr Variable kPredictedByExperts =
     unmeasured("predicted_by_experts", Type::float32, {"placement", "step", "layer"}, "s",
-               "the same by the cost model experts", Layout::chunked);
+               "the same by the cost model per-expert", Layout::chunked);
 inline constexpr Variable kBytesPair =
     unmeasured("bytes_pair", Type::int64, {"placement", "layer", "src", "dst"}, "byte",
                "dispatch payload; src = dst stayed on the rank");
@@ -74,7 +81,7 @@ constexpr Variable per_rank(std::string_view name, std::string_view units,
   return complete(name, Type::float64, {"rank"}, units, meaning);
 }
 constexpr Variable curve(std::string_view name, std::string_view meaning) {
-  return complete(name, Type::float64, {"rank", "knot"}, "s", meaning);
+  return complete(name, Type::float64, {"rank", "load_point"}, "s", meaning);
 }
 inline constexpr Variable kSlowdown = per_rank("slowdown", "1", "emulated stretch, 1 = none");
 inline constexpr Variable kSlowdownByStep =
@@ -82,7 +89,7 @@ inline constexpr Variable kSlowdownByStep =
              "emulated stretch where it changes in the run");
 inline constexpr Variable kProfileLatency = curve("profile_latency", "median expert phase");
 inline constexpr Variable kProfileAfter =
-    unmeasured("profile_after", Type::float64, {"rank", "knot"}, "s",
+    unmeasured("profile_after", Type::float64, {"rank", "load_point"}, "s",
                "median expert phase, measured again after the run");
 inline constexpr Variable kProfileSpread = curve("profile_spread", "interquartile range");
 inline constexpr Variable kProfileOverhead =
@@ -205,66 +212,67 @@ inline constexpr std::array<QuietSkew, 2> kQuietSkews{
     {{"barrier_skew_median_before", "barrier_skew_median_after", &QuietState::barrier_skew_median},
      {"barrier_skew_p99_before", "barrier_skew_p99_after", &QuietState::barrier_skew_p99}}};
 
-constexpr Variable turn(std::string_view name, Type type, Cells cells, std::string_view units,
-                        std::string_view meaning) {
-  return {name, type, Layout::whole, cells, {"turn"}, units, meaning};
+constexpr Variable segment(std::string_view name, Type type, Cells cells, std::string_view units,
+                           std::string_view meaning) {
+  return {name, type, Layout::whole, cells, {"segment"}, units, meaning};
 }
-inline constexpr Variable kTurnPlacement =
-    turn("turns/to_placement", Type::int32, Cells::complete, "1", "index of the placement");
-inline constexpr Variable kTurnFirst =
-    turn("turns/first_step", Type::int32, Cells::complete, "1", "its first measured step");
-inline constexpr Variable kTurnSteps =
-    turn("turns/steps", Type::int32, Cells::complete, "1", "measured steps");
-inline constexpr Variable kTurnBlock =
-    turn("turns/in_block", Type::int32, Cells::complete, "1", "block of steps it belongs to");
+inline constexpr Variable kSegmentPlacement =
+    segment("segments/to_placement", Type::int32, Cells::complete, "1", "index of the placement");
+inline constexpr Variable kSegmentFirst =
+    segment("segments/first_step", Type::int32, Cells::complete, "1", "its first measured step");
+inline constexpr Variable kSegmentSteps =
+    segment("segments/steps", Type::int32, Cells::complete, "1", "measured steps");
+inline constexpr Variable kSegmentBlock =
+    segment("segments/in_block", Type::int32, Cells::complete, "1", "block of steps it belongs to");
 inline constexpr Variable kMoveExperts =
-    turn("turns/experts_moved", Type::int64, Cells::unmeasured, "1",
-         "experts that changed their rank at the switch, all layers");
+    segment("segments/experts_moved", Type::int64, Cells::unmeasured, "1",
+            "experts that changed their rank at the switch, all layers");
 inline constexpr Variable kMoveBytes =
-    turn("turns/bytes_moved", Type::int64, Cells::unmeasured, "byte",
-         "weights sent between ranks at the switch, all layers");
+    segment("segments/bytes_moved", Type::int64, Cells::unmeasured, "byte",
+            "weights sent between ranks at the switch, all layers");
 inline constexpr Variable kMoveSeconds =
-    turn("turns/move_seconds", Type::float64, Cells::unmeasured, "s",
-         "the switch, wall clock of the slowest rank");
+    segment("segments/move_seconds", Type::float64, Cells::unmeasured, "s",
+            "the switch, wall clock of the slowest rank");
 inline constexpr Variable kCheckTokens =
-    turn("turns/checked_tokens", Type::int64, Cells::unmeasured, "1",
-         "outputs compared with a reference after the turn");
-inline constexpr Variable kCheckError =
-    turn("turns/check_error", Type::float64, Cells::unmeasured, "1", "largest relative error");
-inline constexpr Variable kCheckPassed =
-    turn("turns/check_passed", Type::int32, Cells::unmeasured, "1", "1 = within the tolerance");
+    segment("segments/checked_tokens", Type::int64, Cells::unmeasured, "1",
+            "outputs compared with a reference after the segment");
+inline constexpr Variable kCheckError = segment("segments/check_error", Type::float64,
+                                                Cells::unmeasured, "1", "largest relative error");
+inline constexpr Variable kCheckPassed = segment(
+    "segments/check_passed", Type::int32, Cells::unmeasured, "1", "1 = within the tolerance");
 
-inline constexpr Variable kReplanReason =
-    turn("turns/replan_reason", Type::int32, Cells::unmeasured, "1",
-         "why the placement changed after the turn: 0 speeds, 1 loads, 2 both; -1 it did not");
+inline constexpr Variable kReplanReason = segment(
+    "segments/replan_reason", Type::int32, Cells::unmeasured, "1",
+    "why the placement changed after the segment: 0 speeds, 1 loads, 2 both; -1 it did not");
 inline constexpr Variable kReplanExperts =
-    turn("turns/replan_experts_moved", Type::int64, Cells::unmeasured, "1",
-         "experts that changed their rank then, all layers");
+    segment("segments/replan_experts_moved", Type::int64, Cells::unmeasured, "1",
+            "experts that changed their rank then, all layers");
 inline constexpr Variable kReplanBytes =
-    turn("turns/replan_bytes_moved", Type::int64, Cells::unmeasured, "byte",
-         "weights sent between ranks for that");
+    segment("segments/replan_bytes_moved", Type::int64, Cells::unmeasured, "byte",
+            "weights sent between ranks for that");
 inline constexpr Variable kReplanSeconds =
-    turn("turns/replan_move_seconds", Type::float64, Cells::unmeasured, "s",
-         "those moves, wall clock of the slowest rank");
+    segment("segments/replan_move_seconds", Type::float64, Cells::unmeasured, "s",
+            "those moves, wall clock of the slowest rank");
 inline constexpr Variable kReplanPlanning =
-    turn("turns/replan_planning_seconds", Type::float64, Cells::unmeasured, "s",
-         "finding them, wall clock of rank 0");
-inline constexpr Variable kReplanGain = turn("turns/replan_predicted_gain", Type::float64,
-                                             Cells::unmeasured, "s", "predicted, of a step");
+    segment("segments/replan_planning_seconds", Type::float64, Cells::unmeasured, "s",
+            "finding them, wall clock of rank 0");
+inline constexpr Variable kReplanGain = segment("segments/replan_predicted_gain", Type::float64,
+                                                Cells::unmeasured, "s", "predicted, of a step");
 inline constexpr std::array<const Variable*, 6> kReplans{&kReplanReason,   &kReplanExperts,
                                                          &kReplanBytes,    &kReplanSeconds,
                                                          &kReplanPlanning, &kReplanGain};
-inline constexpr Variable kTurnSlots =
-    unmeasured("turns/slots", Type::int32, {"turn", "layer", "rank", "slot"}, "1",
-               "expert in the slot in that turn, -1 = empty");
+inline constexpr Variable kSegmentSlots =
+    unmeasured("segments/slots", Type::int32, {"segment", "layer", "rank", "slot"}, "1",
+               "expert in the slot in that segment, -1 = empty");
 
-inline constexpr std::array<const Variable*, 6> kTurnNotes{
+inline constexpr std::array<const Variable*, 6> kSegmentNotes{
     &kMoveExperts, &kMoveBytes, &kMoveSeconds, &kCheckTokens, &kCheckError, &kCheckPassed};
 
 /// What the schedule may hold.
-constexpr bool lies_within(const Turn& turn, const RunShape& run) {
-  return turn.placement >= 0 && turn.placement < run.placements && turn.first_step >= 0 &&
-         turn.steps >= 1 && turn.steps <= run.steps - turn.first_step && turn.block >= 0;
+constexpr bool lies_within(const Segment& segment, const RunShape& run) {
+  return segment.placement >= 0 && segment.placement < run.placements && segment.first_step >= 0 &&
+         segment.steps >= 1 && segment.steps <= run.steps - segment.first_step &&
+         segment.block >= 0;
 }
 
 /// Attributes of the group timing.

@@ -29,23 +29,23 @@ using h5::Extents;
 using h5::File;
 using h5::Variable;
 
-/// The schedule, and room for what happens beside each turn.
-void add_turns(File& file, const RunInfo& info) {
+/// The schedule, and room for what happens between segments.
+void add_segments(File& file, const RunInfo& info) {
   std::vector<std::int32_t> placement, first, steps, block;
-  for (const Turn& turn : info.turns) {
-    placement.push_back(turn.placement);
-    first.push_back(turn.first_step);
-    steps.push_back(turn.steps);
-    block.push_back(turn.block);
+  for (const Segment& segment : info.segments) {
+    placement.push_back(segment.placement);
+    first.push_back(segment.first_step);
+    steps.push_back(segment.steps);
+    block.push_back(segment.block);
   }
-  const Extents turns{extent(info.shape.turns)};
-  file.make_group("turns");
-  add_index(file, schema::kTurn, turns[0]);
-  add(file, schema::kTurnPlacement, turns, placement);
-  add(file, schema::kTurnFirst, turns, first);
-  add(file, schema::kTurnSteps, turns, steps);
-  add(file, schema::kTurnBlock, turns, block);
-  for (const Variable* note : schema::kTurnNotes) file.make(*note, turns);
+  const Extents segments{extent(info.shape.segments)};
+  file.make_group("segments");
+  add_index(file, schema::kSegment, segments[0]);
+  add(file, schema::kSegmentPlacement, segments, placement);
+  add(file, schema::kSegmentFirst, segments, first);
+  add(file, schema::kSegmentSteps, segments, steps);
+  add(file, schema::kSegmentBlock, segments, block);
+  for (const Variable* note : schema::kSegmentNotes) file.make(*note, segments);
 }
 
 void add_model(File& file, const RunModel& model) {
@@ -83,9 +83,9 @@ void set_check(File& file, const CheckRecord& check, const CheckRecord* before) 
   file.set("check", "passed", std::int64_t{check.passed});
 }
 
-void put_check(File& file, int turn, const TurnNotes& notes) {
+void put_check(File& file, int segment, const SegmentNotes& notes) {
   const auto put_one = [&](const Variable& variable, auto value) {
-    file.write(variable, {extent(turn)}, {1}, std::span<const decltype(value)>(&value, 1));
+    file.write(variable, {extent(segment)}, {1}, std::span<const decltype(value)>(&value, 1));
   };
   put_one(schema::kCheckTokens, notes.checked_tokens);
   put_one(schema::kCheckError, notes.check_error);
@@ -102,13 +102,13 @@ struct RunWriter::State {
 
   OutputFile output;
   std::optional<RunShape> shape;
-  std::vector<Turn> turns;
-  std::uint64_t knots = 0;  ///< of the profile; 0 = none
-  bool topology = false;    ///< the file says where ranks are
-  bool gpus = false;        ///< the file has room for what they say
-  bool quiet = false;       ///< the file has room for how quiet the machine was
-  bool adapts = false;      ///< the file has room for placements that change
-  CheckRecord check;        ///< as it stands in the file before finish()
+  std::vector<Segment> segments;
+  std::uint64_t load_points = 0;  ///< of the profile; 0 = none
+  bool topology = false;          ///< the file says where ranks are
+  bool gpus = false;              ///< the file has room for what they say
+  bool quiet = false;             ///< the file has room for how quiet the machine was
+  bool adapts = false;            ///< the file has room for placements that change
+  CheckRecord check;              ///< as it stands in the file before finish()
 };
 
 void RunWriter::State::sign() {
@@ -141,8 +141,8 @@ RunWriter::RunWriter(OutputOwner owner, const RunReader& earlier,
   RunInfo info = earlier.info();
   for (const auto& [name, value] : facts) info.facts[name] = value;
   lay_out(info);
-  for (int turn = 0; turn < info.shape.turns; ++turn) {
-    if (earlier.measured(turn)) write(earlier.read_turn(turn));
+  for (int segment = 0; segment < info.shape.segments; ++segment) {
+    if (earlier.measured(segment)) write(earlier.read_segment(segment));
   }
   state_->output.publish();
 }
@@ -165,10 +165,10 @@ void RunWriter::lay_out(const RunInfo& info) {
              experts = extent(shape.experts), slots = extent(shape.slots);
   require_size(info.labels, {placements}, "labels");
   require_size(info.placements, {placements}, "placements");
-  require_size(info.turns, {extent(shape.turns)}, "turns");
-  for (const Turn& turn : info.turns) {
-    if (!schema::lies_within(turn, shape)) {
-      throw std::invalid_argument("RunWriter: a turn lies outside of the run");
+  require_size(info.segments, {extent(shape.segments)}, "segments");
+  for (const Segment& segment : info.segments) {
+    if (!schema::lies_within(segment, shape)) {
+      throw std::invalid_argument("RunWriter: a segment lies outside of the run");
     }
   }
 
@@ -213,7 +213,7 @@ void RunWriter::lay_out(const RunInfo& info) {
 
   add_attributes(file, info);
   add_model(file, info.model);
-  add_turns(file, info);
+  add_segments(file, info);
   if (info.adapts) add_adaptation(file, shape);
   if (!info.gpu_before.empty()) {
     require_size(info.gpu_before, {ranks}, "gpu_before");
@@ -245,23 +245,23 @@ void RunWriter::lay_out(const RunInfo& info) {
   }
   file.flush();
   state_->shape = shape;
-  state_->turns = info.turns;
-  state_->knots = info.profile.knots.size();
+  state_->segments = info.segments;
+  state_->load_points = info.profile.load_points.size();
   state_->topology = !info.topology.empty();
   state_->gpus = !info.gpu_before.empty();
   state_->quiet = !info.quiet_before.ranks.empty();
   state_->adapts = info.adapts;
 }
 
-void RunWriter::write(const Block& block) {
+void RunWriter::write(const SegmentRecord& block) {
   if (!state_->shape) throw std::logic_error("RunWriter: write() before describe()");
   const auto& shape = *state_->shape;
   auto& file = state_->file();
-  const Turn& at = block.at;
+  const Segment& at = block.at;
   const auto placement = extent(at.placement), first = extent(at.first_step),
              steps = extent(at.steps), layers = extent(shape.layers), ranks = extent(shape.ranks);
-  if (sz(block.turn) >= sz(shape.turns) || at != state_->turns[sz(block.turn)]) {
-    throw std::invalid_argument("RunWriter: the block is not a turn of the run");
+  if (sz(block.segment) >= sz(shape.segments) || at != state_->segments[sz(block.segment)]) {
+    throw std::invalid_argument("RunWriter: the block is not a segment of the run");
   }
   state_->output.require_there();
   const auto write = [&](const Variable& variable, const auto& values, Extents count) {
@@ -284,12 +284,12 @@ void RunWriter::write(const Block& block) {
   write(schema::kStepTime, block.step_time, {1, steps, ranks});
   write(schema::kOrder, block.order, {1, steps});
   const auto note = [&](const Variable& variable, auto value) {
-    file.write(variable, {extent(block.turn)}, {1}, std::span<const decltype(value)>(&value, 1));
+    file.write(variable, {extent(block.segment)}, {1}, std::span<const decltype(value)>(&value, 1));
   };
   note(schema::kMoveExperts, block.notes.experts_moved);
   note(schema::kMoveBytes, block.notes.bytes_moved);
   note(schema::kMoveSeconds, block.notes.move_seconds);
-  put_check(file, block.turn, block.notes);
+  put_check(file, block.segment, block.notes);
   if (state_->adapts) put_adaptation(file, shape, block);
   file.flush();
   // In place and after the rest is on the disk: a step has a block only when it is there whole.
@@ -297,13 +297,13 @@ void RunWriter::write(const Block& block) {
   file.flush();
 }
 
-void RunWriter::write_check(int turn, const TurnNotes& notes) {
+void RunWriter::write_check(int segment, const SegmentNotes& notes) {
   if (!state_->shape) throw std::logic_error("RunWriter: write_check() before describe()");
-  if (sz(turn) >= sz(state_->shape->turns)) {
-    throw std::invalid_argument("RunWriter: no such turn");
+  if (sz(segment) >= sz(state_->shape->segments)) {
+    throw std::invalid_argument("RunWriter: no such segment");
   }
   state_->output.require_there();
-  put_check(state_->file(), turn, notes);
+  put_check(state_->file(), segment, notes);
   state_->file().flush();
 }
 
@@ -328,7 +328,7 @@ void RunWriter::finish(const RunEnd& end, const Summarise& reduce) {
     file.write(schema::kBytesPair, std::span<const std::int64_t>(end.bytes_pair));
   }
   if (!end.profile_after.empty()) {
-    require_size(end.profile_after, {extent(shape.ranks), state_->knots}, "profile_after");
+    require_size(end.profile_after, {extent(shape.ranks), state_->load_points}, "profile_after");
     file.write(schema::kProfileAfter, std::span<const double>(end.profile_after));
   }
 

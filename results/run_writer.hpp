@@ -12,10 +12,10 @@ namespace gembench::inline results {
 
 class RunReader;
 
-/// Writes results.h5 turn by turn to `PATH.partial`, which is laid out whole before the first turn,
-/// flushed after every turn and renamed at the end: a run that is killed at any moment leaves all
-/// finished turns readable, and a disk that is too small is noticed before anything is measured.
-/// Serial: one process writes. Errors are output errors naming path and reason.
+/// Writes results.h5 segment by segment to `PATH.partial`, which is laid out whole before the first
+/// segment, flushed after every segment and renamed at the end: a run that is killed at any moment
+/// leaves all finished segments readable, and a disk that is too small is noticed before anything
+/// is measured. Serial: one process writes. Errors are output errors naming path and reason.
 class RunWriter {
  public:
   /// Creates `PATH.partial.new` right away, so that a bad path fails before any work is done.
@@ -33,11 +33,11 @@ class RunWriter {
   RunWriter(const RunWriter&) = delete;
   RunWriter& operator=(const RunWriter&) = delete;
 
-  /// Once, before the first turn: creates all datasets, filled with NaN or -1.
+  /// Once, before the first segment: creates all datasets, filled with NaN or -1.
   void describe(const RunInfo& info);
-  void write(const Block& block);
-  /// What a check found of a turn that was written before.
-  void write_check(int turn, const TurnNotes& notes);
+  void write(const SegmentRecord& block);
+  /// What a check found of a segment that was written before.
+  void write_check(int segment, const SegmentNotes& notes);
   /// Reduces what was written.
   using Summarise = std::function<RunSummary(const RunReader&)>;
   /// The summary of what was written so far, of a run that ends early.

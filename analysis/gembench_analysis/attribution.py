@@ -19,8 +19,8 @@ MEANING = {
 class Profile:
     """Time of the expert phase of every rank by tokens, stretched as this run's ranks are."""
 
-    def __init__(self, knots: Array, latency: Array) -> None:
-        self.knots, self.latency = knots, latency  # [knot] tokens, [rank, knot] s
+    def __init__(self, load_points: Array, latency: Array) -> None:
+        self.load_points, self.latency = load_points, latency  # [load_point] tokens, [rank, load_point] s
 
     @staticmethod
     def of(run: xr.Dataset) -> Optional["Profile"]:
@@ -28,32 +28,32 @@ class Profile:
         if "profile_latency" not in run:
             return None
         stretch = (run["slowdown"] / run["profile_slowdown"]).values
-        return Profile(run["knot"].values.astype(float),
+        return Profile(run["load_point"].values.astype(float),
                        run["profile_latency"].values * stretch[:, None])
 
     def _piece(self, tokens: Array) -> Tuple[NDArray[np.int64], Array]:
-        """Which piece each load lies on (its right knot) and where along it, 0 to 1; beyond the
-        last knot more than 1."""
-        above = np.clip(np.searchsorted(self.knots, tokens, side="right"), 1, self.knots.size - 1)
-        left, right = self.knots[above - 1], self.knots[above]
+        """Which piece each load lies on (its right load point) and where along it, 0 to 1; beyond the
+        last load point more than 1."""
+        above = np.clip(np.searchsorted(self.load_points, tokens, side="right"), 1, self.load_points.size - 1)
+        left, right = self.load_points[above - 1], self.load_points[above]
         return above, (tokens - left) / (right - left)
 
     @staticmethod
     def _along(latency: Array, above: NDArray[np.int64], share: Array) -> Array:
-        """Latency [.., knot] at places on its pieces; beyond the last knot the last piece goes on,
+        """Latency [..., load_point] at places on its pieces; beyond the last load point the last piece goes on,
         but never falls, as CostModel has it."""
         start, end = latency[above - 1], latency[above]
         result: Array = start + (end - start) * share
         return np.where((share > 1) & (end < start), end, result)
 
     def seconds(self, tokens: Array) -> Array:
-        """Time in s that every rank would take for `tokens` [..] -> [.., rank]."""
+        """Time in s that every rank would take for `tokens` [...] -> [..., rank]."""
         above, share = self._piece(tokens)
         return np.stack([self._along(one, above, share) for one in self.latency], axis=-1)
 
     def own_and_common(self, tokens: Array) -> Tuple[Array, Array]:
-        """For tokens [.., rank]: time of each rank for its own tokens, and of a rank whose curve is
-        the mean of all ranks' for the same tokens; both [.., rank], s."""
+        """For tokens [..., rank]: time of each rank for its own tokens, and of a rank whose curve is
+        the mean of all ranks' for the same tokens; both [..., rank], s."""
         above, share = self._piece(tokens)
         own = np.stack([self._along(one, above[..., rank], share[..., rank])
                         for rank, one in enumerate(self.latency)], axis=-1)
@@ -62,9 +62,9 @@ class Profile:
 
 def split(profile: Optional[Profile], tokens: Array, dispatch: Array, arrival: Array,
           last: NDArray[np.int64]) -> Array:
-    """How much later than the mean rank the last one arrives, by cause [.., cause], s; the sum over
-    causes is exactly arrival[last] - mean(arrival). Arguments are [.., rank]; dispatch 0 where it
-    was not measured; `last` [..] is the rank that arrives last."""
+    """How much later than the mean rank the last one arrives, by cause [..., cause], s; the sum over
+    causes is exactly arrival[last] - mean(arrival). Arguments are [..., rank]; dispatch 0 where it
+    was not measured; `last` [...] is the rank that arrives last."""
 
     def lead(values: Array) -> Array:
         own = np.take_along_axis(values, last[..., None], axis=-1)[..., 0]

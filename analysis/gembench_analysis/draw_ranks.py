@@ -97,7 +97,7 @@ def speeds(run: xr.Dataset, reduced: xr.Dataset) -> str:
     if found is None:
         return ""
     factor, unit = unit_of(float(found.seconds.max()))
-    loads = reduced["tokens"].values
+    loads = reduced["assignments"].values
     edge = min(float(found.tokens[-1]), float(np.nanmax(loads)) * 1.6)
     inside = slice(0, max(2, int(np.searchsorted(found.tokens, edge)) + 1))
     tokens, seconds = found.tokens[inside], found.seconds[:, inside] * factor

@@ -111,9 +111,9 @@ def rank_speeds(run: xr.Dataset, reduced: xr.Dataset) -> Optional[Speeds]:
     profile = Profile.of(run)
     if profile is None:
         return None
-    at = float(reduced["tokens"].mean())
+    at = float(reduced["assignments"].mean())
     here = profile.seconds(np.array(at))
-    return Speeds(profile.knots, profile.latency, at, here / here.min())
+    return Speeds(profile.load_points, profile.latency, at, here / here.min())
 
 
 def bytes_pair(run: xr.Dataset) -> xr.DataArray:

@@ -14,7 +14,7 @@ MEASURED = ("placement", "step", "layer", "rank")
 # What the rest of the package takes for granted; SCHEMA.md has more.
 NEEDED = {
     **dict.fromkeys(("start_time", "route_time", "dispatch_time", "expert_time", "barrier_wait",
-                     "combine_time", "layer_time", "tokens", "active_experts", "bytes_sent",
+                     "combine_time", "layer_time", "assignments", "active_experts", "bytes_sent",
                      "metadata_bytes"), MEASURED),
     "step_time": ("placement", "step", "rank"),
     "order": ("placement", "step"),
@@ -26,9 +26,11 @@ NEEDED = {
     "slots": ("placement", "layer", "rank", "slot"),
     "slowdown": ("rank",),
 }
-PROFILE = {"profile_latency": ("rank", "knot"), "profile_slowdown": ("rank",)}
+PROFILE = {"profile_latency": ("rank", "load_point"), "profile_slowdown": ("rank",)}
+# Name now -> name in older files.
+RENAMED = {"assignments": "tokens", "load_point": "knot", "segment": "turn", "segments": "turns"}
 MODEL = ("topk", "shared", "hidden", "ffn", "row_bytes")
-GROUPS = ("environment", "topology", "gpu", "turns", "quiet")  # datasets
+GROUPS = ("environment", "topology", "gpu", "segments", "quiet")  # datasets
 SAID = ("long_name", "units", "heading", "factor", "digits", "column")  # of numbers in /summary
 SUMMARY = (("placement",), ("placement", "rank"), ("against", "placement"))  # what spans its arrays
 FACTS = ("model", "timing", "check", "quiet")  # attributes
@@ -123,25 +125,33 @@ def with_summary(run: xr.Dataset, path: str) -> xr.Dataset:
         raise FileError(f"{path}: is damaged ({error}); run it again") from None
 
 
+def _open(path: str, group: str = "") -> xr.Dataset:
+    """A group of the file, under the names of today."""
+    found = xr.open_dataset(path, group=group or None, engine="h5netcdf")
+    return found.rename({before: now for now, before in RENAMED.items()
+                         if before in found.variables or before in found.dims})
+
+
 def load(path: Union[str, "os.PathLike[str]"]) -> xr.Dataset:
     """Opens results.h5 (or its .partial) without reading its arrays: slices come from the disk when
     they are asked for, so files larger than memory are fine.
 
     Variables, dimensions and units are those of results/SCHEMA.md: barrier_wait(placement, step,
-    layer, rank) in s, .. What lies in groups is named group_name (environment_host(rank),
-    turns_bytes_moved(turn), ..); attrs["/model"], ["/timing"], ["/check"], ["/quiet"] and ["config"] are dicts.
+    layer, rank) in s, ... What lies in groups is named group_name (environment_host(rank),
+    segments_bytes_moved(segment), ...); attrs["/model"], ["/timing"], ["/check"], ["/quiet"] and ["config"] are dicts.
     Also in attrs: `file`, the path, and `unfinished`, True for the .partial of a run that ended
     early. Missing values are NaN. Raises FileError.
     """
     name = os.fspath(path)
     facts = _check(name)
     try:
-        run = xr.open_dataset(name, engine="h5netcdf")
+        run = _open(name)
         for group in GROUPS:
             with h5py.File(name, "r") as file:
-                if group not in file:
-                    continue
-            part = xr.open_dataset(name, group=group, engine="h5netcdf")
+                there = [one for one in (group, RENAMED.get(group, group)) if one in file]
+            if not there:
+                continue
+            part = _open(name, there[0])
             run = run.assign({f"{group}_{key}": (value.dims, value.values, value.attrs)
                               for key, value in part.data_vars.items()})
     except DAMAGE as error:

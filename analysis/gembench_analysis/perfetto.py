@@ -44,7 +44,7 @@ def trace(run: xr.Dataset, reduced: xr.Dataset) -> str:
     for _, p, s in sorted(measured)[:most]:
         read = {name: np.nan_to_num(run[name].isel(placement=p, step=s).values.astype(float))
                 for name in PHASES}
-        tokens = run["tokens"].isel(placement=p, step=s).values
+        tokens = run["assignments"].isel(placement=p, step=s).values
         ends = np.cumsum(sum(read.values()).max(axis=1))  # type: ignore[union-attr]
         starts = _starts(run, p, s, ends, now)
         now += float(ends[-1])

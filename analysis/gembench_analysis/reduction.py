@@ -11,7 +11,7 @@ from .loading import FileError
 
 Array = NDArray[np.float64]
 CELLS = 500_000  # (step, layer, rank) cells read at once: 4 MB an array
-MEANS = ("route_time", "dispatch_time", "expert_time", "barrier_wait", "combine_time", "tokens")
+MEANS = ("route_time", "dispatch_time", "expert_time", "barrier_wait", "combine_time", "assignments")
 
 
 def non_moe_time(run: xr.Dataset) -> float:
@@ -67,8 +67,8 @@ class _Placement:
         row["step_time"][where] = slowest + non_moe_time(self.run)
         row["wait"][where] = read["barrier_wait"].sum(axis=(1, 2)) / self.run.sizes["rank"]
         row["measured"][where] = compute.max(axis=2).sum(axis=1)
-        row["imbalance"][where] = imbalance(read["tokens"]).mean(axis=1)
-        row["tokens_of_step"][where] = (read["tokens"].sum(axis=(1, 2)) /
+        row["imbalance"][where] = imbalance(read["assignments"]).mean(axis=1)
+        row["tokens_of_step"][where] = (read["assignments"].sum(axis=(1, 2)) /
                                         self.run.attrs["/model"]["topk"] / self.run.sizes["layer"])
         for name, source in (("predicted", "predicted_layer_time"),
                              ("predicted_by_experts", "predicted_by_experts")):
@@ -78,7 +78,7 @@ class _Placement:
         last = arrival.argmax(axis=2)
         for rank in range(self.run.sizes["rank"]):
             self.last[:, rank] += (last == rank).sum(axis=0)
-        causes = split(self.profile, read["tokens"], dispatch, arrival, last)
+        causes = split(self.profile, read["assignments"], dispatch, arrival, last)
         row["lead"][where] = causes.sum(axis=(1, 2))
         np.add.at(self.causes, last.ravel(), causes.reshape(-1, len(CAUSES)))
 
@@ -89,7 +89,7 @@ def planned_prediction(data: xr.Dataset) -> str:
     if planned is None:  # files before 2.5.0
         config = data.attrs.get("config")
         planned = config.get("cost") if isinstance(config, dict) else None
-    return "predicted_by_experts" if planned == "experts" else "predicted"
+    return "predicted_by_experts" if planned in ("per-expert", "experts") else "predicted"
 
 
 def reduce(run: xr.Dataset) -> xr.Dataset:

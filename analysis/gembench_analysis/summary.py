@@ -134,15 +134,15 @@ def _difference(found: xr.Dataset, against: int, index: int) -> Difference:
 
 
 def _changes(run: xr.Dataset, index: int) -> List[Change]:
-    if "turns_replan_reason" not in run:
+    if "segments_replan_reason" not in run:
         return []
-    reason = np.nan_to_num(run["turns_replan_reason"].values, nan=-1)
+    reason = np.nan_to_num(run["segments_replan_reason"].values, nan=-1)
     found = []
-    for turn in np.flatnonzero((run["turns_to_placement"].values == index) & (reason >= 0)):
-        what = {name: run[f"turns_replan_{name}"].values[turn] for name in (
+    for segment in np.flatnonzero((run["segments_to_placement"].values == index) & (reason >= 0)):
+        what = {name: run[f"segments_replan_{name}"].values[segment] for name in (
             "experts_moved", "bytes_moved", "move_seconds", "planning_seconds", "predicted_gain")}
-        last = run["turns_first_step"].values[turn] + run["turns_steps"].values[turn] - 1
-        found.append(Change(int(last), REASONS[int(reason[turn])], int(what["experts_moved"]),
+        last = run["segments_first_step"].values[segment] + run["segments_steps"].values[segment] - 1
+        found.append(Change(int(last), REASONS[int(reason[segment])], int(what["experts_moved"]),
                             int(what["bytes_moved"]), float(what["move_seconds"]),
                             float(what["planning_seconds"]), float(what["predicted_gain"])))
     return found

@@ -61,7 +61,7 @@ def comparison(rows: List[Summary]) -> Table:
                  "that knows speeds may raise it. Prediction: error of the time to the barriers, "
                  "by the cost model that was planned with.",
                  ["placement", "vs first %", "95 % interval", "of means %", "mean us", "p50", "p90", "p99",
-                  "waiting %", "arrives last", "imbalance", "in a step", "prediction %", "steps"],
+                  "waiting %", "straggler", "imbalance", "in a step", "prediction %", "steps"],
                  cells)
 
 
@@ -70,7 +70,7 @@ def intervals(rows: List[Summary]) -> Table:
     columns = (("step_mean", "mean us", 0, 1e6), ("step_p50", "p50 us", 0, 1e6),
                ("step_p90", "p90 us", 0, 1e6), ("step_p99", "p99 us", 0, 1e6),
                ("wait_mean", "waiting us", 0, 1e6), ("wait_share", "waiting %", 1, 100),
-               ("straggler_share", "arrives last %", 0, 100))
+               ("straggler_share", "straggler %", 0, 100))
     cells = []
     for row in rows:
         line = [row.placement]

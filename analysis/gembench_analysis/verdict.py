@@ -45,9 +45,9 @@ def interval(found: Difference) -> str:
 
 def more_blocks(run: xr.Dataset) -> str:
     """What gives the run an interval."""
-    if "turns_steps" in run:
-        longest = int(run["turns_steps"].values.max())
-        planned = run.sizes["turn"] // run.sizes["placement"]
+    if "segments_steps" in run:
+        longest = int(run["segments_steps"].values.max())
+        planned = run.sizes["segment"] // run.sizes["placement"]
     else:
         block = run["block"].values[run["block"].values >= 0].astype(int)
         longest = int(np.bincount(block).max() // run.sizes["placement"]) if block.size else 1

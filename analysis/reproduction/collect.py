@@ -39,7 +39,7 @@ class Row:
 
 
 def _of_name(path: pathlib.Path) -> Tuple[str, List[str]]:
-    """Model and the other parts of NAME-PART-PART..; model names hold '-' themselves."""
+    """Model and the other parts of NAME-PART-PART...; model names hold '-' themselves."""
     for model in MODELS:
         if path.stem.startswith(model + "-"):
             return model, path.stem[len(model) + 1:].split("-")

@@ -6,18 +6,18 @@
 namespace gembench::inline cli {
 
 /// Something that changes while a run is measured, on purpose and always labelled.
-struct Drift {
+struct InjectedDrift {
   enum class Kind {
     slow,  ///< the emulated slowdowns move on by one rank: another rank is the slow one
-    task   ///< experts change roles: every layer's loads are dealt anew to its experts
+    task   ///< experts change roles: every layer's loads are dealt again to its experts
   };
   Kind kind = Kind::slow;
   int step = 0;  ///< first measured step after the change
 };
 
 /// "slow@40,task@60"; usage error for anything else.
-[[nodiscard]] std::vector<Drift> parse_drift(const std::string& text);
-/// The same text again; "" for none.
-[[nodiscard]] std::string to_text(const std::vector<Drift>& drifts);
+[[nodiscard]] std::vector<InjectedDrift> parse_drift(const std::string& text);
+/// The text that parse_drift() reads; "" for none.
+[[nodiscard]] std::string to_text(const std::vector<InjectedDrift>& drifts);
 
 }  // namespace gembench::inline cli

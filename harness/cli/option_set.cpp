@@ -50,13 +50,20 @@ Option& Option::range(double least, double most) {
   return *this;
 }
 
-Option& Option::one_of(std::initializer_list<const char*> known) {
-  values_.emplace_back([this, choices = std::vector<std::string>(known.begin(), known.end())] {
+Option& Option::one_of(const std::vector<std::string>& known) {
+  values_.emplace_back([this, known] {
     const Json given = value_();
     const std::string value = given.is_string() ? given.get<std::string>() : "";
-    if (std::ranges::find(choices, value) != choices.end()) return;
+    if (std::ranges::find(known, value) != known.end()) return;
     throw usage_error(fmt::format("--{} '{}' is unknown: choose one of {}", name_, value,
-                                  fmt::join(choices, ", ")));
+                                  fmt::join(known, ", ")));
+  });
+  return *this;
+}
+
+Option& Option::formerly(std::string& value, const char* before, const char* now) {
+  older_.emplace_back([&value, before, now] {
+    if (value == before) value = now;
   });
   return *this;
 }
@@ -91,6 +98,7 @@ void Option::require_place() const {
 }
 
 void Option::note(const po::variables_map& values) const {
+  for (const auto& take : older_) take();
   if (stated_) *stated_ = values.count(name_) != 0 && !values[name_].defaulted();
 }
 

@@ -4,7 +4,6 @@
 #include <concepts>
 #include <deque>
 #include <functional>
-#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -26,8 +25,11 @@ class Option {
 
   /// Refuses numbers outside; lists: any of them outside.
   Option& range(double least, double most);
-  Option& one_of(std::initializer_list<const char*> known);
-  /// Refused beside another option, without it, or where `wrong` says so; in this order of calls.
+  Option& one_of(const std::vector<std::string>& known);
+  /// A value's name in older versions: from note() on the value is the one of now.
+  Option& formerly(std::string& value, const char* before, const char* now);
+  /// Refused together with another option, without it, or where `wrong` says so; in this order of
+  /// calls.
   Option& excludes(const char* other, const char* sentence);
   Option& needs(const char* other, const char* sentence);
   Option& refused_if(std::function<bool()> wrong, const char* sentence);
@@ -52,6 +54,7 @@ class Option {
   bool shapes_result_;
   std::function<Json()> value_;
   Json default_;
+  std::vector<std::function<void()>> older_;
   std::vector<std::function<void()>> values_;
   std::vector<Refusal> refusals_;
   bool* stated_ = nullptr;

@@ -133,7 +133,7 @@ struct ProblemOptions : SlowdownOptions, SlotOptions, NodeOptions, OutputOptions
   std::string cost = "auto";
   double token_bytes = 0;  ///< sent for one token; 0 = the model's
   int nodes = 1, groups = 0;
-  std::string from;  ///< placement that moves are counted from, and that is mended
+  std::string from;  ///< placement that moves are counted from, and that is rebalanced
   std::uint64_t seed = 1;
 };
 
@@ -167,7 +167,7 @@ struct PlanCommand : ProblemOptions, MoveCostOptions {
   PlanCommand() { replan.max_moves = 0; }
   std::vector<std::string> files;  ///< it takes none
   std::string strategy = "gem";
-  ReplanOptions replan;  ///< of `from`; no moves: it is planned afresh
+  ReplanOptions replan;  ///< of `from`; no moves: it is planned from scratch
 };
 
 struct ScoreCommand : ProblemOptions {

@@ -4,7 +4,7 @@
 
 namespace gembench::inline cli {
 
-LiveName live_name(const std::string& name) {
+PlacementName parse_placement_name(const std::string& name) {
   constexpr std::string_view kAdapt = "adapt:", kOracle = "oracle:";
   if (name.starts_with(kAdapt)) return {true, false, name.substr(kAdapt.size())};
   if (name.starts_with(kOracle)) return {false, true, name.substr(kOracle.size())};

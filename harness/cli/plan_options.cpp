@@ -79,17 +79,18 @@ void define(OptionSet& set, PlanCommand& o) {
   const auto afresh = [&o] { return o.replan.max_moves == 0; };
   set.text("strategy", o.strategy, "NAME", "see 'gembench list'")
       .refused_if([afresh] { return !afresh(); },
-                  "--max-moves mends --from and plans nothing: drop --strategy");
+                  "--max-moves rebalances --from and plans nothing: drop --strategy");
   cost_option(set, o.cost);
   slot_options(set, o);
   node_options(set, o);
   replan_options(
       set, o.replan,
-      {"mend --from by the swaps that save most, moving at most N experts a layer (0 = "
-       "plan afresh)",
+      {"rebalance --from by the swaps that save most, moving at most N experts a layer (0 = "
+       "plan from scratch)",
        "with --max-moves: only moves that pay within STEPS"},
-      [&o] { return o.from.empty(); }, "--max-moves mends a placement: name it with --from FILE",
-      afresh, "--horizon is the time in which moves must pay: add --max-moves N, or drop it");
+      [&o] { return o.from.empty(); },
+      "--max-moves rebalances a placement: name it with --from FILE", afresh,
+      "--horizon is the time in which moves must pay: add --max-moves N, or drop it");
   move_cost_options(set, o, afresh,
                     "--bandwidth says what moves cost: add --max-moves N, or drop it");
   output_options(set, o);
@@ -110,13 +111,13 @@ void define(OptionSet& set, PlanCommand& o) {
 void define(OptionSet& set, ScoreCommand& o) {
   problem_options(set, o);
   set.group("Placement");
-  set.names("strategies", o.strategies, "A,B,..", "plan these and judge them");
+  set.names("strategies", o.strategies, "A,B,...", "plan these and judge them");
   set.flag("ablation", o.ablation,
            "also each with mean or per-step loads and with equal or measured speeds")
       .excludes("token-split",
                 "--ablation compares speeds that --token-split goes by: drop one of them")
       .refused_if([&o] { return o.strategies.empty() && !o.files.empty(); },
-                  "--ablation plans anew with less knowledge: name strategies with "
+                  "--ablation replans with less knowledge: name strategies with "
                   "--strategies, or drop it");
   cost_option(set, o.cost);
   slot_options(set, o);

@@ -9,24 +9,25 @@
 namespace gembench::inline cli {
 namespace {
 
-constexpr int kSteps = 40;           // of a run that ends by no rule
-constexpr int kMostSteps = 512;      // of one that does; its file has room for so many
-constexpr int kMostGateSteps = 64;   // the router decides them all beforehand
-constexpr double kPrecision = 2;     // percentage points
-constexpr double kMaxSeconds = 150;  // of measuring
+constexpr int kSteps = 40;            // of a run that ends by no rule
+constexpr int kMostSteps = 512;       // of one that does; its file has room for so many
+constexpr int kMostRouterSteps = 64;  // the router decides them all beforehand
+constexpr double kPrecision = 2;      // percentage points
+constexpr double kMaxSeconds = 150;   // of measuring
 
 }  // namespace
 
 bool compares_placements(const SessionOptions& o) {
   return o.placements.size() > 1 && o.drift.empty() &&
-         std::ranges::none_of(o.placements, [](const auto& p) { return live_name(p).changes(); });
+         std::ranges::none_of(o.placements,
+                              [](const auto& p) { return parse_placement_name(p).is_dynamic(); });
 }
 
 void settle_length(SessionOptions& o) {
   if (!o.steps_stated && !o.precision && compares_placements(o)) o.precision = kPrecision;
   if (o.precision.value_or(0) > 0 && !o.max_seconds) o.max_seconds = kMaxSeconds;
   if (o.steps_stated) return;
-  o.steps = !may_end_early(o) ? kSteps : o.routing == "gate" ? kMostGateSteps : kMostSteps;
+  o.steps = !may_end_early(o) ? kSteps : o.routing == "router" ? kMostRouterSteps : kMostSteps;
 }
 
 void fit_length(SessionOptions& o, int ranks, int trace_steps) {

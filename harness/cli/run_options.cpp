@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/drift_option.hpp"
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/placement_names.hpp"
@@ -16,26 +17,27 @@ namespace {
 using Json = OptionSet::Json;
 
 bool adapts(const PlanningOptions& o) {
-  return std::ranges::any_of(o.placements, [](const auto& p) { return live_name(p).adapts; });
+  return std::ranges::any_of(o.placements,
+                             [](const auto& p) { return parse_placement_name(p).adapts; });
 }
 
 void planning_options(OptionSet& set, RunCommand& o) {
   set.group("Placement");
-  set.names("placements", o.placements, "A,B,..",
+  set.names("placements", o.placements, "A,B,...",
             "strategies to compare, the first is the reference")
       .refused_if([&o] { return o.placements.empty(); },
                   "--placements names no strategy: see gembench list")
       .refused_if(
           [&o] {
             return o.drift.empty() && std::ranges::any_of(o.placements, [](const auto& name) {
-                     return live_name(name).oracle;
+                     return parse_placement_name(name).oracle;
                    });
           },
           "oracle: knows a drift beforehand and there is none: add --drift, or drop oracle:");
   set.text("profile", o.profile, "FILE", "profile.h5 to plan with (default: measure one first)");
   set.count("plan-steps", o.plan_steps,
             "steps that are planned on, before the measured ones (default: 1024 synthetic, 32 "
-            "gate, all earlier steps of a trace)")
+            "router, all earlier steps of a trace)")
       .range(1, 1e6)
       .excludes("in-sample", "--in-sample plans on the measured steps: drop it, or --plan-steps");
   cost_option(set, o.cost);
@@ -47,22 +49,24 @@ void planning_options(OptionSet& set, RunCommand& o) {
 }
 
 void drift_option(OptionSet& set, RunCommand& o) {
-  set.text("drift", o.drift, "WHAT@STEP,..",
+  set.text("drift", o.drift, "WHAT@STEP,...",
            "change something on purpose from a measured step on: slow (the emulated slowdowns "
            "move on by one rank), task (experts change roles)")
-      .refused_if([&o] { return o.routing == "gate"; },
-                  "--drift changes loads that are known: drop it, or --routing gate")
+      .refused_if([&o] { return o.routing == "router"; },
+                  "--drift changes loads that are known: drop it, or --routing router")
       .refused_if(
           [&o] {
-            return std::ranges::any_of(parse_drift(o.drift),
-                                       [&o](const Drift& drift) { return drift.step >= o.steps; });
+            return std::ranges::any_of(parse_drift(o.drift), [&o](const InjectedDrift& drift) {
+              return drift.step >= o.steps;
+            });
           },
           "--drift begins after the last step: lower it, or add --steps")
       .refused_if(
           [&o] {
-            return !o.slowed() && std::ranges::any_of(parse_drift(o.drift), [](const Drift& drift) {
-              return drift.kind == Drift::Kind::slow;
-            });
+            return !o.slowed() &&
+                   std::ranges::any_of(parse_drift(o.drift), [](const InjectedDrift& drift) {
+                     return drift.kind == InjectedDrift::Kind::slow;
+                   });
           },
           "--drift slow moves emulated slowdowns on: add --slowdown, --variability or "
           "--slowdown-from");
@@ -111,7 +115,7 @@ void measure_options(OptionSet& set, RunCommand& o) {
   drift_option(set, o);
   set.flag("adapt", o.adapt,
            "measure the last placement once more with live adaptation; adapt:NAME in --placements "
-           "says the same, oracle:NAME is planned anew knowing the drift");
+           "says the same, oracle:NAME is replanned knowing the drift");
   const auto none_adapts = [&o] { return !adapts(o); };
   constexpr const char* kAdapting =
       "--max-moves and --horizon are for live adaptation: add --adapt, or drop them";
@@ -119,7 +123,9 @@ void measure_options(OptionSet& set, RunCommand& o) {
   set.flag("resident", o.resident,
            "keep the experts of all placements in memory, whatever --block says: no moves")
       .refused_if(
-          [&o] { return o.placements.size() == 1 && !live_name(o.placements[0]).changes(); },
+          [&o] {
+            return o.placements.size() == 1 && !parse_placement_name(o.placements[0]).is_dynamic();
+          },
           "--resident keeps the experts of several placements: name more, or drop it");
   set.flag("whole-steps", o.whole_steps,
            "time whole steps only: no barriers, waits and readings between phases (wall clock)")
@@ -134,22 +140,22 @@ void measure_options(OptionSet& set, RunCommand& o) {
 }
 
 void rank_options(OptionSet& set, SessionOptions& o) {
-  const auto on_cpu = [&o] { return o.device == "cpu"; };
+  const auto no_gpu = [&o] { return !device_kind(o.device).gpu; };
   constexpr const char* kForGpus =
       "--lock-clocks and --transport are for GPUs: add --device cuda, or drop them";
   set.group("Ranks");
   set.text("device", o.device, "KIND", "cpu, or cuda (a GPU for every rank)")
-      .one_of({"cpu", "cuda"})
-      .refused_if([&o] { return o.device == "cuda" && o.clock == "cpu-time"; },
+      .one_of(device_names())
+      .refused_if([&o] { return !device_kind(o.device).shows_cpu_time && o.clock == "cpu-time"; },
                   "--clock cpu-time cannot see a GPU's work: drop it, GPUs use wall");
   set.text("transport", o.transport, "KIND",
            "of device cuda: nccl, mpi (also where ranks share a GPU), or auto = nccl")
       .one_of({"auto", "nccl", "mpi"})
-      .refused_if(on_cpu, kForGpus);
+      .refused_if(no_gpu, kForGpus);
   set.count("lock-clocks", o.lock_clocks,
             "MHz to hold the GPUs' clocks at while the program runs (needs the rights to)")
       .range(1, 1e5)
-      .refused_if(on_cpu, kForGpus);
+      .refused_if(no_gpu, kForGpus);
   dispatch_option(set, o,
                   "flat (a token to every rank that needs it), or hierarchical (over the network "
                   "once a node)");
@@ -219,10 +225,10 @@ void run_output_options(OptionSet& set, RunCommand& o) {
            "continue FILE.partial of the same command; a finished FILE is only printed")
       .excludes("overwrite", "--resume and --overwrite exclude each other: drop one");
   set.text("record", o.record, "FILE",
-           "with --routing gate: trace.h5 to write what the router decided to, steps planned on "
+           "with --routing router: trace.h5 to write what the router decided to, steps planned on "
            "first")
-      .refused_if([&o] { return o.routing != "gate"; },
-                  "--record writes what the router decides: add --routing gate, or drop it");
+      .refused_if([&o] { return o.routing != "router"; },
+                  "--record writes what the router decides: add --routing router, or drop it");
   format_option(set, o.format);
   quiet_option(set, o.quiet);
   set.refuse_if([&o] { return o.output.empty() && !o.dry_run; },
@@ -256,7 +262,7 @@ void define(OptionSet& set, RunCommand& o) {
   hang_option(set, o);
   set.rule([&set, &o] {
     std::vector<std::string> strategies;
-    for (const auto& name : o.placements) strategies.push_back(live_name(name).strategy);
+    for (const auto& name : o.placements) strategies.push_back(parse_placement_name(name).strategy);
     std::vector<std::string_view> anyway{"seed"};
     // Experts move into slots that a strategy left empty.
     if (adapts(o)) anyway.emplace_back("spare-slots");
@@ -279,8 +285,9 @@ void define(OptionSet& set, ProfileCommand& o) {
 void settle(RunCommand& o) {
   if (!o.trace.empty() && o.routing == "synthetic") o.routing = "trace";
   if (std::exchange(o.adapt, false)) {
-    const auto last = std::find_if(o.placements.rbegin(), o.placements.rend(),
-                                   [](const auto& name) { return !live_name(name).changes(); });
+    const auto last =
+        std::find_if(o.placements.rbegin(), o.placements.rend(),
+                     [](const auto& name) { return !parse_placement_name(name).is_dynamic(); });
     if (last != o.placements.rend()) o.placements.push_back("adapt:" + *last);
   }
   settle_length(o);

@@ -59,12 +59,14 @@ void routing_options(OptionSet& set, RoutingOptions& o, const char* tokens_help,
   tokens.refused_if([&o, is_sweep] { return is_sweep() && !o.trace.empty(); },
                     "a trace has its own tokens: drop --tokens or --trace");
   set.call(
-      "tokens-per-rank", "N,N,..",
+      "tokens-per-rank", "N,N,...",
       "tokens of every rank; of a trace's steps their shares (default: alike)",
       [&o](const std::string& v) { o.tokens_per_rank = parse_counts("tokens-per-rank", v); },
       [&o] { return Json(o.tokens_per_rank); });
-  set.text("routing", o.routing, "KIND", "synthetic, trace, or gate (the router decides)")
-      .one_of({"synthetic", "trace", "gate"})
+  set.text("routing", o.routing, "KIND",
+           "synthetic, trace, or router (the model's own router decides)")
+      .formerly(o.routing, "gate", "router")
+      .one_of({"synthetic", "trace", "router"})
       .refused_if([&o] { return o.routing == "trace" && o.trace.empty(); },
                   "--routing trace needs --trace FILE");
   preset_option(set, o).refused_if(
@@ -72,16 +74,18 @@ void routing_options(OptionSet& set, RoutingOptions& o, const char* tokens_help,
       "--preset shapes synthetic loads: drop it, or --trace and --routing");
   set.text("trace", o.trace, "FILE", "trace.h5 of 'gembench trace'; implies --routing trace")
       .refused_if([&o, several] { return several && o.routing != "trace"; },
-                  "--routing gate reads no --trace: drop one of them");
+                  "--routing router reads no --trace: drop one of them");
 }
 
 Option& cost_option(OptionSet& set, std::string& cost) {
   return set
       .text("cost", cost, "MODEL",
-            "what predicts a rank's time: tokens (their sum, the paper's), experts (each by "
-            "itself) or auto (whichever is closer to the profile's routed loads; tokens where it "
+            "what predicts a rank's time: sum (of its tokens, the paper's), per-expert (each by "
+            "itself) or auto (whichever is closer to the profile's routed loads; sum where it "
             "holds none)")
-      .one_of({"auto", "tokens", "experts"});
+      .formerly(cost, "tokens", "sum")
+      .formerly(cost, "experts", "per-expert")
+      .one_of({"auto", "sum", "per-expert"});
 }
 
 void slot_options(OptionSet& set, SlotOptions& o) {
@@ -97,7 +101,7 @@ void slot_options(OptionSet& set, SlotOptions& o) {
                          takers_of("replicas"), fillers()))
       .range(0, 1 << 24);
   set.text("token-split", o.token_split, "RULE",
-           "how replicas share tokens: even, by-speed, water-fill (finish times levelled every "
+           "how replicas share tokens: even, by-speed, water-fill (finish times equalised every "
            "step) or water-fill-blind (as if speeds were equal)")
       .one_of({"even", "by-speed", "water-fill", "water-fill-blind"});
 }
@@ -129,7 +133,7 @@ void slowdown_options(OptionSet& set, SlowdownOptions& o, const SlowdownHelp& he
   constexpr const char* kOne =
       "--slowdown, --variability and --slowdown-from exclude each other: keep one";
   set.call(
-         "slowdown", "S,S,..", help.slowdown,
+         "slowdown", "S,S,...", help.slowdown,
          [&o](const std::string& v) { o.slowdown = parse_slowdown(v); },
          [&o] { return Json(o.slowdown); })
       .excludes("variability", kOne)

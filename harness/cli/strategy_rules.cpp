@@ -63,7 +63,7 @@ void require_takers(const OptionSet& set, const std::vector<std::string>& names,
     if (!set.given(option) || std::ranges::find(anyway, option) != anyway.end()) continue;
     if (names.empty()) {
       throw usage_error(
-          fmt::format("--max-moves mends --from and plans nothing: drop --{}", option));
+          fmt::format("--max-moves rebalances --from and plans nothing: drop --{}", option));
     }
     if (std::ranges::any_of(names, [&](const auto& name) { return takes_of(name).*by; })) continue;
     throw usage_error(fmt::format(

@@ -21,7 +21,7 @@ namespace gembench::inline cli {
 
 /// Usage error for a name among `strategies` that there is not, for a planning option that none of
 /// them takes (one of several is enough), unless it does something `anyway`, and for --token-split
-/// where nothing can have a replica. No strategies: a placement is mended.
+/// where nothing can have a replica. No strategies: a placement is rebalanced.
 void require_takers(const OptionSet& set, const std::vector<std::string>& strategies,
                     const SlotOptions& slots, const std::vector<std::string_view>& anyway);
 

@@ -22,7 +22,7 @@ void synthetic_options(OptionSet& set, TraceLine& o) {
                   "trace takes one --tokens, only run takes several");
   set.group("Synthetic loads");
   preset_option(set, o).refused_if(imports, "--preset makes loads and import reads them: drop it");
-  set.names("set", o.set, "NAME=V,..", "parameters of the preset; trace info names them all")
+  set.names("set", o.set, "NAME=V,...", "parameters of the preset; trace info names them all")
       .refused_if(imports, "--set makes loads and import reads them: drop it");
   set.number("steps", o.steps, "steps to make, or to draw")
       .range(1, 1e7)
@@ -116,7 +116,7 @@ Command command_of(const TraceLine& line) {
   if (asks_to(line, "info") && line.files.size() == 2) return TraceInfoCommand{line.files[1]};
   if (!asks_to(line, "import")) {
     throw usage_error(
-        "trace needs make, import FORMAT FILE.., or info FILE: see gembench trace --help");
+        "trace needs make, import FORMAT FILE..., or info FILE: see gembench trace --help");
   }
   TraceImportCommand import = line;
   import.files.erase(import.files.begin());

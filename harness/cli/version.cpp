@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "git_commit.hpp"  // made by the build
+#include "harness/cli/device_kinds.hpp"
 #include "moe_layer/cpu/gemm.hpp"
-#include "moe_layer/device/cuda_plugin.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "moe_layer/mpi/comm.hpp"
 #include "results/hdf5/library.hpp"
@@ -31,10 +31,9 @@ std::string version_text() {
   return fmt::format(
       "{}\nbuild {}\ndevices {}\nresults schema {} {}\n{}\n{}\n{}\n{}\nBoost {}.{}\nfmt {}.{}.{}\n"
       "nlohmann/json {}.{}.{}\n",
-      program_version(), build_description(),
-      has_cuda_plugin() ? "cpu, cuda (where there is a driver)" : "cpu", kRunSchema,
-      kRunSchemaVersion, MpiSession::library_version(), cpu_gemm_version(), h5::library_version(),
-      hwloc_version(), BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, FMT_VERSION / 10000,
+      program_version(), build_description(), installed_devices(), kRunSchema, kRunSchemaVersion,
+      MpiSession::library_version(), cpu_gemm_version(), h5::library_version(), hwloc_version(),
+      BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, FMT_VERSION / 10000,
       FMT_VERSION / 100 % 100, FMT_VERSION % 100, NLOHMANN_JSON_VERSION_MAJOR,
       NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH);
 }

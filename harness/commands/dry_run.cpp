@@ -35,7 +35,8 @@ double time_one_step(Session& session) {
 }  // namespace
 
 std::string dry_run(Session& session, const RunCommand& options, const Profile& profile,
-                    const std::vector<Placement>& placements, const std::vector<Turn>& schedule) {
+                    const std::vector<Placement>& placements,
+                    const std::vector<Segment>& schedule) {
   const RunInfo info = describe(session, options, profile, placements, schedule);
   const double step = time_one_step(session);
   const double memory = session.comm.max(static_cast<double>(session.memory_needed));

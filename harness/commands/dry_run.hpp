@@ -13,6 +13,6 @@ namespace gembench::inline commands {
 /// linear to know how long one takes.
 [[nodiscard]] std::string dry_run(Session& session, const RunCommand& options,
                                   const Profile& profile, const std::vector<Placement>& placements,
-                                  const std::vector<Turn>& schedule);
+                                  const std::vector<Segment>& schedule);
 
 }  // namespace gembench::inline commands

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/run_length.hpp"
 #include "harness/run/devices.hpp"
@@ -13,8 +14,8 @@
 #include "harness/run/profile_fit.hpp"
 #include "harness/run/profile_source.hpp"
 #include "harness/run/run_plan.hpp"
+#include "harness/run/segments.hpp"
 #include "harness/run/sizes.hpp"
-#include "harness/run/turns.hpp"
 #include "placement/base/error.hpp"
 #include "placement/cost/score.hpp"
 
@@ -37,7 +38,7 @@ struct Outlook {
   std::size_t maps = 0;      ///< bytes of all placements
   std::size_t rank = 0;      ///< bytes of weights and buffers
   std::size_t resident = 0;  ///< of them, where the experts of all placements stay; 0 = they do not
-  std::string turns;         ///< how placements alternate
+  std::string segments;      ///< how placements alternate
   std::size_t root = 0;      ///< bytes on rank 0 besides
   double file = 0;           ///< bytes
   double compute_seconds = 0;
@@ -88,7 +89,7 @@ std::string as_json(const Outlook& o) {
              {"memory_bytes_per_rank_all_resident",
               o.resident > 0 ? nlohmann::ordered_json(o.resident + o.loads + o.maps)
                              : nlohmann::ordered_json()},
-             {"turns", o.turns},
+             {"segments", o.segments},
              {"memory_bytes_root", o.rank + o.loads + o.maps + o.root},
              {"broadcast_bytes", o.loads + o.maps},
              {"file_bytes_at_most", o.file}}
@@ -110,7 +111,7 @@ std::string as_table(const Outlook& o) {
                         s.aggregate_imbalance, s.step_imbalance, s.duplicates, p.seconds);
   }
   const auto total = static_cast<double>(o.rank + o.loads + o.maps);
-  text += fmt::format("# {}", o.turns);
+  text += fmt::format("# {}", o.segments);
   if (o.resident > 0) {
     text += fmt::format(", where a rank has {:.2f} GiB; else in blocks",
                         gib(static_cast<double>(o.resident + o.loads + o.maps)));
@@ -137,7 +138,7 @@ std::string dry_run_alone(const Comm& comm, const RunCommand& options) {
         fmt::format("--ranks stands for ranks that are not there and {} are: drop it, or start one",
                     comm.size()));
   }
-  if (options.routing == "gate") {
+  if (options.routing == "router") {
     throw usage_error(
         "the router's choices are known when it runs: drop --ranks, or take "
         "--routing synthetic");
@@ -198,7 +199,7 @@ std::string dry_run_alone(const Comm& comm, const RunCommand& options) {
   for (int rank = 0; rank < ranks; ++rank) {
     tokens = std::max(tokens, share_of(options, workload.tokens, rank, ranks).count);
   }
-  // Without the ranks nobody knows what fits: both ways are told.
+  // Without the ranks nobody knows what fits: both are reported.
   const Alternation if_fits = alternation_of(options, true),
                     otherwise = alternation_of(options, false);
   const auto bytes = [&](std::size_t resident) {
@@ -206,10 +207,10 @@ std::string dry_run_alone(const Comm& comm, const RunCommand& options) {
   };
   outlook.rank = bytes(otherwise.resident ? options.placements.size() : 1);
   if (if_fits.resident && !otherwise.resident) outlook.resident = bytes(options.placements.size());
-  outlook.turns = describe(outlook.resident > 0 ? if_fits : otherwise);
+  outlook.segments = describe(outlook.resident > 0 ? if_fits : otherwise);
   outlook.loads = load_bytes(workload);
   outlook.root = root_bytes(outlook.shape, std::min(2 * otherwise.block, options.steps));
-  outlook.file = file_bytes(outlook.shape, options.device == "cuda");
+  outlook.file = file_bytes(outlook.shape, device_kind(options.device).gpu);
   outlook.model = fmt::format(
       "{}: {} layers x {} experts, top-{}, hidden {}, ffn {}, {}; {} slots "
       "a rank",

@@ -68,7 +68,7 @@ struct Problem {
     if (planned_here) all.parts.push_back(planned_steps(digests, 0, plan.steps));
     return all;
   }
-  /// Which of the judged steps the row's placement knows; a file is also told of in the header.
+  /// Which of the judged steps the row's placement knows; a file is also named in the header.
   void say_origin(const std::string& path, const PlanningRecord& known, JudgedPlacement& row) {
     PlacementFile file;
     file.planned_on = known;
@@ -142,8 +142,8 @@ Problem load_problem(const char* command, const ProblemOptions& options,
 }
 
 /// --max-moves: the placement in force with a few swaps.
-Replan mend(const PlanCommand& options, const Problem& problem, const CostModel& cost,
-            const SplitSpec& split) {
+Replan rebalance(const PlanCommand& options, const Problem& problem, const CostModel& cost,
+                 const SplitSpec& split) {
   const StopScope stop;
   PlanProgress progress("with --max-moves", options.quiet, "no placement was written");
   ReplanOptions how = options.replan;
@@ -168,12 +168,12 @@ void execute(const PlanCommand& options) {
   const SplitSpec split = rule.spec();
   const double begin = wall_seconds();
   PlacementFile file;
-  std::string mended;
+  std::string rebalanced;
   if (options.replan.max_moves > 0) {
-    const Replan found = mend(options, problem, cost, split);
+    const Replan found = rebalance(options, problem, cost, split);
     file.placement = found.placement;
     file.planned_on = problem.record(&*problem.from, true);
-    mended = replan_report(found, options.replan.horizon);
+    rebalanced = replan_report(found, options.replan.horizon);
   } else {
     const StopScope stop;
     file.placement = plan_aloud(options.strategy, problem.input(options, cost, split),
@@ -198,7 +198,7 @@ void execute(const PlanCommand& options) {
       problem.judge(options.replan.max_moves > 0 ? file.placement.strategy : options.strategy,
                     seconds, file.placement, cost, split)};
   problem.say_origin("", *file.planned_on, rows[0]);
-  if (options.format == "table") print_result("{}", mended);
+  if (options.format == "table") print_result("{}", rebalanced);
   print_result("{}", score_report(problem.context, rows, options.format));
   if (options.format == "table") print_result("# result: {}\n", options.output);
 }

@@ -45,17 +45,18 @@ void print(const Comm& comm, const std::string& text) {
 }
 
 /// Collective: the expert phase once more after the last step, at the loads of the first profile;
-/// [rank][knot] on rank 0. Loads of a profile from elsewhere may be more than this run can hold.
+/// [rank][load_point] on rank 0. Loads of a profile from elsewhere may be more than this run can
+/// hold.
 std::vector<double> profile_again(Session& session, const Profile& before) {
   say(session, "measuring the profile again");
   const bool own = session.options.profile.empty();
   const Profile now =
-      session.measure_profile("", own ? before.knots : std::vector<std::int64_t>{}).profile;
+      session.measure_profile("", own ? before.load_points : std::vector<std::int64_t>{}).profile;
   std::vector<double> latency;
   if (session.comm.rank() != 0) return latency;
   const CostModel cost(now);
   for (int rank = 0; rank < before.ranks; ++rank) {
-    for (const auto load : before.knots) {
+    for (const auto load : before.load_points) {
       latency.push_back(cost.seconds(rank, load) - now.overhead[sz(rank)]);
     }
   }
@@ -94,7 +95,7 @@ class Run {
     if (options_.without_launcher && comm_.size() == 1 && !options_.dry_run) {
       say(session,
           "1 rank, on which all placements are the same: to compare them start several, with "
-          "jobs/local.sh -n 4 run .. or mpirun -n 4 gembench run .. (mpirun -n 1 asks for one)");
+          "jobs/local.sh -n 4 run ... or mpirun -n 4 gembench run ... (mpirun -n 1 asks for one)");
     }
     schedule_ = make_schedule(options_.steps, session.alternation.block,
                               static_cast<int>(options_.placements.size()), options_.seed);
@@ -106,7 +107,7 @@ class Run {
     begin_file(session);
     const QuietMeter meter(session);
     const double begin = wall_seconds();
-    RunEnd end = measure_turns(session);
+    RunEnd end = measure_segments(session);
     seconds_["measure"] = wall_seconds() - begin;
     meter.finish(end.quiet_during);
     end.quiet_after = read_quiet(session);
@@ -121,7 +122,7 @@ class Run {
     int earlier = 0;
     on_root(comm_, [&] {
       for (const std::string& name : options_.placements) {
-        require_known_name(live_name(name).strategy);
+        require_known_name(parse_placement_name(name).strategy);
       }
       if (options_.dry_run) {
         placed_slots_ = slots_placed_already();
@@ -135,7 +136,7 @@ class Run {
       }
       if (found_.state == Earlier::complete) {
         // The router's choices follow from the options; other loads may come from files.
-        if (options_.routing != "gate") {
+        if (options_.routing != "router") {
           const Workload loads = make_workload(options_, model_of(options_));
           require_same_loads(reader_->info(), digest(loads.measured));
         }
@@ -201,10 +202,10 @@ class Run {
   /// What a placement that changes had become is not known later.
   void require_static(const char* option) const {
     for (const std::string& text : options_.placements) {
-      const LiveName name = live_name(text);
-      if (!name.changes()) continue;
+      const PlacementName name = parse_placement_name(text);
+      if (!name.is_dynamic()) continue;
       throw usage_error(fmt::format(
-          "{} cannot go on where {} has changed: start anew with --overwrite", option, text));
+          "{} cannot go on where {} has changed: start over with --overwrite", option, text));
     }
   }
 
@@ -245,7 +246,7 @@ class Run {
       throw_if_stopped(comm_, "nothing was measured yet");
     }
     broadcast(comm_, placements_);
-    live_ = plan_live(session, profile_);
+    adaptive_ = plan_adaptive(session, profile_);
     broadcast(comm_, profile_);
     token_rule_.emplace(
         token_rule(options_.token_split, CostModel(profile_, session.cost, session.linear.slots)));
@@ -284,14 +285,15 @@ class Run {
   }
 
   /// A run that is ended early leaves the summary of what it measured.
-  RunEnd measure_turns(Session& session) {
+  RunEnd measure_segments(Session& session) {
     try {
-      return measure(session, {placements_, token_rule_->spec(), live_, &profile_}, schedule_,
-                     finished_turns(comm_, reader_.get()),
-                     {[&](const Block& block) { writer_->write(block); },
-                      [&](int turn, const TurnNotes& notes) { writer_->write_check(turn, notes); },
-                      fmt::format("{}.partial; continue with: {}", options_.output,
-                                  continue_command(options_, comm_.size()))});
+      return measure(
+          session, {placements_, token_rule_->spec(), adaptive_, &profile_}, schedule_,
+          finished_segments(comm_, reader_.get()),
+          {[&](const SegmentRecord& block) { writer_->write(block); },
+           [&](int segment, const SegmentNotes& notes) { writer_->write_check(segment, notes); },
+           fmt::format("{}.partial; continue with: {}", options_.output,
+                       continue_command(options_, comm_.size()))});
     } catch (const AgreedError&) {
       try {
         if (writer_) {
@@ -337,12 +339,12 @@ class Run {
   std::unique_ptr<RunReader> reader_;      // rank 0's, of an earlier run's file
   std::unique_ptr<RunWriter> writer_;      // rank 0's
   std::unique_ptr<TraceWriter> recorder_;  // rank 0's, with --record
-  std::vector<Turn> schedule_;
+  std::vector<Segment> schedule_;
   Profile profile_;
   std::vector<std::string> dents_;  // of the profile, rank 0's
   std::optional<TokenRule> token_rule_;
   std::vector<Placement> placements_;
-  std::vector<LivePlacement> live_;
+  std::vector<AdaptivePlacement> adaptive_;
   std::map<std::string, double> seconds_;
 };
 

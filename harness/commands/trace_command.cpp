@@ -35,7 +35,7 @@ std::string group_lines(const TraceInfo& info) {
   int shown = 0;
   for (std::size_t layer = 0; layer < info.layers.size(); ++layer) {
     for (const auto& group : info.layers[layer].groups) {
-      if (++shown > kShown) return text + fmt::format("  .. and {} more\n", info.groups - kShown);
+      if (++shown > kShown) return text + fmt::format("  ... and {} more\n", info.groups - kShown);
       text += fmt::format("  layer {}: experts {}\n", layer, fmt::join(group, ", "));
     }
   }

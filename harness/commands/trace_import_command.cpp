@@ -76,7 +76,7 @@ void import_steps(const TraceImportCommand& options, const RecordingFormat& form
   say_left_out(options, format.read(input, [&](Trace steps) {
     source = steps.source;
     with_name(input, [&] {
-      level_layers(steps, sums);
+      equalise_layers(steps, sums);
       writer.append(steps);
     });
   }));

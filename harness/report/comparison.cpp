@@ -40,9 +40,9 @@ class Reduction {
         last_(sz(shape.ranks), 0),
         tokens_(sz(shape.layers), std::vector<std::int64_t>(sz(shape.ranks), 0)) {}
 
-  void add(const Block& part, const std::vector<std::int64_t>& blocks) {
+  void add(const SegmentRecord& part, const std::vector<std::int64_t>& blocks) {
     const std::size_t ranks = sz(shape_.ranks), layers = sz(shape_.layers);
-    const double& pairs = counts_[count_at("tokens")];
+    const double& pairs = counts_[count_at("assignments")];
     for (std::size_t step = 0; step < sz(part.at.steps); ++step) {
       const std::size_t at = sz(part.at.first_step) + step;
       if (blocks[at] < 0) continue;
@@ -93,7 +93,7 @@ class Reduction {
     const double expert_flop =
         6.0 * model_.hidden * model_.ffn;  // three products, 2 per multiply-add
     const double pairs =
-        counts_[count_at("tokens")] + model_.shared * tokens_in_steps_ * shape_.layers;
+        counts_[count_at("assignments")] + model_.shared * tokens_in_steps_ * shape_.layers;
     s["expert_flops"] = pairs * expert_flop / times_[time_at("expert_time")];
     add_intervals(s);
     return s;
@@ -125,7 +125,7 @@ class Reduction {
   }
 
   /// Returns the slowest rank's compute, NaN when it was not read; counts who arrived last.
-  double add_layer(const Block& part, std::size_t layer, std::size_t first) {
+  double add_layer(const SegmentRecord& part, std::size_t layer, std::size_t first) {
     const std::size_t ranks = sz(shape_.ranks);
     double slowest = 0, latest = -1;
     std::size_t last = 0;
@@ -140,7 +140,7 @@ class Reduction {
         latest = arrival;
         last = rank;
       }
-      loads[rank] = part.count[count_at("tokens")][i];
+      loads[rank] = part.count[count_at("assignments")][i];
       tokens_[layer][rank] += loads[rank];
       for (std::size_t k = 0; k < kCounts.size(); ++k) {
         const std::int64_t count = part.count[k][i];
@@ -229,9 +229,9 @@ double rows_sent(const RunReader& file, int placement) {
 
 void add_moves(const RunReader& file, int placement, PlacementSummary& summary) {
   int switches = 0;
-  for (std::size_t turn = 0; turn < file.notes().size(); ++turn) {
-    const TurnNotes& notes = file.notes()[turn];
-    const Turn& at = file.info().turns[turn];
+  for (std::size_t segment = 0; segment < file.notes().size(); ++segment) {
+    const SegmentNotes& notes = file.notes()[segment];
+    const Segment& at = file.info().segments[segment];
     if (at.placement != placement) continue;
     if (notes.replan.reason != ReplanRecord::Reason::none) {
       summary.changes.push_back({at.first_step + at.steps - 1, notes.replan});
@@ -249,11 +249,12 @@ void add_moves(const RunReader& file, int placement, PlacementSummary& summary) 
 /// [rank] median over the loads of after / before - 1.
 std::vector<double> drift_of(const Profile& before, const std::vector<double>& after) {
   std::vector<double> drift;
-  const std::size_t knots = before.knots.size();
-  for (std::size_t rank = 0; rank * knots < after.size(); ++rank) {
+  const std::size_t load_points = before.load_points.size();
+  for (std::size_t rank = 0; rank * load_points < after.size(); ++rank) {
     std::vector<double> ratios;
-    for (std::size_t knot = 1; knot < knots; ++knot) {  // the first is no load at all
-      const std::size_t i = rank * knots + knot;
+    for (std::size_t load_point = 1; load_point < load_points;
+         ++load_point) {  // the first is no load at all
+      const std::size_t i = rank * load_points + load_point;
       if (before.latency[i] > 0) ratios.push_back(after[i] / before.latency[i] - 1);
     }
     drift.push_back(quantile(ratios, 0.5));

@@ -31,10 +31,10 @@ struct PlacementSummary {
 
   double& operator[](SummaryKey key) { return values[key.place]; }
   double operator[](SummaryKey key) const { return values[key.place]; }
-  /// By the cost model "tokens" or "experts".
+  /// By the cost model "sum" or "per-expert".
   [[nodiscard]] double predicted_by(std::string_view model) const {
-    return (
-        *this)[model == "experts" ? SummaryKey("predicted_by_experts") : SummaryKey("predicted")];
+    return (*this)[model == "per-expert" ? SummaryKey("predicted_by_experts")
+                                         : SummaryKey("predicted")];
   }
 };
 

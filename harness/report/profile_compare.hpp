@@ -11,7 +11,7 @@
 
 namespace gembench::inline report {
 
-/// Whether a placement in force should be mended for the new speeds.
+/// Whether a placement in force should be rebalanced for the new speeds.
 struct ReplanVerdict {
   double before = 0;  ///< s a step, predicted by the new profile, of the placement in force
   double after = 0;   ///< the same after the best swaps

@@ -23,22 +23,23 @@ struct Shown {
 };
 
 std::size_t points_of(const Profile& profile) {
-  return profile.knots.size() + profile.active.points() + profile.routed.points;
+  return profile.load_points.size() + profile.active.points() + profile.routed.points;
 }
 
 Shown show(const ProfileFile& file, int rank, std::size_t point) {
   const Profile& profile = file.profile;
-  const std::size_t knots = profile.knots.size(), even = knots + profile.active.points();
+  const std::size_t load_points = profile.load_points.size(),
+                    even = load_points + profile.active.points();
   Shown shown;
   double latency = 0;
-  if (point < knots) {
-    shown.tokens = profile.knots[point];
+  if (point < load_points) {
+    shown.tokens = profile.load_points[point];
     shown.active = profile.slots;
     latency = profile.at(rank, point);
   } else if (point < even) {
-    shown.tokens = profile.active.load_at(point - knots);
-    shown.active = profile.active.active_at(point - knots);
-    latency = profile.active.at(rank, point - knots);
+    shown.tokens = profile.active.load_at(point - load_points);
+    shown.active = profile.active.active_at(point - load_points);
+    latency = profile.active.at(rank, point - load_points);
   } else {
     for (const auto tokens : profile.routed.of(rank, point - even, profile.slots)) {
       shown.tokens += tokens;
@@ -117,10 +118,10 @@ std::string table(const ProfileFile& file, std::size_t first, std::size_t last) 
 std::string fit_line(const Profile& profile) {
   if (profile.slots == 0) return {};
   const FitError tokens = CostModel(profile).fit_error(),
-                 experts = CostModel(profile, CostKind::experts, profile.slots).fit_error();
+                 experts = CostModel(profile, CostKind::per_expert, profile.slots).fit_error();
   return fmt::format(
-      "# cost model 'tokens' is off by {:.1f} % on average and {:.1f} % at most over both sweeps, "
-      "'experts' by {:.1f} and {:.1f} %\n",
+      "# cost model 'sum' is off by {:.1f} % on average and {:.1f} % at most over both sweeps, "
+      "'per-expert' by {:.1f} and {:.1f} %\n",
       tokens.mean * 100, tokens.worst * 100, experts.mean * 100, experts.worst * 100);
 }
 
@@ -150,10 +151,10 @@ std::string as_table(const ProfileFile& file, const std::vector<std::string>& se
   for (int rank = 0; rank < profile.ranks; ++rank) {
     text += fmt::format(" {:>24}", fmt::format("rank {}", rank));
   }
-  const std::size_t even = profile.knots.size() + profile.active.points();
-  text += '\n' + table(file, 0, profile.knots.size());
+  const std::size_t even = profile.load_points.size() + profile.active.points();
+  text += '\n' + table(file, 0, profile.load_points.size());
   if (!profile.active.empty()) {
-    text += "# fewer experts active\n" + table(file, profile.knots.size(), even);
+    text += "# fewer experts active\n" + table(file, profile.load_points.size(), even);
   }
   if (!profile.routed.empty()) {
     text += "# loads as the trace routes them, uneven over experts, \"tokens: latency\"\n" +
@@ -251,16 +252,16 @@ std::string as_json(const ProfileFile& file, const std::optional<ProfileComparis
       return ordered_json{{"mean", error.mean}, {"worst", error.worst}};
     };
     all["fit"] = {
-        {"tokens", fit(CostModel(profile).fit_error())},
-        {"experts", fit(CostModel(profile, CostKind::experts, profile.slots).fit_error())}};
+        {"sum", fit(CostModel(profile).fit_error())},
+        {"per-expert", fit(CostModel(profile, CostKind::per_expert, profile.slots).fit_error())}};
   }
   const CostChoice choice = choose_cost(profile);
   all["cost_model"] = name_of(choice.kind);
-  if (choice.tokens && choice.experts) {
+  if (choice.sum && choice.per_expert) {
     const auto error = [](const RoutedError& of) {
       return ordered_json{{"median", of.median}, {"worst", of.worst}, {"loads", of.loads}};
     };
-    all["routed_error"] = {{"tokens", error(*choice.tokens)}, {"experts", error(*choice.experts)}};
+    all["routed_error"] = {{"sum", error(*choice.sum)}, {"per-expert", error(*choice.per_expert)}};
   }
   all["findings"] = sentences;
   all["ranks"] = ranks_json(file);

@@ -37,7 +37,7 @@ struct QuietSummary {
 inline constexpr double kNoisyLost = 0.05, kNoisySpread = 0.05, kNoisyOther = 0.10,
                         kNoisySteal = 0.02;
 
-/// "3.1 % of time lost to other work (longest pause 4.2 ms), steal 0.4 %, ..": only what is known;
+/// "3.1 % of time lost to other work (longest pause 4.2 ms), steal 0.4 %, ...": only what is known;
 /// empty when nothing is.
 [[nodiscard]] std::string quiet_line(const QuietReadings& readings);
 /// Sentences, with what to do; none when it was quiet.

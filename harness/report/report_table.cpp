@@ -107,8 +107,8 @@ std::string cost_model_line(const Comparison& comparison) {
   if (!std::isfinite(tokens) || !std::isfinite(experts)) return {};
   return fmt::format(
       "# the cost model '{}' predicted better here: off by {:.1f} % on average, '{}' by {:.1f} %\n",
-      tokens <= experts ? "tokens" : "experts", std::min(tokens, experts) / rows * 100,
-      tokens <= experts ? "experts" : "tokens", std::max(tokens, experts) / rows * 100);
+      tokens <= experts ? "sum" : "per-expert", std::min(tokens, experts) / rows * 100,
+      tokens <= experts ? "per-expert" : "sum", std::max(tokens, experts) / rows * 100);
 }
 
 /// The columns of one of the two tables; `planned`: of the cost model that was planned with.
@@ -146,7 +146,7 @@ std::vector<std::string> labels_of(const Comparison& comparison) {
 /// The first table: steps, and what the cost models predicted of them.
 std::string steps_table(const RunReader& file, const Comparison& comparison) {
   const std::string planned = planned_cost(file.info());
-  const std::string other = planned == "experts" ? "tokens" : "experts";
+  const std::string other = planned == "per-expert" ? "sum" : "per-expert";
   auto columns = columns_of(comparison, Column::Table::steps, planned);
   const std::string barriers = columns.back().over;
   columns.push_back(error_column(comparison, barriers, planned));
@@ -262,9 +262,9 @@ std::string no_interval(const RunReader& file, int blocks) {
   const std::string why = fmt::format("no interval: {} block{} of {} that it takes", blocks,
                                       blocks == 1 ? "" : "s", kLeastBlocks);
   int planned = 0, longest = 1;
-  for (const Turn& turn : file.info().turns) {
-    planned = std::max(planned, static_cast<int>(turn.block) + 1);
-    longest = std::max(longest, turn.steps);
+  for (const Segment& segment : file.info().segments) {
+    planned = std::max(planned, static_cast<int>(segment.block) + 1);
+    longest = std::max(longest, segment.steps);
   }
   if (planned >= kLeastBlocks) {
     return why + (file.completed() ? ", give it a longer --max-seconds"

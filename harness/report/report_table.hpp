@@ -7,7 +7,7 @@
 
 namespace gembench::inline report {
 
-/// Header, table and verdict for readers. The last line is "# check: PASS", "# check: FAIL .." or
+/// Header, table and verdict for readers. The last line is "# check: PASS", "# check: FAIL ..." or
 /// "# check: none".
 [[nodiscard]] std::string as_table(const RunReader& file, const Comparison& comparison,
                                    const std::string& path);

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "placement/cost/cost_choice.hpp"
+
 namespace gembench::inline report {
 
 double stated_non_moe_time(const RunInfo& info) {
@@ -12,9 +14,10 @@ double stated_non_moe_time(const RunInfo& info) {
 }
 
 std::string planned_cost(const RunInfo& info) {
-  if (const auto found = info.facts.find("cost"); found != info.facts.end()) return found->second;
+  const auto found = info.facts.find("cost");
+  if (found != info.facts.end()) return name_of(cost_kind(found->second));
   const auto config = nlohmann::json::parse(info.config, nullptr, false);
-  return config.is_object() && config.value("cost", "") == "experts" ? "experts" : "tokens";
+  return name_of(cost_kind(config.is_object() ? config.value("cost", "") : ""));
 }
 
 }  // namespace gembench::inline report

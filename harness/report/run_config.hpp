@@ -8,7 +8,7 @@ namespace gembench::inline report {
 
 /// --non-moe-time of the run, seconds a layer.
 [[nodiscard]] double stated_non_moe_time(const RunInfo& info);
-/// "tokens" or "experts": the cost model that the run planned with.
+/// "sum" or "per-expert": the cost model that the run planned with.
 [[nodiscard]] std::string planned_cost(const RunInfo& info);
 
 }  // namespace gembench::inline report

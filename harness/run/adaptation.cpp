@@ -33,35 +33,35 @@ void append(Trace& window, const Trace& steps) {
 
 }  // namespace
 
-LoadWatch::LoadWatch(const std::vector<double>& planned, int turn_steps) {
-  std::vector<double> turns;
-  const std::size_t each = sz(turn_steps);
+LoadWatch::LoadWatch(const std::vector<double>& planned, int segment_steps) {
+  std::vector<double> segments;
+  const std::size_t each = sz(segment_steps);
   for (std::size_t first = 0; first + each <= planned.size(); first += each) {
     const auto from = planned.begin() + static_cast<std::ptrdiff_t>(first);
-    turns.push_back(mean({from, from + turn_steps}));
+    segments.push_back(mean({from, from + segment_steps}));
   }
-  if (turns.size() < 2) return;
-  const double all = mean(turns);
+  if (segments.size() < 2) return;
+  const double all = mean(segments);
   double squares = 0;
-  for (const double turn : turns) squares += (turn - all) * (turn - all);
-  const double deviation = std::sqrt(squares / static_cast<double>(turns.size() - 1));
+  for (const double segment : segments) squares += (segment - all) * (segment - all);
+  const double deviation = std::sqrt(squares / static_cast<double>(segments.size() - 1));
   tolerance_ = std::max(kLeast, kNoise * deviation / all);
   expect(all);
 }
 
 void LoadWatch::expect(double mean) {
   expected_ = mean;
-  first_turns_ = 0;
+  first_segments_ = 0;
   seen_ = suspicious_ = 0;
 }
 
-bool LoadWatch::observe(double turn) {
+bool LoadWatch::observe(double segment) {
   if (seen_ < kBaseline) {
-    first_turns_ += turn;
-    if (++seen_ == kBaseline) expected_ = std::max(expected_, first_turns_ / kBaseline);
+    first_segments_ += segment;
+    if (++seen_ == kBaseline) expected_ = std::max(expected_, first_segments_ / kBaseline);
     return false;
   }
-  suspicious_ = tolerance_ > 0 && turn > expected_ * (1 + tolerance_) ? suspicious_ + 1 : 0;
+  suspicious_ = tolerance_ > 0 && segment > expected_ * (1 + tolerance_) ? suspicious_ + 1 : 0;
   return suspicious_ >= kInARow;
 }
 
@@ -72,7 +72,7 @@ Adaptation::Adaptation(Placement start, const Profile& profile, const Trace& pla
       profile_(profile),
       speeds_(profile),
       window_(counts_of(plan, std::max(0, plan.steps - kWindow), std::min(plan.steps, kWindow))) {
-  loads_ = LoadWatch(predicted_steps(window_), options_.turn_steps);
+  loads_ = LoadWatch(predicted_steps(window_), options_.segment_steps);
 }
 
 CostModel Adaptation::cost() const {
@@ -93,7 +93,7 @@ bool Adaptation::time_to_look_again() {
   return true;
 }
 
-std::optional<Change> Adaptation::observe(const Block& block, const RunShape& shape,
+std::optional<Change> Adaptation::observe(const SegmentRecord& block, const RunShape& shape,
                                           const Trace& measured) {
   if (block.notes.experts_moved > 0) {
     move_seconds_ = block.notes.move_seconds / static_cast<double>(block.notes.experts_moved);
@@ -102,8 +102,8 @@ std::optional<Change> Adaptation::observe(const Block& block, const RunShape& sh
   const bool faster_or_slower = speeds_.observe(block, shape);
   const bool other_loads = loads_.observe(mean(predicted_steps(steps)));
   if (other_loads) {
-    // The turn before was the first that showed it.
-    const int first = std::max(0, block.at.first_step - options_.turn_steps);
+    // The segment before was the first that showed it.
+    const int first = std::max(0, block.at.first_step - options_.segment_steps);
     window_ = counts_of(measured, first, block.at.first_step + block.at.steps - first);
     since_change_ = 2;
     next_look_ = 4;

@@ -21,11 +21,12 @@ class LoadWatch {
  public:
   LoadWatch() = default;
   /// `planned`: predicted seconds of every step that was planned on.
-  LoadWatch(const std::vector<double>& planned, int turn_steps);
-  /// Mean predicted seconds of a turn's steps. True when they exceed the planned ones by more than
-  /// kLeast and by more than kNoise times what turns differ by, in two turns one after the other.
-  [[nodiscard]] bool observe(double turn);
-  /// From now on this many seconds a step are expected; turns differ by as much as before.
+  LoadWatch(const std::vector<double>& planned, int segment_steps);
+  /// Mean predicted seconds of a segment's steps. True when they exceed the planned ones by more
+  /// than kLeast and by more than kNoise times what segments differ by, in two segments one after
+  /// the other.
+  [[nodiscard]] bool observe(double segment);
+  /// From now on this many seconds a step are expected; segments differ by as much as before.
   void expect(double mean);
 
   static constexpr int kBaseline = 2;
@@ -35,16 +36,16 @@ class LoadWatch {
  private:
   double tolerance_ = 0;  // share of the expected; 0: too few steps to say anything
   double expected_ = 0;
-  double first_turns_ = 0;  // their sum, until kBaseline of them are seen
+  double first_segments_ = 0;  // their sum, until kBaseline of them are seen
   int seen_ = 0;
   int suspicious_ = 0;
 };
 
 struct AdaptationOptions {
-  CostKind cost = CostKind::tokens;
+  CostKind cost = CostKind::sum;
   int profile_slots = 1;  ///< experts a rank's profile was spread over
   std::string token_split = "even";
-  int turn_steps = 8;
+  int segment_steps = 8;
   ReplanOptions replan = {};  ///< but for what is measured: what a move takes
 };
 
@@ -55,9 +56,9 @@ struct Change {
   double planning_seconds = 0;  ///< wall clock
 };
 
-/// Rank 0's part of live adaptation, for one placement: watches what ranks and experts do, turn by
-/// turn, and says when a few moves would pay. It knows nothing but the profile, the steps that were
-/// planned on, and what was measured so far.
+/// Rank 0's part of live adaptation, for one placement: watches what ranks and experts do, segment
+/// by segment, and says when a few moves would pay. It knows nothing but the profile, the steps
+/// that were planned on, and what was measured so far.
 ///
 /// Changed speeds (SpeedWatch) are put into the profile and planned for on the loads seen so far.
 /// Changed loads (LoadWatch) make the steps before worthless: what is planned on begins at the
@@ -67,9 +68,9 @@ class Adaptation {
   Adaptation(Placement start, const Profile& profile, const Trace& plan,
              const AdaptationOptions& options);
 
-  /// The readings of a turn under placement(); `measured` holds its steps. What to change before
-  /// the next turn, if anything: placement() is then the new one.
-  [[nodiscard]] std::optional<Change> observe(const Block& block, const RunShape& shape,
+  /// The readings of a segment under placement(); `measured` holds its steps. What to change before
+  /// the next segment, if anything: placement() is then the new one.
+  [[nodiscard]] std::optional<Change> observe(const SegmentRecord& block, const RunShape& shape,
                                               const Trace& measured);
   [[nodiscard]] const Placement& placement() const { return placement_; }
 
@@ -85,8 +86,8 @@ class Adaptation {
   SpeedWatch speeds_;
   Trace window_;  // the steps to plan on
   LoadWatch loads_;
-  int since_change_ = -1;    // turns since the loads changed; -1: they have not
-  int next_look_ = 0;        // of these turns, when to plan again
+  int since_change_ = -1;    // segments since the loads changed; -1: they have not
+  int next_look_ = 0;        // of these segments, when to plan again
   double move_seconds_ = 0;  // of one expert, as measured at switches
 };
 

@@ -50,10 +50,10 @@ void broadcast(const Comm& comm, Trace& trace) {
 }
 
 void broadcast(const Comm& comm, Profile& profile) {
-  auto& [ranks, knots, latency, spread, overhead, slowdown, slots, active, routed, model, device,
-         clock] = profile;
-  send_all(comm, ranks, knots, latency, spread, overhead, slowdown, slots, active, routed, model,
-           device, clock);
+  auto& [ranks, load_points, latency, spread, overhead, slowdown, slots, active, routed, model,
+         device, clock] = profile;
+  send_all(comm, ranks, load_points, latency, spread, overhead, slowdown, slots, active, routed,
+           model, device, clock);
 }
 
 void broadcast(const Comm& comm, Placement& placement) {

@@ -2,9 +2,9 @@
 
 namespace gembench::inline run {
 
-const Placement& in_force(const Placement& start, const LivePlacement& live, int step) {
+const Placement& in_force(const Placement& start, const AdaptivePlacement& adaptive, int step) {
   const Placement* now = &start;
-  for (const auto& [from, placement] : live.later) {
+  for (const auto& [from, placement] : adaptive.later) {
     if (step >= from) now = &placement;
   }
   return *now;

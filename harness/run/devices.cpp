@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/version.hpp"
 #include "harness/run/collective_errors.hpp"
 #include "moe_layer/cpu/make_device.hpp"
@@ -15,7 +16,7 @@ namespace {
 
 DType dtype_of(const SessionOptions& options) {
   if (options.dtype != "auto") return options.dtype == "bf16" ? DType::bf16 : DType::f32;
-  return options.device == "cuda" ? DType::bf16 : best_cpu_dtype();
+  return device_kind(options.device).best_dtype();
 }
 
 /// NCCL refuses ranks that share a GPU, in words that few understand, and what shares one is not
@@ -40,15 +41,16 @@ void require_own_gpus(const Comm& comm, const SessionOptions& options, const Dev
 
 std::unique_ptr<Device> make_device(const Comm& comm, const SessionOptions& options,
                                     const ModelShape& model) {
+  const DeviceKind& kind = device_kind(options.device);
   std::unique_ptr<Device> device;
   on_every_rank(comm, [&] {
-    device = options.device == "cpu" ? make_cpu_device(comm, model, dtype_of(options))
-                                     : make_cuda_device(comm, model,
-                                                        {dtype_of(options), options.transport,
-                                                         options.lock_clocks.value_or(0)},
-                                                        program_commit());
+    device = kind.gpu ? make_cuda_device(
+                            comm, model,
+                            {dtype_of(options), options.transport, options.lock_clocks.value_or(0)},
+                            program_commit())
+                      : make_cpu_device(comm, model, dtype_of(options));
   });
-  if (options.device == "cuda") require_own_gpus(comm, options, *device);
+  if (kind.gpu) require_own_gpus(comm, options, *device);
   device->connect();
   return device;
 }

@@ -22,23 +22,23 @@ std::vector<std::uint16_t> exchanged(int experts, std::uint64_t key) {
 }  // namespace
 
 std::vector<double> slowdown_at(const std::vector<double>& slowdown,
-                                const std::vector<Drift>& drifts, int step) {
+                                const std::vector<InjectedDrift>& drifts, int step) {
   std::vector<double> now = slowdown;
-  for (const Drift& drift : drifts) {
-    if (drift.kind == Drift::Kind::slow && step >= drift.step) {
+  for (const InjectedDrift& drift : drifts) {
+    if (drift.kind == InjectedDrift::Kind::slow && step >= drift.step) {
       std::rotate(now.rbegin(), now.rbegin() + 1, now.rend());
     }
   }
   return now;
 }
 
-void change_tasks(Trace& measured, const std::vector<Drift>& drifts, std::uint64_t seed) {
+void change_tasks(Trace& measured, const std::vector<InjectedDrift>& drifts, std::uint64_t seed) {
   const std::size_t layers = sz(measured.layers), experts = sz(measured.experts);
   const std::size_t k = sz(measured.topk);
   std::uint64_t which = 0;
-  for (const Drift& drift : drifts) {
+  for (const InjectedDrift& drift : drifts) {
     ++which;
-    if (drift.kind != Drift::Kind::task) continue;
+    if (drift.kind != InjectedDrift::Kind::task) continue;
     measured.sources = 0;  // who sent them is known for the recorded loads only
     measured.source_tokens.clear();
     std::vector<std::vector<std::uint16_t>> to;

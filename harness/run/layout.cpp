@@ -85,7 +85,8 @@ int placed_slots(const std::vector<std::string>& strategies, const StatedShape& 
 int placed_slots(const SessionOptions& options, int ranks) {
   const ModelShape model = model_of(options);
   std::vector<std::string> strategies;
-  for (const std::string& name : options.placements) strategies.push_back(live_name(name).strategy);
+  for (const std::string& name : options.placements)
+    strategies.push_back(parse_placement_name(name).strategy);
   return placed_slots(strategies, {ranks, model.layers, model.experts});
 }
 

@@ -23,7 +23,7 @@ struct Layout {
   ModelShape model;
   Topology topology{std::vector<int>{}};
   std::vector<double> slowdown;  ///< [rank] when the run begins
-  std::vector<Drift> drifts;
+  std::vector<InjectedDrift> drifts;
   Placement linear;    ///< experts in order; where they do not divide, the last ranks hold fewer
   Placement profiled;  ///< linear with its empty slots filled: as many experts on every rank
   SlotCount asked;     ///< by --spare-slots and --replicas
@@ -39,7 +39,7 @@ struct Layout {
 /// any.
 [[nodiscard]] int placed_slots(const std::vector<std::string>& strategies,
                                const StatedShape& shape);
-/// The same of --placements.
+/// The slots of the files among --placements; 0 without any.
 [[nodiscard]] int placed_slots(const SessionOptions& options, int ranks);
 
 /// The slots that --spare-slots and --replicas ask for; usage error as count_slots.

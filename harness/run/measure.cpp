@@ -23,11 +23,11 @@
 namespace gembench::inline run {
 namespace {
 
-/// The loop over turns, with what it adds up.
+/// The loop over segments, with what it adds up.
 class Measurement {
  public:
-  /// `anew`: no turn of the run was measured before.
-  Measurement(Session& session, const Candidates& candidates, bool anew)
+  /// `from_start`: no segment of the run was measured before.
+  Measurement(Session& session, const Candidates& candidates, bool from_start)
       : session_(session),
         candidates_(candidates),
         now_(candidates.placements),
@@ -48,23 +48,24 @@ class Measurement {
         moves_(candidates.placements.size()) {
     end_.check.mode = options_.check;
     for (const Placement& placement : now_) all_.push_back(&placement);
-    for (std::size_t p = 0; p < candidates.live.size(); ++p) {
-      if (candidates.live[p].adapts && session.comm.rank() == 0) prepare_to_adapt(p);
+    for (std::size_t p = 0; p < candidates.adaptive.size(); ++p) {
+      if (candidates.adaptive[p].adapts && session.comm.rank() == 0) prepare_to_adapt(p);
     }
-    if (how_.resident && anew) time_moves();
+    if (how_.resident && from_start) time_moves();
     if (how_.resident) static_cast<void>(session.store->hold(all_));
     session.comm.barrier();
     epoch_ = wall_seconds();
     end_.clocks_before = clocks();
   }
 
-  /// One turn from the switch to its readings, gathered on rank 0; `order` as in gather_turn().
-  Block run(const Turn& turn, std::int64_t order) {
+  /// One segment from the switch to its readings, gathered on rank 0; `order` as in
+  /// gather_segment().
+  SegmentRecord run(const Segment& segment, std::int64_t order) {
     stop_if_asked();
     session_.progress.enter(Phase::move);
-    TurnNotes notes;
-    const Placement* placement = &begin_of(turn);
-    std::optional<MoveReport> moved = std::exchange(moves_[sz(turn.placement)], std::nullopt);
+    SegmentNotes notes;
+    const Placement* placement = &begin_of(segment);
+    std::optional<MoveReport> moved = std::exchange(moves_[sz(segment.placement)], std::nullopt);
     if (!how_.resident) moved = session_.store->hold({&placement, 1});
     if (moved) {
       notes.experts_moved = moved->experts_moved;
@@ -76,36 +77,36 @@ class Measurement {
     for (int i = 0; i < how_.warmup; ++i) {
       stop_if_asked();
       // The steps before the block, so that the block's own data are not warm either.
-      load(((turn.first_step - how_.warmup + i) % trace_.steps + trace_.steps) % trace_.steps);
+      load(((segment.first_step - how_.warmup + i) % trace_.steps + trace_.steps) % trace_.steps);
       static_cast<void>(layers.run_step(discarded_));
     }
-    readings_.layers.assign(sz(turn.steps) * sz(shape_.layers), {});
-    readings_.step_time.assign(sz(turn.steps), 0);
+    readings_.layers.assign(sz(segment.steps) * sz(shape_.layers), {});
+    readings_.step_time.assign(sz(segment.steps), 0);
     layers.clear_rows_to();
     const long switches_before = involuntary_switches();
-    for (int i = 0; i < turn.steps; ++i) {
+    for (int i = 0; i < segment.steps; ++i) {
       stop_if_asked();
-      load(turn.first_step + i);
+      load(segment.first_step + i);
       readings_.step_time[sz(i)] = layers.run_step(
           std::span(readings_.layers).subspan(sz(i) * sz(shape_.layers), sz(shape_.layers)));
     }
     switches_ += static_cast<double>(involuntary_switches() - switches_before);
-    steps_ += turn.steps;
+    steps_ += segment.steps;
     session_.progress.enter(Phase::gather);
-    require_finite(turn);
-    add_rows(turn, layers.rows_to());
+    require_finite(segment);
+    add_rows(segment, layers.rows_to());
     const double begin = wall_seconds();
-    Block block = gather_turn(session_.comm, turn, readings_, epoch_, order);
+    SegmentRecord block = gather_segment(session_.comm, segment, readings_, epoch_, order);
     end_.seconds["gather"] += wall_seconds() - begin;
     block.notes = notes;
     if (adapts()) block.slots = placement->slot_expert;
     return block;
   }
 
-  /// Collective: lets a placement that adapts change after a turn; counts what that took.
-  void adapt(const Turn& turn, Block& block) {
-    const std::size_t p = sz(turn.placement);  // a block is rank 0's alone
-    if (candidates_.live.empty() || !candidates_.live[p].adapts) return;
+  /// Collective: lets a placement that adapts change after a segment; counts what that took.
+  void adapt(const Segment& segment, SegmentRecord& block) {
+    const std::size_t p = sz(segment.placement);  // a block is rank 0's alone
+    if (candidates_.adaptive.empty() || !candidates_.adaptive[p].adapts) return;
     std::optional<Change> change;
     std::vector<std::int32_t> slots;  // of the placement to change to; empty: it stays
     on_root(session_.comm, [&] {
@@ -124,20 +125,20 @@ class Measurement {
                           moved.seconds,  change->planning_seconds, change->predicted_gain};
   }
 
-  /// From now on so many turns are in the file.
-  void keeps(std::size_t turns, std::size_t all, const std::string& where) {
-    kept_ = fmt::format("{} of {} turns are kept in {}", turns, all, where);
+  /// From now on so many segments are in the file.
+  void keeps(std::size_t segments, std::size_t all, const std::string& where) {
+    kept_ = fmt::format("{} of {} segments are kept in {}", segments, all, where);
   }
 
-  /// Compares the turn's last `steps` steps with a reference.
-  void check(const Turn& turn, int steps, TurnNotes& notes) {
+  /// Compares the segment's last `steps` steps with a reference.
+  void check(const Segment& segment, int steps, SegmentNotes& notes) {
     if (steps == 0) return;
-    const Placement& placement = *all_[sz(turn.placement)];
+    const Placement& placement = *all_[sz(segment.placement)];
     notes.checked_tokens = 0;
     notes.check_error = 0;
     notes.check_passed = 1;
-    for (int step = turn.first_step + turn.steps - steps; step < turn.first_step + turn.steps;
-         ++step) {
+    for (int step = segment.first_step + segment.steps - steps;
+         step < segment.first_step + segment.steps; ++step) {
       load(step);
       session_.progress.enter(Phase::check);
       const CheckOutcome outcome =
@@ -155,34 +156,36 @@ class Measurement {
     }
   }
 
-  /// Collective: compares the last step of every placement that has not been, which `turns` hold.
-  void check_last(std::span<const Turn> turns, const FinishedTurns& finished, const RunSink& sink) {
+  /// Collective: compares the last step of every placement that has not been, which `segments`
+  /// hold.
+  void check_last(std::span<const Segment> segments, const FinishedSegments& finished,
+                  const RunSink& sink) {
     std::map<int, std::size_t> last;
-    for (std::size_t i = 0; i < turns.size(); ++i) last[turns[i].placement] = i;
+    for (std::size_t i = 0; i < segments.size(); ++i) last[segments[i].placement] = i;
     for (const auto& [p, i] : last) {
       if (i < finished.done.size() && finished.done[i] != 0 && finished.notes[i].check_passed >= 0)
         continue;
-      const Placement* placement = &begin_of(turns[i]);
+      const Placement* placement = &begin_of(segments[i]);
       session_.progress.enter(Phase::move);
       if (!how_.resident) static_cast<void>(session_.store->hold({&placement, 1}));
       session_.layers->use(*placement, candidates_.split);
-      TurnNotes notes;
-      check(turns[i], 1, notes);
+      SegmentNotes notes;
+      check(segments[i], 1, notes);
       add(notes);
       session_.progress.enter(Phase::write);
-      on_root(session_.comm, [&, turn = static_cast<int>(i)] { sink.check(turn, notes); });
+      on_root(session_.comm, [&, segment = static_cast<int>(i)] { sink.check(segment, notes); });
     }
   }
 
-  /// A turn that an earlier run has measured: only what is added up is done again.
-  void skip(const Turn& turn) {
-    const Placement& placement = begin_of(turn);
-    for (int step = turn.first_step; step < turn.first_step + turn.steps; ++step) {
-      add_rows(turn, rows_sent(session_, step, placement, candidates_.split));
+  /// A segment that an earlier run has measured: only what is added up is done again.
+  void skip(const Segment& segment) {
+    const Placement& placement = begin_of(segment);
+    for (int step = segment.first_step; step < segment.first_step + segment.steps; ++step) {
+      add_rows(segment, rows_sent(session_, step, placement, candidates_.split));
     }
   }
 
-  void add(const TurnNotes& notes) {
+  void add(const SegmentNotes& notes) {
     if (notes.check_passed < 0) return;
     end_.check.checked_tokens += notes.checked_tokens;
     end_.check.worst_error = std::max(end_.check.worst_error, notes.check_error);
@@ -206,7 +209,7 @@ class Measurement {
       }
     }
     if (!end_.check.passed && end_.check.message.empty()) {
-      end_.check.message = "in a turn before --resume, see check_passed in its file";
+      end_.check.message = "in a segment before --resume, see check_passed in its file";
     }
     return end_;
   }
@@ -226,8 +229,8 @@ class Measurement {
     }
     return clocks;
   }
-  /// Where turns move nothing: what a switch from the first placement to each of the others takes,
-  /// and back.
+  /// Where segments move nothing: what a switch from the first placement to each of the others
+  /// takes, and back.
   void time_moves() {
     static_cast<void>(session_.store->hold({&all_[0], 1}));
     for (std::size_t p = 1; p < all_.size(); ++p) {
@@ -237,10 +240,10 @@ class Measurement {
       moves_[0] = session_.store->hold({&all_[0], 1});
     }
   }
-  /// Between any two steps, measured or not: a launcher that was told to stop kills ranks soon.
+  /// Between any two steps, measured or not: a launcher that was asked to stop kills ranks soon.
   void stop_if_asked() const { throw_if_stopped(session_.comm, kept_); }
-  /// Collective: what the turn's last step left behind. Off the clock.
-  void require_finite(const Turn& turn) const {
+  /// Collective: what the segment's last step left behind. Off the clock.
+  void require_finite(const Segment& segment) const {
     const std::int64_t wrong = session_.layers->count_not_finite();
     on_every_rank(session_.comm, [&] {
       if (wrong == 0) return;
@@ -249,7 +252,8 @@ class Measurement {
           fmt::format("{} values of rank {} on {} are NaN or infinite after step {} under "
                       "{}: look at that rank's device and memory (ECC errors, overclocking)",
                       wrong, session_.comm.rank(), session_.place.host,
-                      turn.first_step + turn.steps - 1, all_[sz(turn.placement)]->strategy));
+                      segment.first_step + segment.steps - 1,
+                      all_[sz(segment.placement)]->strategy));
     });
   }
   void load(int step) {
@@ -264,7 +268,7 @@ class Measurement {
                                routed_ids(trace_, step, options_.seed, tokens));
   }
   [[nodiscard]] bool adapts() const {
-    return std::ranges::any_of(candidates_.live, &LivePlacement::adapts);
+    return std::ranges::any_of(candidates_.adaptive, &AdaptivePlacement::adapts);
   }
   void prepare_to_adapt(std::size_t p) {
     adaptations_[p] =
@@ -272,20 +276,20 @@ class Measurement {
                                      AdaptationOptions{.cost = session_.cost,
                                                        .profile_slots = session_.linear.slots,
                                                        .token_split = options_.token_split,
-                                                       .turn_steps = how_.block,
+                                                       .segment_steps = how_.block,
                                                        .replan = options_.replan});
   }
-  /// The placement that a turn runs under.
-  const Placement& begin_of(const Turn& turn) {
-    const std::size_t p = sz(turn.placement);
-    if (!candidates_.live.empty() && !candidates_.live[p].later.empty()) {
-      now_[p] = in_force(candidates_.placements[p], candidates_.live[p], turn.first_step);
+  /// The placement that a segment runs under.
+  const Placement& begin_of(const Segment& segment) {
+    const std::size_t p = sz(segment.placement);
+    if (!candidates_.adaptive.empty() && !candidates_.adaptive[p].later.empty()) {
+      now_[p] = in_force(candidates_.placements[p], candidates_.adaptive[p], segment.first_step);
       if (how_.resident) static_cast<void>(session_.store->hold(all_));
     }
     return now_[p];
   }
-  void add_rows(const Turn& turn, std::span<const std::int64_t> rows) {
-    auto& sum = rows_to_[sz(turn.placement)];
+  void add_rows(const Segment& segment, std::span<const std::int64_t> rows) {
+    auto& sum = rows_to_[sz(segment.placement)];
     std::transform(rows.begin(), rows.end(), sum.begin(), sum.begin(), std::plus<>());
   }
 
@@ -301,7 +305,7 @@ class Measurement {
   double epoch_ = 0;
   std::string kept_;  // what an end would leave
   std::vector<LayerReading> discarded_;
-  TurnReadings readings_;
+  SegmentReadings readings_;
   std::vector<std::vector<std::int64_t>> rows_to_;  // [placement][layer * destination]
   std::vector<std::optional<MoveReport>> moves_;    // [placement] a switch to it, to be stored
   double switches_ = 0, steps_ = 0;  // involuntary, of this rank in measured steps; those steps
@@ -310,8 +314,8 @@ class Measurement {
 
 }  // namespace
 
-RunEnd measure(Session& session, const Candidates& candidates, const std::vector<Turn>& schedule,
-               const FinishedTurns& finished, const RunSink& sink) {
+RunEnd measure(Session& session, const Candidates& candidates, const std::vector<Segment>& schedule,
+               const FinishedSegments& finished, const RunSink& sink) {
   const Comm& comm = session.comm;
   const SessionOptions& options = session.options;
   const auto kept_before = static_cast<std::size_t>(std::ranges::count(finished.done, 1));
@@ -329,39 +333,40 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
   measurement.keeps(kept, schedule.size(), sink.kept_in);
   while (next < schedule.size() && stopped.empty()) {
     const std::size_t i = next++;
-    const Turn& turn = schedule[i];
+    const Segment& segment = schedule[i];
     if (is_finished(i)) {
-      measurement.skip(turn);
+      measurement.skip(segment);
       measurement.add(finished.notes[i]);
       progress.skip();
       if (comm.rank() == 0 && may_end_early(options)) {
-        watch.add(turn, finished.step_time[i], comm.size());
+        watch.add(segment, finished.step_time[i], comm.size());
       }
     } else {
-      Block block = measurement.run(turn, order);
-      measurement.check(turn, options.check == "all" ? turn.steps : 0, block.notes);
+      SegmentRecord block = measurement.run(segment, order);
+      measurement.check(segment, options.check == "all" ? segment.steps : 0, block.notes);
       measurement.add(block.notes);
-      measurement.adapt(turn, block);
+      measurement.adapt(segment, block);
       session.progress.enter(Phase::write);
       on_root(comm, [&] {
-        block.turn = static_cast<int>(i);
+        block.segment = static_cast<int>(i);
         require_all_tokens(block, measurement.shape(), session.workload.measured,
-                           candidates.placements[sz(turn.placement)].strategy);
+                           candidates.placements[sz(segment.placement)].strategy);
         if (session.clock == Clock::cpu_time) complete_cpu_time(block, measurement.shape());
-        watch.add(turn, block.step_time, comm.size());
+        watch.add(segment, block.step_time, comm.size());
         const double before = wall_seconds();
-        sink.turn(block);
+        sink.segment(block);
         measurement.seconds("write") += wall_seconds() - before;
       });
       measurement.keeps(++kept, schedule.size(), sink.kept_in);
-      progress.done(fmt::format("{}, block {}", candidates.placements[sz(turn.placement)].strategy,
-                                turn.block));
+      progress.done(fmt::format(
+          "{}, block {}", candidates.placements[sz(segment.placement)].strategy, segment.block));
     }
-    order += turn.steps;
-    const bool all_ran = next == schedule.size() || schedule[next].block != turn.block;
+    order += segment.steps;
+    const bool all_ran = next == schedule.size() || schedule[next].block != segment.block;
     if (all_ran && may_end_early(options)) {
       if (comm.rank() == 0) {
-        stopped = watch.ends(turn.first_step + turn.steps, wall_seconds() - begin).value_or("");
+        stopped =
+            watch.ends(segment.first_step + segment.steps, wall_seconds() - begin).value_or("");
       }
       comm.broadcast(stopped);
     }

@@ -39,7 +39,7 @@ void require_readable(const SessionOptions& options, int ranks) {
   }
   const ModelShape model = model_of(options);
   for (const std::string& name : options.placements) {
-    const std::string strategy = live_name(name).strategy;
+    const std::string strategy = parse_placement_name(name).strategy;
     const std::string path(file_in(strategy));
     if (path.empty()) continue;
     static_cast<void>(read_any_placement(path, {ranks, model.layers, model.experts}));
@@ -50,7 +50,7 @@ std::string check_placement_files(const std::vector<std::string>& placements,
                                   const Workload& workload, int ranks, int slots, bool in_sample) {
   std::string said;
   for (const std::string& name : placements) {
-    const std::string strategy = live_name(name).strategy;
+    const std::string strategy = parse_placement_name(name).strategy;
     const std::string path(file_in(strategy));
     if (path.empty()) continue;
     const PlacementFile file = read_placement_file_for(path, workload.measured, ranks);

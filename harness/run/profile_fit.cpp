@@ -13,7 +13,7 @@ namespace {
 constexpr double kTold = 0.1;          // share of steps beyond the profile from which it is said
 constexpr int kLargestStep = 1 << 20;  // tokens; 320 ranks that prefill 3,000 each have fewer
 
-/// The preset in "gpt-oss-20b/16 bf16", "qwen3-30b-a3b bf16, ..": nullptr for other names.
+/// The preset in "gpt-oss-20b/16 bf16", "qwen3-30b-a3b bf16, ...": nullptr for other names.
 const ModelShape* preset_in(const std::string& model) {
   const auto presets = model_presets();
   const auto name = model.substr(0, model.find_first_of(" /("));
@@ -59,7 +59,8 @@ std::string other_model_note(const std::string& path, const Profile& profile, co
 }
 
 std::string other_loads_note(const std::string& path, const Profile& profile, const Trace& loads) {
-  const std::int64_t least = profile.knots[1], most = profile.knots.back();  // the first is 0
+  const std::int64_t least = profile.load_points[1],
+                     most = profile.load_points.back();  // the first is 0
   int below = 0, above = 0;
   std::int64_t largest = 0;
   for (int step = 0; step < loads.steps; ++step) {
@@ -91,7 +92,7 @@ std::string totals_note(const std::string& path, const Trace& loads) {
   return fmt::format(
       "NOTE: {} has a step of {} tokens, more than engines run at once: if it holds totals of a "
       "run, "
-      "draw steps from them with trace import .. --expand-multinomial --steps N --tokens T",
+      "draw steps from them with trace import ... --expand-multinomial --steps N --tokens T",
       path, most);
 }
 

@@ -5,10 +5,10 @@
 
 namespace gembench::inline run {
 
-/// What standard error says while turns are measured: a line every ten seconds.
+/// What standard error says while segments are measured: a line every ten seconds.
 class ProgressLines {
  public:
-  /// `total` turns at most; `max_seconds`: time after which they end (0 = never).
+  /// `total` segments at most; `max_seconds`: time after which they end (0 = never).
   ProgressLines(bool on, std::size_t total, double max_seconds);
   void skip() { --total_; }
   void done(const std::string& what);

@@ -16,7 +16,7 @@ void require_same(const std::optional<RunDifference>& other) {
   if (!other) return;
   throw usage_error(fmt::format(
       "--resume needs the {} of the earlier run, which had {} and not {}: use the same, choose "
-      "another --output, or start anew with --overwrite",
+      "another --output, or start over with --overwrite",
       other->what, other->earlier, other->mine));
 }
 
@@ -86,13 +86,13 @@ bool kept_resident(const RunInfo& earlier) {
   return fact_of(earlier, "alternation") == "resident";
 }
 
-FinishedTurns finished_turns(const Comm& comm, const RunReader* file) {
-  FinishedTurns finished;
+FinishedSegments finished_segments(const Comm& comm, const RunReader* file) {
+  FinishedSegments finished;
   if (file != nullptr) {
     finished.notes = file->notes();
-    for (int turn = 0; turn < file->info().shape.turns; ++turn) {
-      finished.done.push_back(file->measured(turn) ? 1 : 0);
-      finished.step_time.push_back(finished.done.back() != 0 ? file->read_turn(turn).step_time
+    for (int segment = 0; segment < file->info().shape.segments; ++segment) {
+      finished.done.push_back(file->measured(segment) ? 1 : 0);
+      finished.step_time.push_back(finished.done.back() != 0 ? file->read_segment(segment).step_time
                                                              : std::vector<double>());
     }
   }

@@ -7,7 +7,7 @@ namespace gembench::inline run {
 
 enum class Earlier {
   nothing,     ///< no file: nothing was measured
-  unfinished,  ///< a file with turns to keep
+  unfinished,  ///< a file with segments to keep
   complete     ///< FILE
 };
 /// What --resume finds under --output.
@@ -30,17 +30,17 @@ struct FoundRun {
 void require_replayable(const RunInfo& earlier, const std::vector<std::string>& strategies,
                         int ranks, const std::string& trace_digest);
 
-/// The same ranks and options (JSON).
+/// Requires equal ranks and options (JSON).
 void require_same_command(const RunInfo& earlier, int ranks, const std::string& config);
-/// The same loads (digest).
+/// Requires equal loads (digest).
 void require_same_loads(const RunInfo& earlier, const std::string& trace_digest);
-/// The same program, device, clock and nodes.
+/// Requires equal program, device, clock and nodes.
 void require_same_machine(const RunInfo& earlier, const RunInfo& mine);
 
 /// Whether the experts of all placements stay in memory.
 [[nodiscard]] bool kept_resident(const RunInfo& earlier);
 
-/// Collective: the turns that rank 0's file holds, on every rank. `file` is null elsewhere.
-[[nodiscard]] FinishedTurns finished_turns(const Comm& comm, const RunReader* file);
+/// Collective: the segments that rank 0's file holds, on every rank. `file` is null elsewhere.
+[[nodiscard]] FinishedSegments finished_segments(const Comm& comm, const RunReader* file);
 
 }  // namespace gembench::inline run

@@ -10,8 +10,8 @@ namespace {
 /// What a rank's own tokens ask for, and where that is: experts, or cells of a placement with
 /// replicas.
 struct Asked {
-  std::vector<std::uint16_t> ids;  // [layer][token][k]
-  std::vector<Home> homes;         // [layer][expert or cell]
+  std::vector<std::uint16_t> ids;   // [layer][token][k]
+  std::vector<Location> locations;  // [layer][expert or cell]
 };
 
 std::vector<std::uint16_t> ids_of(const Session& session, int step, int rank) {
@@ -38,7 +38,7 @@ Asked asked_by(const Session& session, int step, int rank, const Placement& plac
                const SplitSpec& splitting) {
   Asked asked{ids_of(session, step, rank), {}};
   if (count_duplicates(placement) == 0) {
-    asked.homes = homes(placement);
+    asked.locations = locations(placement);
     return asked;
   }
   const std::size_t ranks = sz(session.comm.size()), experts = sz(session.model.experts);
@@ -50,7 +50,8 @@ Asked asked_by(const Session& session, int step, int rank, const Placement& plac
     choice.choose(layer, rank,
                   choice.needs_all_counts() ? all : all.subspan(sz(rank) * experts, experts),
                   std::span(asked.ids).subspan(sz(layer) * of_layer, of_layer));
-    asked.homes.insert(asked.homes.end(), choice.homes().begin(), choice.homes().end());
+    asked.locations.insert(asked.locations.end(), choice.locations().begin(),
+                           choice.locations().end());
   }
   return asked;
 }
@@ -58,8 +59,8 @@ Asked asked_by(const Session& session, int step, int rank, const Placement& plac
 std::vector<std::int64_t> rows_of(const Session& session, const Asked& asked) {
   std::vector<std::int64_t> rows(sz(session.model.layers) * sz(session.comm.size()), 0);
   if (asked.ids.empty()) return rows;
-  count_rows(asked.ids, asked.homes, session.model.layers, session.comm.size(), session.model.topk,
-             rows);
+  count_rows(asked.ids, asked.locations, session.model.layers, session.comm.size(),
+             session.model.topk, rows);
   return rows;
 }
 
@@ -72,7 +73,7 @@ std::vector<std::int64_t> rows_sent(const Session& session, int step, const Plac
   if (session.options.dispatch == "flat") return rows_of(session, own);
   // Hierarchical: its own tokens to their nodes, and those that it forwards within its own.
   const Topology& topology = session.topology;
-  own.homes = by_node(own.homes, topology, self, placement.slots);
+  own.locations = by_node(own.locations, topology, self, placement.slots);
   auto rows = rows_of(session, own);
   const std::size_t ranks = sz(session.comm.size());
   for (const int source : topology.sources_of(self)) {

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "harness/cli/command_line.hpp"
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/placement_names.hpp"
 #include "harness/cli/run_length.hpp"
 #include "harness/cli/version.hpp"
@@ -35,7 +36,7 @@ std::vector<std::string> labels_of(const std::vector<Placement>& placements) {
   return labels;
 }
 
-/// Environment variables worth keeping beside results. An allow-list: a whole environment holds
+/// Environment variables worth keeping with results. An allow-list: a whole environment holds
 /// secrets.
 std::map<std::string, std::string> allowed_environment() {
   std::map<std::string, std::string> kept;
@@ -77,7 +78,7 @@ std::string utc_now() {
 }
 
 RunInfo describe(const Session& session, const RunCommand& options, const Profile& profile,
-                 const std::vector<Placement>& placements, const std::vector<Turn>& schedule) {
+                 const std::vector<Placement>& placements, const std::vector<Segment>& schedule) {
   const auto hosts = session.comm.gather(session.place.host);
   const auto cpus = session.comm.gather(cpu_list(session.place.cpus));
   RunInfo info;
@@ -98,13 +99,13 @@ RunInfo describe(const Session& session, const RunCommand& options, const Profil
                 session.model.experts,
                 session.slots,
                 static_cast<int>(schedule.size())};
-  info.turns = schedule;
+  info.segments = schedule;
   info.model = {session.model.topk, session.model.shared, session.model.hidden, session.model.ffn,
                 static_cast<int>(session.layers->row_bytes())};
   info.placements = placements;
   info.labels = labels_of(placements);
   const CostModel cost(profile);
-  const CostModel by_experts(profile, CostKind::experts, session.linear.slots);
+  const CostModel by_experts(profile, CostKind::per_expert, session.linear.slots);
   const TokenRule rule =
       token_rule(options.token_split, CostModel(profile, session.cost, session.linear.slots));
   const auto predict = [&](const CostModel& model, std::vector<double>& all) {
@@ -136,7 +137,7 @@ RunInfo describe(const Session& session, const RunCommand& options, const Profil
   info.facts["onednn"] = cpu_gemm_version();
   info.facts["hdf5"] = h5::library_version();
   info.facts["hwloc"] = hwloc_version();
-  if (options.device == "cpu") info.facts["ranks_share"] = name_of(session.sharing);
+  if (!device_kind(options.device).gpu) info.facts["ranks_share"] = name_of(session.sharing);
   info.facts["nodes"] = fmt::format("{} node{}{}", nodes, nodes == 1 ? "" : "s",
                                     options.ranks_per_node ? " (as stated)" : "");
   info.facts["started"] = utc_now();
@@ -165,7 +166,8 @@ RunInfo describe(const Session& session, const RunCommand& options, const Profil
       info.slowdown_by_step.insert(info.slowdown_by_step.end(), now.begin(), now.end());
     }
   }
-  for (const std::string& name : options.placements) info.adapts |= live_name(name).adapts;
+  for (const std::string& name : options.placements)
+    info.adapts |= parse_placement_name(name).adapts;
   info.facts["cost"] = name_of(session.cost);
   info.facts["cost_reason"] = session.cost_reason;
   info.facts["profile_source"] = options.profile.empty() ? "measured in this run" : options.profile;

@@ -11,7 +11,7 @@ namespace gembench::inline run {
 /// Collective: all that a results file says before the first step, on rank 0 (empty elsewhere).
 [[nodiscard]] RunInfo describe(const Session& session, const RunCommand& options,
                                const Profile& profile, const std::vector<Placement>& placements,
-                               const std::vector<Turn>& schedule);
+                               const std::vector<Segment>& schedule);
 
 /// "2026-11-24T11:44:18Z"
 [[nodiscard]] std::string utc_now();

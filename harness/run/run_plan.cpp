@@ -41,7 +41,7 @@ Placement plan_strategy(const PlanOn& on, const Trace& loads, const Profile& pro
   Placement placement = with_slots(
       plan_aloud(strategy, input_of(on, loads, cost, rule.spec()), on.options.quiet, kNothingKept),
       on.layout.slots);
-  require_cells(placement);
+  require_physical_slots(placement);
   return placement;
 }
 
@@ -50,8 +50,8 @@ struct Later {
   Trace loads;
   Profile profile;
 };
-Later after(const PlanOn& on, const Profile& profile, std::vector<Drift> drifts) {
-  for (Drift& drift : drifts) drift.step = 0;
+Later after(const PlanOn& on, const Profile& profile, std::vector<InjectedDrift> drifts) {
+  for (InjectedDrift& drift : drifts) drift.step = 0;
   Later later{on.loads, profile};
   change_tasks(later.loads, drifts, on.options.seed);
   const auto& before = on.layout.slowdown;
@@ -82,7 +82,7 @@ void require_plannable(const Session& session) {
   const PlanInput input = input_of(on, least, cost, {});
   static_cast<void>(Targets(input.network, session.comm.size()));  // prices of links
   for (const std::string& text : session.options.placements) {
-    const std::string name = live_name(text).strategy;
+    const std::string name = parse_placement_name(text).strategy;
     if (!file_in(name).empty()) continue;
     if (name == "exact") require_exact_size(on.loads.experts, session.comm.size());
     if (name.ends_with("eplb-hier")) static_cast<void>(plan_by_name(name, input));
@@ -128,15 +128,15 @@ void require_own_profile(const SessionOptions& options, const Profile& profile, 
 }
 
 Placement plan_first(const PlanOn& on, const Profile& profile, const std::string& text) {
-  const LiveName name = live_name(text);
+  const PlacementName name = parse_placement_name(text);
   Placement placement = plan_strategy(on, on.loads, profile, name.strategy);
-  if (name.changes()) placement.strategy = text;
+  if (name.is_dynamic()) placement.strategy = text;
   return placement;
 }
 
 std::vector<std::pair<int, Placement>> plan_later(const PlanOn& on, const Profile& profile,
                                                   const std::string& text) {
-  const LiveName name = live_name(text);
+  const PlacementName name = parse_placement_name(text);
   const auto& drifts = on.layout.drifts;
   std::vector<std::pair<int, Placement>> later;
   for (auto drift = drifts.begin(); name.oracle && drift != drifts.end(); ++drift) {
@@ -159,18 +159,18 @@ std::vector<Placement> plan_all(const Session& session, const Profile& profile) 
   return placements;
 }
 
-std::vector<LivePlacement> plan_live(const Session& session, const Profile& profile) {
-  std::vector<LivePlacement> live;
+std::vector<AdaptivePlacement> plan_adaptive(const Session& session, const Profile& profile) {
+  std::vector<AdaptivePlacement> adaptive;
   for (const std::string& text : session.options.placements) {
-    const LiveName name = live_name(text);
-    live.push_back({name.adapts, {}});
+    const PlacementName name = parse_placement_name(text);
+    adaptive.push_back({name.adapts, {}});
     if (!name.oracle) continue;
-    auto& later = live.back().later;
-    for (const Drift& drift : session.drifts) later.emplace_back(drift.step, Placement{});
+    auto& later = adaptive.back().later;
+    for (const InjectedDrift& drift : session.drifts) later.emplace_back(drift.step, Placement{});
     on_root(session.comm, [&] { later = plan_later(plan_on(session), profile, text); });
     for (auto& [step, placement] : later) broadcast(session.comm, placement);
   }
-  return live;
+  return adaptive;
 }
 
 }  // namespace gembench::inline run

@@ -40,13 +40,14 @@ struct PlanOn {
 /// What one of --placements begins with, as wide as the run's. Usage error for what cannot run.
 [[nodiscard]] Placement plan_first(const PlanOn& on, const Profile& profile,
                                    const std::string& name);
-/// What an oracle plans anew for what every drift brings; empty for any other name.
+/// What an oracle replans for what every drift brings; empty for any other name.
 [[nodiscard]] std::vector<std::pair<int, Placement>> plan_later(const PlanOn& on,
                                                                 const Profile& profile,
                                                                 const std::string& name);
 
 /// Collective: all placements, planned on rank 0, where they are returned.
 [[nodiscard]] std::vector<Placement> plan_all(const Session& session, const Profile& profile);
-/// Collective: how each placement may change. An oracle plans anew for what every drift brings.
-[[nodiscard]] std::vector<LivePlacement> plan_live(const Session& session, const Profile& profile);
+/// Collective: how each placement may change. An oracle replans for what every drift brings.
+[[nodiscard]] std::vector<AdaptivePlacement> plan_adaptive(const Session& session,
+                                                           const Profile& profile);
 }  // namespace gembench::inline run

@@ -9,7 +9,7 @@ namespace gembench::inline run {
 
 /// In what two runs differ.
 struct RunDifference {
-  std::string what;           ///< "--steps", "loads", ..
+  std::string what;           ///< "--steps", "loads", ...
   std::string earlier, mine;  ///< of the two
 };
 

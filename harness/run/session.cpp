@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/version.hpp"
 #include "harness/run/broadcast.hpp"
 #include "harness/run/collective_errors.hpp"
@@ -13,6 +14,7 @@
 #include "harness/run/stop.hpp"
 #include "moe_layer/profiler/received_load.hpp"
 #include "placement/base/index.hpp"
+#include "placement/cost/cost_choice.hpp"
 
 namespace gembench::inline run {
 namespace {
@@ -43,8 +45,8 @@ Session::Session(const Comm& the_comm, const SessionOptions& the_options, Progre
   const Placement* first = &linear;
   static_cast<void>(store->hold({&first, 1}));
   layers->use(linear);
-  if (options.routing == "gate") {
-    record_gate(earlier_resident ? "nothing more was measured" : "nothing was measured yet");
+  if (options.routing == "router") {
+    record_router(earlier_resident ? "nothing more was measured" : "nothing was measured yet");
   }
   progress.enter(Phase::prepare);
 }
@@ -82,7 +84,7 @@ void require_same_start(const Comm& comm, const std::string& options) {
 }
 
 void Session::choose_clock() {
-  if (options.device == "cuda") {
+  if (!device_kind(options.device).shows_cpu_time) {
     clock = Clock::wall;
     clock_reason = options.transport == "mpi" ? "a GPU's work is seen on no other clock"
                                               : "every rank has a GPU of its own";
@@ -101,7 +103,7 @@ void Session::choose_clock() {
 }
 
 void Session::load_workload() {
-  if (options.routing == "gate") {
+  if (options.routing == "router") {
     // Nothing is known yet: a rank may get every token for each of its experts.
     const int tokens = tokens_per_step(options);
     workload.tokens = tokens;
@@ -167,8 +169,8 @@ void Session::require_memory(std::optional<bool> earlier_resident) {
 }
 
 /// The router decides once, under linear; every placement then replays what it chose.
-void Session::record_gate(const char* kept) {
-  const int plan = options.in_sample ? 0 : options.plan_steps.value_or(kGatePlanSteps);
+void Session::record_router(const char* kept) {
+  const int plan = options.in_sample ? 0 : options.plan_steps.value_or(kRouterPlanSteps);
   Trace whole;
   whole.steps = plan + options.steps;
   whole.layers = model.layers;
@@ -197,13 +199,13 @@ void Session::record_gate(const char* kept) {
   whole.source = fmt::format("router of {}, seed {}", model.name, options.seed);
   workload = split_workload(whole, plan, options.steps, options.in_sample);
   if (comm.rank() == 0) workload.digests = digests_of(whole);
-  workload.label = "gate (decided once under linear, replayed for every placement)";
+  workload.label = "router (decided once under linear, replayed for every placement)";
 }
 
-ProfileOptions Session::profile_options(const std::vector<std::int64_t>& knots) {
+ProfileOptions Session::profile_options(const std::vector<std::int64_t>& load_points) {
   const RoutedLoads routed(workload.plan, linear, kRoutedLoads, options.seed);
   std::vector<ReceivedLoad> loads;
-  for (std::size_t i = 0; knots.empty() && i < routed.count(); ++i) {
+  for (std::size_t i = 0; load_points.empty() && i < routed.count(); ++i) {
     loads.push_back(routed.of(comm.rank(), i));
   }
   return {.clock = clock,
@@ -215,21 +217,21 @@ ProfileOptions Session::profile_options(const std::vector<std::int64_t>& knots) 
           .step = workload.first_measured,
           .routed = std::move(loads),
           .budget_seconds = options.profile_seconds,
-          .knots = knots,
+          .load_points = load_points,
           .seed = options.seed,
           .before_round = {},
           .progress = &progress};
 }
 
 MeasuredProfile Session::measure_profile(const std::string& kept,
-                                         const std::vector<std::int64_t>& knots) {
+                                         const std::vector<std::int64_t>& load_points) {
   const Trace& trace = workload.measured;
   const TokenRange tokens = tokens_of(0);
   const Placement* first = &profiled;
   static_cast<void>(store->hold({&first, 1}));
   layers->use(profiled);
   layers->load_step(workload.first_measured, tokens, routed_ids(trace, 0, options.seed, tokens));
-  ProfileOptions how = profile_options(knots);
+  ProfileOptions how = profile_options(load_points);
   if (!kept.empty()) how.before_round = [&] { throw_if_stopped(comm, kept); };
   layers->set_slowdown(how.slowdown);
   auto measured = gembench::measure_profile(comm, *device, model, *layers, *store, profiled, how);
@@ -253,7 +255,7 @@ void Session::choose_cost(const Profile& profile, const std::vector<std::string>
   });
   comm.broadcast(kind);
   comm.broadcast(why);
-  cost = kind == name_of(CostKind::experts) ? CostKind::experts : CostKind::tokens;
+  cost = cost_kind(kind);
   cost_reason = why;
 }
 

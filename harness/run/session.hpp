@@ -7,7 +7,7 @@
 
 #include "harness/cli/options.hpp"
 #include "harness/run/layout.hpp"
-#include "harness/run/turns.hpp"
+#include "harness/run/segments.hpp"
 #include "harness/run/workload.hpp"
 #include "moe_layer/layers.hpp"
 #include "moe_layer/mpi/clock.hpp"
@@ -31,7 +31,7 @@ class Session : public Layout {
   /// that the trace planned on routes. Leaves
   /// the linear placement in use. `kept`: what throw_if_stopped() is to say; empty: it goes on.
   [[nodiscard]] MeasuredProfile measure_profile(const std::string& kept,
-                                                const std::vector<std::int64_t>& knots = {});
+                                                const std::vector<std::int64_t>& load_points = {});
   /// Collective: what predicts from here on, decided on rank 0 from the profile there, or taken
   /// from an earlier part of the run (kind and reason).
   void choose_cost(const Profile& profile, const std::vector<std::string>& earlier);
@@ -42,7 +42,7 @@ class Session : public Layout {
   [[nodiscard]] TokenRange tokens_of(int measured_step, int rank) const;
   /// As profiles name it.
   [[nodiscard]] std::string shape_name() const;
-  /// "gpt-oss-20b/4: 8 layers, 32 experts, .."
+  /// "gpt-oss-20b/4: 8 layers, 32 experts, ..."
   [[nodiscard]] std::string describe_model() const;
 
   const Comm& comm;
@@ -57,18 +57,18 @@ class Session : public Layout {
   std::unique_ptr<Device> device;
   std::unique_ptr<ExpertStore> store;
   std::unique_ptr<MoeLayers> layers;
-  CostKind cost = CostKind::tokens;  ///< what plans and predicts, once it is chosen
-  std::string cost_reason;           ///< why, for people
-  std::size_t memory_needed = 0;     ///< bytes this rank is expected to need
+  CostKind cost = CostKind::sum;  ///< what plans and predicts, once it is chosen
+  std::string cost_reason;        ///< why, for people
+  std::size_t memory_needed = 0;  ///< bytes this rank is expected to need
 
  private:
   [[nodiscard]] int most_tokens() const;
   [[nodiscard]] LayerOptions layer_options();
-  [[nodiscard]] ProfileOptions profile_options(const std::vector<std::int64_t>& knots);
+  [[nodiscard]] ProfileOptions profile_options(const std::vector<std::int64_t>& load_points);
   void choose_clock();
   void load_workload();
   void require_memory(std::optional<bool> earlier_resident);
-  void record_gate(const char* kept);
+  void record_router(const char* kept);
 
   ReceiveLimits limits_;
 };

@@ -58,9 +58,9 @@ std::size_t load_bytes(const Workload& workload) {
   return workload.plan.bytes() + workload.measured.bytes();
 }
 
-std::size_t root_bytes(const RunShape& shape, int turn_steps) {
+std::size_t root_bytes(const RunShape& shape, int segment_steps) {
   const std::size_t layers = sz(shape.layers), ranks = sz(shape.ranks);
-  const std::size_t readings = sz(turn_steps) * layers * ranks;
+  const std::size_t readings = sz(segment_steps) * layers * ranks;
   const std::size_t fields = kTimes.size() + kCounts.size() + kGpuTimes.size();
   return readings * (sizeof(LayerReading) + fields * sizeof(double)) +
          sz(shape.placements) * sz(shape.steps) * layers * 2 * sizeof(double) +
@@ -72,7 +72,7 @@ double file_bytes(const RunShape& s, bool gpus) {
   const auto reading = static_cast<double>(cell_bytes(kTimes) + cell_bytes(kCounts) +
                                            (gpus ? cell_bytes(kGpuTimes) : 0));
   // How many loads a profile is measured at is found while it is.
-  const double profile = 3 * static_cast<double>(KnotRules{}.max_knots) + kMostActive;
+  const double profile = 3 * static_cast<double>(LoadPointRules{}.max_load_points) + kMostActive;
   return placements * steps * layers * ranks * reading + steps * layers * s.experts * 4 +
          placements * steps * (2 * layers + ranks + 2) * 4 +
          placements * layers * ranks * ranks * 8 + placements * layers * ranks * s.slots * 4 +

@@ -21,9 +21,9 @@ namespace gembench::inline run {
                                      const ReceiveLimits& limits, int tokens, std::size_t resident);
 /// Bytes of the loads that every rank holds, and rank 0 sends them.
 [[nodiscard]] std::size_t load_bytes(const Workload& workload);
-/// Bytes that rank 0 holds besides at most: a turn's readings as gathered and as written,
-/// predictions, and payload between pairs of ranks. Does not grow with the number of turns.
-[[nodiscard]] std::size_t root_bytes(const RunShape& shape, int turn_steps);
+/// Bytes that rank 0 holds besides at most: a segment's readings as gathered and as written,
+/// predictions, and payload between pairs of ranks. Does not grow with the number of segments.
+[[nodiscard]] std::size_t root_bytes(const RunShape& shape, int segment_steps);
 /// Bytes of results.h5 at most, uncompressed: the arrays over (placement, step, layer, rank),
 /// loads, predictions, pairs, slots and the profile.
 [[nodiscard]] double file_bytes(const RunShape& shape, bool gpus);

@@ -10,7 +10,7 @@
 namespace gembench::inline run {
 namespace {
 
-constexpr std::size_t kBaseline = 2;  // turns before anything is judged
+constexpr std::size_t kBaseline = 2;  // segments before anything is judged
 constexpr int kInARow = 2;
 
 Profile without_overhead(Profile profile) {
@@ -27,10 +27,11 @@ double median(std::vector<double> values) {
 SpeedWatch::SpeedWatch(const Profile& profile)
     : profile_(profile), cost_(without_overhead(profile)), factors_(sz(profile.ranks), 1.0) {}
 
-std::vector<double> SpeedWatch::measured_factors(const Block& block, const RunShape& shape) const {
+std::vector<double> SpeedWatch::measured_factors(const SegmentRecord& block,
+                                                 const RunShape& shape) const {
   const std::size_t ranks = sz(shape.ranks);
   const auto& seconds = block.time[time_at("expert_time")];
-  const auto& tokens = block.count[count_at("tokens")];
+  const auto& tokens = block.count[count_at("assignments")];
   std::vector<double> factors;
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     std::vector<double> ratios;
@@ -52,13 +53,13 @@ std::vector<double> SpeedWatch::measured_factors(const Block& block, const RunSh
   return factors;
 }
 
-bool SpeedWatch::observe(const Block& block, const RunShape& shape) {
+bool SpeedWatch::observe(const SegmentRecord& block, const RunShape& shape) {
   const auto now = measured_factors(block, shape);
   bool changed = false;
   if (history_.size() >= kBaseline) {
     for (std::size_t rank = 0; rank < now.size(); ++rank) {
       std::vector<double> before;
-      for (const auto& turn : history_) before.push_back(turn[rank]);
+      for (const auto& segment : history_) before.push_back(segment[rank]);
       const double base = median(before);
       for (double& factor : before) factor = std::abs(factor - base);
       const double fluctuation = 1.4826 * median(before);  // of a normal one: its deviation
@@ -68,7 +69,7 @@ bool SpeedWatch::observe(const Block& block, const RunShape& shape) {
   }
   suspicious_ = changed ? suspicious_ + 1 : 0;
   if (changed) {
-    // The change shows in these turns only: the mean of them, and no part of the baseline.
+    // The change shows in these segments only: the mean of them, and no part of the baseline.
     for (std::size_t rank = 0; rank < now.size(); ++rank) {
       factors_[rank] = suspicious_ == 1 ? now[rank] : (factors_[rank] + now[rank]) / 2;
     }

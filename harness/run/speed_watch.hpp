@@ -16,10 +16,10 @@ class SpeedWatch {
   /// `profile`: what the run was planned with.
   explicit SpeedWatch(const Profile& profile);
 
-  /// Readings of one turn. True when some rank's speed has changed: by more than kLeast and by more
-  /// than kNoise times what it fluctuates by (kMost is believed however it fluctuates), in two
-  /// turns one after the other.
-  [[nodiscard]] bool observe(const Block& block, const RunShape& shape);
+  /// Readings of one segment. True when some rank's speed has changed: by more than kLeast and by
+  /// more than kNoise times what it fluctuates by (kMost is believed however it fluctuates), in two
+  /// segments one after the other.
+  [[nodiscard]] bool observe(const SegmentRecord& block, const RunShape& shape);
   /// [rank] time of its experts against the profile, 1 = as profiled; relative to the median rank.
   [[nodiscard]] const std::vector<double>& factors() const { return factors_; }
   /// The profile as it is now. From here on change is counted from it.
@@ -30,14 +30,14 @@ class SpeedWatch {
   static constexpr double kMost = 0.3;
 
  private:
-  [[nodiscard]] std::vector<double> measured_factors(const Block& block,
+  [[nodiscard]] std::vector<double> measured_factors(const SegmentRecord& block,
                                                      const RunShape& shape) const;
 
   Profile profile_;
   CostModel cost_;                            // of the expert phase alone
-  std::vector<double> factors_;               // [rank] the last turns' mean
-  std::vector<std::vector<double>> history_;  // [turn][rank] since the last adoption
-  int suspicious_ = 0;                        // turns in a row
+  std::vector<double> factors_;               // [rank] the last segments' mean
+  std::vector<std::vector<double>> history_;  // [segment][rank] since the last adoption
+  int suspicious_ = 0;                        // segments in a row
 };
 
 }  // namespace gembench::inline run

@@ -24,9 +24,9 @@ bool is_checkpoint(int blocks, int steps) {
 StopWatch::StopWatch(const StopRule& rule, int placements)
     : rule_(rule), seconds_(static_cast<std::size_t>(placements)) {}
 
-void StopWatch::add(const Turn& turn, const std::vector<double>& step_time, int ranks) {
-  const auto block = static_cast<std::size_t>(turn.block);
-  auto& sums = seconds_[static_cast<std::size_t>(turn.placement)];
+void StopWatch::add(const Segment& segment, const std::vector<double>& step_time, int ranks) {
+  const auto block = static_cast<std::size_t>(segment.block);
+  auto& sums = seconds_[static_cast<std::size_t>(segment.placement)];
   sums.resize(std::max(sums.size(), block + 1), 0);
   for (auto own = step_time.begin(); own != step_time.end(); own += ranks) {
     sums[block] += *std::max_element(own, own + ranks);

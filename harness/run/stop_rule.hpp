@@ -10,8 +10,8 @@
 namespace gembench::inline run {
 
 /// Whether intervals are looked at after so many blocks of so many steps in all: at 6, 8, 12, 16,
-/// 24, .. blocks, and not before 24 steps. Fixed beforehand, and few: the more often one looks, the
-/// sooner one stops at intervals that are narrow by chance.
+/// 24, ... blocks, and not before 24 steps. Fixed beforehand, and few: the more often one looks,
+/// the sooner one stops at intervals that are narrow by chance.
 [[nodiscard]] bool is_checkpoint(int blocks, int steps);
 
 /// What rank 0 knows of a run while it goes on: decides when it ends.
@@ -19,8 +19,8 @@ class StopWatch {
  public:
   StopWatch(const StopRule& rule, int placements);
 
-  /// The readings of a turn, [step][rank].
-  void add(const Turn& turn, const std::vector<double>& step_time, int ranks);
+  /// The readings of a segment, [step][rank].
+  void add(const Segment& segment, const std::vector<double>& step_time, int ranks);
   /// Asked after every block that all placements have run, `steps` in all of each, `seconds` after
   /// measuring began: why the run ends here, in words; nothing when it goes on.
   [[nodiscard]] std::optional<std::string> ends(int steps, double seconds) const;

@@ -137,7 +137,7 @@ Workload make_workload(const SessionOptions& options, const ModelShape& model) {
     if (workload.tokens > kMostTokens) {
       throw usage_error(fmt::format(
           "{} has a step of {} tokens, more than {}: if it holds totals of a run, draw "
-          "steps from them with trace import .. --expand-multinomial --steps N --tokens T",
+          "steps from them with trace import ... --expand-multinomial --steps N --tokens T",
           options.trace, workload.tokens, kMostTokens));
     }
     if (options.tokens && *options.tokens != workload.tokens) {
@@ -163,22 +163,20 @@ Workload make_workload(const SessionOptions& options, const ModelShape& model) {
 }
 
 std::string describe(const CostChoice& choice, CostKind first) {
-  if (!choice.tokens || !choice.experts) return "the profile holds no routed loads to judge it by";
-  const bool swap = first == CostKind::experts;
-  const RoutedError &one = swap ? *choice.experts : *choice.tokens,
-                    &other = swap ? *choice.tokens : *choice.experts;
+  if (!choice.sum || !choice.per_expert) return "the profile holds no routed loads to judge it by";
+  const bool swap = first == CostKind::per_expert;
+  const RoutedError &one = swap ? *choice.per_expert : *choice.sum,
+                    &other = swap ? *choice.sum : *choice.per_expert;
   return fmt::format(
       "off by {:.1f} % (median) and {:.1f} % (worst) on {} routed loads, '{}' by {:.1f} and {:.1f} "
       "%",
       one.median * 100, one.worst * 100, one.loads,
-      name_of(swap ? CostKind::tokens : CostKind::experts), other.median * 100, other.worst * 100);
+      name_of(swap ? CostKind::sum : CostKind::per_expert), other.median * 100, other.worst * 100);
 }
 
 CostDecision decide_cost(const std::string& asked, const Profile& profile) {
   const CostChoice choice = choose_cost(profile);
-  const CostKind kind = asked == "auto"      ? choice.kind
-                        : asked == "experts" ? CostKind::experts
-                                             : CostKind::tokens;
+  const CostKind kind = asked == "auto" ? choice.kind : cost_kind(asked);
   return {kind,
           fmt::format("{}: {}", asked == "auto" ? "auto" : "as asked", describe(choice, kind))};
 }

@@ -44,7 +44,7 @@ struct Workload {
 
 /// Steps to plan on when the user names none.
 inline constexpr int kSyntheticPlanSteps = 1024;
-inline constexpr int kGatePlanSteps = 32;
+inline constexpr int kRouterPlanSteps = 32;
 
 /// Rank 0's workload for `synthetic` and `trace` routing. Usage error when a trace belongs to
 /// another model, has too few steps, or disagrees with --tokens.
@@ -59,19 +59,19 @@ inline constexpr int kGatePlanSteps = 32;
 /// than `ranks`.
 [[nodiscard]] std::vector<double> slowdown_of(const SlowdownOptions& options, int ranks,
                                               std::uint64_t seed);
-/// The same where ranks are slowed down for real, which cannot make them faster: the fastest has 1.
+/// [rank] factors that ranks are slowed down by; none can be made faster: the fastest has 1.
 [[nodiscard]] std::vector<double> emulated_slowdown(const SlowdownOptions& options, int ranks,
                                                     std::uint64_t seed);
 
-/// The cost model that --cost names, and why, for people: "auto: off by .."
+/// The cost model that --cost names, and why, for people: "auto: off by ..."
 struct CostDecision {
-  CostKind kind = CostKind::tokens;
+  CostKind kind = CostKind::sum;
   std::string why;
 };
 [[nodiscard]] CostDecision decide_cost(const std::string& asked, const Profile& profile);
-/// "off by 2.1 % (median) and 5.0 % (worst) on 32 routed loads, 'tokens' by 9.0 and 20.1 %"
+/// "off by 2.1 % (median) and 5.0 % (worst) on 32 routed loads, 'sum' by 9.0 and 20.1 %"
 [[nodiscard]] std::string describe(const CostChoice& choice, CostKind first);
-/// The same as a model; `slots` = experts a rank's profile was spread over, where it does not say.
+/// That cost model; `slots` = experts a rank's profile was spread over, where it does not say.
 [[nodiscard]] CostModel cost_model(const std::string& asked, const Profile& profile, int slots);
 
 /// What --token-split names, with the speeds it goes by.

@@ -38,7 +38,7 @@ struct Difference {
                                            const std::vector<std::int64_t>& block,
                                            int comparisons = 1);
 
-/// The same of log ratios in order of time; `mean` is then that of their geometric mean.
+/// From log ratios in order of time; `mean` is then that of their geometric mean.
 [[nodiscard]] Difference typical_difference(std::span<const double> log_ratios,
                                             int comparisons = 1);
 

@@ -83,7 +83,7 @@ CpuGemm::CpuGemm(int k, int n, DType in, DType out, Epilogue epilogue)
   state_->packed = state_->describe(kChunk, any).weights_desc();
   // Without AVX-512 oneDNN likes plain rows best. Where these lie a multiple of 512 bytes apart,
   // the rows that a kernel reads together fall into the same few sets of the L1 cache: half the
-  // speed at n = 2048, a tenth less at n = 768. Two cache lines between rows mend it; with one, the
+  // speed at n = 2048, a tenth less at n = 768. Two cache lines between rows fix it; with one, the
   // pairs of lines that are fetched together would straddle what a kernel reads, which costs a
   // tenth at 8 tokens.
   constexpr int kHalfKib = 128, kTwoLines = 32;  // in f32, the type of all plain rows

@@ -28,7 +28,7 @@ void* allocate(std::size_t alignment, std::size_t bytes) {
   void* memory = std::aligned_alloc(alignment, bytes);
   if (memory != nullptr) return memory;
   throw Error(ExitCode::environment,
-              fmt::format("{:.1f} MiB of memory are not to be had: use fewer --tokens or --layers, "
+              fmt::format("{:.1f} MiB of memory are not available: use fewer --tokens or --layers, "
                           "or a larger --scale",
                           static_cast<double>(bytes) / 0x1p20));
 }

@@ -55,13 +55,13 @@ void CpuPacking::pack(const PackArgs& args) {
   const std::size_t k = topk_;
   const auto* ids = args.ids->as<std::uint16_t>();
   const auto* weights = args.weights->as<float>();
-  const auto* homes = args.homes->as<Home>();
+  const auto* locations = args.locations->as<Location>();
   const auto for_each_pair = [&](auto&& visit) {
     for (std::size_t t = 0; t < sz(args.tokens); ++t) {
       std::fill(seen_.begin(), seen_.end(), -1);
       for (std::size_t j = 0; j < k; ++j) {
-        const Home home = homes[ids[t * k + j]];
-        visit(t, home.rank, home.slot, weights[t * k + j], seen_[sz(home.rank)]);
+        const Location location = locations[ids[t * k + j]];
+        visit(t, location.rank, location.slot, weights[t * k + j], seen_[sz(location.rank)]);
       }
     }
   };

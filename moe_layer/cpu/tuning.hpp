@@ -22,7 +22,7 @@ inline constexpr double kTuningSeconds = 1;
 /// Bytes that measure_chunks() takes meanwhile.
 [[nodiscard]] std::size_t measuring_bytes(std::size_t expert_bytes);
 
-/// The same as all ranks with this kind of CPU know them, completed; collective.
+/// Collective: the costs that all ranks with this kind of CPU agree on, completed.
 [[nodiscard]] std::vector<ChunkCost> agreed_costs(const Comm& comm, CpuFeedForward& experts,
                                                   std::size_t row_bytes, DType dtype);
 

@@ -23,7 +23,7 @@ __device__ inline void store(float value, __nv_bfloat16& to) {
   to = __float2bfloat16(value);
 }
 
-/// The same sum in every lane, in an order that depends on nothing but the lanes.
+/// The sum over all lanes, in every lane, in an order that depends on nothing but the lanes.
 __device__ inline float warp_sum(float value) {
   for (unsigned apart = kWarp / 2; apart > 0; apart /= 2) {
     value += __shfl_xor_sync(kAllLanes, value, static_cast<int>(apart));

@@ -247,7 +247,7 @@ void CudaDevice::pack(Stream stream, const PackArgs& args) {
   packing.slots = args.slots;
   packing.ids = args.ids->as<std::uint16_t>();
   packing.weights = args.weights->as<float>();
-  packing.homes = args.homes->as<Home>();
+  packing.locations = args.locations->as<Location>();
   packing.counts = counts_.as<std::int32_t>();
   packing.chunk_counts = chunk_counts_.as<std::int32_t>();
   packing.pairs = args.send_pairs->as<Pair>();

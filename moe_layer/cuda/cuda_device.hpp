@@ -14,8 +14,8 @@
 
 namespace gembench::inline cuda {
 
-/// One GPU behind the device seam: cuBLAS for every matrix product, our kernels around them, NCCL
-/// or MPI between ranks. Everything is on the caller's stream, in order.
+/// One GPU behind the device interface: cuBLAS for every matrix product, our kernels around them,
+/// NCCL or MPI between ranks. Everything is on the caller's stream, in order.
 class CudaDevice final : public Device, private DeviceClock {
  public:
   CudaDevice(const Comm& comm, const ModelShape& model, const CudaOptions& options);

@@ -65,7 +65,7 @@ class Experts {
   std::vector<Branch> branches_;
   cudaEvent_t begun_ = nullptr;
 
-  Buffer gathered_, both_, inner_, outputs_;                 // dtype, [sorted pair][..]
+  Buffer gathered_, both_, inner_, outputs_;                 // dtype, [sorted pair][...]
   Buffer sorted_row_, position_, first_pair_, chunk_pairs_;  // i32, see Sorting
   Buffer host_table_, table_;                                // pinned, and its copy on the device
   std::array<ProductGroup, 2> products_;

@@ -43,7 +43,7 @@ struct Packing {
   int tokens, topk, ranks, slots;
   const std::uint16_t* ids;    // [token][k]
   const float* weights;        // [token][k]
-  const Home* homes;           // [expert]
+  const Location* locations;   // [expert]
   std::int32_t* counts;        // [rank][2 + slots]: rows, pairs, pairs of every slot
   std::int32_t* chunk_counts;  // [rank][chunk][2] rows and pairs, from one half to the other
   Pair* pairs;                 // by destination, then token, then k

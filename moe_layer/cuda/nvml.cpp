@@ -86,7 +86,7 @@ DeviceState Nvml::state() const {
 std::string Nvml::driver() const {
   char text[96] = "";
   const bool told = library_->ready && library_->driver_version(text, sizeof text) == 0;
-  return told ? text : "not told";
+  return told ? text : "not known";
 }
 
 void Nvml::lock_clocks(int mhz) {

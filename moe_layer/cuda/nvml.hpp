@@ -8,10 +8,10 @@
 namespace gembench::inline cuda {
 
 /// What the driver's management library says of one GPU. It is loaded when this is made; where
-/// there is none, or it does not know the GPU, everything reads as not told.
+/// there is none, or it does not know the GPU, everything reads as not known.
 class Nvml {
  public:
-  /// `uuid`: "GPU-..".
+  /// `uuid`: "GPU-...".
   explicit Nvml(const std::string& uuid);
   /// Sets clocks free that lock_clocks() locked.
   ~Nvml();
@@ -19,9 +19,9 @@ class Nvml {
   Nvml& operator=(const Nvml&) = delete;
 
   [[nodiscard]] DeviceState state() const;
-  /// "580.65.06", or "not told".
+  /// "580.65.06", or "not known".
   [[nodiscard]] std::string driver() const;
-  /// Environment error with the remedy where it is not to be had.
+  /// Environment error with the remedy where it is not available.
   void lock_clocks(int mhz);
 
  private:

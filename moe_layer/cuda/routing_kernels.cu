@@ -96,7 +96,8 @@ __global__ void choose_kernel(Choice c) {
 /// Pairs of a token for one rank.
 __device__ int pairs_for(const Packing& p, int token, int rank) {
   int here = 0;
-  for (int j = 0; j < p.topk; ++j) here += p.homes[p.ids[token * p.topk + j]].rank == rank ? 1 : 0;
+  for (int j = 0; j < p.topk; ++j)
+    here += p.locations[p.ids[token * p.topk + j]].rank == rank ? 1 : 0;
   return here;
 }
 
@@ -115,10 +116,10 @@ __global__ void count_kernel(Packing p, int chunks) {
   std::int32_t* counts = p.counts + part.rank * (2 + p.slots);
   int here = 0;
   for (int j = 0; part.token < p.tokens && j < p.topk; ++j) {
-    const Home home = p.homes[p.ids[part.token * p.topk + j]];
-    if (home.rank != part.rank) continue;
+    const Location location = p.locations[p.ids[part.token * p.topk + j]];
+    if (location.rank != part.rank) continue;
     ++here;
-    atomicAdd(&counts[2 + home.slot], 1);
+    atomicAdd(&counts[2 + location.slot], 1);
   }
   int rows = 0, pairs = 0;
   sum_before(here > 0 ? 1 : 0, rows);
@@ -161,8 +162,9 @@ __global__ void place_kernel(Packing p, int chunks) {
     p.row_token[row] = part.token;
     for (int j = 0; j < p.topk; ++j) {
       const int k = part.token * p.topk + j;
-      const Home home = p.homes[p.ids[k]];
-      if (home.rank == part.rank) p.pairs[pair++] = {row - first_row, home.slot, p.weights[k]};
+      const Location location = p.locations[p.ids[k]];
+      if (location.rank == part.rank)
+        p.pairs[pair++] = {row - first_row, location.slot, p.weights[k]};
     }
   }
   if (blockIdx.x == gridDim.x - 1 && thread == 0) *p.rows = first_row + chunk_row + all_rows;

@@ -21,7 +21,7 @@ std::filesystem::path plugin_path() {
 
 Error refuse(const std::string& why) {
   return {ExitCode::environment,
-          fmt::format("--device cuda is not to be had: {}: build with -DGEMBENCH_CUDA=ON on a "
+          fmt::format("--device cuda is not available: {}: build with -DGEMBENCH_CUDA=ON on a "
                       "machine with the CUDA toolkit and NCCL, or use --device cpu",
                       why)};
 }

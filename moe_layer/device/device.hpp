@@ -38,13 +38,13 @@ class DeviceForwarding {
   virtual void merge(Stream stream, const MergeArgs& args) = 0;
 };
 
-/// The seam between the layer and what computes it. Calls enqueue on a stream and return; results
-/// may be looked at after synchronize(), which also stands between two calls of the same kind.
-/// Nothing allocates after prepare().
+/// The interface between the layer and what computes it. Calls enqueue on a stream and return;
+/// results may be looked at after synchronize(), which also stands between two calls of the same
+/// kind. Nothing allocates after prepare().
 class Device {
  public:
   virtual ~Device() = default;
-  [[nodiscard]] virtual std::string name() const = 0;  ///< e.g. "cpu: oneDNN 2.6.3 f32, .."
+  [[nodiscard]] virtual std::string name() const = 0;  ///< e.g. "cpu: oneDNN 2.6.3 f32, ..."
   [[nodiscard]] virtual DType dtype() const = 0;
   /// What a run's file should say of this rank's device, by name ("gpu_uuid"); the same names on
   /// every rank.

@@ -55,12 +55,13 @@ struct PackArgs {
   int tokens = 0;
   int slots = 0;  ///< of a rank
   const Buffer* payload = nullptr;
-  const Buffer* ids = nullptr;  ///< u16 [token][k]: experts, or cells where there are replicas
+  const Buffer* ids =
+      nullptr;  ///< u16 [token][k]: experts, or physical slots where there are replicas
   const Buffer* weights = nullptr;
-  const Buffer* homes = nullptr;  ///< Home by what `ids` holds
-  Buffer* send_rows = nullptr;    ///< out dtype [row][hidden], by destination
-  Buffer* send_pairs = nullptr;   ///< out Pair, by destination
-  Buffer* row_token = nullptr;    ///< out i32 [row], local token
+  const Buffer* locations = nullptr;  ///< Location by what `ids` holds
+  Buffer* send_rows = nullptr;        ///< out dtype [row][hidden], by destination
+  Buffer* send_pairs = nullptr;       ///< out Pair, by destination
+  Buffer* row_token = nullptr;        ///< out i32 [row], local token
   /// Out, on the host, [rank][2 + slots]: rows, pairs, and the pairs of every slot there.
   std::span<std::int32_t> counts;
 };

@@ -5,12 +5,12 @@
 #include "placement/base/index.hpp"
 
 namespace gembench::inline dispatch {
-std::vector<Home> by_node(std::span<const Home> homes, const Topology& topology, int rank,
-                          int slots) {
-  std::vector<Home> seen(homes.begin(), homes.end());
-  for (Home& home : seen) {
-    home.slot += topology.local_rank(home.rank) * slots;
-    home.rank = topology.forwarder(rank, topology.node(home.rank));
+std::vector<Location> by_node(std::span<const Location> locations, const Topology& topology,
+                              int rank, int slots) {
+  std::vector<Location> seen(locations.begin(), locations.end());
+  for (Location& location : seen) {
+    location.slot += topology.local_rank(location.rank) * slots;
+    location.rank = topology.forwarder(rank, topology.node(location.rank));
   }
   return seen;
 }
@@ -49,7 +49,7 @@ Forwarding::Forwarding(const Comm& comm, const Topology& topology, Device& devic
   results_ = device.allocate(in * row_bytes_);
 }
 
-void Forwarding::forward(Stream stream, const Leg& first, Leg& second, int slots,
+void Forwarding::forward(Stream stream, const Hop& first, Hop& second, int slots,
                          Buffer& recv_pairs, Buffer& recv_rows) {
   ForwardArgs args;
   args.slots = slots;
@@ -67,7 +67,7 @@ void Forwarding::forward(Stream stream, const Leg& first, Leg& second, int slots
   second.send(device_, stream, sent_pairs_, sent_rows_, recv_pairs, recv_rows, row_bytes_);
 }
 
-void Forwarding::back(Stream stream, const Leg& first, const Leg& second, const Buffer& results,
+void Forwarding::back(Stream stream, const Hop& first, const Hop& second, const Buffer& results,
                       Buffer& returned) {
   second.send_back(device_, stream, results, returned_, row_bytes_);
   MergeArgs args;

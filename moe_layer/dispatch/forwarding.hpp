@@ -11,11 +11,11 @@
 
 namespace gembench::inline dispatch {
 
-/// What hierarchical dispatch takes a rank's tokens for: homes ([layer][expert], any layers) as
-/// seen by `rank`, where a whole node is one destination. A home's rank becomes the forwarder of
-/// its node, its slot counts over that node: local rank * slots + slot.
-[[nodiscard]] std::vector<Home> by_node(std::span<const Home> homes, const Topology& topology,
-                                        int rank, int slots);
+/// What hierarchical dispatch takes a rank's tokens for: locations ([layer][expert], any layers) as
+/// seen by `rank`, where a whole node is one destination. A location's rank becomes the forwarder
+/// of its node, its slot counts over that node: local rank * slots + slot.
+[[nodiscard]] std::vector<Location> by_node(std::span<const Location> locations,
+                                            const Topology& topology, int rank, int slots);
 
 /// Rows that pass through a rank in one layer at most, when no rank has more than `tokens` tokens.
 struct ForwardLimits {
@@ -39,14 +39,14 @@ class Forwarding {
   Forwarding(const Comm& comm, const Topology& topology, Device& device, const ModelShape& model,
              int tokens);
 
-  /// Where the first leg leaves its pairs and rows.
+  /// Where the first hop leaves its pairs and rows.
   [[nodiscard]] Buffer& pairs() { return pairs_; }
   [[nodiscard]] Buffer& rows() { return rows_; }
-  /// Collective: from the first leg to the second, which ends in `recv_pairs` and `recv_rows`.
-  void forward(Stream stream, const Leg& first, Leg& second, int slots, Buffer& recv_pairs,
+  /// Collective: from the first hop to the second, which ends in `recv_pairs` and `recv_rows`.
+  void forward(Stream stream, const Hop& first, Hop& second, int slots, Buffer& recv_pairs,
                Buffer& recv_rows);
-  /// Collective: results from the end of the second leg back to the start of the first.
-  void back(Stream stream, const Leg& first, const Leg& second, const Buffer& results,
+  /// Collective: results from the end of the second hop back to the start of the first.
+  void back(Stream stream, const Hop& first, const Hop& second, const Buffer& results,
             Buffer& returned);
 
  private:

@@ -9,9 +9,10 @@
 #include "placement/base/index.hpp"
 
 namespace gembench::inline dispatch {
-void require_cells(const Placement& placement) {
-  const auto cells = std::int64_t{placement.ranks} * placement.slots;
-  if (cells <= std::numeric_limits<std::uint16_t>::max() || count_duplicates(placement) == 0) {
+void require_physical_slots(const Placement& placement) {
+  const auto physical_slots = std::int64_t{placement.ranks} * placement.slots;
+  if (physical_slots <= std::numeric_limits<std::uint16_t>::max() ||
+      count_duplicates(placement) == 0) {
     return;
   }
   throw usage_error(fmt::format(
@@ -24,35 +25,36 @@ ReplicaChoice::ReplicaChoice(const Placement& placement, const SplitSpec& splitt
     : rule_(splitting.rule),
       split_(placement, splitting.rule, splitting.cost),
       experts_(sz(placement.experts)),
-      cells_of_layer_(sz(placement.ranks) * sz(placement.slots)),
+      physical_slots_of_layer_(sz(placement.ranks) * sz(placement.slots)),
       sums_(experts_),
-      quota_(cells_of_layer_),
+      quota_(physical_slots_of_layer_),
       next_(experts_) {
-  require_cells(placement);
-  for (std::size_t cell = 0; cell < cells_of_layer_; ++cell) {
+  require_physical_slots(placement);
+  for (std::size_t physical_slot = 0; physical_slot < physical_slots_of_layer_; ++physical_slot) {
     const auto slots = sz(placement.slots);
-    homes_.push_back(
-        {static_cast<std::int32_t>(cell / slots), static_cast<std::int32_t>(cell % slots)});
+    locations_.push_back({static_cast<std::int32_t>(physical_slot / slots),
+                          static_cast<std::int32_t>(physical_slot % slots)});
   }
   std::vector<std::vector<std::uint16_t>> of(experts_);
   for (int layer = 0; layer < placement.layers; ++layer) {
-    for (auto& cells : of) cells.clear();
-    const auto* slot = &placement.slot_expert[sz(layer) * cells_of_layer_];
-    for (std::size_t cell = 0; cell < cells_of_layer_; ++cell) {
-      if (slot[cell] >= 0) of[sz(slot[cell])].push_back(static_cast<std::uint16_t>(cell));
+    for (auto& physical_slots : of) physical_slots.clear();
+    const auto* slot = &placement.slot_expert[sz(layer) * physical_slots_of_layer_];
+    for (std::size_t physical_slot = 0; physical_slot < physical_slots_of_layer_; ++physical_slot) {
+      if (slot[physical_slot] >= 0)
+        of[sz(slot[physical_slot])].push_back(static_cast<std::uint16_t>(physical_slot));
     }
-    for (const auto& cells : of) {
-      first_.push_back(static_cast<std::uint32_t>(cells_.size()));
-      cells_.insert(cells_.end(), cells.begin(), cells.end());
+    for (const auto& physical_slots : of) {
+      first_.push_back(static_cast<std::uint32_t>(physical_slots_.size()));
+      physical_slots_.insert(physical_slots_.end(), physical_slots.begin(), physical_slots.end());
     }
-    first_.push_back(static_cast<std::uint32_t>(cells_.size()));
+    first_.push_back(static_cast<std::uint32_t>(physical_slots_.size()));
   }
 }
 
 void ReplicaChoice::skip(Dealt& next, std::int64_t tokens) const {
   while (tokens > next.left) {
     tokens -= next.left;
-    next.left = quota_[cells_[++next.at]];
+    next.left = quota_[physical_slots_[++next.at]];
   }
   next.left -= tokens;
 }
@@ -69,14 +71,14 @@ void ReplicaChoice::choose(int layer, int rank, std::span<const std::int32_t> co
   }
   const std::uint32_t* first = &first_[sz(layer) * (experts_ + 1)];
   for (std::size_t expert = 0; expert < experts_; ++expert) {
-    next_[expert] = {first[expert], quota_[cells_[first[expert]]]};
+    next_[expert] = {first[expert], quota_[physical_slots_[first[expert]]]};
     if (!needs_all_counts()) continue;
     for (std::size_t r = 0; r < sz(rank); ++r) skip(next_[expert], counts[r * experts_ + expert]);
   }
   for (std::uint16_t& id : ids) {
     Dealt& next = next_[id];
     skip(next, 1);
-    id = cells_[next.at];
+    id = physical_slots_[next.at];
   }
 }
 

@@ -9,47 +9,48 @@
 
 namespace gembench::inline dispatch {
 
-/// Usage error for a placement with replicas whose cells, rank * slots + slot, do not fit 16 bits.
-void require_cells(const Placement& placement);
+/// Usage error for a placement with replicas whose physical slots, rank * slots + slot, do not fit
+/// 16 bits.
+void require_physical_slots(const Placement& placement);
 
 /// Which replica computes each (token, expert) pair of a rank, decided on the host from counts
-/// alone. From here on a pair names a cell, rank * slots + slot, instead of an expert.
+/// alone. From here on a pair names a physical slot, rank * slots + slot, instead of an expert.
 ///
 /// `even` and `by_speed`: every rank splits its own tokens, nothing is exchanged. `water_fill`:
 /// all ranks know each other's counts, compute the same split of their sum, and take their part of
 /// it in the order of ranks, so that the sum is met exactly.
 class ReplicaChoice {
  public:
-  /// Usage error as require_cells.
+  /// Usage error as require_physical_slots.
   ReplicaChoice(const Placement& placement, const SplitSpec& splitting);
 
   /// Whether choose() wants the counts of all ranks.
   [[nodiscard]] bool needs_all_counts() const { return rule_ == SplitRule::water_fill; }
-  /// [cell], of every layer.
-  [[nodiscard]] const std::vector<Home>& homes() const { return homes_; }
+  /// [physical_slot], of every layer.
+  [[nodiscard]] const std::vector<Location>& locations() const { return locations_; }
 
-  /// Replaces experts by cells in `ids`, [token][k] of one layer on `rank`. `counts`: tokens by
-  /// expert of this rank, [expert]; or of all ranks, [rank][expert]. Does not allocate.
+  /// Replaces experts by physical slots in `ids`, [token][k] of one layer on `rank`. `counts`:
+  /// tokens by expert of this rank, [expert]; or of all ranks, [rank][expert]. Does not allocate.
   void choose(int layer, int rank, std::span<const std::int32_t> counts,
               std::span<std::uint16_t> ids);
 
  private:
   /// Where the next token of an expert goes.
   struct Dealt {
-    std::uint32_t at = 0;   ///< index in cells_
-    std::int64_t left = 0;  ///< tokens this cell still takes
+    std::uint32_t at = 0;   ///< index in physical_slots_
+    std::int64_t left = 0;  ///< tokens this physical slot still takes
   };
   void skip(Dealt& next, std::int64_t tokens) const;
 
   SplitRule rule_;
   TokenSplit split_;
-  std::size_t experts_, cells_of_layer_;
-  std::vector<Home> homes_;
-  std::vector<std::uint32_t> first_;  // [layer][expert + 1] into cells_
-  std::vector<std::uint16_t> cells_;  // replicas of an expert, ascending
+  std::size_t experts_, physical_slots_of_layer_;
+  std::vector<Location> locations_;
+  std::vector<std::uint32_t> first_;           // [layer][expert + 1] into physical_slots_
+  std::vector<std::uint16_t> physical_slots_;  // replicas of an expert, ascending
   // Scratch of choose().
   std::vector<std::int32_t> sums_;   // [expert]
-  std::vector<std::int64_t> quota_;  // [cell]
+  std::vector<std::int64_t> quota_;  // [physical_slot]
   std::vector<Dealt> next_;          // [expert]
 };
 

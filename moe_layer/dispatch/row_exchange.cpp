@@ -5,7 +5,7 @@
 
 namespace gembench::inline dispatch {
 
-void Leg::resize(int ranks, int slots) {
+void Hop::resize(int ranks, int slots) {
   const auto count = static_cast<std::size_t>(ranks);
   for (auto* split : {&rows_out, &rows_in, &pairs_out, &pairs_in}) split->assign(count, 0);
   slot_counts.assign(static_cast<std::size_t>(slots), 0);
@@ -13,7 +13,7 @@ void Leg::resize(int ranks, int slots) {
   recv_counts_ = send_counts;
 }
 
-void Leg::exchange_counts(const Comm& comm) {
+void Hop::exchange_counts(const Comm& comm) {
   comm.all_to_all(send_counts, recv_counts_);
   std::fill(slot_counts.begin(), slot_counts.end(), 0);
   const std::size_t slots = slot_counts.size();
@@ -28,7 +28,7 @@ void Leg::exchange_counts(const Comm& comm) {
   }
 }
 
-void Leg::send(Device& device, Stream stream, const Buffer& pairs, const Buffer& rows,
+void Hop::send(Device& device, Stream stream, const Buffer& pairs, const Buffer& rows,
                Buffer& recv_pairs, Buffer& recv_rows, std::size_t row_bytes) const {
   const RowExchange parts[] = {
       {&pairs, pairs_out, &recv_pairs, pairs_in, sizeof(Pair)},
@@ -37,20 +37,20 @@ void Leg::send(Device& device, Stream stream, const Buffer& pairs, const Buffer&
   device.exchange(stream, parts);
 }
 
-void Leg::send_back(Device& device, Stream stream, const Buffer& results, Buffer& returned,
+void Hop::send_back(Device& device, Stream stream, const Buffer& results, Buffer& returned,
                     std::size_t row_bytes) const {
   const RowExchange back{&results, rows_in, &returned, rows_out, row_bytes};
   device.exchange(stream, {&back, 1});
 }
 
-std::int32_t Leg::rows_sent() const {
+std::int32_t Hop::rows_sent() const {
   return std::accumulate(rows_out.begin(), rows_out.end(), 0);
 }
-std::int32_t Leg::rows_received() const {
+std::int32_t Hop::rows_received() const {
   return std::accumulate(rows_in.begin(), rows_in.end(), 0);
 }
 
-std::int64_t Leg::metadata_bytes(std::size_t rank) const {
+std::int64_t Hop::metadata_bytes(std::size_t rank) const {
   return pairs_out[rank] * static_cast<std::int64_t>(sizeof(Pair)) +
          static_cast<std::int64_t>((2 + slot_counts.size()) * sizeof(std::int32_t));
 }

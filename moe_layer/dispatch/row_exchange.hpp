@@ -10,8 +10,8 @@
 namespace gembench::inline dispatch {
 
 /// One all-to-all of rows with their pairs and, later, of results back: how many go where. Flat
-/// dispatch is one leg; hierarchical dispatch two, to the nodes and within them.
-class Leg {
+/// dispatch is one hop; hierarchical dispatch two, to the nodes and within them.
+class Hop {
  public:
   /// `slots`: those a pair can name on a rank.
   void resize(int ranks, int slots);
@@ -32,7 +32,7 @@ class Leg {
 
   [[nodiscard]] std::int32_t rows_sent() const;
   [[nodiscard]] std::int32_t rows_received() const;
-  /// Bytes beside the payload for a rank.
+  /// Bytes in addition to the payload for a rank.
   [[nodiscard]] std::int64_t metadata_bytes(std::size_t rank) const;
 
  private:

@@ -87,16 +87,16 @@ std::vector<std::uint16_t> routed_ids(const Trace& trace, int step, std::uint64_
   return ids;
 }
 
-void count_rows(std::span<const std::uint16_t> ids, std::span<const Home> homes, int layers,
+void count_rows(std::span<const std::uint16_t> ids, std::span<const Location> locations, int layers,
                 int ranks, int topk, std::span<std::int64_t> rows) {
   const auto k = static_cast<std::size_t>(topk), width = static_cast<std::size_t>(ranks);
   const std::size_t tokens = ids.size() / (static_cast<std::size_t>(layers) * k);
-  const std::size_t experts = homes.size() / static_cast<std::size_t>(layers);
+  const std::size_t experts = locations.size() / static_cast<std::size_t>(layers);
   std::vector<std::size_t> seen(width, 0);  // the last (layer, token) that went there, from 1
   for (std::size_t i = 0; i < ids.size() / k; ++i) {
     const std::size_t layer = i / tokens;
     for (std::size_t j = 0; j < k; ++j) {
-      const auto to = static_cast<std::size_t>(homes[layer * experts + ids[i * k + j]].rank);
+      const auto to = static_cast<std::size_t>(locations[layer * experts + ids[i * k + j]].rank);
       if (seen[to] == i + 1) continue;
       seen[to] = i + 1;
       ++rows[layer * width + to];

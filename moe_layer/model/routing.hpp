@@ -37,7 +37,7 @@ void deal_counts(std::span<const std::int32_t> loads, int tokens, int topk, std:
 
 /// Adds the rows that a rank sends for these tokens under a placement: one to every rank that has
 /// an expert of the token. `ids` is [layer][token][k], `rows` is [layer][destination].
-void count_rows(std::span<const std::uint16_t> ids, std::span<const Home> homes, int layers,
+void count_rows(std::span<const std::uint16_t> ids, std::span<const Location> locations, int layers,
                 int ranks, int topk, std::span<std::int64_t> rows);
 
 /// Most rows and pairs that a rank can receive in one layer.

@@ -128,8 +128,8 @@ class MpiSession {
 struct Launch {
   int rank = 0;
   int size = 1;
-  int local_size = 1;  ///< on this node; 0 when not told
-  std::string by;      ///< "mpirun", "srun", ..; empty: by itself
+  int local_size = 1;  ///< on this node; 0 when not known
+  std::string by;      ///< "mpirun", "srun", ...; empty: by itself
 };
 [[nodiscard]] const Launch& launched_as();
 /// Environment errors where a launcher has started several tasks that do not find each other, so

@@ -15,24 +15,26 @@ double within(const Probe& probe) {
 
 }  // namespace
 
-KnotSearch::KnotSearch(std::vector<std::int64_t> knots, std::int64_t unit, const KnotRules& rules)
-    : knots_(std::move(knots)), unit_(unit), rules_(rules) {
-  for (std::size_t k = 1; k < knots_.size(); ++k)
-    open(knots_[k - 1], knots_[k], std::numeric_limits<double>::infinity());
+LoadPointSearch::LoadPointSearch(std::vector<std::int64_t> load_points, std::int64_t unit,
+                                 const LoadPointRules& rules)
+    : load_points_(std::move(load_points)), unit_(unit), rules_(rules) {
+  for (std::size_t k = 1; k < load_points_.size(); ++k)
+    open(load_points_[k - 1], load_points_[k], std::numeric_limits<double>::infinity());
   choose();
 }
 
-void KnotSearch::open(std::int64_t low, std::int64_t high, double missed) {
+void LoadPointSearch::open(std::int64_t low, std::int64_t high, double missed) {
   const bool wide = high - low >= 2 * unit_ && static_cast<double>(high - low) >
                                                    rules_.least_share * static_cast<double>(high);
   if (wide) open_.push_back({low, high, missed});
 }
 
-void KnotSearch::choose() {
+void LoadPointSearch::choose() {
   probes_.clear();
   std::stable_sort(open_.begin(), open_.end(),
                    [](const auto& a, const auto& b) { return a.missed > b.missed; });
-  const std::size_t left = rules_.max_knots - std::min(rules_.max_knots, knots_.size());
+  const std::size_t left =
+      rules_.max_load_points - std::min(rules_.max_load_points, load_points_.size());
   for (std::size_t i = 0; i < std::min(left, open_.size()); ++i) {
     const auto [low, high, missed] = open_[i];
     const auto units = static_cast<double>(high - low) / static_cast<double>(unit_);
@@ -41,12 +43,12 @@ void KnotSearch::choose() {
   }
 }
 
-void KnotSearch::judge(std::span<const double> missed) {
+void LoadPointSearch::judge(std::span<const double> missed) {
   open_.erase(open_.begin(), open_.begin() + static_cast<std::ptrdiff_t>(probes_.size()));
   for (std::size_t i = 0; i < probes_.size(); ++i) {
     const auto [low, at, high] = probes_[i];
     if (missed[i] <= rules_.tolerance) continue;
-    knots_.insert(std::upper_bound(knots_.begin(), knots_.end(), at), at);
+    load_points_.insert(std::upper_bound(load_points_.begin(), load_points_.end(), at), at);
     open(low, at, missed[i]);
     open(at, high, missed[i]);
   }

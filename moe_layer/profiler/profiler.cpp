@@ -60,17 +60,18 @@ class Profiler {
       : comm_(comm),
         layers_(layers),
         options_(options),
-        knots_(options.knots.empty() ? profile_knots(options.max_load, options.slots)
-                                     : options.knots),
-        coarse_(knots_.size()),
-        bench_(device, model, most_pairs(knots_.back(), options),
+        load_points_(options.load_points.empty()
+                         ? profile_load_points(options.max_load, options.slots)
+                         : options.load_points),
+        coarse_(load_points_.size()),
+        bench_(device, model, most_pairs(load_points_.back(), options),
                {most_rows(options), options.seed, options.step}, options.slots),
         random_(options.seed) {
     for (int layer = 0; layer < model.layers; ++layer) {
       weights_.push_back(store.slots(placement, layer));
     }
-    if (options.knots.empty()) active_ = active_points(options);
-    for (const auto knot : knots_) add({knot, options.slots});
+    if (options.load_points.empty()) active_ = active_points(options);
+    for (const auto load_point : load_points_) add({load_point, options.slots});
     for (std::size_t i = 0; i < active_.points(); ++i) {
       add({active_.load_at(i), active_.active_at(i)});
     }
@@ -82,8 +83,8 @@ class Profiler {
 
   MeasuredProfile measure() {
     warm_up();
-    if (options_.knots.empty()) search();
-    keep_knots();
+    if (options_.load_points.empty()) search();
+    keep_load_points();
     repeat(kRepeatShare);
     measure_dents_again();
     repeat(1);
@@ -176,9 +177,9 @@ class Profiler {
     rounds_ = 0;
   }
 
-  /// Adds knots where the coarse sweep's lines miss the curve.
+  /// Adds load points where the coarse sweep's lines miss the curve.
   void search() {
-    KnotSearch search(knots_, options_.slots);
+    LoadPointSearch search(load_points_, options_.slots);
     while (!search.probes().empty()) {
       const auto probes = search.probes();
       Points which;
@@ -202,20 +203,20 @@ class Profiler {
       }
       search.judge(largest(comm_, missed));
     }
-    knots_ = search.knots();
+    load_points_ = search.load_points();
   }
   [[nodiscard]] std::span<const double> latest(std::int64_t tokens) const {
     return std::span(points_[find(tokens)].seconds).last(kProbeRounds);
   }
 
-  /// Drops probes that became no knots, and puts points in the order of ProfileSamples.
-  void keep_knots() {
+  /// Drops probes that became no load points, and puts points in the order of ProfileSamples.
+  void keep_load_points() {
     std::vector<Point> kept;
-    for (const auto knot : knots_) kept.push_back(points_[find(knot)]);
+    for (const auto load_point : load_points_) kept.push_back(points_[find(load_point)]);
     const std::size_t others = active_.points() + options_.routed.size();
     for (std::size_t i = 0; i < others; ++i) kept.push_back(points_[i + coarse_]);
     points_ = std::move(kept);
-    routed_at_ = knots_.size() + active_.points();
+    routed_at_ = load_points_.size() + active_.points();
   }
 
   /// Until every median is tight, or this share of the budget is spent.
@@ -247,8 +248,8 @@ class Profiler {
 
   /// Whether a fall of the curve was a disturbance: more readings of both its ends.
   void measure_dents_again() {
-    std::vector<double> dented(knots_.size(), 0);
-    for (std::size_t k = 1; k < knots_.size(); ++k) {
+    std::vector<double> dented(load_points_.size(), 0);
+    for (std::size_t k = 1; k < load_points_.size(); ++k) {
       if (!falls(median_of(points_[k - 1].seconds), median_of(points_[k].seconds))) continue;
       dented[k - 1] = dented[k] = 1;
     }
@@ -275,11 +276,11 @@ class Profiler {
       samples.insert(samples.end(), point.seconds.begin(), point.seconds.end());
     }
     const double overhead = quantile(overheads_, 0.5);
-    const auto knots = knots_.size();
+    const auto load_points = load_points_.size();
     const auto gather = [&](std::span<const double> mine) { return comm_.gather(mine); };
-    profile.latency = gather(std::span(latency).first(knots));
-    profile.spread = gather(std::span(spread).first(knots));
-    active_.latency = gather(std::span(latency).subspan(knots, active_.points()));
+    profile.latency = gather(std::span(latency).first(load_points));
+    profile.spread = gather(std::span(spread).first(load_points));
+    active_.latency = gather(std::span(latency).subspan(load_points, active_.points()));
     profile.routed.points = options_.routed.size();
     profile.routed.latency = gather(std::span(latency).subspan(routed_at_));
     std::vector<std::int32_t> tokens;
@@ -294,7 +295,7 @@ class Profiler {
     result_.samples.ranks = profile.ranks = comm_.size();
     result_.samples.points = points_.size();
     result_.samples.rounds = rounds_;
-    profile.knots = knots_;
+    profile.load_points = load_points_;
     profile.slots = options_.slots;
     profile.active = active_;
     profile.clock = name_of(options_.clock);
@@ -304,14 +305,14 @@ class Profiler {
   const Comm& comm_;
   MoeLayers& layers_;
   const ProfileOptions& options_;
-  std::vector<std::int64_t> knots_;
-  std::size_t coarse_;  // knots at first
+  std::vector<std::int64_t> load_points_;
+  std::size_t coarse_;  // load points at first
   ExpertBench bench_;
   Random random_;
   const double begin_ = wall_seconds();
   std::vector<std::vector<const Buffer*>> weights_;  // [layer][slot]
   ActiveSweep active_;
-  /// Coarse knots, active sweep, routed loads, then what search() added.
+  /// Coarse load points, active sweep, routed loads, then what search() added.
   std::vector<Point> points_;
   std::size_t routed_at_ = 0;  // the first of the routed loads
   std::vector<double> overheads_;
@@ -322,15 +323,15 @@ class Profiler {
 
 }  // namespace
 
-std::vector<std::int64_t> profile_knots(std::int64_t max_load, int slots) {
-  std::vector<std::int64_t> knots{0};
+std::vector<std::int64_t> profile_load_points(std::int64_t max_load, int slots) {
+  std::vector<std::int64_t> load_points{0};
   for (std::int64_t each = 1; each == 1 || each * slots < 2 * max_load; each *= 2) {
-    knots.push_back(each * slots);
+    load_points.push_back(each * slots);
   }
-  // The last knot is the largest load itself; nothing is measured beyond it.
-  while (knots.size() > 2 && knots.back() >= max_load) knots.pop_back();
-  if (knots.back() < max_load) knots.push_back(max_load);
-  return knots;
+  // The last load point is the largest load itself; nothing is measured beyond it.
+  while (load_points.size() > 2 && load_points.back() >= max_load) load_points.pop_back();
+  if (load_points.back() < max_load) load_points.push_back(max_load);
+  return load_points;
 }
 
 ActiveSweep active_points(const ProfileOptions& options) {

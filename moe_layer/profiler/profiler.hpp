@@ -26,11 +26,11 @@ struct ProfileOptions {
   double budget_seconds = 5;  ///< wall clock; three rounds and a warm-up are measured in any case
   double tolerance = kTight;
   /// Loads to measure again: no others are looked for, and no active sweep is made.
-  std::vector<std::int64_t> knots;
+  std::vector<std::int64_t> load_points;
   std::uint64_t seed = 0;
   /// Called by every rank before every round, if there; may throw on all of them.
   std::function<void()> before_round;
-  Progress* progress = nullptr;  ///< borrowed: where the rank is is told there
+  Progress* progress = nullptr;  ///< borrowed: the rank reports there where it is
 };
 
 /// A profile and how it came about.
@@ -43,25 +43,25 @@ struct MeasuredProfile {
   double seconds = 0;     ///< wall clock of all of it
 };
 
-/// Loads of the coarse sweep: 0, then 1, 2, 4, .. tokens on every expert of the rank, up to
+/// Loads of the coarse sweep: 0, then 1, 2, 4, ... tokens on every expert of the rank, up to
 /// max_load.
-[[nodiscard]] std::vector<std::int64_t> profile_knots(std::int64_t max_load, int slots);
+[[nodiscard]] std::vector<std::int64_t> profile_load_points(std::int64_t max_load, int slots);
 
 /// The loads and numbers of active experts of the other sweep, without latencies: as in decode, a
-/// token for every expert, and 16 for each, at most as many as a rank receives rows, on 1, 2, 4, ..
-/// of its experts; powers of two. Empty for a single expert.
+/// token for every expert, and 16 for each, at most as many as a rank receives rows, on 1, 2, 4,
+/// ... of its experts; powers of two. Empty for a single expert.
 [[nodiscard]] ActiveSweep active_points(const ProfileOptions& options);
 
 /// Collective: all ranks measure their own expert phase, at the same time and at the same loads;
 /// rank 0 gets the profile of all, the others an empty one.
 ///
 /// Warm-up rounds are repeated until two in a row agree within 2 % (at most 5, and a fifth of the
-/// budget). Then knots are added to the coarse sweep where KnotSearch wants them on any rank, for
-/// up to half of the budget. Then the points whose median is not yet tight on every rank are
-/// measured, in random order, round after round, until none is left or the budget would not hold
-/// another. Before the last tenth of it, knots at which some rank's latency falls beyond noise are
-/// measured again. Layers, and slots where few are active, take turns so that weights come from
-/// memory as they do in a run. `layers` must have a step loaded and a placement in use.
+/// budget). Then load points are added to the coarse sweep where LoadPointSearch wants them on any
+/// rank, for up to half of the budget. Then the points whose median is not yet tight on every rank
+/// are measured, in random order, round after round, until none is left or the budget would not
+/// hold another. Before the last tenth of it, load points at which some rank's latency falls beyond
+/// noise are measured again. Layers, and slots where few are active, take turns so that weights
+/// come from memory as they do in a run. `layers` must have a step loaded and a placement in use.
 [[nodiscard]] MeasuredProfile measure_profile(const Comm& comm, Device& device,
                                               const ModelShape& model, MoeLayers& layers,
                                               ExpertStore& store, const Placement& placement,

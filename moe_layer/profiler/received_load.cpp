@@ -78,7 +78,7 @@ RoutedLoads::RoutedLoads(const Trace& trace, const Placement& placement, int cou
                          std::uint64_t seed)
     : topk_(trace.topk), ranks_(placement.ranks), slots_(placement.slots) {
   if (trace.steps < 1 || trace.layers < 1) return;
-  const std::vector<Home> all = homes(placement);
+  const std::vector<Location> all = locations(placement);
   const std::size_t experts = sz(placement.experts);
   Random random(fold(mix64(seed), kDrawStream));
   std::vector<std::size_t> order(experts);
@@ -91,7 +91,7 @@ RoutedLoads::RoutedLoads(const Trace& trace, const Placement& placement, int cou
     if (i % 2 == 1) {
       random.shuffle(order);
       for (std::size_t expert = 0; expert < experts; ++expert) {
-        drawn.homes[expert] = here[order[expert]];
+        drawn.locations[expert] = here[order[expert]];
       }
     }
     drawn_.push_back(std::move(drawn));
@@ -106,10 +106,10 @@ ReceivedLoad RoutedLoads::of(int rank, std::size_t index) const {
   for (std::size_t token = 0; token < drawn.ids.size() / k; ++token) {
     bool here = false;
     for (std::size_t j = 0; j < k; ++j) {
-      const Home home = drawn.homes[drawn.ids[token * k + j]];
-      if (home.rank != rank) continue;
-      load.pairs.push_back({load.rows, home.slot, 1.0F / static_cast<float>(topk_)});
-      ++load.slot_tokens[sz(home.slot)];
+      const Location location = drawn.locations[drawn.ids[token * k + j]];
+      if (location.rank != rank) continue;
+      load.pairs.push_back({load.rows, location.slot, 1.0F / static_cast<float>(topk_)});
+      ++load.slot_tokens[sz(location.slot)];
       here = true;
     }
     load.rows += here ? 1 : 0;
@@ -121,7 +121,7 @@ double RoutedLoads::rows_per_pair() const {
   double rows = 0, pairs = 0;
   for (const Drawn& drawn : drawn_) {
     std::vector<std::int64_t> sent(sz(ranks_), 0);
-    count_rows(drawn.ids, drawn.homes, 1, ranks_, topk_, sent);
+    count_rows(drawn.ids, drawn.locations, 1, ranks_, topk_, sent);
     rows += static_cast<double>(std::accumulate(sent.begin(), sent.end(), std::int64_t{0}));
     pairs += static_cast<double>(drawn.ids.size());
   }

@@ -31,7 +31,7 @@ struct EvenLoad {
 
 /// Real loads of every rank: `count` pairs (step, layer) drawn from the trace, each with all of its
 /// tokens' experts. Every other one by where the placement has the experts, the others with experts
-/// dealt to the ranks anew, so that each rank meets hot and cold ones. The same on every rank; a
+/// dealt to the ranks again, so that each rank meets hot and cold ones. The same on every rank; a
 /// pure function of its arguments.
 class RoutedLoads {
  public:
@@ -45,8 +45,8 @@ class RoutedLoads {
 
  private:
   struct Drawn {
-    std::vector<std::uint16_t> ids;  // [token][k]
-    std::vector<Home> homes;         // [expert]
+    std::vector<std::uint16_t> ids;   // [token][k]
+    std::vector<Location> locations;  // [expert]
   };
   int topk_, ranks_, slots_;
   std::vector<Drawn> drawn_;

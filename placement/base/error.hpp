@@ -41,7 +41,7 @@ enum class ExitCode : int {
                                 : std::strerror(error);
 }
 
-/// What a user is told: one sentence with the remedy, without prefix and without full stop, and
+/// What a user sees: one sentence with the remedy, without prefix and without full stop, and
 /// the code the program ends with. `main` is the only place that prints it.
 class Error : public std::runtime_error {
  public:

@@ -47,7 +47,7 @@ void require_writable(const std::filesystem::path& path) {
   const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   if (::access(folder.c_str(), W_OK | X_OK) != 0) throw cannot_write(path, system_reason(errno));
   if (!std::filesystem::is_directory(folder, error)) {
-    throw cannot_write(path, fmt::format("{} is no folder", folder.string()));
+    throw cannot_write(path, fmt::format("{} is not a folder", folder.string()));
   }
 }
 

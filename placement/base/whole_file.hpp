@@ -10,7 +10,7 @@ namespace gembench::inline base {
 /// Writes a file whole or not at all: a full disk or a kill leaves nothing under its name. Refuses
 /// an existing file unless `overwrite`; output errors say why it cannot be written.
 void write_whole_file(const std::filesystem::path& path, std::string_view content, bool overwrite);
-/// The same where the name was claimed before the content was made.
+/// For a name that was claimed before the content was made.
 void write_whole_file(const OutputOwner& owner, std::string_view content, bool overwrite);
 
 /// Output error, which says why, unless a file of that name could be made: for work that takes long

@@ -14,19 +14,20 @@ namespace {
 /// Largest load (fractional) a rank can carry in `seconds`, -1 when not even its cheapest load
 /// fits. The last crossing counts, so a measured dip cannot push the bound up.
 double most_tokens(const CostModel& cost, int rank, double seconds) {
-  const auto knots = cost.knots();
+  const auto load_points = cost.load_points();
   const auto latency = cost.latency(rank);
-  const auto last = knots.size() - 1;
+  const auto last = load_points.size() - 1;
   auto k = last + 1;
   while (k > 0 && latency[k - 1] > seconds) --k;
   if (k == 0) return -1;
-  --k;  // the last knot within `seconds`
-  const auto segment = std::max<std::size_t>(1, std::min(k + 1, last));
-  const auto slope = (latency[segment] - latency[segment - 1]) /
-                     static_cast<double>(knots[segment] - knots[segment - 1]);
+  --k;  // the last load point within `seconds`
+  const auto piece = std::max<std::size_t>(1, std::min(k + 1, last));
+  const auto slope = (latency[piece] - latency[piece - 1]) /
+                     static_cast<double>(load_points[piece] - load_points[piece - 1]);
   const auto spare = seconds - latency[k];
-  if (slope <= 0) return 1e300;  // only beyond the last knot: the next one costs more otherwise
-  return static_cast<double>(knots[k]) + spare / slope;
+  if (slope <= 0)
+    return 1e300;  // only beyond the last load point: the next one costs more otherwise
+  return static_cast<double>(load_points[k]) + spare / slope;
 }
 
 /// Least seconds in which all ranks together carry `total` tokens, if tokens could be split at
@@ -59,14 +60,15 @@ double fractional_optimum(const CostModel& cost, std::int64_t total) {
 
 /// Least seconds of a rank that carries at least `tokens`: a curve may fall later.
 double least_from(const CostModel& cost, int rank, std::int64_t tokens) {
-  const auto knots = cost.knots();
+  const auto load_points = cost.load_points();
   const auto latency = cost.latency(rank);
   auto least = cost.seconds(rank, tokens);
-  for (auto k = knots.size(); k-- > 0 && knots[k] > tokens;) least = std::min(least, latency[k]);
+  for (auto k = load_points.size(); k-- > 0 && load_points[k] > tokens;)
+    least = std::min(least, latency[k]);
   return least;
 }
 
-/// The same of the rank where that is least.
+/// Seconds for at least `tokens` on the rank where that takes least.
 double cheapest_with(const CostModel& cost, std::int64_t tokens) {
   auto least = std::numeric_limits<double>::infinity();
   for (int rank = 0; rank < cost.ranks(); ++rank)
@@ -150,7 +152,7 @@ double bound_by_tokens(const Trace& trace, const CostModel& cost, std::int64_t s
   return bound;
 }
 
-/// Cost model `experts`. For weights w_g >= 0 that sum to 1 the slowest rank takes at least the
+/// cost model `per-expert`. For weights w_g >= 0 that sum to 1 the slowest rank takes at least the
 /// weighted mean of all, and every expert adds at least its least weighted cost; weights by speed
 /// make that tight where ranks differ by a factor. Says nothing of
 /// experts where spare slots allow replicas.
@@ -200,8 +202,8 @@ double bound_by_experts(const Trace& trace, const CostModel& cost, std::int64_t 
 
 double lower_bound(const Trace& trace, const CostModel& cost, int slots) {
   const auto spare = slots == 0 ? 0 : std::int64_t{slots} * cost.ranks() - trace.experts;
-  return cost.kind() == CostKind::tokens ? bound_by_tokens(trace, cost, spare)
-                                         : bound_by_experts(trace, cost, spare);
+  return cost.kind() == CostKind::sum ? bound_by_tokens(trace, cost, spare)
+                                      : bound_by_experts(trace, cost, spare);
 }
 
 }  // namespace gembench::inline cost

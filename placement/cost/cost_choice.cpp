@@ -31,15 +31,20 @@ std::optional<RoutedError> routed_error(const CostModel& cost, const Profile& pr
 CostChoice choose_cost(const Profile& profile) {
   CostChoice choice;
   if (profile.routed.empty()) return choice;
-  choice.tokens = routed_error(CostModel(profile), profile);
-  choice.experts = routed_error(CostModel(profile, CostKind::experts, profile.slots), profile);
-  if (choice.tokens && choice.experts->median < choice.tokens->median)
-    choice.kind = CostKind::experts;
+  choice.sum = routed_error(CostModel(profile), profile);
+  choice.per_expert =
+      routed_error(CostModel(profile, CostKind::per_expert, profile.slots), profile);
+  if (choice.sum && choice.per_expert->median < choice.sum->median)
+    choice.kind = CostKind::per_expert;
   return choice;
 }
 
 const char* name_of(CostKind kind) {
-  return kind == CostKind::experts ? "experts" : "tokens";
+  return kind == CostKind::per_expert ? "per-expert" : "sum";
+}
+
+CostKind cost_kind(std::string_view name) {
+  return name == "per-expert" || name == "experts" ? CostKind::per_expert : CostKind::sum;
 }
 
 }  // namespace gembench::inline cost

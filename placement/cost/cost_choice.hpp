@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 #include "placement/speeds/profile.hpp"
 
@@ -19,11 +20,13 @@ struct RoutedError {
 
 /// Both cost models against the routed loads, and the one whose median error is smaller.
 struct CostChoice {
-  CostKind kind = CostKind::tokens;
-  std::optional<RoutedError> tokens, experts;  ///< none: nothing to choose by, `tokens` it is
+  CostKind kind = CostKind::sum;
+  std::optional<RoutedError> sum, per_expert;  ///< none: nothing to choose by, `sum` it is
 };
 [[nodiscard]] CostChoice choose_cost(const Profile& profile);
 
 [[nodiscard]] const char* name_of(CostKind kind);
+/// `name` may also be one of before, tokens or experts; of any other it is the sum.
+[[nodiscard]] CostKind cost_kind(std::string_view name);
 
 }  // namespace gembench::inline cost

@@ -23,20 +23,20 @@ void require_steps(const Trace& trace) {
                                   trace.tokens.size(), cells));
 }
 
-/// A profile with the knots of `cost` and what `latency_of(rank, knot)` says; overhead is
-/// contained.
+/// A profile with the load points of `cost` and what `latency_of(rank, load_point)` says; overhead
+/// is contained.
 template <class LatencyOf>
 Profile derived_profile(const CostModel& cost, int ranks, LatencyOf latency_of) {
   Profile profile;
   profile.ranks = ranks;
-  profile.knots.assign(cost.knots().begin(), cost.knots().end());
+  profile.load_points.assign(cost.load_points().begin(), cost.load_points().end());
   for (int rank = 0; rank < ranks; ++rank)
-    for (std::size_t k = 0; k < profile.knots.size(); ++k)
+    for (std::size_t k = 0; k < profile.load_points.size(); ++k)
       profile.latency.push_back(latency_of(rank, k));
   profile.spread.assign(profile.latency.size(), 0);
   profile.overhead.assign(static_cast<std::size_t>(ranks), 0);
   profile.slowdown.assign(static_cast<std::size_t>(ranks), 1);
-  if (cost.kind() == CostKind::experts) {
+  if (cost.kind() == CostKind::per_expert) {
     profile.slots = cost.slots();
     profile.active = cost.active();
   }
@@ -95,7 +95,7 @@ Trace summed_steps(const Trace& trace) {
 CostModel over_steps(const CostModel& cost, int steps) {
   auto profile = derived_profile(cost, cost.ranks(),
                                  [&](int rank, std::size_t k) { return cost.latency(rank)[k]; });
-  for (auto* loads : {&profile.knots, &profile.active.loads})
+  for (auto* loads : {&profile.load_points, &profile.active.loads})
     for (auto& load : *loads)
       if (__builtin_mul_overflow(load, std::int64_t{steps}, &load))
         throw usage_error(fmt::format("{} steps are too many for the profile's loads", steps));
@@ -107,12 +107,12 @@ void require_speeds(const CostModel& cost) {
     if (cost.latency(rank).back() <= 0)
       throw usage_error(
           fmt::format("rank {} takes no time for {} tokens; measure the profile again", rank,
-                      cost.knots().back()));
+                      cost.load_points().back()));
 }
 
 CostModel equal_speeds(const CostModel& cost, int ranks) {
   require_speeds(cost);
-  std::vector<double> mean(cost.knots().size(), 0);
+  std::vector<double> mean(cost.load_points().size(), 0);
   for (std::size_t k = 0; k < mean.size(); ++k) {
     for (int rank = 0; rank < cost.ranks(); ++rank) mean[k] += cost.latency(rank)[k];
     mean[k] /= cost.ranks();

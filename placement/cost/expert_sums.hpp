@@ -28,8 +28,8 @@ namespace gembench::inline cost {
 /// a speed it would get everything.
 void require_speeds(const CostModel& cost);
 
-/// `ranks` ranks that are all as fast as those of `cost` on average: their mean time at every knot.
-/// Ours: what "equal speeds" means wherever load and speed are told apart. Usage error as
+/// `ranks` ranks that are all as fast as those of `cost` on average: their mean time at every load
+/// point. Ours: what "equal speeds" means wherever load and speed are told apart. Usage error as
 /// require_speeds.
 [[nodiscard]] CostModel equal_speeds(const CostModel& cost, int ranks);
 

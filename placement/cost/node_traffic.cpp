@@ -32,7 +32,7 @@ void cross_by_counts(Crossing& sum, const Targets& targets, int tokens,
   for (std::size_t t = 0; t < absent.size(); ++t) sum.add(targets, t, tokens * (1 - absent[t]));
 }
 
-/// The same by the experts that every token really chose; a replica gets it by its share.
+/// Counts by the experts that every token chose; a replica gets a token by its share.
 void cross_by_ids(Crossing& sum, const Targets& targets, const Trace& trace, int step, int layer,
                   const Placement& placement, std::span<const std::int64_t> slots,
                   std::vector<double>& absent) {

@@ -48,7 +48,7 @@ void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
 void rank_seconds(const CostModel& cost, const TokenSplit& split,
                   std::span<const std::int32_t> tokens, int layer, std::span<double> seconds) {
   std::vector<std::int64_t> loads(seconds.size());
-  if (cost.kind() == CostKind::tokens) {
+  if (cost.kind() == CostKind::sum) {
     split.rank_loads(tokens, layer, loads);
     rank_seconds(cost, loads, seconds);
     return;

@@ -23,10 +23,10 @@ void require_same_ranks(const Placement& placement, const CostModel& cost);
                                                    const SplitSpec& split = {});
 
 /// Predicted seconds of every rank in one (step, layer): `loads` [rank] tokens -> `seconds` [rank].
-/// With cost model `experts` as if they were spread evenly over a rank's experts.
+/// With cost model `per-expert` as if they were spread evenly over a rank's experts.
 void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
                   std::span<double> seconds);
-/// The same by either model, from `tokens` [expert]: what every judgement should ask.
+/// Seconds of ranks by either cost model, from `tokens` [expert]: prefer this one.
 void rank_seconds(const CostModel& cost, const TokenSplit& split,
                   std::span<const std::int32_t> tokens, int layer, std::span<double> seconds);
 

@@ -101,23 +101,23 @@ void validate(const Placement& placement) {
   }
 }
 
-std::vector<Home> homes(const Placement& placement) {
+std::vector<Location> locations(const Placement& placement) {
   validate(placement);
   const auto experts = static_cast<std::size_t>(placement.experts);
-  std::vector<Home> found(static_cast<std::size_t>(placement.layers) * experts);
+  std::vector<Location> found(static_cast<std::size_t>(placement.layers) * experts);
   for (int layer = 0; layer < placement.layers; ++layer) {
     for (int rank = 0; rank < placement.ranks; ++rank) {
       const auto slots = placement.on_rank(layer, rank);
       for (std::size_t slot = 0; slot < slots.size(); ++slot) {
         if (slots[slot] < 0) continue;
-        auto& home = found[static_cast<std::size_t>(layer) * experts +
-                           static_cast<std::size_t>(slots[slot])];
-        if (home.rank >= 0)
+        auto& location = found[static_cast<std::size_t>(layer) * experts +
+                               static_cast<std::size_t>(slots[slot])];
+        if (location.rank >= 0)
           throw usage_error(
               fmt::format("layer {}: expert {} is on ranks {} and {}; replicas are not "
                           "supported here",
-                          layer, slots[slot], home.rank, rank));
-        home = {rank, static_cast<std::int32_t>(slot)};
+                          layer, slots[slot], location.rank, rank));
+        location = {rank, static_cast<std::int32_t>(slot)};
       }
     }
   }

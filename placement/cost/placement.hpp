@@ -27,7 +27,7 @@ struct Placement {
 /// equal counts where they divide. Usage error when the slots are too few.
 [[nodiscard]] Placement empty_placement(int layers, int ranks, int experts, int slots = 0);
 
-/// The same with more slots a rank, the new ones empty. Usage error for fewer.
+/// `placement` with more slots a rank, the new ones empty. Usage error for fewer.
 [[nodiscard]] Placement with_slots(const Placement& placement, int slots);
 
 /// Refuses (usage error naming layer and expert) wrong sizes, unknown experts, an expert that is
@@ -35,13 +35,14 @@ struct Placement {
 void validate(const Placement& placement);
 
 /// Where an expert of a layer lives.
-struct Home {
+struct Location {
   std::int32_t rank = -1;
   std::int32_t slot = -1;
 };
 
-/// [layer][expert] -> home. Only for placements without replicas: throws a usage error otherwise.
-[[nodiscard]] std::vector<Home> homes(const Placement& placement);
+/// [layer][expert] -> location. Only for placements without replicas: throws a usage error
+/// otherwise.
+[[nodiscard]] std::vector<Location> locations(const Placement& placement);
 
 /// Slots that hold an expert which has another slot in the same layer already, over all layers.
 [[nodiscard]] std::int64_t count_duplicates(const Placement& placement);

@@ -63,7 +63,7 @@ void require_layers(const PlacementFile& file) {
   if (!ids.empty() && (ids.size() != layers || ids.front() < 0 ||
                        !std::ranges::is_sorted(ids, std::ranges::less_equal{})))
     throw usage_error(fmt::format(
-        "its layer_ids are no {} ascending indices of layers; state them anew", layers));
+        "its layer_ids are no {} ascending indices of layers; state them again", layers));
   const int last = file.layer_id(file.placement.layers - 1);
   if (last >= kMaxModelLayers || file.model_layers > kMaxModelLayers)
     throw usage_error(fmt::format("no model has more than {} layers", kMaxModelLayers));

@@ -17,7 +17,7 @@ namespace gembench::inline cost {
 struct PlacementFile {
   Placement placement;
   /// [layer]: its index in the whole model, which may begin with dense layers; ascending. Empty:
-  /// not known, or 0, 1, ..
+  /// not known, or 0, 1, ...
   std::vector<std::int32_t> layer_ids = {};
   int model_layers = 0;  ///< of the whole model, dense ones included; 0 = unknown
   std::string model;     ///< shape it was planned for
@@ -40,7 +40,7 @@ inline constexpr int kMaxModelLayers = 65536;
 inline constexpr std::uintmax_t kMaxPlacementBytes = std::uintmax_t{256} << 20;
 
 /// The text of placement.json: {"schema": "gembench-placement", "schema_version": "1.2.0",
-/// "layers", "ranks", "slots", "experts", "strategy", "slot_expert": [layer][rank][slot], ..};
+/// "layers", "ranks", "slots", "experts", "strategy", "slot_expert": [layer][rank][slot], ...};
 /// since 1.1.0 "layer_ids" and "model_layers" where they are known; since 1.2.0 "planned_on":
 /// {"digest_version": 1, "complete", "parts": [{"trace", "first", "steps"}]}, "trace" and "steps"
 /// of 16 hexadecimal digits, "steps" for every step. Usage error for what it could not read back.
@@ -53,10 +53,10 @@ inline constexpr std::uintmax_t kMaxPlacementBytes = std::uintmax_t{256} << 20;
 /// placement.json. Refuses an existing file unless `overwrite`; an output error says why a file
 /// cannot be written.
 void write_placement(const std::filesystem::path& path, const PlacementFile& file, bool overwrite);
-/// The same where the name was claimed before the placement was planned.
+/// For a name that was claimed before the placement was planned.
 void write_placement(const OutputOwner& owner, const PlacementFile& file, bool overwrite);
 
-/// The same the other way; usage errors name the file.
+/// Reads placement.json; usage errors name the file.
 [[nodiscard]] PlacementFile read_placement(const std::filesystem::path& path);
 
 }  // namespace gembench::inline cost

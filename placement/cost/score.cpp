@@ -73,7 +73,7 @@ Counts gather_steps(const Trace& trace, const TokenSplit& split, const CostModel
     for (int layer = 0; layer < trace.layers; ++layer) {
       const auto tokens = trace.loads(step, layer);
       split.rank_loads(tokens, layer, loads);
-      if (cost.kind() == CostKind::tokens) {
+      if (cost.kind() == CostKind::sum) {
         rank_seconds(cost, loads, seconds);
         rank_seconds(equal, loads, equal_seconds);
       } else {

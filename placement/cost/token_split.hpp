@@ -61,7 +61,7 @@ class TokenSplit {
   /// allocates only the first time on a thread.
   void rank_loads(std::span<const std::int32_t> tokens, int layer, std::span<std::int64_t> row,
                   int shift = 0) const;
-  /// The same by slot: `row` [rank][slot], 0 for empty slots.
+  /// Loads of slots: `row` [rank][slot], 0 for empty slots.
   void slot_loads(std::span<const std::int32_t> tokens, int layer, std::span<std::int64_t> row,
                   int shift = 0) const;
 
@@ -87,7 +87,7 @@ class TokenSplit {
   std::vector<std::size_t> first_shared_;  // [layer + 1] offset into shared_
 };
 
-/// Rounds of levelling; ours. Later ones change next to nothing.
+/// Rounds of equalising; ours. Later ones change next to nothing.
 inline constexpr int kWaterFillRounds = 4;
 
 }  // namespace gembench::inline cost

@@ -11,9 +11,9 @@ namespace gembench::inline cost {
 /// What a dealing of one step and layer works on. Kept by the caller so that none allocates.
 struct WaterFillScratch {
   std::vector<std::int64_t> load;        ///< [rank] tokens dealt so far
-  std::vector<double> seconds;           ///< [rank] predicted for them (`experts` only)
+  std::vector<double> seconds;           ///< [rank] predicted for them (`per-expert` only)
   std::vector<std::int32_t> tokens;      ///< [replica of the layer] dealt to it
-  std::vector<std::int32_t> was, fresh;  ///< [replica of an expert] before and after levelling
+  std::vector<std::int32_t> was, fresh;  ///< [replica of an expert] before and after equalising
   std::vector<std::int32_t> low, high, middle;  ///< [host] room within a level of time
 };
 
@@ -34,9 +34,9 @@ class WaterFill {
   void add(int rank, std::int32_t before, std::int32_t tokens, WaterFillScratch& scratch) const;
   /// Splits `tokens` of an expert over `hosts`, distinct ranks that have none of it now -> `counts`
   /// [host], which add up to them. Of hosts that
-  /// would be done with the last token at the same time `first` gets it. With cost model `experts`
-  /// one host gets all where that is as fast: every replica in use reads its weights. Does not add
-  /// them.
+  /// would be done with the last token at the same time `first` gets it. With cost model
+  /// `per-expert` one host gets all where that is as fast: every replica in use reads its weights.
+  /// Does not add them.
   void level(std::int32_t tokens, std::span<const std::int32_t> hosts, std::size_t first,
              std::span<std::int32_t> counts, WaterFillScratch& scratch) const;
   /// Predicted seconds of a rank with what it has and `tokens` of one more expert.
@@ -50,9 +50,9 @@ class WaterFill {
   int ranks_;
   bool experts_;
   std::int64_t slots_;
-  std::vector<double> knots_;
-  std::vector<double> seconds_;  // [rank][knot], nowhere falling
-  std::vector<double> slope_;    // [rank][knot] of the segment that begins there
+  std::vector<double> load_points_;
+  std::vector<double> seconds_;  // [rank][load_point], nowhere falling
+  std::vector<double> slope_;    // [rank][load_point] of the piece that begins there
 };
 
 }  // namespace gembench::inline cost

@@ -37,7 +37,7 @@ class Literal {
 
   [[noreturn]] void refuse() const {
     throw usage_error(
-        fmt::format("{} has a malformed .npy header; save it anew with numpy.save", name_));
+        fmt::format("{} has a malformed .npy header; save it again with numpy.save", name_));
   }
   bool take(std::string_view token) {
     while (!rest_.empty() && (rest_[0] == ' ' || rest_[0] == '\n')) rest_.remove_prefix(1);
@@ -107,7 +107,7 @@ std::size_t npy_header_bytes(std::string_view prefix, const std::string& name) {
   std::size_t length = byte_at(prefix, 8) | byte_at(prefix, 9) << 8;
   if (version > 1) length |= byte_at(prefix, 10) << 16 | byte_at(prefix, 11) << 24;
   if (length < 2 || length > kMaxHeader)
-    throw usage_error(fmt::format("{} has a .npy header of {} bytes; save it anew with numpy.save",
+    throw usage_error(fmt::format("{} has a .npy header of {} bytes; save it again with numpy.save",
                                   name, length));
   return length + (version > 1 ? 12 : 10);
 }
@@ -143,7 +143,7 @@ NpyHeader parse_npy_header(std::string_view bytes, const std::string& name) {
   if (!type || !fortran || !shape) literal.refuse();
   if (*fortran && shape->size() > 1)
     throw usage_error(fmt::format(
-        "{} is in Fortran order; save it with numpy.save(.., numpy.ascontiguousarray(array))",
+        "{} is in Fortran order; save it with numpy.save(..., numpy.ascontiguousarray(array))",
         name));
   return {element_of(*type, name), std::move(*shape)};
 }

@@ -83,7 +83,7 @@ class Machine {
   [[noreturn]] void refuse(const std::string& why) const {
     throw usage_error(fmt::format("{} {}", name_, why));
   }
-  [[noreturn]] void refuse_malformed() const { refuse("holds a malformed pickle; save it anew"); }
+  [[noreturn]] void refuse_malformed() const { refuse("holds a malformed pickle; save it again"); }
 
   std::string_view take(std::size_t count) {
     if (count > rest_.size()) refuse("holds a pickle that ends too early; it was cut off");
@@ -147,7 +147,7 @@ class Machine {
   }
   void put(std::uint32_t at) {
     if (stack_.size() <= floor()) refuse_malformed();
-    if (at > memo_.size()) refuse("holds a pickle whose memo has gaps; save it anew");
+    if (at > memo_.size()) refuse("holds a pickle whose memo has gaps; save it again");
     if (at == memo_.size()) memo_.push_back(0);
     memo_[at] = stack_.back();
   }

@@ -42,7 +42,7 @@ struct Pickle {
   [[nodiscard]] const PickleValue* find(const PickleValue& dict, std::string_view key) const;
 };
 
-/// Reads what torch.save(.., pickle_protocol=2) writes of numbers, texts, containers and tensors.
+/// Reads what torch.save(..., pickle_protocol=2) writes of numbers, texts, containers and tensors.
 /// Nothing is executed: of globals only torch's storages, _rebuild_tensor_v2 and OrderedDict are
 /// known, and these only as names. Usage error naming `name`, and the opcode or global, for
 /// anything else; stack, memo and values are bounded.

@@ -16,8 +16,8 @@ static_assert(std::endian::native == std::endian::little);
 constexpr std::uint64_t kMaxHeader = 100'000'000;
 constexpr std::size_t kMaxRank = 8;
 
-/// Listens to the JSON of a header: {"name": {"dtype": .., "shape": [..], "data_offsets": [..]},
-/// "__metadata__": {..}}. Returning false ends the parsing.
+/// Listens to the JSON of a header: {"name": {"dtype": ..., "shape": [...], "data_offsets": [...]},
+/// "__metadata__": {...}}. Returning false ends the parsing.
 struct HeaderListener {
   using json = nlohmann::json;
 
@@ -92,7 +92,7 @@ std::vector<SafeTensor> read_safetensors_header(const RandomAccessFile& file) {
   file.read_at(sizeof length, std::as_writable_bytes(std::span(header)));
   HeaderListener listener;
   if (!nlohmann::json::sax_parse(header, &listener) || listener.depth != 0)
-    file.refuse("has a malformed safetensors header; write it anew");
+    file.refuse("has a malformed safetensors header; write it again");
 
   auto tensors = std::move(listener.tensors);
   std::stable_sort(tensors.begin(), tensors.end(),

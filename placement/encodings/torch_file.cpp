@@ -57,7 +57,7 @@ struct TorchFile::State {
         (status.valid & kNeeded) != kNeeded)
       refuse(fmt::format("lacks its entry {}; was it cut off?", name.substr(0, 200)));
     if (status.comp_method != ZIP_CM_STORE || status.size != status.comp_size)
-      refuse("is compressed, which torch.save does not do; save it anew");
+      refuse("is compressed, which torch.save does not do; save it again");
     return status.size;
   }
   [[nodiscard]] Entry open_entry(const std::string& name) const {

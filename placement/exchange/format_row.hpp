@@ -36,7 +36,7 @@ struct PlacementFormat {
   /// Refuses what the engine could not load: in every format but our own that is a rank with an
   /// empty slot.
   std::string (*write)(const PlacementFile& file);
-  /// How the engine is told of the file.
+  /// How the engine is given the file.
   std::string (*usage)(const PlacementFile& file, const std::string& path);
   /// The proposal that it follows where no release of the engine reads it; it may change. Else
   /// empty.

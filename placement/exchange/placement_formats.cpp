@@ -22,8 +22,8 @@ std::string names() {
   return all;
 }
 
-/// The same experts on the same ranks, in any order of slots.
-bool same_homes(const Placement& a, const Placement& b) {
+/// Whether ranks hold equal sets of experts, in any order of slots.
+bool same_locations(const Placement& a, const Placement& b) {
   if (a.layers != b.layers || a.ranks != b.ranks || a.experts != b.experts) return false;
   const auto held = [](const Placement& placement, int layer, int rank) {
     const auto slots = placement.on_rank(layer, rank);
@@ -154,7 +154,7 @@ std::string checked_text(const PlacementFormat& format, const PlacementFile& fil
     for (int layer = 0; layer < placement.layers; ++layer) ids.push_back(file.layer_id(layer));
     back = select_layers(back, ids);
   }
-  if (!same_homes(back.placement, placement))
+  if (!same_locations(back.placement, placement))
     throw Error(ExitCode::failed,
                 fmt::format("what was written as {} reads back as another placement; nothing is "
                             "kept: report it",

@@ -39,7 +39,7 @@ namespace gembench::inline exchange {
 /// which read_any_placement tells of.
 [[nodiscard]] Placement read_placement_for(const std::filesystem::path& path, const Trace& trace,
                                            int ranks);
-/// The same with what the file says beside the placement; layer_ids are still the file's.
+/// With what else the file says of the placement; layer_ids stay the file's.
 [[nodiscard]] PlacementFile read_placement_file_for(const std::filesystem::path& path,
                                                     const Trace& trace, int ranks);
 

@@ -171,7 +171,7 @@ std::string write_rank_map(const PlacementFile& file) {
                     "--replicas, or choose "
                     "another format",
                     kRankMap, redundant_slots(placement)));
-  const auto all = homes(placement);
+  const auto all = locations(placement);
   const auto experts = static_cast<std::size_t>(placement.experts);
   std::vector<std::int32_t> ranks;
   for (std::size_t cell = 0; cell < all.size(); ++cell) {

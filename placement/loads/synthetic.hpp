@@ -43,7 +43,7 @@ struct SyntheticPreset {
 /// Counts only (no ids), at most one per token and expert, sum = tokens * topk in every layer.
 /// `source` of the trace names preset, shape, seed and every parameter with its value.
 /// A pure function of its arguments, identical on every machine; more steps continue a shorter
-/// trace. Throws a usage error for an unknown preset, an impossible spec (top-k > experts, ..), an
+/// trace. Throws a usage error for an unknown preset, an impossible spec (top-k > experts, ...), an
 /// unknown parameter or one out of its range.
 [[nodiscard]] Trace make_trace(std::string_view preset, const SyntheticSpec& spec,
                                std::span<const SyntheticParameter> set = {});

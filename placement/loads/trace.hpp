@@ -28,7 +28,7 @@ struct Trace {
   /// [step]: what its requests were doing. Empty when unknown.
   std::vector<std::int32_t> phase;
   /// [layer]: index of the layer in the whole model, which may begin with dense layers; ascending.
-  /// Empty: 0, 1, ..
+  /// Empty: 0, 1, ...
   std::vector<std::int32_t> layer_ids;
   /// Layers of the whole model, dense ones included; 0 when unknown.
   int model_layers = 0;

@@ -1,4 +1,4 @@
-// Counts as text: a header step,layer,e0,e1,.. and a row per step and layer.
+// Counts as text: a header step,layer,e0,e1,... and a row per step and layer.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -79,7 +79,7 @@ class Rows {
   }
   void read_header() {
     number_ = 1;
-    if (!in_.read_line(line_, kMaxLine)) refuse("the file is empty; it needs step,layer,e0,e1,..");
+    if (!in_.read_line(line_, kMaxLine)) refuse("the file is empty; it needs step,layer,e0,e1,...");
     rest_ = line_;
     if (rest_.starts_with(kBom)) rest_.remove_prefix(kBom.size());
     int column = 0;
@@ -90,11 +90,11 @@ class Rows {
                                           : fmt::format("e{}", column - 2);
       if (cell != expected)
         refuse(
-            fmt::format("the header says '{}' where '{}' belongs; it must be step,layer,e0,e1,..",
+            fmt::format("the header says '{}' where '{}' belongs; it must be step,layer,e0,e1,...",
                         shown(cell), expected));
       if (++column - 2 > kMaxExperts) refuse(fmt::format("more than {} experts", kMaxExperts));
     }
-    if (column < 3) refuse("no expert columns; the header must be step,layer,e0,e1,..");
+    if (column < 3) refuse("no expert columns; the header must be step,layer,e0,e1,...");
     experts_ = column - 2;
   }
   std::int32_t parse_count(std::string_view column, int expert = 0) {
@@ -211,7 +211,7 @@ bool recognise(const RecordingInput& input) {
 
 }  // namespace
 
-const RecordingFormat kCountsCsv{"csv", "a row step,layer,e0,e1,.. for every step and layer",
+const RecordingFormat kCountsCsv{"csv", "a row step,layer,e0,e1,... for every step and layer",
                                  recognise, read};
 
 }  // namespace gembench::inline recordings

@@ -42,7 +42,7 @@ const RecordingFormat& find_format(std::string_view name, const RecordingInput& 
     throw usage_error(
         fmt::format("unknown trace format '{}': choose one of {}", name, fmt::join(names, ", ")));
   if (found.empty())
-    throw usage_error(fmt::format("{} looks like no recording that is known: name its format, {}",
+    throw usage_error(fmt::format("{} is not in a known recording format: name its format, {}",
                                   name_of(input), fmt::join(names, ", ")));
   names.clear();
   for (const auto* format : found) names.push_back(format->name);
@@ -62,7 +62,7 @@ Trace read_recording(std::string_view format, const RecordingInput& input) {
         fmt::format("{} is a recording of tokens; say how they become steps", name_of(input)));
   found.read(input, [&](Trace steps) {
     try {
-      level_layers(steps, sums);
+      equalise_layers(steps, sums);
       validate(steps);
     } catch (const Error& error) {
       throw usage_error(fmt::format("{}: {}", name_of(input), error.what()));

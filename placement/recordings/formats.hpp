@@ -35,7 +35,7 @@ extern const RecordingFormat kSglangRouted;
 [[nodiscard]] const RecordingFormat& find_format(std::string_view name,
                                                  const RecordingInput& input);
 
-/// The whole recording of steps in memory, its layers levelled (LayerSums' tolerance) and
+/// The whole recording of steps in memory, its layers equalised (LayerSums' tolerance) and
 /// validated. Usage error that names the file.
 [[nodiscard]] Trace read_recording(std::string_view format, const RecordingInput& input);
 

@@ -59,7 +59,7 @@ void rescale(Trace& trace, int step, int layer, std::int64_t sum, std::int64_t t
 }
 
 /// Returns what every layer sums to now.
-std::int64_t level_step(Trace& steps, int step, LayerSums& sums) {
+std::int64_t equalise_step(Trace& steps, int step, LayerSums& sums) {
   std::vector<std::int64_t> sum;
   for (int layer = 0; layer < steps.layers; ++layer)
     sum.push_back(sum_of(steps.loads(step, layer)));
@@ -104,10 +104,10 @@ void require_topk(const Trace& steps) {
     throw usage_error("it does not say how many experts a token gets: pass --topk N, or --model");
 }
 
-void level_layers(Trace& steps, LayerSums& sums) {
+void equalise_layers(Trace& steps, LayerSums& sums) {
   require_topk(steps);
   for (int step = 0; step < steps.steps; ++step, ++sums.steps) {
-    const auto target = level_step(steps, step, sums);
+    const auto target = equalise_step(steps, step, sums);
     require_distinct(steps, step, sums.steps, target / steps.topk);
   }
 }

@@ -20,7 +20,7 @@ struct LayerSums {
 /// counts. Usage error naming step and layer where a layer lacks more than the tolerance, where
 /// layers sum alike but not to a multiple of top-k, where an expert has more tokens than the step,
 /// and where top-k is unknown (0).
-void level_layers(Trace& steps, LayerSums& sums);
+void equalise_layers(Trace& steps, LayerSums& sums);
 
 /// Usage error with the remedy where top-k is unknown.
 void require_topk(const Trace& steps);

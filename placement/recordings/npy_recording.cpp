@@ -35,7 +35,7 @@ std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep
     batches.add(counts);
   }
   char beyond = 0;
-  if (in.read({&beyond, 1}) != 0) in.refuse("holds more than its header says; save it anew");
+  if (in.read({&beyond, 1}) != 0) in.refuse("holds more than its header says; save it again");
   return batches.finish(StepBatches::IdleEnd::keep);
 }
 

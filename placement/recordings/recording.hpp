@@ -25,7 +25,7 @@ struct RecordingInput {
 };
 
 /// Gets the steps in order, a batch at a time, as they were recorded: no count is negative, but
-/// layers of a step may sum differently (level_layers() mends that) and topk is 0 where neither
+/// layers of a step may sum differently (equalise_layers() fixes that) and topk is 0 where neither
 /// file nor user says it. All have the same layers, experts, top-k, sources, layer ids and labels.
 using KeepSteps = std::function<void(Trace steps)>;
 

@@ -89,7 +89,7 @@ std::vector<std::filesystem::path> files_of(const RecordingInput& input) {
     if (files.size() > kMaxFiles) break;
   }
   if (error || files.empty() || files.size() > kMaxFiles)
-    throw usage_error(fmt::format("{} is no folder of up to {} .json, .jsonl and .npy files",
+    throw usage_error(fmt::format("{} is not a folder of up to {} .json, .jsonl and .npy files",
                                   input.paths[0].string(), kMaxFiles));
   std::sort(files.begin(), files.end());
   return files;

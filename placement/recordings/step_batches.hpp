@@ -15,7 +15,7 @@ struct RecordedShape {
   std::int64_t experts = 0;
   int topk = 0;     ///< 0 = the file does not say
   int sources = 0;  ///< 0 = already summed
-  /// [row] index of the layer in the model, ascending; empty: 0, 1, ..
+  /// [row] index of the layer in the model, ascending; empty: 0, 1, ...
   std::vector<std::int32_t> layer_ids;
   int model_layers = 0;  ///< 0 = unknown
 };

@@ -33,7 +33,7 @@ std::vector<std::string> read_tensor(const RecordingInput& input, const KeepStep
 }
 
 /// A circular buffer of passes that rank 0 wrote, summed over ranks; the end is empty when it never
-/// was full. Where it begins in time is not told: the steps may be rotated.
+/// was full. Where it begins in time is not known: the steps may be rotated.
 std::vector<std::string> read_stat(const RecordingInput& input, const KeepSteps& keep) {
   TorchFile file(only_path(input));
   return read_tensor(input, keep, file, file.pickle().find(file.root(), kCounts), kCounts, true);

@@ -7,22 +7,24 @@
 namespace gembench::inline search {
 namespace {
 
-/// Kicks by the search of the problem's width of units.
+/// Perturbations by the search of the problem's width of units.
 template <class Units>
-double improve_as(const LayerProblem& problem, Assignment& assignment, Isa isa, int kicks,
+double improve_as(const LayerProblem& problem, Assignment& assignment, Isa isa, int perturbations,
                   Random* random) {
   separate_replicas(problem, assignment);
   SwapSearch<Units> search(problem, assignment, isa);
   search.descend();
-  for (int kick = 0; kick < kicks; ++kick) search.try_kick(*random);
+  for (int perturbation = 0; perturbation < perturbations; ++perturbation)
+    search.try_perturbation(*random);
   assignment = search.assignment();
   return search.value();
 }
 
-double improve_any(const LayerProblem& problem, Assignment& assignment, Isa isa, int kicks,
+double improve_any(const LayerProblem& problem, Assignment& assignment, Isa isa, int perturbations,
                    Random* random) {
-  return problem.costs.narrow() ? improve_as<std::int16_t>(problem, assignment, isa, kicks, random)
-                                : improve_as<std::int32_t>(problem, assignment, isa, kicks, random);
+  return problem.costs.narrow()
+             ? improve_as<std::int16_t>(problem, assignment, isa, perturbations, random)
+             : improve_as<std::int32_t>(problem, assignment, isa, perturbations, random);
 }
 
 }  // namespace
@@ -31,9 +33,9 @@ double improve(const LayerProblem& problem, Assignment& assignment, Isa isa) {
   return improve_any(problem, assignment, isa, 0, nullptr);
 }
 
-double improve_with_kicks(const LayerProblem& problem, Assignment& assignment, Isa isa, int kicks,
-                          Random& random) {
-  return improve_any(problem, assignment, isa, kicks, &random);
+double improve_with_perturbations(const LayerProblem& problem, Assignment& assignment, Isa isa,
+                                  int perturbations, Random& random) {
+  return improve_any(problem, assignment, isa, perturbations, &random);
 }
 
 }  // namespace gembench::inline search

@@ -10,9 +10,9 @@ namespace gembench::inline search {
 /// the objective; never above that of the start, unless replicas there had to be separated first.
 double improve(const LayerProblem& problem, Assignment& assignment, Isa isa);
 
-/// improve(), then `kicks` times: a few random swaps that involve critical ranks, improved again
-/// and kept if that is better (iterated local search; ours). Returns the objective.
-double improve_with_kicks(const LayerProblem& problem, Assignment& assignment, Isa isa, int kicks,
-                          Random& random);
+/// improve(), then `perturbations` times: a few random swaps that involve critical ranks, improved
+/// again and kept if that is better (iterated local search; ours). Returns the objective.
+double improve_with_perturbations(const LayerProblem& problem, Assignment& assignment, Isa isa,
+                                  int perturbations, Random& random);
 
 }  // namespace gembench::inline search

@@ -21,7 +21,7 @@ class PairView {
 
   /// Looks at a pair as it is now; false when it has no more than `enough` seconds to gain.
   bool look(std::size_t a, std::size_t b, double enough);
-  /// The same without the critical steps: for a swap that is made whatever it is worth.
+  /// Looks at a pair without finding its critical steps: for a swap that is made in any case.
   void choose(std::size_t a, std::size_t b);
 
   /// Makes the view ready for exchanges of slot i of rank a.

@@ -17,21 +17,21 @@ constexpr std::int64_t kMaxTableCells = std::int64_t{1} << 25;  // 128 MiB over 
 constexpr double kMostUnits = 1 << 30;
 constexpr std::int32_t kAnyLoad = std::numeric_limits<std::int32_t>::max();
 
-/// Largest load before a rank's curve first rises above `seconds`. `k`: the first knot above it for
-/// any smaller value, kept from call to call as seconds grow.
+/// Largest load before a rank's curve first rises above `seconds`. `k`: the first load point above
+/// it for any smaller value, kept from call to call as seconds grow.
 std::int32_t first_crossing(const CostModel& model, int rank, double seconds, std::size_t& k) {
-  const auto knots = model.knots();
+  const auto load_points = model.load_points();
   const auto latency = model.latency(rank);
-  while (k < knots.size() && latency[k] <= seconds) ++k;
+  while (k < load_points.size() && latency[k] <= seconds) ++k;
   if (k == 0) return -1;
-  const auto right = std::min(k, knots.size() - 1);
-  const auto slope =
-      (latency[right] - latency[right - 1]) / static_cast<double>(knots[right] - knots[right - 1]);
-  if (slope <= 0) return kAnyLoad;  // only beyond the last knot
+  const auto right = std::min(k, load_points.size() - 1);
+  const auto slope = (latency[right] - latency[right - 1]) /
+                     static_cast<double>(load_points[right] - load_points[right - 1]);
+  if (slope <= 0) return kAnyLoad;  // only beyond the last load point
   const auto from = k - 1;
   // Rounded towards less: a caller relies on never being told too much.
   const auto load =
-      (static_cast<double>(knots[from]) + (seconds - latency[from]) / slope) * (1 - 1e-12);
+      (static_cast<double>(load_points[from]) + (seconds - latency[from]) / slope) * (1 - 1e-12);
   return load >= static_cast<double>(kAnyLoad) ? kAnyLoad : static_cast<std::int32_t>(load);
 }
 
@@ -125,17 +125,19 @@ SearchCosts::SearchCosts(const CostModel& model, const Trace& trace, int slots)
 
 void SearchCosts::make_tokens(std::int64_t most) {
   max_load_ = most;
-  const auto knots = model_.knots();
+  const auto load_points = model_.load_points();
   for (int rank = 0; rank < model_.ranks(); ++rank) {
     const auto latency = model_.latency(rank);
     std::vector<RankCost::Line> lines;
     double slope = 0;
-    for (std::size_t k = 1; k < knots.size(); ++k) {
-      slope = (latency[k] - latency[k - 1]) / static_cast<double>(knots[k] - knots[k - 1]);
-      lines.push_back({static_cast<double>(knots[k - 1]), latency[k - 1], slope});
+    for (std::size_t k = 1; k < load_points.size(); ++k) {
+      slope =
+          (latency[k] - latency[k - 1]) / static_cast<double>(load_points[k] - load_points[k - 1]);
+      lines.push_back({static_cast<double>(load_points[k - 1]), latency[k - 1], slope});
     }
-    // As the model does: a last segment that falls is not continued.
-    lines.push_back({static_cast<double>(knots.back()), latency.back(), std::max(slope, 0.0)});
+    // As the model does: a last piece that falls is not continued.
+    lines.push_back(
+        {static_cast<double>(load_points.back()), latency.back(), std::max(slope, 0.0)});
     cost_[static_cast<std::size_t>(rank)] = RankCost(std::move(lines), max_load_);
   }
 }
@@ -178,12 +180,12 @@ void SearchCosts::invert() {
   per_second_ = width > 0 ? 1 / width : 0;
   within_.resize((kLevels + 1) * ranks_);
   for (std::size_t r = 0; r < ranks_; ++r) {
-    std::size_t knot = 0;
+    std::size_t load_point = 0;
     for (std::size_t level = 0; level <= kLevels; ++level) {
       const auto seconds = lowest_ + width * static_cast<double>(level);
       auto& load = within_[r * (kLevels + 1) + level];
       if (!by_rank()) {
-        load = first_crossing(model_, static_cast<int>(r), seconds, knot);
+        load = first_crossing(model_, static_cast<int>(r), seconds, load_point);
         continue;
       }
       const auto units = std::floor((seconds - cost_[r](0)) / unit_);

@@ -47,9 +47,9 @@ class RankCost {
 };
 
 /// A cost model turned into what every search works with: an expert adds a whole number of units to
-/// its rank's load in a step, and a rank's seconds are a function of its load. For `tokens` a unit
-/// is a token; for `experts` it is a fixed small time (2^-30 of the largest rank's, ours) and the
-/// function is a line. Whole numbers make sums independent of their order: incremental equals
+/// its rank's load in a step, and a rank's seconds are a function of its load. For `sum` a unit
+/// is a token; for `per-expert` it is a fixed small time (2^-30 of the largest rank's, ours) and
+/// the function is a line. Whole numbers make sums independent of their order: incremental equals
 /// recomputed, on every machine and thread count.
 class SearchCosts {
  public:
@@ -61,7 +61,7 @@ class SearchCosts {
   [[nodiscard]] const CostModel& model() const { return model_; }
   [[nodiscard]] std::size_t ranks() const { return ranks_; }
   /// Whether what an expert adds depends on the rank it is on.
-  [[nodiscard]] bool by_rank() const { return model_.kind() == CostKind::experts; }
+  [[nodiscard]] bool by_rank() const { return model_.kind() == CostKind::per_expert; }
   /// Whether what an expert adds fits 16 bits.
   [[nodiscard]] bool narrow() const { return narrow_; }
   [[nodiscard]] std::int64_t max_load() const { return max_load_; }
@@ -97,7 +97,7 @@ class SearchCosts {
   bool narrow_ = false;
   std::int64_t max_load_ = 0;
   std::vector<RankCost> cost_;  // [rank]
-  double unit_ = 1;             // seconds of one unit (`experts`)
+  double unit_ = 1;             // seconds of one unit (`per-expert`)
   std::size_t units_width_ = 0;
   std::vector<std::int32_t> units_;   // [rank][tokens]
   double lowest_ = 0;                 // seconds of level 0

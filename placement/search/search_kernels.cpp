@@ -40,7 +40,7 @@ double seconds_plain(std::span<const RankCost::Line> lines, double load) {
   return seconds;
 }
 
-/// The same of several loads by looking each up.
+/// Turns loads into seconds in place, by looking each up.
 void look_up(const RankCost& curve, double* loads, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) loads[i] = curve(static_cast<std::int64_t>(loads[i]));
 }

@@ -212,7 +212,7 @@ void SwapSearch<Units>::descend() {
 }
 
 template <class Units>
-void SwapSearch<Units>::try_kick(Random& random) {
+void SwapSearch<Units>::try_perturbation(Random& random) {
   if (p_->ranks < 2) return;
   const auto before = value();
   const auto kept = state_;

@@ -34,7 +34,7 @@ inline constexpr std::size_t kMostSwaps = 1000;
 /// is one comparison of whole numbers a step (search_kernels.hpp). Curves may fall: nothing assumes
 /// that more load takes longer.
 ///
-/// It always ends: a swap stays only if the objective, computed anew from the loads, is lower by
+/// It always ends: a swap stays only if the objective, recomputed from the loads, is lower by
 /// what rounding cannot pretend; else it is undone and its pair of ranks counts as looked at.
 /// Should that ever take long, a descent ends after kMostSwaps swaps an expert.
 template <class Units>
@@ -49,11 +49,11 @@ class SwapSearch {
   /// Until no swap of two experts lowers the objective.
   void descend();
   /// A few random swaps, improved; undone unless the result is better.
-  void try_kick(Random& random);
+  void try_perturbation(Random& random);
   /// The swap that saves most of all there are; nothing where none saves anything. `into_spare`:
   /// only those that move one expert, into a spare slot.
   [[nodiscard]] std::optional<Swap> steepest(bool into_spare = false);
-  /// Makes a swap that lowers the objective, computed anew, and returns the seconds saved; nothing,
+  /// Makes a swap that lowers the objective, recomputed, and returns the seconds saved; nothing,
   /// and all stays as it is, where it does not.
   std::optional<double> take(const Swap& swap);
   /// Makes a swap whatever it is worth, unless it would put replicas of one expert on a rank.
@@ -80,7 +80,7 @@ class SwapSearch {
   [[nodiscard]] const Work& work() const { return work_; }
   /// The least by which a swap must lower the objective, seconds.
   [[nodiscard]] double enough() const { return enough_; }
-  /// Called after every swap that stays, also those of kicks; `saved` 0: a kick's.
+  /// Called after every swap that stays, also those of perturbations; `saved` 0: a perturbation's.
   std::function<void(const Swap& swap, double saved)> on_swap;
 
  private:

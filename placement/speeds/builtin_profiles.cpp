@@ -101,13 +101,13 @@ Profile builtin_profile(std::string_view name, int ranks) {
   std::vector<double> curve;
   Profile profile;
   profile.ranks = ranks;
-  profile.knots.push_back(0);
+  profile.load_points.push_back(0);
   curve.push_back(0);
   const int divisor = row.ranks * (entry.scaled ? kExpertsInOne : 1);
   for (std::size_t i = 0; i < kMeasuredTokens.size(); ++i) {
     const int pairs = kMeasuredTokens[i] * entry.measured->topk;
     if (pairs % divisor != 0) continue;
-    profile.knots.push_back(pairs / divisor);
+    profile.load_points.push_back(pairs / divisor);
     curve.push_back(seconds_at(entry, row, i));
   }
   curve.front() = curve.at(1);

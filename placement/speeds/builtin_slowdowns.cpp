@@ -100,9 +100,9 @@ void apply_slowdown(Profile& profile, std::span<const double> slowdowns, double 
       throw usage_error(fmt::format("a slowdown of {}; it must be above 0", slowdown));
   if (!(floor >= 0 && floor <= 1))
     throw usage_error(fmt::format("a slowdown floor of {}; it must lie between 0 and 1", floor));
-  const auto knots = profile.knots.size();
+  const auto load_points = profile.load_points.size();
   for (std::size_t rank = 0; rank < ranks; ++rank) {
-    const auto row = std::span(profile.latency).subspan(rank * knots, knots);
+    const auto row = std::span(profile.latency).subspan(rank * load_points, load_points);
     const double fixed = floor * *std::min_element(row.begin() + 1, row.end());
     const auto slow = [&](double& latency) {
       const double kept = std::min(latency, fixed);  // no load may take less than the smallest
@@ -113,7 +113,7 @@ void apply_slowdown(Profile& profile, std::span<const double> slowdowns, double 
       slow(profile.active.at(static_cast<int>(rank), point));
     for (std::size_t point = 0; point < profile.routed.points; ++point)
       slow(profile.routed.at(static_cast<int>(rank), point));
-    for (auto& spread : std::span(profile.spread).subspan(rank * knots, knots))
+    for (auto& spread : std::span(profile.spread).subspan(rank * load_points, load_points))
       spread *= slowdowns[rank];
     profile.slowdown[rank] *= slowdowns[rank];
   }

@@ -23,8 +23,8 @@ struct BuiltinSlowdowns {
 /// median GPU, so values below 1 are faster ones. Linear between quantiles, which makes a single
 /// outlier milder: among 128 of v100-sgemm slowest / fastest - 1 is 21 % at the 90 % quantile, 26 %
 /// when drawn from the GPUs themselves. GPUs of a node are in truth less different than
-/// independent draws. A pure function of its arguments; more ranks continue fewer.
-/// Usage error for an unknown name (listing the names there are) or fewer than 1 rank.
+/// independent draws. A pure function of its arguments; values for more ranks continue those for
+/// fewer. Usage error for an unknown name (listing the names there are) or fewer than 1 rank.
 [[nodiscard]] std::vector<double> builtin_slowdowns(std::string_view name, int ranks,
                                                     std::uint64_t seed);
 

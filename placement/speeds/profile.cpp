@@ -81,19 +81,19 @@ void validate_routed(const Profile& profile) {
 void validate(const Profile& profile) {
   if (profile.ranks < 1)
     throw usage_error(fmt::format("the profile has {} ranks; measure at least 1", profile.ranks));
-  if (profile.knots.size() < 2)
-    throw usage_error(
-        fmt::format("the profile has {} knots; measure at least 2", profile.knots.size()));
-  if (profile.knots.front() != 0)
-    throw usage_error(
-        fmt::format("the profile's first knot is {}; it must be 0 tokens", profile.knots.front()));
-  for (std::size_t k = 1; k < profile.knots.size(); ++k)
-    if (profile.knots[k] <= profile.knots[k - 1])
-      throw usage_error(fmt::format("the profile's knots do not ascend: {} follows {}",
-                                    profile.knots[k], profile.knots[k - 1]));
+  if (profile.load_points.size() < 2)
+    throw usage_error(fmt::format("the profile has {} load points; measure at least 2",
+                                  profile.load_points.size()));
+  if (profile.load_points.front() != 0)
+    throw usage_error(fmt::format("the profile's first load point is {}; it must be 0 tokens",
+                                  profile.load_points.front()));
+  for (std::size_t k = 1; k < profile.load_points.size(); ++k)
+    if (profile.load_points[k] <= profile.load_points[k - 1])
+      throw usage_error(fmt::format("the profile's load points do not ascend: {} follows {}",
+                                    profile.load_points[k], profile.load_points[k - 1]));
   const auto ranks = static_cast<std::size_t>(profile.ranks);
   const auto cells = checked_product(
-      {profile.ranks, static_cast<std::int64_t>(profile.knots.size())}, "the profile");
+      {profile.ranks, static_cast<std::int64_t>(profile.load_points.size())}, "the profile");
   require_times(profile.latency, cells, "latency");
   require_times(profile.spread, cells, "spread");
   require_times(profile.overhead, ranks, "overhead");
@@ -103,8 +103,8 @@ void validate(const Profile& profile) {
 }
 
 void stretch(Profile& profile, int rank, double factor) {
-  for (std::size_t k = 0; k < profile.knots.size(); ++k)
-    profile.latency[static_cast<std::size_t>(rank) * profile.knots.size() + k] *= factor;
+  for (std::size_t k = 0; k < profile.load_points.size(); ++k)
+    profile.latency[static_cast<std::size_t>(rank) * profile.load_points.size() + k] *= factor;
   for (std::size_t point = 0; point < profile.active.points(); ++point)
     profile.active.at(rank, point) *= factor;
   for (std::size_t point = 0; point < profile.routed.points; ++point)
@@ -117,7 +117,7 @@ Profile equal_ranks(int ranks, std::int64_t max_tokens) {
         fmt::format("{} ranks with up to {} tokens; give at least 1 of both", ranks, max_tokens));
   Profile profile;
   profile.ranks = ranks;
-  profile.knots = {0, max_tokens};
+  profile.load_points = {0, max_tokens};
   const auto count = static_cast<std::size_t>(ranks);
   for (int rank = 0; rank < ranks; ++rank) {
     profile.latency.push_back(0);
@@ -132,13 +132,13 @@ Profile equal_ranks(int ranks, std::int64_t max_tokens) {
   return profile;
 }
 
-CostModel::CostModel(const Profile& profile) : CostModel(profile, CostKind::tokens, 1) {}
+CostModel::CostModel(const Profile& profile) : CostModel(profile, CostKind::sum, 1) {}
 
 CostModel::CostModel(const Profile& profile, CostKind kind, int slots)
     : ranks_(profile.ranks),
       kind_(kind),
-      slots_(kind == CostKind::experts && profile.slots > 0 ? profile.slots : slots),
-      knots_(profile.knots),
+      slots_(kind == CostKind::per_expert && profile.slots > 0 ? profile.slots : slots),
+      load_points_(profile.load_points),
       active_(profile.active) {
   validate(profile);
   if (slots < 1)
@@ -146,30 +146,31 @@ CostModel::CostModel(const Profile& profile, CostKind kind, int slots)
         "a profile over {} experts per rank; give the number it was measured with", slots));
   latency_.reserve(profile.latency.size());
   for (int rank = 0; rank < ranks_; ++rank)
-    for (std::size_t k = 0; k < knots_.size(); ++k)
+    for (std::size_t k = 0; k < load_points_.size(); ++k)
       latency_.push_back(profile.at(rank, k) + profile.overhead[static_cast<std::size_t>(rank)]);
   slope_.assign(latency_.size(), 0);
   for (std::size_t at = 0; at < latency_.size(); ++at) {
-    const std::size_t k = at % knots_.size();
+    const std::size_t k = at % load_points_.size();
     if (k == 0) continue;
-    slope_[at] = (latency_[at] - latency_[at - 1]) / static_cast<double>(knots_[k] - knots_[k - 1]);
+    slope_[at] = (latency_[at] - latency_[at - 1]) /
+                 static_cast<double>(load_points_[k] - load_points_[k - 1]);
   }
   for (int rank = 0; rank < ranks_; ++rank)
     for (std::size_t point = 0; point < active_.points(); ++point)
       active_.at(rank, point) += profile.overhead[static_cast<std::size_t>(rank)];
-  if (kind_ == CostKind::experts) correct_by_active();
+  if (kind_ == CostKind::per_expert) correct_by_active();
 }
 
 double CostModel::seconds(int rank, std::int64_t tokens) const {
-  const auto* latency = latency_.data() + static_cast<std::size_t>(rank) * knots_.size();
-  // Right end of the segment; 1 for no tokens, the last knot for everything beyond it.
-  const auto above = std::upper_bound(knots_.begin() + 1, knots_.end() - 1, tokens);
-  const auto k = static_cast<std::size_t>(above - knots_.begin());
-  const auto slope = slope_[static_cast<std::size_t>(rank) * knots_.size() + k];
-  // Noise can make the last segment fall; far beyond it that would predict negative times.
-  if (tokens > knots_.back())
-    return latency[k] + std::max(slope, 0.0) * static_cast<double>(tokens - knots_[k]);
-  return latency[k - 1] + slope * static_cast<double>(tokens - knots_[k - 1]);
+  const auto* latency = latency_.data() + static_cast<std::size_t>(rank) * load_points_.size();
+  // Right end of the piece; 1 for no tokens, the last load point for everything beyond it.
+  const auto above = std::upper_bound(load_points_.begin() + 1, load_points_.end() - 1, tokens);
+  const auto k = static_cast<std::size_t>(above - load_points_.begin());
+  const auto slope = slope_[static_cast<std::size_t>(rank) * load_points_.size() + k];
+  // Noise can make the last piece fall; far beyond it that would predict negative times.
+  if (tokens > load_points_.back())
+    return latency[k] + std::max(slope, 0.0) * static_cast<double>(tokens - load_points_[k]);
+  return latency[k - 1] + slope * static_cast<double>(tokens - load_points_[k - 1]);
 }
 
 double CostModel::even_share(int rank, std::int64_t tokens) const {
@@ -198,7 +199,7 @@ void CostModel::correct_by_active() {
       sums[load / experts].add(static_cast<double>(experts), active_.at(rank, point), overhead);
     }
     for (auto& [tokens, sum] : sums)
-      if (tokens <= knots_.back() / slots_)
+      if (tokens <= load_points_.back() / slots_)
         sum.add(slots_, seconds(rank, tokens * slots_), overhead);
   }
   for (const auto& [tokens, sum] : by_tokens.front()) corrected_at_.push_back(tokens);
@@ -226,14 +227,14 @@ double CostModel::expert_seconds(int rank, std::int64_t tokens) const {
 }
 
 double CostModel::spread_seconds(int rank, std::int64_t tokens, int experts) const {
-  if (kind_ == CostKind::tokens) return seconds(rank, tokens);
+  if (kind_ == CostKind::sum) return seconds(rank, tokens);
   const auto more = tokens % experts;  // experts with one token more than the others
   return seconds(rank, 0) + static_cast<double>(more) * expert_seconds(rank, tokens / experts + 1) +
          static_cast<double>(experts - more) * expert_seconds(rank, tokens / experts);
 }
 
 double CostModel::rank_seconds(int rank, std::span<const std::int32_t> expert_tokens) const {
-  if (kind_ == CostKind::tokens)
+  if (kind_ == CostKind::sum)
     return seconds(rank,
                    std::accumulate(expert_tokens.begin(), expert_tokens.end(), std::int64_t{0}));
   double sum = seconds(rank, 0);
@@ -242,9 +243,9 @@ double CostModel::rank_seconds(int rank, std::span<const std::int32_t> expert_to
 }
 
 double CostModel::mean_slope(int rank) const {
-  const auto* latency = latency_.data() + static_cast<std::size_t>(rank) * knots_.size();
-  return (latency[knots_.size() - 1] - latency[0]) /
-         static_cast<double>(knots_.back() - knots_.front());
+  const auto* latency = latency_.data() + static_cast<std::size_t>(rank) * load_points_.size();
+  return (latency[load_points_.size() - 1] - latency[0]) /
+         static_cast<double>(load_points_.back() - load_points_.front());
 }
 
 FitError CostModel::fit_error() const {
@@ -258,8 +259,8 @@ FitError CostModel::fit_error() const {
     ++counted;
   };
   for (int rank = 0; rank < ranks_; ++rank) {
-    for (std::size_t k = 0; k < knots_.size(); ++k)
-      add(latency(rank)[k], spread_seconds(rank, knots_[k], slots_));
+    for (std::size_t k = 0; k < load_points_.size(); ++k)
+      add(latency(rank)[k], spread_seconds(rank, load_points_[k], slots_));
     for (std::size_t point = 0; point < active_.points(); ++point)
       add(active_.at(rank, point),
           spread_seconds(rank, active_.load_at(point), active_.active_at(point)));

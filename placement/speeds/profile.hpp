@@ -11,8 +11,8 @@ namespace gembench::inline speeds {
 /// Latency against the number of experts that have tokens, at a few fixed numbers of tokens. Empty:
 /// not measured.
 struct ActiveSweep {
-  std::vector<std::int64_t> loads;   ///< tokens on the rank, ascending, shared nearly evenly by ..
-  std::vector<std::int32_t> active;  ///< .. this many of its experts; ascending
+  std::vector<std::int64_t> loads;   ///< tokens on the rank, ascending, shared nearly evenly by ...
+  std::vector<std::int32_t> active;  ///< ... this many of its experts; ascending
   std::vector<double> latency;       ///< [rank][load][active] median time of the expert phase, s
 
   [[nodiscard]] bool empty() const { return loads.empty(); }
@@ -58,27 +58,28 @@ struct Profile {
   int ranks = 0;
   /// Loads at which latency was measured: tokens on a rank in one layer, one count per
   /// (token, expert). Ascending, the first is 0.
-  std::vector<std::int64_t> knots;
-  std::vector<double> latency;   ///< [rank][knot] median time of the expert phase
-  std::vector<double> spread;    ///< [rank][knot] interquartile range of the same repeats
-  std::vector<double> overhead;  ///< [rank] time per layer that no placement changes (routing, ..)
+  std::vector<std::int64_t> load_points;
+  std::vector<double> latency;   ///< [rank][load_point] median time of the expert phase
+  std::vector<double> spread;    ///< [rank][load_point] interquartile range of the same repeats
+  std::vector<double> overhead;  ///< [rank] time per layer that no placement changes (routing, ...)
   std::vector<double> slowdown;  ///< [rank] emulated stretch contained in the numbers; 1 = none
-  int slots = 0;                 ///< experts that the knots' loads were spread over; 0 = not told
-  ActiveSweep active;            ///< the same expert phase with fewer experts active
-  RoutedPoints routed;           ///< the same expert phase under a trace's own loads
-  std::string model;             ///< shape it holds for, e.g. "gpt-oss-20b/4 f32"
-  std::string device;            ///< "cpu" or "cuda", with its name
-  std::string clock;             ///< "wall" or "cpu-time"
+  int slots = 0;        ///< experts that the load points' loads were spread over; 0 = not known
+  ActiveSweep active;   ///< the same expert phase with fewer experts active
+  RoutedPoints routed;  ///< the same expert phase under a trace's own loads
+  std::string model;    ///< shape it holds for, e.g. "gpt-oss-20b/4 f32"
+  std::string device;   ///< "cpu" or "cuda", with its name
+  std::string clock;    ///< "wall" or "cpu-time"
 
-  [[nodiscard]] double at(int rank, std::size_t knot) const {
-    return latency[static_cast<std::size_t>(rank) * knots.size() + knot];
+  [[nodiscard]] double at(int rank, std::size_t load_point) const {
+    return latency[static_cast<std::size_t>(rank) * load_points.size() + load_point];
   }
 };
 
-/// Refuses (usage error) sizes that disagree, fewer than two knots, knots that do not ascend from
-/// 0, an active sweep that does not ascend or has more experts than slots, routed points of
-/// other slots, or a time that is negative, no number, above 1e30 s, or above 0 and below 1e-30 s.
-/// This is all that planners ask of a profile: latency may fall with load, as measured curves do.
+/// Refuses (usage error) sizes that disagree, fewer than two load points, load points that do not
+/// ascend from 0, an active sweep that does not ascend or has more experts than slots, routed
+/// points of other slots, or a time that is negative, no number, above 1e30 s, or above 0 and below
+/// 1e-30 s. This is all that planners ask of a profile: latency may fall with load, as measured
+/// curves do.
 void validate(const Profile& profile);
 
 /// Makes all latencies of a rank `factor` times as long; overhead stays.
@@ -89,13 +90,14 @@ void stretch(Profile& profile, int rank, double factor);
 
 /// What a rank's time in a layer is taken to depend on.
 enum class CostKind {
-  tokens,   ///< the sum of its tokens: f_g(sum), the paper's model (arXiv:2605.19945)
-  experts,  ///< each of its experts by itself: overhead_g + sum over experts of h_g(tokens). Ours
+  sum,         ///< the sum of its tokens: f_g(sum), the paper's model (arXiv:2605.19945)
+  per_expert,  ///< each of its experts by itself: overhead_g + sum over experts of h_g(tokens).
+               ///< Ours
 };
 
 /// How well a cost model reproduces the profile it was made from: |predicted / measured - 1| over
-/// ranks and all that was measured: the knots, with the load spread evenly over the experts, and
-/// the active sweep.
+/// ranks and all that was measured: the load points, with the load spread evenly over the experts,
+/// and the active sweep.
 struct FitError {
   double mean = 0;
   double worst = 0;
@@ -104,28 +106,27 @@ struct FitError {
 /// Predicted seconds of one layer on one rank. Every prediction there is, a planner's and a printed
 /// one, is read off these curves as they are, dents included; none is smoothed or made to rise.
 ///
-/// `tokens`: overhead + latency interpolated linearly between knots, continued with the last slope
-/// (0 if it falls) beyond the last knot.
-/// `experts`: every expert costs h_g(n), h_g(0) = 0, so that active experts pay for reading their
-/// weights and for their own tiles. The profile's loads were nearly even over `slots` experts,
-/// hence h_g(n) = (latency(n * slots) - latency(0)) / slots, not below 0; latency(0) is overhead.
-/// An active sweep corrects that: at the tokens per expert it measured, h_g is what reproduces it
-/// and the even load with the least squares of relative errors; between them, and beyond, the same
-/// correction holds, interpolated.
+/// `sum`: overhead + latency interpolated linearly between load points, continued with the last
+/// slope (0 if it falls) beyond the last load point. `per-expert`: every expert costs h_g(n),
+/// h_g(0) = 0, so that active experts pay for reading their weights and for their own tiles. The
+/// profile's loads were nearly even over `slots` experts, hence h_g(n) = (latency(n * slots) -
+/// latency(0)) / slots, not below 0; latency(0) is overhead. An active sweep corrects that: at the
+/// tokens per expert it measured, h_g is what reproduces it and the even load with the least
+/// squares of relative errors; between them, and beyond, the same correction holds, interpolated.
 class CostModel {
  public:
-  /// `tokens`. Validates the profile and keeps what it needs of it.
+  /// `sum`. Validates the profile and keeps what it needs of it.
   explicit CostModel(const Profile& profile);
   /// `slots`: experts the profile's loads were spread over, where it does not tell itself; only
-  /// `experts` needs it. Usage error for less than 1.
+  /// `per-expert` needs it. Usage error for less than 1.
   CostModel(const Profile& profile, CostKind kind, int slots);
   [[nodiscard]] CostKind kind() const { return kind_; }
   [[nodiscard]] int ranks() const { return ranks_; }
-  /// Experts that the profile's loads were spread over; 1 with `tokens`.
+  /// Experts that the profile's loads were spread over; 1 with `sum`.
   [[nodiscard]] int slots() const { return slots_; }
-  /// With `experts`: of that many tokens spread evenly over the profile's slots.
+  /// With `per-expert`: of that many tokens spread evenly over the profile's slots.
   [[nodiscard]] double seconds(int rank, std::int64_t tokens) const;
-  /// `experts` only: h_g, what one expert with that many tokens adds.
+  /// `per-expert` only: h_g, what one expert with that many tokens adds.
   [[nodiscard]] double expert_seconds(int rank, std::int64_t tokens) const;
   /// Of a rank whose experts get these tokens, by either kind.
   [[nodiscard]] double rank_seconds(int rank, std::span<const std::int32_t> expert_tokens) const;
@@ -134,26 +135,26 @@ class CostModel {
   [[nodiscard]] FitError fit_error() const;
   /// The profile's, overhead included.
   [[nodiscard]] const ActiveSweep& active() const { return active_; }
-  [[nodiscard]] std::span<const std::int64_t> knots() const { return knots_; }
-  /// Predicted seconds of a rank at every knot, overhead included.
+  [[nodiscard]] std::span<const std::int64_t> load_points() const { return load_points_; }
+  /// Predicted seconds of a rank at every load point, overhead included.
   [[nodiscard]] std::span<const double> latency(int rank) const {
-    return std::span(latency_).subspan(static_cast<std::size_t>(rank) * knots_.size(),
-                                       knots_.size());
+    return std::span(latency_).subspan(static_cast<std::size_t>(rank) * load_points_.size(),
+                                       load_points_.size());
   }
 
  private:
-  /// h_g as the knots alone tell it.
+  /// h_g as the load points alone tell it.
   [[nodiscard]] double even_share(int rank, std::int64_t tokens) const;
   void correct_by_active();
   [[nodiscard]] double correction(int rank, std::int64_t tokens) const;
   [[nodiscard]] double spread_seconds(int rank, std::int64_t tokens, int experts) const;
 
   int ranks_;
-  CostKind kind_ = CostKind::tokens;
+  CostKind kind_ = CostKind::sum;
   int slots_ = 1;
-  std::vector<std::int64_t> knots_;
-  std::vector<double> latency_;             // [rank][knot], overhead included
-  std::vector<double> slope_;               // [rank][knot] of the segment that ends there
+  std::vector<std::int64_t> load_points_;
+  std::vector<double> latency_;             // [rank][load_point], overhead included
+  std::vector<double> slope_;               // [rank][load_point] of the piece that ends there
   ActiveSweep active_;                      // overhead included
   std::vector<std::int64_t> corrected_at_;  // tokens per expert, ascending
   std::vector<double> correction_;          // [rank][corrected_at_] of even_share

@@ -19,9 +19,9 @@ std::vector<Dent> dents_of(const Profile& profile, const ProfileSamples& samples
   if (samples.points == 0) return dents;
   for (int rank = 0; rank < profile.ranks; ++rank) {
     Median before = median_of(samples.of(rank, 0));
-    for (std::size_t knot = 1; knot < profile.knots.size(); ++knot) {
-      const Median now = median_of(samples.of(rank, knot));
-      if (falls(before, now)) dents.push_back({rank, knot, 1 - now.value / before.value});
+    for (std::size_t load_point = 1; load_point < profile.load_points.size(); ++load_point) {
+      const Median now = median_of(samples.of(rank, load_point));
+      if (falls(before, now)) dents.push_back({rank, load_point, 1 - now.value / before.value});
       before = now;
     }
   }
@@ -33,18 +33,18 @@ std::vector<std::string> say_dents(const Profile& profile, const ProfileSamples&
     std::vector<int> ranks;
     double most = 0;
   };
-  std::map<std::size_t, Seen> by_knot;
+  std::map<std::size_t, Seen> by_load_point;
   for (const Dent& dent : dents_of(profile, samples)) {
-    Seen& seen = by_knot[dent.knot];
+    Seen& seen = by_load_point[dent.load_point];
     seen.ranks.push_back(dent.rank);
     seen.most = std::max(seen.most, dent.fall);
   }
   std::vector<std::string> sentences;
-  for (const auto& [knot, seen] : by_knot)
-    sentences.push_back(
-        fmt::format("latency falls by {:.1f} % from {} to {} tokens on rank{} {}, beyond noise",
-                    seen.most * 100, profile.knots[knot - 1], profile.knots[knot],
-                    seen.ranks.size() == 1 ? "" : "s", fmt::join(seen.ranks, ", ")));
+  for (const auto& [load_point, seen] : by_load_point)
+    sentences.push_back(fmt::format(
+        "latency falls by {:.1f} % from {} to {} tokens on rank{} {}, beyond noise",
+        seen.most * 100, profile.load_points[load_point - 1], profile.load_points[load_point],
+        seen.ranks.size() == 1 ? "" : "s", fmt::join(seen.ranks, ", ")));
   return sentences;
 }
 

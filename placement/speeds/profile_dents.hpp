@@ -12,8 +12,8 @@ namespace gembench::inline speeds {
 /// More tokens take less time: a curve that is the device's, or a disturbance.
 struct Dent {
   int rank = 0;
-  std::size_t knot = 0;  ///< latency there is below that at the knot before
-  double fall = 0;       ///< by this share
+  std::size_t load_point = 0;  ///< latency there is below that at the load point before
+  double fall = 0;             ///< by this share
 };
 
 /// Whether a latency falls from one load to the next by more than kLeastFall and by more than
@@ -21,10 +21,10 @@ struct Dent {
 [[nodiscard]] bool falls(const Median& before, const Median& after);
 inline constexpr double kLeastFall = 0.02;
 
-/// By rank, then knot. None without samples.
+/// By rank, then load point. None without samples.
 [[nodiscard]] std::vector<Dent> dents_of(const Profile& profile, const ProfileSamples& samples);
 
-/// A sentence for every knot at which some rank has a dent.
+/// A sentence for every load point at which some rank has a dent.
 [[nodiscard]] std::vector<std::string> say_dents(const Profile& profile,
                                                  const ProfileSamples& samples);
 

@@ -5,8 +5,8 @@
 
 namespace gembench::inline speeds {
 
-/// Every reading behind a profile. Points are the profile's knots, then those of its active sweep,
-/// [load][active], then its routed loads.
+/// Every reading behind a profile. Points are the profile's load points, then those of its active
+/// sweep, [load][active], then its routed loads.
 struct ProfileSamples {
   int ranks = 0;
   std::size_t points = 0;

@@ -28,18 +28,20 @@ bool beyond(double share, double noise) {
   return share > std::max(kNamed, noise);
 }
 
-/// What a rank's latencies are known to, as a share: the median over knots.
+/// What a rank's latencies are known to, as a share: the median over load points.
 double noise_of(const Profile& profile, const ProfileSamples& samples, int rank) {
   std::vector<double> known;
-  for (std::size_t knot = 1; knot < profile.knots.size(); ++knot) {
+  for (std::size_t load_point = 1; load_point < profile.load_points.size(); ++load_point) {
     double half = NAN;
     if (samples.points > 0) {
-      const Median found = median_of(samples.of(rank, knot));
+      const Median found = median_of(samples.of(rank, load_point));
       half = (found.high - found.low) / 2;
     } else {
-      half = profile.spread[static_cast<std::size_t>(rank) * profile.knots.size() + knot] / 2;
+      half =
+          profile.spread[static_cast<std::size_t>(rank) * profile.load_points.size() + load_point] /
+          2;
     }
-    if (profile.at(rank, knot) > 0) known.push_back(half / profile.at(rank, knot));
+    if (profile.at(rank, load_point) > 0) known.push_back(half / profile.at(rank, load_point));
   }
   return known.empty() ? 0 : median(known);
 }
@@ -51,14 +53,14 @@ std::vector<double> noises_of(const Profiled& one) {
   return noises;
 }
 
-/// [rank] share of the median rank's time at every knot, median over knots. `latency(rank, knot)`:
-/// NaN leaves the knot out.
+/// [rank] share of the median rank's time at every load point, median over load points.
+/// `latency(rank, load_point)`: NaN leaves the load point out.
 template <class Latency>
 std::vector<double> slower_by(const Profile& profile, Latency latency) {
   std::vector<std::vector<double>> ratios(static_cast<std::size_t>(profile.ranks));
-  for (std::size_t knot = 1; knot < profile.knots.size(); ++knot) {
+  for (std::size_t load_point = 1; load_point < profile.load_points.size(); ++load_point) {
     std::vector<double> seconds;
-    for (int rank = 0; rank < profile.ranks; ++rank) seconds.push_back(latency(rank, knot));
+    for (int rank = 0; rank < profile.ranks; ++rank) seconds.push_back(latency(rank, load_point));
     if (std::ranges::any_of(seconds, [](double s) { return std::isnan(s); })) continue;
     const double usual = lower_median(seconds);
     for (std::size_t rank = 0; usual > 0 && rank < seconds.size(); ++rank)
@@ -69,12 +71,13 @@ std::vector<double> slower_by(const Profile& profile, Latency latency) {
   return slower;
 }
 
-/// The same of the first or the second half of the rounds alone; NaN where they are too few.
+/// [rank] share slower in the first or the second half of the rounds; NaN where these are too few.
 std::vector<double> slower_in_half(const Profile& profile, const ProfileSamples& samples,
                                    bool late) {
-  return slower_by(profile, [&](int rank, std::size_t knot) {
+  return slower_by(profile, [&](int rank, std::size_t load_point) {
     const std::size_t middle = samples.rounds / 2;
-    const auto readings = samples.of(rank, knot, late ? middle : 0, late ? samples.rounds : middle);
+    const auto readings =
+        samples.of(rank, load_point, late ? middle : 0, late ? samples.rounds : middle);
     return readings.size() < kLeastInHalf ? NAN : median(readings);
   });
 }
@@ -122,8 +125,8 @@ std::vector<RankSpeed> judge_speeds(const Profile& profile, const ProfileSamples
   std::vector<RankSpeed> speeds(static_cast<std::size_t>(profile.ranks));
   const auto noises = noises_of({profile, samples});
   const double usual = median(noises);
-  const auto slower =
-      slower_by(profile, [&](int rank, std::size_t knot) { return profile.at(rank, knot); });
+  const auto slower = slower_by(
+      profile, [&](int rank, std::size_t load_point) { return profile.at(rank, load_point); });
   const bool sampled = samples.points > 0;
   const std::vector<double> unknown(speeds.size(), NAN);
   const auto early = sampled ? slower_in_half(profile, samples, false) : unknown;
@@ -147,11 +150,11 @@ ProfileDrift drift_between(const Profiled& before, const Profiled& now) {
   std::vector<double> changes;
   for (int rank = 0; rank < now.profile.ranks; ++rank) {
     std::vector<double> ratios;
-    for (std::size_t knot = 1; knot < now.profile.knots.size(); ++knot) {
-      const auto load = now.profile.knots[knot];
+    for (std::size_t load_point = 1; load_point < now.profile.load_points.size(); ++load_point) {
+      const auto load = now.profile.load_points[load_point];
       const double then = old.seconds(rank, load);
-      if (load <= bare.knots.back() && then > 0)
-        ratios.push_back(now.profile.at(rank, knot) / then);
+      if (load <= bare.load_points.back() && then > 0)
+        ratios.push_back(now.profile.at(rank, load_point) / then);
     }
     if (ratios.empty())
       throw usage_error("the profiles have no load in common; measure with the same options");

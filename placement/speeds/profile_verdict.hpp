@@ -12,7 +12,7 @@ inline constexpr double kNamed = 0.05;
 
 /// What a profile says of one rank. Shares: 0.1 = 10 % longer.
 struct RankSpeed {
-  double slower = 0;   ///< its expert phase against the median rank's, median over knots
+  double slower = 0;   ///< its expert phase against the median rank's, median over load points
   double slowing = 0;  ///< late rounds against early ones, median over points, less what all share
   double noise = 0;    ///< what `slower` is known to
   double slowing_noise = 0;
@@ -29,8 +29,8 @@ struct RankSpeed {
 
 /// How one rank's latencies changed between two profiles. Shares.
 struct RankDrift {
-  double change = 0;  ///< median over the new profile's knots of new / old - 1
-  double low = 0;     ///< 95 % interval of that median over knots
+  double change = 0;  ///< median over the new profile's load points of new / old - 1
+  double low = 0;     ///< 95 % interval of that median over load points
   double high = 0;
   double relative = 0;   ///< against the change that ranks have in common
   bool drifted = false;  ///< `relative` beyond kNamed and beyond the noise of both profiles
@@ -50,11 +50,11 @@ struct Profiled {
   const ProfileSamples& samples;  ///< may be empty
 };
 
-/// Usage error for profiles of other ranks, slots, models or clocks. Slots 0: not told.
+/// Usage error for profiles of other ranks, slots, models or clocks. Slots 0: not known.
 void require_comparable(const Profile& before, const Profile& now);
 
-/// Compares at the new profile's knots that the old one covers. Usage error for profiles that are
-/// not comparable or have no load in common.
+/// Compares at the new profile's load points that the old one covers. Usage error for profiles that
+/// are not comparable or have no load in common.
 [[nodiscard]] ProfileDrift drift_between(const Profiled& before, const Profiled& now);
 
 }  // namespace gembench::inline speeds

@@ -7,7 +7,7 @@
 
 namespace gembench::inline strategies {
 
-/// What a planner was told, and what its placement is worth by the measured speeds.
+/// What a planner knew, and what its placement is worth by the measured speeds.
 struct AblationRow {
   bool per_step = false;        ///< loads of every step; else their mean over the steps
   bool measured_speed = false;  ///< the profile; else equal_speeds of it

@@ -14,7 +14,7 @@ namespace {
 // A branch must promise more than rounding could pretend, relative to the objective.
 constexpr double kLeastGain = 1e-12;
 
-/// The same problem with the steps first in which the slowest rank takes longest: there a poor
+/// Reorders the steps, those first in which the slowest rank takes longest: there a poor
 /// branch shows soonest.
 LayerProblem longest_first(LayerProblem problem, const Assignment& start) {
   std::vector<double> seconds(problem.steps, 0);

@@ -16,15 +16,15 @@ namespace {
 // Up to here a layer is solved exactly, in well under a millisecond.
 constexpr std::size_t kExactExperts = 8;
 
-constexpr std::size_t kKickedFromEverywhere = 64;
+constexpr std::size_t kPerturbedFromEverywhere = 64;
 
 /// Random starts besides greedy and packing by means. Ours: what small layers need to get within
-/// 0.1 % of the optimum; large ones gain more from kicks.
+/// 0.1 % of the optimum; large ones gain more from perturbations.
 int extra_random_starts(std::size_t experts) {
   return experts <= 16 ? 12 : experts <= 64 ? 1 : 0;
 }
 
-/// The same starts, and exactly up to kExactExperts.
+/// Searches from the starts; finds the optimum of layers of up to kExactExperts.
 Assignment plan_layer_plus(const LayerProblem& problem, const Random& random,
                            const SearchOptions& options) {
   auto found = search_from_starts(problem, random, options);
@@ -44,25 +44,26 @@ Assignment search_from_starts(const LayerProblem& problem, Random random,
     random.shuffle(order);
     starts.push_back(blocks(order, problem.slots));
   }
-  // Small layers: kicks from everywhere. Large ones: from the best only, they have kicks to spare.
-  const bool all = problem.experts <= kKickedFromEverywhere;
+  // Small layers: perturbations from everywhere. Large ones: from the best only, they have
+  // perturbations to spare.
+  const bool all = problem.experts <= kPerturbedFromEverywhere;
   const Assignment* best = nullptr;
   double least = 0;
   for (auto& start : starts) {
-    const auto seconds =
-        improve_with_kicks(problem, start, options.isa, all ? options.kicks : 0, random);
+    const auto seconds = improve_with_perturbations(problem, start, options.isa,
+                                                    all ? options.perturbations : 0, random);
     if (best && seconds >= least) continue;
     best = &start;
     least = seconds;
   }
   auto result = *best;
-  if (!all) improve_with_kicks(problem, result, options.isa, options.kicks, random);
+  if (!all) improve_with_perturbations(problem, result, options.isa, options.perturbations, random);
   return result;
 }
 
 Placement plan_gem_plus(const PlanInput& input, const SearchOptions& options) {
   auto quick = options;
-  quick.kicks = 0;
+  quick.perturbations = 0;
   const auto planner = [](const SearchOptions& with) {
     return [&with](const LayerProblem& problem, const Random& random) {
       return plan_layer_plus(problem, random, with);

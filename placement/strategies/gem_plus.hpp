@@ -6,7 +6,7 @@
 
 namespace gembench::inline strategies {
 
-/// Several starts, each improved and kicked; the best result. All of it ours.
+/// Several starts, each improved and perturbed; the best result. All of it ours.
 [[nodiscard]] Assignment search_from_starts(const LayerProblem& problem, Random random,
                                             const SearchOptions& options);
 

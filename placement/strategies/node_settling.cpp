@@ -99,7 +99,7 @@ class CountTraffic {
   std::vector<double> absent_;                // [target][step] product over its members
 };
 
-/// The same from the experts that tokens chose, a sample of the tokens of all steps.
+/// Traffic from the experts that tokens chose: a sample of the tokens of all steps.
 class TokenTraffic {
  public:
   TokenTraffic(const LayerCut& cut, const NodeNetwork& network, const Trace& trace, int layer)
@@ -212,7 +212,8 @@ Placement settle(const LayerCut& cut, const LayerProblem& problem, Traffic traff
         const auto y = search.expert(b, best.j);
         traffic.exchange(x, static_cast<int>(a), y, static_cast<int>(b));
         search.make(best);
-        const auto then = search.value() + traffic.value();  // anew, not by what gains promised
+        const auto then =
+            search.value() + traffic.value();  // recomputed, not by what gains promised
         if (!(then < now && now - then >= least)) {
           traffic.exchange(y, static_cast<int>(a), x, static_cast<int>(b));
           search.make(best);

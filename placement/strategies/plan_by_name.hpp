@@ -16,9 +16,9 @@ void require_known_name(std::string_view name);
 /// What such a name takes; usage error as require_known_name.
 [[nodiscard]] Takes takes_of(std::string_view name);
 
-/// Whether what plan_by_name(name, ..) gives depends on the trace. Of a file: it does not.
+/// Whether what plan_by_name(name, ...) gives depends on the trace. Of a file: it does not.
 [[nodiscard]] bool looks_at_loads(std::string_view name);
-/// The file that a name begins from, `file:PATH` itself or inside relabel:..; empty: none.
+/// The file that a name begins from, `file:PATH` itself or inside relabel:...; empty: none.
 [[nodiscard]] std::string_view file_in(std::string_view name);
 
 }  // namespace gembench::inline strategies

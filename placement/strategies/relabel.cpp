@@ -204,8 +204,8 @@ Placement relabel(const Placement& placement, const Trace& trace, const CostMode
     watched.finished(layer);
   }
   // The search looks at a row's tokens as a sum. Which replica gets a remainder depends on the
-  // order of ranks, and the cost model `experts` looks at each expert: where either turned a gain
-  // into a loss, rows stay as they were.
+  // order of ranks, and the cost model `per-expert` looks at each expert: where either turned a
+  // gain into a loss, rows stay as they were.
   const TokenSplit after(result);
   for (int layer = 0; layer < placement.layers; ++layer)
     if (layer_seconds(trace, after, layer, cost) > layer_seconds(trace, split, layer, cost))

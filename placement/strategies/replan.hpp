@@ -33,7 +33,7 @@ struct ExpertSwap : Exchanged {
   [[nodiscard]] int moves() const { return other < 0 ? 1 : 2; }
 };
 
-/// A placement mended, and what that is worth.
+/// A placement rebalanced, and what that is worth.
 struct Replan {
   Placement placement;            ///< the one in force, exchanges made, in the same slots otherwise
   std::vector<ExpertSwap> swaps;  ///< layer by layer, in the order in which they were found
@@ -43,13 +43,13 @@ struct Replan {
   [[nodiscard]] double cost() const;  ///< s that all moves take
 };
 
-/// Mends a placement for what `trace` and `cost` say now, instead of planning afresh (ours; the
-/// paper plans once). Per layer the swap that saves most, again and again, until the moves are used
-/// up or the next does not earn its cost within the horizon; so nothing changes where nothing pays.
-/// Replicas keep their number. Swaps are found as if every replica had its even share of the
-/// tokens; what they gain is counted by the split in force, remainders included, and the first that
-/// gains nothing ends the layer. Depends on its arguments alone, whatever the threads. Usage errors
-/// as predicted_layer_seconds, and for a trace without steps.
+/// Rebalances a placement for what `trace` and `cost` say now, instead of planning from scratch
+/// (ours; the paper plans once). Per layer the swap that saves most, again and again, until the
+/// moves are used up or the next does not earn its cost within the horizon; so nothing changes
+/// where nothing pays. Replicas keep their number. Swaps are found as if every replica had its even
+/// share of the tokens; what they gain is counted by the split in force, remainders included, and
+/// the first that gains nothing ends the layer. Depends on its arguments alone, whatever the
+/// threads. Usage errors as predicted_layer_seconds, and for a trace without steps.
 [[nodiscard]] Replan replan(const Placement& from, const Trace& trace, const CostModel& cost,
                             const ReplanOptions& options);
 

@@ -31,7 +31,7 @@ constexpr Strategy kStrategies[] = {
      plan_flashlb, kFilling},
     {"gem", "least predicted time over all steps with measured speeds (GEM, reconstructed)",
      plan_gem, kSearching},
-    {"gem+", "gem's objective searched harder: several starts, kicks, small layers exactly",
+    {"gem+", "gem's objective searched harder: several starts, perturbations, small layers exactly",
      plan_gem_plus, kSearchingNodes},
     {"exact",
      "the optimum, up to 16 experts on 8 ranks",

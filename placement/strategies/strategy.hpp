@@ -31,14 +31,14 @@ struct PlanInput {
   bool all_replicas = false;
   PlanWatch watch = {};  ///< told how far planning is; may end it
 
-  /// The same question about other steps and speeds.
+  /// This question about other steps and speeds.
   [[nodiscard]] PlanInput with(const Trace& other_trace, const CostModel& other_cost) const {
     return {other_trace, other_cost, seed,    slots,        nodes, groups,
             replicas,    split,      network, all_replicas, watch};
   }
 };
 
-/// What a strategy makes something of, beside loads and speeds. The command line refuses options
+/// What a strategy makes something of, besides loads and speeds. The command line refuses options
 /// that none of the strategies named takes.
 struct Takes {
   bool seed = false;
@@ -100,7 +100,8 @@ struct Strategy {
 /// maps, number of starts and stop rule are ours: the paper does not give them. So are replicas
 /// (replicas.hpp), here and in gem+.
 [[nodiscard]] Placement plan_gem(const PlanInput& input);
-/// Ours: the objective of GEM, searched harder (several starts, kicks; up to 8 experts exactly).
+/// Ours: the objective of GEM, searched harder (several starts, perturbations; up to 8 experts
+/// exactly).
 [[nodiscard]] Placement plan_gem_plus(const PlanInput& input);
 /// The optimum of the same objective, up to 16 experts on 8 ranks (usage error beyond, and
 /// where a layer is not solved within kMaxExactLooks of branch_and_bound.hpp).

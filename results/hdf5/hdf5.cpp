@@ -48,9 +48,10 @@ File File::create(const std::filesystem::path& path) {
   return file;
 }
 
-File File::open(const std::filesystem::path& path) {
+File File::open(const std::filesystem::path& path, std::span<const Renamed> renamed) {
   prepare_library();
   File file(path, ExitCode::usage);
+  file.renamed_ = renamed;
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (status.type() == std::filesystem::file_type::not_found) file.refuse("there is no such file");
@@ -115,9 +116,25 @@ void File::flush() {
   check(H5Fflush(id_.get(), H5F_SCOPE_GLOBAL));
 }
 
+std::string File::stored_name(std::string_view name) const {
+  const auto exists = [&](const std::string& one) {
+    // H5Lexists fails for a path with a missing group on the way, which is a no as well.
+    return H5Lexists(id_.get(), one.c_str(), H5P_DEFAULT) > 0;
+  };
+  std::string own(name);
+  if (renamed_.empty() || exists(own)) return own;
+  for (const auto& [now, before] : renamed_) {
+    if (!name.starts_with(now)) continue;
+    const std::string_view rest = name.substr(now.size());
+    if (!rest.empty() && rest.front() != '/') continue;
+    const std::string older = std::string(before) + std::string(rest);
+    if (exists(older)) return older;
+  }
+  return own;
+}
+
 bool File::has(std::string_view name) const {
-  // H5Lexists fails for a path with a missing group on the way, which is a no as well.
-  return H5Lexists(id_.get(), std::string(name).c_str(), H5P_DEFAULT) > 0;
+  return H5Lexists(id_.get(), stored_name(name).c_str(), H5P_DEFAULT) > 0;
 }
 
 std::vector<std::string> File::members(std::string_view group) const {
@@ -143,7 +160,7 @@ void File::make_group(std::string_view name) {
 
 Handle File::dataset(std::string_view name) const {
   if (!has(name)) refuse(fmt::format("it has no dataset {}", name));
-  return {check(H5Dopen2(id_.get(), std::string(name).c_str(), H5P_DEFAULT)), H5Dclose};
+  return {check(H5Dopen2(id_.get(), stored_name(name).c_str(), H5P_DEFAULT)), H5Dclose};
 }
 
 void File::make_dataset(const Variable& variable, const Extents& extents) {

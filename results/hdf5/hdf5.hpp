@@ -24,7 +24,8 @@ using Attribute =
 class File {
  public:
   static File create(const std::filesystem::path& path);  ///< must not exist
-  static File open(const std::filesystem::path& path);    ///< to read
+  /// To read; `renamed` must outlive it.
+  static File open(const std::filesystem::path& path, std::span<const Renamed> renamed = {});
   File(File&&) = default;
   /// After a failed write the file is left as the last flush left it; otherwise it is closed.
   ~File();
@@ -97,6 +98,8 @@ class File {
   File(std::filesystem::path path, ExitCode code) : path_(std::move(path)), code_(code) {}
   std::int64_t check(std::int64_t result) const;
   [[nodiscard]] int descriptor() const;  ///< HDF5's own
+  /// The name that this file has for it.
+  [[nodiscard]] std::string stored_name(std::string_view name) const;
   [[nodiscard]] Handle dataset(std::string_view name) const;
   [[nodiscard]] Handle attribute(std::string_view object, std::string_view name) const;
   /// The whole dataset's space, or the part from `start` on when `count` is not empty.
@@ -112,6 +115,7 @@ class File {
   std::filesystem::path path_;
   ExitCode code_;
   mutable bool failed_ = false;
+  std::span<const Renamed> renamed_;
   FileLock lock_;
   Handle id_;
 };

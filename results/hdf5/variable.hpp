@@ -39,6 +39,12 @@ struct Variable {
   }
 };
 
+/// A name, and what files of older versions have in its place. A group's name stands for what
+/// lies in it too.
+struct Renamed {
+  std::string_view now, before;
+};
+
 using Extents = std::vector<std::uint64_t>;
 /// std::invalid_argument for a negative count: nothing that was checked has one.
 [[nodiscard]] inline std::uint64_t extent(int count) {

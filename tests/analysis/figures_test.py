@@ -70,14 +70,14 @@ class Figures(ReportTest):
         """The file's prediction = slowest rank by our interpolation + overhead."""
         run, small = self.runs()
         profile = attribution.Profile.of(run)
-        tokens = run["tokens"].values
+        tokens = run["assignments"].values
         own, common = profile.own_and_common(tokens)
         every = profile.seconds(tokens)
         np.testing.assert_allclose(own, np.einsum("...rr->...r", every))
         np.testing.assert_allclose(common, every.mean(axis=-1))
         time = (own + run["profile_overhead"].values).max(axis=3)
         np.testing.assert_allclose(time, run["predicted_layer_time"].values, rtol=1e-6)
-        beyond = profile.seconds(np.array([300.0]))[0]  # the last knot is 200
+        beyond = profile.seconds(np.array([300.0]))[0]  # the last load point is 200
         np.testing.assert_allclose(beyond, 300e-5 * run["slowdown"].values)
         error = figures.prediction_error(small)
         np.testing.assert_allclose(error, small["predicted"] / small["measured"] - 1)

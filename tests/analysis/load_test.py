@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 from unittest import mock
 
 import h5py
@@ -52,10 +53,24 @@ class Load(ReportTest):
         self.assertEqual(run.attrs["config"]["command"], "run")
         self.assertFalse(run.attrs["unfinished"])
 
+    def test_older_names(self):
+        new, path = self.made(), f"{self.folder}/older.h5"
+        shutil.copy(new, path)
+        with h5py.File(path, "a") as file:
+            for now, before in (("assignments", "tokens"), ("load_point", "knot"),
+                                ("segments/segment", "segments/turn"), ("segments", "turns")):
+                file.move(now, before)
+            file.attrs["schema_version"] = "2.6.0"
+        old, run = load(path), load(new)
+        for name in ("assignments", "load_point", "profile_latency", "segments_to_placement"):
+            np.testing.assert_array_equal(old[name].values, run[name].values)
+        self.assertEqual(old["profile_latency"].dims, ("rank", "load_point"))
+        self.assertEqual(old["segments_to_placement"].dims, ("segment",))
+
     def test_missing_is_nan(self):
         run = load(self.made(written={"measured_steps": 6}))
-        self.assertTrue(np.isnan(run["tokens"].values[:, 6:]).all())
-        self.assertFalse(np.isnan(run["tokens"].values[:, :6]).any())
+        self.assertTrue(np.isnan(run["assignments"].values[:, 6:]).all())
+        self.assertFalse(np.isnan(run["assignments"].values[:, :6]).any())
 
     def test_partial_is_read_and_named_so(self):
         run = load(self.made("run.h5.partial", written={"measured_steps": 6}))
@@ -106,7 +121,7 @@ class Load(ReportTest):
         contract = (TOP / "results/SCHEMA.md").read_text()
         Made().write(self.folder / "m.h5")
         for name in load(self.folder / "m.h5").data_vars:
-            self.assertIn(f"`{re.sub('^(environment|turns)_', '', str(name))}`", contract)
+            self.assertIn(f"`{re.sub('^(environment|segments)_', '', str(name))}`", contract)
 
     def test_a_summary_that_is_none_is_refused(self):
         """By its sizes, before its values are looked at."""

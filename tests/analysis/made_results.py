@@ -10,7 +10,7 @@ import numpy as np
 LABELS = ("linear", "eplb", "gem", "gem+")
 TIMES = ("start_wait", "route_time", "dispatch_time", "expert_time", "barrier_wait",
          "combine_time", "layer_time")
-COUNTS = {"tokens": "i4", "active_experts": "i4", "bytes_sent": "i8", "metadata_bytes": "i8",
+COUNTS = {"assignments": "i4", "active_experts": "i4", "bytes_sent": "i8", "metadata_bytes": "i8",
           "inter_node_bytes": "i8"}
 AT_ONCE = 64  # steps
 
@@ -60,7 +60,7 @@ class Made:
         step_time = part["layer_time"].sum(axis=1)
         if self.whole:
             part = {name: np.full(tokens.shape, np.nan) for name in part}
-        part.update(tokens=tokens, active_experts=np.full_like(tokens, 2),
+        part.update(assignments=tokens, active_experts=np.full_like(tokens, 2),
                     bytes_sent=tokens.astype("i8") * 64, metadata_bytes=tokens.astype("i8") * 4,
                     inter_node_bytes=np.zeros(tokens.shape, "i8"))
         return part, step_time
@@ -114,7 +114,7 @@ class Made:
         placements = self.shape[0]
         file["order"][placement, first:end] = (steps // self.block * placements + placement
                                                ) * self.block + steps % self.block
-        slowest = (part["tokens"] * 1e-5 * self.slowdown + 1e-4 * self.slowdown).max(axis=2)
+        slowest = (part["assignments"] * 1e-5 * self.slowdown + 1e-4 * self.slowdown).max(axis=2)
         for name in ("predicted_layer_time", "predicted_by_experts"):
             file[name][placement, first:end] = slowest
         file["block"][placement, first:end] = steps // self.block
@@ -137,20 +137,20 @@ class Made:
         file["slowdown"] = self.slowdown
         _attach(file, "slowdown", ("rank",), units="1")
         if self.profile:
-            knots = np.array([0, 100, 200], dtype="i8")
-            _scale(file, "knot", knots, units="1")
-            latency = knots * 1e-5 * self.slowdown[:, None]
+            load_points = np.array([0, 100, 200], dtype="i8")
+            _scale(file, "load_point", load_points, units="1")
+            latency = load_points * 1e-5 * self.slowdown[:, None]
             for name, values in (("profile_latency", latency), ("profile_spread", latency * 0),
                                  ("profile_after", latency * (1.1 if whole else np.nan))):
                 file[name] = values
-                _attach(file, name, ("rank", "knot"), units="s")
+                _attach(file, name, ("rank", "load_point"), units="s")
             for name, values in (("profile_overhead", self.slowdown * 1e-4),
                                  ("profile_slowdown", self.slowdown)):
                 file[name] = values
                 _attach(file, name, ("rank",), units="s")
             file.attrs.update(profile_model="made", profile_device="made",
                               profile_clock=self.clock)
-        self._write_turns(file, placements, steps)
+        self._write_segments(file, placements, steps)
         if self.gpus:
             for when in ("before", "after"):
                 file[f"gpu/throttle_reasons_{when}"] = np.zeros(ranks, "i8")
@@ -177,22 +177,22 @@ class Made:
         file.create_group("check").attrs.update(mode="last", checked_tokens=8, worst_error=0.001,
                                                 tolerance=0.03, passed=1, message="")
 
-    def _write_turns(self, file, placements, steps):
+    def _write_segments(self, file, placements, steps):
         """Blocks as they are measured; nothing happened beside them."""
-        turns = [(placement, first, min(self.block, steps - first), first // self.block)
+        segments = [(placement, first, min(self.block, steps - first), first // self.block)
                  for first in range(0, steps, self.block) for placement in range(placements)]
-        _scale(file, "turns/turn", np.arange(len(turns), dtype="i4"), units="1")
+        _scale(file, "segments/segment", np.arange(len(segments), dtype="i4"), units="1")
         columns = dict(zip(("to_placement", "first_step", "steps", "in_block"),
-                           np.array(turns, "i4").T))
+                           np.array(segments, "i4").T))
         for name, kind in (("experts_moved", "i8"), ("bytes_moved", "i8"), ("move_seconds", "f8"),
                            ("checked_tokens", "i8"), ("check_error", "f8"), ("check_passed", "i4")):
-            columns[name] = np.full(len(turns), np.nan if kind == "f8" else -1, kind)
+            columns[name] = np.full(len(segments), np.nan if kind == "f8" else -1, kind)
         for name, values in columns.items():
-            file[f"turns/{name}"] = values
-            file[f"turns/{name}"].dims[0].attach_scale(file["turns/turn"])
-            file[f"turns/{name}"].attrs.update(units="1", long_name=name)
+            file[f"segments/{name}"] = values
+            file[f"segments/{name}"].dims[0].attach_scale(file["segments/segment"])
+            file[f"segments/{name}"].attrs.update(units="1", long_name=name)
             if name not in ("to_placement", "first_step", "steps", "in_block"):
-                file[f"turns/{name}"].attrs["_FillValue"] = values.dtype.type(values[0])
+                file[f"segments/{name}"].attrs["_FillValue"] = values.dtype.type(values[0])
 
     def _write_quiet(self, file, ranks, whole):
         """Rank 1 lost a share `lost` of its time; steal is not known."""

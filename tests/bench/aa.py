@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """The A/A proof: `--placements linear,linear` must come out as no difference.
 
-Whatever differs between the two is the harness: the order of its turns, what a switch leaves in the
+Whatever differs between the two is the harness: the order of its segments, what a switch leaves in the
 caches, a machine that drifts. So over many seeded runs the 95 % interval has to hold 0 about 19
 times in 20, and the differences have to average out. Each run has weights, inputs, loads and an
-order of turns of its own, since all are drawn from the seed.
+order of segments of its own, since all are drawn from the seed.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Live adaptation: another rank becomes the slow one in the middle of a run (emulated).
 
-`gem` stays as it was planned, `adapt:gem` watches and moves experts, `oracle:gem` is planned anew for
+`gem` stays as it was planned, `adapt:gem` watches and moves experts, `oracle:gem` is replanned for
 the new speeds the moment they come. From 50 steps after the drift on, adapting has to have at least
 80 % of what the oracle gains over the placement that stays. And where nothing drifts, it has to leave
 the placement alone.

@@ -42,13 +42,13 @@ BareLayers::BareLayers(const Comm& comm, Device& device, const ModelShape& model
 
   device.upload(replay_, 0, step.ids.data(), step.ids.size() * sizeof(std::uint16_t));
   std::vector<float> router(hidden * experts);
-  const std::vector<Home> all = homes(step.placement);
+  const std::vector<Location> all = locations(step.placement);
   for (int layer = 0; layer < model.layers; ++layer) {
     fill_gate(router, seed, layer, model);
     routers_.push_back(make(device.router_bytes()));
     device.load_router(routers_.back(), router);
-    homes_.push_back(make(experts * sizeof(Home)));
-    device.upload(homes_.back(), 0, &all[sz(layer) * experts], experts * sizeof(Home));
+    locations_.push_back(make(experts * sizeof(Location)));
+    device.upload(locations_.back(), 0, &all[sz(layer) * experts], experts * sizeof(Location));
     experts_.push_back(store.slots(step.placement, layer));
     shared_.push_back(store.shared(layer));
   }
@@ -85,7 +85,7 @@ void BareLayers::run_layer(int layer, bool start_barrier) {
                          .payload = &payload_,
                          .ids = &ids_,
                          .weights = &weights_,
-                         .homes = &homes_[sz(layer)],
+                         .locations = &locations_[sz(layer)],
                          .send_rows = &send_rows_,
                          .send_pairs = &send_pairs_,
                          .row_token = &row_token_,

@@ -29,7 +29,7 @@ class BareLayers {
   std::uint64_t seed_;
   Stream stream_;
   std::size_t row_bytes_, slots_ = 0;
-  std::vector<Buffer> routers_, homes_;                       // [layer]
+  std::vector<Buffer> routers_, locations_;                   // [layer]
   std::vector<std::vector<const Buffer*>> experts_, shared_;  // [layer][slot], [layer][i]
   Buffer hidden_state_, replay_, normed_, payload_, logits_, gate_ids_, ids_, weights_;
   Buffer send_rows_, send_pairs_, row_token_, recv_rows_, recv_pairs_;

@@ -151,7 +151,7 @@ def share(table, shape, ranks, parts, whole, note):
 def writing(table, build, folder, quick, layer_seconds):
     options = [] if not quick else ["--quick"]
     small, large = lines_of(run([build / "bench_writing", folder / "writing.h5", *options]))
-    # The quickstart's own shape, run for one block a placement: seconds of a turn as rank 0 met it.
+    # The quickstart's own shape, run for one block a placement: seconds of a segment as rank 0 met it.
     import h5py
     shape = ["--scale", "4", "--layers", "8", "--tokens", "1024", "--plan-steps", "32"]
     tiny = ["--scale", "32", "--layers", "8", "--tokens", "64", "--plan-steps", "16"]
@@ -159,9 +159,9 @@ def writing(table, build, folder, quick, layer_seconds):
          "--steps", "8", "--block", "8", "--placements", "linear,round-robin", "--routing",
          "synthetic", "--profile-seconds", "0", "-q", "--output", folder / "run.h5"], ranks=4)
     with h5py.File(folder / "run.h5") as file:
-        turn = float(file["timing"].attrs["measure"]) / 2
-    share(table, small["shape"], 4, small["writes"], turn,
-          "one RunWriter::write against a turn (switch, 2 + 8 steps, check) of the quickstart's "
+        segment = float(file["timing"].attrs["measure"]) / 2
+    share(table, small["shape"], 4, small["writes"], segment,
+          "one RunWriter::write against a segment (switch, 2 + 8 steps, check) of the quickstart's "
           "shape run on 4 ranks")
     print(f"#   once a run (describe and finish): {small['once'] * 1e3:.1f} ms and "
           f"{large['once'] * 1e3:.1f} ms")

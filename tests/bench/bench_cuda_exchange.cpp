@@ -112,7 +112,7 @@ class Exchange {
 std::vector<std::int32_t> rows_of_step(const Comm& comm, const ModelShape& model, int tokens) {
   const RoutedStep step(comm, model, tokens);
   std::vector<std::int64_t> rows(sz(comm.size()), 0);
-  count_rows(step.ids, homes(step.placement), 1, comm.size(), model.topk, rows);
+  count_rows(step.ids, locations(step.placement), 1, comm.size(), model.topk, rows);
   return {rows.begin(), rows.end()};
 }
 

@@ -55,11 +55,11 @@ class OurDispatch {
       device_->upload(made, 0, from, bytes);
       return made;
     };
-    const std::vector<Home> all = homes(step.placement);
+    const std::vector<Location> all = locations(step.placement);
     payload_ = filled(x.data(), x.size_bytes());
     ids_ = filled(step.ids.data(), step.ids.size() * sizeof(std::uint16_t));
     weights_ = filled(weights.data(), weights.size_bytes());
-    homes_ = filled(all.data(), all.size() * sizeof(Home));
+    locations_ = filled(all.data(), all.size() * sizeof(Location));
     const std::vector<float> zeros(x.size(), 0.0F);
     sums_ = filled(zeros.data(), x.size_bytes());
     send_rows_ = device_->allocate(sent * row_bytes_);
@@ -80,7 +80,7 @@ class OurDispatch {
     pack.payload = &payload_;
     pack.ids = &ids_;
     pack.weights = &weights_;
-    pack.homes = &homes_;
+    pack.locations = &locations_;
     pack.send_rows = &send_rows_;
     pack.send_pairs = &send_pairs_;
     pack.row_token = &row_token_;
@@ -120,7 +120,7 @@ class OurDispatch {
   std::unique_ptr<Device> device_;
   std::size_t row_bytes_ = 0, slots_ = 0;
   int tokens_ = 0;
-  Buffer payload_, ids_, weights_, homes_, sums_, send_rows_, send_pairs_, row_token_;
+  Buffer payload_, ids_, weights_, locations_, sums_, send_rows_, send_pairs_, row_token_;
   Buffer recv_rows_, recv_pairs_, returned_;
   std::vector<std::int32_t> send_counts_, recv_counts_, rows_out_, rows_in_, pairs_out_, pairs_in_;
 };
@@ -132,7 +132,7 @@ void time_dispatch(const Comm& comm, const Effort& effort, const char* name, dou
   const RoutedStep step(comm, model, tokens);
   const std::vector<float> x(sz(step.range.count) * sz(model.hidden), 0.25F);
   const std::vector<float> weights(sz(step.range.count) * sz(model.topk), 0.125F);
-  const std::vector<Home> where = homes(step.placement);
+  const std::vector<Location> where = locations(step.placement);
   OurDispatch ours(comm, model, step, x, weights);
   MinimalDispatch minimal(MPI_COMM_WORLD, step.range.count, model.topk, model.hidden,
                           step.limits.rows, step.limits.pairs);

@@ -1,5 +1,5 @@
-// How long RunWriter takes for a turn of a run. bench_writing FILE [--quick]; FILE is overwritten
-// and removed, and should lie on the disk that results go to.
+// How long RunWriter takes for a segment of a run. bench_writing FILE [--quick]; FILE is
+// overwritten and removed, and should lie on the disk that results go to.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -13,7 +13,7 @@
 namespace gembench::bench {
 namespace {
 
-constexpr int kBlock = 8;  // steps of a turn
+constexpr int kBlock = 8;  // steps of a segment
 
 /// A run as the harness describes it: every expert once, all placements in every block.
 RunInfo describe(const RunShape& shape) {
@@ -21,9 +21,9 @@ RunInfo describe(const RunShape& shape) {
   info.shape = shape;
   for (int step = 0; step < shape.steps; step += kBlock) {
     for (int p = 0; p < shape.placements; ++p)
-      info.turns.push_back({p, step, kBlock, step / kBlock});
+      info.segments.push_back({p, step, kBlock, step / kBlock});
   }
-  info.shape.turns = static_cast<int>(info.turns.size());
+  info.shape.segments = static_cast<int>(info.segments.size());
   for (int p = 0; p < shape.placements; ++p) {
     Placement placement = empty_placement(shape.layers, shape.ranks, shape.experts);
     for (std::size_t at = 0; at < placement.slot_expert.size(); ++at) {
@@ -39,10 +39,10 @@ RunInfo describe(const RunShape& shape) {
   return info;
 }
 
-Block readings(const RunInfo& info, int turn, Random& random) {
-  Block block;
-  block.turn = turn;
-  block.at = info.turns[sz(turn)];
+SegmentRecord readings(const RunInfo& info, int segment, Random& random) {
+  SegmentRecord block;
+  block.segment = segment;
+  block.at = info.segments[sz(segment)];
   const std::size_t cells = sz(kBlock) * sz(info.shape.layers) * sz(info.shape.ranks);
   for (auto& values : block.time) {
     values.resize(cells);
@@ -54,7 +54,7 @@ Block readings(const RunInfo& info, int turn, Random& random) {
   }
   block.step_time.assign(sz(kBlock) * sz(info.shape.ranks), 0.5);
   block.order.resize(sz(kBlock));
-  std::iota(block.order.begin(), block.order.end(), std::int64_t{turn} * kBlock);
+  std::iota(block.order.begin(), block.order.end(), std::int64_t{segment} * kBlock);
   return block;
 }
 
@@ -70,8 +70,8 @@ void time_writing(const std::filesystem::path& path, const RunShape& shape) {
   RunWriter writer(path, true);
   writer.describe(info);
   double once = wall_seconds() - begin;
-  for (int turn = 0; turn < info.shape.turns; ++turn) {
-    const Block block = readings(info, turn, random);
+  for (int segment = 0; segment < info.shape.segments; ++segment) {
+    const SegmentRecord block = readings(info, segment, random);
     const double before = wall_seconds();
     writer.write(block);
     writes.push_back(wall_seconds() - before);

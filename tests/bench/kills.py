@@ -2,7 +2,7 @@
 """One rank dies: a random rank of a small run is killed (SIGKILL) at a random moment, many times.
 
 Every time the job must end within 10 s and not with 0, and leave no rank behind. A FILE.partial,
-when there is one, must be readable and hold whole turns. `run --resume` must then complete it to a
+when there is one, must be readable and hold whole segments. `run --resume` must then complete it to a
 file whose routing, placements and schedule are those of a run that nobody disturbed.
 
 In between, two runs are started with one output, the second at a random moment of the first: the
@@ -35,12 +35,12 @@ import numpy
 import support
 
 LIMIT = 10.0  # seconds from the kill to the end of the job
-# Many short turns, 192 of them: most of the run, on a fast machine too.
+# Many short segments, 192 of them: most of the run, on a fast machine too.
 SIZE = ["--model", "gpt-oss-20b", "--scale", "16", "--layers", "2", "--tokens", "128"]
 RUN = [*SIZE, "--steps", "192", "--block", "2", "--warmup", "1", "--plan-steps", "16",
        "--profile-seconds", "0"]
-IDENTICAL = ["expert_tokens", "slots", "order", "block", "tokens", "bytes_sent", "bytes_pair",
-             "turns/to_placement", "turns/first_step", "turns/steps", "turns/in_block"]
+IDENTICAL = ["expert_tokens", "slots", "order", "block", "assignments", "bytes_sent", "bytes_pair",
+             "segments/to_placement", "segments/first_step", "segments/steps", "segments/in_block"]
 
 
 @dataclasses.dataclass
@@ -137,29 +137,29 @@ def kill_one(case, folder, output, draw, on_write):
     return killed - begin, rank, code, ended, left
 
 
-def whole_turns(partial):
-    """(finished turns, what is wrong) of an unfinished file."""
+def whole_segments(partial):
+    """(finished segments, what is wrong) of an unfinished file."""
     with h5py.File(partial) as file:
         if "placement" not in file:
             return 0, None
-        turns = {name: file[f"turns/{name}"][()] for name in
+        segments = {name: file[f"segments/{name}"][()] for name in
                  ("to_placement", "first_step", "steps", "in_block")}
-        block, time_, tokens = (file[name][()] for name in ("block", "layer_time", "tokens"))
+        block, time_, tokens = (file[name][()] for name in ("block", "layer_time", "assignments"))
     finished = 0
-    for placement, first, steps, index in zip(*turns.values()):
-        of_turn = placement, slice(first, first + steps)
-        if (block[of_turn] == -1).all():
+    for placement, first, steps, index in zip(*segments.values()):
+        of_segment = placement, slice(first, first + steps)
+        if (block[of_segment] == -1).all():
             continue
         finished += 1
-        if (block[of_turn] != index).any():
-            return finished, f"turn of block {index} is there in part"
-        if not numpy.isfinite(time_[of_turn]).all() or (tokens[of_turn] < 0).any():
-            return finished, f"turn of block {index} lacks readings"
+        if (block[of_segment] != index).any():
+            return finished, f"segment of block {index} is there in part"
+        if not numpy.isfinite(time_[of_segment]).all() or (tokens[of_segment] < 0).any():
+            return finished, f"segment of block {index} lacks readings"
     return finished, None
 
 
 def wrong_with(case, folder, output, outcome):
-    """(finished turns, violations) after a kill; resumes the run."""
+    """(finished segments, violations) after a kill; resumes the run."""
     _, _, code, _, left = outcome
     wrong, finished = [], 0
     if code == 0:
@@ -169,7 +169,7 @@ def wrong_with(case, folder, output, outcome):
     partial = folder / f"{output}.partial"
     if partial.exists():
         try:
-            finished, what = whole_turns(partial)
+            finished, what = whole_segments(partial)
             wrong += [what] if what else []
         except (OSError, KeyError) as error:
             wrong.append(f"h5py: {error}")
@@ -234,7 +234,7 @@ def main():
             print(f"  {double:6}  {case.ranks:5}  {apart:7.2f}  {codes[0]}, {codes[1]}   "
                   f"{'; '.join(wrong) or '-'}", flush=True)
             doubled += bool(wrong)
-        print("# kill  ranks  profile  moment s  of s  rank  exit  after s  turns  violations")
+        print("# kill  ranks  profile  moment s  of s  rank  exit  after s  segments  violations")
         kill = 0
         while kill < options.runs:
             case, output = cases[kill % len(cases)], f"{kill}.h5"
@@ -247,7 +247,7 @@ def main():
             profile = "read" if "--profile" in case.words else "own"
             print(f"  {kill:4}  {case.ranks:5}  {profile:7}  {moment:8.2f}  {case.seconds:4.1f}  "
                   f"{rank:4}  {'hung' if code is None else code:4}  {ended:7.2f}  "
-                  f"{finished:2}/{len(case.arrays['turns/steps'])}  {'; '.join(wrong) or '-'}",
+                  f"{finished:2}/{len(case.arrays['segments/steps'])}  {'; '.join(wrong) or '-'}",
                   flush=True)
             violations += bool(wrong)
             hangs += code is None

@@ -42,17 +42,19 @@ MinimalDispatch::~MinimalDispatch() {
 }
 
 void MinimalDispatch::dispatch(std::span<const float> x, std::span<const std::uint16_t> ids,
-                               std::span<const float> weights, std::span<const Home> homes) {
+                               std::span<const float> weights,
+                               std::span<const Location> locations) {
   std::fill(rows_out_.begin(), rows_out_.end(), 0);
   std::fill(pairs_out_.begin(), pairs_out_.end(), 0);
   const auto each_pair = [&](auto&& visit) {
     for (std::size_t t = 0; t < sz(tokens_); ++t) {
       std::fill(row_of_.begin(), row_of_.end(), -1);
-      for (std::size_t i = t * sz(topk_); i < (t + 1) * sz(topk_); ++i) visit(t, i, homes[ids[i]]);
+      for (std::size_t i = t * sz(topk_); i < (t + 1) * sz(topk_); ++i)
+        visit(t, i, locations[ids[i]]);
     }
   };
-  each_pair([&](std::size_t, std::size_t, Home home) {
-    const std::size_t rank = sz(home.rank);
+  each_pair([&](std::size_t, std::size_t, Location location) {
+    const std::size_t rank = sz(location.rank);
     if (row_of_[rank] < 0) row_of_[rank] = rows_out_[rank]++;
     ++pairs_out_[rank];
   });
@@ -61,15 +63,16 @@ void MinimalDispatch::dispatch(std::span<const float> x, std::span<const std::ui
   std::vector<int>&rows = rows_in_, &pairs = pairs_in_;  // how far every destination has got
   std::fill(rows.begin(), rows.end(), 0);
   std::fill(pairs.begin(), pairs.end(), 0);
-  each_pair([&](std::size_t t, std::size_t i, Home home) {
-    const std::size_t rank = sz(home.rank);
+  each_pair([&](std::size_t t, std::size_t i, Location location) {
+    const std::size_t rank = sz(location.rank);
     if (row_of_[rank] < 0) {
       row_of_[rank] = rows[rank]++;
       const std::size_t at = sz(rows_out_at_[rank] + row_of_[rank]);
       std::copy_n(&x[t * sz(hidden_)], hidden_, &sent_[at * sz(hidden_)]);
       token_of_[at] = static_cast<int>(t);
     }
-    pairs_sent_[sz(pairs_out_at_[rank] + pairs[rank]++)] = {row_of_[rank], home.slot, weights[i]};
+    pairs_sent_[sz(pairs_out_at_[rank] + pairs[rank]++)] = {row_of_[rank], location.slot,
+                                                            weights[i]};
   });
 
   for (std::size_t rank = 0; rank < sz(ranks_); ++rank) {

@@ -24,7 +24,7 @@ class MinimalDispatch {
 
   /// `x`: [token][hidden], `ids` and `weights`: [token][k].
   void dispatch(std::span<const float> x, std::span<const std::uint16_t> ids,
-                std::span<const float> weights, std::span<const Home> homes);
+                std::span<const float> weights, std::span<const Location> locations);
   /// Sends received rows back as they are and adds what returns to `sums`, [token][hidden].
   void combine(std::span<float> sums);
 

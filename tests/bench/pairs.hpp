@@ -16,9 +16,9 @@
 namespace gembench::bench {
 
 struct Effort {
-  int pairs = 161;              ///< readings of each side ..
-  int fewest_pairs = 15;        ///< .. or fewer, but not fewer than this, ..
-  double enough_seconds = 4;    ///< .. once a comparison has taken so long
+  int pairs = 161;              ///< readings of each side ...
+  int fewest_pairs = 15;        ///< ... or fewer, but not fewer than this, ...
+  double enough_seconds = 4;    ///< ... once a comparison has taken so long
   double batch_seconds = 5e-3;  ///< a reading repeats the work until it takes this long
 
   /// The command line: `--quick` asks only whether everything runs.
@@ -52,7 +52,7 @@ int repeats_for(const Comm& comm, double seconds, Work&& work) {
   return repeats;
 }
 
-/// Prints {"bench":..,"shape":..,"ranks":..,"ours":[..],"reference":[..]}: seconds of one
+/// Prints {"bench":...,"shape":...,"ranks":...,"ours":[...],"reference":[...]}: seconds of one
 /// repetition by pair. Which side goes first changes from pair to pair, so that a drift of the
 /// machine's speed meets both alike. `more` is put in as it stands: JSON members, each with a comma
 /// before it.

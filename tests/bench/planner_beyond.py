@@ -81,7 +81,7 @@ def decode(folder, layers):
         for seed in range(1, layers + 1):
             make_trace(folder, name, tokens, seed)
             write_speeds(folder, slowdowns("1slow15%/8", ranks, seed))
-            at = ("--cost", "experts", "--seed", seed)
+            at = ("--cost", "per-expert", "--seed", seed)
             equal = judged(folder, ["eplb", "gem+"], *at)
             free = judged(folder, ["gem+"], "--spare-slots", 1, *at)
             plain.append(below(equal["gem+"], equal["eplb"]))

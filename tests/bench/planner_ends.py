@@ -35,7 +35,7 @@ def cases(count):
     for seed in range(1, count + 1):
         model = random.choice(list(MODELS))
         more = [[], [], ["--spare-slots", "1"], ["--spare-slots", "2", "--replicas", "4"],
-                ["--cost", "experts"]][random.integers(5)]
+                ["--cost", "per-expert"]][random.integers(5)]
         layers, steps = int(random.integers(2, 9)), int(random.choice([256, 512, 1024]))
         if "--replicas" in more:  # every number of them is planned
             layers, steps = min(layers, 4), 256
@@ -45,11 +45,11 @@ def cases(count):
 
 def dented(path, ranks, most, random):
     """Whole microseconds that rise on the whole and fall here and there, as measured curves do."""
-    knots = numpy.unique(numpy.concatenate([[0, 1], numpy.linspace(2, most, 14).astype(int)]))
+    load_points = numpy.unique(numpy.concatenate([[0, 1], numpy.linspace(2, most, 14).astype(int)]))
     speed = 1 + 0.1 * random.integers(0, 3, ranks)
-    curve = 20 + knots * 0.5
-    latency = numpy.round(speed[:, None] * curve * random.uniform(0.8, 1.2, (ranks, len(knots))))
-    write_profile(path, latency * 1e-6, knots, [0] * ranks, "made, with dents")
+    curve = 20 + load_points * 0.5
+    latency = numpy.round(speed[:, None] * curve * random.uniform(0.8, 1.2, (ranks, len(load_points))))
+    write_profile(path, latency * 1e-6, load_points, [0] * ranks, "made, with dents")
 
 
 def plan(command, folder, limit):

@@ -55,18 +55,18 @@ def _array(file, name, values, scales, units):
         file[name].dims[i].attach_scale(file[scale])
 
 
-def write_profile(path, latency, knots, overhead, model):
-    """A profile.h5 that was calculated: its device says so. `latency` [knot],
-    for every rank the same, or [rank][knot], and `overhead` [rank] in s."""
+def write_profile(path, latency, load_points, overhead, model):
+    """A profile.h5 that was calculated: its device says so. `latency` [load_point],
+    for every rank the same, or [rank][load_point], and `overhead` [rank] in s."""
     ranks = len(overhead)
     with h5py.File(path, "w") as file:
         file.attrs.update({"schema": "gembench-profile", "schema_version": "1.0.0", "model": model,
                            "device": "analytic, ours: nothing was measured", "clock": "analytic"})
         _scale(file, "rank", numpy.arange(ranks, dtype="i4"))
-        _scale(file, "knot", numpy.asarray(knots, dtype="i8"))
-        curves = numpy.broadcast_to(latency, (ranks, len(knots))).astype("f8")
-        _array(file, "latency", curves, ["rank", "knot"], "s")
-        _array(file, "spread", numpy.zeros_like(curves), ["rank", "knot"], "s")
+        _scale(file, "load_point", numpy.asarray(load_points, dtype="i8"))
+        curves = numpy.broadcast_to(latency, (ranks, len(load_points))).astype("f8")
+        _array(file, "latency", curves, ["rank", "load_point"], "s")
+        _array(file, "spread", numpy.zeros_like(curves), ["rank", "load_point"], "s")
         _array(file, "overhead", numpy.asarray(overhead, dtype="f8"), ["rank"], "s")
         _array(file, "slowdown", numpy.ones(ranks), ["rank"], "1")
 

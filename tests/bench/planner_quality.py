@@ -47,12 +47,12 @@ def roofline(path, name, ranks, tiles):
     most, weights = tokens * topk, experts / ranks * read
     if tiles:
         ends = numpy.arange(TILE, most + 1, TILE)
-        knots = numpy.unique(numpy.concatenate([[0, 1], ends, ends[:-1] + 1]))
-        latency = numpy.maximum(weights, token * (-(-knots // TILE) * TILE))
+        load_points = numpy.unique(numpy.concatenate([[0, 1], ends, ends[:-1] + 1]))
+        latency = numpy.maximum(weights, token * (-(-load_points // TILE) * TILE))
     else:
-        knots = numpy.array([0, max(1, round(weights / token - TILE / 2)), most])
-        latency = numpy.maximum(weights, token * (knots + TILE / 2))
-    write_profile(path, latency * 1e-6, knots, [LAUNCH] * ranks,
+        load_points = numpy.array([0, max(1, round(weights / token - TILE / 2)), most])
+        latency = numpy.maximum(weights, token * (load_points + TILE / 2))
+    write_profile(path, latency * 1e-6, load_points, [LAUNCH] * ranks,
                   f"{model}, {experts // ranks} experts a rank, prefill roofline like an H100's")
 
 
@@ -147,8 +147,8 @@ def main():
     parser.add_argument("--tiles", action="store_true", help="bursty: latency in stairs, slow")
     parser.add_argument("--draws", type=int, default=10, help="of speeds, for the recordings")
     parser.add_argument("--cases", default="", help="only recordings whose name contains this")
-    parser.add_argument("--cost", choices=["tokens", "experts"], default="experts",
-                        help="cost model for the DeepSeek recordings (the study's: experts)")
+    parser.add_argument("--cost", choices=["sum", "per-expert"], default="per-expert",
+                        help="cost model for the DeepSeek recordings (the study's: per-expert)")
     parser.add_argument("--local", action="store_true",
                         help="recordings: latencies of ranks that get only their own tokens")
     parser.add_argument("--quick", action="store_true", help="few cases, to see that all runs")

@@ -194,7 +194,7 @@ def run(data, folder, options):
         write_trace(folder / "case.h5", tokens, topk, f"{case} of planner_recordings.py")
         write_trace(folder / "judged.h5", tokens[len(tokens) // 2:], topk, f"later half of {case}")
         profile = PROFILES[family] + ("/local" if options.local else "")
-        cost = options.cost if family == "ds" else "tokens"
+        cost = options.cost if family == "ds" else "sum"
         for ranks in RANKS[family][:1] if quick else RANKS[family]:
             words = ["--ranks", ranks, "--profile", profile, "--cost", cost, "--slowdown-from",
                      "builtin:v100-sgemm", "--seed"]

@@ -6,7 +6,7 @@
 2. The profile's routed loads against the run at the very same loads. The run measures the steps that
    it planned on (--in-sample), so every load that the profile met as the linear placement has it comes
    again: same rank, same tokens of every expert. It comes once a step, among other layers and ranks,
-   so placement linear is run many times over. Loads of experts dealt anew never come and are left out.
+   so placement linear is run many times over. Loads of experts dealt again never come and are left out.
 
 Both hold on an otherwise idle machine; what the run says of disturbances is printed with them.
 """
@@ -21,7 +21,7 @@ import numpy
 import support
 
 MODEL_ERROR, LOAD_ERROR = 0.05, 0.03
-MODELS = {"experts": "predicted_by_experts", "tokens": "predicted"}
+MODELS = {"per-expert": "predicted_by_experts", "sum": "predicted"}
 SMALL = {"--scale": 16, "--layers": 2, "--tokens": 128, "--steps": 8}
 STEPS = 48
 
@@ -47,12 +47,12 @@ def predictions(ranks, words, runs, folder):
         if seed == 1:
             print(support.conditions(result))
         print(f"# run {seed}: model '{result['cost_model']}' chosen; load average {before} before")
-        print("# placement         measured us    " + "".join(f"{name:>9} %" for name in MODELS))
+        print("# placement         measured us    " + "".join(f"{name:>10} %" for name in MODELS))
         for one in result["placements"]:
             off = {name: one[key] / one["measured"] - 1 for name, key in MODELS.items()}
             errors.setdefault(one["placement"], []).append(off[result["cost_model"]])
             print(f"  {one['placement']:<16} {1e6 * one['measured']:12.0f}    "
-                  + "".join(f"{100 * off[name]:+11.2f}" for name in MODELS), flush=True)
+                  + "".join(f"{100 * off[name]:+12.2f}" for name in MODELS), flush=True)
     return errors
 
 

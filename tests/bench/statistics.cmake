@@ -1,6 +1,6 @@
 # Proofs of the comparison and of what survives a kill, in short forms: slow, so only with
 # tests/run.sh --slow.
-# gembench_add_proof(NAME n SCRIPT file.py ARGS ..)
+# gembench_add_proof(NAME n SCRIPT file.py ARGS ...)
 function(gembench_add_proof)
   cmake_parse_arguments(T "" "NAME;SCRIPT" "ARGS" ${ARGN})
   # Debian's h5py belongs to /usr/bin/python3, whatever python3 comes first on the PATH.

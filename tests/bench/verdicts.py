@@ -37,7 +37,7 @@ def main():
                 print(f"{support.conditions(result)}\n# {support.cpu()}; {options.busy} busy loops beside\n"
                       "# seed   gem vs linear %              eplb %    gem+ %  steps      s  model off by %  ended")
             eplb, gem, best = (row["difference"] for row in result["placements"][1:])
-            by_model = "predicted_by_experts" if result["cost_model"] == "experts" else "predicted"
+            by_model = "predicted_by_experts" if result["cost_model"] == "per-expert" else "predicted"
             errors = [abs(row[by_model] / row["measured"] - 1) for row in result["placements"]]
             off_zero += gem["high"] is not None and gem["high"] < 0
             widest = max([widest] + [(d["high"] - d["low"]) / 2 if d["low"] is not None else 1

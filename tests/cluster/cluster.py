@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Two Slurm nodes on one machine. `cluster.py [-n NODES] [COMMAND ..]` brings munge, slurmctld and a
+"""Two Slurm nodes on one machine. `cluster.py [-n NODES] [COMMAND ...]` brings munge, slurmctld and a
 slurmd for every node up, runs COMMAND (a shell) on the head node, and takes everything down.
 
 A node is a process with network, host name, mounts, process ids and /dev/shm of its own (Linux

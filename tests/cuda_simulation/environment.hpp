@@ -44,5 +44,5 @@ void say(const std::string& text);
 
 }  // namespace gembench::simulation
 
-/// Reads the environment anew, and counts calls for faults from 1 again.
+/// Reads the environment again, and counts calls for faults from 1 again.
 extern "C" void gembench_simulation_reload();

@@ -190,7 +190,7 @@ class Sums(ImportCase):
 class Refusals(ImportCase):
     def test_what_is_no_recording(self):
         (self.folder / "a.txt").write_text("hello\n")
-        self.refused("a.txt looks like no recording that is known: name its format, "
+        self.refused("a.txt is not in a known recording format: name its format, "
                      "trtllm-statistics", "auto", "a.txt")
         self.refused("unknown trace format 'parquet': choose one of", "parquet", "a.txt")
         self.refused("needs a format, or auto, and files", "csv")

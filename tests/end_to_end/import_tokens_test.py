@@ -158,7 +158,7 @@ class ImportTokens(Importing):
         self.good("plan", "--trace", "t.h5", "--ranks", 4, "--strategy", "gem", "-o", "p.json")
 
     def test_the_routers_decisions_are_replayed(self):
-        gate = ["run", *SMALL_RUN, "--tokens", "64", "--plan-steps", "8", "--routing", "gate",
+        gate = ["run", *SMALL_RUN, "--tokens", "64", "--plan-steps", "8", "--routing", "router",
                 "--placements", "linear"]
         self.good(*gate, "--record", "r.h5", "-o", "gate.h5", ranks=2)
         recorded, attributes = self.read("r.h5")
@@ -172,7 +172,7 @@ class ImportTokens(Importing):
         self.one_sentence(self.gembench(*gate, "--record", "r.h5", "-o", "b.h5", ranks=2), 4,
                           "r.h5 exists")
         self.one_sentence(self.gembench("run", *SMALL_RUN, "--record", "s.h5", "-o", "b.h5"), 2,
-                          "add --routing gate")
+                          "add --routing router")
 
     def test_what_is_not_said_is_asked_for(self):
         self.write("a.u8", made_ids(64).tobytes())

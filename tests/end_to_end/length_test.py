@@ -38,10 +38,10 @@ class Length(CliTest):
             self.assertEqual(f["step_time"].shape, (2, 512, 2), "room for the most there may be")
             self.assertFalse(numpy.isnan(f["step_time"][:, :steps]).any())
             self.assertTrue(numpy.isnan(f["step_time"][:, steps:]).all())
-            checked = f["turns/checked_tokens"][:] > 0
-            self.assertEqual(list(f["turns/first_step"][checked]), [steps - 1] * 2, "what ran last")
-            moved = f["turns/experts_moved"][:] >= 0
-            self.assertEqual(list(f["turns/first_step"][moved]), [0, 0],
+            checked = f["segments/checked_tokens"][:] > 0
+            self.assertEqual(list(f["segments/first_step"][checked]), [steps - 1] * 2, "what ran last")
+            moved = f["segments/experts_moved"][:] >= 0
+            self.assertEqual(list(f["segments/first_step"][moved]), [0, 0],
                              "nothing moves; what a switch takes was timed before")
 
     def test_it_ends_when_its_time_is_over_and_says_what_is_missing(self):
@@ -64,12 +64,12 @@ class Length(CliTest):
         words = [*RUN, "--precision", "100"]
         self.good(*words, ranks=2)
         whole = self.folder / "a.h5"
-        for lost in (0, 5):  # turns at the end, as a kill loses them; 0: killed before the check
+        for lost in (0, 5):  # segments at the end, as a kill loses them; 0: killed before the check
             whole.rename(self.folder / "a.h5.partial")
             with h5py.File(self.folder / "a.h5.partial", "r+") as f:
                 f.attrs["completed"] = numpy.int64(0)
-                f["turns/checked_tokens"][:] = -1
-                f["turns/check_passed"][:] = -1
+                f["segments/checked_tokens"][:] = -1
+                f["segments/check_passed"][:] = -1
                 order = f["order"][:]
                 gone = (order >= order.max() + 1 - lost) | (order < 0)
                 f["block"][:] = numpy.where(gone, -1, f["block"][:])
@@ -79,7 +79,7 @@ class Length(CliTest):
                 steps, other = measured_steps(f)
                 self.assertEqual(steps, other)
                 self.assertIn(steps, LOOKS)
-                self.assertEqual(int((f["turns/checked_tokens"][:] > 0).sum()), 2)
+                self.assertEqual(int((f["segments/checked_tokens"][:] > 0).sum()), 2)
 
     def test_what_it_may_take_is_said_before(self):
         out = self.good(*RUN, "--dry-run", ranks=2)

@@ -65,7 +65,7 @@ class PlannedOn(CliTest):
         self.good("convert", "all.json", "--to", "sglang", "-o", "foreign.json")
         self.good("convert", "all.json", "--to", "gembench", "-o", "copy.json")
         self.good("plan", "--trace", "t.h5", "--ranks", "2", "--plan-steps", "8", "--from",
-                  "copy.json", "--max-moves", "2", "-o", "mended.json")
+                  "copy.json", "--max-moves", "2", "-o", "rebalanced.json")
 
     def run_with(self, files, *more, trace="t.h5"):
         return self.gembench("run", *SHAPE, "--scale", "16", "--trace", trace, "--steps", "12",
@@ -73,7 +73,7 @@ class PlannedOn(CliTest):
                              "a.h5", "--overwrite", *more, ranks=2)
 
     def test_a_run_refuses_what_was_planned_on_its_steps(self):
-        for name in ("file:all.json", "relabel:file:copy.json", "adapt:file:mended.json"):
+        for name in ("file:all.json", "relabel:file:copy.json", "adapt:file:rebalanced.json"):
             self.one_sentence(self.run_with(name), 2,
                               "was planned on 12 of the 12 steps to be measured")
         self.one_sentence(self.gembench("run", *SHAPE, "--trace", "t.h5", "--steps", "12",
@@ -104,7 +104,7 @@ class PlannedOn(CliTest):
                           "was planned on 6 of the 12 steps")
 
     def test_score_says_so(self):
-        files = ["early.json", "all.json", "copy.json", "linear.json", "mended.json", "foreign.json"]
+        files = ["early.json", "all.json", "copy.json", "linear.json", "rebalanced.json", "foreign.json"]
         words = ["score", "--trace", "t.h5", "--ranks", "2", "--plan-steps", "40", "--strategies",
                  "gem,file:all.json", *files]
         out = self.good(*words)
@@ -222,8 +222,8 @@ class Planner(CliTest):
             self.assertAlmostEqual(row["straggle"], row["straggle_load"] + row["straggle_speed"])
         floor, _ = self.score("--profile", "builtin:l40s/gpt-oss-20b", "--ranks", "4",
                               "--slowdown-floor", "0.5", "--slowdown", "1,1,1,2", "--cost",
-                              "experts", "--strategies", "gem")
-        self.assertIn("cost model experts", floor["profile"])
+                              "per-expert", "--strategies", "gem")
+        self.assertIn("cost model per-expert", floor["profile"])
 
     def test_spare_slots_hold_replicas(self):
         _, rows = self.score("--ranks", "4", "--spare-slots", "2", "--strategies",

@@ -97,7 +97,7 @@ class Owner(OwnerTest):
         self.good("trace", "make", "--layers", "2", "--steps", "40", "-o", "t.h5")
         self.good("plan", "--trace", "t.h5", "--ranks", "4", "-o", "p.json")
         (self.folder / "route.csv").write_text("step,layer,expert,count\n0,0,0,4\n0,0,1,4\n")
-        gate = ["run", *small_but(["--routing", "gate"]), "-o", "free.h5"]
+        gate = ["run", *small_but(["--routing", "router"]), "-o", "free.h5"]
         commands = [["profile", *SMALL[:8], "-q", "-o", "x"],
                     ["trace", "make", "--layers", "2", "--steps", "40", "-o", "x"],
                     ["trace", "import", "auto", "route.csv", "-o", "x"],
@@ -141,7 +141,7 @@ class Owner(OwnerTest):
         self.assertEqual(list(self.folder.glob("a-64*")), [])
 
     def test_one_name_for_two_outputs_of_one_command(self):
-        words = ["run", *small_but(["--routing", "gate"]), "-o", "a.h5", "--record", "a.h5"]
+        words = ["run", *small_but(["--routing", "router"]), "-o", "a.h5", "--record", "a.h5"]
         self.one_sentence(self.gembench(*words), 4, "a.h5 is named for two outputs")
 
     def test_a_killed_owner_is_in_nobodys_way(self):
@@ -158,7 +158,7 @@ class Owner(OwnerTest):
         done = self.gembench("run", *small_but(["--steps", "4000", "--placements", "linear"]),
                              "-o", "a.h5", "--resume", "--timeout", "2")
         self.assertEqual(done.returncode, 5, done.stderr)
-        self.assertRegex(done.stderr, r"\d+ of 1000 turns are kept in a.h5.partial; continue with: ")
+        self.assertRegex(done.stderr, r"\d+ of 1000 segments are kept in a.h5.partial; continue with: ")
         # One that holds no place for any reading.
         with h5py.File(partial, "r") as file, h5py.File(self.folder / "b.h5", "w") as empty:
             for name in ("schema", "schema_version", "created", "completed"):
@@ -214,7 +214,7 @@ class Resume(OwnerTest):
             time.sleep(0.01)
         job.send_signal(signal.SIGTERM)
         said = job.communicate(timeout=HANGS)[1]
-        self.assertRegex(said, r"interrupted by SIGTERM: \d+ of 100 turns are kept in "
+        self.assertRegex(said, r"interrupted by SIGTERM: \d+ of 100 segments are kept in "
                                r"a.h5.partial; continue with: .* --resume\n")
         self.assertNotIn("--overwrite", said)
         with h5py.File(self.folder / "a.h5") as file:

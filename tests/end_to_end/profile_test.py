@@ -17,7 +17,7 @@ except ImportError:
 
 SHAPE = SMALL[:8] + ["-q"]
 QUICK = SHAPE + ["--profile-seconds", "0"]
-KNOTS = ("latency", "low", "high", "samples")
+LOAD_POINTS = ("latency", "low", "high", "samples")
 ACTIVE = ("active_latency", "active_samples")
 ROUNDS = 8  # of a profile that tests change: each half holds enough readings to judge
 ROUTED = ("routed", "routed_slot", "routed_latency", "routed_tokens", "routed_samples")
@@ -26,7 +26,7 @@ ROUTED = ("routed", "routed_slot", "routed_latency", "routed_tokens", "routed_sa
 def better(attrs):
     """The cost model that --cost auto takes of this file."""
     experts = attrs["routed_experts_median"] < attrs["routed_tokens_median"]
-    return "experts" if experts else "tokens"
+    return "per-expert" if experts else "sum"
 
 
 class Measured(CliTest):
@@ -40,9 +40,9 @@ class Measured(CliTest):
                             for line in told["findings"]), told["findings"])
         self.assertNotIn("comparison", told)
         with h5py.File(self.folder / "p.h5") as file:
-            self.assertEqual(file.attrs["schema_version"], "1.2.0")
-            ranks, knots, rounds = file["samples"].shape
-            self.assertEqual((ranks, knots), file["latency"].shape)
+            self.assertEqual(file.attrs["schema_version"], "1.3.0")
+            ranks, load_points, rounds = file["samples"].shape
+            self.assertEqual((ranks, load_points), file["latency"].shape)
             self.assertEqual(file["active_samples"].shape[-1], rounds)
             self.assertEqual(file["active_latency"].shape[0], 4)
             self.assertEqual(file.attrs["slots"], 8)
@@ -51,7 +51,7 @@ class Measured(CliTest):
             self.assertEqual(len(file["environment/host"]), 4)
             self.assertEqual(file["state/clock_before"].shape, (4,))
             shown = told["ranks"][1]["points"][3]
-            self.assertEqual(shown["tokens"], file["knot"][3])
+            self.assertEqual(shown["tokens"], file["load_point"][3])
             self.assertEqual(shown["median"], file["latency"][1, 3])
             self.assertGreater(file.attrs["fit_tokens_worst"], 0)
             tokens = file["routed_tokens"][:]
@@ -61,12 +61,12 @@ class Measured(CliTest):
             self.assertGreater(tokens.max(), 2 * tokens.mean())
             self.assertEqual(file["routed_samples"].shape, (4, 8, rounds))
             self.assertTrue((file["routed_latency"][:] > 0).all())
-            for model in ("tokens", "experts"):
+            for model, stored in (("sum", "tokens"), ("per-expert", "experts")):
                 for name in ("median", "worst"):
                     self.assertEqual(told["routed_error"][model][name],
-                                     file.attrs[f"routed_{model}_{name}"])
+                                     file.attrs[f"routed_{stored}_{name}"])
             self.assertEqual(told["cost_model"], better(file.attrs))
-            self.assertEqual(told["fit"]["experts"]["mean"], file.attrs["fit_experts_mean"])
+            self.assertEqual(told["fit"]["per-expert"]["mean"], file.attrs["fit_experts_mean"])
 
     def test_table_and_csv(self):
         table = self.good("profile", *QUICK, "-o", "a.h5", ranks=2)
@@ -74,7 +74,7 @@ class Measured(CliTest):
         self.assertIn("fewer experts active", table)
         self.assertIn("1 warm-up rounds (not yet steady), at most 3 rounds", table)
         self.assertIn("# loads as the trace routes them", table)
-        self.assertRegex(table, "# cost model by --cost auto: '(tokens|experts)', off by .* on 16 "
+        self.assertRegex(table, "# cost model by --cost auto: '(sum|per-expert)', off by .* on 16 "
                                 "routed loads")
         text = self.good("profile", *QUICK, "-o", "b.h5", "--format", "csv", ranks=2)
         rows = list(csv.DictReader(io.StringIO(text)))
@@ -86,22 +86,22 @@ class Measured(CliTest):
     def test_the_cost_model_is_the_better_one_unless_it_is_named(self):
         self.good("profile", *QUICK, "--clock", "cpu-time", "-o", "p.h5", ranks=2)
         self.good("trace", "make", *SMALL[:6], "--tokens", "128", "--steps", "8", "-o", "t.h5")
-        for chosen in ("tokens", "experts"):
+        for chosen in ("sum", "per-expert"):
             # What the ranks took for the routed loads is what this model says of them.
             with h5py.File(self.folder / "p.h5", "r+") as file:
-                knots, slots = file["knot"][:], file.attrs["slots"]
+                load_points, slots = file["load_point"][:], file.attrs["slots"]
                 tokens = file["routed_tokens"][:]
                 for rank in range(2):
                     curve = file["latency"][rank]
-                    share = (np.interp(tokens[rank] * slots, knots, curve) - curve[0]) / slots
+                    share = (np.interp(tokens[rank] * slots, load_points, curve) - curve[0]) / slots
                     file["routed_latency"][rank] = curve[0] + share.sum(axis=1) \
-                        if chosen == "experts" else np.interp(tokens[rank].sum(axis=1), knots, curve)
-            for asked, used in (([], chosen), (["--cost", "tokens"], "tokens"),
-                                (["--cost", "experts"], "experts")):
+                        if chosen == "per-expert" else np.interp(tokens[rank].sum(axis=1), load_points, curve)
+            for asked, used in (([], chosen), (["--cost", "sum"], "sum"),
+                                (["--cost", "per-expert"], "per-expert")):
                 with self.subTest(chosen=chosen, asked=asked):
                     run = ["run", *SMALL, "--clock", "cpu-time", "--profile", "p.h5", *asked,
                            "--placements", "linear,gem", "--overwrite", "-o", "a.h5"]
-                    other = "tokens" if used == "experts" else "experts"
+                    other = "sum" if used == "per-expert" else "per-expert"
                     how = "as asked" if asked else "auto"
                     self.assertIn(f"cost model {used} ({how}: off by",
                                   self.good("score", "--trace", "t.h5", "--profile", "p.h5",
@@ -125,9 +125,9 @@ class Measured(CliTest):
             file.attrs["schema_version"] = "1.1.0"
         out = self.good("run", *SMALL, "--clock", "cpu-time", "--profile", "p.h5", "-o", "a.h5",
                         ranks=2)
-        self.assertIn("# cost model 'tokens' (auto: the profile holds no routed loads", out)
+        self.assertIn("# cost model 'sum' (auto: the profile holds no routed loads", out)
         self.good("trace", "make", *SMALL[:6], "--tokens", "128", "--steps", "8", "-o", "t.h5")
-        self.assertIn("cost model tokens (auto: the profile holds no routed loads",
+        self.assertIn("cost model sum (auto: the profile holds no routed loads",
                       self.good("score", "--trace", "t.h5", "--ranks", "2", "--strategies",
                                 "linear"))
 
@@ -135,12 +135,12 @@ class Measured(CliTest):
         self.good("profile", *SHAPE, "--clock", "cpu-time", "--profile-seconds", "2", "-o", "p.h5",
                   ranks=2)
         with h5py.File(self.folder / "p.h5", "r+") as file:
-            at = len(file["knot"]) - 2
+            at = len(file["load_point"]) - 2
             for name, factor in (("samples", 3), ("latency", 3)):
                 values = file[name][:]
                 values[1, at] = values[1, at + 1] * factor
                 file[name][:] = values
-            loads = file["knot"][at:at + 2]
+            loads = file["load_point"][at:at + 2]
         named = f"latency falls by 66.7 % from {loads[0]} to {loads[1]} tokens on rank 1"
         told = json.loads(self.good("profile", "--compare", "p.h5", "--with", "p.h5", "--format",
                                     "json"))
@@ -152,7 +152,7 @@ class Measured(CliTest):
     def test_a_profile_with_an_active_sweep_is_planned_and_run_with(self):
         self.good("profile", *QUICK, "--clock", "cpu-time", "-o", "p.h5", ranks=2)
         out = self.good("run", *SMALL, "--clock", "cpu-time", "--profile", "p.h5", "--cost",
-                        "experts", "--placements", "linear,gem", "-o", "a.h5", ranks=2)
+                        "per-expert", "--placements", "linear,gem", "-o", "a.h5", ranks=2)
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
         with h5py.File(self.folder / "a.h5") as run, h5py.File(self.folder / "p.h5") as profile:
             self.assertEqual(run["profile_active_latency"][:].tolist(),
@@ -182,9 +182,9 @@ class Compared(CliTest):
         with h5py.File(self.folder / "old.h5", "r+") as file:
             # Equal ranks without noise and enough rounds whatever the machine had time for, so
             # that only what a test changes is there.
-            for name in KNOTS + ACTIVE:
+            for name in LOAD_POINTS + ACTIVE:
                 values = file[name][:]
-                equal = file["latency" if name in KNOTS else "active_latency"][0]
+                equal = file["latency" if name in LOAD_POINTS else "active_latency"][0]
                 if name.endswith("samples"):
                     self.replace(file, name, np.broadcast_to(
                         equal[..., None], values.shape[:-1] + (ROUNDS,)))
@@ -208,7 +208,7 @@ class Compared(CliTest):
     @staticmethod
     def slower(rank, factor, late=False):
         def change(file):
-            for name in KNOTS + ACTIVE:
+            for name in LOAD_POINTS + ACTIVE:
                 values = file[name][:]
                 if name.endswith("samples"):
                     first = values.shape[-1] // 2 if late else 0

@@ -54,7 +54,7 @@ class Recorded(CliTest):
             numpy.testing.assert_array_equal(planned, sglang)
             numpy.testing.assert_array_equal(planned, trtllm)
             # The slow rank gets less to do than the others, and less than linear gives it.
-            linear, planned = file["tokens"][:2, :, :, 3].sum(axis=(1, 2))
+            linear, planned = file["assignments"][:2, :, :, 3].sum(axis=(1, 2))
         self.assertLess(planned, 0.95 * linear)
 
 

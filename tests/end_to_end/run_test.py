@@ -21,7 +21,7 @@ class MainJob(CliTest):
                              ["linear", "eplb", "gem"])
             self.assertEqual(f.attrs["completed"], 1)
             # Every token-expert pair was computed, in every layer of every step.
-            self.assertTrue((f["tokens"][:].sum(axis=3) == 1024 * 8).all())
+            self.assertTrue((f["assignments"][:].sum(axis=3) == 1024 * 8).all())
             # Placements ran the same steps, each once, in an order of blocks that was drawn.
             self.assertEqual(sorted(f["order"][:].ravel()), list(range(48)))
             self.assertTrue((f["block"][:] == f["block"][0]).all())
@@ -31,8 +31,8 @@ class MainJob(CliTest):
             for p in range(3):
                 for layer in range(2):
                     expected = loads[:, layer][:, slots[p, layer]].sum(axis=2)
-                    numpy.testing.assert_array_equal(f["tokens"][p, :, layer], expected)
-            self.assertGreater(f["turns/bytes_moved"][:].sum(), 0, "weights moved between ranks")
+                    numpy.testing.assert_array_equal(f["assignments"][p, :, layer], expected)
+            self.assertGreater(f["segments/bytes_moved"][:].sum(), 0, "weights moved between ranks")
 
     def test_on_shared_cpus_nothing_is_said_about_communication(self):
         out = self.good("run", *SMALL, "--clock", "cpu-time", "-o", "a.h5", ranks=2)
@@ -68,24 +68,24 @@ class MainJob(CliTest):
         self.assertEqual(share.argmax(), 3)
 
     def test_the_gate_decides_once_and_every_placement_replays_it(self):
-        out = self.good("run", *SMALL, "--routing", "gate", "--placements", "linear,gem", "-o", "a.h5", ranks=4)
-        self.assertIn("gate (decided once", out)
+        out = self.good("run", *SMALL, "--routing", "router", "--placements", "linear,gem", "-o", "a.h5", ranks=4)
+        self.assertIn("router (decided once", out)
         with h5py.File(self.folder / "a.h5") as f:
-            self.assertTrue((f["tokens"][:].sum(axis=3) == 128 * 4).all())
+            self.assertTrue((f["assignments"][:].sum(axis=3) == 128 * 4).all())
 
     def test_resident_experts_do_not_move(self):
         words = ["run", *SMALL, "--placements", "linear,round-robin", "-o", "a.h5", "--overwrite"]
         self.good(*words, ranks=2)
         with h5py.File(self.folder / "a.h5") as f:
-            self.assertEqual(len(f["turns/turn"]), 4, "two placements in two blocks")
-            self.assertTrue((f["turns/experts_moved"][:] >= 0).all())
+            self.assertEqual(len(f["segments/segment"]), 4, "two placements in two blocks")
+            self.assertTrue((f["segments/experts_moved"][:] >= 0).all())
         out = self.good(*words, "--resident", ranks=2)
         self.assertIn("with all experts in memory", out)
         self.assertEqual(out.splitlines()[-1], "# check: PASS")
         with h5py.File(self.folder / "a.h5") as f:
-            later = f["turns/first_step"][:] > 0
-            self.assertTrue((f["turns/experts_moved"][:][later] == -1).all())
-            self.assertTrue((f["turns/experts_moved"][:][~later] >= 0).all(), "timed beforehand")
+            later = f["segments/first_step"][:] > 0
+            self.assertTrue((f["segments/experts_moved"][:][later] == -1).all())
+            self.assertTrue((f["segments/experts_moved"][:][~later] >= 0).all(), "timed beforehand")
 
     def test_whole_steps_have_no_phases(self):
         out = self.good("run", *SMALL, "--placements", "linear,round-robin", "-o", "a.h5",
@@ -106,7 +106,7 @@ class MainJob(CliTest):
             self.assertEqual(json.loads(f.attrs["config"])["whole-steps"], True)
             for name in ("start_time", "route_time", "barrier_wait", "layer_time"):
                 self.assertTrue(numpy.isnan(f[name][:]).all(), name)
-            self.assertTrue((f["tokens"][:].sum(axis=3) == 128 * 4).all())
+            self.assertTrue((f["assignments"][:].sum(axis=3) == 128 * 4).all())
             self.assertNotIn("gpu", f)
         refused = self.gembench("run", *SMALL, "--whole-steps", "--overwrite", "-o", "a.h5",
                                 ranks=8)
@@ -129,7 +129,7 @@ class MainJob(CliTest):
                   "--clock", "cpu-time", "-o", "p.h5", ranks=2)
         with h5py.File(self.folder / "p.h5") as f:
             latency = f["latency"][:]
-            self.assertEqual(latency.shape, (2, len(f["knot"])))
+            self.assertEqual(latency.shape, (2, len(f["load_point"])))
         planned = ["run", *SMALL, "--slowdown", "1,2", "--profile", "p.h5", "-o", "a.h5", "--clock"]
         refused = self.gembench(*planned, "wall", ranks=2)
         self.assertEqual(refused.returncode, 2, "seconds of two clocks are not mixed")
@@ -152,11 +152,11 @@ class MainJob(CliTest):
     def test_a_run_is_replayed_from_its_file(self):
         self.good("run", *SMALL, "--variability", "high", "-o", "a.h5", ranks=4)
         # The gate too: what it chose is no option, so it must choose alike.
-        self.good("run", *SMALL, "--routing", "gate", "-o", "gate.h5", ranks=2)
+        self.good("run", *SMALL, "--routing", "router", "-o", "gate.h5", ranks=2)
         for name, ranks in (("a.h5", 4), ("gate.h5", 2)):
             self.good("run", "--config-from", name, "-o", "b.h5", "--overwrite", ranks=ranks)
             with h5py.File(self.folder / name) as a, h5py.File(self.folder / "b.h5") as b:
-                for same in ("slots", "expert_tokens", "order", "block", "tokens", "bytes_pair",
+                for same in ("slots", "expert_tokens", "order", "block", "assignments", "bytes_pair",
                              "slowdown"):
                     self.assertTrue((a[same][...] == b[same][...]).all(), same)
                 self.assertEqual(b.attrs["replayed_from"], name)
@@ -220,7 +220,7 @@ class MainJob(CliTest):
             for p, row in enumerate(run["placements"]):
                 rates, times = row["rates"], f["step_time"][p].max(axis=1)
                 self.assertAlmostEqual(rates["tokens_per_s"] / (128 / times.mean()), 1, places=5)
-                flop = f["tokens"][p].sum() * 6.0 * model["hidden"] * model["ffn"]
+                flop = f["assignments"][p].sum() * 6.0 * model["hidden"] * model["ffn"]
                 self.assertAlmostEqual(
                     rates["expert_flops"] / (flop / f["expert_time"][p].sum()), 1, places=4)
                 self.assertAlmostEqual(

@@ -57,7 +57,7 @@ class DryRun(CliTest):
         self.one_sentence(self.gembench("run", *SMALL, "--dry-run", "--ranks", "8", ranks=2), 2,
                           "drop it, or start one")
         self.one_sentence(self.gembench("run", *SMALL, "--dry-run", "--ranks", "8", "--routing",
-                                        "gate"), 2, "--routing synthetic")
+                                        "router"), 2, "--routing synthetic")
 
 
 class ManyRanks(CliTest):
@@ -70,7 +70,7 @@ class ManyRanks(CliTest):
                 self.assertEqual(out.splitlines()[-1], "# check: PASS")
                 with h5py.File(self.folder / f"{ranks}.h5") as f:
                     self.assertEqual(f["barrier_wait"].shape, (2, 8, 2, ranks))
-                    self.assertTrue((f["tokens"][:].sum(axis=3) == 128 * 4).all())
+                    self.assertTrue((f["assignments"][:].sum(axis=3) == 128 * 4).all())
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ class Deployments(CliTest):
                                           "linear,eplb", "trtllm", "--format", "json"))
             self.assertEqual([row["duplicates"] for row in judged["placements"]],
                              [0, replicas, replicas])
-            # Without being told what the file knows: beside linear, and mended.
+            # Without being told what the file knows: beside linear, and rebalanced.
             self.good("score", *at, "trtllm", "--strategies", "linear")
             self.good("plan", *at, "--from", "trtllm", "--max-moves", "2", "-o", "m.json",
                       "--overwrite")

@@ -23,9 +23,9 @@ def run_of(steps):
 RUN = run_of(480)  # long enough to be stopped after its first block, short enough to be completed
 LONG_RUN = run_of(4000)  # many times as long as the limits below, also on a faster machine
 # Equal in a run that was interrupted and in one that was not.
-SAME = ["expert_tokens", "slots", "order", "block", "tokens", "active_experts", "bytes_sent",
+SAME = ["expert_tokens", "slots", "order", "block", "assignments", "active_experts", "bytes_sent",
         "metadata_bytes", "bytes_pair", "predicted_layer_time", "profile_latency",
-        "turns/to_placement", "turns/first_step", "turns/steps", "turns/checked_tokens"]
+        "segments/to_placement", "segments/first_step", "segments/steps", "segments/checked_tokens"]
 
 
 def ranks_of(folder):
@@ -140,7 +140,7 @@ class Stopped(CliTest):
         os.kill(ranks_of(self.folder)[-1], signal.SIGTERM)
         said = job.communicate(timeout=HANGS)[1]
         self.assertEqual(job.returncode, 1, said)
-        self.assertRegex(said, r"gembench: interrupted by SIGTERM: \d+ of 2000 turns are kept in "
+        self.assertRegex(said, r"gembench: interrupted by SIGTERM: \d+ of 2000 segments are kept in "
                                r"a\.h5\.partial; continue with: \S+/local\.sh -n 2 run .* --resume\n")
         self.is_incomplete_and_readable()
         self.holds_its_summary()

@@ -65,7 +65,7 @@ void require(bool holds) {
 void read_steps(const RecordingFormat& format, const RecordingInput& input) {
   LayerSums sums;
   (void)format.read(input, [&](Trace steps) {
-    level_layers(steps, sums);
+    equalise_layers(steps, sums);
     validate(steps);
   });
 }

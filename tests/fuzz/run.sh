@@ -3,7 +3,7 @@
 # UndefinedBehaviorSanitizer; needs clang). Input that breaks a reader stays in build/fuzz/found.
 set -euo pipefail
 
-usage="usage: tests/fuzz/run.sh [--runs N | --seconds S] [READER..]
+usage="usage: tests/fuzz/run.sh [--runs N | --seconds S] [READER...]
   --runs N     inputs for every reader (default: 1000), the same ones every time
   --seconds S  for every reader instead, from another seed every time
 Readers: build/fuzz/fuzz_readers lists them; all by default."

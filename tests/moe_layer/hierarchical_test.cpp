@@ -125,7 +125,7 @@ std::vector<std::vector<std::int64_t>> rows_by_hand(const Rig& rig, const Topolo
                                                     const Placement& placement, int layer) {
   const int ranks = rig.comm.size();
   std::vector<std::vector<std::int64_t>> rows(sz(ranks), std::vector<std::int64_t>(sz(ranks), 0));
-  const auto home = homes(placement);
+  const auto location = locations(placement);
   for (int source = 0; source < ranks; ++source) {
     const int tokens = local_tokens(kTokens, source, ranks).count;
     const auto ids = rig.ids_of(source);
@@ -133,7 +133,7 @@ std::vector<std::vector<std::int64_t>> rows_by_hand(const Rig& rig, const Topolo
       std::vector<bool> to_rank(sz(ranks), false), to_node(sz(topology.nodes()), false);
       for (int k = 0; k < rig.model.topk; ++k) {
         const auto id = ids[sz((layer * tokens + token) * rig.model.topk + k)];
-        const int rank = home[sz(layer * rig.model.experts + id)].rank;
+        const int rank = location[sz(layer * rig.model.experts + id)].rank;
         to_rank[sz(rank)] = to_node[sz(topology.node(rank))] = true;
       }
       for (int node = 0; node < topology.nodes(); ++node) {

@@ -42,7 +42,7 @@ TEST(MoeLayers, replicas_and_empty_slots_change_nothing_but_who_computes) {
     const CheckOutcome outcome =
         check_step(rig.comm, *rig.device, rig.model, rig.store, *rig.layers, placement, kSeed);
     EXPECT_TRUE(outcome.passed) << outcome.message;
-    // Back to one home for every expert: the buffers of before still do.
+    // Back to one location for every expert: the buffers of before still do.
     const Placement plain = random_placement(rig.model, rig.comm.size(), 3);
     rig.use(plain);
     rig.load();
@@ -123,7 +123,7 @@ TEST(MoeLayers, counts_are_those_of_the_trace_and_rows_go_out_once_a_rank) {
   rig.layers->clear_rows_to();
   static_cast<void>(rig.layers->run_step(readings));
   const auto ids = routed_ids(rig.trace, 0, kSeed, rig.range);
-  const auto home = homes(placement);
+  const auto location = locations(placement);
   for (int layer = 0; layer < 3; ++layer) {
     std::int64_t expected = 0, active = 0;
     for (const int expert : placement.on_rank(layer, rig.comm.rank())) {
@@ -140,7 +140,8 @@ TEST(MoeLayers, counts_are_those_of_the_trace_and_rows_go_out_once_a_rank) {
       std::vector<bool> seen(rows.size(), false);
       for (int k = 0; k < 3; ++k) {
         const auto id = ids[static_cast<std::size_t>((layer * rig.range.count + token) * 3 + k)];
-        seen[static_cast<std::size_t>(home[static_cast<std::size_t>(layer * 24 + id)].rank)] = true;
+        seen[static_cast<std::size_t>(location[static_cast<std::size_t>(layer * 24 + id)].rank)] =
+            true;
       }
       for (std::size_t rank = 0; rank < rows.size(); ++rank) rows[rank] += seen[rank] ? 1 : 0;
     }

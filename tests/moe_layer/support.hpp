@@ -24,7 +24,7 @@ inline ModelShape small_model(int shared) {
   return model;
 }
 
-/// Every layer dealt anew.
+/// Every layer dealt again.
 inline Placement random_placement(const ModelShape& model, int ranks, std::uint64_t seed) {
   Placement placement = empty_placement(model.layers, ranks, model.experts);
   placement.strategy = "test";

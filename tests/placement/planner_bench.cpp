@@ -216,16 +216,17 @@ void print_gaps() {
              gem_sum / count, gem_worst, plus_sum / count, plus_worst);
 }
 
-/// What mending a placement gives when other ranks become slow, beside planning afresh: time on the
-/// later half of the steps over that of a new plan, experts moved, and how long it takes.
+/// What rebalancing a placement gives when other ranks become slow, beside planning from scratch:
+/// time on the later half of the steps over that of a new plan, experts moved, and how long it
+/// takes.
 void print_replan() {
   const struct {
     Shape shape;
     CostKind kind;
     const char* name;
-  } cases[] = {{{2, 128, 16, 8, 8192, 11.2, 0.063}, CostKind::tokens, "qwen3 prefill"},
-               {{2, 256, 32, 8, 16384, 13.1, 0.088}, CostKind::tokens, "dsv3 prefill"},
-               {{2, 256, 32, 8, 512, 13.1, 0.088}, CostKind::experts, "dsv3 decode"}};
+  } cases[] = {{{2, 128, 16, 8, 8192, 11.2, 0.063}, CostKind::sum, "qwen3 prefill"},
+               {{2, 256, 32, 8, 16384, 13.1, 0.088}, CostKind::sum, "dsv3 prefill"},
+               {{2, 256, 32, 8, 512, 13.1, 0.088}, CostKind::per_expert, "dsv3 decode"}};
   fmt::print(
       "# replan after other ranks became 15 % slow: time on later steps over that of planning "
       "afresh (bar 1.01\n# at 16 swaps), experts moved a layer; most ms a layer, one thread, 1024 "
@@ -258,9 +259,9 @@ void print_replan() {
       };
       was += judged(from);
       for (int i = 0; i < 3; ++i) {
-        const auto mended = replan(from, parts.plan, now, {.max_moves = 8 << i}).placement;
-        after[i] += judged(mended);
-        if (i == 2) moved += static_cast<double>(count_moves(from, mended)) / traces;
+        const auto rebalanced = replan(from, parts.plan, now, {.max_moves = 8 << i}).placement;
+        after[i] += judged(rebalanced);
+        if (i == 2) moved += static_cast<double>(count_moves(from, rebalanced)) / traces;
       }
       afresh_moved += static_cast<double>(count_moves(from, afresh)) / traces;
       seconds = std::max(seconds, seconds_of(3, [&] {
@@ -279,7 +280,7 @@ void print_split() {
   const auto [trace, preset] = prefill_trace({64, 1, shape.experts, 8, shape.tokens, 1});
   fmt::print(
       "# splitting the tokens of a step, 256 experts, 64 ranks, 64 replicas: us (bar 100)\n");
-  for (auto kind : {CostKind::tokens, CostKind::experts}) {
+  for (auto kind : {CostKind::sum, CostKind::per_expert}) {
     const CostModel cost(
         testing::prefill_profile(testing::slowdowns("one slow 15 %", shape.ranks, 1), 4,
                                  shape.read_us, shape.token_us, std::int64_t{shape.tokens} * 8),
@@ -294,7 +295,7 @@ void print_split() {
         for (int step = 0; step < trace.steps; ++step)
           split.slot_loads(trace.loads(step, 0), 0, row);
       });
-      fmt::print("  {:<8} {:<11} {:>6.1f}\n", kind == CostKind::tokens ? "tokens" : "experts", name,
+      fmt::print("  {:<8} {:<11} {:>6.1f}\n", kind == CostKind::sum ? "tokens" : "experts", name,
                  1e6 * seconds / trace.steps);
     }
   }

@@ -37,13 +37,14 @@ inline Profile tied_profile(int ranks, std::int64_t scale, Random& random) {
   Profile profile;
   profile.ranks = ranks;
   const auto shape = random.below(5);
-  const int knots = shape == 3 ? 40 : 2 + static_cast<int>(random.below(5));
-  for (int k = 0; k < knots; ++k) profile.knots.push_back(k * scale * (shape == 3 ? 3 : 16));
+  const int load_points = shape == 3 ? 40 : 2 + static_cast<int>(random.below(5));
+  for (int k = 0; k < load_points; ++k)
+    profile.load_points.push_back(k * scale * (shape == 3 ? 3 : 16));
   const bool equal = random.below(2);
   for (int rank = 0; rank < ranks; ++rank) {
     const auto speed = static_cast<double>(equal ? 1 : 1 + random.below(3));
-    for (int k = 0; k < knots; ++k) {
-      const auto tokens = static_cast<double>(profile.knots[static_cast<std::size_t>(k)]);
+    for (int k = 0; k < load_points; ++k) {
+      const auto tokens = static_cast<double>(profile.load_points[static_cast<std::size_t>(k)]);
       double us = shape == 0   ? tokens                                          // a line
                   : shape == 1 ? 20                                              // flat
                   : shape == 2 ? 20 + std::max(0.0, tokens - 20)                 // a kink
@@ -62,7 +63,7 @@ inline Profile tied_profile(int ranks, std::int64_t scale, Random& random) {
 struct SearchCase {
   explicit SearchCase(std::uint64_t seed)
       : random(fold(0x5ea7c, seed)),
-        kind(random.below(4) ? CostKind::tokens : CostKind::experts),
+        kind(random.below(4) ? CostKind::sum : CostKind::per_expert),
         scale(random.below(4) ? 1 : 5000),
         ranks(1 + static_cast<int>(random.below(6))),
         slots(1 + static_cast<int>(random.below(4))) {

@@ -70,16 +70,16 @@ inline Trace small_trace(int steps, int layers, int experts, int topk, std::uint
   return make_trace("serving", {steps, layers, experts, topk, 64, seed});
 }
 
-/// Unequal ranks with a flat start, a kink and, with `dips`, segments that fall.
+/// Unequal ranks with a flat start, a kink and, with `dips`, pieces that fall.
 inline Profile uneven_profile(int ranks, std::uint64_t seed, bool dips = false) {
   Random random(seed);
   Profile profile;
   profile.ranks = ranks;
-  profile.knots = {0, 16, 64, 256};
+  profile.load_points = {0, 16, 64, 256};
   for (int rank = 0; rank < ranks; ++rank) {
     const double slowdown = 1 + 0.5 * random.uniform();
     double seconds = slowdown * 20;
-    for (std::size_t k = 0; k < profile.knots.size(); ++k) {
+    for (std::size_t k = 0; k < profile.load_points.size(); ++k) {
       profile.latency.push_back(seconds);
       profile.spread.push_back(0);
       seconds +=

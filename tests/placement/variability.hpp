@@ -41,13 +41,14 @@ inline Profile prefill_profile(const std::vector<double>& slowdown, int slots, d
                                double token_us, std::int64_t most_tokens) {
   Profile profile;
   profile.ranks = static_cast<int>(slowdown.size());
-  profile.knots = {0};
-  for (std::int64_t knot = slots; knot < most_tokens; knot *= 2) profile.knots.push_back(knot);
-  profile.knots.push_back(most_tokens);
+  profile.load_points = {0};
+  for (std::int64_t load_point = slots; load_point < most_tokens; load_point *= 2)
+    profile.load_points.push_back(load_point);
+  profile.load_points.push_back(most_tokens);
   for (double s : slowdown) {
-    for (auto knot : profile.knots) {
+    for (auto load_point : profile.load_points) {
       const auto read = read_us * slots;
-      const auto work = token_us * static_cast<double>(knot);
+      const auto work = token_us * static_cast<double>(load_point);
       profile.latency.push_back(1e-6 * s * (20 + std::max(read, work)));
       profile.spread.push_back(0);
     }

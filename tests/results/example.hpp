@@ -64,7 +64,7 @@ std::vector<T> counts(Random& random, std::size_t count, std::uint64_t below) {
 inline Profile profile(int ranks, Random& random) {
   Profile p;
   p.ranks = ranks;
-  p.knots = {0, 16, 1000, std::int64_t{1} << 40};
+  p.load_points = {0, 16, 1000, std::int64_t{1} << 40};
   p.latency = reals(random, product({ranks, 4}));
   p.spread = reals(random, product({ranks, 4}));
   p.overhead = reals(random, product({ranks}));
@@ -138,23 +138,24 @@ inline ProfileFile profile_file(int ranks, Random& random) {
 }
 
 /// All placements side by side in blocks of steps, the last of them shorter.
-inline std::vector<Turn> turns(const RunShape& shape, int block_steps) {
-  std::vector<Turn> turns;
+inline std::vector<Segment> segments(const RunShape& shape, int block_steps) {
+  std::vector<Segment> segments;
   for (int first = 0; first < shape.steps; first += block_steps) {
     for (int p = 0; p < shape.placements; ++p) {
-      turns.push_back({p, first, std::min(block_steps, shape.steps - first), first / block_steps});
+      segments.push_back(
+          {p, first, std::min(block_steps, shape.steps - first), first / block_steps});
     }
   }
-  return turns;
+  return segments;
 }
 
-/// `shape.turns` follows from the rest.
+/// `shape.segments` follows from the rest.
 inline RunInfo info(const RunShape& shape, std::uint64_t seed, int block_steps = 8) {
   Random random(seed);
   RunInfo info;
-  info.turns = turns(shape, block_steps);
+  info.segments = segments(shape, block_steps);
   info.shape = shape;
-  info.shape.turns = static_cast<int>(info.turns.size());
+  info.shape.segments = static_cast<int>(info.segments.size());
   info.model = {4, 1, 2880, 720, 1 << 20};
   for (int p = 0; p < shape.placements; ++p) {
     Placement placement;
@@ -195,21 +196,21 @@ inline RunInfo info(const RunShape& shape, std::uint64_t seed, int block_steps =
   return info;
 }
 
-/// Some turns begin with a switch, some end with a check, some have both or neither.
-inline TurnNotes notes(int turn) {
-  Random random(static_cast<std::uint64_t>(turn));
-  TurnNotes notes;
-  if (turn % 3 != 1) {
+/// Some segments begin with a switch, some end with a check, some have both or neither.
+inline SegmentNotes notes(int segment) {
+  Random random(static_cast<std::uint64_t>(segment));
+  SegmentNotes notes;
+  if (segment % 3 != 1) {
     notes.experts_moved = static_cast<std::int64_t>(random.below(1000));
     notes.bytes_moved = static_cast<std::int64_t>(random.below(1ULL << 60));
     notes.move_seconds = random.uniform() * 1e-6;
   }
-  if (turn % 2 == 1) {
+  if (segment % 2 == 1) {
     notes.checked_tokens = static_cast<std::int64_t>(random.below(1ULL << 40));
     notes.check_error = random.uniform() * 1e-9;
     notes.check_passed = static_cast<int>(random.below(2));
   }
-  if (turn % 4 == 2) {
+  if (segment % 4 == 2) {
     notes.replan = {static_cast<ReplanRecord::Reason>(random.below(3)),
                     static_cast<std::int64_t>(random.below(1000)),
                     static_cast<std::int64_t>(random.below(1ULL << 60)),
@@ -220,14 +221,14 @@ inline TurnNotes notes(int turn) {
   return notes;
 }
 
-inline Block block(const RunInfo& info, int turn) {
+inline SegmentRecord block(const RunInfo& info, int segment) {
   const auto& shape = info.shape;
-  const auto& at = info.turns.at(static_cast<std::size_t>(turn));
+  const auto& at = info.segments.at(static_cast<std::size_t>(segment));
   Random random(mix64(static_cast<std::uint64_t>(at.placement * 1'000'000 + at.first_step)));
-  Block block;
-  block.turn = turn;
+  SegmentRecord block;
+  block.segment = segment;
   block.at = at;
-  block.notes = notes(turn);
+  block.notes = notes(segment);
   const int steps = at.steps;
   const auto cells = product({steps, shape.layers, shape.ranks});
   for (auto& values : block.time) values = reals(random, cells);

@@ -19,7 +19,7 @@ inline void expect_same(const std::vector<double>& a, const std::vector<double>&
   for (std::size_t i = 0; i < a.size(); ++i) ASSERT_PRED2(same, a[i], b[i]) << "at " << i;
 }
 
-inline void expect_equal(const TurnNotes& a, const TurnNotes& b) {
+inline void expect_equal(const SegmentNotes& a, const SegmentNotes& b) {
   EXPECT_EQ(a.experts_moved, b.experts_moved);
   EXPECT_EQ(a.bytes_moved, b.bytes_moved);
   EXPECT_PRED2(same, a.move_seconds, b.move_seconds);
@@ -34,15 +34,15 @@ inline void expect_equal(const TurnNotes& a, const TurnNotes& b) {
   EXPECT_PRED2(same, a.replan.predicted_gain, b.replan.predicted_gain);
 }
 
-inline void expect_equal(const Turn& a, const Turn& b) {
+inline void expect_equal(const Segment& a, const Segment& b) {
   EXPECT_EQ(a.placement, b.placement);
   EXPECT_EQ(a.first_step, b.first_step);
   EXPECT_EQ(a.steps, b.steps);
   EXPECT_EQ(a.block, b.block);
 }
 
-inline void expect_equal(const Block& a, const Block& b) {
-  EXPECT_EQ(a.turn, b.turn);
+inline void expect_equal(const SegmentRecord& a, const SegmentRecord& b) {
+  EXPECT_EQ(a.segment, b.segment);
   expect_equal(a.at, b.at);
   for (std::size_t i = 0; i < kTimes.size(); ++i) expect_same(a.time[i], b.time[i]);
   for (std::size_t i = 0; i < kGpuTimes.size(); ++i) expect_same(a.gpu_time[i], b.gpu_time[i]);
@@ -55,7 +55,7 @@ inline void expect_equal(const Block& a, const Block& b) {
 
 inline void expect_equal(const Profile& a, const Profile& b) {
   EXPECT_EQ(a.ranks, b.ranks);
-  EXPECT_EQ(a.knots, b.knots);
+  EXPECT_EQ(a.load_points, b.load_points);
   EXPECT_EQ(a.latency, b.latency);
   EXPECT_EQ(a.spread, b.spread);
   EXPECT_EQ(a.overhead, b.overhead);
@@ -112,14 +112,14 @@ inline void expect_equal(const RunInfo& a, const RunInfo& b) {
   EXPECT_EQ(a.shape.ranks, b.shape.ranks);
   EXPECT_EQ(a.shape.experts, b.shape.experts);
   EXPECT_EQ(a.shape.slots, b.shape.slots);
-  EXPECT_EQ(a.shape.turns, b.shape.turns);
+  EXPECT_EQ(a.shape.segments, b.shape.segments);
   EXPECT_EQ(a.model.topk, b.model.topk);
   EXPECT_EQ(a.model.shared, b.model.shared);
   EXPECT_EQ(a.model.hidden, b.model.hidden);
   EXPECT_EQ(a.model.ffn, b.model.ffn);
   EXPECT_EQ(a.model.row_bytes, b.model.row_bytes);
-  ASSERT_EQ(a.turns.size(), b.turns.size());
-  for (std::size_t i = 0; i < a.turns.size(); ++i) expect_equal(a.turns[i], b.turns[i]);
+  ASSERT_EQ(a.segments.size(), b.segments.size());
+  for (std::size_t i = 0; i < a.segments.size(); ++i) expect_equal(a.segments[i], b.segments[i]);
   EXPECT_EQ(a.labels, b.labels);
   ASSERT_EQ(a.placements.size(), b.placements.size());
   for (std::size_t p = 0; p < a.placements.size(); ++p) {
@@ -197,9 +197,9 @@ inline void expect_equal(const RunReader& a, const RunReader& b) {
   expect_equal(a.end(), b.end());
   const auto& shape = b.info().shape;
   ASSERT_EQ(a.notes().size(), b.notes().size());
-  for (int turn = 0; turn < shape.turns; ++turn) {
-    EXPECT_EQ(a.measured(turn), b.measured(turn));
-    expect_equal(a.read_turn(turn), b.read_turn(turn));
+  for (int segment = 0; segment < shape.segments; ++segment) {
+    EXPECT_EQ(a.measured(segment), b.measured(segment));
+    expect_equal(a.read_segment(segment), b.read_segment(segment));
   }
   for (int p = 0; p < shape.placements; ++p) {
     EXPECT_EQ(a.blocks(p), b.blocks(p));

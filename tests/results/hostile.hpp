@@ -49,16 +49,16 @@ inline const Kind kKinds[] = {
        RunWriter writer(path, true);
        const auto info = example::info(kShape, 1, 16);
        writer.describe(info);
-       for (int turn = 0; turn < 2; ++turn) writer.write(example::block(info, turn));
+       for (int segment = 0; segment < 2; ++segment) writer.write(example::block(info, segment));
        writer.finish(example::end(kShape, 2),
                      [](const RunReader&) { return example::summary(kShape, 3); });
      },
      [](const std::filesystem::path& path) {
        const RunReader reader(path);
        (void)reader.blocks(1);
-       for (int turn = 0; turn < reader.info().shape.turns; ++turn) {
-         (void)reader.measured(turn);
-         (void)reader.read_turn(turn);
+       for (int segment = 0; segment < reader.info().shape.segments; ++segment) {
+         (void)reader.measured(segment);
+         (void)reader.read_segment(segment);
        }
        (void)reader.read(1, 0, reader.info().shape.steps);
      }},

@@ -14,7 +14,8 @@ const Attack kAttacks[] = {
     {"no clock", 0, [](hid_t f) { H5Adelete(f, "clock"); }, "no attribute clock"},
     {"seed of text", 0, [](hid_t f) { set_text(f, "seed", "7"); }, "attribute seed"},
     {"one strategy", 0, [](hid_t f) { set_text(f, "strategies", "x"); }, "strategies"},
-    {"no dataset", 0, [](hid_t f) { H5Ldelete(f, "tokens", H5P_DEFAULT); }, "no dataset tokens"},
+    {"no dataset", 0, [](hid_t f) { H5Ldelete(f, "assignments", H5P_DEFAULT); },
+     "no dataset assignments"},
     {"no check", 0, [](hid_t f) { H5Ldelete(f, "check", H5P_DEFAULT); }, "no group check"},
     {"type", 0,
      [](hid_t f) {
@@ -38,7 +39,8 @@ const Attack kAttacks[] = {
     {"no steps", 0, [](hid_t f) { replace(f, "step", H5T_STD_I32LE, {0}); }, "step"},
     {"huge scale", 0, [](hid_t f) { replace(f, "rank", H5T_STD_I32LE, {kHuge}, {1}); }, "rank"},
     {"big scale", 0, [](hid_t f) { replace(f, "step", H5T_STD_I32LE, {kBig}, {1}); }, "follow"},
-    {"unbacked knots", 0, [](hid_t f) { replace(f, "knot", H5T_STD_I64LE, {kHuge}, {1}); },
+    {"unbacked load points", 0,
+     [](hid_t f) { replace(f, "load_point", H5T_STD_I64LE, {kHuge}, {1}); },
      "larger than the file"},
     {"huge chunk", 0,
      [](hid_t f) {
@@ -61,8 +63,9 @@ const Attack kAttacks[] = {
 };
 
 constexpr const char* kOutside = "lies outside of the run";
-constexpr const char* kTurnArrays[] = {"turns/turn", "turns/to_placement", "turns/first_step",
-                                       "turns/steps", "turns/in_block"};
+constexpr const char* kSegmentArrays[] = {"segments/segment", "segments/to_placement",
+                                          "segments/first_step", "segments/steps",
+                                          "segments/in_block"};
 
 void fill32(hid_t file, const char* name, std::int32_t value) {
   fill<std::int32_t>(file, name, H5T_NATIVE_INT32, value);
@@ -70,69 +73,73 @@ void fill32(hid_t file, const char* name, std::int32_t value) {
 
 constexpr auto kMax = std::numeric_limits<std::int32_t>::max();
 
-const Attack kTurns[] = {
-    {"no turns", 0, [](hid_t f) { H5Ldelete(f, "turns", H5P_DEFAULT); }, "no dataset turns/turn"},
-    {"turns of one dataset", 0, [](hid_t f) { replace(f, "turns", H5T_STD_I32LE, {2}); }, "turns/"},
+const Attack kSegments[] = {
+    {"no segments", 0, [](hid_t f) { H5Ldelete(f, "segments", H5P_DEFAULT); },
+     "no dataset segments/segment"},
+    {"segments of one dataset", 0, [](hid_t f) { replace(f, "segments", H5T_STD_I32LE, {2}); },
+     "segments/"},
     {"turns that lead nowhere", 0,
      [](hid_t f) {
-       H5Ldelete(f, "turns", H5P_DEFAULT);
-       H5Lcreate_soft("/nowhere", f, "turns", H5P_DEFAULT, H5P_DEFAULT);
+       H5Ldelete(f, "segments", H5P_DEFAULT);
+       H5Lcreate_soft("/nowhere", f, "segments", H5P_DEFAULT, H5P_DEFAULT);
      },
-     "turns/turn"},
-    {"turns in a circle", 0,
+     "segments/segment"},
+    {"segments in a circle", 0,
      [](hid_t f) {
-       H5Ldelete(f, "turns", H5P_DEFAULT);
-       H5Lcreate_soft("/turns", f, "turns", H5P_DEFAULT, H5P_DEFAULT);
+       H5Ldelete(f, "segments", H5P_DEFAULT);
+       H5Lcreate_soft("/segments", f, "segments", H5P_DEFAULT, H5P_DEFAULT);
      },
-     "turns/turn"},
-    {"zero turns", 0, [](hid_t f) { replace(f, "turns/turn", H5T_STD_I32LE, {0}); }, "turn"},
-    {"huge turns", 0, [](hid_t f) { replace(f, "turns/turn", H5T_STD_I32LE, {kHuge}, {1}); },
-     "its dimension turn has an impossible extent"},
-    {"big turns", 0, [](hid_t f) { replace(f, "turns/turn", H5T_STD_I32LE, {kBig}, {1}); },
+     "segments/segment"},
+    {"zero segments", 0, [](hid_t f) { replace(f, "segments/segment", H5T_STD_I32LE, {0}); },
+     "segment"},
+    {"huge segments", 0,
+     [](hid_t f) { replace(f, "segments/segment", H5T_STD_I32LE, {kHuge}, {1}); },
+     "its dimension segment has an impossible extent"},
+    {"big segments", 0, [](hid_t f) { replace(f, "segments/segment", H5T_STD_I32LE, {kBig}, {1}); },
      "follow"},
-    {"unbacked turns", 0,
+    {"unbacked segments", 0,
      [](hid_t f) {
-       for (const auto* name : kTurnArrays) replace(f, name, H5T_STD_I32LE, {kBig}, {1});
+       for (const auto* name : kSegmentArrays) replace(f, name, H5T_STD_I32LE, {kBig}, {1});
      },
      "larger than the file"},
-    {"another count of turns", 0, [](hid_t f) { replace(f, "turns/turn", H5T_STD_I32LE, {3}); },
-     "follow"},
-    {"a missing note", 0, [](hid_t f) { H5Ldelete(f, "turns/check_error", H5P_DEFAULT); },
-     "no dataset turns/check_error"},
-    {"notes of fewer turns", 0,
-     [](hid_t f) { replace(f, "turns/experts_moved", H5T_STD_I64LE, {1}); }, "follow"},
+    {"another count of segments", 0,
+     [](hid_t f) { replace(f, "segments/segment", H5T_STD_I32LE, {3}); }, "follow"},
+    {"a missing note", 0, [](hid_t f) { H5Ldelete(f, "segments/check_error", H5P_DEFAULT); },
+     "no dataset segments/check_error"},
+    {"notes of fewer segments", 0,
+     [](hid_t f) { replace(f, "segments/experts_moved", H5T_STD_I64LE, {1}); }, "follow"},
     {"unbacked notes", 0,
-     [](hid_t f) { replace(f, "turns/bytes_moved", H5T_STD_I64LE, {kBig}, {1}); }, "follow"},
-    {"a narrow note", 0, [](hid_t f) { replace(f, "turns/bytes_moved", H5T_STD_I32LE, {2}); },
+     [](hid_t f) { replace(f, "segments/bytes_moved", H5T_STD_I64LE, {kBig}, {1}); }, "follow"},
+    {"a narrow note", 0, [](hid_t f) { replace(f, "segments/bytes_moved", H5T_STD_I32LE, {2}); },
      "another type"},
-    {"a whole note", 0, [](hid_t f) { replace(f, "turns/move_seconds", H5T_STD_I64LE, {2}); },
+    {"a whole note", 0, [](hid_t f) { replace(f, "segments/move_seconds", H5T_STD_I64LE, {2}); },
      "another type"},
-    {"a turn of two dimensions", 0,
+    {"a segment of two dimensions", 0,
      [](hid_t f) {
-       replace(f, "turns/steps", H5T_STD_I32LE, {2, 1});
+       replace(f, "segments/steps", H5T_STD_I32LE, {2, 1});
      },
      "dimensions"},
-    {"unknown placement", 0, [](hid_t f) { fill32(f, "turns/to_placement", 2); }, kOutside},
-    {"negative placement", 0, [](hid_t f) { fill32(f, "turns/to_placement", -1); }, kOutside},
-    {"late first step", 0, [](hid_t f) { fill32(f, "turns/first_step", 16); }, kOutside},
-    {"beyond the last step", 0, [](hid_t f) { fill32(f, "turns/first_step", 1); }, kOutside},
-    {"negative first step", 0, [](hid_t f) { fill32(f, "turns/first_step", -1); }, kOutside},
-    {"no step", 0, [](hid_t f) { fill32(f, "turns/steps", 0); }, kOutside},
-    {"negative steps", 0, [](hid_t f) { fill32(f, "turns/steps", -kMax - 1); }, kOutside},
-    {"too many steps", 0, [](hid_t f) { fill32(f, "turns/steps", 17); }, kOutside},
+    {"unknown placement", 0, [](hid_t f) { fill32(f, "segments/to_placement", 2); }, kOutside},
+    {"negative placement", 0, [](hid_t f) { fill32(f, "segments/to_placement", -1); }, kOutside},
+    {"late first step", 0, [](hid_t f) { fill32(f, "segments/first_step", 16); }, kOutside},
+    {"beyond the last step", 0, [](hid_t f) { fill32(f, "segments/first_step", 1); }, kOutside},
+    {"negative first step", 0, [](hid_t f) { fill32(f, "segments/first_step", -1); }, kOutside},
+    {"no step", 0, [](hid_t f) { fill32(f, "segments/steps", 0); }, kOutside},
+    {"negative steps", 0, [](hid_t f) { fill32(f, "segments/steps", -kMax - 1); }, kOutside},
+    {"too many steps", 0, [](hid_t f) { fill32(f, "segments/steps", 17); }, kOutside},
     {"a sum that wraps", 0,
      [](hid_t f) {
-       fill32(f, "turns/first_step", kMax);
-       fill32(f, "turns/steps", kMax);
+       fill32(f, "segments/first_step", kMax);
+       fill32(f, "segments/steps", kMax);
      },
      kOutside},
     {"a difference that wraps", 0,
      [](hid_t f) {
-       fill32(f, "turns/first_step", -kMax - 1);
-       fill32(f, "turns/steps", kMax);
+       fill32(f, "segments/first_step", -kMax - 1);
+       fill32(f, "segments/steps", kMax);
      },
      kOutside},
-    {"negative block", 0, [](hid_t f) { fill32(f, "turns/in_block", -1); }, kOutside},
+    {"negative block", 0, [](hid_t f) { fill32(f, "segments/in_block", -1); }, kOutside},
 };
 
 const Attack kGroups[] = {
@@ -177,7 +184,7 @@ const Attack kGroups[] = {
      "attribute passed has another type"},
     {"mode of a number", 0, [](hid_t f) { set_integer(f, "check", "mode", 1); },
      "attribute mode has another type"},
-    {"profile after of other knots", 0,
+    {"profile after of other load points", 0,
      [](hid_t f) {
        replace(f, "profile_after", H5T_IEEE_F64LE, {4, 3});
      },
@@ -219,16 +226,16 @@ const Attack kGroups[] = {
        H5Sclose(space);
      },
      "summary/"},
-    {"profile after without profile", 0, [](hid_t f) { H5Ldelete(f, "knot", H5P_DEFAULT); },
-     "no dataset knot"},
+    {"profile after without profile", 0, [](hid_t f) { H5Ldelete(f, "load_point", H5P_DEFAULT); },
+     "no dataset load_point"},
 };
 
 TEST(HostileRun, Changed) {
   for (const auto& attack : kAttacks) expect_refused(attack);
 }
 
-TEST(HostileRun, ChangedTurns) {
-  for (const auto& attack : kTurns) expect_refused(attack);
+TEST(HostileRun, ChangedSegments) {
+  for (const auto& attack : kSegments) expect_refused(attack);
 }
 
 TEST(HostileRun, ChangedGroups) {
@@ -236,14 +243,14 @@ TEST(HostileRun, ChangedGroups) {
 }
 
 /// Odd but harmless: nobody reads beyond an array because of it.
-TEST(HostileRun, TurnsThatOverlapAreRead) {
+TEST(HostileRun, SegmentsThatOverlapAreRead) {
   const example::Folder folder;
   const auto& kind = kKinds[0];
   kind.write(folder / "f.h5");
   const hid_t file = H5Fopen((folder / "f.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
-  fill32(file, "turns/to_placement", 1);
-  fill32(file, "turns/in_block", kMax);
-  fill32(file, "turns/check_passed", kMax);
+  fill32(file, "segments/to_placement", 1);
+  fill32(file, "segments/in_block", kMax);
+  fill32(file, "segments/check_passed", kMax);
   H5Fclose(file);
   EXPECT_NO_THROW(kind.read(folder / "f.h5"));
   const RunReader reader(folder / "f.h5");
@@ -273,7 +280,8 @@ TEST(RunFile, AFileOfAnEarlierMinorVersionLacksWhatCameLater) {
   {
     RunWriter writer(folder / "r.h5", false);
     writer.describe(info);
-    for (int turn = 0; turn < info.shape.turns; ++turn) writer.write(example::block(info, turn));
+    for (int segment = 0; segment < info.shape.segments; ++segment)
+      writer.write(example::block(info, segment));
     writer.finish(example::end(info.shape, 2));
   }
   const hid_t file = H5Fopen((folder / "r.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
@@ -290,7 +298,7 @@ TEST(RunFile, AFileOfAnEarlierMinorVersionLacksWhatCameLater) {
   EXPECT_TRUE(reader.info().quiet_before.ranks.empty());
   EXPECT_TRUE(reader.end().quiet_after.ranks.empty());
   EXPECT_TRUE(reader.end().quiet_during.empty());
-  const auto block = reader.read_turn(0);
+  const auto block = reader.read_segment(0);
   auto expected = example::block(info, 0);
   auto& later = expected.count[count_at("inter_node_bytes")];
   later.assign(later.size(), -1);

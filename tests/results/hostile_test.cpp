@@ -105,9 +105,11 @@ const Attack kAttacks[] = {
      "larger than the file"},
     {"unbacked profile", 2, [](hid_t f) { replace(f, "rank", H5T_STD_I32LE, {kBig}, {1}); },
      "follow"},
-    {"one knot", 2, [](hid_t f) { replace(f, "knot", H5T_STD_I64LE, {1}); }, "dataset knot"},
-    {"zero knots", 2, [](hid_t f) { fill<std::int64_t>(f, "knot", H5T_NATIVE_INT64, 0); }, ""},
-    {"samples of other knots", 2,
+    {"one load point", 2, [](hid_t f) { replace(f, "load_point", H5T_STD_I64LE, {1}); },
+     "dataset load_point"},
+    {"zero load points", 2,
+     [](hid_t f) { fill<std::int64_t>(f, "load_point", H5T_NATIVE_INT64, 0); }, ""},
+    {"samples of other load points", 2,
      [](hid_t f) {
        replace(f, "samples", H5T_IEEE_F64LE, {3, 3, 7});
      },
@@ -178,7 +180,7 @@ TEST(Hostile, AProfileWithoutRoutedLoadsIsNone) {
   EXPECT_EQ(old.profile.active.latency, whole.profile.active.latency);
   EXPECT_TRUE(old.profile.routed.empty());
   EXPECT_EQ(old.samples.points, whole.samples.points - whole.profile.routed.points);
-  EXPECT_EQ(choose_cost(old.profile).kind, CostKind::tokens);
+  EXPECT_EQ(choose_cost(old.profile).kind, CostKind::sum);
 }
 
 /// What gembench wrote before 1.1.0 is still read.

@@ -26,15 +26,15 @@ DIMS = {
     "slots": ("placement", "layer", "rank", "slot"),
     "predicted_layer_time": ("placement", "step", "layer"),
     "predicted_by_experts": ("placement", "step", "layer"),
-    "profile_latency": ("rank", "knot"),
-    "profile_after": ("rank", "knot"),
-    "profile_spread": ("rank", "knot"),
+    "profile_latency": ("rank", "load_point"),
+    "profile_after": ("rank", "load_point"),
+    "profile_spread": ("rank", "load_point"),
     "profile_overhead": ("rank",),
     "slowdown": ("rank",),
 }
 TIMES = ("start_time start_wait route_time dispatch_time expert_time barrier_wait combine_time "
          "layer_time").split()
-COUNTS = "tokens active_experts bytes_sent metadata_bytes".split()
+COUNTS = "assignments active_experts bytes_sent metadata_bytes".split()
 DIMS.update({name: MEASURED for name in TIMES + COUNTS})
 
 
@@ -56,35 +56,35 @@ def check_h5py(path):
         assert file["bytes_sent"].attrs["units"] == "byte"
         assert file["start_time"].dtype == np.float64
         assert file["layer_time"].dtype == np.float32
-        assert file["tokens"].dtype == np.int32
+        assert file["assignments"].dtype == np.int32
         assert file["bytes_pair"].dtype == np.int64
-        assert file["tokens"].attrs["_FillValue"] == -1
+        assert file["assignments"].attrs["_FillValue"] == -1
         expected = np.arange(8 * 3 * 4).reshape(8, 3, 4)
         assert (file["layer_time"][1, :8] == expected / 64).all()
         assert np.isnan(file["layer_time"][0]).all()
-        assert (file["tokens"][1, :8] == expected).all()
-        assert (file["tokens"][:, 8:] == -1).all()
+        assert (file["assignments"][1, :8] == expected).all()
+        assert (file["assignments"][:, 8:] == -1).all()
         assert (file["block"][1] == [0] * 8 + [-1] * 4).all()
         assert list(file["environment/host"].asstr()) == [f"node-{rank}" for rank in range(4)]
         assert file["environment/host"].dims[0][0].name == "/rank"
-        turns = file["turns"]
-        assert turns["steps"].dims[0][0].name == "/turns/turn"
-        assert list(turns["turn"]) == [0, 1, 2, 3]
-        assert list(turns["to_placement"]) == [0, 1, 0, 1]
-        assert list(turns["first_step"]) == [0, 0, 8, 8]
-        assert list(turns["steps"]) == [8, 8, 4, 4]
-        assert list(turns["in_block"]) == [0, 0, 1, 1]
-        assert list(turns["experts_moved"]) == [-1, 3, -1, -1]
-        assert list(turns["bytes_moved"]) == [-1, 2**40, -1, -1]
-        assert list(turns["check_passed"]) == [-1] * 4 == list(turns["checked_tokens"])
-        assert turns["move_seconds"][1] == 0.125 and np.isnan(turns["move_seconds"][0])
-        assert np.isnan(turns["check_error"]).all()
-        for name in turns:
-            assert turns[name].attrs["long_name"] and turns[name].attrs["units"], name
+        segments = file["segments"]
+        assert segments["steps"].dims[0][0].name == "/segments/segment"
+        assert list(segments["segment"]) == [0, 1, 2, 3]
+        assert list(segments["to_placement"]) == [0, 1, 0, 1]
+        assert list(segments["first_step"]) == [0, 0, 8, 8]
+        assert list(segments["steps"]) == [8, 8, 4, 4]
+        assert list(segments["in_block"]) == [0, 0, 1, 1]
+        assert list(segments["experts_moved"]) == [-1, 3, -1, -1]
+        assert list(segments["bytes_moved"]) == [-1, 2**40, -1, -1]
+        assert list(segments["check_passed"]) == [-1] * 4 == list(segments["checked_tokens"])
+        assert segments["move_seconds"][1] == 0.125 and np.isnan(segments["move_seconds"][0])
+        assert np.isnan(segments["check_error"]).all()
+        for name in segments:
+            assert segments[name].attrs["long_name"] and segments[name].attrs["units"], name
         for name in "experts_moved bytes_moved checked_tokens check_passed".split():
-            assert turns[name].attrs["_FillValue"] == -1, name
-        assert turns["bytes_moved"].attrs["units"] == "byte"
-        assert turns["move_seconds"].attrs["units"] == "s"
+            assert segments[name].attrs["_FillValue"] == -1, name
+        assert segments["bytes_moved"].attrs["units"] == "byte"
+        assert segments["move_seconds"].attrs["units"] == "s"
         assert np.isfinite(file["profile_after"]).all()
         assert file["check"].attrs["passed"] == 0
         assert dict(file["model"].attrs) == dict(topk=4, shared=1, hidden=2880, ffn=720,
@@ -102,15 +102,15 @@ def check_xarray(path):
         assert per_step.dims == ("placement", "layer")
         gem = run.layer_time.sel(placement="gem#1")
         assert float(gem[1, 0, 0]) == 12 / 64
-        assert run.tokens.isnull().sum() == run.tokens.size - 8 * 3 * 4  # -1 is missing
+        assert run.assignments.isnull().sum() == run.assignments.size - 8 * 3 * 4  # -1 is missing
         assert (run.slots == -1).sum() == 2 * 3 * (4 * 3 - 8)  # but an empty slot is a value
         assert run.attrs["clock"] == "cpu-time"
-    for group, name, dim in (("environment", "host", "rank"), ("turns", "move_seconds", "turn")):
+    for group, name, dim in (("environment", "host", "rank"), ("segments", "move_seconds", "segment")):
         with xr.open_dataset(path, group=group, engine="h5netcdf") as part:
             assert part[name].dims == (dim,), part
-    with xr.open_dataset(path, group="turns", engine="h5netcdf") as turns:
-        assert turns.bytes_moved.isnull().sum() == 3
-        assert turns.steps.dtype == np.int32  # never missing: stays whole
+    with xr.open_dataset(path, group="segments", engine="h5netcdf") as segments:
+        assert segments.bytes_moved.isnull().sum() == 3
+        assert segments.steps.dtype == np.int32  # never missing: stays whole
 
 
 def check_trace(path):

@@ -11,11 +11,11 @@ using hostile::slurp;
 using hostile::spill;
 
 TEST(Resume, EqualsARunInOneGo) {
-  ASSERT_EQ(kInfo.shape.turns, kTurns);
-  for (const int turns : {0, 1, 13, kTurns}) {
+  ASSERT_EQ(kInfo.shape.segments, kSegments);
+  for (const int segments : {0, 1, 13, kSegments}) {
     const example::Folder folder;
-    write_partial(folder / "r.h5", turns);
-    EXPECT_EQ(count_turns(folder / "r.h5.partial"), turns);
+    write_partial(folder / "r.h5", segments);
+    EXPECT_EQ(count_segments(folder / "r.h5.partial"), segments);
     resume(folder / "r.h5");
     expect_whole(folder, folder / "r.h5");
   }
@@ -24,8 +24,8 @@ TEST(Resume, EqualsARunInOneGo) {
 TEST(Resume, AgainAndAgain) {
   const example::Folder folder;
   write_partial(folder / "r.h5", 4);
-  for (int turns = 4; turns < kTurns; turns += 7) {
-    EXPECT_EQ(count_turns(folder / "r.h5.partial"), turns);
+  for (int segments = 4; segments < kSegments; segments += 7) {
+    EXPECT_EQ(count_segments(folder / "r.h5.partial"), segments);
     resume(folder / "r.h5", 7);
   }
   expect_whole(folder, folder / "r.h5");
@@ -51,28 +51,28 @@ TEST(Resume, TakesOverOnceEverythingIsCopied) {
     example::expect_equal(earlier.notes()[12], example::notes(12));
     EXPECT_THROW(writer.describe(kInfo), std::logic_error);
   }
-  EXPECT_EQ(count_turns(folder / "r.h5.partial"), 13);
+  EXPECT_EQ(count_segments(folder / "r.h5.partial"), 13);
 }
 
 TEST(Resume, FactsAreAddedAndReplaced) {
   const example::Folder folder;
   write_partial(folder / "r.h5", 3);
-  resume(folder / "r.h5", kTurns, {{"device", "another"}, {"resumed_by", "gembench ü"}});
+  resume(folder / "r.h5", kSegments, {{"device", "another"}, {"resumed_by", "gembench ü"}});
   auto info = kInfo;
   info.facts["device"] = "another";
   info.facts["resumed_by"] = "gembench ü";
   expect_whole(folder, folder / "r.h5", info);
   write_partial(folder / "s.h5", 3);
-  EXPECT_THROW(resume(folder / "s.h5", kTurns, {{"seed", "7"}}), std::invalid_argument);
-  EXPECT_EQ(count_turns(folder / "s.h5.partial"), 3);
+  EXPECT_THROW(resume(folder / "s.h5", kSegments, {{"seed", "7"}}), std::invalid_argument);
+  EXPECT_EQ(count_segments(folder / "s.h5.partial"), 3);
   EXPECT_FALSE(fs::exists(folder / "s.h5.partial.new"));
 }
 
-/// A step whose `block` is missing was not written whole: its turn is measured again.
-TEST(Resume, DropsATurnThatIsNotWhole) {
+/// A step whose `block` is missing was not written whole: its segment is measured again.
+TEST(Resume, DropsASegmentThatIsNotWhole) {
   const example::Folder folder;
   write_partial(folder / "r.h5", 13);
-  const auto& at = kInfo.turns[12];
+  const auto& at = kInfo.segments[12];
   const hid_t file = H5Fopen((folder / "r.h5.partial").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
   const hid_t set = H5Dopen2(file, "block", H5P_DEFAULT), space = H5Dget_space(set);
   const hsize_t start[] = {static_cast<hsize_t>(at.placement),
@@ -85,12 +85,12 @@ TEST(Resume, DropsATurnThatIsNotWhole) {
   for (const hid_t object : {one, space}) H5Sclose(object);
   H5Dclose(set);
   H5Fclose(file);
-  EXPECT_EQ(count_turns(folder / "r.h5.partial"), 12);
+  EXPECT_EQ(count_segments(folder / "r.h5.partial"), 12);
   resume(folder / "r.h5", 0);
-  EXPECT_EQ(count_turns(folder / "r.h5.partial"), 12);
+  EXPECT_EQ(count_segments(folder / "r.h5.partial"), 12);
   {
     const RunReader reader(folder / "r.h5.partial");
-    example::expect_equal(reader.notes()[12], TurnNotes{});
+    example::expect_equal(reader.notes()[12], SegmentNotes{});
     EXPECT_TRUE(std::isnan(reader.read(at.placement, at.first_step, 1).step_time.at(0)));
     EXPECT_EQ(reader.blocks(at.placement).at(static_cast<std::size_t>(at.first_step)), -1);
   }
@@ -117,7 +117,7 @@ TEST(Resume, RefusesAFinishedFile) {
   {  // or one that appears while it runs
     const RunReader earlier(folder / "r.h5.partial");
     RunWriter writer(folder / "r.h5", earlier, kNoFacts);
-    write_turns(writer, 13, kTurns);
+    write_segments(writer, 13, kSegments);
     spill(folder / "r.h5", "precious");
     EXPECT_THROW(writer.finish(example::end(kShape, 2)), Error);
   }

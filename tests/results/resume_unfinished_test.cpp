@@ -17,13 +17,14 @@ TEST(ResumeUnfinished, AfterARunKilledAtAnyMoment) {
       example::Reporter child([&](const auto& report) {
         RunWriter writer(folder / "r.h5", false);
         writer.describe(kInfo);
-        for (int turn = 0; turn < kTurns; ++turn) write_turns(writer, turn, turn + 1), report();
+        for (int segment = 0; segment < kSegments; ++segment)
+          write_segments(writer, segment, segment + 1), report();
         pause();
       });
       ASSERT_TRUE(child.wait_for(done));
       usleep(static_cast<useconds_t>(137 * trial));
     }
-    EXPECT_GE(count_turns(folder / "r.h5.partial"), done);
+    EXPECT_GE(count_segments(folder / "r.h5.partial"), done);
     resume(folder / "r.h5");
     expect_whole(folder, folder / "r.h5");
   }
@@ -46,7 +47,7 @@ TEST(ResumeUnfinished, KilledWhileCopyingItLosesNothing) {
     EXPECT_TRUE(fs::exists(folder / "r.h5.partial.new"));
     EXPECT_EQ(slurp(folder / "r.h5.partial"), before);
   }
-  EXPECT_EQ(count_turns(folder / "r.h5.partial"), 20);
+  EXPECT_EQ(count_segments(folder / "r.h5.partial"), 20);
   resume(folder / "r.h5");
   expect_whole(folder, folder / "r.h5");
 }
@@ -54,23 +55,24 @@ TEST(ResumeUnfinished, KilledWhileCopyingItLosesNothing) {
 TEST(ResumeUnfinished, KilledAtAnyMomentItLosesNothing) {
   const example::Folder folder;
   write_partial(folder / "r.h5", 5);
-  int turns = 5;
+  int segments = 5;
   for (int trial = 0; trial < 16; ++trial) {
-    const int more = std::min(trial % 4, kTurns - turns);
+    const int more = std::min(trial % 4, kSegments - segments);
     {
       example::Reporter child([&](const auto& report) {
         const RunReader earlier(folder / "r.h5.partial");
         report();
         RunWriter writer(folder / "r.h5", earlier, kNoFacts);
-        for (int turn = turns; turn < kTurns; ++turn) write_turns(writer, turn, turn + 1), report();
+        for (int segment = segments; segment < kSegments; ++segment)
+          write_segments(writer, segment, segment + 1), report();
         pause();
       });
       ASSERT_TRUE(child.wait_for(1 + more));
       usleep(static_cast<useconds_t>(1371 * trial));
     }
-    const int before = turns;
-    turns = count_turns(folder / "r.h5.partial");
-    EXPECT_GE(turns, before + more);
+    const int before = segments;
+    segments = count_segments(folder / "r.h5.partial");
+    EXPECT_GE(segments, before + more);
   }
   resume(folder / "r.h5");
   expect_whole(folder, folder / "r.h5");
@@ -93,7 +95,7 @@ TEST(ResumeUnfinished, AFullDiskWhileCopyingChangesNothing) {
     EXPECT_FALSE(fs::exists(folder / "r.h5.partial.new")) << limit;
     EXPECT_FALSE(fs::exists(folder / "r.h5")) << limit;
   }
-  EXPECT_EQ(count_turns(folder / "r.h5.partial"), 20);
+  EXPECT_EQ(count_segments(folder / "r.h5.partial"), 20);
   resume(folder / "r.h5");
   expect_whole(folder, folder / "r.h5");
 }

@@ -33,8 +33,8 @@ TEST(RunFile, RoundTripOfEveryFieldWithBlocksOutOfOrder) {
   RunWriter writer(folder / "r.h5", false);
   EXPECT_TRUE(fs::exists(folder / "r.h5.partial.new"));
   writer.describe(info);
-  ASSERT_EQ(info.shape.turns, 9);
-  for (int turn : {8, 6, 7, 2, 0, 1, 5, 3, 4}) writer.write(example::block(info, turn));
+  ASSERT_EQ(info.shape.segments, 9);
+  for (int segment : {8, 6, 7, 2, 0, 1, 5, 3, 4}) writer.write(example::block(info, segment));
   writer.finish(end);
   EXPECT_FALSE(fs::exists(folder / "r.h5.partial"));
 
@@ -42,12 +42,12 @@ TEST(RunFile, RoundTripOfEveryFieldWithBlocksOutOfOrder) {
   EXPECT_TRUE(reader.completed());
   example::expect_equal(reader.info(), info);
   ASSERT_EQ(reader.notes().size(), 9u);
-  for (int turn = 0; turn < 9; ++turn) {
-    auto block = example::block(info, turn);
-    EXPECT_TRUE(reader.measured(turn));
-    example::expect_equal(reader.read_turn(turn), block);
-    example::expect_equal(reader.notes().at(static_cast<std::size_t>(turn)), block.notes);
-    block.turn = 0;
+  for (int segment = 0; segment < 9; ++segment) {
+    auto block = example::block(info, segment);
+    EXPECT_TRUE(reader.measured(segment));
+    example::expect_equal(reader.read_segment(segment), block);
+    example::expect_equal(reader.notes().at(static_cast<std::size_t>(segment)), block.notes);
+    block.segment = 0;
     block.notes = {};
     block.slots = {};
     example::expect_equal(reader.read(block.at.placement, block.at.first_step, block.at.steps),
@@ -62,9 +62,9 @@ TEST(RunFile, RoundTripOfEveryFieldWithBlocksOutOfOrder) {
   EXPECT_THROW((void)reader.read(1, 0, 22), std::out_of_range);
   EXPECT_THROW((void)reader.read(3, 0, 1), std::out_of_range);
   EXPECT_THROW((void)reader.blocks(3), std::out_of_range);
-  for (int turn : {-1, 9}) {
-    EXPECT_THROW((void)reader.measured(turn), std::out_of_range);
-    EXPECT_THROW((void)reader.read_turn(turn), std::out_of_range);
+  for (int segment : {-1, 9}) {
+    EXPECT_THROW((void)reader.measured(segment), std::out_of_range);
+    EXPECT_THROW((void)reader.read_segment(segment), std::out_of_range);
   }
   example::expect_equal(reader.end(), end);
 }
@@ -77,12 +77,13 @@ TEST(RunFile, TheSummaryIsOfWhatTheFileHolds) {
     RunWriter writer(folder / "r.h5", false);
     writer.summarise([](const RunReader&) -> RunSummary { throw std::logic_error("nothing yet"); });
     writer.describe(info);
-    for (int turn = 0; turn < info.shape.turns; ++turn) writer.write(example::block(info, turn));
+    for (int segment = 0; segment < info.shape.segments; ++segment)
+      writer.write(example::block(info, segment));
     writer.finish(example::end(kShape, 2), [&](const RunReader& written) {
       EXPECT_TRUE(written.completed());
       EXPECT_FALSE(written.summary());
       EXPECT_TRUE(written.measured(8));
-      example::expect_equal(written.read_turn(8), example::block(info, 8));
+      example::expect_equal(written.read_segment(8), example::block(info, 8));
       example::expect_equal(written.end(), example::end(kShape, 2));
       return stored;
     });
@@ -128,7 +129,7 @@ TEST(RunFile, ASummaryAloneIsAFileOfItsOwn) {
   EXPECT_EQ(code_of([&] { write_summary(folder / "s.h5", {"a"}, 4, stored); }), ExitCode::output);
 }
 
-TEST(RunFile, ACheckMayFollowItsTurn) {
+TEST(RunFile, ACheckMayFollowItsSegment) {
   const example::Folder folder;
   const auto info = example::info(kShape, 1);
   RunWriter writer(folder / "r.h5", false);
@@ -137,19 +138,19 @@ TEST(RunFile, ACheckMayFollowItsTurn) {
   block.notes.checked_tokens = -1;
   block.notes.check_passed = -1;
   writer.write(block);
-  TurnNotes found;
+  SegmentNotes found;
   found.checked_tokens = 17;
   found.check_error = 0.25;
   found.check_passed = 1;
-  writer.write_check(block.turn, found);
+  writer.write_check(block.segment, found);
   writer.finish({});
   const RunReader reader(folder / "r.h5");
-  const TurnNotes& notes = reader.notes().at(static_cast<std::size_t>(block.turn));
+  const SegmentNotes& notes = reader.notes().at(static_cast<std::size_t>(block.segment));
   EXPECT_EQ(notes.checked_tokens, 17);
   EXPECT_EQ(notes.check_error, 0.25);
   EXPECT_EQ(notes.check_passed, 1);
   EXPECT_EQ(notes.experts_moved, block.notes.experts_moved) << "the rest stays";
-  EXPECT_THROW(writer.write_check(info.shape.turns, found), std::exception);
+  EXPECT_THROW(writer.write_check(info.shape.segments, found), std::exception);
 }
 
 TEST(RunFile, WhatWasNotMeasuredReadsAsMissing) {
@@ -159,8 +160,8 @@ TEST(RunFile, WhatWasNotMeasuredReadsAsMissing) {
   info.slowdown.clear();
   info.predicted_layer_time.clear();
   info.rank_facts.clear();
-  info.turns = {{0, 5, 3, 7}, {1, 2, 2, 0}};
-  info.shape.turns = 2;
+  info.segments = {{0, 5, 3, 7}, {1, 2, 2, 0}};
+  info.shape.segments = 2;
   info.model = {};
   RunWriter writer(folder / "r.h5", false);
   writer.describe(info);
@@ -192,7 +193,7 @@ TEST(RunFile, WhatWasNotMeasuredReadsAsMissing) {
   EXPECT_TRUE(reader.measured(0));
   EXPECT_FALSE(reader.measured(1));
   ASSERT_EQ(reader.notes().size(), 2u);
-  for (const auto& notes : reader.notes()) example::expect_equal(notes, TurnNotes{});
+  for (const auto& notes : reader.notes()) example::expect_equal(notes, SegmentNotes{});
   EXPECT_EQ(reader.notes()[0].checked_tokens, -1);
   EXPECT_TRUE(std::isnan(reader.notes()[0].move_seconds));
 }
@@ -271,11 +272,16 @@ TEST(RunFile, MistakesOfTheProgramAreNotWritten) {
   EXPECT_THROW(writer.finish({}), std::logic_error);
   writer.describe(info);
   EXPECT_THROW(writer.describe(info), std::logic_error);
-  const std::function<void(Block&)> mistakes[] = {
-      [](Block& block) { block.at.placement = 3; },  [](Block& block) { block.at.first_step = 14; },
-      [](Block& block) { block.at = {0, 8, 8, 1}; },  // another turn
-      [](Block& block) { block.at.block = -1; },     [](Block& block) { block.turn = 9; },
-      [](Block& block) { block.turn = -1; },         [](Block& block) { block.time[1].pop_back(); },
+  const std::function<void(SegmentRecord&)> mistakes[] = {
+      [](SegmentRecord& block) { block.at.placement = 3; },
+      [](SegmentRecord& block) { block.at.first_step = 14; },
+      [](SegmentRecord& block) {
+        block.at = {0, 8, 8, 1};
+      },  // another segment
+      [](SegmentRecord& block) { block.at.block = -1; },
+      [](SegmentRecord& block) { block.segment = 9; },
+      [](SegmentRecord& block) { block.segment = -1; },
+      [](SegmentRecord& block) { block.time[1].pop_back(); },
   };
   for (const auto& mistake : mistakes) {
     auto block = example::block(info, 0);
@@ -294,14 +300,14 @@ TEST(RunFile, AScheduleOutsideOfTheRunIsNotWritten) {
     RunWriter writer(folder / "r.h5", true);
     EXPECT_THROW(writer.describe(info), std::invalid_argument);
   };
-  for (const Turn turn : {Turn{3, 0, 8, 0}, Turn{-1, 0, 8, 0}, Turn{0, -1, 8, 0}, Turn{0, 14, 8, 0},
-                          Turn{0, 0, 0, 0}, Turn{0, 0, 8, -1}}) {
+  for (const Segment segment : {Segment{3, 0, 8, 0}, Segment{-1, 0, 8, 0}, Segment{0, -1, 8, 0},
+                                Segment{0, 14, 8, 0}, Segment{0, 0, 0, 0}, Segment{0, 0, 8, -1}}) {
     auto info = good;
-    info.turns.back() = turn;
+    info.segments.back() = segment;
     expect_thrown(info);
   }
   auto info = good;
-  info.turns.pop_back();
+  info.segments.pop_back();
   expect_thrown(info);
   info = good;
   info.profile = {};
@@ -326,9 +332,9 @@ TEST(RunFile, MemoryOfTheWriterDoesNotGrowWithTheSteps) {
     return usage.ru_maxrss;
   };
   long after_first = 0;
-  for (int turn = 0; turn < info.shape.turns; ++turn) {
-    writer.write(example::block(info, turn));
-    if (turn == 21) after_first = peak();
+  for (int segment = 0; segment < info.shape.segments; ++segment) {
+    writer.write(example::block(info, segment));
+    if (segment == 21) after_first = peak();
   }
   writer.finish({});
   EXPECT_GT(fs::file_size(folder / "r.h5"), 60u << 20);

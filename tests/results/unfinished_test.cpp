@@ -15,20 +15,20 @@ const RunShape kShape{
 const RunInfo kInfo = example::info(kShape, 1);
 
 void write_blocks(RunWriter& writer, int from, int to) {
-  for (int turn = from; turn < to; ++turn) writer.write(example::block(kInfo, turn));
+  for (int segment = from; segment < to; ++segment) writer.write(example::block(kInfo, segment));
 }
 
-/// Every step with a block is there whole; returns the number of complete turns.
+/// Every step with a block is there whole; returns the number of complete segments.
 int count_whole_blocks(const RunReader& reader) {
   int whole = 0;
-  for (int turn = 0; turn < kInfo.shape.turns; ++turn) {
-    const auto expected = example::block(kInfo, turn);
+  for (int segment = 0; segment < kInfo.shape.segments; ++segment) {
+    const auto expected = example::block(kInfo, segment);
     const auto& at = expected.at;
     const auto index = reader.blocks(at.placement).at(static_cast<std::size_t>(at.first_step));
-    EXPECT_EQ(reader.measured(turn), index >= 0);
+    EXPECT_EQ(reader.measured(segment), index >= 0);
     if (index < 0) continue;
     EXPECT_EQ(index, at.block);
-    example::expect_equal(reader.read_turn(turn), expected);
+    example::expect_equal(reader.read_segment(segment), expected);
     ++whole;
   }
   return whole;
@@ -61,8 +61,8 @@ TEST(Unfinished, AnyMomentOfTheKillIsFine) {
     example::Reporter child([&](const auto& done) {
       RunWriter writer(folder / "r.h5", false);
       writer.describe(kInfo);
-      for (int turn = 0; turn < 100; ++turn) {
-        write_blocks(writer, turn, turn + 1);
+      for (int segment = 0; segment < 100; ++segment) {
+        write_blocks(writer, segment, segment + 1);
         done();
       }
       pause();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds the tree against the rules of the house: which folder may include which, who may touch MPI,
+"""Holds the tree against the rules of the repository's layout: which folder may include which, who may touch MPI,
 HDF5 and the like, which files belong together, where tests lie, what lies at the top. Prints every
 violation, and files that are long as warnings; exit 1 where there is a violation."""
 

@@ -43,6 +43,27 @@ TEST(Options, a_trace_implies_its_routing) {
   EXPECT_EQ(run_of({"run", "--trace", "t.h5", "-o", "a.h5"}).routing, "trace");
 }
 
+/// Whatever follows from a value follows from its older name too: a run's length from its routing.
+TEST(Options, names_of_values_in_older_versions_are_taken) {
+  const char* const renamed[][3] = {{"--routing", "gate", "router"},
+                                    {"--cost", "tokens", "sum"},
+                                    {"--cost", "experts", "per-expert"}};
+  for (const auto& [option, before, now] : renamed) {
+    const auto old = run_of({"run", option, before, "--placements", "linear,gem", "-o", "a.h5"});
+    EXPECT_EQ(to_json(old),
+              to_json(run_of({"run", option, now, "--placements", "linear,gem", "-o", "a.h5"})))
+        << before;
+    EXPECT_TRUE(old.routing == now || old.cost == now) << before;
+  }
+  EXPECT_EQ(run_of({"run", "--routing", "gate", "--record", "t.h5", "-o", "a.h5"}).record, "t.h5");
+  for (const char* command : {"plan", "score"}) {
+    const Parsed parsed = parse({command, "--trace", "t.h5", "--ranks", "2", "--cost", "experts",
+                                 command == std::string("plan") ? "--output" : "--strategies",
+                                 "gem", "--print-config"});
+    EXPECT_NE(parsed.text->find("cost = per-expert"), std::string::npos) << *parsed.text;
+  }
+}
+
 TEST(Options, a_model_by_default_is_not_stated) {
   EXPECT_FALSE(
       std::get<TraceImportCommand>(parse({"trace", "import", "csv", "a.csv", "-o", "t.h5"}).command)

@@ -74,7 +74,7 @@ TEST(RunLength, zero_turns_a_rule_off) {
 
 TEST(RunLength, the_router_decides_fewer_steps_beforehand) {
   RunCommand o = run_of({"linear", "gem"});
-  o.routing = "gate";
+  o.routing = "router";
   settle_length(o);
   EXPECT_EQ(o.steps, 64);
 }

@@ -24,11 +24,11 @@ Pair simulate(int blocks, int steps, double effect, std::uint64_t seed) {
   };
   Pair pair;
   for (int block = 0; block < blocks; ++block) {
-    // Drift differs a little between the turns of one block: that is what blocks must carry.
-    const double drift = 1 + 0.1 * normal(), turn = 1 + 0.01 * normal();
+    // Drift differs a little between the segments of one block: that is what blocks must carry.
+    const double drift = 1 + 0.1 * normal(), segment = 1 + 0.01 * normal();
     for (int step = 0; step < steps; ++step) {
       pair.a.push_back(drift * (1 + 0.02 * normal()));
-      pair.b.push_back(drift * turn * (1 + effect) * (1 + 0.02 * normal()));
+      pair.b.push_back(drift * segment * (1 + effect) * (1 + 0.02 * normal()));
       pair.block.push_back(block);
     }
   }

@@ -16,7 +16,7 @@
 namespace gembench {
 namespace {
 
-constexpr int kRanks = 4, kExperts = 16, kLayers = 2, kTurn = 8, kPlanned = 256, kMeasured = 160;
+constexpr int kRanks = 4, kExperts = 16, kLayers = 2, kSegment = 8, kPlanned = 256, kMeasured = 160;
 
 Trace loads(int steps) {
   SyntheticSpec spec;
@@ -32,7 +32,7 @@ Trace loads(int steps) {
 Profile profile_of(const std::vector<double>& slowdown) {
   Profile profile = equal_ranks(kRanks, 2048);
   for (std::size_t at = 0; at < profile.latency.size(); ++at) {
-    profile.latency[at] *= 1e-6 * slowdown[at / profile.knots.size()];
+    profile.latency[at] *= 1e-6 * slowdown[at / profile.load_points.size()];
   }
   profile.slowdown = slowdown;
   return profile;
@@ -44,7 +44,7 @@ class Machine {
   Machine(const Trace& plan, const Trace& measured) : plan_(plan), measured_(measured) {}
 
   std::vector<double> slowdown{1.0, 1.0, 1.0, 1.3};
-  std::vector<Drift> drifts;
+  std::vector<InjectedDrift> drifts;
   double noise = 0.02;
 
   [[nodiscard]] Placement planned() const {
@@ -55,18 +55,18 @@ class Machine {
   [[nodiscard]] Adaptation adaptation() const {
     AdaptationOptions options;
     options.profile_slots = kExperts / kRanks;
-    options.turn_steps = kTurn;
+    options.segment_steps = kSegment;
     return Adaptation(planned(), profile_of(slowdown), plan_, options);
   }
   [[nodiscard]] RunShape shape() const {
     return {1, measured_.steps, kLayers, kRanks, kExperts, kExperts / kRanks, 0};
   }
-  Block turn(const Placement& placement, int first) {
-    Block block;
-    block.at = {0, first, kTurn, first / kTurn};
+  SegmentRecord segment(const Placement& placement, int first) {
+    SegmentRecord block;
+    block.at = {0, first, kSegment, first / kSegment};
     auto& seconds = block.time[time_at("expert_time")];
-    auto& tokens = block.count[count_at("tokens")];
-    const auto all = rank_loads(slice(measured_, first, kTurn), placement);
+    auto& tokens = block.count[count_at("assignments")];
+    const auto all = rank_loads(slice(measured_, first, kSegment), placement);
     for (std::size_t i = 0; i < all.size(); ++i) {
       const int step = first + static_cast<int>(i / (kLayers * kRanks));
       const Profile now = profile_of(slowdown_at(slowdown, drifts, step));
@@ -88,7 +88,7 @@ class Machine {
   Random random_{3};
 };
 
-Machine machine(const std::vector<Drift>& drifts) {
+Machine machine(const std::vector<InjectedDrift>& drifts) {
   const Trace all = loads(kPlanned + kMeasured);
   Trace measured = slice(all, kPlanned, kMeasured);
   change_tasks(measured, drifts, 9);
@@ -106,11 +106,11 @@ struct Outcome {
 Outcome run(Machine& machine) {
   Adaptation adaptation = machine.adaptation();
   Outcome outcome;
-  for (int first = 0; first < kMeasured; first += kTurn) {
-    const Block block = machine.turn(adaptation.placement(), first);
+  for (int first = 0; first < kMeasured; first += kSegment) {
+    const SegmentRecord block = machine.segment(adaptation.placement(), first);
     const auto change = adaptation.observe(block, machine.shape(), machine.measured());
     if (!change) continue;
-    if (outcome.changes++ == 0) outcome.first_change_after = first + kTurn;
+    if (outcome.changes++ == 0) outcome.first_change_after = first + kSegment;
     outcome.reasons.push_back(change->reason);
     EXPECT_GT(change->predicted_gain, 0);
   }
@@ -127,11 +127,11 @@ TEST(Adaptation, changes_nothing_when_nothing_drifts) {
 }
 
 TEST(Adaptation, gets_most_of_what_planning_for_the_new_speeds_would) {
-  Machine drifting = machine({{Drift::Kind::slow, 48}});
+  Machine drifting = machine({{InjectedDrift::Kind::slow, 48}});
   const Outcome outcome = run(drifting);
   ASSERT_GE(outcome.changes, 1);
   EXPECT_EQ(outcome.reasons.front(), ReplanRecord::Reason::speeds);
-  EXPECT_LE(outcome.first_change_after, 48 + 2 * kTurn) << "two turns show it";
+  EXPECT_LE(outcome.first_change_after, 48 + 2 * kSegment) << "two segments show it";
   const Profile then = profile_of(slowdown_at(drifting.slowdown, drifting.drifts, 48));
   const Trace all = loads(kPlanned + kMeasured);
   const CostModel cost(then);
@@ -142,7 +142,7 @@ TEST(Adaptation, gets_most_of_what_planning_for_the_new_speeds_would) {
 }
 
 TEST(Adaptation, tells_changed_loads_from_changed_speeds) {
-  Machine drifting = machine({{Drift::Kind::task, 48}});
+  Machine drifting = machine({{InjectedDrift::Kind::task, 48}});
   drifting.slowdown.assign(kRanks, 1.0);
   const Outcome outcome = run(drifting);
   ASSERT_GE(outcome.changes, 1);
@@ -153,8 +153,8 @@ TEST(Adaptation, tells_changed_loads_from_changed_speeds) {
 TEST(SpeedWatch, what_all_ranks_share_is_no_drift) {
   Machine throttled = machine({});
   SpeedWatch watch(profile_of(throttled.slowdown));
-  for (int first = 0; first < 80; first += kTurn) {
-    Block block = throttled.turn(throttled.planned(), first);
+  for (int first = 0; first < 80; first += kSegment) {
+    SegmentRecord block = throttled.segment(throttled.planned(), first);
     for (double& seconds : block.time[time_at("expert_time")]) {
       seconds *= first < 40 ? 1.0 : 1.25;
     }
@@ -162,7 +162,7 @@ TEST(SpeedWatch, what_all_ranks_share_is_no_drift) {
   }
 }
 
-TEST(Drift, is_parsed_and_moves_the_slow_rank_on) {
+TEST(InjectedDrift, is_parsed_and_moves_the_slow_rank_on) {
   const auto drifts = parse_drift("slow@40,task@60,slow@80");
   EXPECT_EQ(to_text(drifts), "slow@40,task@60,slow@80");
   const std::vector<double> slowdown{1, 2, 3};
@@ -174,7 +174,7 @@ TEST(Drift, is_parsed_and_moves_the_slow_rank_on) {
   }
 }
 
-TEST(Drift, a_task_keeps_the_skew_and_ids_agree_with_counts) {
+TEST(InjectedDrift, a_task_keeps_the_skew_and_ids_agree_with_counts) {
   Trace trace;
   trace.steps = 4;
   trace.layers = 2;
@@ -188,7 +188,7 @@ TEST(Drift, a_task_keeps_the_skew_and_ids_agree_with_counts) {
   }
   count_tokens(trace, 10);
   Trace changed = trace;
-  change_tasks(changed, {{Drift::Kind::task, 2}}, 7);
+  change_tasks(changed, {{InjectedDrift::Kind::task, 2}}, 7);
   validate(changed);
   EXPECT_NE(changed.tokens, trace.tokens);
   for (int step = 0; step < 4; ++step) {
@@ -205,11 +205,11 @@ TEST(Drift, a_task_keeps_the_skew_and_ids_agree_with_counts) {
   }
 }
 
-TEST(LiveName, is_read_from_the_placements_name) {
-  EXPECT_TRUE(live_name("adapt:gem+").adapts);
-  EXPECT_EQ(live_name("adapt:gem+").strategy, "gem+");
-  EXPECT_TRUE(live_name("oracle:gem").oracle);
-  EXPECT_FALSE(live_name("file:adapt:x.json").changes());
+TEST(PlacementName, is_read_from_the_placements_name) {
+  EXPECT_TRUE(parse_placement_name("adapt:gem+").adapts);
+  EXPECT_EQ(parse_placement_name("adapt:gem+").strategy, "gem+");
+  EXPECT_TRUE(parse_placement_name("oracle:gem").oracle);
+  EXPECT_FALSE(parse_placement_name("file:adapt:x.json").is_dynamic());
 }
 
 }  // namespace

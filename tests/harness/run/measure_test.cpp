@@ -31,10 +31,10 @@ TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
   Progress progress;
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
-  std::vector<Block> kept;
+  std::vector<SegmentRecord> kept;
   const auto schedule = make_schedule(options.steps, *options.block, 2, options.seed);
   const RunEnd end = measure(session, {placements}, schedule, {},
-                             {[&](const Block& block) { kept.push_back(block); }});
+                             {[&](const SegmentRecord& block) { kept.push_back(block); }});
   EXPECT_TRUE(end.check.passed) << end.check.message;
   EXPECT_EQ(end.check.checked_tokens, 2 * 8 * 2 * comm.size())
       << "placements, steps, layers, ranks";
@@ -44,7 +44,7 @@ TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
   }
   ASSERT_EQ(kept.size(), 4U);
   std::int64_t next = 0;
-  for (const Block& block : kept) {
+  for (const SegmentRecord& block : kept) {
     EXPECT_EQ(block.at.steps, 4);
     EXPECT_GE(block.notes.experts_moved, 0);
     EXPECT_EQ(block.notes.check_passed, 1);
@@ -73,12 +73,12 @@ TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_
   }
   const RunEnd end = measure(session, {{session.linear}},
                              make_schedule(options.steps, *options.block, 1, options.seed), {},
-                             {[](const Block&) {}});
+                             {[](const SegmentRecord&) {}});
   EXPECT_FALSE(end.check.passed);
   EXPECT_EQ(end.check.message.find("linear step 0 layer 0 token "), 0U) << end.check.message;
 }
 
-TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_turn_is_kept) {
+TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_segment_is_kept) {
   const Comm comm = Comm::world();
   RunCommand options = small_run();
   options.check = "none";
@@ -94,7 +94,7 @@ TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_turn_is_kept) {
   try {
     static_cast<void>(measure(session, {{session.linear}},
                               make_schedule(options.steps, *options.block, 1, options.seed), {},
-                              {[&](const Block&) { ++kept; }}));
+                              {[&](const SegmentRecord&) { ++kept; }}));
     FAIL() << "NaN went unnoticed";
   } catch (const AgreedError& error) {
     EXPECT_EQ(error.code(), ExitCode::failed);
@@ -105,7 +105,7 @@ TEST(Measure, a_value_that_is_not_finite_ends_the_run_before_its_turn_is_kept) {
   EXPECT_EQ(kept, 0);
 }
 
-void finished_turns_are_not_run_again_but_counted(const char* dispatch, int ranks_per_node) {
+void finished_segments_are_not_run_again_but_counted(const char* dispatch, int ranks_per_node) {
   const Comm comm = Comm::world();
   RunCommand options = small_run();
   options.dispatch = dispatch;
@@ -114,46 +114,46 @@ void finished_turns_are_not_run_again_but_counted(const char* dispatch, int rank
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
   const auto schedule = make_schedule(options.steps, *options.block, 2, options.seed);
-  std::vector<Block> all;
+  std::vector<SegmentRecord> all;
   const RunEnd whole = measure(session, {placements}, schedule, {},
-                               {[&](const Block& block) { all.push_back(block); }});
+                               {[&](const SegmentRecord& block) { all.push_back(block); }});
 
-  FinishedTurns finished;
+  FinishedSegments finished;
   finished.done = {1, 0, 1, 0};
   finished.notes.resize(4);
-  for (const std::size_t turn : {0U, 2U}) {
-    finished.notes[turn].checked_tokens = 4 * 2 * comm.size();
-    finished.notes[turn].check_error = turn == 0 ? 0.5 : 0.25;
-    finished.notes[turn].check_passed = 1;
+  for (const std::size_t segment : {0U, 2U}) {
+    finished.notes[segment].checked_tokens = 4 * 2 * comm.size();
+    finished.notes[segment].check_error = segment == 0 ? 0.5 : 0.25;
+    finished.notes[segment].check_passed = 1;
   }
-  std::vector<Block> kept;
+  std::vector<SegmentRecord> kept;
   RunEnd end = measure(session, {placements}, schedule, finished,
-                       {[&](const Block& block) { kept.push_back(block); }});
+                       {[&](const SegmentRecord& block) { kept.push_back(block); }});
   EXPECT_EQ(end.bytes_pair, whole.bytes_pair)
-      << "payload of finished turns is counted from routing";
+      << "payload of finished segments is counted from routing";
   EXPECT_EQ(end.check.checked_tokens, whole.check.checked_tokens);
   EXPECT_EQ(end.check.worst_error, 0.5) << "the verdict covers both runs";
   EXPECT_TRUE(end.check.passed);
   if (comm.rank() == 0) {
     ASSERT_EQ(kept.size(), 2U);
     for (const std::size_t i : {0U, 1U}) {
-      const Block &now = kept[i], &before = all[2 * i + 1];
-      EXPECT_EQ(now.turn, before.turn);
+      const SegmentRecord &now = kept[i], &before = all[2 * i + 1];
+      EXPECT_EQ(now.segment, before.segment);
       EXPECT_EQ(now.order, before.order);
       EXPECT_EQ(now.count, before.count);
     }
   }
 
   finished.notes[2].check_passed = 0;
-  end = measure(session, {placements}, schedule, finished, {[](const Block&) {}});
+  end = measure(session, {placements}, schedule, finished, {[](const SegmentRecord&) {}});
   EXPECT_FALSE(end.check.passed);
   EXPECT_NE(end.check.message, "");
 }
 
 TEST(Measure, what_an_earlier_run_has_finished_is_not_run_again_but_counted) {
-  finished_turns_are_not_run_again_but_counted("flat", 1);
-  finished_turns_are_not_run_again_but_counted("hierarchical", 2);
-  finished_turns_are_not_run_again_but_counted("hierarchical", 3);
+  finished_segments_are_not_run_again_but_counted("flat", 1);
+  finished_segments_are_not_run_again_but_counted("hierarchical", 2);
+  finished_segments_are_not_run_again_but_counted("hierarchical", 3);
 }
 
 TEST(Measure, starts_on_all_ranks_lie_together_on_the_clock_of_rank_0) {
@@ -164,14 +164,14 @@ TEST(Measure, starts_on_all_ranks_lie_together_on_the_clock_of_rank_0) {
   options.placements = {"linear"};
   Progress progress;
   Session session(comm, options, progress);
-  std::vector<Block> kept;
+  std::vector<SegmentRecord> kept;
   const RunEnd end = measure(session, {{session.linear}},
                              make_schedule(options.steps, *options.block, 1, options.seed), {},
-                             {[&](const Block& block) { kept.push_back(block); }});
+                             {[&](const SegmentRecord& block) { kept.push_back(block); }});
   if (comm.rank() != 0) return;
   for (const auto* clocks : {&end.clocks_before, &end.clocks_after}) {
     ASSERT_EQ(clocks->size(), static_cast<std::size_t>(comm.size()));
-    // All ranks left the barrier before the epoch within the time of a scheduler's turn.
+    // All ranks left the barrier before the epoch within the time of a scheduler's segment.
     for (const ClockReading& clock : *clocks) EXPECT_LT(std::abs(clock.offset), 1 + clock.error);
     EXPECT_EQ(clocks->front().offset, 0);
   }
@@ -201,7 +201,7 @@ TEST(Measure, tokens_are_split_as_asked) {
   EXPECT_EQ(session.tokens_of(0).count, comm.rank() * 10 + 7);
   const RunEnd end = measure(session, {{session.linear}},
                              make_schedule(options.steps, *options.block, 1, options.seed), {},
-                             {[](const Block&) {}});
+                             {[](const SegmentRecord&) {}});
   EXPECT_TRUE(end.check.passed) << end.check.message;
 }
 
@@ -224,24 +224,25 @@ TEST(Measure, ends_where_intervals_are_narrow_enough_and_checks_what_ran_last) {
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
   const auto schedule = make_schedule(options.steps, 1, 2, options.seed);
-  std::vector<Block> kept;
-  std::map<int, TurnNotes> checked;
-  const RunEnd end = measure(session, {placements}, schedule, {},
-                             {[&](const Block& block) { kept.push_back(block); },
-                              [&](int turn, const TurnNotes& notes) { checked[turn] = notes; }});
+  std::vector<SegmentRecord> kept;
+  std::map<int, SegmentNotes> checked;
+  const RunEnd end =
+      measure(session, {placements}, schedule, {},
+              {[&](const SegmentRecord& block) { kept.push_back(block); },
+               [&](int segment, const SegmentNotes& notes) { checked[segment] = notes; }});
   EXPECT_TRUE(end.check.passed) << end.check.message;
   EXPECT_EQ(end.check.checked_tokens, 2 * 2 * comm.size()) << "placements, layers, ranks";
   EXPECT_NE(end.stopped.find("--precision 100 asks"), std::string::npos) << end.stopped;
   if (comm.rank() != 0) return;
   ASSERT_EQ(kept.size(), 48U) << "24 of 40 steps";
   ASSERT_EQ(checked.size(), 2U);
-  for (const auto& [turn, notes] : checked) {
-    EXPECT_GE(turn, 46);
+  for (const auto& [segment, notes] : checked) {
+    EXPECT_GE(segment, 46);
     EXPECT_EQ(notes.check_passed, 1);
   }
-  for (const Block& block : kept) {
+  for (const SegmentRecord& block : kept) {
     EXPECT_EQ(block.notes.experts_moved >= 0, block.at.block == 0)
-        << "what a switch takes is told with the first turns alone";
+        << "what a switch takes is told with the first segments alone";
   }
 }
 
@@ -252,7 +253,7 @@ TEST(Measure, a_run_that_goes_on_counts_what_is_finished_and_checks_what_is_not)
   Session session(comm, options, progress);
   const std::vector<Placement> placements{session.linear, session.linear};
   const auto schedule = make_schedule(options.steps, 1, 2, options.seed);
-  FinishedTurns finished;  // all that it takes, but the run was cut off before the check
+  FinishedSegments finished;  // all that it takes, but the run was cut off before the check
   finished.done.assign(schedule.size(), 0);
   finished.notes.resize(schedule.size());
   finished.step_time.resize(schedule.size());
@@ -264,9 +265,9 @@ TEST(Measure, a_run_that_goes_on_counts_what_is_finished_and_checks_what_is_not)
   finished.notes[47].check_passed = 1;  // one placement was checked
   finished.notes[47].checked_tokens = 5;
   int kept = 0, checked = 0;
-  const RunEnd end = measure(
-      session, {placements}, schedule, finished,
-      {[&](const Block&) { ++kept; }, [&](int turn, const TurnNotes&) { checked += turn; }});
+  const RunEnd end = measure(session, {placements}, schedule, finished,
+                             {[&](const SegmentRecord&) { ++kept; },
+                              [&](int segment, const SegmentNotes&) { checked += segment; }});
   EXPECT_EQ(kept, 0) << "the intervals were narrow enough before";
   EXPECT_EQ(end.check.checked_tokens, 5 + 2 * comm.size());
   EXPECT_EQ(checked, comm.rank() == 0 ? 46 : 0);

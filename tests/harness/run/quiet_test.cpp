@@ -48,7 +48,7 @@ TEST(Quiet, what_happened_meanwhile_is_known_by_rank) {
   const QuietMeter meter(session);
   const RunEnd end = measure(session, {{session.linear}},
                              make_schedule(options.steps, *options.block, 1, options.seed), {},
-                             {[](const Block&) {}});
+                             {[](const SegmentRecord&) {}});
   std::vector<QuietUse> uses = end.quiet_during;
   meter.finish(uses);
   ASSERT_EQ(uses.size(), comm.rank() == 0 ? static_cast<std::size_t>(comm.size()) : 0);
@@ -66,10 +66,10 @@ TEST(Quiet, no_switches_are_known_where_nothing_was_measured) {
   Progress progress;
   Session session(comm, options, progress);
   const auto schedule = make_schedule(options.steps, *options.block, 1, options.seed);
-  const FinishedTurns finished{std::vector<std::int32_t>(schedule.size(), 1),
-                               std::vector<TurnNotes>(schedule.size())};
+  const FinishedSegments finished{std::vector<std::int32_t>(schedule.size(), 1),
+                                  std::vector<SegmentNotes>(schedule.size())};
   const RunEnd end =
-      measure(session, {{session.linear}}, schedule, finished, {[](const Block&) {}});
+      measure(session, {{session.linear}}, schedule, finished, {[](const SegmentRecord&) {}});
   for (const QuietUse& use : end.quiet_during) EXPECT_TRUE(std::isnan(use.switches));
 }
 

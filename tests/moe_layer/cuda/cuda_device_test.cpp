@@ -222,7 +222,7 @@ TEST(CudaLayers, the_profile_covers_loads_from_none_to_the_largest) {
           .profile;
   if (rig.comm.rank() != 0) return;
   validate(profile);
-  EXPECT_EQ(profile.knots.back(), kTokens * 3);
+  EXPECT_EQ(profile.load_points.back(), kTokens * 3);
   EXPECT_FALSE(profile.active.empty());
   EXPECT_NE(profile.device.find("simulated"), std::string::npos) << profile.device;
 }

@@ -1,4 +1,4 @@
-// What a user is told when a GPU, a library or another rank fails.
+// What a user sees when a GPU, a library or another rank fails.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

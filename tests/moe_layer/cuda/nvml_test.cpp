@@ -19,7 +19,7 @@ constexpr const char* kFault = "GEMBENCH_SIMULATED_FAULT";
 /// Of simulated GPU 1.
 constexpr const char* kUuid = "GPU-53494d55-4c41-5445-4420-475055000001";
 
-/// Loads the fake, which reads its settings anew: whoever asks for libnvidia-ml.so.1 then gets it.
+/// Loads the fake, which reads its settings again: whoever asks for libnvidia-ml.so.1 then gets it.
 class FakeLibrary {
  public:
   FakeLibrary() : handle_(dlopen(GEMBENCH_FAKE_NVML, RTLD_NOW | RTLD_LOCAL)) {
@@ -77,7 +77,7 @@ TEST(CudaNvml, nothing_is_told_of_an_unknown_gpu_or_without_a_driver) {
   const FakeLibrary fake;
   cuda::Nvml nvml(kUuid);
   EXPECT_TRUE(std::isnan(nvml.state().clock));
-  EXPECT_EQ(nvml.driver(), "not told");
+  EXPECT_EQ(nvml.driver(), "not known");
   EXPECT_NE(refusal(nvml).find("NVML is missing"), std::string::npos);
 }
 

@@ -30,7 +30,7 @@ struct Side {
     gate_ids = make(n * k * 2);
     ids = make(n * k * 2);
     weights = make(n * k * 4);
-    homes = make(sz(model.experts) * sizeof(Home));
+    locations = make(sz(model.experts) * sizeof(Location));
     send_rows = make(n * std::min(k, ranks) * row);
     send_pairs = make(n * k * sizeof(Pair));
     row_token = make(n * std::min(k, ranks) * 4);
@@ -41,8 +41,8 @@ struct Side {
     slot_tokens = make(sz(model.experts) * 4);
     returned = make(n * std::min(k, ranks) * row);
     shared_sums = make(n * sz(model.hidden) * 4);
-    const auto where = gembench::homes(placement);
-    device->upload(homes, 0, where.data(), sz(model.experts) * sizeof(Home));
+    const auto where = gembench::locations(placement);
+    device->upload(locations, 0, where.data(), sz(model.experts) * sizeof(Location));
     counts.resize(ranks * (2 + sz(placement.slots)));
     device->prepare({n, rows, pairs});
     PlainExpert plain;
@@ -69,7 +69,7 @@ struct Side {
   std::unique_ptr<Device> device;
   Stream stream;
   std::size_t row;
-  Buffer x, router, replay, normed, payload, logits, gate_ids, ids, weights, homes;
+  Buffer x, router, replay, normed, payload, logits, gate_ids, ids, weights, locations;
   Buffer send_rows, send_pairs, row_token, recv_rows, recv_pairs, sums, results, slot_tokens;
   Buffer returned, shared_sums;
   std::vector<Buffer> experts;
@@ -122,7 +122,7 @@ class Phases : public testing::TestWithParam<std::tuple<ModelShape, int>> {
     args.payload = &side.payload;
     args.ids = &side.ids;
     args.weights = &side.weights;
-    args.homes = &side.homes;
+    args.locations = &side.locations;
     args.send_rows = &side.send_rows;
     args.send_pairs = &side.send_pairs;
     args.row_token = &side.row_token;

@@ -52,7 +52,7 @@ class Runs(CudaTest):
     def test_placements_side_by_side_at_several_rank_counts(self):
         # The gate decides and is replayed on 4 ranks, a GPU is slow on 8.
         for ranks, more in ((1, ["--dtype", "bf16"]), (2, ["--dtype", "f32"]),
-                            (4, ["--routing", "gate"]), (8, ["--slowdown", "1,1,1,1,1,1,1,1.5"])):
+                            (4, ["--routing", "router"]), (8, ["--slowdown", "1,1,1,1,1,1,1,1.5"])):
             with self.subTest(ranks=ranks):
                 out = self.passes(ranks, *RUN, *more, "--overwrite")
                 self.assertEqual("emulated" in out.lower(), ranks == 8)
@@ -71,14 +71,14 @@ class Runs(CudaTest):
                     self.assertTrue(numpy.isnan(f["gpu/clock_before"][:]).all())
                     self.assertTrue((f["gpu/throttle_reasons_after"][:] == -1).all())
                     if ranks > 1:
-                        self.assertGreater(f["turns/bytes_moved"][:].sum(), 0)
+                        self.assertGreater(f["segments/bytes_moved"][:].sum(), 0)
 
     def test_what_is_computed_is_what_the_cpu_computes(self):
         self.passes(2, *RUN, "--dtype", "f32")
         on_cpu = [word for word in RUN if word not in ("--device", "cuda", "a.h5")]
         self.good(*on_cpu, "b.h5", "--clock", "wall", "--dtype", "f32", ranks=2)
         with h5py.File(self.folder / "a.h5") as a, h5py.File(self.folder / "b.h5") as b:
-            for name in ("tokens", "active_experts", "bytes_sent", "metadata_bytes"):
+            for name in ("assignments", "active_experts", "bytes_sent", "metadata_bytes"):
                 numpy.testing.assert_array_equal(a[name][0], b[name][0], err_msg=name)
 
     def test_whole_steps(self):

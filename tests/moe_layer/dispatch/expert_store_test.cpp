@@ -11,7 +11,7 @@
 namespace gembench {
 namespace {
 
-/// The bytes every slot must hold: the expert's own weights, made afresh.
+/// The bytes every slot must hold: the expert's own weights, made from scratch.
 void expect_right_weights(const ExpertStore& store, Device& device, const ModelShape& model,
                           const Placement& placement, int rank, std::uint64_t seed) {
   PlainExpert plain;

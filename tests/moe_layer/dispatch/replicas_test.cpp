@@ -44,13 +44,13 @@ std::vector<std::int32_t> counts_of(const std::vector<std::uint16_t>& ids) {
 
 class Replicas : public testing::TestWithParam<SplitRule> {};
 
-TEST_P(Replicas, every_pair_goes_to_a_cell_of_its_expert_in_the_shares_of_the_split) {
+TEST_P(Replicas, every_pair_goes_to_a_physical_slot_of_its_expert_in_the_shares_of_the_split) {
   const CostModel cost(profile());
   const Placement placement = replicated_placement(2, kRanks, kExperts, 4, 7);
   ASSERT_GT(count_duplicates(placement), 0);
   ReplicaChoice choice(placement, {GetParam(), &cost});
   const TokenSplit split(placement, GetParam(), &cost);
-  const std::size_t cells = static_cast<std::size_t>(placement.ranks * placement.slots);
+  const std::size_t physical_slots = static_cast<std::size_t>(placement.ranks * placement.slots);
   for (int layer = 0; layer < placement.layers; ++layer) {
     const auto ids = random_ids(static_cast<std::uint64_t>(layer));
     std::vector<std::int32_t> all, sum(kExperts, 0);
@@ -59,20 +59,22 @@ TEST_P(Replicas, every_pair_goes_to_a_cell_of_its_expert_in_the_shares_of_the_sp
       all.insert(all.end(), counts.begin(), counts.end());
       for (std::size_t e = 0; e < counts.size(); ++e) sum[e] += counts[e];
     }
-    std::vector<std::int64_t> got(cells, 0), expected(cells, 0), one(cells);
+    std::vector<std::int64_t> got(physical_slots, 0), expected(physical_slots, 0),
+        one(physical_slots);
     for (int rank = 0; rank < kRanks; ++rank) {
       auto given = ids[static_cast<std::size_t>(rank)];
       const auto own = counts_of(given);
       choice.choose(layer, rank, choice.needs_all_counts() ? all : own, given);
       for (std::size_t i = 0; i < given.size(); ++i) {
-        const Home home = choice.homes().at(given[i]);
-        EXPECT_EQ(placement.on_rank(layer, home.rank)[static_cast<std::size_t>(home.slot)],
+        const Location location = choice.locations().at(given[i]);
+        EXPECT_EQ(placement.on_rank(layer, location.rank)[static_cast<std::size_t>(location.slot)],
                   ids[static_cast<std::size_t>(rank)][i]);
         ++got[given[i]];
       }
       if (choice.needs_all_counts()) continue;
       split.slot_loads(own, layer, one, rank);
-      for (std::size_t cell = 0; cell < cells; ++cell) expected[cell] += one[cell];
+      for (std::size_t physical_slot = 0; physical_slot < physical_slots; ++physical_slot)
+        expected[physical_slot] += one[physical_slot];
     }
     if (choice.needs_all_counts()) split.slot_loads(sum, layer, expected);
     EXPECT_EQ(got, expected);
@@ -83,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(Rules, Replicas,
                          testing::Values(SplitRule::even, SplitRule::by_speed,
                                          SplitRule::water_fill));
 
-TEST(ReplicaChoice, refuses_more_cells_than_sixteen_bits_name) {
+TEST(ReplicaChoice, refuses_more_physical_slots_than_sixteen_bits_name) {
   const Placement placement = replicated_placement(1, 4096, 256, 17, 1);
   EXPECT_THROW(static_cast<void>(ReplicaChoice(placement, {})), Error);
 }

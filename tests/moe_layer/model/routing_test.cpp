@@ -126,7 +126,7 @@ TEST(Routing, a_row_goes_once_to_every_rank_that_has_an_expert_of_the_token) {
   // Two layers, three tokens, two of four experts each; experts 0, 1 on rank 0 and 2, 3 on rank 1
   // in layer 0, the other way round in layer 1.
   const std::vector<std::uint16_t> ids{0, 1, 1, 2, 3, 2, 0, 1, 0, 3, 2, 3};
-  const std::vector<Home> where{{0, 0}, {0, 1}, {1, 0}, {1, 1}, {1, 0}, {1, 1}, {0, 0}, {0, 1}};
+  const std::vector<Location> where{{0, 0}, {0, 1}, {1, 0}, {1, 1}, {1, 0}, {1, 1}, {0, 0}, {0, 1}};
   std::vector<std::int64_t> rows{100, 0, 0, 0};
   count_rows(ids, where, 2, 2, 2, rows);
   EXPECT_EQ(rows, (std::vector<std::int64_t>{102, 2, 2, 2}));

@@ -46,9 +46,9 @@ TEST(Topology, every_source_has_one_forwarder_a_node_and_is_its_own_at_home) {
 
 TEST(Forwarding, a_home_seen_by_node_names_forwarder_and_slot_of_the_node) {
   const Topology topology({0, 0, 1, 1, 1});
-  const std::vector<Home> homes{{0, 1}, {1, 0}, {2, 3}, {4, 2}};
-  const auto seen = by_node(homes, topology, 1, 4);
-  const std::vector<Home> expected{{1, 1}, {1, 4}, {3, 3}, {3, 10}};
+  const std::vector<Location> locations{{0, 1}, {1, 0}, {2, 3}, {4, 2}};
+  const auto seen = by_node(locations, topology, 1, 4);
+  const std::vector<Location> expected{{1, 1}, {1, 4}, {3, 3}, {3, 10}};
   for (std::size_t i = 0; i < expected.size(); ++i) {
     EXPECT_EQ(seen[i].rank, expected[i].rank);
     EXPECT_EQ(seen[i].slot, expected[i].slot);

@@ -16,13 +16,13 @@ using Curve = std::function<double(double)>;
 constexpr std::int64_t kUnit = 8;
 
 std::vector<std::int64_t> powers(std::int64_t max) {
-  std::vector<std::int64_t> knots{0};
-  for (std::int64_t each = 1; each <= max; each *= 2) knots.push_back(each * kUnit);
-  return knots;
+  std::vector<std::int64_t> load_points{0};
+  for (std::int64_t each = 1; each <= max; each *= 2) load_points.push_back(each * kUnit);
+  return load_points;
 }
 
 /// Measures `curve` wherever the search asks, without noise; returns how many readings it took.
-int run(KnotSearch& search, const Curve& curve) {
+int run(LoadPointSearch& search, const Curve& curve) {
   int readings = 0;
   while (!search.probes().empty()) {
     std::vector<double> missed;
@@ -41,12 +41,15 @@ int run(KnotSearch& search, const Curve& curve) {
   return readings;
 }
 
-/// Largest relative error of the lines through the knots, over all loads in whole units.
-double worst(const std::vector<std::int64_t>& knots, const Curve& curve, std::int64_t from = 1) {
+/// Largest relative error of the lines through the load points, over all loads in whole units.
+double worst(const std::vector<std::int64_t>& load_points, const Curve& curve,
+             std::int64_t from = 1) {
   double most = 0;
-  for (std::size_t k = 1; k < knots.size(); ++k)
-    for (std::int64_t load = std::max(from, knots[k - 1]); load <= knots[k]; load += kUnit) {
-      const auto low = static_cast<double>(knots[k - 1]), high = static_cast<double>(knots[k]);
+  for (std::size_t k = 1; k < load_points.size(); ++k)
+    for (std::int64_t load = std::max(from, load_points[k - 1]); load <= load_points[k];
+         load += kUnit) {
+      const auto low = static_cast<double>(load_points[k - 1]),
+                 high = static_cast<double>(load_points[k]);
       const double share = (static_cast<double>(load) - low) / (high - low);
       const double line = curve(low) + share * (curve(high) - curve(low));
       most = std::max(most, std::abs(line / curve(static_cast<double>(load)) - 1));
@@ -54,84 +57,84 @@ double worst(const std::vector<std::int64_t>& knots, const Curve& curve, std::in
   return most;
 }
 
-TEST(KnotSearch, a_line_needs_no_more_knots) {
+TEST(LoadPointSearch, a_line_needs_no_more_load_points) {
   const auto coarse = powers(512);
-  KnotSearch search(coarse, kUnit);
+  LoadPointSearch search(coarse, kUnit);
   EXPECT_LE(run(search, [](double x) { return 1e-5 + 1e-7 * x; }), 10);
-  EXPECT_EQ(search.knots(), coarse);
+  EXPECT_EQ(search.load_points(), coarse);
 }
 
-TEST(KnotSearch, finds_a_kink_between_coarse_knots) {
+TEST(LoadPointSearch, finds_a_kink_between_coarse_load_points) {
   const Curve kink = [](double x) { return 1e-3 + 1e-6 * x + 4e-6 * std::max(0.0, x - 2900); };
-  KnotSearch search(powers(512), kUnit);
+  LoadPointSearch search(powers(512), kUnit);
   run(search, kink);
   EXPECT_GT(worst(powers(512), kink), 0.1);
   // An interval is closed by its one probe, so a kink may be 2.6 times the tolerance off.
-  EXPECT_LT(worst(search.knots(), kink), 2.6 * KnotRules{}.tolerance);
+  EXPECT_LT(worst(search.load_points(), kink), 2.6 * LoadPointRules{}.tolerance);
 }
 
-TEST(KnotSearch, finds_a_step_to_within_its_narrowest_interval) {
+TEST(LoadPointSearch, finds_a_step_to_within_its_narrowest_interval) {
   const double at = 1500;
   const Curve step = [=](double x) { return 1e-3 + 1e-7 * x + (x > at ? 1e-3 : 0); };
-  KnotSearch search(powers(512), kUnit);
+  LoadPointSearch search(powers(512), kUnit);
   run(search, step);
-  const auto& knots = search.knots();
-  const auto above = std::upper_bound(knots.begin(), knots.end(), std::int64_t{1500});
+  const auto& load_points = search.load_points();
+  const auto above = std::upper_bound(load_points.begin(), load_points.end(), std::int64_t{1500});
   EXPECT_LE(*above - *(above - 1), static_cast<std::int64_t>(*above / 32 + kUnit));
-  EXPECT_LE(knots.size(), powers(512).size() + 12) << "and nothing far from it";
+  EXPECT_LE(load_points.size(), powers(512).size() + 12) << "and nothing far from it";
 }
 
-TEST(KnotSearch, sees_tiles_although_every_coarse_knot_is_a_multiple_of_them) {
-  // 128 tokens of each of 8 experts a tile: between powers of two no coarse knot shows one.
+TEST(LoadPointSearch, sees_tiles_although_every_coarse_load_point_is_a_multiple_of_them) {
+  // 128 tokens of each of 8 experts a tile: between powers of two no coarse load point shows one.
   const Curve tiles = [](double x) { return 1e-5 + 1e-4 * std::ceil(x / kUnit / 128); };
-  KnotSearch search(powers(1024), kUnit);
+  LoadPointSearch search(powers(1024), kUnit);
   run(search, tiles);
   EXPECT_GT(worst(powers(1024), tiles, 9 * kUnit), 0.3);
-  const auto& knots = search.knots();
+  const auto& load_points = search.load_points();
   const auto between = [&](std::int64_t low, std::int64_t high) {
-    return std::count_if(knots.begin(), knots.end(), [=](std::int64_t knot) {
-      return knot > low * kUnit && knot < high * kUnit;
+    return std::count_if(load_points.begin(), load_points.end(), [=](std::int64_t load_point) {
+      return load_point > low * kUnit && load_point < high * kUnit;
     });
   };
   EXPECT_GE(between(128, 256), 2);
   EXPECT_GE(between(256, 512), 2);
-  EXPECT_LE(knots.size(), KnotRules{}.max_knots);
+  EXPECT_LE(load_points.size(), LoadPointRules{}.max_load_points);
 }
 
-TEST(KnotSearch, the_worst_intervals_get_the_last_knots) {
-  KnotRules rules;
-  rules.max_knots = powers(512).size() + 2;
+TEST(LoadPointSearch, the_worst_intervals_get_the_last_load_points) {
+  LoadPointRules rules;
+  rules.max_load_points = powers(512).size() + 2;
   const Curve two = [](double x) { return 1 + (x > 700 ? 0.1 : 0) + (x > 2700 ? 3 : 0); };
-  KnotSearch search(powers(512), kUnit, rules);
+  LoadPointSearch search(powers(512), kUnit, rules);
   run(search, two);
-  EXPECT_EQ(search.knots().size(), rules.max_knots);
-  for (const auto knot : search.knots())
-    if (!std::ranges::binary_search(powers(512), knot)) {
-      EXPECT_GT(knot, 500);
+  EXPECT_EQ(search.load_points().size(), rules.max_load_points);
+  for (const auto load_point : search.load_points())
+    if (!std::ranges::binary_search(powers(512), load_point)) {
+      EXPECT_GT(load_point, 500);
     }
 }
 
-TEST(KnotSearch, is_a_function_of_what_it_is_told) {
+TEST(LoadPointSearch, is_a_function_of_what_it_is_told) {
   const Curve curve = [](double x) { return 1 + std::sqrt(x) + (x > 900 ? 10 : 0); };
-  KnotSearch one(powers(512), kUnit), other(powers(512), kUnit);
+  LoadPointSearch one(powers(512), kUnit), other(powers(512), kUnit);
   run(one, curve);
   run(other, curve);
-  EXPECT_EQ(one.knots(), other.knots());
+  EXPECT_EQ(one.load_points(), other.load_points());
 }
 
-TEST(KnotSearch, ends_whatever_it_is_told) {
+TEST(LoadPointSearch, ends_whatever_it_is_told) {
   Random random(5);
   for (const std::int64_t unit : {std::int64_t{1}, std::int64_t{7}, std::int64_t{64}}) {
-    KnotSearch search({0, unit, 2 * unit, 1000, 1001, 100000}, unit);
+    LoadPointSearch search({0, unit, 2 * unit, 1000, 1001, 100000}, unit);
     for (int rounds = 0; !search.probes().empty(); ++rounds) {
       ASSERT_LT(rounds, 100);
       std::vector<double> missed;
       for (std::size_t i = 0; i < search.probes().size(); ++i) missed.push_back(random.uniform());
       search.judge(missed);
     }
-    EXPECT_LE(search.knots().size(), KnotRules{}.max_knots);
-    EXPECT_TRUE(std::ranges::is_sorted(search.knots()));
-    EXPECT_EQ(std::ranges::adjacent_find(search.knots()), search.knots().end());
+    EXPECT_LE(search.load_points().size(), LoadPointRules{}.max_load_points);
+    EXPECT_TRUE(std::ranges::is_sorted(search.load_points()));
+    EXPECT_EQ(std::ranges::adjacent_find(search.load_points()), search.load_points().end());
   }
 }
 

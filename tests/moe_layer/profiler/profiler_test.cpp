@@ -56,13 +56,13 @@ TEST_F(Profiler, covers_the_loads_of_a_run_for_every_rank) {
   validate(profile);
   EXPECT_EQ(profile.ranks, rig_->comm.size());
   EXPECT_EQ(profile.slots, placement_.slots);
-  EXPECT_EQ(profile.knots.back(), kTokens * 3);
-  for (const auto knot : profile_knots(kTokens * 3, placement_.slots)) {
-    EXPECT_TRUE(std::ranges::binary_search(profile.knots, knot)) << knot;
+  EXPECT_EQ(profile.load_points.back(), kTokens * 3);
+  for (const auto load_point : profile_load_points(kTokens * 3, placement_.slots)) {
+    EXPECT_TRUE(std::ranges::binary_search(profile.load_points, load_point)) << load_point;
   }
   for (int rank = 0; rank < profile.ranks; ++rank) {
     EXPECT_GT(profile.overhead[static_cast<std::size_t>(rank)], 0);
-    EXPECT_GT(profile.at(rank, profile.knots.size() - 1), profile.at(rank, 0));
+    EXPECT_GT(profile.at(rank, profile.load_points.size() - 1), profile.at(rank, 0));
     ASSERT_FALSE(profile.active.empty());
     for (std::size_t point = 0; point < profile.active.points(); ++point) {
       EXPECT_GT(profile.active.at(rank, point), 0);
@@ -89,7 +89,7 @@ TEST_F(Profiler, medians_are_those_of_the_readings_it_keeps) {
   const auto [profile, samples, warmups, warm, tight, seconds] = measure();
   if (!is_root()) return;
   ASSERT_EQ(samples.ranks, profile.ranks);
-  const std::size_t even = profile.knots.size() + profile.active.points();
+  const std::size_t even = profile.load_points.size() + profile.active.points();
   ASSERT_EQ(samples.points, even + profile.routed.points);
   ASSERT_EQ(samples.seconds.size(),
             static_cast<std::size_t>(samples.ranks) * samples.points * samples.rounds);
@@ -99,9 +99,10 @@ TEST_F(Profiler, medians_are_those_of_the_readings_it_keeps) {
     for (std::size_t point = 0; point < samples.points; ++point) {
       const Median median = median_of(samples.of(rank, point));
       EXPECT_GE(median.readings, 3);
-      const double kept = point < profile.knots.size() ? profile.at(rank, point)
-                          : point < even ? profile.active.at(rank, point - profile.knots.size())
-                                         : profile.routed.at(rank, point - even);
+      const double kept = point < profile.load_points.size() ? profile.at(rank, point)
+                          : point < even
+                              ? profile.active.at(rank, point - profile.load_points.size())
+                              : profile.routed.at(rank, point - even);
       EXPECT_EQ(median.value, kept);
     }
   }
@@ -119,22 +120,22 @@ TEST_F(Profiler, ends_when_every_median_is_tight) {
   }
 }
 
-TEST_F(Profiler, without_a_budget_three_rounds_are_measured_and_no_knots_looked_for) {
+TEST_F(Profiler, without_a_budget_three_rounds_are_measured_and_no_load_points_looked_for) {
   options_.budget_seconds = 0;
   const MeasuredProfile measured = measure();
   if (!is_root()) return;
   EXPECT_FALSE(measured.tight);
   EXPECT_EQ(measured.warmup_rounds, 1);
   EXPECT_EQ(measured.samples.rounds, 3U);
-  EXPECT_EQ(measured.profile.knots, profile_knots(kTokens * 3, placement_.slots));
+  EXPECT_EQ(measured.profile.load_points, profile_load_points(kTokens * 3, placement_.slots));
 }
 
 TEST_F(Profiler, is_taken_again_at_the_loads_it_is_told) {
-  options_.knots = {0, 17, 50};
+  options_.load_points = {0, 17, 50};
   options_.routed.clear();
   const MeasuredProfile measured = measure();
   if (!is_root()) return;
-  EXPECT_EQ(measured.profile.knots, options_.knots);
+  EXPECT_EQ(measured.profile.load_points, options_.load_points);
   EXPECT_TRUE(measured.profile.active.empty());
   EXPECT_TRUE(measured.profile.routed.empty());
   validate(measured.profile);
@@ -151,13 +152,14 @@ TEST_F(Profiler, tells_a_rank_that_is_emulated_to_be_three_times_as_slow) {
   EXPECT_EQ(measured.profile.slowdown[static_cast<std::size_t>(slow)], 3);
 }
 
-TEST(ProfileKnots, ascend_from_nothing_to_the_largest_load) {
+TEST(ProfileLoadPoints, ascend_from_nothing_to_the_largest_load) {
   for (const std::int64_t load : {1, 7, 64, 1000, 100000}) {
     for (const int slots : {1, 8, 64}) {
-      const auto knots = profile_knots(load, slots);
-      EXPECT_EQ(knots.front(), 0);
-      EXPECT_GE(knots.back(), load);
-      for (std::size_t i = 1; i < knots.size(); ++i) EXPECT_LT(knots[i - 1], knots[i]);
+      const auto load_points = profile_load_points(load, slots);
+      EXPECT_EQ(load_points.front(), 0);
+      EXPECT_GE(load_points.back(), load);
+      for (std::size_t i = 1; i < load_points.size(); ++i)
+        EXPECT_LT(load_points[i - 1], load_points[i]);
     }
   }
 }

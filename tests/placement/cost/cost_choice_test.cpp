@@ -28,11 +28,11 @@ Profile ruled(double token_cost, double expert_cost) {
   Random random(7);
   Profile profile;
   profile.ranks = 2;
-  profile.knots = {0, 4, 8, 16, 32, 64, 128};
+  profile.load_points = {0, 4, 8, 16, 32, 64, 128};
   profile.slots = kSlots;
   profile.routed.points = 6;
   for (int rank = 0; rank < profile.ranks; ++rank) {
-    for (const auto load : profile.knots) {
+    for (const auto load : profile.load_points) {
       const std::vector<std::int32_t> even(kSlots, static_cast<std::int32_t>(load / kSlots));
       profile.latency.push_back(seconds(rank, even, token_cost, expert_cost));
     }
@@ -54,7 +54,7 @@ Profile ruled(double token_cost, double expert_cost) {
 TEST(CostChoice, errors_are_those_of_every_routed_load_counted_one_by_one) {
   Profile profile = ruled(1, 20);
   profile.routed.latency[3] *= 1.5;
-  for (const CostKind kind : {CostKind::tokens, CostKind::experts}) {
+  for (const CostKind kind : {CostKind::sum, CostKind::per_expert}) {
     const CostModel cost(profile, kind, kSlots);
     std::vector<double> errors;
     for (int rank = 0; rank < 2; ++rank)
@@ -77,32 +77,32 @@ TEST(CostChoice, errors_are_those_of_every_routed_load_counted_one_by_one) {
 
 TEST(CostChoice, is_the_model_that_the_ranks_follow) {
   const CostChoice by_tokens = choose_cost(ruled(1, 0));
-  EXPECT_EQ(by_tokens.kind, CostKind::tokens) << "equally good: the paper's";
-  EXPECT_NEAR(by_tokens.tokens->worst, 0, 1e-9);
+  EXPECT_EQ(by_tokens.kind, CostKind::sum) << "equally good: the paper's";
+  EXPECT_NEAR(by_tokens.sum->worst, 0, 1e-9);
   const CostChoice by_experts = choose_cost(ruled(1, 20));
-  EXPECT_EQ(by_experts.kind, CostKind::experts);
-  EXPECT_LT(by_experts.experts->median, 0.01);
-  EXPECT_GT(by_experts.tokens->median, 0.1);
+  EXPECT_EQ(by_experts.kind, CostKind::per_expert);
+  EXPECT_LT(by_experts.per_expert->median, 0.01);
+  EXPECT_GT(by_experts.sum->median, 0.1);
 }
 
 TEST(CostChoice, without_routed_loads_it_is_the_papers) {
   Profile profile = ruled(1, 20);
   profile.routed = {};
   const CostChoice none = choose_cost(profile);
-  EXPECT_EQ(none.kind, CostKind::tokens);
-  EXPECT_FALSE(none.tokens);
-  EXPECT_FALSE(none.experts);
-  EXPECT_EQ(choose_cost(equal_ranks(3, 10)).kind, CostKind::tokens);
+  EXPECT_EQ(none.kind, CostKind::sum);
+  EXPECT_FALSE(none.sum);
+  EXPECT_FALSE(none.per_expert);
+  EXPECT_EQ(choose_cost(equal_ranks(3, 10)).kind, CostKind::sum);
 }
 
 TEST(CostChoice, a_load_of_nothing_says_nothing) {
   Profile profile = ruled(1, 20);
   std::fill_n(profile.routed.tokens.begin(), kSlots, 0);
   profile.routed.latency[0] = 1;
-  EXPECT_EQ(choose_cost(profile).experts->loads, 11);
+  EXPECT_EQ(choose_cost(profile).per_expert->loads, 11);
   std::fill(profile.routed.tokens.begin(), profile.routed.tokens.end(), 0);
-  EXPECT_FALSE(choose_cost(profile).experts);
-  EXPECT_EQ(choose_cost(profile).kind, CostKind::tokens);
+  EXPECT_FALSE(choose_cost(profile).per_expert);
+  EXPECT_EQ(choose_cost(profile).kind, CostKind::sum);
 }
 
 TEST(CostChoice, slower_ranks_take_as_much_longer_for_routed_loads) {

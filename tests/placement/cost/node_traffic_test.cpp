@@ -60,7 +60,7 @@ TEST(NodeTraffic, ByIdsIsWhatDispatchSends) {
   count_tokens(trace, tokens);
   validate(trace);
   const auto placement = plan_random({trace, CostModel(equal_ranks(ranks, 100)), 4});
-  const auto home = homes(placement);
+  const auto location = locations(placement);
   for (bool once : {false, true})
     for (int each : {2, 3, 4, 6}) {
       const NodeNetwork network{each, once, 10, 0, uneven_links((ranks + each - 1) / each)};
@@ -70,8 +70,8 @@ TEST(NodeTraffic, ByIdsIsWhatDispatchSends) {
           for (int layer = 0; layer < 2; ++layer) {
             std::set<int> needed;
             for (int k = 0; k < topk; ++k)
-              needed.insert(home[std::size_t(layer * experts) +
-                                 trace.ids(step, token)[std::size_t(layer * topk + k)]]
+              needed.insert(location[std::size_t(layer * experts) +
+                                     trace.ids(step, token)[std::size_t(layer * topk + k)]]
                                 .rank);
             for (int source = 0; source < ranks; ++source) {
               sum += crossing(network, ranks, source, needed);

@@ -19,12 +19,12 @@ TEST(Objective, EqualsItsDefinition) {
     const auto trace = testing::small_trace(7, 3, 12, 2, seed);
     const CostModel cost(testing::uneven_profile(4, seed, seed % 2));
     const auto placement = plan_random({trace, cost, seed});
-    const auto home = homes(placement);
+    const auto location = locations(placement);
     double expected = 0;
     for (int layer = 0; layer < 3; ++layer) {
       std::vector<std::int32_t> assignment;
       for (std::size_t e = 0; e < 12; ++e)
-        assignment.push_back(home[static_cast<std::size_t>(layer) * 12 + e].rank);
+        assignment.push_back(location[static_cast<std::size_t>(layer) * 12 + e].rank);
       expected += testing::plain_objective(trace, layer, cost, assignment);
     }
     EXPECT_NEAR(objective(trace, placement, cost), expected, 1e-9 * expected);

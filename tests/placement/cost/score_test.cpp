@@ -97,11 +97,11 @@ TEST(Score, TellsLoadFromSpeed) {
 TEST(Score, JudgesByTheCostModelItIsGiven) {
   // A curve with a large fixed part, so that many active experts cost more than their tokens.
   Profile profile = equal_ranks(2, 64);
-  profile.knots = {0, 2, 64};
+  profile.load_points = {0, 2, 64};
   profile.latency = {0, 10, 41, 0, 12, 50};
   profile.spread.assign(6, 0);
   const auto trace = make_trace("serving", {40, 2, 8, 2, 16, 3});
-  for (const auto kind : {CostKind::tokens, CostKind::experts}) {
+  for (const auto kind : {CostKind::sum, CostKind::per_expert}) {
     const CostModel cost(profile, kind, 4);
     for (const auto* name : {"linear", "gem", "relabel:gem"}) {
       const auto placement = plan_by_name(name, {trace, cost, 0});

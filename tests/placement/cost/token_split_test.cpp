@@ -68,7 +68,7 @@ TEST(SplitRules, ConserveEveryTokenOnRealReplicasOnly) {
     const auto hosts = random_hosts(random, ranks, 1 + int(random.below(9)));
     const auto placement = on_ranks(ranks, hosts);
     const auto tokens = random_tokens(random, hosts.size(), i % 3 == 0 ? 3 : 200);
-    for (auto kind : {CostKind::tokens, CostKind::experts}) {
+    for (auto kind : {CostKind::sum, CostKind::per_expert}) {
       const CostModel cost(testing::uneven_profile(ranks, std::uint64_t(i), i % 2 == 0), kind,
                            placement.slots);
       for (auto rule : kRules) {
@@ -189,7 +189,7 @@ double brute_force(const CostModel& cost, const Placement& placement,
 
 TEST(WaterFill, ComesCloseToTheBestSplitThereIs) {
   Random random(9);
-  for (auto kind : {CostKind::tokens, CostKind::experts}) {
+  for (auto kind : {CostKind::sum, CostKind::per_expert}) {
     double sum = 0, best_sum = 0, even_sum = 0;
     for (int i = 0; i < 60; ++i) {
       const int ranks = 2 + int(random.below(3));
@@ -200,7 +200,7 @@ TEST(WaterFill, ComesCloseToTheBestSplitThereIs) {
       for (int r = 0; r < ranks; ++r) {
         const auto slow = 1 + 0.5 * random.uniform();
         profile.latency[std::size_t(2 * r)] = slow;
-        profile.latency[std::size_t(2 * r + 1)] = slow * (kind == CostKind::tokens ? 17 : 30);
+        profile.latency[std::size_t(2 * r + 1)] = slow * (kind == CostKind::sum ? 17 : 30);
       }
       const CostModel cost(profile, kind, 1);
       Row slots(placement.slot_expert.size(), 0);
@@ -221,7 +221,7 @@ TEST(WaterFill, ComesCloseToTheBestSplitThereIs) {
   }
 }
 
-TEST(WaterFill, OneReplicatedExpertIsLevelledToAToken) {
+TEST(WaterFill, OneReplicatedExpertIsEqualisedToAToken) {
   Random random(11);
   for (int i = 0; i < 200; ++i) {
     const int ranks = 2 + int(random.below(3));
@@ -249,10 +249,10 @@ TEST(WaterFill, OneReplicatedExpertIsLevelledToAToken) {
 
 TEST(WaterFill, DecodeKeepsAnExpertWholeWhereThatIsAsFast) {
   auto profile = equal_ranks(2, 64);
-  profile.knots = {0, 1, 64};
+  profile.load_points = {0, 1, 64};
   profile.spread.assign(6, 0);
   profile.latency = {0, 10, 10, 0, 10, 10};  // reading weights is nearly all of it
-  const CostModel cost(profile, CostKind::experts, 1);
+  const CostModel cost(profile, CostKind::per_expert, 1);
   const auto placement = on_ranks(2, {{0, 1}});
   Row row(2);
   TokenSplit(placement, SplitRule::water_fill, &cost).rank_loads(Tokens{2}, 0, row);

@@ -111,7 +111,7 @@ TEST(Pickle, IsBounded) {
   };
   expect_refused("more than 4194304 values", [&] { (void)read(many("N")); });
   expect_refused("malformed", [&] { (void)read(many("(")); });
-  // A list in a list in a list ..: nothing here follows them down.
+  // A list in a list in a list ...: nothing here follows them down.
   std::string deep = kStart;
   for (int i = 0; i < 1'000'000; ++i) deep += "]";
   deep += std::string(999'999, 'a') + ".";

@@ -114,7 +114,7 @@ TEST(Exchange, ARankMapRoundTripsWhatItCanHold) {
     EXPECT_EQ(&recognise_placement(text), &format);
     const auto back = format.read(text, {0, placement.layers, 0}).file.placement;
     ASSERT_EQ(back.ranks, placement.ranks);
-    const auto before = homes(placement), after = homes(back);
+    const auto before = locations(placement), after = locations(back);
     for (std::size_t e = 0; e < before.size(); ++e) EXPECT_EQ(before[e].rank, after[e].rank);
   }
   expect_refused("no replicas and this placement has 2", [&] { (void)format.write(two_layers()); });

@@ -52,7 +52,7 @@ TEST(PairTraffic, OfIdsIsWhatTokensSay) {
     const auto trace = trace_with_ids(random, 2, 2 * ranks, 2, tokens);
     const auto placement = placement_for(random, trace, ranks, 0);
     const TokenSplit split(placement);
-    const auto home = homes(placement);
+    const auto location = locations(placement);
     const auto got = pair_traffic(trace, placement, split, 1, 1);
     std::vector<double> expected(std::size_t(ranks) * std::size_t(ranks), 0);
     // Oracle: token by token, whose it is by counting.
@@ -62,7 +62,7 @@ TEST(PairTraffic, OfIdsIsWhatTokensSay) {
         std::set<int> to;
         for (int k = 0; k < 2; ++k) {
           const auto e = trace.ids(1, token)[std::size_t(2 + k)];
-          to.insert(home[std::size_t(trace.experts + e)].rank);
+          to.insert(location[std::size_t(trace.experts + e)].rank);
         }
         for (int rank : to) expected[std::size_t(source * ranks + rank)] += 1;
       }

@@ -43,7 +43,7 @@ TEST(LayerSums, EqualLayersStayAsTheyAre) {
   auto trace = step_of({{3, 1, 2}, {2, 2, 2}}, 2);
   const auto before = trace.tokens;
   LayerSums sums;
-  level_layers(trace, sums);
+  equalise_layers(trace, sums);
   EXPECT_EQ(trace.tokens, before);
   EXPECT_EQ(sums.steps, 1);
   EXPECT_EQ(sums.rescaled, 0);
@@ -63,7 +63,7 @@ TEST(LayerSums, TheFullerLayersAreScaledToTheSmallest) {
     sums.tolerance = 1;
     if (std::accumulate(layers[0].begin(), layers[0].end(), 0) % 3 == 0 && layers[1] == layers[0])
       continue;
-    level_layers(trace, sums);
+    equalise_layers(trace, sums);
     EXPECT_NO_THROW(validate(trace));
     for (int layer = 0; layer < 3; ++layer) {
       const auto loads = trace.loads(0, layer);
@@ -79,7 +79,7 @@ TEST(LayerSums, LargeTotalsDoNotOverflow) {
                         {2'000'000'000, 1'999'999'999, 1'999'999'998}},
                        1);
   LayerSums sums;
-  level_layers(trace, sums);
+  equalise_layers(trace, sums);
   EXPECT_EQ(trace.tokens, (std::vector<std::int32_t>{1'999'999'999, 1'999'999'999, 1'999'999'999,
                                                      2'000'000'000, 1'999'999'999, 1'999'999'998}));
 }
@@ -89,7 +89,7 @@ TEST(LayerSums, SourcesAreScaledWithTheirSums) {
   trace.sources = 2;
   trace.source_tokens = {50, 0, 50, 100, 100, 0, 0, 99};
   LayerSums sums;
-  level_layers(trace, sums);
+  equalise_layers(trace, sums);
   EXPECT_NO_THROW(validate(trace));
   EXPECT_EQ(trace.source_tokens, (std::vector<std::int32_t>{50, 0, 50, 99, 100, 0, 0, 99}));
   EXPECT_NEAR(sums.largest, 0.005, 1e-9);
@@ -101,19 +101,19 @@ TEST(LayerSums, RefusesWhatIsNoAccident) {
   auto apart = step_of({{10, 20}, {7, 8}}, 1);
   apart.layer_ids = {3, 5};
   expect_refused("step 7: layer 5 sums to 15 and layer 3 to 30, 50.0 % apart",
-                 [&] { level_layers(apart, sums); });
+                 [&] { equalise_layers(apart, sums); });
   auto odd = step_of({{2, 1}, {1, 2}}, 2);
   expect_refused("counts sum to 3, which is no multiple of top-k 2",
-                 [&] { level_layers(odd, sums); });
+                 [&] { equalise_layers(odd, sums); });
   auto hot = step_of({{2, 2, 0}, {3, 1, 0}}, 2);
   hot.layer_ids = {3, 5};
   expect_refused("step 7, layer 5: expert 0 has 3 tokens of a batch of 2",
-                 [&] { level_layers(hot, sums); });
+                 [&] { equalise_layers(hot, sums); });
   auto unknown = step_of({{1, 1}}, 0);
-  expect_refused("--topk N", [&] { level_layers(unknown, sums); });
+  expect_refused("--topk N", [&] { equalise_layers(unknown, sums); });
   sums.tolerance = 1;
   auto empty = step_of({{2, 2}, {0, 0}}, 1);  // scaled to nothing, but not divided by it
-  level_layers(empty, sums);
+  equalise_layers(empty, sums);
   EXPECT_EQ(empty.tokens, std::vector<std::int32_t>(4, 0));
 }
 

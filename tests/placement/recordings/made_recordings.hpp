@@ -31,7 +31,7 @@ std::string raw_all(const std::vector<T>& values) {
   return bytes;
 }
 
-/// All steps as they were recorded: neither levelled nor validated.
+/// All steps as they were recorded: neither equalised nor validated.
 inline Trace read_raw(std::string_view format, const RecordingInput& input) {
   Trace whole;
   (void)find_format(format, input).read(input, [&](const Trace& steps) {

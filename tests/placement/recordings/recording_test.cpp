@@ -19,10 +19,10 @@ TEST(RecordingFormats, AreFoundByNameOrByWhatTheInputLooksLike) {
     (void)find_format("parquet", {{csv}, 0, 0, 0});
   });
   for (const char* text : {"", "hello", "PK\3\4", "{\"a\": 1}", "\x93NUMPX"})
-    expect_refused("looks like no recording that is known", [&] {
+    expect_refused("is not in a known recording format", [&] {
       (void)find_format("auto", {{dir.write("b", text)}, 0, 0, 0});
     });
-  expect_refused("looks like no recording", [&] {
+  expect_refused("is not in a known recording format", [&] {
     (void)find_format("auto", {{dir.at("")}, 0, 0, 0});
   });
   for (const char* name : {"auto", "npy"})

@@ -324,7 +324,7 @@ TEST(RoutedExperts, HostileOnesAreRefused) {
   expect_error(ExitCode::usage, "does not exist",
                [&] { (void)read_vllm_routed(input_of(dir.at("none"), 0, 60, 0)); });
   std::filesystem::create_directory(dir.at("empty"));
-  expect_error(ExitCode::usage, "is no folder of",
+  expect_error(ExitCode::usage, "is not a folder of",
                [&] { (void)read_vllm_routed(input_of(dir.at("empty"), 0, 60, 0)); });
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 using testing::plain_objective;
 
-/// Both cost models on the same ranks; every other profile has segments that fall.
+/// Both cost models on the same ranks; every other profile has pieces that fall.
 CostModel some_cost(int ranks, std::uint64_t seed, CostKind kind) {
   return CostModel(testing::uneven_profile(ranks, seed, seed % 2 == 1), kind, 4);
 }
@@ -65,7 +65,7 @@ void expect_gains_equal_recomputation(const Case& c, Random& random, Isa isa) {
 TEST(SwapSearch, IncrementalObjectiveEqualsRecomputation) {
   Random random(1);
   for (std::uint64_t seed = 0; seed < 24; ++seed)
-    for (auto kind : {CostKind::tokens, CostKind::experts})
+    for (auto kind : {CostKind::sum, CostKind::per_expert})
       for (auto isa : {Isa::plain, best_isa()}) {
         const Case c(1 + int(random.below(150)), 1 + int(random.below(6)), 1 + int(random.below(4)),
                      seed, kind);
@@ -80,7 +80,7 @@ TEST(SwapSearch, CountsLoadsOfMoreThan16Bits) {
   Trace trace = testing::small_trace(20, 1, 12, 2, 3);
   for (auto& tokens : trace.tokens) tokens *= 5000;
   auto profile = testing::uneven_profile(4, 3);
-  for (auto& knot : profile.knots) knot *= 5000;
+  for (auto& load_point : profile.load_points) load_point *= 5000;
   const CostModel cost(profile);
   const SearchCosts costs(cost, trace, 3);
   EXPECT_FALSE(costs.narrow());
@@ -94,7 +94,7 @@ TEST(SwapSearch, CountsLoadsOfMoreThan16Bits) {
 TEST(SwapSearch, DescentEndsWhereNoSwapHelpsWithBothModels) {
   Random random(2);
   for (std::uint64_t seed = 0; seed < 30; ++seed)
-    for (auto kind : {CostKind::tokens, CostKind::experts}) {
+    for (auto kind : {CostKind::sum, CostKind::per_expert}) {
       const Case c(60, 1 + int(random.below(5)), 1 + int(random.below(4)), seed, kind);
       auto assignment = c.random_assignment(random);
       const auto start = plain_objective(c.trace, 0, c.cost, assignment);
@@ -111,20 +111,20 @@ TEST(SwapSearch, DescentEndsWhereNoSwapHelpsWithBothModels) {
     }
 }
 
-TEST(SwapSearch, KicksNeverMakeItWorse) {
+TEST(SwapSearch, PerturbationsNeverMakeItWorse) {
   Random random(4);
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
-    const Case c(80, 4, 4, seed, seed % 2 ? CostKind::experts : CostKind::tokens);
+    const Case c(80, 4, 4, seed, seed % 2 ? CostKind::per_expert : CostKind::sum);
     auto plain = c.random_assignment(random);
-    auto kicked = plain;
+    auto perturbed = plain;
     const auto without = improve(c.problem, plain, best_isa());
-    EXPECT_LE(improve_with_kicks(c.problem, kicked, best_isa(), 10, random), without);
+    EXPECT_LE(improve_with_perturbations(c.problem, perturbed, best_isa(), 10, random), without);
   }
 }
 
 TEST(SearchCosts, RoomIsNeverTooLarge) {
   for (std::uint64_t seed = 0; seed < 20; ++seed)
-    for (auto kind : {CostKind::tokens, CostKind::experts}) {
+    for (auto kind : {CostKind::sum, CostKind::per_expert}) {
       const Case c(3, 3, 2, seed, kind);
       for (std::size_t r = 0; r < 3; ++r)
         for (double share = 0; share <= 1.2; share += 0.0371) {
@@ -141,14 +141,14 @@ TEST(SearchCosts, RoomIsNeverTooLarge) {
     }
 }
 
-TEST(Search, IncrementalEqualsRecomputationWithManyKnots) {
+TEST(Search, IncrementalEqualsRecomputationWithManyLoadPoints) {
   Random random(6);
   for (std::uint64_t seed = 0; seed < 6; ++seed) {
     const auto trace = testing::small_trace(60, 1, 16, 2, seed);
     auto profile = equal_ranks(4, 256);
-    profile.knots.clear();
+    profile.load_points.clear();
     profile.latency.clear();
-    for (int k = 0; k <= 128; ++k) profile.knots.push_back(2 * k);
+    for (int k = 0; k <= 128; ++k) profile.load_points.push_back(2 * k);
     for (int rank = 0; rank < 4; ++rank)
       for (int k = 0; k <= 128; ++k) profile.latency.push_back((1 + 0.1 * rank) * (k / 8 + 1));
     profile.spread.assign(profile.latency.size(), 0);
@@ -170,7 +170,7 @@ TEST(Search, IncrementalEqualsRecomputationWithManyKnots) {
 
 TEST(Search, SamePlacementOnAnyPathAndAnyNumberOfThreads) {
   for (std::uint64_t seed = 0; seed < 2; ++seed)
-    for (auto kind : {CostKind::tokens, CostKind::experts}) {
+    for (auto kind : {CostKind::sum, CostKind::per_expert}) {
       const auto trace = testing::small_trace(100, 5, 32, 4, seed);
       const auto cost = some_cost(8, seed, kind);
       const PlanInput input{trace, cost, seed};

@@ -15,9 +15,9 @@ namespace {
 using testing::expect_refused;
 
 double at_load(const Profile& profile, std::int64_t load) {
-  const auto knot = std::find(profile.knots.begin(), profile.knots.end(), load);
-  if (knot == profile.knots.end()) return std::numeric_limits<double>::quiet_NaN();
-  return profile.at(0, std::size_t(knot - profile.knots.begin()));
+  const auto load_point = std::find(profile.load_points.begin(), profile.load_points.end(), load);
+  if (load_point == profile.load_points.end()) return std::numeric_limits<double>::quiet_NaN();
+  return profile.at(0, std::size_t(load_point - profile.load_points.begin()));
 }
 
 TEST(BuiltinProfiles, EveryNameIsASoundProfileForAnyRanks) {
@@ -29,7 +29,7 @@ TEST(BuiltinProfiles, EveryNameIsASoundProfileForAnyRanks) {
       const auto profile = builtin_profile(name, ranks);
       EXPECT_NO_THROW(validate(profile)) << name;
       EXPECT_EQ(profile.ranks, ranks);
-      EXPECT_GE(profile.knots.size(), 10u) << name << " " << ranks;
+      EXPECT_GE(profile.load_points.size(), 10u) << name << " " << ranks;
       EXPECT_GT(*std::min_element(profile.latency.begin(), profile.latency.end()), 1e-5);
       EXPECT_EQ(profile.at(0, 0), profile.at(0, 1));
       EXPECT_EQ(profile.at(0, 5), profile.at(ranks - 1, 5)) << "ranks are equally fast";
@@ -42,14 +42,14 @@ TEST(BuiltinProfiles, LoadsAreThoseOfBalancedRouting) {
   EXPECT_DOUBLE_EQ(at_load(mixtral, 32), 1.026e-3);
   EXPECT_DOUBLE_EQ(at_load(mixtral, 40), 1.123e-3) << "the next tile";
   EXPECT_DOUBLE_EQ(at_load(mixtral, 8192), 19.06e-3);
-  EXPECT_EQ(mixtral.knots[1], 1) << "1 token a step is half a pair: left out";
+  EXPECT_EQ(mixtral.load_points[1], 1) << "1 token a step is half a pair: left out";
   const auto h100 = builtin_profile("h100/mixtral-8x7b", 4);
   EXPECT_DOUBLE_EQ(at_load(h100, 32), 0.2895e-3);
   const auto qwen3 = builtin_profile("l40s/qwen3-30b-a3b", 4);
   EXPECT_DOUBLE_EQ(at_load(qwen3, 2048), 0.6263e-3);
   const auto wide = builtin_profile("h100/deepseek-v3", 256);
-  EXPECT_EQ(wide.knots[1], 1) << "32 tokens, top-8, 256 ranks";
-  EXPECT_EQ(wide.knots.back(), 512);
+  EXPECT_EQ(wide.load_points[1], 1) << "32 tokens, top-8, 256 ranks";
+  EXPECT_EQ(wide.load_points.back(), 512);
 }
 
 TEST(BuiltinProfiles, TheNearestMeasuredNumberOfRanksIsTaken) {
@@ -81,8 +81,8 @@ TEST(BuiltinProfiles, HunyuanReadsAndComputesAsMuchAsTwiceTheLoadOfQwen3) {
     for (int ranks : {1, 4, 64}) {
       const auto hunyuan = builtin_profile(std::string("h100/hunyuan-a13b") + kind, ranks);
       const auto qwen3 = builtin_profile(std::string("h100/qwen3-235b-a22b") + kind, ranks);
-      for (std::size_t k = 1; k < hunyuan.knots.size(); ++k)
-        EXPECT_EQ(hunyuan.at(0, k), at_load(qwen3, 2 * hunyuan.knots[k]));
+      for (std::size_t k = 1; k < hunyuan.load_points.size(); ++k)
+        EXPECT_EQ(hunyuan.at(0, k), at_load(qwen3, 2 * hunyuan.load_points[k]));
     }
 }
 
@@ -93,8 +93,8 @@ TEST(BuiltinProfiles, LocalKeepsTheFloorAndGrowsLikeOneRank) {
     const auto measured = builtin_profile(name, 8);
     const auto local = builtin_profile(name + "/local", 8);
     const auto alone = builtin_profile(name, 1);
-    for (std::size_t k = 1; k < local.knots.size(); ++k) {
-      const auto load = local.knots[k];
+    for (std::size_t k = 1; k < local.load_points.size(); ++k) {
+      const auto load = local.load_points[k];
       if (load * 8 / model.topk <= 64) {
         EXPECT_EQ(local.at(0, k), measured.at(0, k)) << name;
         continue;
@@ -171,9 +171,9 @@ TEST(ApplySlowdown, StretchesWhatLiesAboveTheFloor) {
     for (int rank = 0; rank < 3; ++rank) {
       const double s = slowdowns[std::size_t(rank)];
       double smallest = std::numeric_limits<double>::infinity();
-      for (std::size_t k = 1; k < before.knots.size(); ++k)
+      for (std::size_t k = 1; k < before.load_points.size(); ++k)
         smallest = std::min(smallest, before.at(rank, k));
-      for (std::size_t k = 0; k < before.knots.size(); ++k) {
+      for (std::size_t k = 0; k < before.load_points.size(); ++k) {
         const double is = before.at(rank, k);
         const double kept = std::min(is, floor * smallest);
         EXPECT_NEAR(after.at(rank, k), kept + s * (is - kept), 1e-12);
@@ -189,7 +189,7 @@ TEST(ApplySlowdown, LimitsOfTheFloor) {
   apply_slowdown(whole, std::vector<double>{1, 1.25});
   auto slope = before;
   apply_slowdown(slope, std::vector<double>{1, 1.25}, 1);
-  for (std::size_t k = 0; k < before.knots.size(); ++k) {
+  for (std::size_t k = 0; k < before.load_points.size(); ++k) {
     EXPECT_EQ(whole.at(0, k), before.at(0, k));
     EXPECT_DOUBLE_EQ(whole.at(1, k), 1.25 * before.at(1, k));
     EXPECT_DOUBLE_EQ(slope.at(1, k), before.at(1, 1) + 1.25 * (before.at(1, k) - before.at(1, 1)));

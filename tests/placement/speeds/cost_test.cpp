@@ -12,7 +12,7 @@ using testing::expect_refused;
 Profile two_ranks() {
   Profile profile;
   profile.ranks = 2;
-  profile.knots = {0, 10, 30};
+  profile.load_points = {0, 10, 30};
   profile.latency = {1, 2, 6, 2, 4, 3};
   profile.spread.assign(6, 0);
   profile.overhead = {0.5, 0};
@@ -47,8 +47,8 @@ TEST(CostModel, EqualRanksCostOneSecondPerToken) {
 }
 
 TEST(CostModel, ExpertsCostWhatAnEvenShareOfTheProfileDid) {
-  const CostModel cost(two_ranks(), CostKind::experts, 2);
-  EXPECT_EQ(cost.kind(), CostKind::experts);
+  const CostModel cost(two_ranks(), CostKind::per_expert, 2);
+  EXPECT_EQ(cost.kind(), CostKind::per_expert);
   EXPECT_DOUBLE_EQ(cost.expert_seconds(0, 0), 0);
   EXPECT_DOUBLE_EQ(cost.expert_seconds(0, 5), 0.5);   // 10 tokens on two experts took 1 s more
   EXPECT_DOUBLE_EQ(cost.expert_seconds(0, 15), 2.5);  // 30 tokens 5 s more
@@ -61,16 +61,17 @@ TEST(CostModel, ExpertsCostWhatAnEvenShareOfTheProfileDid) {
   EXPECT_DOUBLE_EQ(CostModel(two_ranks()).rank_seconds(0, tokens), 4.5) << "20 tokens";
   auto cheaper = two_ranks();
   cheaper.latency[4] = 1;  // rank 1: 10 tokens take less than none
-  EXPECT_DOUBLE_EQ(CostModel(cheaper, CostKind::experts, 2).expert_seconds(1, 5), 0);
-  expect_refused("0 experts per rank", [] { (void)CostModel(two_ranks(), CostKind::experts, 0); });
+  EXPECT_DOUBLE_EQ(CostModel(cheaper, CostKind::per_expert, 2).expert_seconds(1, 5), 0);
+  expect_refused("0 experts per rank",
+                 [] { (void)CostModel(two_ranks(), CostKind::per_expert, 0); });
 }
 
 TEST(CostModel, FitErrorSaysWhatTheProfileLosesInTheModel) {
   EXPECT_DOUBLE_EQ(CostModel(two_ranks()).fit_error().worst, 0);
-  EXPECT_NEAR(CostModel(two_ranks(), CostKind::experts, 2).fit_error().worst, 0, 1e-12);
+  EXPECT_NEAR(CostModel(two_ranks(), CostKind::per_expert, 2).fit_error().worst, 0, 1e-12);
   // 10 tokens on 4 experts are 3, 3, 2, 2; the kink at 10 is lost between them. Rank 0: 1 s at
   // least, 2.5 at 10; h(2.5) = 0.25 lies where the slope grows from 0.1 to 0.2 a token.
-  const auto error = CostModel(two_ranks(), CostKind::experts, 4).fit_error();
+  const auto error = CostModel(two_ranks(), CostKind::per_expert, 4).fit_error();
   EXPECT_GT(error.worst, 0);
   EXPECT_LT(error.worst, 0.1);
   EXPECT_LE(error.mean, error.worst);
@@ -84,9 +85,9 @@ TEST(Profile, RefusesWhatIsNoMeasurement) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const Case cases[] = {
       {"0 ranks", [](Profile& p) { p.ranks = 0; }},
-      {"1 knots", [](Profile& p) { p.knots = {0}; }},
-      {"first knot is 1", [](Profile& p) { p.knots[0] = 1; }},
-      {"do not ascend: 10 follows 10", [](Profile& p) { p.knots[2] = 10; }},
+      {"1 load points", [](Profile& p) { p.load_points = {0}; }},
+      {"first load point is 1", [](Profile& p) { p.load_points[0] = 1; }},
+      {"do not ascend: 10 follows 10", [](Profile& p) { p.load_points[2] = 10; }},
       {"values of latency", [](Profile& p) { p.latency.pop_back(); }},
       {"values of spread", [](Profile& p) { p.spread.clear(); }},
       {"values of overhead", [](Profile& p) { p.overhead.push_back(0); }},

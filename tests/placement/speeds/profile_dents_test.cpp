@@ -14,7 +14,7 @@ Made made(const std::vector<double>& latency, double noise, std::size_t rounds =
   const std::vector<double> straight{1, 2, 3, 4};
   Made made;
   made.profile.ranks = made.samples.ranks = 2;
-  made.profile.knots = {0, 8, 16, 32};
+  made.profile.load_points = {0, 8, 16, 32};
   made.samples.points = 4;
   made.samples.rounds = rounds;
   for (const auto& of_rank : {straight, latency})
@@ -31,7 +31,7 @@ TEST(Dents, a_fall_beyond_noise_is_named_with_its_rank_and_loads) {
   const auto dents = dents_of(profile, samples);
   ASSERT_EQ(dents.size(), 1U);
   EXPECT_EQ(dents[0].rank, 1);
-  EXPECT_EQ(dents[0].knot, 2U);
+  EXPECT_EQ(dents[0].load_point, 2U);
   EXPECT_NEAR(dents[0].fall, 0.1, 1e-9);
   const auto said = say_dents(profile, samples);
   ASSERT_EQ(said.size(), 1U);

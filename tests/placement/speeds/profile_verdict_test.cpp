@@ -20,15 +20,15 @@ Measured measure(const std::vector<double>& slowdown, double noise, std::uint64_
   Measured m;
   Random random(seed);
   m.profile.ranks = static_cast<int>(slowdown.size());
-  m.profile.knots = {0, 8, 16, 32, 64, 128, 256, 512, 1024};
+  m.profile.load_points = {0, 8, 16, 32, 64, 128, 256, 512, 1024};
   m.profile.slots = 8;
   m.profile.model = "small f32";
   m.profile.clock = "wall";
   m.samples.ranks = m.profile.ranks;
-  m.samples.points = m.profile.knots.size();
+  m.samples.points = m.profile.load_points.size();
   m.samples.rounds = 20;
   for (std::size_t rank = 0; rank < slowdown.size(); ++rank) {
-    for (const auto load : m.profile.knots) {
+    for (const auto load : m.profile.load_points) {
       std::vector<double> readings;
       for (std::size_t round = 0; round < m.samples.rounds; ++round) {
         const double late = round >= 10 && !slowing.empty() ? slowing[rank] : 1;
@@ -139,17 +139,17 @@ TEST(Drift, of_two_ranks_the_one_that_changed_more_drifted) {
   EXPECT_LT(drift.ranks[1].relative, 0);
 }
 
-TEST(Drift, compares_at_other_knots_and_smaller_loads) {
+TEST(Drift, compares_at_other_load_points_and_smaller_loads) {
   auto old = measure({1, 1}, 0, 1);
   auto now = measure({1, 1.2}, 0, 1);
   old.samples = now.samples = {};
-  for (auto* part : {&old.profile.knots}) *part = {0, 10, 20, 40, 80, 160, 320, 640, 1200};
+  for (auto* part : {&old.profile.load_points}) *part = {0, 10, 20, 40, 80, 160, 320, 640, 1200};
   for (int rank = 0; rank < 2; ++rank)
     for (std::size_t k = 0; k < 9; ++k)
       old.profile.latency[static_cast<std::size_t>(rank) * 9 + k] =
-          1e-4 + 1e-5 * static_cast<double>(old.profile.knots[k]);
+          1e-4 + 1e-5 * static_cast<double>(old.profile.load_points[k]);
   const auto drift = drift_between({old.profile, old.samples}, {now.profile, now.samples});
-  EXPECT_NEAR(drift.ranks[0].change, 0, 1e-9) << "the line between knots is the curve";
+  EXPECT_NEAR(drift.ranks[0].change, 0, 1e-9) << "the line between load points is the curve";
   EXPECT_NEAR(drift.ranks[1].change, 0.2, 1e-9);
 }
 
@@ -166,7 +166,7 @@ TEST(Drift, profiles_of_something_else_are_refused) {
   expect_refused("experts a rank", [&] { against([](Profile& p) { p.slots = 4; }); });
   expect_refused("no load in common", [&] {
     against([](Profile& p) {
-      for (auto& knot : p.knots) knot *= 10000;
+      for (auto& load_point : p.load_points) load_point *= 10000;
     });
   });
 }

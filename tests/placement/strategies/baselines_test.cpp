@@ -58,12 +58,12 @@ TEST(Vibe, FollowsItsDefinition) {
     const auto trace = testing::small_trace(4, 2, 12, 2, seed);
     const CostModel cost(testing::uneven_profile(4, seed));
     const auto slots = seed % 2 ? 3 : 5;
-    const auto home = homes(plan_vibe({.trace = trace, .cost = cost, .slots = slots}));
+    const auto location = locations(plan_vibe({.trace = trace, .cost = cost, .slots = slots}));
     for (int layer = 0; layer < 2; ++layer) {
       const auto expected = plain_vibe(trace, layer, cost, slots);
       bool equal = true;
       for (std::size_t e = 0; e < 12; ++e)
-        equal &= home[std::size_t(layer) * 12 + e].rank == expected[e];
+        equal &= location[std::size_t(layer) * 12 + e].rank == expected[e];
       same += equal;
     }
   }
@@ -115,9 +115,9 @@ TEST(FlashLb, KeepsApartWhatFiresTogether) {
   trace.experts = 4;
   trace.tokens = {8, 8, 0, 0, 0, 0, 8, 8, 8, 8, 0, 0, 0, 0, 8, 8};
   const CostModel cost(equal_ranks(2, 100));
-  const auto home = homes(plan_flashlb({trace, cost, 0}));
-  EXPECT_NE(home[0].rank, home[1].rank);
-  EXPECT_NE(home[2].rank, home[3].rank);
+  const auto location = locations(plan_flashlb({trace, cost, 0}));
+  EXPECT_NE(location[0].rank, location[1].rank);
+  EXPECT_NE(location[2].rank, location[3].rank);
   EXPECT_DOUBLE_EQ(score(trace, plan_flashlb({trace, cost, 0}), cost).step_imbalance, 1);
 }
 

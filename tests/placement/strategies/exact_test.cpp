@@ -25,7 +25,7 @@ double brute_force(const Trace& trace, const CostModel& cost) {
 TEST(Exact, EqualsBruteForceOnTinyCases) {
   Random random(1);
   for (std::uint64_t seed = 0; seed < 60; ++seed)
-    for (auto kind : {CostKind::tokens, CostKind::experts}) {
+    for (auto kind : {CostKind::sum, CostKind::per_expert}) {
       const int ranks = 1 + int(random.below(4));
       const int experts = ranks * (1 + int(random.below(std::uint64_t(8 / ranks))));
       const auto trace = testing::small_trace(12, 1, experts, 1 + int(seed % 2) % experts, seed);

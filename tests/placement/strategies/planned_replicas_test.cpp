@@ -34,7 +34,7 @@ TEST(PlannedReplicas, AreGivenOutOneByOneToTheLargestLoad) {
 }
 
 TEST(PlannedReplicas, AreSoundAndNeverWorseThanNone) {
-  for (auto kind : {CostKind::tokens, CostKind::experts})
+  for (auto kind : {CostKind::sum, CostKind::per_expert})
     for (auto rule : kRules) {
       const auto trace = testing::small_trace(40, 3, 12, 2, 4);
       const CostModel cost(testing::uneven_profile(4, 2), kind, 3);

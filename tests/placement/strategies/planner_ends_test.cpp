@@ -47,7 +47,7 @@ double from_scratch(const SearchCase& c, const Assignment& assignment) {
   return sum;
 }
 
-/// A search whose every swap is judged anew.
+/// A search whose every swap is judged again.
 template <class Units>
 class Watched {
  public:
@@ -58,7 +58,7 @@ class Watched {
       const auto before = now_;
       now_ = evaluate(*c_.problem, search.assignment());
       EXPECT_EQ(search.value(), now_);
-      if (saved == 0) return;  // a kick's
+      if (saved == 0) return;  // a perturbation's
       EXPECT_EQ(saved, before - now_);
       EXPECT_NEAR(saved, swap.gain, 1e-12 * before);
       EXPECT_LT(now_, before);
@@ -70,9 +70,9 @@ class Watched {
     search.descend();
     is_sound();
   }
-  void kick(Random& random) {
+  void perturbation(Random& random) {
     const auto before = search.value();
-    search.try_kick(random);
+    search.try_perturbation(random);
     EXPECT_LE(search.value(), before);
     now_ = search.value();  // it may have been undone
     is_sound();
@@ -114,7 +114,7 @@ class Watched {
     EXPECT_EQ(search.value(), evaluate(*c_.problem, assignment));
     const auto plain = from_scratch(c_, assignment);
     // `experts` counts in units of 2^-30 of the largest time.
-    EXPECT_NEAR(search.value(), plain, (c_.kind == CostKind::tokens ? 1e-12 : 1e-6) * plain);
+    EXPECT_NEAR(search.value(), plain, (c_.kind == CostKind::sum ? 1e-12 : 1e-6) * plain);
     for (std::size_t e = 0; e < c_.problem->replica_of.size(); ++e)
       EXPECT_FALSE(c_.apart && holds_replica(*c_.problem, assignment, e, assignment[e]));
   }
@@ -181,7 +181,7 @@ Assignment search_watched(SearchCase& c, const Assignment& start, Isa isa, std::
   EXPECT_EQ(work.undone, 0U);
   (void)first.search.look_again();
   EXPECT_EQ(first.search.work().taken, work.taken) << "the descent ended too early";
-  for (int i = 0; i < 3; ++i) first.kick(random);
+  for (int i = 0; i < 3; ++i) first.perturbation(random);
   const auto found = first.search.assignment();
   first.is_a_minimum(random);
   Watched<Units> steep(c, start, isa);
@@ -243,7 +243,7 @@ TEST(PlannerEnds, EveryStrategyWithEveryCurve) {
     SCOPED_TRACE(seed);
     const PlanCase c(seed);
     const auto input = c.input();
-    const SearchOptions quick{.threads = 1, .kicks = 2};
+    const SearchOptions quick{.threads = 1, .perturbations = 2};
     for (const auto& placement : {plan_gem(input, quick), plan_gem_plus(input, quick)})
       validate(placement);
     for (const auto& strategy : strategy_table())
@@ -320,7 +320,7 @@ TEST(PlannerEnds, WhereTheSameTwoSwapsWereTakenForEver) {
       }
     }
   }
-  const SearchOptions quick{.kicks = 0};
+  const SearchOptions quick{.perturbations = 0};
   const auto linear = objective(trace, plan_linear(input), cost);
   for (const auto& placement : {plan_gem(input, quick), plan_gem_plus(input, quick)})
     EXPECT_LT(objective(trace, placement, cost), 0.98 * linear);

@@ -28,7 +28,7 @@ double best_exchange(const Trace& trace, const CostModel& cost, Placement placem
 
 TEST(Replan, MakesTheSwapThatSavesMost) {
   for (std::uint64_t seed = 1; seed <= 8; ++seed)
-    for (auto kind : {CostKind::tokens, CostKind::experts}) {
+    for (auto kind : {CostKind::sum, CostKind::per_expert}) {
       const auto trace = testing::small_trace(30, 1, 8, 2, seed);
       const CostModel cost(testing::uneven_profile(4, seed), kind, 3);
       const auto from = plan_random({trace, cost, seed, 3});

@@ -28,7 +28,7 @@ TEST(Strategies, EveryoneMakesSoundPlacementsOfAnyShape) {
       if (strategy.name == "exact" && experts > 8) continue;  // refused, or slow
       const auto placement = strategy.plan({trace, cost, 5});
       EXPECT_NO_THROW(validate(placement)) << strategy.name;
-      EXPECT_NO_THROW((void)homes(placement)) << strategy.name << ": no replicas";
+      EXPECT_NO_THROW((void)locations(placement)) << strategy.name << ": no replicas";
       EXPECT_EQ(placement.strategy, strategy.name);
       EXPECT_EQ(placement.slots, experts / ranks);
       EXPECT_EQ(placement.slot_expert, strategy.plan({trace, cost, 5}).slot_expert)
@@ -309,22 +309,22 @@ TEST(Placement, ValidationNamesLayerAndExpert) {
   expect_refused("at least 1", [] { (void)empty_placement(0, 2, 4); });
 }
 
-TEST(Placement, HomesAndMoves) {
+TEST(Placement, LocationsAndMoves) {
   auto from = empty_placement(1, 2, 4);
   from.slot_expert = {0, 1, 2, 3};
   auto to = from;
   to.slot_expert = {1, 2, 0, 3};  // a new slot on the same rank is no move
-  const auto home = homes(to);
-  EXPECT_EQ(home[0].rank, 1);
-  EXPECT_EQ(home[2].rank, 0);
-  EXPECT_EQ(home[2].slot, 1);
+  const auto location = locations(to);
+  EXPECT_EQ(location[0].rank, 1);
+  EXPECT_EQ(location[2].rank, 0);
+  EXPECT_EQ(location[2].slot, 1);
   EXPECT_EQ(count_moves(from, to), 2);
   EXPECT_EQ(count_moves(from, from), 0);
   auto replicas = from;
   replicas.slots = 3;
   replicas.slot_expert = {0, 1, 2, 2, 3, -1};
   EXPECT_NO_THROW(validate(replicas));
-  expect_refused("replicas are not", [&] { (void)homes(replicas); });
+  expect_refused("replicas are not", [&] { (void)locations(replicas); });
   expect_refused("different shape", [&] { (void)count_moves(from, empty_placement(2, 2, 4)); });
 }
 

@@ -1,4 +1,4 @@
-#include "harness/run/turns.hpp"
+#include "harness/run/segments.hpp"
 
 #include <fmt/format.h>
 
@@ -43,7 +43,7 @@ Alternation alternation_of(const SessionOptions& options, bool fits) {
     return how;
   }
   const bool changes = std::ranges::any_of(
-      options.placements, [](const auto& name) { return live_name(name).changes(); });
+      options.placements, [](const auto& name) { return parse_placement_name(name).is_dynamic(); });
   if (!changes && options.placements.size() > 1 && (fits || options.resident)) {
     how.resident = true;
     how.warmup = options.warmup.value_or(0);
@@ -68,8 +68,8 @@ std::string describe(const Alternation& how) {
       how.why.empty() ? "" : fmt::format(" ({})", how.why));
 }
 
-std::vector<Turn> make_schedule(int steps, int block, int placements, std::uint64_t seed) {
-  std::vector<Turn> schedule;
+std::vector<Segment> make_schedule(int steps, int block, int placements, std::uint64_t seed) {
+  std::vector<Segment> schedule;
   Random random(fold(seed, 0x6f726472));  // a stream of its own
   std::vector<int> order(sz(placements));
   std::iota(order.begin(), order.end(), 0);
@@ -85,15 +85,15 @@ std::vector<Turn> make_schedule(int steps, int block, int placements, std::uint6
   return schedule;
 }
 
-Block gather_turn(const Comm& comm, const Turn& turn, const TurnReadings& mine, double epoch,
-                  std::int64_t order) {
+SegmentRecord gather_segment(const Comm& comm, const Segment& segment, const SegmentReadings& mine,
+                             double epoch, std::int64_t order) {
   std::vector<LayerReading> shifted = mine.layers;
   for (LayerReading& reading : shifted) reading.start_time -= epoch;
   const auto layers = comm.gather(std::span<const LayerReading>(shifted));
   const auto steps = comm.gather(std::span<const double>(mine.step_time));
-  Block block;
+  SegmentRecord block;
   if (comm.rank() != 0) return block;
-  block.at = turn;
+  block.at = segment;
   const std::size_t ranks = sz(comm.size());
   const std::size_t readings = mine.layers.size();
   for (auto& values : block.time) values.resize(readings * ranks);
@@ -114,17 +114,17 @@ Block gather_turn(const Comm& comm, const Turn& turn, const TurnReadings& mine, 
       }
     }
   }
-  block.step_time.resize(sz(turn.steps) * ranks);
+  block.step_time.resize(sz(segment.steps) * ranks);
   for (std::size_t rank = 0; rank < ranks; ++rank) {
-    for (std::size_t step = 0; step < sz(turn.steps); ++step) {
-      block.step_time[step * ranks + rank] = steps[rank * sz(turn.steps) + step];
+    for (std::size_t step = 0; step < sz(segment.steps); ++step) {
+      block.step_time[step * ranks + rank] = steps[rank * sz(segment.steps) + step];
     }
   }
-  for (int step = 0; step < turn.steps; ++step) block.order.push_back(order + step);
+  for (int step = 0; step < segment.steps; ++step) block.order.push_back(order + step);
   return block;
 }
 
-void complete_cpu_time(Block& block, const RunShape& shape) {
+void complete_cpu_time(SegmentRecord& block, const RunShape& shape) {
   const std::size_t ranks = sz(shape.ranks), layers = sz(shape.layers);
   const auto& route = block.time[time_at("route_time")];
   const auto& expert = block.time[time_at("expert_time")];
@@ -146,10 +146,10 @@ void complete_cpu_time(Block& block, const RunShape& shape) {
   }
 }
 
-void require_all_tokens(const Block& block, const RunShape& shape, const Trace& measured,
+void require_all_tokens(const SegmentRecord& block, const RunShape& shape, const Trace& measured,
                         const std::string& placement) {
   const std::size_t ranks = sz(shape.ranks), layers = sz(shape.layers);
-  const auto& tokens = block.count[count_at("tokens")];
+  const auto& tokens = block.count[count_at("assignments")];
   for (int step = 0; step < block.at.steps; ++step) {
     const int measured_step = block.at.first_step + step;
     const std::int64_t expected =

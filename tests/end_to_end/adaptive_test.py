@@ -22,7 +22,7 @@ class Replicas(CliTest):
                 self.assertIn(f"tokens split {rule}", out)
                 with h5py.File(self.folder / "a.h5") as f:
                     self.assertEqual(f["slots"].shape, (3, 2, 4, 10))
-                    self.assertTrue((f["tokens"][:].sum(axis=3) == 128 * 4).all())
+                    self.assertTrue((f["assignments"][:].sum(axis=3) == 128 * 4).all())
                     eplb = f["slots"][1]
                     self.assertEqual((eplb >= 0).sum(), 2 * (32 + 4), "every replica it may have")
                     linear = f["slots"][0]
@@ -33,7 +33,7 @@ class Replicas(CliTest):
                  "water-fill", "--profile", "p.h5"]
         self.good("profile", *SMALL[:8], "--profile-seconds", "0", "-o", "p.h5", ranks=2)
         self.good("run", *words, "-o", "whole.h5", ranks=2)
-        # As a kill after the first turn leaves it.
+        # As a kill after the first segment leaves it.
         self.good("run", *words, "-o", "a.h5", ranks=2)
         (self.folder / "a.h5").rename(self.folder / "a.h5.partial")
         with h5py.File(self.folder / "a.h5.partial", "r+") as f:
@@ -41,7 +41,7 @@ class Replicas(CliTest):
             f["block"][0, 4:] = -1
         self.good("run", *words, "-o", "a.h5", "--resume", ranks=2)
         with h5py.File(self.folder / "a.h5") as f, h5py.File(self.folder / "whole.h5") as whole:
-            for name in ("bytes_pair", "tokens", "slots", "bytes_sent"):
+            for name in ("bytes_pair", "assignments", "slots", "bytes_sent"):
                 numpy.testing.assert_array_equal(f[name][()], whole[name][()], name)
 
 
@@ -57,20 +57,20 @@ class Drift(CliTest):
         self.assertEqual(rows["gem"]["changes"], [])
         first = rows["adapt:gem"]["changes"][0]
         self.assertGreater(first["predicted_gain"], 0)
-        self.assertGreaterEqual(first["after_step"], 19, "two turns of four steps show it")
+        self.assertGreaterEqual(first["after_step"], 19, "two segments of four steps show it")
         with h5py.File(self.folder / "a.h5") as f:
             slowdown = f["slowdown_by_step"][:]
             self.assertEqual(slowdown[15].tolist(), [1, 3])
             self.assertEqual(slowdown[16].tolist(), [3, 1])
-            turns, gem, adapt = f["turns"], 0, 2
-            last = {p: numpy.nonzero(turns["to_placement"][:] == p)[0][-1] for p in (gem, 1, adapt)}
-            slots = turns["slots"][:]
+            segments, gem, adapt = f["segments"], 0, 2
+            last = {p: numpy.nonzero(segments["to_placement"][:] == p)[0][-1] for p in (gem, 1, adapt)}
+            slots = segments["slots"][:]
             self.assertTrue((slots[last[gem]] == f["slots"][gem]).all())
             self.assertFalse((slots[last[adapt]] == f["slots"][adapt]).all())
-            self.assertFalse((slots[last[1]] == f["slots"][1]).all(), "the oracle planned anew")
+            self.assertFalse((slots[last[1]] == f["slots"][1]).all(), "the oracle replanned")
             # After both have changed, their slowest rank has far less to do than that of the one that
             # stays. Counted in tokens times slowdown; tests/bench/adapt.py measures it in seconds.
-            work = (f["tokens"][:, 36:].sum(axis=2) * slowdown[36:]).max(axis=2).mean(axis=1)
+            work = (f["assignments"][:, 36:].sum(axis=2) * slowdown[36:]).max(axis=2).mean(axis=1)
         self.assertLess(work[1], 0.85 * work[gem])
         self.assertLess(work[adapt], 0.85 * work[gem])
 
@@ -81,7 +81,7 @@ class Drift(CliTest):
 
     def test_what_cannot_be_said_is_refused(self):
         for words, said in ((["--drift", "slow"], "slow@STEP"),
-                            (["--drift", "task@4", "--routing", "gate"], "--routing gate"),
+                            (["--drift", "task@4", "--routing", "router"], "--routing router"),
                             (["--spare-slots", "40"], "lower --spare-slots"),
                             (["--replicas", "40"], "lower --replicas"),
                             (["--placements", "adapt:best"], "no strategy 'best'")):

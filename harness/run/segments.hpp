@@ -22,34 +22,35 @@ struct Alternation {
 /// all placements in memory at once) and none of them changes meanwhile, else in blocks of 8 steps,
 /// of fewer where there would not be as many blocks as an interval takes.
 [[nodiscard]] Alternation alternation_of(const SessionOptions& options, bool fits);
-/// "placements alternate step by step, ..": for header and dry run.
+/// "placements alternate step by step, ...": for header and dry run.
 [[nodiscard]] std::string describe(const Alternation& how);
 
 /// Cuts `steps` into blocks of at least `block` steps; in every block all placements run the same
 /// steps, in an order drawn from the seed.
-[[nodiscard]] std::vector<Turn> make_schedule(int steps, int block, int placements,
-                                              std::uint64_t seed);
+[[nodiscard]] std::vector<Segment> make_schedule(int steps, int block, int placements,
+                                                 std::uint64_t seed);
 
-/// One rank's readings of a turn.
-struct TurnReadings {
+/// One rank's readings of a segment.
+struct SegmentReadings {
   std::vector<LayerReading> layers;  ///< [step][layer]
   std::vector<double> step_time;     ///< [step]
 };
 
-/// Collective: all ranks' readings of a turn, on rank 0 as the arrays that are stored. Start times
-/// count from `epoch` on each rank's clock; `order` is the index of the turn's first step in the
-/// run's sequence of steps.
-[[nodiscard]] Block gather_turn(const Comm& comm, const Turn& turn, const TurnReadings& mine,
-                                double epoch, std::int64_t order);
+/// Collective: all ranks' readings of a segment, on rank 0 as the arrays that are stored. Start
+/// times count from `epoch` on each rank's clock; `order` is the index of the segment's first step
+/// in the run's sequence of steps.
+[[nodiscard]] SegmentRecord gather_segment(const Comm& comm, const Segment& segment,
+                                           const SegmentReadings& mine, double epoch,
+                                           std::int64_t order);
 
 /// On the cpu-time clock waits exist only between the ranks' readings: barrier_wait = the largest
 /// route + expert of the step's layer minus the own, layer_time = the largest, step_time = their
 /// sum. Fills these three in a gathered block.
-void complete_cpu_time(Block& block, const RunShape& shape);
+void complete_cpu_time(SegmentRecord& block, const RunShape& shape);
 
 /// Every (token, expert) pair must have been computed somewhere, in every measured layer: an error
 /// (failed) names the first layer where not.
-void require_all_tokens(const Block& block, const RunShape& shape, const Trace& measured,
+void require_all_tokens(const SegmentRecord& block, const RunShape& shape, const Trace& measured,
                         const std::string& placement);
 
 }  // namespace gembench::inline run

@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 
-#include "harness/run/turns.hpp"
+#include "harness/run/segments.hpp"
 
 namespace gembench {
 namespace {
@@ -14,12 +14,13 @@ TEST(Schedule, every_placement_runs_every_step_once_in_blocks_of_at_least_that_m
        {std::tuple{40, 8, 4}, {20, 8, 3}, {7, 8, 2}, {64, 1, 1}, {101, 10, 5}}) {
     std::map<int, std::set<int>> seen;
     std::map<int, std::pair<int, int>> range;  // of a block, the same for all placements
-    for (const Turn& turn : make_schedule(steps, block, placements, 1)) {
-      EXPECT_GE(turn.steps, std::min(steps, block));
-      const auto [place, added] = range.try_emplace(turn.block, turn.first_step, turn.steps);
-      EXPECT_EQ(place->second, std::pair(turn.first_step, turn.steps));
-      for (int i = 0; i < turn.steps; ++i) {
-        EXPECT_TRUE(seen[turn.placement].insert(turn.first_step + i).second);
+    for (const Segment& segment : make_schedule(steps, block, placements, 1)) {
+      EXPECT_GE(segment.steps, std::min(steps, block));
+      const auto [place, added] =
+          range.try_emplace(segment.block, segment.first_step, segment.steps);
+      EXPECT_EQ(place->second, std::pair(segment.first_step, segment.steps));
+      for (int i = 0; i < segment.steps; ++i) {
+        EXPECT_TRUE(seen[segment.placement].insert(segment.first_step + i).second);
       }
     }
     EXPECT_EQ(seen.size(), static_cast<std::size_t>(placements));
@@ -35,7 +36,7 @@ TEST(Schedule, the_order_within_blocks_is_drawn_from_the_seed) {
   std::set<std::vector<int>> orders;
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     std::vector<int> order;
-    for (const Turn& turn : make_schedule(8, 8, 3, seed)) order.push_back(turn.placement);
+    for (const Segment& segment : make_schedule(8, 8, 3, seed)) order.push_back(segment.placement);
     orders.insert(order);
   }
   EXPECT_EQ(orders.size(), 6U) << "twenty seeds should show all six orders of three placements";
@@ -102,7 +103,7 @@ TEST(Alternation, goes_by_what_was_asked_for) {
 
 TEST(CpuTime, waits_are_the_distance_to_the_slowest_rank) {
   const RunShape shape{1, 1, 2, 3, 3, 1, 1};
-  Block block;
+  SegmentRecord block;
   block.at.steps = 1;
   for (auto& values : block.time) values.assign(6, NAN);
   auto& route = block.time[time_at("route_time")];
