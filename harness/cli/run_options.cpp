@@ -255,7 +255,10 @@ void define(OptionSet& set, RunCommand& o) {
             "builtin:NAME")
       .range(1, 65536)
       .needs("dry-run",
-             "--ranks of run stands for ranks that are not there: add --dry-run, or drop it");
+             "--ranks of run stands for ranks that are not there: add --dry-run, or drop it")
+      .refused_if([&o] { return o.routing == "router"; },
+                  "the router's choices are known when it runs: drop --ranks, or take --routing "
+                  "synthetic");
   set.real("timeout", o.timeout, "S",
            "end the job with exit code 5 after S seconds, finished blocks kept (0 = never)")
       .range(0, 1e9);

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/run_length.hpp"
 #include "harness/run/run_facts.hpp"
 #include "harness/run/sizes.hpp"
@@ -13,6 +15,35 @@
 
 namespace gembench::inline commands {
 namespace {
+
+using nlohmann::ordered_json;
+
+/// What a run would take. Bytes, seconds of wall clock.
+struct Outlook {
+  std::map<std::string, std::string> facts;
+  std::vector<std::string> labels;
+  std::vector<Score> scores;
+  std::vector<double> planning_seconds;  ///< empty: placements were not planned now
+  std::vector<double> slowdown;          ///< [rank], emulated
+  std::string clock;
+  int ranks = 0;
+  bool simulated = false;
+  std::size_t steps = 0;            ///< with warm-up and checks
+  std::size_t measured_steps = 0;   ///< without
+  std::optional<double> step;       ///< of one step; none on simulated ranks
+  double load_seconds = 0;          ///< making or reading the loads took
+  double seconds_to_barriers = 0;   ///< of all measured steps, predicted
+  std::string alternation;          ///< how placements alternate
+  std::size_t buffers = 0;          ///< weights and buffers of the rank that needs most
+  std::optional<std::size_t> all;   ///< the same with the experts of all placements in memory,
+                                    ///< where it is not known whether they fit
+  std::size_t loads = 0, maps = 0;  ///< of the loads and of all placements, on every rank
+  std::size_t root = 0;             ///< that rank 0 needs besides
+  double file = 0;
+  std::string end;  ///< when the run may end before
+
+  [[nodiscard]] std::size_t rank_bytes() const { return buffers + loads + maps; }
+};
 
 /// Wall-clock seconds of one step under linear, the slowest rank: the second of two.
 double time_one_step(Session& session) {
@@ -32,75 +63,170 @@ double time_one_step(Session& session) {
   return seconds;
 }
 
+/// Memory, and how placements alternate: on simulated ranks nobody knows whether the experts of all
+/// placements fit, so both are said.
+void add_memory(Outlook& outlook, const Session& session) {
+  const auto most = [&](std::size_t bytes) {
+    return static_cast<std::size_t>(session.comm.max(static_cast<double>(bytes)));
+  };
+  outlook.buffers = most(session.memory_needed);
+  int block = session.alternation.block;
+  if (session.comm.is_simulated()) {
+    const Alternation otherwise = alternation_of(session.options, false);
+    if (session.alternation.resident && !otherwise.resident) {
+      outlook.buffers = session.memory_moving;
+      outlook.all = session.memory_resident;
+      block = otherwise.block;
+    }
+  }
+  outlook.alternation = describe(session.alternation);
+  outlook.loads = load_bytes(session.workload);
+  outlook.root = root_bytes(shape_of(session, 0), std::min(2 * block, session.options.steps));
+}
+
+ordered_json as_json(const Outlook& o) {
+  ordered_json rows = ordered_json::array();
+  for (std::size_t i = 0; i < o.scores.size(); ++i) {
+    rows.push_back(
+        {{"placement", o.labels[i]},
+         {"predicted", o.scores[i].step_mean},
+         {"bound", o.scores[i].bound},
+         {"aggregate_imbalance", o.scores[i].aggregate_imbalance},
+         {"step_imbalance", o.scores[i].step_imbalance},
+         {"duplicates", o.scores[i].duplicates},
+         {"planning_seconds",
+          o.planning_seconds.empty() ? ordered_json() : ordered_json(o.planning_seconds[i])}});
+  }
+  const auto known = [](const auto& value) {
+    return value ? ordered_json(*value) : ordered_json();
+  };
+  std::optional<double> seconds;
+  if (o.step) seconds = static_cast<double>(o.steps) * *o.step;
+  std::optional<std::size_t> resident;
+  if (o.all) resident = *o.all + o.loads + o.maps;
+  return {{"dry_run", true},
+          {"ranks", o.ranks},
+          {"simulated_ranks", o.simulated},
+          {"facts", o.facts},
+          {"clock", o.clock},
+          {"emulated_slowdown", o.slowdown},
+          {"unit", "s"},
+          {"placements", rows},
+          {"load_seconds", o.load_seconds},
+          {"steps", o.steps},
+          {"wall_seconds_per_step", known(o.step)},
+          {"wall_seconds", known(seconds)},
+          {"seconds_to_barriers", o.seconds_to_barriers},
+          {"segments", o.alternation},
+          {"memory_bytes_per_rank", o.rank_bytes()},
+          {"memory_bytes_per_rank_all_resident", known(resident)},
+          {"memory_bytes_root", o.rank_bytes() + o.root},
+          {"broadcast_bytes", o.loads + o.maps},
+          {"file_bytes_at_most", o.file}};
+}
+
+/// "12.3 KiB", "1.5 GiB"
+std::string size_in_words(double bytes) {
+  return bytes < 0x1p20   ? fmt::format("{:.1f} KiB", bytes / 0x1p10)
+         : bytes < 0x1p30 ? fmt::format("{:.1f} MiB", bytes / 0x1p20)
+                          : fmt::format("{:.2f} GiB", bytes / 0x1p30);
+}
+std::string size_in_words(std::size_t bytes) {
+  return size_in_words(static_cast<double>(bytes));
+}
+
+std::string time_line(const Outlook& o) {
+  if (!o.step) {
+    return fmt::format(
+        "# time: at least {:.0f} s to the barriers of {} measured steps, as predicted{}; "
+        "communication, warm-up and switches come on top\n",
+        o.seconds_to_barriers, o.measured_steps, o.end);
+  }
+  return fmt::format(
+      "# time: {} steps, warm-up and checks included, of {:.3f} s wall clock (one step under "
+      "linear): about {:.0f} s{}{}\n",
+      o.steps, *o.step, static_cast<double>(o.steps) * *o.step,
+      o.facts.at("alternation") == "resident" ? "" : ", and the switches", o.end);
+}
+
+std::string as_table(const Outlook& o) {
+  const auto fact = [&o](const char* name) -> const std::string& { return o.facts.at(name); };
+  std::string text = o.simulated
+                         ? fmt::format(
+                               "# DRY RUN for {} ranks without them: nothing was measured, nothing "
+                               "is written\n",
+                               o.ranks)
+                         : "# DRY RUN: no placement was measured, nothing is written\n";
+  text += fmt::format("# {}\n# {} ranks  clock {} ({})  {}\n# routing {}, made in {:.1f} s; {}\n",
+                      fact("model"), o.ranks, o.clock, fact("clock_reason"), fact("device"),
+                      fact("routing"), o.load_seconds, fact("plan"));
+  const double slowest = *std::ranges::max_element(o.slowdown);
+  text += fmt::format("# profile {}{}\n# cost model '{}' ({})\n", fact("profile_source"),
+                      slowest > 1 ? fmt::format("; slowdown up to {:.3f}, emulated", slowest) : "",
+                      fact("cost"), fact("cost_reason"));
+  for (const char* name : {"placement_files", "notes"}) {
+    if (o.facts.contains(name)) text += fmt::format("# {}\n", fact(name));
+  }
+  text +=
+      "#                     time to barriers (us)        imbalance\n"
+      "# placement        predicted     bound   gap %    total    step  replicas   planned in s\n";
+  for (std::size_t i = 0; i < o.scores.size(); ++i) {
+    const Score& s = o.scores[i];
+    text += fmt::format(
+        "  {:<12} {:>13.0f} {:>9.0f} {:>7.2f} {:>8.3f} {:>7.3f} {:>9} {:>14}\n", o.labels[i],
+        s.step_mean * 1e6, s.bound * 1e6, s.gap * 100, s.aggregate_imbalance, s.step_imbalance,
+        s.duplicates,
+        o.planning_seconds.empty() ? "-" : fmt::format("{:.3f}", o.planning_seconds[i]));
+  }
+  text += time_line(o);
+  text += fmt::format(
+      "# memory: {} a rank (weights and buffers {}, loads {}, placements {}); rank 0 {}\n",
+      size_in_words(o.rank_bytes()), size_in_words(o.buffers), size_in_words(o.loads),
+      size_in_words(o.maps), size_in_words(o.rank_bytes() + o.root));
+  if (o.all) {
+    text += fmt::format("# {}, where a rank has {}; else in blocks\n", o.alternation,
+                        size_in_words(*o.all + o.loads + o.maps));
+  }
+  return text + fmt::format(
+                    "# broadcast: {} from rank 0 to every rank before the first step\n"
+                    "# file: at most {}, before compression\n",
+                    size_in_words(o.loads + o.maps), size_in_words(o.file));
+}
+
 }  // namespace
 
 std::string dry_run(Session& session, const RunCommand& options, const Profile& profile,
-                    const std::vector<Placement>& placements,
-                    const std::vector<Segment>& schedule) {
-  const RunInfo info = describe(session, options, profile, placements, schedule);
-  const double step = time_one_step(session);
-  const double memory = session.comm.max(static_cast<double>(session.memory_needed));
+                    const PlannedPlacements& planned, const std::vector<Segment>& schedule) {
+  Outlook outlook;
+  outlook.simulated = session.comm.is_simulated();
+  if (!outlook.simulated) outlook.step = time_one_step(session);
+  add_memory(outlook, session);
   if (session.comm.rank() != 0) return {};
 
-  const std::size_t checks = options.check == "all"    ? sz(options.steps) * placements.size()
-                             : options.check == "last" ? placements.size()
-                                                       : 0;
-  const std::size_t steps = sz(options.steps) * placements.size() +
-                            sz(session.alternation.warmup) * schedule.size() + checks;
-  const double seconds = static_cast<double>(steps) * step;
-  const double bytes = file_bytes(info.shape, !info.gpu_before.empty());
+  outlook.facts = facts_of(session, options);
+  outlook.labels = labels_of(planned.placements);
+  outlook.planning_seconds = planned.seconds;
+  outlook.slowdown = session.slowdown;
+  outlook.clock = name_of(session.clock);
+  outlook.ranks = session.comm.size();
+  outlook.load_seconds = session.load_seconds;
   const CostModel cost(profile, session.cost, session.linear.slots);
   const TokenRule rule = token_rule(options.token_split, cost);
-  std::vector<Score> scores;
-  for (const Placement& placement : placements) {
-    scores.push_back(score(session.workload.measured, placement, cost, nullptr, rule.spec()));
+  for (const Placement& placement : planned.placements) {
+    outlook.scores.push_back(
+        score(session.workload.measured, placement, cost, nullptr, rule.spec()));
+    outlook.maps += placement.slot_expert.size() * sizeof(placement.slot_expert[0]);
+    outlook.seconds_to_barriers += outlook.scores.back().step_mean * options.steps;
   }
-
-  if (options.format == "json") {
-    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-    for (std::size_t i = 0; i < scores.size(); ++i) {
-      rows.push_back({{"placement", info.labels[i]},
-                      {"predicted", scores[i].step_mean},
-                      {"bound", scores[i].bound},
-                      {"aggregate_imbalance", scores[i].aggregate_imbalance},
-                      {"step_imbalance", scores[i].step_imbalance}});
-    }
-    return nlohmann::ordered_json{{"dry_run", true},
-                                  {"facts", info.facts},
-                                  {"clock", info.clock},
-                                  {"emulated_slowdown", info.slowdown},
-                                  {"unit", "s"},
-                                  {"placements", rows},
-                                  {"steps", steps},
-                                  {"wall_seconds_per_step", step},
-                                  {"wall_seconds", seconds},
-                                  {"memory_bytes_per_rank", memory},
-                                  {"file_bytes_at_most", bytes}}
-               .dump(2) +
-           "\n";
-  }
-  std::string text = fmt::format(
-      "# DRY RUN: nothing was measured but the profile, nothing is written\n# {}\n"
-      "# {} ranks  clock {} ({})  {}\n# routing {}; {}\n# cost model '{}' ({})\n"
-      "#                     time to barriers (us)        imbalance\n"
-      "# placement        predicted     bound   gap %    total    step\n",
-      info.facts.at("model"), info.shape.ranks, info.clock, info.facts.at("clock_reason"),
-      info.facts.at("device"), info.facts.at("routing"), info.facts.at("plan"),
-      info.facts.at("cost"), info.facts.at("cost_reason"));
-  if (!session.workload.files.empty()) text += fmt::format("# files: {}\n", session.workload.files);
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    const Score& s = scores[i];
-    text += fmt::format("  {:<12} {:>13.0f} {:>9.0f} {:>7.2f} {:>8.3f} {:>7.3f}\n", info.labels[i],
-                        s.step_mean * 1e6, s.bound * 1e6, s.gap * 100, s.aggregate_imbalance,
-                        s.step_imbalance);
-  }
-  return text + fmt::format(
-                    "# time: {} steps, warm-up and checks included, of {:.3f} s wall clock (one "
-                    "step under "
-                    "linear): about {:.0f} s{}{}\n"
-                    "# memory: {:.0f} MiB a rank\n# file: at most {:.2f} MiB, before compression\n",
-                    steps, step, seconds, session.alternation.resident ? "" : ", and the switches",
-                    end_in_words(options), memory / 0x1p20, bytes / 0x1p20);
+  outlook.measured_steps = sz(options.steps) * planned.placements.size();
+  const std::size_t checks = options.check == "all"    ? outlook.measured_steps
+                             : options.check == "last" ? planned.placements.size()
+                                                       : 0;
+  outlook.steps =
+      outlook.measured_steps + sz(session.alternation.warmup) * schedule.size() + checks;
+  outlook.file = file_bytes(shape_of(session, schedule.size()), device_kind(options.device).gpu);
+  outlook.end = end_in_words(options);
+  return options.format == "json" ? as_json(outlook).dump(2) + "\n" : as_table(outlook);
 }
 
 }  // namespace gembench::inline commands

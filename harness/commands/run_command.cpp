@@ -10,7 +10,6 @@
 #include "harness/cli/run_length.hpp"
 #include "harness/commands/commands.hpp"
 #include "harness/commands/dry_run.hpp"
-#include "harness/commands/dry_run_alone.hpp"
 #include "harness/report/report.hpp"
 #include "harness/report/report_table.hpp"
 #include "harness/report/run_config.hpp"
@@ -72,10 +71,6 @@ class Run {
       : comm_(comm), options_(options), progress_(progress), owner_(std::move(owner)) {}
 
   void go() {
-    if (options_.dry_run && options_.ranks) {
-      on_root(comm_, [&] { print(comm_, dry_run_alone(comm_, options_)); });
-      return;
-    }
     open_file();
     if (earlier_ == Earlier::complete) {
       std::string text;
@@ -84,7 +79,7 @@ class Run {
       return;
     }
     if (earlier_ == Earlier::nothing && options_.config_from.empty()) {
-      on_root(comm_, [&] { require_readable(options_, comm_.size()); });
+      on_root(comm_, [&] { require_readable(options_, comm_); });
     }
     require_same_start(comm_, to_json(options_));
     Session session(comm_, options_, progress_, placed_slots_, earlier_resident_);
@@ -101,7 +96,7 @@ class Run {
                               static_cast<int>(options_.placements.size()), options_.seed);
     plan(session);
     if (options_.dry_run) {
-      print(comm_, dry_run(session, options_, profile_, placements_, schedule_));
+      print(comm_, dry_run(session, options_, profile_, planned_, schedule_));
       return;
     }
     begin_file(session);
@@ -222,7 +217,7 @@ class Run {
             earlier_cost.push_back(facts.at(name));
           }
         }
-        placements_ = reader_->info().placements;
+        planned_.placements = reader_->info().placements;
         if (earlier_cost.size() < 2) earlier_cost.clear();
       });
       session.choose_cost(profile_, earlier_cost);
@@ -231,7 +226,7 @@ class Run {
       if (options_.config_from.empty()) {
         on_root(comm_, [&] { require_plannable(session); });
       } else {
-        placements_ = replayed(session);
+        planned_.placements = replayed(session);
       }
       double begin = wall_seconds();
       PlanProfile found = obtain_profile(session);
@@ -241,11 +236,11 @@ class Run {
       seconds_["profile"] = wall_seconds() - begin;
       throw_if_stopped(comm_, "nothing was measured yet");
       begin = wall_seconds();
-      if (options_.config_from.empty()) placements_ = plan_all(session, profile_);
+      if (options_.config_from.empty()) planned_ = plan_all(session, profile_);
       seconds_["plan"] = wall_seconds() - begin;
       throw_if_stopped(comm_, "nothing was measured yet");
     }
-    broadcast(comm_, placements_);
+    broadcast(comm_, planned_.placements);
     adaptive_ = plan_adaptive(session, profile_);
     broadcast(comm_, profile_);
     token_rule_.emplace(
@@ -270,7 +265,7 @@ class Run {
   }
 
   void begin_file(const Session& session) {
-    RunInfo info = describe(session, options_, profile_, placements_, schedule_);
+    RunInfo info = describe(session, options_, profile_, planned_.placements, schedule_);
     if (!dents_.empty()) info.facts["profile_dents"] = fmt::format("{}", fmt::join(dents_, "; "));
     on_root(comm_, [&] {
       if (!reader_) {
@@ -288,7 +283,7 @@ class Run {
   RunEnd measure_segments(Session& session) {
     try {
       return measure(
-          session, {placements_, token_rule_->spec(), adaptive_, &profile_}, schedule_,
+          session, {planned_.placements, token_rule_->spec(), adaptive_, &profile_}, schedule_,
           finished_segments(comm_, reader_.get()),
           {[&](const SegmentRecord& block) { writer_->write(block); },
            [&](int segment, const SegmentNotes& notes) { writer_->write_check(segment, notes); },
@@ -343,7 +338,7 @@ class Run {
   Profile profile_;
   std::vector<std::string> dents_;  // of the profile, rank 0's
   std::optional<TokenRule> token_rule_;
-  std::vector<Placement> placements_;
+  PlannedPlacements planned_;
   std::vector<AdaptivePlacement> adaptive_;
   std::map<std::string, double> seconds_;
 };
@@ -376,10 +371,18 @@ std::vector<OutputOwner> claim(const Comm& comm, const RunCommand& options,
 
 }  // namespace
 
-void execute(const Comm& comm, const RunCommand& given, Progress& progress) {
+void execute(const Comm& started, const RunCommand& given, Progress& progress) {
   RunCommand options = given;
+  if (options.ranks && started.size() > 1) {
+    throw AgreedError(
+        ExitCode::usage,
+        fmt::format("--ranks stands for ranks that are not there and {} are: drop it, "
+                    "or start one",
+                    started.size()));
+  }
+  const Comm comm = options.ranks ? Comm::simulated(*options.ranks) : started;
   const int trace_steps = adopt_trace_shape(comm, options);
-  fit_length(options, options.ranks.value_or(comm.size()), trace_steps);
+  fit_length(options, comm.size(), trace_steps);
   std::vector<RunCommand> runs;
   std::vector<std::string> files;
   for (const int tokens : options.token_sweep) {

@@ -50,6 +50,7 @@ std::unique_ptr<Device> make_device(const Comm& comm, const SessionOptions& opti
                             program_commit())
                       : make_cpu_device(comm, model, dtype_of(options));
   });
+  if (comm.is_simulated()) return device;
   if (kind.gpu) require_own_gpus(comm, options, *device);
   device->connect();
   return device;

@@ -14,7 +14,7 @@
 namespace gembench::inline run {
 
 /// Collective: what --device asks for, connected with the other ranks' devices. Two ranks on one
-/// GPU are refused unless --transport mpi allows it.
+/// GPU are refused unless --transport mpi allows it. Those of simulated ranks are not connected.
 [[nodiscard]] std::unique_ptr<Device> make_device(const Comm& comm, const SessionOptions& options,
                                                   const ModelShape& model);
 

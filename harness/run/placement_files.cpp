@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "harness/cli/option_values.hpp"
 #include "harness/cli/placement_names.hpp"
 #include "placement/base/error.hpp"
 #include "placement/exchange/placement_formats.hpp"
@@ -28,8 +29,10 @@ std::string to_text(const FileOrigin& origin) {
                      *origin.planned, origin.judged);
 }
 
-void require_readable(const SessionOptions& options, int ranks) {
-  if (!options.profile.empty()) {
+void require_readable(const SessionOptions& options, const Comm& comm) {
+  const int ranks = comm.size();
+  const bool builtin = comm.is_simulated() && options.profile.starts_with(kBuiltin);
+  if (!options.profile.empty() && !builtin) {
     const Profile profile = read_profile(options.profile);
     if (profile.ranks != ranks) {
       throw usage_error(

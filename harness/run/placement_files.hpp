@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "harness/run/workload.hpp"
+#include "moe_layer/mpi/comm.hpp"
 #include "placement/cost/placement_file.hpp"
 
 namespace gembench::inline run {
@@ -21,8 +22,8 @@ struct FileOrigin {
 [[nodiscard]] std::string to_text(const FileOrigin& origin);
 
 /// Before memory is taken and routers run: usage error for a profile or placement among the inputs
-/// that cannot be read, and a profile of other ranks.
-void require_readable(const SessionOptions& options, int ranks);
+/// that cannot be read, and a profile of other ranks. Simulated ranks take a builtin profile too.
+void require_readable(const SessionOptions& options, const Comm& comm);
 
 /// Reads every file among `placements` (file:PATH, also inside relabel:, adapt: and oracle:) before
 /// anything is measured, and says where each was planned. Usage error for one that does not fit the

@@ -23,19 +23,6 @@
 namespace gembench::inline run {
 namespace {
 
-/// The strategies' names, made unique: "linear", "linear#2".
-std::vector<std::string> labels_of(const std::vector<Placement>& placements) {
-  std::vector<std::string> labels;
-  for (const Placement& placement : placements) {
-    std::string label = placement.strategy;
-    for (int n = 2; std::find(labels.begin(), labels.end(), label) != labels.end(); ++n) {
-      label = fmt::format("{}#{}", placement.strategy, n);
-    }
-    labels.push_back(label);
-  }
-  return labels;
-}
-
 /// Environment variables worth keeping with results. An allow-list: a whole environment holds
 /// secrets.
 std::map<std::string, std::string> allowed_environment() {
@@ -70,11 +57,71 @@ std::string profile_at_mean(const CostModel& cost, int rank, const Workload& wor
 
 }  // namespace
 
+std::vector<std::string> labels_of(const std::vector<Placement>& placements) {
+  std::vector<std::string> labels;
+  for (const Placement& placement : placements) {
+    std::string label = placement.strategy;
+    for (int n = 2; std::find(labels.begin(), labels.end(), label) != labels.end(); ++n) {
+      label = fmt::format("{}#{}", placement.strategy, n);
+    }
+    labels.push_back(label);
+  }
+  return labels;
+}
+
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
   return text;
+}
+
+std::map<std::string, std::string> facts_of(const Session& session, const RunCommand& options) {
+  std::map<std::string, std::string> facts = allowed_environment();
+  const int nodes = session.topology.nodes();
+  facts["program"] = program_version();
+  facts["build"] = build_description();
+  facts["mpi"] = MpiSession::library_version();
+  facts["device"] = session.device->name();
+  facts["onednn"] = cpu_gemm_version();
+  facts["hdf5"] = h5::library_version();
+  facts["hwloc"] = hwloc_version();
+  if (!device_kind(options.device).gpu) facts["ranks_share"] = name_of(session.sharing);
+  facts["nodes"] = fmt::format("{} node{}{}", nodes, nodes == 1 ? "" : "s",
+                               options.ranks_per_node ? " (as stated)" : "");
+  facts["started"] = utc_now();
+  facts["clock_reason"] = session.clock_reason;
+  if (options.whole_steps) facts["whole_steps"] = "yes";
+  facts["model"] = session.describe_model();
+  facts["routing"] = fmt::format("{}, {} tokens a step", session.workload.label,
+                                 tokens_of_steps(session.workload.measured));
+  facts["trace_digest"] = digest(session.workload.measured);
+  facts["trace_source"] = session.workload.measured.source;
+  facts["plan"] = fmt::format(
+      "planned on {}; {} {} steps measured, {}",
+      options.in_sample ? std::string("the measured steps themselves (IN-SAMPLE)")
+                        : fmt::format("{} earlier steps", session.workload.plan.steps),
+      may_end_early(options) ? "at most" : "exactly", options.steps, describe(session.alternation));
+  facts["alternation"] = session.alternation.resident ? "resident" : "moving";
+  if (!session.workload.files.empty()) facts["placement_files"] = session.workload.files;
+  if (!session.workload.notes.empty()) facts["notes"] = session.workload.notes;
+  if (!options.config_from.empty()) facts["replayed_from"] = options.config_from;
+  if (options.spare_slots > 0 || options.replicas > 0) facts["token_split"] = options.token_split;
+  if (!session.drifts.empty()) facts["drift"] = to_text(session.drifts);
+  facts["cost"] = name_of(session.cost);
+  facts["cost_reason"] = session.cost_reason;
+  facts["profile_source"] = session.profile_source;
+  return facts;
+}
+
+RunShape shape_of(const Session& session, std::size_t segments) {
+  return {static_cast<int>(session.options.placements.size()),
+          session.options.steps,
+          session.model.layers,
+          session.comm.size(),
+          session.model.experts,
+          session.slots,
+          static_cast<int>(segments)};
 }
 
 RunInfo describe(const Session& session, const RunCommand& options, const Profile& profile,
@@ -92,16 +139,10 @@ RunInfo describe(const Session& session, const RunCommand& options, const Profil
   }
   info.gpu_before = read_states(session.comm, *session.device);
   if (session.comm.rank() != 0) return info;
-  info.shape = {static_cast<int>(placements.size()),
-                options.steps,
-                session.model.layers,
-                session.comm.size(),
-                session.model.experts,
-                session.slots,
-                static_cast<int>(schedule.size())};
+  info.shape = shape_of(session, schedule.size());
   info.segments = schedule;
   info.model = {session.model.topk, session.model.shared, session.model.hidden, session.model.ffn,
-                static_cast<int>(session.layers->row_bytes())};
+                static_cast<int>(session.row_bytes())};
   info.placements = placements;
   info.labels = labels_of(placements);
   const CostModel cost(profile);
@@ -125,42 +166,11 @@ RunInfo describe(const Session& session, const RunCommand& options, const Profil
   info.config = to_json(options);
   info.command_line = options.command_line;
   info.seed = options.seed;
-  const int nodes = session.topology.nodes();
   for (int rank = 0; rank < session.comm.size(); ++rank) {
     info.topology.push_back({session.topology.node(rank), session.topology.local_rank(rank)});
   }
-  info.facts = allowed_environment();
-  info.facts["program"] = program_version();
-  info.facts["build"] = build_description();
-  info.facts["mpi"] = MpiSession::library_version();
-  info.facts["device"] = session.device->name();
-  info.facts["onednn"] = cpu_gemm_version();
-  info.facts["hdf5"] = h5::library_version();
-  info.facts["hwloc"] = hwloc_version();
-  if (!device_kind(options.device).gpu) info.facts["ranks_share"] = name_of(session.sharing);
-  info.facts["nodes"] = fmt::format("{} node{}{}", nodes, nodes == 1 ? "" : "s",
-                                    options.ranks_per_node ? " (as stated)" : "");
-  info.facts["started"] = utc_now();
-  info.facts["clock_reason"] = session.clock_reason;
-  if (options.whole_steps) info.facts["whole_steps"] = "yes";
-  info.facts["model"] = session.describe_model();
-  info.facts["routing"] = fmt::format("{}, {} tokens a step", session.workload.label,
-                                      tokens_of_steps(session.workload.measured));
-  info.facts["trace_digest"] = digest(session.workload.measured);
-  info.facts["trace_source"] = session.workload.measured.source;
-  info.facts["plan"] = fmt::format(
-      "planned on {}; {} {} steps measured, {}",
-      options.in_sample ? std::string("the measured steps themselves (IN-SAMPLE)")
-                        : fmt::format("{} earlier steps", session.workload.plan.steps),
-      may_end_early(options) ? "at most" : "exactly", options.steps, describe(session.alternation));
-  info.facts["alternation"] = session.alternation.resident ? "resident" : "moving";
-  if (!session.workload.files.empty()) info.facts["placement_files"] = session.workload.files;
-  if (!session.workload.notes.empty()) info.facts["notes"] = session.workload.notes;
-  if (!options.config_from.empty()) info.facts["replayed_from"] = options.config_from;
-  if (options.spare_slots > 0 || options.replicas > 0)
-    info.facts["token_split"] = options.token_split;
+  info.facts = facts_of(session, options);
   if (!session.drifts.empty()) {
-    info.facts["drift"] = to_text(session.drifts);
     for (int step = 0; step < options.steps; ++step) {
       const auto now = slowdown_at(session.slowdown, session.drifts, step);
       info.slowdown_by_step.insert(info.slowdown_by_step.end(), now.begin(), now.end());
@@ -168,9 +178,6 @@ RunInfo describe(const Session& session, const RunCommand& options, const Profil
   }
   for (const std::string& name : options.placements)
     info.adapts |= parse_placement_name(name).adapts;
-  info.facts["cost"] = name_of(session.cost);
-  info.facts["cost_reason"] = session.cost_reason;
-  info.facts["profile_source"] = options.profile.empty() ? "measured in this run" : options.profile;
   info.rank_facts["host"] = hosts;
   info.rank_facts["cpus"] = cpus;
   for (int rank = 0; rank < session.comm.size(); ++rank) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,14 @@ namespace gembench::inline run {
 [[nodiscard]] RunInfo describe(const Session& session, const RunCommand& options,
                                const Profile& profile, const std::vector<Placement>& placements,
                                const std::vector<Segment>& schedule);
+
+/// What decides on a run's numbers, by name: model, routing, clock, device, versions. Rank 0's.
+[[nodiscard]] std::map<std::string, std::string> facts_of(const Session& session,
+                                                          const RunCommand& options);
+/// The extents of a run's arrays.
+[[nodiscard]] RunShape shape_of(const Session& session, std::size_t segments);
+/// The strategies' names, made unique: "linear", "linear#2".
+[[nodiscard]] std::vector<std::string> labels_of(const std::vector<Placement>& placements);
 
 /// "2026-11-24T11:44:18Z"
 [[nodiscard]] std::string utc_now();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "harness/cli/option_values.hpp"
 #include "harness/cli/placement_names.hpp"
 #include "harness/cli/printing.hpp"
 #include "harness/run/broadcast.hpp"
@@ -9,6 +10,8 @@
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/plan_progress.hpp"
 #include "harness/run/profile_fit.hpp"
+#include "harness/run/profile_source.hpp"
+#include "harness/run/sizes.hpp"
 #include "placement/base/error.hpp"
 #include "placement/cost/node_targets.hpp"
 #include "placement/strategies/exact.hpp"
@@ -21,26 +24,26 @@ namespace {
 
 constexpr const char* kNothingKept = "nothing was measured yet";
 
-PlanInput input_of(const PlanOn& on, const Trace& loads, const CostModel& cost,
+PlanInput input_of(const Session& session, const Trace& loads, const CostModel& cost,
                    const SplitSpec& split) {
-  const Topology& topology = on.layout.topology;
-  PlanRanks ranks{.asked = on.layout.asked, .nodes = topology.nodes()};
+  const Topology& topology = session.topology;
+  PlanRanks ranks{.asked = session.asked, .nodes = topology.nodes()};
   if (topology.nodes() > 1) {
     // Launchers fill one node after the other; only the last may be smaller.
-    ranks.network = {topology.largest_node(), on.options.dispatch == "hierarchical",
-                     static_cast<double>(on.row_bytes)};
-    price_links(on.options, ranks.network);
+    ranks.network = {topology.largest_node(), session.options.dispatch == "hierarchical",
+                     static_cast<double>(session.row_bytes())};
+    price_links(session.options, ranks.network);
   }
-  return plan_input(on.options, on.options.seed, ranks, loads, cost, split);
+  return plan_input(session.options, session.options.seed, ranks, loads, cost, split);
 }
 
-Placement plan_strategy(const PlanOn& on, const Trace& loads, const Profile& profile,
+Placement plan_strategy(const Session& session, const Trace& loads, const Profile& profile,
                         const std::string& strategy) {
-  const CostModel cost(profile, on.cost, on.layout.linear.slots);
-  const TokenRule rule = token_rule(on.options.token_split, cost);
-  Placement placement = with_slots(
-      plan_aloud(strategy, input_of(on, loads, cost, rule.spec()), on.options.quiet, kNothingKept),
-      on.layout.slots);
+  const CostModel cost(profile, session.cost, session.linear.slots);
+  const TokenRule rule = token_rule(session.options.token_split, cost);
+  Placement placement = with_slots(plan_aloud(strategy, input_of(session, loads, cost, rule.spec()),
+                                              session.options.quiet, kNothingKept),
+                                   session.slots);
   require_physical_slots(placement);
   return placement;
 }
@@ -50,11 +53,11 @@ struct Later {
   Trace loads;
   Profile profile;
 };
-Later after(const PlanOn& on, const Profile& profile, std::vector<InjectedDrift> drifts) {
+Later after(const Session& session, const Profile& profile, std::vector<InjectedDrift> drifts) {
   for (InjectedDrift& drift : drifts) drift.step = 0;
-  Later later{on.loads, profile};
-  change_tasks(later.loads, drifts, on.options.seed);
-  const auto& before = on.layout.slowdown;
+  Later later{session.workload.plan, profile};
+  change_tasks(later.loads, drifts, session.options.seed);
+  const auto& before = session.slowdown;
   const auto slowdown = slowdown_at(before, drifts, 0);
   for (std::size_t rank = 0; rank < slowdown.size(); ++rank) {
     stretch(later.profile, static_cast<int>(rank), slowdown[rank] / before[rank]);
@@ -62,9 +65,36 @@ Later after(const PlanOn& on, const Profile& profile, std::vector<InjectedDrift>
   return later;
 }
 
-PlanOn plan_on(const Session& session) {
-  return {session.options, session, session.workload.plan, session.cost,
-          session.layers->row_bytes()};
+/// What an oracle replans for what every drift brings: [drift] first step and placement.
+std::vector<std::pair<int, Placement>> plan_later(const Session& session, const Profile& profile,
+                                                  const std::string& text) {
+  const PlacementName name = parse_placement_name(text);
+  const auto& drifts = session.drifts;
+  std::vector<std::pair<int, Placement>> later;
+  for (auto drift = drifts.begin(); drift != drifts.end(); ++drift) {
+    const Later known = after(session, profile, {drifts.begin(), drift + 1});
+    later.emplace_back(drift->step,
+                       plan_strategy(session, known.loads, known.profile, name.strategy));
+    later.back().second.strategy = text;
+  }
+  return later;
+}
+
+/// Usage error where a profile that was read is not one of these ranks, or of this clock.
+void require_own_profile(const Session& session, const Profile& profile) {
+  const SessionOptions& options = session.options;
+  if (profile.ranks != session.comm.size()) {
+    throw usage_error(fmt::format("{} holds {} ranks but {} run: measure one with gembench profile",
+                                  options.profile, profile.ranks, session.comm.size()));
+  }
+  // Which clock ranks will have that are not there yet is not known, unless it is asked for.
+  if (session.comm.is_simulated() && options.clock == "auto") return;
+  if (profile.clock != name_of(session.clock)) {
+    throw usage_error(
+        fmt::format("{} was read on the {} clock and this run uses {}: pass --clock "
+                    "{}, or measure one with gembench profile",
+                    options.profile, profile.clock, name_of(session.clock), profile.clock));
+  }
 }
 
 }  // namespace
@@ -74,17 +104,16 @@ void say(const Session& session, const std::string& text) {
 }
 
 void require_plannable(const Session& session) {
-  const PlanOn on = plan_on(session);
   const Profile equal = equal_ranks(session.comm.size(), 1);
   const CostModel cost(equal);
   // One step of one layer: the shape is what planners may find fault with.
-  const Trace least = first_layers(slice(on.loads, 0, 1), 1);
-  const PlanInput input = input_of(on, least, cost, {});
+  const Trace least = first_layers(slice(session.workload.plan, 0, 1), 1);
+  const PlanInput input = input_of(session, least, cost, {});
   static_cast<void>(Targets(input.network, session.comm.size()));  // prices of links
   for (const std::string& text : session.options.placements) {
     const std::string name = parse_placement_name(text).strategy;
     if (!file_in(name).empty()) continue;
-    if (name == "exact") require_exact_size(on.loads.experts, session.comm.size());
+    if (name == "exact") require_exact_size(session.model.experts, session.comm.size());
     if (name.ends_with("eplb-hier")) static_cast<void>(plan_by_name(name, input));
     static_cast<void>(empty_plan(input, name));
   }
@@ -93,70 +122,50 @@ void require_plannable(const Session& session) {
 PlanProfile obtain_profile(Session& session) {
   PlanProfile found;
   Profile& profile = found.profile;
-  if (session.options.profile.empty()) {
+  const std::string& path = session.options.profile;
+  if (session.comm.is_simulated() && (path.empty() || path.starts_with(kBuiltin))) {
+    profile = load_profile({RunCommand::kName, path, session.comm.size()},
+                           session.workload.measured, session.profile_source);
+    slow_down(profile, session.slowdown, 0);
+  } else if (path.empty()) {
     say(session, fmt::format("measuring every rank's expert latency ({:g} s)",
                              session.options.profile_seconds));
     MeasuredProfile measured = session.measure_profile(kNothingKept);
     return {std::move(measured.profile), std::move(measured.samples)};
+  } else {
+    on_root(session.comm, [&] {
+      ProfileFile file = read_profile_file(path);
+      profile = std::move(file.profile);
+      found.samples = std::move(file.samples);
+      require_own_profile(session, profile);
+      require_profile_of(path, profile, session.shape_name(), session.linear.slots);
+    });
   }
-  on_root(session.comm, [&] {
-    ProfileFile file = read_profile_file(session.options.profile);
-    profile = std::move(file.profile);
-    found.samples = std::move(file.samples);
-    require_own_profile(session.options, profile, session.comm.size(),
-                        std::string(name_of(session.clock)));
-    require_profile_of(session.options.profile, profile, session.shape_name(),
-                       session.linear.slots);
-    session.workload.notes +=
-        other_loads_note(session.options.profile, profile, session.workload.measured);
-  });
+  if (session.comm.rank() == 0 && !path.empty()) {
+    Workload& workload = session.workload;
+    for (const std::string& note :
+         {other_model_note(path, profile, workload.measured, session.linear.slots),
+          other_loads_note(path, profile, workload.measured)}) {
+      if (!note.empty()) workload.notes += (workload.notes.empty() ? "" : "; ") + note;
+    }
+  }
   return found;
 }
 
-void require_own_profile(const SessionOptions& options, const Profile& profile, int ranks,
-                         const std::string& clock) {
-  if (profile.ranks != ranks) {
-    throw usage_error(fmt::format("{} holds {} ranks but {} run: measure one with gembench profile",
-                                  options.profile, profile.ranks, ranks));
-  }
-  if (profile.clock != clock) {
-    throw usage_error(
-        fmt::format("{} was read on the {} clock and this run uses {}: pass --clock "
-                    "{}, or measure one with gembench profile",
-                    options.profile, profile.clock, clock, profile.clock));
-  }
-}
-
-Placement plan_first(const PlanOn& on, const Profile& profile, const std::string& text) {
-  const PlacementName name = parse_placement_name(text);
-  Placement placement = plan_strategy(on, on.loads, profile, name.strategy);
-  if (name.is_dynamic()) placement.strategy = text;
-  return placement;
-}
-
-std::vector<std::pair<int, Placement>> plan_later(const PlanOn& on, const Profile& profile,
-                                                  const std::string& text) {
-  const PlacementName name = parse_placement_name(text);
-  const auto& drifts = on.layout.drifts;
-  std::vector<std::pair<int, Placement>> later;
-  for (auto drift = drifts.begin(); name.oracle && drift != drifts.end(); ++drift) {
-    const Later known = after(on, profile, {drifts.begin(), drift + 1});
-    later.emplace_back(drift->step, plan_strategy(on, known.loads, known.profile, name.strategy));
-    later.back().second.strategy = text;
-  }
-  return later;
-}
-
-std::vector<Placement> plan_all(const Session& session, const Profile& profile) {
-  std::vector<Placement> placements;
+PlannedPlacements plan_all(const Session& session, const Profile& profile) {
+  PlannedPlacements planned;
   on_root(session.comm, [&] {
-    for (const std::string& name : session.options.placements) {
+    for (const std::string& text : session.options.placements) {
       const double begin = wall_seconds();
-      placements.push_back(plan_first(plan_on(session), profile, name));
-      say(session, fmt::format("planned {} in {:.3f} s", name, wall_seconds() - begin));
+      const PlacementName name = parse_placement_name(text);
+      Placement placement = plan_strategy(session, session.workload.plan, profile, name.strategy);
+      if (name.is_dynamic()) placement.strategy = text;
+      planned.placements.push_back(std::move(placement));
+      planned.seconds.push_back(wall_seconds() - begin);
+      say(session, fmt::format("planned {} in {:.3f} s", text, planned.seconds.back()));
     }
   });
-  return placements;
+  return planned;
 }
 
 std::vector<AdaptivePlacement> plan_adaptive(const Session& session, const Profile& profile) {
@@ -167,7 +176,7 @@ std::vector<AdaptivePlacement> plan_adaptive(const Session& session, const Profi
     if (!name.oracle) continue;
     auto& later = adaptive.back().later;
     for (const InjectedDrift& drift : session.drifts) later.emplace_back(drift.step, Placement{});
-    on_root(session.comm, [&] { later = plan_later(plan_on(session), profile, text); });
+    on_root(session.comm, [&] { later = plan_later(session, profile, text); });
     for (auto& [step, placement] : later) broadcast(session.comm, placement);
   }
   return adaptive;

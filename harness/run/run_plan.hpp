@@ -22,31 +22,18 @@ struct PlanProfile {
   Profile profile;
   ProfileSamples samples;
 };
-/// Collective: the profile to plan with, on rank 0: read, or measured now. Usage error when one
-/// that is read has other ranks, another clock, model or number of experts a rank.
+/// Collective: the profile to plan with, on rank 0: read, or measured now; of simulated ranks also
+/// a builtin one, and without one they are equally fast. Sets the session's `profile_source`. Usage
+/// error when one that is read has other ranks, another clock, model or number of experts a rank.
 [[nodiscard]] PlanProfile obtain_profile(Session& session);
-/// Usage error where a profile that was read is not one of these ranks, or of this clock.
-void require_own_profile(const SessionOptions& options, const Profile& profile, int ranks,
-                         const std::string& clock);
 
-/// What a run plans its placements on: the same with its ranks and, looking ahead, without them.
-struct PlanOn {
-  const SessionOptions& options;
-  const Layout& layout;
-  const Trace& loads;         ///< the steps that are planned on
-  CostKind cost;              ///< what predicts a rank's time
-  std::size_t row_bytes = 0;  ///< of a token on its way to another rank
+struct PlannedPlacements {
+  std::vector<Placement> placements;
+  std::vector<double> seconds;  ///< that planning each took
 };
-/// What one of --placements begins with, as wide as the run's. Usage error for what cannot run.
-[[nodiscard]] Placement plan_first(const PlanOn& on, const Profile& profile,
-                                   const std::string& name);
-/// What an oracle replans for what every drift brings; empty for any other name.
-[[nodiscard]] std::vector<std::pair<int, Placement>> plan_later(const PlanOn& on,
-                                                                const Profile& profile,
-                                                                const std::string& name);
-
-/// Collective: all placements, planned on rank 0, where they are returned.
-[[nodiscard]] std::vector<Placement> plan_all(const Session& session, const Profile& profile);
+/// Collective: what every one of --placements begins with, as wide as the run's, planned on rank 0,
+/// where they are returned. Usage error for what cannot run.
+[[nodiscard]] PlannedPlacements plan_all(const Session& session, const Profile& profile);
 /// Collective: how each placement may change. An oracle replans for what every drift brings.
 [[nodiscard]] std::vector<AdaptivePlacement> plan_adaptive(const Session& session,
                                                            const Profile& profile);

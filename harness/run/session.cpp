@@ -25,7 +25,11 @@ constexpr int kRoutedLoads = 8;  // of a profile; as long to measure as its swee
 
 Session::Session(const Comm& the_comm, const SessionOptions& the_options, Progress& the_progress,
                  int placed_slots, std::optional<bool> earlier_resident)
-    : comm(the_comm), options(the_options), progress(the_progress), place(place_of_this_rank()) {
+    : comm(the_comm),
+      options(the_options),
+      progress(the_progress),
+      place(place_of_this_rank()),
+      profile_source(options.profile.empty() ? "measured in this run" : options.profile) {
   const Topology nodes = options.ranks_per_node
                              ? Topology::in_groups_of(*options.ranks_per_node, comm.size())
                              : Topology(comm.node_of());
@@ -36,6 +40,15 @@ Session::Session(const Comm& the_comm, const SessionOptions& the_options, Progre
   choose_clock();
   load_workload();
   require_memory(earlier_resident);
+  if (comm.is_simulated()) return;
+  make_layers();
+  if (options.routing == "router") {
+    record_router(earlier_resident ? "nothing more was measured" : "nothing was measured yet");
+  }
+  progress.enter(Phase::prepare);
+}
+
+void Session::make_layers() {
   on_every_rank(comm, [&] {
     store = std::make_unique<ExpertStore>(
         comm, *device, model, std::min(options.weight_layers.value_or(model.layers), model.layers),
@@ -45,10 +58,6 @@ Session::Session(const Comm& the_comm, const SessionOptions& the_options, Progre
   const Placement* first = &linear;
   static_cast<void>(store->hold({&first, 1}));
   layers->use(linear);
-  if (options.routing == "router") {
-    record_router(earlier_resident ? "nothing more was measured" : "nothing was measured yet");
-  }
-  progress.enter(Phase::prepare);
 }
 
 TokenRange Session::tokens_of(int measured_step, int rank) const {
@@ -56,6 +65,13 @@ TokenRange Session::tokens_of(int measured_step, int rank) const {
 }
 
 int Session::most_tokens() const {
+  if (comm.is_simulated()) {  // of any rank
+    int most = 0;
+    for (int rank = 0; rank < comm.size(); ++rank) {
+      most = std::max(most, share_of(options, workload.tokens, rank, comm.size()).count);
+    }
+    return most;
+  }
   int most = share_of(options, workload.tokens, comm.rank(), comm.size()).count;
   for (int step = 0; step < workload.measured.steps; ++step) {
     most = std::max(most, tokens_of(step).count);
@@ -90,15 +106,20 @@ void Session::choose_clock() {
                                               : "every rank has a GPU of its own";
     return;
   }
-  sharing = sharing_of_all(comm, place);
+  if (!comm.is_simulated()) sharing = sharing_of_all(comm, place);
   const ClockChoice choice = clock_for(options.clock, sharing);
   clock = choice.clock;
-  clock_reason = choice.reason;
+  clock_reason = comm.is_simulated() && options.clock == "auto"
+                     ? "as if every rank had a CPU of its own"
+                     : choice.reason;
   if (options.whole_steps && clock == Clock::cpu_time) {
-    throw AgreedError(ExitCode::usage,
-                      fmt::format("--whole-steps needs the wall clock, and ranks share {}: give "
-                                  "every rank a core of its own, or add --clock wall",
-                                  name_of(sharing)));
+    throw AgreedError(
+        ExitCode::usage,
+        sharing == Sharing::nothing
+            ? std::string("--whole-steps needs the wall clock: drop --clock cpu-time")
+            : fmt::format("--whole-steps needs the wall clock, and ranks share {}: give every rank "
+                          "a core of its own, or add --clock wall",
+                          name_of(sharing)));
   }
 }
 
@@ -110,7 +131,9 @@ void Session::load_workload() {
     limits_.pairs = std::int64_t{tokens} * std::min(slots, model.topk);
     limits_.rows = std::min<std::int64_t>(limits_.pairs, tokens);
   } else {
+    const double begin = wall_seconds();
     on_root(comm, [&] { workload = make_workload(options, model); });
+    load_seconds = wall_seconds() - begin;
     broadcast(comm, workload.plan);
     broadcast(comm, workload.measured);
     std::vector<int> numbers{workload.first_measured, workload.tokens};
@@ -128,7 +151,7 @@ void Session::require_memory(std::optional<bool> earlier_resident) {
   const std::size_t forwarding =
       options.dispatch == "hierarchical"
           ? forwarding_bytes(forwarded_at_most(topology, comm.rank(), most_everywhere, model.topk),
-                             model.hidden, model.topk, sz(model.hidden) * size_of(device->dtype()))
+                             model.hidden, model.topk, row_bytes())
           : 0;
   const auto needed = [&](std::size_t resident) {
     return forwarding +
@@ -139,21 +162,24 @@ void Session::require_memory(std::optional<bool> earlier_resident) {
     std::size_t sharers, left;  // left: 0 = not known
   };
   std::vector<Room> rooms;
-  if (const std::size_t left = device->memory_left(); left > 0) {
+  if (comm.is_simulated()) {
+    // Nobody knows what the ranks will have.
+  } else if (const std::size_t left = device->memory_left(); left > 0) {
     rooms = {{fmt::format("rank {} and its GPU", comm.rank()), 1, left}};
   } else {
     rooms = {{fmt::format("{} ranks", comm.node_size()), sz(comm.node_size()), node_memory_left()},
              {fmt::format("rank {}, whose address space is limited,", comm.rank()), 1,
               own_memory_left()}};
   }
-  const std::size_t all = needed(options.placements.size());
+  memory_resident = needed(options.placements.size());
+  memory_moving = needed(1);
   const bool fits_here = std::ranges::all_of(rooms, [&](const Room& room) {
-    return room.left == 0 ||
-           static_cast<double>(all * room.sharers) <= kShare * static_cast<double>(room.left);
+    return room.left == 0 || static_cast<double>(memory_resident * room.sharers) <=
+                                 kShare * static_cast<double>(room.left);
   });
   const bool fits = comm.max(fits_here ? 0 : 1) == 0;
   alternation = alternation_of(options, earlier_resident.value_or(fits));
-  memory_needed = alternation.resident ? all : needed(1);
+  memory_needed = alternation.resident ? memory_resident : memory_moving;
   on_every_rank(comm, [&] {
     for (const Room& room : rooms) {
       if (room.left == 0 || memory_needed * room.sharers <= room.left) continue;
@@ -257,6 +283,10 @@ void Session::choose_cost(const Profile& profile, const std::vector<std::string>
   comm.broadcast(why);
   cost = cost_kind(kind);
   cost_reason = why;
+}
+
+std::size_t Session::row_bytes() const {
+  return sz(model.hidden) * size_of(device->dtype());
 }
 
 std::string Session::shape_name() const {

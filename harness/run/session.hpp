@@ -19,7 +19,7 @@ namespace gembench::inline run {
 void require_same_start(const Comm& comm, const std::string& options);
 
 /// What `run` and `profile` share: the model on its ranks, ready to run under the linear placement.
-/// Construction is collective.
+/// Construction is collective. On simulated ranks nothing runs: weights and layers are left out.
 class Session : public Layout {
  public:
   /// `placed_slots`: as make_layout(). `earlier_resident`: of the part of the run that this goes on
@@ -40,6 +40,8 @@ class Session : public Layout {
     return tokens_of(measured_step, comm.rank());
   }
   [[nodiscard]] TokenRange tokens_of(int measured_step, int rank) const;
+  /// Bytes of a token on its way to another rank.
+  [[nodiscard]] std::size_t row_bytes() const;
   /// As profiles name it.
   [[nodiscard]] std::string shape_name() const;
   /// "gpt-oss-20b/4: 8 layers, 32 experts, ..."
@@ -55,11 +57,15 @@ class Session : public Layout {
   Workload workload;        ///< on every rank
   Alternation alternation;  ///< how placements take turns
   std::unique_ptr<Device> device;
-  std::unique_ptr<ExpertStore> store;
-  std::unique_ptr<MoeLayers> layers;
-  CostKind cost = CostKind::sum;  ///< what plans and predicts, once it is chosen
-  std::string cost_reason;        ///< why, for people
-  std::size_t memory_needed = 0;  ///< bytes this rank is expected to need
+  std::unique_ptr<ExpertStore> store;  ///< none on simulated ranks
+  std::unique_ptr<MoeLayers> layers;   ///< none on simulated ranks
+  CostKind cost = CostKind::sum;       ///< what plans and predicts, once it is chosen
+  std::string cost_reason;             ///< why, for people
+  std::string profile_source;          ///< where what is planned with comes from, for people
+  std::size_t memory_needed = 0;       ///< bytes this rank is expected to need
+  std::size_t memory_resident = 0;     ///< the same with the experts of all placements in memory
+  std::size_t memory_moving = 0;       ///< and with those of one
+  double load_seconds = 0;             ///< making or reading the loads took
 
  private:
   [[nodiscard]] int most_tokens() const;
@@ -67,6 +73,7 @@ class Session : public Layout {
   [[nodiscard]] ProfileOptions profile_options(const std::vector<std::int64_t>& load_points);
   void choose_clock();
   void load_workload();
+  void make_layers();
   void require_memory(std::optional<bool> earlier_resident);
   void record_router(const char* kept);
 

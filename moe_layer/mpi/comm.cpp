@@ -12,6 +12,7 @@
 #include <exception>
 #include <map>
 #include <numeric>
+#include <stdexcept>
 
 #include "placement/base/error.hpp"
 
@@ -79,16 +80,30 @@ Comm Comm::world() {
   return Comm(std::make_shared<State>());
 }
 
+Comm Comm::simulated(int ranks) {
+  Comm comm;
+  comm.size_ = comm.node_size_ = ranks;
+  comm.node_of_.resize(static_cast<std::size_t>(ranks));
+  return comm;
+}
+
+Comm::State& Comm::ranks_there() const {
+  if (is_simulated()) throw std::logic_error("simulated ranks exchange no rows");
+  return *state_;
+}
+
 void Comm::barrier() const {
-  MPI_Barrier(state_->comm);
+  if (!is_simulated()) MPI_Barrier(state_->comm);
 }
 
 double Comm::max(double value) const {
+  if (is_simulated()) return value;
   MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_DOUBLE, MPI_MAX, state_->comm);
   return value;
 }
 
 std::int64_t Comm::min(std::int64_t value) const {
+  if (is_simulated()) return value;
   MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MIN, state_->comm);
   return value;
 }
@@ -99,6 +114,10 @@ std::int64_t Comm::sum(std::int64_t value) const {
 }
 
 void Comm::sum_in_place(std::span<std::int64_t> values) const {
+  if (is_simulated()) {
+    for (std::int64_t& value : values) value *= size_;
+    return;
+  }
   MPI_Allreduce(MPI_IN_PLACE, values.data(), as_int(values.size()), MPI_INT64_T, MPI_SUM,
                 state_->comm);
 }
@@ -110,6 +129,7 @@ void Comm::broadcast(std::string& text) const {
 }
 
 void Comm::broadcast_bytes(void* data, std::size_t bytes) const {
+  if (is_simulated()) return;
   auto* at = static_cast<char*>(data);
   MPI_Bcast(at, as_int(bytes / kUnit), state_->unit, 0, state_->comm);
   MPI_Bcast(at + bytes / kUnit * kUnit, as_int(bytes % kUnit), MPI_BYTE, 0, state_->comm);
@@ -117,11 +137,18 @@ void Comm::broadcast_bytes(void* data, std::size_t bytes) const {
 
 void Comm::gather_bytes(const void* data, std::size_t bytes, void* all) const {
   if (bytes == 0) return;
+  if (is_simulated()) {
+    for (std::size_t rank = 0; rank < static_cast<std::size_t>(size_); ++rank) {
+      std::memcpy(static_cast<char*>(all) + rank * bytes, data, bytes);
+    }
+    return;
+  }
   const MPI_Datatype row = state_->type_of(bytes);
   MPI_Gather(data, 1, row, all, 1, row, 0, state_->comm);
 }
 
 std::vector<std::string> Comm::gather(const std::string& text) const {
+  if (is_simulated()) return std::vector<std::string>(static_cast<std::size_t>(size_), text);
   const int mine = as_int(text.size());
   const std::vector<int> sizes = gather(std::span<const int>(&mine, 1));
   std::vector<int> offsets(sizes.size(), 0);
@@ -140,12 +167,12 @@ std::vector<std::string> Comm::gather(const std::string& text) const {
 
 void Comm::all_gather(std::span<const std::int32_t> mine, std::span<std::int32_t> all) const {
   const int each = as_int(mine.size());
-  MPI_Allgather(mine.data(), each, MPI_INT32_T, all.data(), each, MPI_INT32_T, state_->comm);
+  MPI_Allgather(mine.data(), each, MPI_INT32_T, all.data(), each, MPI_INT32_T, ranks_there().comm);
 }
 
 void Comm::all_to_all(std::span<const std::int32_t> send, std::span<std::int32_t> recv) const {
   const int each = as_int(send.size()) / size_;
-  MPI_Alltoall(send.data(), each, MPI_INT32_T, recv.data(), each, MPI_INT32_T, state_->comm);
+  MPI_Alltoall(send.data(), each, MPI_INT32_T, recv.data(), each, MPI_INT32_T, ranks_there().comm);
 }
 
 void Comm::all_to_all_rows(const void* send, std::span<const std::int32_t> send_rows, void* recv,
@@ -171,22 +198,24 @@ void Comm::all_to_all_rows(const void* send, std::span<const std::int32_t> send_
         static_cast<std::size_t>(send_count[self]) * row_bytes);
   }
   send_count[self] = recv_count[self] = 0;
-  const MPI_Datatype row = state_->type_of(row_bytes);
-  MPI_Alltoallv(send, send_count, send_at, row, recv, recv_count, recv_at, row, state_->comm);
+  State& there = ranks_there();
+  const MPI_Datatype row = there.type_of(row_bytes);
+  MPI_Alltoallv(send, send_count, send_at, row, recv, recv_count, recv_at, row, there.comm);
 }
 
 void Comm::exchange(std::span<const Message> sends, std::span<const Message> receives) const {
+  const State& there = ranks_there();
   std::vector<MPI_Request> requests;
   requests.reserve(2 * (sends.size() + receives.size()));
   const auto post = [&](const Message& message, auto start) {
     auto* at = static_cast<char*>(message.data);
     const std::size_t units = message.bytes / kUnit;
     if (units > 0) {
-      start(at, as_int(units), state_->unit, message.peer, message.tag, state_->comm,
+      start(at, as_int(units), there.unit, message.peer, message.tag, there.comm,
             &requests.emplace_back());
     }
     start(at + units * kUnit, as_int(message.bytes % kUnit), MPI_BYTE, message.peer, message.tag,
-          state_->comm, &requests.emplace_back());
+          there.comm, &requests.emplace_back());
   };
   for (const Message& message : receives) post(message, MPI_Irecv);
   for (const Message& message : sends) post(message, MPI_Isend);
@@ -199,7 +228,8 @@ struct NodeMemory::Window {
 
 NodeMemory::NodeMemory(const Comm& comm, std::size_t bytes) : window_(std::make_unique<Window>()) {
   MPI_Comm node = MPI_COMM_NULL;
-  MPI_Comm_split_type(comm.state_->comm, MPI_COMM_TYPE_SHARED, comm.rank(), MPI_INFO_NULL, &node);
+  MPI_Comm_split_type(comm.ranks_there().comm, MPI_COMM_TYPE_SHARED, comm.rank(), MPI_INFO_NULL,
+                      &node);
   const bool owner = comm.node_rank() == 0;
   MPI_Win_allocate_shared(owner ? static_cast<MPI_Aint>(bytes) : 0, 1, MPI_INFO_NULL, node, &data_,
                           &window_->win);

@@ -26,6 +26,11 @@ class Comm {
  public:
   /// All ranks. MPI must be running (see MpiSession).
   static Comm world();
+  /// Ranks that are not there, all on one node, for planning and sizes: this process is rank 0, and
+  /// every collective returns what it would if all ranks gave the same. What sends rows between
+  /// ranks is a mistake in the program (std::logic_error). Needs no MPI.
+  static Comm simulated(int ranks);
+  [[nodiscard]] bool is_simulated() const { return state_ == nullptr; }
 
   [[nodiscard]] int rank() const { return rank_; }
   [[nodiscard]] int size() const { return size_; }
@@ -78,11 +83,13 @@ class Comm {
  private:
   friend class NodeMemory;
   struct State;
+  Comm() = default;
   explicit Comm(std::shared_ptr<State> state);
+  [[nodiscard]] State& ranks_there() const;
   void broadcast_bytes(void* data, std::size_t bytes) const;
   void gather_bytes(const void* data, std::size_t bytes, void* all) const;
 
-  std::shared_ptr<State> state_;
+  std::shared_ptr<State> state_;  ///< none: simulated
   int rank_ = 0;
   int size_ = 1;
   int node_rank_ = 0;

@@ -86,7 +86,7 @@ class Length(CliTest):
         self.assertIn("placements alternate step by step with all experts in memory", out)
         self.assertRegex(out, r"less where every interval is within \+-2 points or 150 s are over")
         out = self.good(*RUN, "--dry-run", "--ranks", "2")
-        self.assertRegex(out, r"# placements alternate step by step .*, where a rank has [\d.]+ GiB; "
+        self.assertRegex(out, r"# placements alternate step by step .*, where a rank has [\d.]+ [MG]iB; "
                               r"else in blocks")
 
     def test_precision_needs_something_to_compare(self):

@@ -13,10 +13,23 @@ class DryRun(CliTest):
                         "high", ranks=2)
         self.assertIn("DRY RUN", out)
         self.assertRegex(out, r"(?m)^  gem +\d+ +\d+")
-        self.assertRegex(out, r"# memory: \d+ MiB a rank")
+        self.assertRegex(out, r"# memory: [\d.]+ MiB a rank")
         self.assertEqual(list(self.folder.iterdir()), [])
-        plan = json.loads(self.good("run", *SMALL, "--dry-run", "--format", "json"))
+        plan = self.dry(*SMALL)
         self.assertGreater(plan["wall_seconds"], 0)
+
+    def test_simulated_ranks_are_sized_and_planned_for_like_real_ones(self):
+        words = [*SMALL, "--placements", "linear,gem", "--profile", "builtin:l40s/qwen3-30b-a3b"]
+        self.one_sentence(self.gembench("run", *words, "--dry-run"), 2, "no such file")
+        stated = self.dry(*words, "--ranks", "2")
+        self.assertIsNone(stated["wall_seconds"], "nothing ran")
+        real = json.loads(self.good("run", *words[:-2], "--dry-run", "--format", "json", ranks=2))
+        self.assertEqual(stated.keys(), real.keys())
+        for key in ("ranks", "steps", "segments", "memory_bytes_per_rank", "memory_bytes_root",
+                    "broadcast_bytes", "file_bytes_at_most"):
+            self.assertEqual(stated[key], real[key], key)
+        self.assertEqual([row["aggregate_imbalance"] for row in stated["placements"][:1]],
+                         [row["aggregate_imbalance"] for row in real["placements"][:1]])
 
     def dry(self, *words):
         return json.loads(self.good("run", "--dry-run", *words, "--format", "json"))

@@ -24,6 +24,29 @@ TEST(Comm, gathers_texts_and_values_in_rank_order) {
   }
 }
 
+TEST(Comm, simulated_ranks_all_give_what_rank_0_gives) {
+  const Comm comm = Comm::simulated(5);
+  EXPECT_TRUE(comm.is_simulated());
+  EXPECT_FALSE(Comm::world().is_simulated());
+  EXPECT_EQ(comm.rank(), 0);
+  EXPECT_EQ(comm.size(), 5);
+  EXPECT_EQ(comm.node_of(), std::vector<int>(5, 0));
+  comm.barrier();
+  EXPECT_EQ(comm.max(2.5), 2.5);
+  EXPECT_EQ(comm.min(-7), -7);
+  EXPECT_EQ(comm.sum(3), 15);
+  const std::vector<int> mine{4, 9};
+  EXPECT_EQ(comm.gather(std::span<const int>(mine)),
+            (std::vector<int>{4, 9, 4, 9, 4, 9, 4, 9, 4, 9}));
+  EXPECT_EQ(comm.gather(std::string("host")), std::vector<std::string>(5, "host"));
+  std::vector<std::int32_t> values{1, 2};
+  comm.broadcast(values);
+  EXPECT_EQ(values, (std::vector<std::int32_t>{1, 2}));
+  std::vector<std::int32_t> one(1), all(5);
+  EXPECT_THROW(comm.all_gather(one, all), std::logic_error);
+  EXPECT_THROW(comm.exchange({}, {}), std::logic_error);
+}
+
 TEST(Comm, broadcasts_sizes_and_content) {
   const Comm comm = Comm::world();
   // Over 1 MiB, so that both the whole units and the rest are used.
