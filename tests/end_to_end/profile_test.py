@@ -133,14 +133,28 @@ class Measured(CliTest):
                       self.good("score", "--trace", "t.h5", "--ranks", "2", "--strategies",
                                 "linear"))
 
+    @staticmethod
+    def resize_rounds(file, rounds):
+        """As if there had been time for that many, however busy the machine is."""
+        readings = {name: file[name][:] for name in file if file[name].attrs.get("units") == "s"
+                    and file[name].ndim > 2 and name.endswith("samples")}
+        for name in ("round", *readings):
+            del file[name]
+        file["round"] = np.arange(rounds, dtype="i4")
+        for name, values in readings.items():
+            file.create_dataset(name, data=np.resize(values.mean(axis=-1, keepdims=True),
+                                                     (*values.shape[:-1], rounds)))
+
     def test_a_curve_that_falls_is_named(self):
         self.good("profile", *SHAPE, "--clock", "cpu-time", "--profile-seconds", "2", "-o", "p.h5",
                   ranks=2)
         with h5py.File(self.folder / "p.h5", "r+") as file:
             at = len(file["load_point"]) - 2
-            for name, factor in (("samples", 3), ("latency", 3)):
-                values = file[name][:]
-                values[1, at] = values[1, at + 1] * factor
+            smooth = 1e-4 + 1e-6 * file["load_point"][:]
+            self.resize_rounds(file, 9)
+            for name, curve in (("samples", smooth[:, None]), ("latency", smooth)):
+                values = np.broadcast_to(curve, file[name].shape).copy()
+                values[1, at] = values[1, at + 1] * 3
                 file[name][:] = values
             loads = file["load_point"][at:at + 2]
         named = f"latency falls by 66.7 % from {loads[0]} to {loads[1]} tokens on rank 1"
