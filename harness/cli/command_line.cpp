@@ -6,6 +6,7 @@
 #include <boost/program_options.hpp>
 #include <concepts>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "harness/cli/version.hpp"
 #include "placement/base/error.hpp"
 #include "placement/base/input_file.hpp"
+#include "placement/base/known_names.hpp"
 #include "results/run_reader.hpp"
 
 namespace po = boost::program_options;
@@ -64,6 +66,45 @@ std::string config_of_run(const std::string& path) {
   return lines;
 }
 
+/// The words as meant: "a, b" behind an option is one list, and "50 %" one number.
+std::vector<std::string> joined(const std::vector<std::string>& words) {
+  std::vector<std::string> result;
+  bool in_value = false;  // of an option
+  for (const std::string& word : words) {
+    const bool option = word.starts_with("-");
+    if (in_value && !option &&
+        (word == "%" || word.starts_with(",") || result.back().ends_with(","))) {
+      result.back() += word;
+      continue;
+    }
+    in_value = option ? word.find('=') != std::string::npos
+                      : !result.empty() && result.back().starts_with("-");
+    result.push_back(word);
+  }
+  return result;
+}
+
+/// Of an option that stands twice, the last counts.
+void keep_last(po::parsed_options& parsed) {
+  std::set<std::string> seen;
+  auto& options = parsed.options;
+  for (auto option = options.rbegin(); option != options.rend(); ++option) {
+    const bool again = option->position_key < 0 && !option->string_key.empty() &&
+                       !seen.insert(option->string_key).second;
+    if (again) option->string_key.clear();
+  }
+  std::erase_if(options, [](const auto& option) {
+    return option.position_key < 0 && option.string_key.empty();
+  });
+}
+
+/// " (did you mean '--model'?)"
+std::string option_meant(const po::options_description& all, const std::string& typed) {
+  std::vector<std::string> names;
+  for (const auto& option : all.options()) names.push_back("--" + option->long_name());
+  return did_you_mean("--" + typed.substr(typed.find_first_not_of('-')), names);
+}
+
 /// Stores the words of the command line, then what it left open: from --config, from --config-from.
 po::variables_map store(const po::options_description& all, const char* command,
                         const std::vector<std::string>& words) {
@@ -71,12 +112,13 @@ po::variables_map store(const po::options_description& all, const char* command,
   if (all.find_nothrow("file", false) != nullptr) positional.add("file", -1);
   using style = po::command_line_style::style_t;
   po::variables_map values;
-  po::store(po::command_line_parser(words)
-                .options(all)
-                .positional(positional)
-                .style(style::unix_style & ~style::allow_guessing)
-                .run(),
-            values);
+  auto parsed = po::command_line_parser(joined(words))
+                    .options(all)
+                    .positional(positional)
+                    .style(style::unix_style & ~style::allow_guessing)
+                    .run();
+  keep_last(parsed);
+  po::store(parsed, values);
   if (values.count("config") != 0) {
     const std::string path = values["config"].as<std::string>();
     std::istringstream lines(read_input_file(path, kLargestConfig));
@@ -164,6 +206,9 @@ Parsed parse_as(const CommandRow& row, const Line& given) {
     if (values.count("help") != 0) return {{}, help_of(row, visible)};
     po::notify(values);
     for (const Option& option : set.options()) option.note(values);
+  } catch (const po::unknown_option& unknown) {
+    throw usage_error(fmt::format("{}{}: see gembench {} --help", unknown.what(),
+                                  option_meant(all, unknown.get_option_name()), row.name));
   } catch (const po::error& error) {
     throw usage_error(fmt::format("{}: see gembench {} --help", error.what(), row.name));
   }
@@ -205,16 +250,18 @@ std::string general_help() {
     text += fmt::format("  {:<9} {}\n", command.name, command.summary);
   }
   return text +
-         "\n'gembench COMMAND --help' lists a command's options; 'gembench --version' the versions."
+         "\n'gembench help COMMAND' lists a command's options; 'gembench --version' the versions."
          "\nExit codes: 0 ok, 1 failed, 2 usage, 3 environment, 4 output, 5 timeout.\n"
          "Example: jobs/local.sh -n 4 run --model gpt-oss-20b --scale 4 --layers 8 -o results.h5\n";
 }
 
 const CommandRow& find_command(const std::string& name) {
+  const auto names = names_of_rows(kCommands);
   for (const CommandRow& command : kCommands) {
-    if (name == command.name) return command;
+    if (as_known(name, names) == command.name) return command;
   }
-  throw usage_error(fmt::format("unknown command '{}': see gembench --help", name));
+  throw usage_error(
+      fmt::format("unknown command '{}'{}: see gembench --help", name, did_you_mean(name, names)));
 }
 
 }  // namespace
@@ -226,6 +273,11 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   if (first == "--help" || first == "-h") return {{}, general_help()};
   if (first == "--version") return {{}, version_text()};
   if (first == "--list") return {ListCommand{}, std::nullopt};
+  if (first == "help") {
+    if (line.words.size() == 1) return {{}, general_help()};
+    const CommandRow& row = find_command(line.words[1]);
+    return row.parse(row, {{row.name, "--help"}, line.program, "", false});
+  }
   const CommandRow& row = find_command(first);
   return row.parse(row, line);
 }

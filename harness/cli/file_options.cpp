@@ -3,10 +3,20 @@
 #include <fmt/format.h>
 
 #include "harness/cli/shared_options.hpp"
+#include "placement/base/known_names.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/traffic_formats.hpp"
 
 namespace gembench::inline cli {
+namespace {
+
+std::vector<std::string> written_formats() {
+  std::vector<std::string> names = names_of_rows(placement_formats());
+  for (const TrafficFormat& format : traffic_formats()) names.emplace_back(format.name);
+  return names;
+}
+
+}  // namespace
 
 void define(OptionSet& set, ConvertCommand& o) {
   const auto writes_placement = [&o] {
@@ -15,8 +25,11 @@ void define(OptionSet& set, ConvertCommand& o) {
   set.group("Conversion");
   set.text("to", o.to, "FORMAT",
            fmt::format("format to write; see 'gembench list' (experimental: {})",
-                       experimental_placement_formats()));
-  set.text("from-format", o.from_format, "FORMAT", "format of the file; auto looks into it");
+                       experimental_placement_formats()))
+      .correct([&o] { o.to = as_known(o.to, written_formats()); });
+  set.text("from-format", o.from_format, "FORMAT", "format of the file; auto looks into it")
+      .correct(
+          [&o] { o.from_format = as_known(o.from_format, names_of_rows(placement_formats())); });
   set.count("ranks", o.ranks, "ranks that its slots are spread over, where it does not say")
       .range(1, 65536);
   set.count("experts", o.experts, "experts a layer (default: as the highest that it names)");

@@ -9,6 +9,7 @@
 
 #include "harness/cli/option_values.hpp"
 #include "placement/base/error.hpp"
+#include "placement/base/known_names.hpp"
 
 namespace po = boost::program_options;
 
@@ -55,16 +56,22 @@ Option& Option::one_of(const std::vector<std::string>& known) {
     const Json given = value_();
     const std::string value = given.is_string() ? given.get<std::string>() : "";
     if (std::ranges::find(known, value) != known.end()) return;
-    throw usage_error(fmt::format("--{} '{}' is unknown: choose one of {}", name_, value,
-                                  fmt::join(known, ", ")));
+    throw usage_error(fmt::format("--{} '{}' is unknown{}: choose one of {}", name_, value,
+                                  did_you_mean(value, known), fmt::join(known, ", ")));
   });
+  if (text_) corrections_.emplace_back([this, known] { *text_ = as_known(*text_, known); });
   return *this;
 }
 
 Option& Option::formerly(std::string& value, const char* before, const char* now) {
-  older_.emplace_back([&value, before, now] {
+  corrections_.emplace_back([&value, before, now] {
     if (value == before) value = now;
   });
+  return *this;
+}
+
+Option& Option::correct(std::function<void()> correct) {
+  corrections_.push_back(std::move(correct));
   return *this;
 }
 
@@ -98,7 +105,7 @@ void Option::require_place() const {
 }
 
 void Option::note(const po::variables_map& values) const {
-  for (const auto& take : older_) take();
+  for (const auto& correct : corrections_) correct();
   if (stated_) *stated_ = values.count(name_) != 0 && !values[name_].defaulted();
 }
 
@@ -116,7 +123,9 @@ Option& OptionSet::text(const char* name, std::string& to, const char* value,
   auto* semantic = po::value(&to)->value_name(value);
   if (!to.empty()) semantic->default_value(to);
   groups_.back().add_options()(name, semantic, help.c_str());
-  return add(name, [&to] { return to.empty() ? Json() : Json(to); });
+  Option& option = add(name, [&to] { return to.empty() ? Json() : Json(to); });
+  option.text_ = &to;
+  return option;
 }
 
 Option& OptionSet::names(const char* name, std::vector<std::string>& to, const char* value,
@@ -127,9 +136,13 @@ Option& OptionSet::names(const char* name, std::vector<std::string>& to, const c
 }
 
 Option& OptionSet::real(const char* name, double& to, const char* value, const std::string& help) {
-  groups_.back().add_options()(
-      name, po::value(&to)->value_name(value)->default_value(to, fmt::format("{:g}", to)),
-      help.c_str());
+  const double initial = to;
+  auto* semantic =
+      po::value<std::string>()->value_name(value)->default_value("", fmt::format("{:g}", initial));
+  semantic->notifier([&to, initial, name, value](const std::string& text) {
+    to = text.empty() ? initial : parse_real(bare(name), value, text);
+  });
+  groups_.back().add_options()(name, semantic, help.c_str());
   return add(name, [&to] { return Json(to); });
 }
 
@@ -141,9 +154,12 @@ Option& OptionSet::count(const char* name, std::optional<int>& to, const char* h
 
 Option& OptionSet::amount(const char* name, std::optional<double>& to, const char* value,
                           const char* help) {
-  groups_.back().add_options()(
-      name, po::value<double>()->value_name(value)->notifier([&to](double given) { to = given; }),
-      help);
+  groups_.back().add_options()(name,
+                               po::value<std::string>()->value_name(value)->notifier(
+                                   [&to, name, value](const std::string& text) {
+                                     to = parse_real(bare(name), value, text);
+                                   }),
+                               help);
   return add(name, [&to] { return to ? Json(*to) : Json(); });
 }
 

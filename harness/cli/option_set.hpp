@@ -25,9 +25,12 @@ class Option {
 
   /// Refuses numbers outside; lists: any of them outside.
   Option& range(double least, double most);
+  /// One of these, in any case.
   Option& one_of(const std::vector<std::string>& known);
   /// A value's name in older versions: from note() on the value is the one of now.
   Option& formerly(std::string& value, const char* before, const char* now);
+  /// Makes what was typed what is known: before anything looks at the value.
+  Option& correct(std::function<void()> correct);
   /// Refused together with another option, without it, or where `wrong` says so; in this order of
   /// calls.
   Option& excludes(const char* other, const char* sentence);
@@ -54,10 +57,12 @@ class Option {
   bool shapes_result_;
   std::function<Json()> value_;
   Json default_;
-  std::vector<std::function<void()>> older_;
+  std::vector<std::function<void()>> corrections_;
   std::vector<std::function<void()>> values_;
   std::vector<Refusal> refusals_;
   bool* stated_ = nullptr;
+  std::string* text_ = nullptr;  // of an option that is a text
+  friend class OptionSet;
 };
 
 /// The options of a command in the groups that its help shows. Knows no command. Help texts name

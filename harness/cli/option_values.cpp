@@ -1,6 +1,7 @@
 #include "harness/cli/option_values.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,6 +15,20 @@ namespace {
 
 constexpr std::size_t kMostInSweep = 64;
 
+/// What may stand behind a number, by the name of the value.
+struct Unit {
+  std::string_view value, unit;
+  double factor;
+};
+constexpr Unit kUnits[] = {{"S", "ms", 1e-3}, {"S", "s", 1}, {"S", "m", 60},      {"S", "min", 60},
+                           {"S", "h", 3600},  {"P", "%", 1}, {"SHARE", "%", 0.01}};
+
+std::string trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t"), last = text.find_last_not_of(" \t");
+  return first == std::string_view::npos ? std::string()
+                                         : std::string(text.substr(first, last - first + 1));
+}
+
 }  // namespace
 
 std::vector<std::string> split_list(const std::string& text) {
@@ -22,8 +37,8 @@ std::vector<std::string> split_list(const std::string& text) {
   for (const char c : text + ",") {
     if (c != ',') {
       part += c;
-    } else if (!part.empty()) {
-      parts.push_back(std::exchange(part, {}));
+    } else if (std::string word = trimmed(std::exchange(part, {})); !word.empty()) {
+      parts.push_back(std::move(word));
     }
   }
   return parts;
@@ -44,6 +59,27 @@ int parse_count(const std::string& option, const std::string& text) {
         fmt::format("--{} '{}' is not a count: give a number such as 1024 or 16K", option, text));
   }
   return static_cast<int>(value << shift);
+}
+
+double parse_real(const std::string& option, std::string_view value, const std::string& text) {
+  std::size_t used = 0;
+  double number = NAN;
+  try {
+    number = std::stod(text, &used);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  const std::string unit = trimmed(text.substr(used));
+  if (used > 0 && unit.empty()) return number;
+  std::vector<std::string_view> known;
+  for (const Unit& one : kUnits) {
+    if (one.value != value) continue;
+    if (used > 0 && one.unit == unit) return number * one.factor;
+    known.push_back(one.unit);
+  }
+  throw usage_error(fmt::format(
+      "--{} '{}' is not a number: give one such as 1.5{}", option, text,
+      known.empty() ? "" : fmt::format(", or with {} behind it", fmt::join(known, ", "))));
 }
 
 std::vector<int> parse_counts(const std::string& option, const std::string& text) {

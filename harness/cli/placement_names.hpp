@@ -12,5 +12,7 @@ struct PlacementName {
   [[nodiscard]] bool is_dynamic() const { return adapts || oracle; }
 };
 [[nodiscard]] PlacementName parse_placement_name(const std::string& name);
+/// The name in its own case, inside relabel:, adapt: and oracle: too; files' and unknown ones stay.
+[[nodiscard]] std::string as_known_placement(const std::string& name);
 
 }  // namespace gembench::inline cli

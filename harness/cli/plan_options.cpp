@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/cli/option_values.hpp"
+#include "harness/cli/placement_names.hpp"
 #include "harness/cli/shared_options.hpp"
 #include "harness/cli/strategy_rules.hpp"
 #include "placement/base/error.hpp"
@@ -20,7 +23,7 @@ void problem_options(OptionSet& set, ProblemOptions& o) {
   set.count("plan-steps", o.plan_steps,
             "plan on the first N steps only; score then judges on the others (default: all)")
       .range(1, 1e6);
-  set.real("split", o.split, "F", "the same as a share of the steps (0 = all are planned on)")
+  set.real("split", o.split, "SHARE", "the same as a share of the steps (0 = all are planned on)")
       .range(0, 1)
       .excludes("plan-steps", "--split and --plan-steps exclude each other: drop one");
   slowdown_options(
@@ -78,6 +81,7 @@ void define(OptionSet& set, PlanCommand& o) {
   set.group("Placement");
   const auto afresh = [&o] { return o.replan.max_moves == 0; };
   set.text("strategy", o.strategy, "NAME", "see 'gembench list'")
+      .correct([&o] { o.strategy = as_known_placement(o.strategy); })
       .refused_if([afresh] { return !afresh(); },
                   "--max-moves rebalances --from and plans nothing: drop --strategy");
   cost_option(set, o.cost);
@@ -111,7 +115,9 @@ void define(OptionSet& set, PlanCommand& o) {
 void define(OptionSet& set, ScoreCommand& o) {
   problem_options(set, o);
   set.group("Placement");
-  set.names("strategies", o.strategies, "A,B,...", "plan these and judge them");
+  set.names("strategies", o.strategies, "A,B,...", "plan these and judge them").correct([&o] {
+    std::ranges::transform(o.strategies, o.strategies.begin(), as_known_placement);
+  });
   set.flag("ablation", o.ablation,
            "also each with mean or per-step loads and with equal or measured speeds")
       .excludes("token-split",

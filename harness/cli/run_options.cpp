@@ -25,6 +25,8 @@ void planning_options(OptionSet& set, RunCommand& o) {
   set.group("Placement");
   set.names("placements", o.placements, "A,B,...",
             "strategies to compare, the first is the reference")
+      .correct(
+          [&o] { std::ranges::transform(o.placements, o.placements.begin(), as_known_placement); })
       .refused_if([&o] { return o.placements.empty(); },
                   "--placements names no strategy: see gembench list")
       .refused_if(

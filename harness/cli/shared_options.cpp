@@ -6,6 +6,8 @@
 
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/strategy_rules.hpp"
+#include "moe_layer/model/shape.hpp"
+#include "placement/base/known_names.hpp"
 
 namespace gembench::inline cli {
 
@@ -13,7 +15,9 @@ using Json = OptionSet::Json;
 
 void model_options(OptionSet& set, ModelOptions& o, bool with_widths) {
   set.group("Model");
-  set.text("model", o.model, "NAME", "shape preset; see 'gembench list'").stated(o.model_stated);
+  set.text("model", o.model, "NAME", "shape preset; see 'gembench list'")
+      .correct([&o] { o.model = as_known(o.model, names_of_rows(model_presets())); })
+      .stated(o.model_stated);
   Option& scale = set.real("scale", o.scale, "F", "divide hidden and ffn by F");
   set.count("layers", o.layers, "MoE layers to run (default: the model's)");
   set.count("experts", o.experts, "experts a layer (default: the model's)");

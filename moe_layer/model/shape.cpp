@@ -1,11 +1,13 @@
 #include "moe_layer/model/shape.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 #include <cmath>
 
 #include "placement/base/error.hpp"
+#include "placement/base/known_names.hpp"
 
 namespace gembench::inline model {
 namespace {
@@ -46,12 +48,12 @@ std::span<const ModelShape> model_presets() {
 }
 
 const ModelShape& find_model(std::string_view name) {
-  std::string known;
   for (const auto& model : kPresets) {
     if (model.name == name) return model;
-    known += (known.empty() ? "" : ", ") + model.name;
   }
-  throw usage_error(fmt::format("unknown model '{}': choose one of {}", name, known));
+  const auto names = names_of_rows(kPresets);
+  throw usage_error(fmt::format("unknown model '{}'{}: choose one of {}", name,
+                                did_you_mean(name, names), fmt::join(names, ", ")));
 }
 
 ModelShape scaled(const ModelShape& model, double factor) {

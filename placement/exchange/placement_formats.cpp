@@ -9,6 +9,7 @@
 
 #include "placement/base/error.hpp"
 #include "placement/base/input_file.hpp"
+#include "placement/base/known_names.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
 
@@ -58,8 +59,8 @@ std::string experimental_placement_formats() {
 const PlacementFormat& find_placement_format(std::string_view name) {
   for (const auto& format : placement_formats())
     if (format.name == name) return format;
-  throw usage_error(
-      fmt::format("there is no placement format '{}'; choose one of {}", name, names()));
+  throw usage_error(fmt::format("there is no placement format '{}'{}; choose one of {}", name,
+                                did_you_mean(name, names_of_rows(placement_formats())), names()));
 }
 
 const PlacementFormat& recognise_placement(std::string_view content) {

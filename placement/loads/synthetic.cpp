@@ -1,6 +1,7 @@
 #include "placement/loads/synthetic.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "placement/base/checked_sizes.hpp"
+#include "placement/base/known_names.hpp"
 #include "placement/loads/synthetic_bursty.hpp"
 #include "placement/loads/synthetic_serving.hpp"
 
@@ -146,12 +148,12 @@ constexpr Listed (*kGenerators[])(Trace*, const SyntheticSpec&, Set) = {serving,
 static_assert(std::size(kPresets) == std::size(kGenerators));
 
 std::size_t find_preset(std::string_view name) {
-  std::string names;
   for (std::size_t i = 0; i < std::size(kPresets); ++i) {
     if (kPresets[i].name == name) return i;
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", kPresets[i].name);
   }
-  throw usage_error(fmt::format("there is no preset '{}'; choose one of {}", name, names));
+  const auto names = names_of_rows(kPresets);
+  throw usage_error(fmt::format("there is no preset '{}'{}; choose one of {}", name,
+                                did_you_mean(name, names), fmt::join(names, ", ")));
 }
 
 std::size_t checked_cells(const SyntheticSpec& spec) {

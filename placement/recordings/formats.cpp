@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "placement/base/error.hpp"
+#include "placement/base/known_names.hpp"
 #include "placement/recordings/layer_sums.hpp"
 
 namespace gembench::inline recordings {
@@ -39,8 +40,9 @@ const RecordingFormat& find_format(std::string_view name, const RecordingInput& 
   std::vector<std::string_view> names;
   for (const auto& format : formats) names.push_back(format.name);
   if (name != "auto")
-    throw usage_error(
-        fmt::format("unknown trace format '{}': choose one of {}", name, fmt::join(names, ", ")));
+    throw usage_error(fmt::format("unknown trace format '{}'{}: choose one of {}", name,
+                                  did_you_mean(name, names_of_rows(formats)),
+                                  fmt::join(names, ", ")));
   if (found.empty())
     throw usage_error(fmt::format("{} is not in a known recording format: name its format, {}",
                                   name_of(input), fmt::join(names, ", ")));

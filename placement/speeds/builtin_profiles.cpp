@@ -1,10 +1,12 @@
 #include "placement/speeds/builtin_profiles.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "placement/base/checked_sizes.hpp"
+#include "placement/base/known_names.hpp"
 #include "placement/speeds/builtin_latencies.hpp"
 
 namespace gembench::inline speeds {
@@ -40,14 +42,14 @@ std::vector<Entry> entries() {
 }
 
 Entry find_entry(std::string_view name) {
-  std::string names;
+  std::vector<std::string> names;
   for (const auto& entry : entries()) {
     if (entry.name == name) return entry;
-    if (!entry.local) names += (names.empty() ? "" : ", ") + entry.name;
+    if (!entry.local) names.push_back(entry.name);
   }
   throw usage_error(
-      fmt::format("there is no built-in profile '{}'; choose one of {}, each also with {}", name,
-                  names, kLocal));
+      fmt::format("there is no built-in profile '{}'{}; choose one of {}, each also with {}", name,
+                  did_you_mean(name, names), fmt::join(names, ", "), kLocal));
 }
 
 /// The row whose number of ranks is nearest by ratio, the smaller of two.

@@ -1,12 +1,14 @@
 #include "placement/speeds/builtin_slowdowns.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <iterator>
 
 #include "placement/base/checked_sizes.hpp"
+#include "placement/base/known_names.hpp"
 #include "placement/base/random.hpp"
 
 namespace gembench::inline speeds {
@@ -59,12 +61,12 @@ constexpr double kQuantiles[][std::size(kShares)] = {
 static_assert(std::size(kQuantiles) == std::size(kSets));
 
 const double* quantiles_of(std::string_view name) {
-  std::string names;
   for (std::size_t i = 0; i < std::size(kSets); ++i) {
     if (kSets[i].name == name) return kQuantiles[i];
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", kSets[i].name);
   }
-  throw usage_error(fmt::format("there are no slowdowns '{}'; choose one of {}", name, names));
+  const auto names = names_of_rows(kSets);
+  throw usage_error(fmt::format("there are no slowdowns '{}'{}; choose one of {}", name,
+                                did_you_mean(name, names), fmt::join(names, ", ")));
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #include "placement/strategies/strategy.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <string>
 
 #include "placement/base/error.hpp"
+#include "placement/base/known_names.hpp"
 
 namespace gembench::inline strategies {
 namespace {
@@ -46,13 +48,13 @@ std::span<const Strategy> strategy_table() {
 }
 
 const Strategy& find_strategy(std::string_view name) {
-  std::string names;
   for (const auto& strategy : kStrategies) {
     if (strategy.name == name) return strategy;
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", strategy.name);
   }
-  throw usage_error(fmt::format(
-      "there is no strategy '{}'; choose one of {}, file:PATH or relabel:NAME", name, names));
+  const auto names = names_of_rows(kStrategies);
+  throw usage_error(
+      fmt::format("there is no strategy '{}'{}; choose one of {}, file:PATH or relabel:NAME", name,
+                  did_you_mean(name, names), fmt::join(names, ", ")));
 }
 
 Placement empty_plan(const PlanInput& input, std::string_view name) {

@@ -39,6 +39,74 @@ TEST(Options, values_reach_their_fields) {
   EXPECT_TRUE(o.quiet);
 }
 
+TEST(Options, what_is_typed_as_a_person_would_is_taken) {
+  const RunCommand o = run_of({"run",
+                               "--model",
+                               "GPT-OSS-20B",
+                               "--placements",
+                               "Linear,",
+                               "EPLB",
+                               ",relabel:Gem,",
+                               "file:A.json",
+                               "--format",
+                               "JSON",
+                               "--max-seconds",
+                               "10m",
+                               "--timeout",
+                               "1.5 h",
+                               "--precision",
+                               "5",
+                               "%",
+                               "--seed",
+                               "1",
+                               "--seed=2",
+                               "--slowdown=1,",
+                               "1.5",
+                               "-o",
+                               "A.h5"});
+  EXPECT_EQ(o.model, "gpt-oss-20b");
+  EXPECT_EQ(o.placements,
+            (std::vector<std::string>{"linear", "eplb", "relabel:gem", "file:A.json"}));
+  EXPECT_EQ(o.format, "json");
+  EXPECT_EQ(o.max_seconds, 600);
+  EXPECT_EQ(o.timeout, 5400);
+  EXPECT_EQ(o.precision, 5);
+  EXPECT_EQ(o.seed, 2U) << "the last of two";
+  EXPECT_EQ(o.slowdown, (std::vector<double>{1, 1.5}));
+  EXPECT_EQ(o.output, "A.h5") << "paths keep their case";
+  const auto files = std::get<CompareCommand>(parse({"compare", "a,.h5", "b.h5"}).command).files;
+  EXPECT_EQ(files, (std::vector<std::string>{"a,.h5", "b.h5"})) << "files are no list";
+  const auto plan = std::get<PlanCommand>(
+      parse({"plan", "--trace", "t", "--split", "50 %", "-o", "p", "--ranks", "2"}).command);
+  EXPECT_EQ(plan.split, 0.5);
+}
+
+TEST(Options, slips_get_the_closest_name) {
+  struct Case {
+    std::vector<const char*> words;
+    const char* meant;
+  };
+  for (const Case& c :
+       {Case{{"rn", "-o", "a"}, "'run'"}, Case{{"run", "--modle", "x"}, "'--model'"},
+        Case{{"run", "-o", "a", "--check", "lsat"}, "'last'"},
+        Case{{"help", "socre"}, "'score'"}}) {
+    try {
+      static_cast<void>(parse(c.words));
+      ADD_FAILURE() << c.meant;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      EXPECT_NE(std::string(error.what()).find("did you mean " + std::string(c.meant)),
+                std::string::npos)
+          << error.what();
+    }
+  }
+}
+
+TEST(Options, help_is_a_command_too) {
+  EXPECT_EQ(parse({"help"}).text, parse({"--help"}).text);
+  EXPECT_EQ(parse({"help", "run"}).text, parse({"run", "--help"}).text);
+}
+
 TEST(Options, a_trace_implies_its_routing) {
   EXPECT_EQ(run_of({"run", "--trace", "t.h5", "-o", "a.h5"}).routing, "trace");
 }
