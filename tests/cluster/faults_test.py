@@ -10,7 +10,8 @@ from cluster_case import LONG_RUN, RUN, SLOW_LINK, ClusterCase, main
 class Faults(ClusterCase):
     def test_a_rank_is_killed(self):
         code, _ = self.run_into(self.kill_a_rank)
-        self.assertEqual(code, 137)
+        # Of KILL, or Open MPI's own where another rank notices the closed connection first.
+        self.assertIn(code, (137, 17))
 
     def test_a_node_dies_under_mpirun(self):
         self.run_into(self.kill_node, "mpirun")
