@@ -238,6 +238,8 @@ constexpr CommandRow kCommands[] = {
     {"compare", "compare FILE... [options]",
      "print the comparison stored in results.h5; launches of one configuration are pooled",
      parse_as<CompareCommand>},
+    {"info", "info FILE... [options]",
+     "what a file is and says: results, profile, trace, placement", parse_as<InfoCommand>},
     {"list", "list", "models, strategies, formats and synthetic loads there are",
      parse_as<ListCommand>},
 };

@@ -59,6 +59,12 @@ void define(OptionSet& set, ConvertCommand& o) {
   set.group("Other");
 }
 
+void define(OptionSet& set, InfoCommand& o) {
+  set.group("Output", false);
+  set.text("format", o.format, "KIND", "table or json").one_of({"table", "json"});
+  set.group("Other");
+}
+
 void define(OptionSet& set, CompareCommand& o) {
   set.group("Output", false);
   format_option(set, o.format);

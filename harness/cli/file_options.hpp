@@ -7,6 +7,7 @@ namespace gembench::inline cli {
 
 /// The options of the commands that read a file and print or write it otherwise.
 void define(OptionSet& set, ConvertCommand& o);
+void define(OptionSet& set, InfoCommand& o);
 void define(OptionSet& set, CompareCommand& o);
 void define(OptionSet& set, ListCommand& o);
 

@@ -226,6 +226,12 @@ struct ConvertCommand : OutputOptions {
   std::vector<std::string> files;
 };
 
+struct InfoCommand {
+  static constexpr const char* kName = "info";
+  std::vector<std::string> files;
+  std::string format = "table";
+};
+
 struct CompareCommand {
   static constexpr const char* kName = "compare";
   std::vector<std::string> files;
@@ -241,6 +247,6 @@ struct ListCommand {
 
 using Command = std::variant<ListCommand, RunCommand, ProfileCommand, PlanCommand, ScoreCommand,
                              TraceMakeCommand, TraceImportCommand, TraceInfoCommand, ConvertCommand,
-                             CompareCommand>;
+                             InfoCommand, CompareCommand>;
 
 }  // namespace gembench::inline cli

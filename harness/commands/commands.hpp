@@ -22,6 +22,7 @@ void execute(const TraceInfoCommand& command);
 void execute(const PlanCommand& command);
 void execute(const ScoreCommand& command);
 void execute(const ConvertCommand& command);
+void execute(const InfoCommand& command);
 void execute(const CompareCommand& command);
 void execute(const ListCommand& command);
 

@@ -146,7 +146,7 @@ TEST(Options, a_model_by_default_is_not_stated) {
 
 TEST(Options, help_and_version_are_texts) {
   for (const char* command :
-       {"run", "profile", "trace", "plan", "score", "convert", "compare", "list"}) {
+       {"run", "profile", "trace", "plan", "score", "convert", "compare", "info", "list"}) {
     const Parsed parsed = parse({command, "--help"});
     ASSERT_TRUE(parsed.text) << command;
     EXPECT_EQ(parsed.text->find("Usage: gembench "), 0U);
