@@ -141,7 +141,7 @@ def _waited(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
 def _conditions(run: xr.Dataset) -> str:
     facts, slowdown = run.attrs, run["slowdown"].values
     clock = {"wall": "wall clock",
-             "cpu-time": "clock: thread CPU time, so no number holds communication or real waiting"}
+             "cpu-time": "clock: thread CPU time, so no number includes communication or real waiting"}
     spread = ("rank speeds EMULATED, each rank's compute stretched "
               f"{slowdown.min():g} to {slowdown.max():g} times") if (slowdown != 1).any() \
         else "rank speeds as they are, nothing emulated"

@@ -54,7 +54,7 @@ std::string config_of_run(const std::string& path) {
   if (!values.is_object() ||
       values.value("/command"_json_pointer, nlohmann::ordered_json()) != "run") {
     throw usage_error(
-        fmt::format("{} holds no options of a run: give a results.h5 of gembench run", path));
+        fmt::format("{} has no options of a run: give a results.h5 of gembench run", path));
   }
   std::string lines;
   for (const auto& [name, value] : values.items()) {
@@ -133,8 +133,8 @@ void line_options(OptionSet& set, C& command, Line& line) {
                         "replay the run of a results.h5: its options, routing, placements, order");
   }
   group.add_options()("print-config", po::bool_switch(&line.print_config),
-                      "print all options in that form, and end");
-  group.add_options()("help,h", "this text");
+                      "print all options in the format of --config, and end");
+  group.add_options()("help,h", "print this text");
 }
 
 std::string help_of(const CommandRow& row, const po::options_description& options) {
@@ -186,21 +186,20 @@ constexpr CommandRow kCommands[] = {
      "make or import expert loads", parse_as<TraceLine>},
     {"plan", "plan --trace FILE [options] -o placement.json", "make a placement, without MPI",
      parse_as<PlanCommand>},
-    {"score", "score --trace FILE [options] [placement.json ...]", "judge placements, without MPI",
-     parse_as<ScoreCommand>},
+    {"score", "score --trace FILE [options] [placement.json ...]",
+     "predict the cost of placements, without MPI", parse_as<ScoreCommand>},
     {"convert", "convert FILE --to FORMAT -o FILE [options]",
-     "placements to and from the formats of serving engines", parse_as<ConvertCommand>},
+     "convert placements to and from the formats of serving engines", parse_as<ConvertCommand>},
     {"compare", "compare FILE... [options]",
      "print the comparison stored in results.h5; launches of one configuration are pooled",
      parse_as<CompareCommand>},
-    {"list", "list", "models, strategies, formats and synthetic loads there are",
-     parse_as<ListCommand>},
+    {"list", "list", "list models, strategies, formats and synthetic loads", parse_as<ListCommand>},
 };
 
 std::string general_help() {
   std::string text =
-      "gembench: how much time MoE layers lose at their barriers, and what a better "
-      "expert placement gives back\n\nUsage: gembench COMMAND [options]\n\n";
+      "gembench: measure how much time MoE layers lose at their barriers, and how much a better "
+      "expert placement saves\n\nUsage: gembench COMMAND [options]\n\n";
   for (const CommandRow& command : kCommands) {
     text += fmt::format("  {:<9} {}\n", command.name, command.summary);
   }

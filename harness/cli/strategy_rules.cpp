@@ -50,7 +50,7 @@ void require_replicas(const OptionSet& set, const std::vector<std::string>& name
     if (takes_of(name).split && has_some(name)) return;  // it fills spare slots, or is a file
   }
   throw usage_error(
-      "--token-split shares tokens among replicas and there are none: add --replicas N, or drop "
+      "--token-split needs replicas to share tokens and there are none: add --replicas N, or drop "
       "it");
 }
 

@@ -117,7 +117,7 @@ void execute(const TraceImportCommand& options) {
   }
   print_result(
       "# {0}\nsteps {1}  layers {2}  experts {3}  top-k {4}\n"
-      "# too large to be looked at in passing: gembench trace info {0}\n",
+      "# too large to analyse here: run gembench trace info {0}\n",
       output, writer.steps(), shape.layers, shape.experts, shape.topk);
 }
 

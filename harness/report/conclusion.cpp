@@ -68,7 +68,7 @@ std::string conclusion_lines(const RunReader& file, const Comparison& comparison
   if (stated > 0 && widest > stated) {
     text += fmt::format(
         "# WARNING: the precision asked for was out of reach: intervals are up to +-{:.2g} points "
-        "and not {:g}; at this noise {} gives that\n",
+        "and not {:g}; at this noise {} reaches it\n",
         widest * 100, stated * 100, remedy(kMargin * std::pow(widest / stated, 2)));
   }
   for (const PairDifference& pair : comparison.pairs) {
@@ -82,7 +82,8 @@ std::string conclusion_lines(const RunReader& file, const Comparison& comparison
       continue;
     }
     text += fmt::format(
-        "# {} is not conclusive: at this noise about {:.2g} times as many steps tell, with {}\n",
+        "# {} is not conclusive: at this noise about {:.2g} times as many steps would decide, with "
+        "{}\n",
         what, factor, remedy(factor));
   }
   return text;

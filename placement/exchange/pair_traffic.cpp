@@ -157,7 +157,7 @@ std::string_view traffic_basis(const Trace& trace, int ranks) {
   if (trace.has_ids())
     return "from the experts of every token; tokens belong to ranks in order, in equal shares";
   if (has_sources(trace, ranks)) return "from recorded counts of every source rank";
-  return "from counts; every rank is taken to have an equal share of every expert's tokens";
+  return "from counts, assuming that every rank has an equal share of every expert's tokens";
 }
 
 }  // namespace gembench::inline exchange

@@ -36,7 +36,7 @@ class Convert(ConvertTest):
             with self.subTest(name):
                 out = self.good("convert", "p.json", *MODEL, "--to", name, "-o", name)
                 self.assertIn(f"# {name}: {name}; 58 layers, 32 ranks with 9 slots, 256 experts", out)
-                self.assertIn("# layers 0-2 of the model have no experts placed: taken for dense", out)
+                self.assertIn("# layers 0-2 of the model have no experts placed: treated as dense", out)
                 self.assertIn("# use: ", out)
                 self.good("convert", name, *MODEL, *RANKS, "--to", "gembench", "-o", f"{name}.json")
                 # Once more, with the ends of the chain alike to the byte.

@@ -179,7 +179,7 @@ class ImportTokens(Importing):
         self.write("steps.csv", "step,layer,e0\n0,0,1\n")
         self.write("bad.json", '{"routed_experts": "' + "A" * 64 + '"}')
         for words, said in (
-                (["ids", "a.u8", *SHAPE], "say how they become steps"),
+                (["ids", "a.u8", *SHAPE], "choose how to group them into steps"),
                 (["ids", "a.u8", *SHAPE, "--window", 4, "--batch", 2], "exclude each other"),
                 (["ids", "a.u8", *SHAPE, "--batch", 2], "too few for a batch of 2"),
                 (["ids", "a.u8", *SHAPE, "--window", 65], "too few for a window of 65"),

@@ -84,7 +84,7 @@ class PlannedOn(CliTest):
         done = self.run_with("file:early.json,file:linear.json,file:foreign.json")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("# files: early.json was planned on none of these steps; linear.json was planned "
-                      "on none of these steps; what foreign.json was planned on is not known\n",
+                      "on none of these steps; foreign.json does not say what it was planned on\n",
                       done.stdout)
         self.assertEqual(self.good("compare", "a.h5"), done.stdout)
 
@@ -109,7 +109,7 @@ class PlannedOn(CliTest):
                  "gem,file:all.json", *files]
         out = self.good(*words)
         self.assertIn("# all.json was planned on 24 of these 24 steps (IN-SAMPLE)\n", out)
-        self.assertIn("# what foreign.json was planned on is not known\n", out)
+        self.assertIn("# foreign.json does not say what it was planned on\n", out)
         rows = json.loads(self.good(*words, "--format", "json"))["placements"]
         self.assertEqual([row["in_sample_steps"] for row in rows], [0, 24, 0, 24, 24, 0, 24, None])
         names, *lines = (line.split(",") for line in self.good(*words, "--format", "csv").splitlines())

@@ -10,7 +10,7 @@ from support import CliTest, main
 
 TINY = ["--model", "gpt-oss-20b", "--scale", "16", "--layers", "2", "--tokens", "96", "--steps", "4",
         "--block", "2", "--profile-seconds", "0", "--plan-steps", "16"]
-# Formats that want as many experts on every rank, and hold replicas.
+# Formats that need the same number of experts on every rank, and support replicas.
 FULL = ["sglang", "trtllm", "vllm-map", "vllm-jsonl", "vllm-ascend", "omni"]
 ALL = "linear,round-robin,random,eplb,vibe,flashlb,gem,gem+,exact,relabel:eplb"
 
@@ -26,10 +26,10 @@ SHAPES = [
     (4, 5, "linear,eplb", ["--spare-slots", "1"], None),
     (6, 4, "linear,eplb-hier", ["--replicas", "2"], None),
     (8, 3, "linear,gem+", ["--ranks-per-node", "2", "--node-cost", "1e-9"], None),
-    (4, 5, "linear,gem", [], "take at most 4 ranks, or add --replicas 1"),
-    (8, 3, "eplb", ["--spare-slots", "1", "--replicas", "5"], "5 replicas a layer do not fit"),
-    (8, 3, "eplb", ["--spare-slots", "6"], "9 slots a rank are more than the 8 experts"),
-    (8, 3, "gem", ["--replicas", "17"], "9 slots a rank are more than the 8 experts"),
+    (4, 5, "linear,gem", [], "use at most 4 ranks, or add --replicas 1"),
+    (8, 3, "eplb", ["--spare-slots", "1", "--replicas", "5"], "5 replicas per layer do not fit"),
+    (8, 3, "eplb", ["--spare-slots", "6"], "9 slots per rank are more than the 8 experts"),
+    (8, 3, "gem", ["--replicas", "17"], "9 slots per rank are more than the 8 experts"),
     (20, 3, "exact", [], "limited to 16 experts"),
     (8, 3, "vibe", ["--replicas", "1"], "vibe takes no --replicas"),
     (8, 3, "gem", ["--ranks-per-node", "2", "--node-cost", "1e-9"], "gem takes no --node-cost"),
