@@ -23,7 +23,7 @@ namespace po = boost::program_options;
 namespace gembench::inline cli {
 namespace {
 
-/// What the command line says besides the command.
+/// Values of the command line besides the command.
 struct Line {
   std::vector<std::string> words;  ///< after the program's name
   std::string program, config;

@@ -63,7 +63,7 @@ void seed_option(OptionSet& set, ProblemOptions& o) {
   set.seed(o.seed, takers_of("seed") + "; also for drawn slowdowns");
 }
 
-/// Slowdowns may be drawn, whatever the strategies take.
+/// Slowdowns may be drawn with any strategy.
 std::vector<std::string_view> taken_anyway(const ProblemOptions& o) {
   if (o.variability != "none" || o.slowdown_from.starts_with(kBuiltin)) return {"seed"};
   return {};
@@ -127,7 +127,7 @@ void define(OptionSet& set, ScoreCommand& o) {
     auto names = o.planned();
     for (const std::string& file : o.files) names.push_back("file:" + file);
     auto anyway = taken_anyway(o);
-    // Files are judged by what their bytes cost.
+    // Files are judged with the cost of their bytes.
     if (!o.files.empty()) anyway.insert(anyway.end(), {"node-cost", "node-costs"});
     require_takers(set, names, o, anyway);
   });

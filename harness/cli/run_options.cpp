@@ -42,7 +42,7 @@ void planning_options(OptionSet& set, RunCommand& o) {
       .excludes("in-sample", "--in-sample plans on the measured steps: drop it, or --plan-steps");
   cost_option(set, o.cost);
   slot_options(set, o);
-  // MPI knows the nodes of ranks that there are.
+  // MPI knows the nodes of existing ranks.
   node_cost_options(set, o, [&o] { return o.ranks.has_value(); });
   set.flag("in-sample", o.in_sample,
            "plan on the measured steps themselves (stated in the header)");

@@ -20,7 +20,7 @@
 namespace gembench::inline commands {
 namespace {
 
-/// Where a model's MoE layers lie, as far as it was stated.
+/// The positions of a model's MoE layers, as far as stated.
 struct LayersStated {
   int first = 0;         ///< those before are dense
   int model_layers = 0;  ///< 0 = not stated
@@ -78,7 +78,7 @@ PlacementFile with_layers(const PlacementFile& file, const LayersStated& stated)
   return result;
 }
 
-/// "0-2, 61" of the model's layers that the placement knows nothing of; empty when there is none.
+/// "0-2, 61": layers of the model that are not in the placement; empty if there are none.
 std::string missing_layers(const PlacementFile& file) {
   std::vector<std::string> parts;
   int next = 0;

@@ -10,7 +10,7 @@ namespace gembench::inline report {
 namespace {
 
 constexpr double kPrecision = 0.02;  // of runs that state none
-constexpr double kMargin = 1.2;      // an interval's width is itself known roughly
+constexpr double kMargin = 1.2;      // an interval's width is itself only approximate
 
 /// Upwards, to two digits that a user would type.
 double rounded_up(double value) {
@@ -18,7 +18,7 @@ double rounded_up(double value) {
   return std::ceil(value / unit) * unit;
 }
 
-/// The largest half width of an interval against the first placement, which a run looks at while it
+/// The largest half width of an interval against the first placement, which a run checks while it
 /// measures; 0 = there is none.
 double widest_interval(const Comparison& comparison) {
   double widest = 0;
@@ -29,7 +29,7 @@ double widest_interval(const Comparison& comparison) {
   return widest;
 }
 
-/// A number among the options of a run, NaN where none is.
+/// A numeric option of a run, NaN if missing.
 double option(const nlohmann::json& config, const char* name) {
   const auto found = config.is_object() ? config.find(name) : config.end();
   return found != config.end() && found->is_number() ? found->get<double>() : NAN;

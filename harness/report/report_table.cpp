@@ -144,7 +144,7 @@ std::vector<std::string> labels_of(const Comparison& comparison) {
   return labels;
 }
 
-/// The first table: steps, and what the cost models predicted of them.
+/// The first table: steps, and the cost models' predictions.
 std::string steps_table(const RunReader& file, const Comparison& comparison) {
   const std::string planned = planned_cost(file.info());
   const std::string other = planned == "per-expert" ? "sum" : "per-expert";
@@ -158,7 +158,7 @@ std::string steps_table(const RunReader& file, const Comparison& comparison) {
   return "#\n" + text_table("placement", labels_of(comparison), columns);
 }
 
-/// The second table: what was done per second.
+/// The second table: rates.
 std::string rates_table(const RunReader& file, const Comparison& comparison) {
   std::string text = "#\n" + text_table("placement", labels_of(comparison),
                                         columns_of(comparison, Column::Table::rates, ""));
@@ -223,7 +223,7 @@ const char* name_of(ReplanRecord::Reason reason) {
                                                  : "speeds and loads";
 }
 
-/// What adapting did, and what it took.
+/// The changes by adaptation, and their cost.
 std::string change_lines(const PlacementSummary& row) {
   constexpr std::size_t kLines = 4;
   std::string text;
@@ -258,7 +258,7 @@ std::string replicas_line(const RunInfo& info, const Comparison& comparison) {
       fact(info, "token_split"));
 }
 
-/// Why there is no interval, and what would give one.
+/// Why there is no interval, and how to get one.
 std::string no_interval(const RunReader& file, int blocks) {
   const RunShape& shape = file.info().shape;
   const std::string why = fmt::format("no interval: {} block{} of the {} needed", blocks,
@@ -291,7 +291,7 @@ std::string difference_line(const RunReader& file, const Comparison& comparison,
                      percent_change(d.typical), interval, percent_change(d.mean));
 }
 
-/// What is compared with what. On one rank there is nothing to compare.
+/// The differences. On one rank there is nothing to compare.
 std::string difference_lines(const RunReader& file, const Comparison& comparison) {
   if (file.info().shape.ranks == 1 && comparison.placements.size() > 1) {
     return "# 1 rank holds every expert under each placement, so the rows differ by noise alone: "

@@ -19,7 +19,7 @@ struct KnownModel {
   double hidden = 0, ffn = 0, size = 0;
 };
 
-/// All 0 where no preset has that name.
+/// All 0 if no preset has that name.
 KnownModel known_model(const std::string& model) {
   const auto space = model.rfind(' ');
   if (space == std::string::npos || model.find('(') != std::string::npos) return {};

@@ -45,7 +45,7 @@ Placement plan_strategy(const PlanOn& on, const Trace& loads, const Profile& pro
   return placement;
 }
 
-/// The loads and speeds that an oracle knows: those planned on, after these drifts.
+/// The loads and speeds that an oracle knows: the planning steps after these drifts.
 struct Later {
   Trace loads;
   Profile profile;
@@ -77,7 +77,7 @@ void require_plannable(const Session& session) {
   const PlanOn on = plan_on(session);
   const Profile equal = equal_ranks(session.comm.size(), 1);
   const CostModel cost(equal);
-  // One step of one layer: the shape is what planners may find fault with.
+  // One step of one layer: planners may reject only the shape.
   const Trace least = first_layers(slice(on.loads, 0, 1), 1);
   const PlanInput input = input_of(on, least, cost, {});
   static_cast<void>(Targets(input.network, session.comm.size()));  // prices of links

@@ -8,28 +8,28 @@
 #include "harness/run/changing_placement.hpp"
 #include "harness/run/session.hpp"
 
-/// What a run does before its first step: the profile and the placements that it measures.
+/// The work of a run before its first step: its profile and placements.
 namespace gembench::inline run {
 
-/// Rank 0 says on standard error what goes on, unless --quiet.
+/// Rank 0 reports progress on standard error, unless --quiet.
 void say(const Session& session, const std::string& text);
 
-/// On rank 0, before a profile is measured: usage error for placements that could not be planned
-/// with any (replicas, nodes and prices of their links, sizes). Files: check_placement_files.
+/// On rank 0, before a profile is measured: usage error for placements that no profile could make
+/// possible (replicas, nodes and their link costs, sizes). For files see check_placement_files.
 void require_plannable(const Session& session);
-/// What is planned with, and the readings behind it where they are known.
+/// The profile for planning, and its readings if known.
 struct PlanProfile {
   Profile profile;
   ProfileSamples samples;
 };
-/// Collective: the profile to plan with, on rank 0: read, or measured now. Usage error when one
-/// that is read has other ranks, another clock, model or number of experts a rank.
+/// Collective: the profile for planning, on rank 0: read, or measured now. Usage error if a file
+/// has another number of ranks, clock, model or number of experts per rank.
 [[nodiscard]] PlanProfile obtain_profile(Session& session);
-/// Usage error where a profile that was read is not one of these ranks, or of this clock.
+/// Usage error if a profile file has other ranks or another clock.
 void require_own_profile(const SessionOptions& options, const Profile& profile, int ranks,
                          const std::string& clock);
 
-/// What a run plans its placements on: the same with its ranks and, looking ahead, without them.
+/// The input for planning a run's placements, the same for runs and for dry runs without ranks.
 struct PlanOn {
   const SessionOptions& options;
   const Layout& layout;
@@ -37,17 +37,18 @@ struct PlanOn {
   CostKind cost;              ///< what predicts a rank's time
   std::size_t row_bytes = 0;  ///< of a token on its way to another rank
 };
-/// What one of --placements begins with, as wide as the run's. Usage error for what cannot run.
+/// The initial placement of one of --placements, with the run's number of slots. Usage error if it
+/// cannot run.
 [[nodiscard]] Placement plan_first(const PlanOn& on, const Profile& profile,
                                    const std::string& name);
-/// What an oracle replans for what every drift brings; empty for any other name.
+/// An oracle's replanned placements for every drift; empty for any other name.
 [[nodiscard]] std::vector<std::pair<int, Placement>> plan_later(const PlanOn& on,
                                                                 const Profile& profile,
                                                                 const std::string& name);
 
 /// Collective: all placements, planned on rank 0, where they are returned.
 [[nodiscard]] std::vector<Placement> plan_all(const Session& session, const Profile& profile);
-/// Collective: how each placement may change. An oracle replans for what every drift brings.
+/// Collective: how each placement may change. An oracle replans for every drift.
 [[nodiscard]] std::vector<AdaptivePlacement> plan_adaptive(const Session& session,
                                                            const Profile& profile);
 }  // namespace gembench::inline run
