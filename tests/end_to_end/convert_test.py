@@ -39,7 +39,7 @@ class Convert(ConvertTest):
                 self.assertIn("# layers 0-2 of the model have no experts placed: treated as dense", out)
                 self.assertIn("# use: ", out)
                 self.good("convert", name, *MODEL, *RANKS, "--to", "gembench", "-o", f"{name}.json")
-                # Once more, with the ends of the chain alike to the byte.
+                # Once more, with the ends of the chain equal byte by byte.
                 self.good("convert", f"{name}.json", "--to", name, "-o", f"{name}.again")
                 self.assertEqual((self.folder / name).read_bytes(),
                                  (self.folder / f"{name}.again").read_bytes())

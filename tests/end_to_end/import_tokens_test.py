@@ -273,7 +273,8 @@ class Samples(Importing):
         self.assertEqual(attributes["topk"], 2)
 
     def test_vllm_load_stats(self):
-        # Its layers differ by a quarter: taken only when that is allowed, then scaled alike.
+        # Its layers differ by a quarter: accepted only if that is allowed, then scaled to the same
+        # sum.
         stats = fixtures() / "vllm_pr41141_stats.jsonl"
         done = self.gembench("trace", "import", "auto", stats, "--topk", 1, "-o", "t.h5", "-q")
         self.one_sentence(done, 2, "layer 1 sums to 14 and layer 0 to 19")

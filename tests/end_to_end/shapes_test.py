@@ -78,7 +78,7 @@ class Shapes(CliTest):
                 at = ["--trace", "t.h5", "--ranks", ranks, *options, *nodes]
                 self.judge(said, "score", *at, "--strategies", strategies)
                 for name in strategies.split(",") if said is None else strategies.split(",")[-1:]:
-                    # Alone a strategy may take less than beside others.
+                    # Alone a strategy may accept fewer slots than together with others.
                     alone = [] if said is None and self.takes_less(name) else options
                     at = ["--trace", "t.h5", "--ranks", ranks, *alone, *(nodes if alone else [])]
                     if self.needs_replicas(experts, ranks, alone) and said is None:
@@ -155,7 +155,7 @@ class Deployments(CliTest):
                   "--steps", "8", "-o", "t.h5")
 
     def test_as_deepseek_is_deployed(self):
-        """256 experts on 24 to 320 ranks: planned, judged beside linear, exported and handed back."""
+        """256 experts on 24 to 320 ranks: planned, compared with linear, exported and read back."""
         for ranks, replicas, slots in ((24, 8, 11), (36, 32, 8), (72, 32, 4), (144, 32, 2),
                                        (320, 64, 1)):
             at = ["--trace", "t.h5", "--ranks", ranks]
@@ -179,7 +179,7 @@ class Deployments(CliTest):
                                           "linear,eplb", "trtllm", "--format", "json"))
             self.assertEqual([row["duplicates"] for row in judged["placements"]],
                              [0, replicas, replicas])
-            # Without being told what the file knows: beside linear, and rebalanced.
+            # Without options that the file contains: compared with linear, and rebalanced.
             self.good("score", *at, "trtllm", "--strategies", "linear")
             self.good("plan", *at, "--from", "trtllm", "--max-moves", "2", "-o", "m.json",
                       "--overwrite")
