@@ -78,7 +78,7 @@ class Shapes(CliTest):
                 at = ["--trace", "t.h5", "--ranks", ranks, *options, *nodes]
                 self.judge(said, "score", *at, "--strategies", strategies)
                 for name in strategies.split(",") if said is None else strategies.split(",")[-1:]:
-                    # Alone a strategy may accept fewer slots than together with others.
+                    # Alone a strategy may use fewer options than together with others.
                     alone = [] if said is None and self.takes_less(name) else options
                     at = ["--trace", "t.h5", "--ranks", ranks, *alone, *(nodes if alone else [])]
                     if self.needs_replicas(experts, ranks, alone) and said is None:
