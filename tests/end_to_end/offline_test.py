@@ -144,8 +144,9 @@ class Mismatched(CliTest):
         score = ["score", "--ranks", "2", "--strategies", "linear", "--trace"]
         own, other = "builtin:l40s/gpt-oss-20b", "builtin:l40s/qwen3-30b-a3b"
         self.assertNotIn("NOTE", self.good(*score, "t.h5", "--profile", own))
-        self.assertIn("# NOTE: builtin:l40s/qwen3-30b-a3b is of qwen3-30b-a3b, which has 128 experts, "
-                      "top-8, and the loads are of 32, top-4", self.good(*score, "t.h5", "--profile", other))
+        self.assertIn("# NOTE: builtin:l40s/qwen3-30b-a3b was measured for qwen3-30b-a3b, which has 128 "
+                      "experts, top-8, and the loads have 32 experts, top-4",
+                      self.good(*score, "t.h5", "--profile", other))
         self.assertRegex(self.good(*score, "huge.h5", "--profile", own),
                          r"# NOTE: in 2 of 2 steps a rank gets more tokens .* are extrapolated")
         self.good("profile", *SHAPE, "--scale", "16", "--tokens", "64", "--profile-seconds", "0", "-q",

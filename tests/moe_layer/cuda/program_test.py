@@ -226,7 +226,7 @@ class Failures(CudaTest):
         self.fails(3, 2, *RUN, env=simulated(MEMORY=34_000_000),
                    says=["GPU", "--tokens", "--scale"])
         self.fails(3, 2, *RUN, env=simulated(FAULT="cudaMalloc:20:2:1"),
-                   says=["GPU 1 of rank 1", "MiB of device memory are needed", "--tokens"])
+                   says=["GPU 1 of rank 1", "MiB of device memory", "--tokens"])
 
     def test_an_error_on_one_rank_ends_all(self):
         self.fails(1, 4, *RUN, "--timeout", "60", env=simulated(FAULT="cudaLaunchKernelExC:300:700:2"),
