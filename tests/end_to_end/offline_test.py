@@ -154,7 +154,7 @@ class Mismatched(CliTest):
         self.good("trace", "make", *SHAPE, "--experts", "64", "--tokens", "64", "--steps", "16", "-o",
                   "wide.h5")
         self.assertNotIn("NOTE", self.good(*score, "t.h5", "--profile", "p.h5"))
-        self.assertIn("NOTE: p.h5 is of gpt-oss-20b, which has 32 experts",
+        self.assertIn("NOTE: p.h5 was measured for gpt-oss-20b, which has 32 experts",
                       self.good(*score, "wide.h5", "--profile", "p.h5"))
         notes = json.loads(self.good(*score, "wide.h5", "--profile", "p.h5", "--format", "json"))["notes"]
         self.assertEqual(len(notes), 1)
