@@ -40,7 +40,7 @@ int report_once(const Error& error) {
 /// Runs `work` on all ranks, with MPI. An error that all ranks agree on ends them in order; any
 /// other may be this rank's alone, so it ends the job.
 int with_mpi(int argc, char** argv, const std::function<void(const Comm&)>& work) {
-  // Ranks that share CPUs must give way while they wait, or a barrier takes a scheduler's slice.
+  // Ranks that share CPUs must yield while they wait, or a barrier takes a scheduler's time slice.
   if (ranks_share_cpus_before_mpi()) setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
   require_launcher();
   MpiSession session(argc, argv);
@@ -67,8 +67,8 @@ int with_mpi(int argc, char** argv, const std::function<void(const Comm&)>& work
   MpiSession::abort(code);
 }
 
-/// Ranks may be started with command lines of their own, so that what is wrong with one is known to
-/// that rank alone: they agree on it first.
+/// Ranks may be started with different command lines, so an error may be known to one rank only:
+/// they agree on errors first.
 int run_together(int argc, char** argv) {
   return with_mpi(argc, argv, [&](const Comm& comm) {
     Parsed parsed;
@@ -106,7 +106,7 @@ int run_alone(const Command& command) {
 
 int main(int argc, char** argv) {
   prepare_streams();
-  // What needs no MPI is done once, whoever started it how often.
+  // Commands without MPI run once, even if a launcher started several processes.
   if (launched_as().rank != 0 && !names_mpi_command(argc, argv)) return 0;
   try {
     Parsed parsed;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Placements on recorded expert loads and real GPUs' speeds, held out in time: how much of the loss is
-# speed, how much time, and what only copies of experts can recover. Everything is predicted. The
-# recordings are not part of the project: GEMBENCH_DATA names their folder.
+# Placements on recorded expert loads and real GPUs' speeds, held out in time: how much of the loss
+# comes from speed, how much from load over time, and what only copies of experts can recover.
+# Everything is predicted. The recordings are not part of the project: GEMBENCH_DATA names their
+# folder.
 set -euo pipefail
 
 usage="usage: jobs/case_study.sh [--quick] [-o FOLDER] [--text FOLDER]

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # What to run first on a machine with GPUs: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [-t]
-# Builds with CUDA, checks that what the GPUs compute is right at 1, 2, 4, ... GPUs, and measures: the
-# exchange beside bare NCCL, the experts beside cuBLAS alone, what measuring costs, a profile and a
-# comparison. Prints a page to paste into an issue; FOLDER (gpu_check/) keeps the files and all output.
-# -t takes tiny shapes, to try the script itself. GEMBENCH names another executable, which is then
-# not built and has the benches beside it. Exit code 0: everything was right.
+# Builds with CUDA, checks the results of the GPUs at 1, 2, 4, ... GPUs, and measures: the exchange
+# compared with bare NCCL, the experts compared with cuBLAS alone, the cost of measuring, a profile
+# and a comparison. Prints a page to paste into an issue; FOLDER (gpu_check/) keeps the files and
+# all output. -t uses tiny shapes, to try the script itself. GEMBENCH names another executable, with
+# the benchmarks in its folder; then nothing is built. Exit code 0: everything was correct.
 set -euo pipefail
 
 usage="usage: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [-t]"
@@ -64,18 +64,19 @@ on() {
   fi
 }
 
-# step NAME RANKS WORDS...: one line of the page; what was printed goes to NAME.txt.
+# step NAME RANKS WORDS...: one line of the page; the output goes to NAME.txt.
 step() {
   local name=$1 verdict=PASS
   shift
-  # The pipe ends when all has been written: local.sh may end a moment before.
+  # The pipe ends when everything has been written; local.sh may end slightly earlier.
   on "$@" 2>&1 | cat >"$folder/$name.txt" || verdict="FAIL (exit code $?)"
   [[ $verdict == PASS ]] || failed=1
   printf '%-28s %s\n' "$name" "$verdict"
   if [[ $verdict != PASS ]]; then grep '^gembench: ' "$folder/$name.txt" | head -n 3 || true; fi
 }
 
-# bench NAME RANKS COMPARISON...: runs a bench of tests/bench, prints a line for everything it compared.
+# bench NAME RANKS COMPARISON...: runs a benchmark of tests/bench, prints a line for every
+# comparison.
 bench() {
   local name=$1 ranks=$2 code=0 comparison
   shift 2

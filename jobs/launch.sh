@@ -7,26 +7,27 @@ source "${GEMBENCH_SITE:-$top/jobs/site.sh}"
 for module in "${modules[@]}"; do module load "$module"; done
 program=${GEMBENCH:-$top/build/release/gembench}
 
-# What Open MPI and NCCL read. mpirun notices a node that died silently after 14 s instead of eight
-# minutes; srun has no such settings (README.md).
+# Settings of Open MPI and NCCL. With them mpirun notices a node that died silently after 14 s
+# instead of eight minutes; srun has no such settings (README.md).
 set_environment() {
   if [[ -n $interfaces ]]; then
     export OMPI_MCA_btl_tcp_if_include=$interfaces OMPI_MCA_oob_tcp_if_include=$interfaces
-    # NCCL takes names of interfaces only.
+    # NCCL accepts only names of interfaces.
     if [[ $interfaces != */* ]]; then export NCCL_SOCKET_IFNAME=$interfaces; fi
   fi
   export OMPI_MCA_oob_tcp_keepalive_time=5 OMPI_MCA_oob_tcp_keepalive_intvl=3
   export OMPI_MCA_oob_tcp_keepalive_probes=3
 }
 
-# Sets `command`: the launcher's part of it.
+# Sets `command`, the launcher's part of the command line.
 choose_launcher() {
   case $launcher in
     srun)
-      # One rank's end ends all; so does a rank that is still there long after the first has left.
+      # A failing rank ends all ranks; so does a rank that still runs long after the first has
+      # ended.
       command=(srun --mpi=pmix --kill-on-bad-exit=1 --wait=60)
       if [[ $gpu_binding == one ]]; then command+=(--gpus-per-task=1); fi
-      # srun asks again how many CPUs a task gets.
+      # srun does not inherit the number of CPUs per task.
       if [[ -n ${SLURM_CPUS_PER_TASK:-} ]]; then
         command+=("--cpus-per-task=$SLURM_CPUS_PER_TASK")
       fi
@@ -40,8 +41,8 @@ choose_launcher() {
   command+=("${launcher_options[@]}")
 }
 
-# Slurm's TERM before the time limit reaches this script alone. gembench ends in order when a rank of
-# it gets TERM; srun and mpirun themselves would kill their ranks.
+# Slurm's TERM before the time limit reaches only this script. gembench ends normally when one of
+# its ranks gets TERM; srun and mpirun themselves would kill their ranks.
 pass_on() {
   trap '' TERM
   stopped=1
@@ -69,7 +70,7 @@ launch() {
   set_environment
   choose_launcher
   command+=("$program")
-  # What an interrupted run says to type, in this allocation.
+  # The command to continue that an interrupted run prints, in this allocation.
   GEMBENCH_STARTED_BY=$(printf '%q ' "${command[@]}")
   export GEMBENCH_STARTED_BY=${GEMBENCH_STARTED_BY% }
   command+=("$@")
@@ -89,14 +90,14 @@ launch() {
     echo "launch.sh: a rank crashed while starting (exit code $code): once more" >&2
     start
   fi
-  # mpirun that lost a node leaves behind the srun which started its daemons.
+  # After losing a node, mpirun leaves behind the srun that started its daemons.
   if [[ $launcher == mpirun ]]; then pkill -KILL -s 0 -x srun || true; fi
   if ((stopped && code != 0 || code >= 5)); then  # else gembench has said what to do
     echo "launch.sh: gembench was cut off (exit code $code): what it finished is kept, and the" \
       "same submitted again continues there" >&2
   fi
   if ((stopped && code != 0)) && [[ $requeue == yes ]]; then
-    # --resume wants the nodes whose speeds it has measured.
+    # --resume needs the nodes whose speeds it has measured.
     scontrol requeue "$SLURM_JOB_ID"
     scontrol update JobId="$SLURM_JOB_ID" ReqNodeList="$SLURM_JOB_NODELIST"
   fi

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs gembench on this machine: jobs/local.sh -n RANKS COMMAND [options]
-# mpirun with what a laptop or root needs: more ranks than cores, no binding.
-# DRY_RUN=1 prints the command instead. GEMBENCH names another executable. gembench says in a sentence
-# what went wrong; what mpirun adds to that is left out.
+# mpirun with the options that a laptop or root needs: more ranks than cores, no binding. DRY_RUN=1
+# prints the command instead. GEMBENCH names another executable. gembench reports errors in one
+# sentence; mpirun's additional messages are left out.
 set -euo pipefail
 
 usage="usage: jobs/local.sh -n RANKS COMMAND [options]   (gembench --help lists the commands)"
@@ -37,11 +37,11 @@ if [[ ! -x $program ]]; then
   echo "local.sh: $program is not built: run jobs/quickstart.sh, or set GEMBENCH" >&2
   exit 3
 fi
-# What an interrupted run says to type.
+# The command to continue that an interrupted run prints.
 GEMBENCH_STARTED_BY=$(printf '%q -n %q' "$0" "$ranks")
 export GEMBENCH_STARTED_BY
-# Blocks between lines of dashes by which mpirun tells that a process ended with an error (Open MPI 4
-# and 5). Others, of mpirun's own troubles or of a process that a signal killed, stay.
+# Blocks between lines of dashes in which mpirun reports that a process ended with an error (Open
+# MPI 4 and 5). Other blocks, about errors of mpirun itself or a process that a signal killed, stay.
 epilogue='MPI_ABORT was invoked|^Primary job +terminated normally, but|(mpirun|prterun) detected that one'
 epilogue+='|(mpirun|prterun) has exited due to process rank .* calling "abort"'
 without_epilogue() {

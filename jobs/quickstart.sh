@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh clone to a first comparison: installs what is missing, builds Release, and runs the
-# main job on 4 ranks. jobs/quickstart.sh [FILE] writes FILE (default quickstart.h5) and a report of
-# it as a web page beside it.
+# main command on 4 ranks. jobs/quickstart.sh [FILE] writes FILE (default quickstart.h5) and its
+# report as a web page in the same folder.
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -1,11 +1,11 @@
-# What your site has: the one file to edit (or a copy that GEMBENCH_SITE names). submit.sh reads it
-# where you submit, and the .sbatch scripts read it on the job's first node.
+# The settings of your site: the only file to edit (or a copy that GEMBENCH_SITE names). submit.sh
+# reads it where you submit, and the .sbatch scripts read it on the job's first node.
 # shellcheck shell=bash disable=SC2034  # used by those who source it
 
 modules=()               # to load before gembench starts: (gcc/12 openmpi/4.1 hdf5 cuda)
 partition=               # sbatch --partition; empty = the cluster's default
 account=                 # sbatch --account
-sbatch_options=(--exclusive)  # more for sbatch: nobody else on the nodes that are measured
+sbatch_options=(--exclusive)  # further options of sbatch: no other jobs on the measured nodes
 
 ranks_per_node=1         # one for every GPU, or one for every CPU that is not shared
 gpus_per_node=0

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Submits with what site.sh says: jobs/submit.sh [sbatch options] NAME.sbatch [words for it]
+# Submits with the settings of site.sh: jobs/submit.sh [sbatch options] NAME.sbatch [words for it]
 # Options given here win: jobs/submit.sh -N 4 --time=10 run.sbatch --model mixtral-8x7b -o a.h5
 # DRY_RUN=1 prints the sbatch command instead.
 set -euo pipefail

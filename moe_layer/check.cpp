@@ -103,8 +103,8 @@ std::string judge_gate(std::span<const std::uint16_t> chosen, const std::vector<
   const double least = sorted[chosen.size() - 1] - kTieMargin;
   for (const auto id : chosen) {
     if (logits[id] < least) {
-      return fmt::format("the gate chose expert {} whose logit {:.6f} is not among the top {}", id,
-                         logits[id], chosen.size());
+      return fmt::format("the router chose expert {} whose logit {:.6f} is not among the top {}",
+                         id, logits[id], chosen.size());
     }
   }
   return {};

@@ -8,7 +8,7 @@
 
 namespace gembench::inline moe_layer {
 
-/// What a check found, the same on every rank.
+/// The result of a check, the same on every rank.
 struct CheckOutcome {
   std::int64_t tokens = 0;  ///< sampled (token, layer) outputs compared
   double worst_error = 0;  ///< largest |output - reference| over the largest |reference| of a token
@@ -17,11 +17,11 @@ struct CheckOutcome {
   std::string message;  ///< the first failure in rank order: layer, token, error
 };
 
-/// Collective: runs the loaded step once more, off the clock, and compares what every layer added
-/// to sampled tokens with a plain reference computed by each rank alone: scalar loops in double
-/// over weights regenerated from the seed, replaying the experts used and the layer's
-/// recorded input. The gate's own choice must be the reference's top-k up to a tie margin, and in
-/// every layer every expert must have been given exactly the tokens that chose it.
+/// Collective: runs the loaded step once more, untimed, and compares what every layer added to
+/// sampled tokens with a plain reference that each rank computes alone: scalar loops in double over
+/// weights regenerated from the seed, replaying the experts used and the layer's recorded input.
+/// The router's own choice must be the reference's top-k up to a tie margin, and in every layer
+/// every expert must have received exactly the tokens that chose it.
 [[nodiscard]] CheckOutcome check_step(const Comm& comm, const Device& device,
                                       const ModelShape& model, const ExpertStore& store,
                                       MoeLayers& layers, const Placement& placement,

@@ -164,8 +164,8 @@ LayerReading MoeLayers::run_layer(int layer) {
     reading.combine_time = t5 - t4;
     reading.layer_time = t5 - t0;
   } else {
-    // Ranks share CPUs: only the thread's own compute can be told from the others' turns, and a
-    // slower rank is emulated by stretching its reading.
+    // Ranks share CPUs: only the thread's own compute time can be separated from the other ranks'
+    // time, and a slower rank is emulated by stretching its reading.
     reading.route_time = (t1 - t0) * options_.slowdown;
     reading.expert_time = (t3 - t2) * options_.slowdown;
   }
@@ -309,7 +309,7 @@ void MoeLayers::combine(int layer) {
 void MoeLayers::hold_back(double begin) {
   if (options_.clock != Clock::wall || options_.slowdown <= 1) return;
   const double until = begin + (wall_seconds() - begin) * options_.slowdown;
-  // A device's spin may end a little early; what is then left is spun again.
+  // A device's spin may end slightly early; the rest is spun again.
   for (double left = until - wall_seconds(); left > 0; left = until - wall_seconds()) {
     device_.spin(stream_, left);
     device_.synchronize(stream_);

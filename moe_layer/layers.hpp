@@ -24,8 +24,8 @@ namespace gembench::inline moe_layer {
 
 inline constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
 
-/// What one rank read in one layer of one step. Seconds on the run's clock; NaN where that clock
-/// says nothing (README.md has the table).
+/// The readings of one rank in one layer of one step. Seconds on the run's clock; NaN if that clock
+/// cannot measure it (README.md has the table).
 struct LayerReading {
   double start_time = kNotMeasured;  ///< t0
   double start_wait = kNotMeasured;  ///< from the previous layer's end (or the step's start) to t0
@@ -68,19 +68,19 @@ inline constexpr std::array kReadCounts{
     NamedReading<std::int64_t>{"inter_node_bytes", &LayerReading::inter_node_bytes},
     NamedReading<std::int64_t>{"metadata_bytes", &LayerReading::metadata_bytes}};
 
-/// Sizes and choices that stay for a run.
+/// Sizes and choices that stay the same during a run.
 struct LayerOptions {
   Clock clock = Clock::wall;
   double slowdown = 1;  ///< emulated: this rank's compute takes this many times as long
-  /// Steps run without barriers, waits and readings between phases: what those cost. Needs the wall
-  /// clock and no slowdown.
+  /// Steps run without barriers, waits and clock readings between phases, to measure the cost of
+  /// those. Needs the wall clock and no slowdown.
   bool whole_steps = false;
   std::uint64_t seed = 0;
   int max_tokens = 0;  ///< local tokens of the largest step
   ReceiveLimits receive;
   std::optional<Topology> topology;  ///< none: as MPI finds it
   bool hierarchical = false;         ///< dispatch: a token crosses to a node once
-  Progress* progress = nullptr;      ///< borrowed: the rank reports there where it is
+  Progress* progress = nullptr;      ///< borrowed: the rank reports its progress there
 };
 
 /// The MoE layers of a model on this rank, run one after the other and read at every barrier.
@@ -95,12 +95,12 @@ class MoeLayers {
   void use(const Placement& placement, const SplitSpec& splitting = {});
   /// Emulates another speed from the next phase on. Local.
   void set_slowdown(double slowdown) { options_.slowdown = slowdown; }
-  /// Makes the input of a step and what its tokens chose ([layer][token][k]; empty: the gate
-  /// decides). Off the clock. Local.
+  /// Prepares the input of a step and its tokens' experts ([layer][token][k]; empty: the router
+  /// decides). Untimed. Local.
   void load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids);
 
-  /// All layers of the loaded step; returns the step's time on this rank. With whole_steps nothing
-  /// but that is timed, readings hold counts only.
+  /// Runs all layers of the loaded step and returns the step's time on this rank. With whole_steps
+  /// only that is timed, and readings hold counts only.
   double run_step(std::span<LayerReading> readings);
   /// One layer of the loaded step; layers must run in order.
   LayerReading run_layer(int layer);
@@ -109,9 +109,9 @@ class MoeLayers {
   /// stretched by the slowdown. Local.
   double time_overhead();
 
-  // What the last run_layer left behind, for recording and checking. Local.
-  [[nodiscard]] std::vector<std::uint16_t> last_ids();         ///< [token][k] used
-  [[nodiscard]] std::vector<std::uint16_t> last_gate_ids();    ///< [token][k] the gate's own choice
+  // Results of the last run_layer, for recording and checking. Local.
+  [[nodiscard]] std::vector<std::uint16_t> last_ids();       ///< [token][k] used
+  [[nodiscard]] std::vector<std::uint16_t> last_gate_ids();  ///< [token][k] the router's own choice
   [[nodiscard]] std::vector<std::int32_t> last_slot_tokens();  ///< [slot] pairs computed
   [[nodiscard]] std::vector<float> hidden_state(int token);
   [[nodiscard]] std::int64_t count_not_finite();  ///< NaN and infinities in all tokens' states
@@ -124,19 +124,19 @@ class MoeLayers {
   [[nodiscard]] std::size_t row_bytes() const { return row_bytes_; }
 
  private:
-  /// The phases in order, all as in run_layer(), with nothing to read a clock by.
+  /// The phases in order, as in run_layer(), without clock readings.
   LayerReading run_unread(int layer);
   /// Counts of the layer that ran last, into its reading and rows_to().
   void count(int layer, LayerReading& reading);
   /// Phase 0 .. 3 between two marks on the device's clock, and the wait for it.
   void run_phase(int phase, void (MoeLayers::*work)(int), int layer);
-  /// Says that a phase begins: to whom it may watch, and to the device.
+  /// Announces the beginning of a phase to the watchdog and to the device.
   void enter(Phase phase, int layer);
-  // The phases only put work on the stream, except for what dispatch has to know.
+  // The phases only put work on the stream, except that dispatch waits for its counts.
   void route(int layer);
   void dispatch(int layer);
-  /// Says which replicas compute this rank's pairs; waits for the router, and with water-fill for
-  /// the counts of all ranks.
+  /// Chooses the replicas that compute this rank's pairs; waits for the router, and with water-fill
+  /// for the counts of all ranks.
   void choose_replicas(int layer);
   void experts(int layer);
   void combine(int layer);

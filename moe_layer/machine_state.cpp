@@ -79,7 +79,7 @@ double share(double part, double whole) {
   return whole > 0 ? std::clamp(part / whole, 0.0, 1.0) : kNone;
 }
 
-/// Own CPU time of all ranks that use the CPUs of `rank`; NaN where they use some of them only.
+/// Own CPU time of all ranks that use the CPUs of `rank`; NaN if some use only part of them.
 double own_on_cpus(const std::vector<std::vector<int>>& cpus, const std::vector<double>& own,
                    std::size_t rank) {
   double sum = 0;

@@ -8,8 +8,8 @@
 
 #include "moe_layer/mpi/rank_place.hpp"
 
-/// What Linux says of a machine and of other work on it. `root` is where /proc and /sys are. What
-/// is not there (in containers and virtual machines much of it) is NaN or empty, never an error.
+/// Linux's information on a machine and on other work on it. `root` is the folder of /proc and
+/// /sys. Missing values (many in containers and virtual machines) are NaN or empty, never an error.
 namespace gembench::inline moe_layer {
 
 /// Counters that only grow; two readings tell what happened between them.
@@ -31,16 +31,16 @@ struct MachineUse {
   double other = MachineCounters::kNone;     ///< of the rank's CPUs, used by no rank of this run
   double pressure = MachineCounters::kNone;  ///< of the time, in which some task waited for a CPU
 };
-/// Of the ranks of one node. `other` is known where ranks may use the same CPUs or none in common.
+/// For the ranks of one node. `other` is known if ranks may use either the same CPUs or none in
+/// common.
 [[nodiscard]] std::vector<MachineUse> use_between(const std::vector<std::vector<int>>& cpus,
                                                   const std::vector<MachineCounters>& before,
                                                   const std::vector<MachineCounters>& after);
 
-/// Of this thread since it began: how often it lost its CPU to another.
+/// How often this thread lost its CPU to another since it began.
 [[nodiscard]] long involuntary_switches();
 
-/// How the machine is set, by name; empty text = not known: "governor", "turbo" ("on", "off"),
-/// "smt"
+/// Settings of the machine, by name; empty text = unknown: "governor", "turbo" ("on", "off"), "smt"
 /// ("on", "off"), "core_threads" (hardware threads of the CPU's core, "0,32"), "numa_nodes"
 /// (number), "kernel", "glibc".
 [[nodiscard]] std::map<std::string, std::string> machine_settings(

@@ -52,7 +52,7 @@ constexpr Variable kRoutedTokens = schema::routed_tokens("routed_tokens");
 constexpr Variable kRoutedSamples =
     schema::unmeasured("routed_samples", Type::float64, {"rank", "routed", "round"}, "s",
                        "every reading, outliers too");
-/// What follows from the samples of the load points, for those who read the file without gembench.
+/// Statistics of the load points' samples, for reading the file without gembench.
 constexpr Variable kLow = schema::curve("low", "lower end of the median's 95 % interval");
 constexpr Variable kHigh = schema::curve("high", "upper end of the median's 95 % interval");
 constexpr Variable kOutliers = schema::complete("outliers", Type::int32, {"rank", "load_point"},

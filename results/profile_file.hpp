@@ -12,26 +12,26 @@
 
 namespace gembench::inline results {
 
-/// Everything in a profile.h5. In one that an older gembench or someone else wrote, what follows
-/// the profile may be missing: empty.
+/// Everything in a profile.h5. In files of older versions or other programs, all members after
+/// `profile` may be missing (empty).
 struct ProfileFile {
   Profile profile;
   ProfileSamples samples;
   /// /environment: per-rank strings by name ("host", "device_name", "device_id"), each of size
   /// ranks.
   std::map<std::string, std::vector<std::string>> rank_facts;
-  std::vector<GpuReading> before, after;  ///< [rank] what the devices said, CPUs too
+  std::vector<GpuReading> before, after;  ///< [rank] the state of the devices, also of CPUs
   std::string measured;                   ///< when: ISO 8601, UTC
   int warmup_rounds = 0;                  ///< discarded
   bool warm = false;                      ///< the last two of them agreed
-  bool tight = false;                     ///< every median became tight; else the budget ended
+  bool tight = false;                     ///< every median was tight; else the budget ended first
   double seconds = 0;                     ///< wall clock it took
 };
 
 /// profile.h5 as SCHEMA.md says. Written to a temporary name and renamed. Output error for an
 /// existing file unless `overwrite`.
 void write_profile(const std::filesystem::path& path, const ProfileFile& content, bool overwrite);
-/// For a name that was claimed before the profile was measured.
+/// For a name that was claimed before measuring the profile.
 void write_profile(OutputOwner owner, const ProfileFile& content, bool overwrite);
 
 /// Reads and validates; usage error for a foreign, truncated or inconsistent file.

@@ -6,7 +6,7 @@
 
 #include "results/hdf5/hdf5.hpp"
 
-/// The table of quantities: what is measured, and what a placement's summary says of it. Gathering,
+/// The table of quantities: what is measured, and how it is summarised per placement. Gathering,
 /// datasets, `compare`'s table, CSV and JSON, SCHEMA.md and OUTPUT.md are made from these rows.
 namespace gembench::inline results {
 
@@ -32,7 +32,7 @@ inline constexpr std::array kTimes{
     measured("start_time", h5::Type::float64, "s",
              "t0 since the run's epoch, on the rank's own clock"),
     measured("start_wait", h5::Type::float32, "s", "waiting at the start barrier before t0"),
-    measured("route_time", h5::Type::float32, "s", "t1 - t0: norm, gate, top-k"),
+    measured("route_time", h5::Type::float32, "s", "t1 - t0: norm, router, top-k"),
     measured("dispatch_time", h5::Type::float32, "s",
              "t2 - t1: tokens to the ranks of their experts"),
     measured("expert_time", h5::Type::float32, "s", "t3 - t2: the experts"),
@@ -48,33 +48,32 @@ inline constexpr std::array kCounts{
     measured("metadata_bytes", h5::Type::int64, "byte",
              "routing metadata sent to other ranks in dispatch"),
     measured("inter_node_bytes", h5::Type::int64, "byte",
-             "of `bytes_sent`, what went to other nodes", "2.2.0")};
+             "the part of `bytes_sent` that went to other nodes", "2.2.0")};
 
-/// By the GPUs' own events, in the order of the phases; a run without GPUs has none. NaN = not
-/// measured.
+/// Timed by GPU events, in the order of the phases; only in runs on GPUs. NaN = not measured.
 inline constexpr std::array kGpuTimes{
     measured("gpu/route_time", h5::Type::float32, "s", "routing by the GPU's events", "2.2.0"),
     measured("gpu/dispatch_time", h5::Type::float32, "s", "dispatch by the GPU's events", "2.2.0"),
     measured("gpu/expert_time", h5::Type::float32, "s", "experts by the GPU's events", "2.2.0"),
     measured("gpu/combine_time", h5::Type::float32, "s", "combine by the GPU's events", "2.2.0")};
 
-/// How a placement's number comes of what was measured.
+/// How a placement's number is computed from measured quantities.
 struct Reduced {
   enum class How {
-    apart,   ///< in a way of its own: harness/report/comparison.cpp
-    mean,    ///< of ranks, layers and steps
+    apart,   ///< by code of its own in harness/report/comparison.cpp
+    mean,    ///< over ranks, layers and steps
     a_step,  ///< sum over ranks and layers, mean over steps
-    ratio    ///< sum of `of` by sum of `by`
+    ratio    ///< sum of `of` / sum of `by`
   } how = How::apart;
   std::string_view of, by = {};  ///< measured quantities
 };
-/// Where `compare`'s two tables show it, under two lines of heading, and how.
+/// Where and how `compare`'s two tables show a number, under two lines of heading.
 struct Column {
   enum class Table { none, steps, rates } table = Table::none;
   std::string_view over, heading;
   std::string_view unit;  ///< shown, `factor` of the row's unit
   double factor = 1;
-  int digits = 0;  ///< behind the point
+  int digits = 0;  ///< after the decimal point
 };
 enum class NumberKind {
   real,
@@ -150,21 +149,20 @@ inline constexpr std::array kSummaries{
                "max/mean over ranks of the tokens of a step, mean over layers and steps",
                {Column::Table::steps, "imbalance", "step", "1", 1, 3}},
     Summarised{"predicted", "s",
-               "route + experts of the slowest rank, summed over layers, mean of steps, as "
-               "predicted by the cost model `sum`, the paper's; the column is by the model that "
-               "was planned with, which its heading names",
+               "route + experts of the slowest rank, summed over layers, mean over steps, as "
+               "predicted by the paper's cost model `sum`; the column uses the model used for "
+               "planning, which its heading names",
                in_us("us to barriers", "predicted")},
     Summarised{"predicted_by_experts", "s", "`predicted` by the cost model `per-expert`"},
     Summarised{"measured", "s",
-               "what `predicted` is of, as measured; `err %` is predicted / measured - 1, in the "
-               "last column of "
-               "the model that was not planned with",
+               "the time that `predicted` predicts, as measured; `err %` is predicted / measured - "
+               "1; the last column has it for the model that was not used for planning",
                in_us("us to barriers", "measured")},
     Summarised{"moved_bytes",
                "byte",
                "expert weights sent between ranks at a switch to the placement, mean (`switch to`, "
-               "in MiB); where nothing moves since placements alternate step by step, at one "
-               "switch from and to the first placement before the first step",
+               "in MiB); if placements alternate step by step no weights move, and this is "
+               "measured at one switch to and from the first placement before the first step",
                {},
                NumberKind::whole},
     Summarised{"moved_seconds", "s",
@@ -172,28 +170,28 @@ inline constexpr std::array kSummaries{
     Summarised{"replicas", "1",
                "replicas beyond the first of each expert, mean over layers, when the run begins "
                "(`replicas of a layer`)"},
-    Summarised{"tokens_per_s", "1/s", "tokens of a step by its time",
+    Summarised{"tokens_per_s", "1/s", "tokens of a step divided by its time",
                in_rates("", "tokens/s", "1/s", 1, 1)},
     Summarised{"expert_flops", "FLOP/s",
-               "of one rank in its expert phase: 6 x hidden x ffn for every (token, expert), "
-               "shared experts too",
+               "of one rank in its expert phase: 6 x hidden x ffn for every (token, expert) pair, "
+               "shared experts included",
                in_rates("experts", "TFLOP/s", "TFLOP/s", 1e-12, 4)},
     Summarised{"active_experts", "1", "experts of a rank with at least one token in a layer, mean",
                in_rates("experts", "active", "1", 1, 1), NumberKind::real,
                mean_of("active_experts")},
     Summarised{"distinct_ranks", "1",
-               "ranks a token is sent to in a layer, its own included, mean; not known of "
-               "hierarchical dispatch, which forwards",
+               "ranks that a token is sent to in a layer, its own included, mean; unknown for "
+               "hierarchical dispatch, which forwards tokens",
                in_rates("distinct", "ranks", "1", 1, 2)},
     Summarised{"dispatch_bytes_per_s", "byte/s",
-               "of one rank: payload to other ranks by dispatch time, packing included (10^9; "
-               "`nccl-tests` calls it algbw)",
+               "of one rank: payload to other ranks / dispatch time, packing included (10^9; "
+               "`algbw` of `nccl-tests`)",
                in_gb_per_s("dispatch"), NumberKind::real, ratio_of("bytes_sent", "dispatch_time")},
-    Summarised{"combine_bytes_per_s", "byte/s", "of one rank: `payload_bytes` back by combine time",
+    Summarised{"combine_bytes_per_s", "byte/s", "of one rank: payload sent back / combine time",
                in_gb_per_s("combine"), NumberKind::real, ratio_of("bytes_sent", "combine_time")},
     Summarised{"payload_bytes", "byte", "dispatched between ranks in a step, all layers",
                in_mb_a_step("payload"), NumberKind::real, a_step_of("bytes_sent")},
-    Summarised{"inter_node_bytes", "byte", "of the payload, what went to other nodes",
+    Summarised{"inter_node_bytes", "byte", "the part of the payload that went to other nodes",
                in_mb_a_step("to nodes"), NumberKind::real, a_step_of("inter_node_bytes")},
     Summarised{"metadata_bytes", "byte",
                "routing metadata dispatched between ranks in a step, all layers",
@@ -209,7 +207,7 @@ constexpr std::size_t cell_bytes(const auto& quantities) {
   return bytes;
 }
 
-/// Place in a table; its size where the key is not there.
+/// Index of a key in a table; the table's size if it has no such key.
 template <class Rows>
 constexpr std::size_t place_in(const Rows& rows, std::string_view key) {
   const auto of = [](const auto& row) {
@@ -222,7 +220,7 @@ constexpr std::size_t place_in(const Rows& rows, std::string_view key) {
   return static_cast<std::size_t>(std::ranges::find(rows, key, of) - rows.begin());
 }
 
-// Places by key for code that works with a quantity of its own. An unknown key does not compile.
+// Indices by key, for code that handles one quantity. An unknown key does not compile.
 consteval std::size_t time_at(std::string_view key) {
   const std::size_t at = place_in(kTimes, key);
   return at < kTimes.size() ? at : throw "no such time";

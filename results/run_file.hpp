@@ -19,7 +19,7 @@ namespace gembench::inline results {
 inline constexpr std::string_view kRunSchema = "gembench-results";
 inline constexpr std::string_view kRunSchemaVersion = "2.8.0";
 
-/// How much the file holds along each dimension.
+/// The size of each dimension.
 struct RunShape {
   int placements = 0;
   int steps = 0;  ///< measured steps; warm-up is not stored
@@ -30,7 +30,7 @@ struct RunShape {
   int segments = 0;
 };
 
-/// What rates need to know of the model.
+/// The model's numbers that rates need.
 struct RunModel {
   int topk = 0;
   int shared = 0;  ///< shared experts
@@ -39,19 +39,19 @@ struct RunModel {
   int row_bytes = 0;  ///< payload of one token to one rank
 };
 
-/// Where a rank ran. -1 = not known (files before 2.2.0).
+/// Where a rank ran. -1 = unknown (files before 2.2.0).
 struct NodePlace {
   int node = -1;  ///< nodes are numbered in the order of their first ranks
   int local_rank = -1;
 };
 
-/// What to add to a rank's start_time to read rank 0's clock, and its largest error. Seconds.
+/// The offset from a rank's start_time to rank 0's clock, and its largest error. Seconds.
 struct ClockReading {
   double offset = std::numeric_limits<double>::quiet_NaN();
   double error = std::numeric_limits<double>::quiet_NaN();
 };
 
-/// What a rank's GPU said of itself. NaN or -1 = it did not say.
+/// The state of a rank's GPU as it reported it. NaN or -1 = not reported.
 struct GpuReading {
   double clock = std::numeric_limits<double>::quiet_NaN();         ///< Hz, of the multiprocessors
   double memory_clock = std::numeric_limits<double>::quiet_NaN();  ///< Hz
@@ -60,21 +60,21 @@ struct GpuReading {
   std::int64_t throttle_reasons = -1;                              ///< NVML's bit mask
 };
 
-/// What pieces of fixed work told of a rank's CPU. NaN = not measured.
+/// Disturbances of a rank's CPU, measured by pieces of fixed work. NaN = not measured.
 struct QuietReading {
   double quantum = std::numeric_limits<double>::quiet_NaN();   ///< s, the fastest piece
   double lost = std::numeric_limits<double>::quiet_NaN();      ///< share of the wall time
   double lost_cpu = std::numeric_limits<double>::quiet_NaN();  ///< share of the thread's CPU time
   double longest_pause = std::numeric_limits<double>::quiet_NaN();  ///< s
 };
-/// How quiet the machine is at one moment, while nothing is measured.
+/// How quiet the machine is at one moment, outside of the measured steps.
 struct QuietState {
   std::vector<QuietReading> ranks;  ///< [rank]; empty: not known
   /// Time between the first and the last rank that leaves a barrier, s.
   double barrier_skew_median = std::numeric_limits<double>::quiet_NaN();
   double barrier_skew_p99 = std::numeric_limits<double>::quiet_NaN();
 };
-/// What happened on a rank's CPUs from the first segment to the last. NaN = not known.
+/// What happened on a rank's CPUs from the first segment to the last. NaN = unknown.
 struct QuietUse {
   double switches = std::numeric_limits<double>::quiet_NaN();    ///< involuntary, per measured step
   double steal = std::numeric_limits<double>::quiet_NaN();       ///< share taken by the hypervisor
@@ -82,8 +82,8 @@ struct QuietUse {
   double pressure = std::numeric_limits<double>::quiet_NaN();    ///< share of the time, some waited
 };
 
-/// Consecutive measured steps of one placement, between two switches: what is gathered, checked and
-/// written at once. The segments of a run, in the order in which they run, are its schedule.
+/// Consecutive measured steps of one placement, between two switches; they are gathered, checked
+/// and written together. The segments of a run in execution order are its schedule.
 struct Segment {
   int placement = 0;
   int first_step = 0;
@@ -106,9 +106,9 @@ struct RunInfo {
   std::vector<std::int32_t> expert_tokens;  ///< [step][layer][expert] of the measured steps
   Profile profile;                          ///< ranks = 0: none
   std::vector<double> slowdown;             ///< [rank] emulated; 1 = none; empty: all 1
-  /// [step][rank] the same where it changes while the run is measured; empty: it does not.
+  /// [step][rank] the same if it changes during the run; empty: it does not change.
   std::vector<double> slowdown_by_step;
-  bool adapts = false;         ///< some placement changes while it is measured
+  bool adapts = false;         ///< some placement changes during the run
   std::string check = "none";  ///< CheckRecord::mode
   std::string clock;           ///< "wall" or "cpu-time"
   std::string config;          ///< JSON, all options as used
@@ -135,7 +135,7 @@ struct ReplanRecord {
 
 /// What happened between a segment's steps. -1 or NaN = not done.
 struct SegmentNotes {
-  // The switch to the segment's placement: weights that really moved.
+  // The switch to the segment's placement: weights that were actually sent.
   std::int64_t experts_moved = -1;
   std::int64_t bytes_moved = -1;                                   ///< between ranks, all layers
   double move_seconds = std::numeric_limits<double>::quiet_NaN();  ///< wall clock, slowest rank
@@ -156,7 +156,7 @@ struct SegmentRecord {
                                                                 ///< GPUs they are not stored
   std::vector<double> step_time;                                ///< [step][rank] s
   std::vector<std::int64_t> order;                              ///< [step] global execution index
-  /// [layer][rank][slot] the placement in force; only where some placement adapts.
+  /// [layer][rank][slot] the placement of the segment; only if some placement adapts.
   std::vector<std::int32_t> slots;
   SegmentNotes notes;
 };
@@ -171,7 +171,7 @@ struct CheckRecord {
   std::string message;  ///< what failed first: layer, token, error; empty when passed
 };
 
-/// What is known only at the end.
+/// Results that are known only at the end.
 struct RunEnd {
   std::vector<std::int64_t> bytes_pair;  ///< [placement][layer][src][dst] dispatch payload, bytes
   CheckRecord check;

@@ -8,10 +8,10 @@
 /// The group gpu of results.h5, for the writer.
 namespace gembench::inline results {
 
-/// Room for what the GPUs say before and after the run and for the times by their events. `cells`:
-/// placements, steps, layers, ranks.
+/// Creates the datasets for the GPUs' state before and after the run and for the times by their
+/// events. `cells`: placements, steps, layers, ranks.
 void add_gpus(h5::File& file, const h5::Extents& cells);
-/// What they said, [rank].
+/// Writes their state, [rank].
 void put_gpus(h5::File& file, const std::vector<GpuReading>& readings, bool after);
 
 }  // namespace gembench::inline results

@@ -237,7 +237,7 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   if (file.has(schema::kProfileAfter.name)) {
     const auto load_points = file.extents(schema::kLoadPoint).front();
     end.profile_after = file.read<double>(schema::kProfileAfter, {ranks, load_points});
-    // All NaN: it was not taken again.
+    // All NaN: it was not measured again.
     if (std::all_of(end.profile_after.begin(), end.profile_after.end(),
                     [](double seconds) { return std::isnan(seconds); })) {
       end.profile_after.clear();

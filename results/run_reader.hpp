@@ -26,7 +26,7 @@ class RunReader {
   [[nodiscard]] const RunEnd& end() const;
   /// [segment] what happened between the steps.
   [[nodiscard]] const std::vector<SegmentNotes>& notes() const;
-  /// Whether all steps of a segment are in the file.
+  /// Whether the file has all steps of a segment.
   [[nodiscard]] bool measured(int segment) const;
   /// A segment as it was written.
   [[nodiscard]] SegmentRecord read_segment(int segment) const;
@@ -34,21 +34,21 @@ class RunReader {
   [[nodiscard]] std::vector<std::int64_t> blocks(int placement) const;
   /// Any range of steps of one placement, without notes; the result's block is that of the first.
   [[nodiscard]] SegmentRecord read(int placement, int first_step, int steps) const;
-  /// What `compare` says of it, where that was stored.
+  /// The stored summary of `compare`, if there is one.
   [[nodiscard]] const std::optional<RunSummary>& summary() const;
 
  private:
   friend class RunWriter;
-  /// What was written so far, `end` included where it `ended`. Borrows the file.
+  /// What was written so far, including `end` if it `ended`. Borrows the file.
   RunReader(const h5::File& written, bool ended);
 
   struct State;
   std::unique_ptr<State> state_;
 };
 
-/// How far a results.h5 has come.
+/// The progress of a results.h5.
 struct RunProgress {
-  bool laid_out = false;   ///< it has a place for every segment, and can be read
+  bool laid_out = false;   ///< it has room for every segment, and can be read
   bool completed = false;  ///< every segment is there
 };
 /// Usage error where it is no results.h5.

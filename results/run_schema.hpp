@@ -7,8 +7,8 @@
 #include "results/hdf5/hdf5.hpp"
 #include "results/run_file.hpp"
 
-/// The datasets of results.h5 for writer and reader, but for those of quantities.hpp; SCHEMA.md
-/// says it for people.
+/// The datasets of results.h5 for writer and reader, except those of quantities.hpp; SCHEMA.md
+/// describes them for people.
 namespace gembench::schema {
 
 using h5::Cells;
@@ -138,7 +138,7 @@ inline constexpr Variable kErrorAfter =
 constexpr Variable fact_of_rank(std::string_view name) {
   return complete(name, Type::text, {"rank"}, "", "fact about the rank");
 }
-/// One number that a GPU tells, before and after the run.
+/// One number reported by a GPU, before and after the run.
 struct GpuNumber {
   Variable before, after;
   double GpuReading::*member = nullptr;

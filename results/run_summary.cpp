@@ -50,8 +50,8 @@ constexpr std::array kDifferences{
     DifferenceRow{against("summary/difference_blocks", "blocks of steps that were compared"),
                   &StoredDifference::blocks}};
 
-/// visit(variable, values) for every array over placements. `steps` is the last: it says that the
-/// summary is there.
+/// visit(variable, values) for every array over placements. `steps` is the last: it marks the
+/// summary as complete.
 template <class Summary, class Visit>
 void each_quantity(Summary& summary, const Visit& visit) {
   for (std::size_t i = kSummaries.size(); i-- > 0;) {

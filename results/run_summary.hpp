@@ -9,7 +9,7 @@
 
 #include "results/quantities.hpp"
 
-/// The group summary of results.h5: what `compare` says of it, for readers that do not compute it
+/// The group summary of results.h5: the numbers of `compare`, for readers that do not compute them
 /// again.
 namespace gembench::inline results {
 
@@ -25,17 +25,16 @@ struct RunSummary {
   std::vector<StoredDifference> differences;                             ///< [against][placement]
 };
 
-/// Room for it, for so many placements and ranks.
+/// Creates its datasets, for this number of placements and ranks.
 void add_summary(h5::File& file, const std::vector<std::string>& labels, std::uint64_t ranks);
-/// Its sizes must be those of the room. A summary is there when it is there whole.
+/// Writes it; its sizes must match the datasets. A summary exists only if it is complete.
 void put_summary(h5::File& file, const RunSummary& summary);
-/// None: the file has no room for it (before 2.7.0) or it was not written. Numbers that it lacks,
-/// being of an earlier minor version, are NaN; other types and extents than the schema's are
-/// refused.
+/// None: the file has no datasets for it (before 2.7.0) or it was not written. Numbers missing in
+/// an earlier minor version are NaN; types and extents that differ from the schema are an error.
 [[nodiscard]] std::optional<RunSummary> read_summary(const h5::File& file, std::uint64_t placements,
                                                      std::uint64_t ranks);
 
-/// A file of its own, which holds /summary and the scales that it needs.
+/// Writes a separate file with /summary and the scales that it needs.
 void write_summary(const std::filesystem::path& path, const std::vector<std::string>& labels,
                    std::uint64_t ranks, const RunSummary& summary);
 

@@ -8,7 +8,7 @@
 /// The group topology of results.h5, for the writer.
 namespace gembench::inline results {
 
-/// Where ranks ran, [rank], and room for their clocks.
+/// Writes where ranks ran, [rank], and creates the datasets for their clocks.
 void add_topology(h5::File& file, const std::vector<NodePlace>& places);
 /// Offset and error of every rank's clock, [rank].
 void put_clocks(h5::File& file, const std::vector<ClockReading>& clocks, bool after);

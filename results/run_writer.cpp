@@ -29,7 +29,7 @@ using h5::Extents;
 using h5::File;
 using h5::Variable;
 
-/// The schedule, and room for what happens between segments.
+/// The schedule, and the datasets for what happens between segments.
 void add_segments(File& file, const RunInfo& info) {
   std::vector<std::int32_t> placement, first, steps, block;
   for (const Segment& segment : info.segments) {
@@ -72,8 +72,8 @@ void add_attributes(File& file, const RunInfo& info) {
   }
 }
 
-/// `before` is what stands there, if anything: a text that changes gets a new place, so it is
-/// written only then.
+/// `before` is the current text, if any: a changed text needs new space in the file, so it is
+/// written only if it changed.
 void set_check(File& file, const CheckRecord& check, const CheckRecord* before) {
   if (!before || before->mode != check.mode) file.set("check", "mode", check.mode);
   if (!before || before->message != check.message) file.set("check", "message", check.message);
@@ -104,8 +104,8 @@ struct RunWriter::State {
   std::optional<RunShape> shape;
   std::vector<Segment> segments;
   std::uint64_t load_points = 0;  ///< of the profile; 0 = none
-  bool topology = false;          ///< the file says where ranks are
-  bool gpus = false;              ///< the file has room for what they say
+  bool topology = false;          ///< the file has the ranks' nodes
+  bool gpus = false;              ///< the file has datasets for their state
   bool quiet = false;             ///< the file has room for how quiet the machine was
   bool adapts = false;            ///< the file has room for placements that change
   CheckRecord check;              ///< as it stands in the file before finish()
@@ -154,8 +154,8 @@ void RunWriter::describe(const RunInfo& info) {
   state_->output.publish();
 }
 
-// All that the file will ever hold gets its place now; later only values in these places change, so
-// that a kill at any moment finds the file whole.
+// All datasets of the file are created now; later only their values change, so that the file is
+// valid if the process is killed at any moment.
 void RunWriter::lay_out(const RunInfo& info) {
   if (state_->shape) throw std::logic_error("RunWriter: describe() was called twice");
   auto& file = state_->file();
@@ -292,7 +292,7 @@ void RunWriter::write(const SegmentRecord& block) {
   put_check(file, block.segment, block.notes);
   if (state_->adapts) put_adaptation(file, shape, block);
   file.flush();
-  // In place and after the rest is on the disk: a step has a block only when it is there whole.
+  // Written in place after the rest is on the disk: a step has a block only if it is complete.
   write(schema::kBlock, std::vector<std::int32_t>(steps, at.block), {1, steps});
   file.flush();
 }

@@ -12,19 +12,19 @@ namespace gembench::inline results {
 
 class RunReader;
 
-/// Writes results.h5 segment by segment to `PATH.partial`, which is laid out whole before the first
-/// segment, flushed after every segment and renamed at the end: a run that is killed at any moment
-/// leaves all finished segments readable, and a disk that is too small is noticed before anything
-/// is measured. Serial: one process writes. Errors are output errors naming path and reason.
+/// Writes results.h5 segment by segment to `PATH.partial`, which is laid out in full before the
+/// first segment, flushed after every segment and renamed at the end. So a run that is killed at
+/// any moment leaves all finished segments readable, and a disk that is too small is noticed before
+/// anything is measured. One process writes. Errors are output errors naming path and reason.
 class RunWriter {
  public:
-  /// Creates `PATH.partial.new` right away, so that a bad path fails before any work is done.
-  /// Refuses an existing PATH or PATH.partial unless `overwrite`.
+  /// Creates `PATH.partial.new` immediately, so that a bad path fails before any work is done.
+  /// Rejects an existing PATH or PATH.partial unless `overwrite`.
   RunWriter(OutputOwner owner, bool overwrite);
   RunWriter(const std::filesystem::path& path, bool overwrite);  ///< and owns it from now on
-  /// Continues an unfinished file: copies what `earlier`, which reads `PATH.partial`, has whole, to
-  /// a new file (PATH.partial.new) that then takes its place. `facts` are added to, or replace,
-  /// those of the file. An existing PATH is refused at the end unless `overwrite`.
+  /// Continues an unfinished file: copies the finished segments of `earlier`, which reads
+  /// `PATH.partial`, to a new file (PATH.partial.new), which then replaces it. `facts` are added to
+  /// the file's or replace them. An existing PATH is an error at the end unless `overwrite`.
   RunWriter(OutputOwner owner, const RunReader& earlier,
             const std::map<std::string, std::string>& facts, bool overwrite);
   RunWriter(const std::filesystem::path& path, const RunReader& earlier,
@@ -36,14 +36,14 @@ class RunWriter {
   /// Once, before the first segment: creates all datasets, filled with NaN or -1.
   void describe(const RunInfo& info);
   void write(const SegmentRecord& block);
-  /// What a check found of a segment that was written before.
+  /// Writes the result of a check for a segment written before.
   void write_check(int segment, const SegmentNotes& notes);
-  /// Reduces what was written.
+  /// Computes the summary of what was written.
   using Summarise = std::function<RunSummary(const RunReader&)>;
   /// The summary of what was written so far, of a run that ends early.
   void summarise(const Summarise& reduce);
-  /// Writes what is known at the end, with its summary where `reduce` is given, sets `completed`,
-  /// closes and renames to PATH.
+  /// Writes the final results, with the summary if `reduce` is given, sets `completed`, closes and
+  /// renames to PATH.
   void finish(const RunEnd& end, const Summarise& reduce = {});
 
  private:

@@ -9,21 +9,21 @@
 namespace gembench::inline results {
 
 /// Writes a trace.h5 (SCHEMA.md) some steps at a time, so that recordings may be larger than
-/// memory. It appears under its name at commit(). What is small is compressed: where the first
-/// steps take less than kCompressedBytes; deflate is too slow for recordings of gigabytes.
+/// memory. It appears under its name at commit(). Small traces are compressed, that is, if the
+/// first steps take less than kCompressedBytes; deflate is too slow for gigabytes.
 class TraceWriter {
  public:
   /// Output error for an existing file unless `overwrite`.
   TraceWriter(const std::filesystem::path& path, bool overwrite);
 
-  /// The next steps, a sound trace. The first ones say what all have: layers, experts, top-k,
-  /// sources, layer ids, labels or none, ids or none (and then tokens a step), source. Usage error
-  /// for others, and for more of them than a reader takes.
+  /// Appends the next steps, a valid trace. The first steps set the common properties: layers,
+  /// experts, top-k, sources, layer ids, labels or none, ids or none (and tokens per step), source.
+  /// Usage error if later steps differ, or if there are more steps than a reader accepts.
   void append(const Trace& steps);
   [[nodiscard]] std::int64_t steps() const { return steps_; }
-  /// Of counts and ids, before they are compressed: what a reader will hold.
+  /// Bytes of counts and ids before compression, which a reader will hold in memory.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
-  /// What all steps share, as a trace without steps; after the first append.
+  /// The common properties of all steps, as a trace without steps; after the first append.
   [[nodiscard]] const Trace& shape() const { return shape_; }
   /// Instead of the first steps' `source`: what is known only at the end.
   void set_source(const std::string& source);
@@ -36,7 +36,7 @@ class TraceWriter {
   void begin(const Trace& steps);
 
   OutputFile output_;
-  Trace shape_;  ///< the first steps' without what they hold
+  Trace shape_;  ///< the shape of the first steps, without their content
   std::int64_t steps_ = 0;
   std::size_t bytes_ = 0;
   std::uint64_t tokens_per_step_ = 0;  ///< of ids
@@ -49,7 +49,7 @@ void write_trace(const std::filesystem::path& path, const Trace& trace, bool ove
 /// Reads and validates; sizes are checked before anything is allocated; usage error for a foreign,
 /// truncated or inconsistent file.
 [[nodiscard]] Trace read_trace(const std::filesystem::path& path);
-/// Its steps, layers, experts and top-k alone, without reading what it holds.
+/// Only its steps, layers, experts and top-k, without reading the arrays.
 [[nodiscard]] Trace read_trace_shape(const std::filesystem::path& path);
 
 }  // namespace gembench::inline results

@@ -13,7 +13,7 @@
 
 namespace gembench::inline results {
 
-// Arrays that are made and written at once.
+// Arrays that are created and written at once.
 
 /// std::invalid_argument, naming the array, unless it fills `extents`: the caller's mistake.
 template <class T>

@@ -17,7 +17,7 @@ MEANING = {
 
 
 class Profile:
-    """Time of the expert phase of every rank by tokens, stretched as this run's ranks are."""
+    """Time of every rank's expert phase by tokens, with this run's emulated slowdowns."""
 
     def __init__(self, load_points: Array, latency: Array) -> None:
         self.load_points, self.latency = load_points, latency  # [load_point] tokens, [rank, load_point] s
@@ -32,16 +32,16 @@ class Profile:
                        run["profile_latency"].values * stretch[:, None])
 
     def _piece(self, tokens: Array) -> Tuple[NDArray[np.int64], Array]:
-        """Which piece each load lies on (its right load point) and where along it, 0 to 1; beyond the
-        last load point more than 1."""
+        """The piece of the curve that each load lies on (its right load point) and the position on
+        it, 0 to 1; more than 1 beyond the last load point."""
         above = np.clip(np.searchsorted(self.load_points, tokens, side="right"), 1, self.load_points.size - 1)
         left, right = self.load_points[above - 1], self.load_points[above]
         return above, (tokens - left) / (right - left)
 
     @staticmethod
     def _along(latency: Array, above: NDArray[np.int64], share: Array) -> Array:
-        """Latency [..., load_point] at places on its pieces; beyond the last load point the last piece goes on,
-        but never falls, as CostModel has it."""
+        """Latency [..., load_point] at positions on its pieces; beyond the last load point the last
+        piece is continued but never falls, as in CostModel."""
         start, end = latency[above - 1], latency[above]
         result: Array = start + (end - start) * share
         return np.where((share > 1) & (end < start), end, result)
@@ -62,7 +62,8 @@ class Profile:
 
 def split(profile: Optional[Profile], tokens: Array, dispatch: Array, arrival: Array,
           last: NDArray[np.int64]) -> Array:
-    """How much later than the mean rank the last one arrives, by cause [..., cause], s; the sum over
+    """How much later than the mean rank the last one arrives, in s, by cause [..., cause]; the sum
+    over
     causes is exactly arrival[last] - mean(arrival). Arguments are [..., rank]; dispatch 0 where it
     was not measured; `last` [...] is the rank that arrives last."""
 

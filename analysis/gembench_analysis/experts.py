@@ -55,7 +55,7 @@ def layer_loads(run: xr.Dataset, layer: int, most_windows: int = 64) -> LayerLoa
 
 
 def layers_to_show(wait: NDArray[np.float64], most: int = 6) -> List[int]:
-    """The layers [layer] where most is waited, ascending; wait NaN: the first ones."""
+    """The layers [layer] with the longest waits, ascending; the first layers if waits are NaN."""
     if np.isnan(wait).any():
         return list(range(min(most, wait.size)))
     return sorted(int(layer) for layer in np.argsort(-wait, kind="stable")[:most])

@@ -1,4 +1,4 @@
-"""The page's figures as files: every panel an SVG that stands alone, light and dark."""
+"""The page's figures as files: every panel is a self-contained SVG, light and dark."""
 
 import os
 import re
@@ -39,8 +39,8 @@ def _lines(lines: List[str], y: float, kind: str) -> xml.Element:
 
 
 def alone(drawing: str, heading: str, caption: str, said: str) -> str:
-    """A panel's drawing as a document of its own: the heading above, below where its numbers come
-    from; the caption for programs that read it. Tooltips become titles, which browsers show."""
+    """A panel's drawing as a separate document, with the heading above, the source of its numbers
+    below, and the caption as description. Tooltips become titles, which browsers show."""
     panel = _parsed(drawing)
     width, height = (float(size) for size in panel.attrib["viewBox"].split()[2:])
     over = textwrap.wrap(heading, int(width / 8.5))  # units a character, for wide fonts
@@ -77,7 +77,8 @@ def _restricted(one: Run, placements: Collection[str]) -> Run:
 
 
 def _parts(loaded: List[Run]) -> Iterator[Tuple[str, str, List[Section]]]:
-    """Prefix of file names, where the numbers come from, sections: of all runs, then of each."""
+    """Prefix of file names, source of the numbers, sections: first of all runs, then of each
+    run."""
     if len(loaded) > 1:
         yield "", " ".join(sorted({source(one.run) for one in loaded})), scaling(loaded)
     taken: List[str] = []
@@ -92,8 +93,8 @@ def _parts(loaded: List[Run]) -> Iterator[Tuple[str, str, List[Section]]]:
 
 
 def drawn(loaded: List[Run], placements: Collection[str] = ()) -> Dict[str, str]:
-    """File name -> SVG, of every panel: SECTION-PANEL.svg, headed by the file's name where there
-    are several runs. `placements`: of the placements only these and the reference."""
+    """File name -> SVG for every panel: SECTION-PANEL.svg, with the results file's name in front if
+    there are several runs. `placements`: only these and the reference."""
     if placements:
         loaded = [_restricted(one, placements) for one in loaded]
     files: Dict[str, str] = {}

@@ -51,13 +51,14 @@ def causes(reduced: xr.Dataset) -> xr.DataArray:
 
 
 def wait_map(reduced: xr.Dataset) -> xr.DataArray:
-    """(placement, rank, layer): mean barrier wait in s. A rank that waits little is waited for."""
+    """(placement, rank, layer): mean barrier wait in s. The others wait for a rank that waits
+    little."""
     return reduced["barrier_wait"].transpose("placement", "rank", "layer")
 
 
 def prediction_error(reduced: xr.Dataset) -> xr.DataArray:
-    """(placement, step): predicted / measured time to the barriers - 1, by the cost model that was
-    planned with."""
+    """(placement, step): predicted / measured time to the barriers - 1, by the cost model used for
+    planning."""
     error: xr.DataArray = reduced[planned_prediction(reduced)] / reduced["measured"] - 1
     return error
 
@@ -69,7 +70,7 @@ def imbalance(reduced: xr.Dataset) -> xr.DataArray:
 
 @dataclass(frozen=True)
 class Course:
-    """Step time of one placement as the run went on: `order` (running number) and `seconds`."""
+    """Step time of one placement over the run: `order` (running number) and `seconds`."""
 
     order: Array
     seconds: Array
@@ -107,7 +108,8 @@ class Speeds:
 
 
 def rank_speeds(run: xr.Dataset, reduced: xr.Dataset) -> Optional[Speeds]:
-    """Each rank's latency by load as profiled, stretched as the run's ranks were; None without."""
+    """Each rank's profiled latency by load, with the run's emulated slowdowns; None without a
+    profile."""
     profile = Profile.of(run)
     if profile is None:
         return None

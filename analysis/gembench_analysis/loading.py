@@ -58,7 +58,7 @@ def _text(value: Any) -> Any:
 
 
 def _check(path: str) -> Dict[str, Dict[str, Any]]:
-    """Refuses what is not ours; returns the attributes of FACTS by group."""
+    """Rejects files that are not gembench's; returns the attributes of FACTS by group."""
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -89,7 +89,7 @@ def _check(path: str) -> Dict[str, Dict[str, Any]]:
 
 
 def _lacks(run: xr.Dataset, facts: Dict[str, Dict[str, Any]]) -> str:
-    """The first thing that the schema promises and the file lacks; else empty."""
+    """The first thing that the schema requires and the file lacks; else empty."""
     needed = {**NEEDED, **(PROFILE if "profile_latency" in run else {})}
     for name, dims in needed.items():
         if name not in run:
@@ -106,8 +106,8 @@ def _lacks(run: xr.Dataset, facts: Dict[str, Dict[str, Any]]) -> str:
 
 
 def with_summary(run: xr.Dataset, path: str) -> xr.Dataset:
-    """`run` with /summary of the file as summary_name. Sizes are looked at before values: raises
-    FileError."""
+    """`run` with the file's /summary as summary_NAME. Sizes are checked before values are read.
+    Raises FileError."""
     found = {}
     try:
         with h5py.File(path, "r") as file:
@@ -126,7 +126,7 @@ def with_summary(run: xr.Dataset, path: str) -> xr.Dataset:
 
 
 def _open(path: str, group: str = "") -> xr.Dataset:
-    """A group of the file, under the names of today."""
+    """A group of the file, under the current names."""
     found = xr.open_dataset(path, group=group or None, engine="h5netcdf")
     return found.rename({before: now for now, before in RENAMED.items()
                          if before in found.variables or before in found.dims})

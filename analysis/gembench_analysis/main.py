@@ -13,7 +13,7 @@ from .summary import summarise
 
 
 class Refused(Exception):
-    """What cannot be done, in one sentence; `code` is the exit code."""
+    """An error in one sentence; `code` is the exit code."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -46,7 +46,8 @@ def _options(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
 
 
 def write(path: str, text: str, option: str = "-o") -> None:
-    """Whole or not at all. `option` names another path."""
+    """Writes the file completely or not at all. `option` is the option that chooses another
+    path."""
     try:
         handle, name = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".gembench-report")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -54,7 +55,8 @@ def write(path: str, text: str, option: str = "-o") -> None:
         os.chmod(name, 0o644)
         os.replace(name, path)
     except OSError as error:
-        raise Refused(f"{path}: cannot be written ({error.strerror}); name another with {option}",
+        raise Refused(f"{path}: cannot be written ({error.strerror}); choose another path with "
+                      f"{option}",
                       4) from None
 
 
@@ -64,7 +66,8 @@ def _figures(loaded: List[runs.Run], folder: str, placements: List[str]) -> str:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise Refused(f"{folder}: cannot be made ({error.strerror}); name another with --figures",
+        raise Refused(f"{folder}: cannot be created ({error.strerror}); choose another folder "
+                      "with --figures",
                       4) from None
     for name, text in drawn.items():
         write(os.path.join(folder, name), text, "--figures")
@@ -72,7 +75,7 @@ def _figures(loaded: List[runs.Run], folder: str, placements: List[str]) -> str:
 
 
 def _report(options: argparse.Namespace) -> List[str]:
-    """Does what the options say; returns what was written."""
+    """Carries out the options; returns what was written."""
     output, written = options.output, []
     if output is None and options.format == "html":
         output = os.path.splitext(options.files[0].removesuffix(".partial"))[0] + ".html"
@@ -107,7 +110,7 @@ def _report(options: argparse.Namespace) -> List[str]:
 
 
 def _print(text: str) -> None:
-    """To standard output. A reader that has seen enough and leaves is no error."""
+    """Writes to standard output. A reader that stops early is no error."""
     if sys.stdout is None:
         raise Refused("standard output is closed; name a file with -o", 4)
     try:
@@ -122,7 +125,7 @@ def _print(text: str) -> None:
 
 
 def _tell(sentence: str) -> None:
-    """To standard error, which may be closed or full: then it is lost."""
+    """Writes to standard error. The message is lost if that is closed or full."""
     if sys.stderr is None:
         return
     try:

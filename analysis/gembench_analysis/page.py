@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else."""
+"""The report as one self-contained HTML file."""
 
 from html import escape
 from itertools import groupby
@@ -43,7 +43,7 @@ def card(section: Section) -> str:
 
 
 def cards(shown: List[Section]) -> str:
-    """Two columns of cards; a wide one goes across."""
+    """Two columns of cards; a wide card spans both."""
     text = ""
     for wide, group in groupby(shown, key=lambda one: one.wide):
         drawn = "".join(card(one) for one in group)

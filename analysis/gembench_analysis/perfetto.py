@@ -25,8 +25,8 @@ def _starts(run: xr.Dataset, placement: int, step: int, layer_ends: "np.ndarray[
 
 
 def trace(run: xr.Dataset, reduced: xr.Dataset) -> str:
-    """A process a rank, a track a placement; steps in the order they ran, as many as fit into
-    MOST_EVENTS. On clock cpu-time no start was read: layers are laid end to end."""
+    """One process per rank, one track per placement; steps in the order they ran, as many as fit
+    into MOST_EVENTS. Clock cpu-time has no start times: layers are placed end to end."""
     ranks, layers = run.sizes["rank"], run.sizes["layer"]
     labels = [str(label) for label in run["placement"].values]
     measured = [(int(reduced["order"].values[p, s]), p, s)

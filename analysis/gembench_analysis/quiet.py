@@ -12,9 +12,9 @@ NOISY_LOST, NOISY_SPREAD, NOISY_OTHER, NOISY_STEAL = 0.05, 0.05, 0.10, 0.02
 
 @dataclass(frozen=True)
 class Quiet:
-    """The worst over ranks, and over before and after the run; NaN = not known. Shares of time but
-    for `longest_pause`, `skew_median`, `skew_p99` (s) and `switches` (of a rank and step). `lost`
-    is on the run's clock."""
+    """The worst over ranks, and of before and after the run; NaN = unknown. Shares of time, except
+    `longest_pause`, `skew_median`, `skew_p99` (s) and `switches` (per rank and step). `lost` is on
+    the run's clock."""
 
     lost: float
     spread: float
@@ -64,7 +64,7 @@ def _duration(seconds: float) -> str:
 
 
 def sentence(run: xr.Dataset) -> str:
-    """What is known, in a sentence and a space; else empty."""
+    """The known values as a sentence and a space; else empty."""
     found = quiet(run)
     if found is None:
         return ""
@@ -74,7 +74,7 @@ def sentence(run: xr.Dataset) -> str:
               f"{_duration(found.longest_pause)})"),
              (found.other_work, f"other programs used {100 * found.other_work:.1f} % of the CPUs"),
              (found.steal, f"steal {100 * found.steal:.1f} %"),
-             # Ranks that share CPUs wait for one another, which says nothing of the machine.
+             # Ranks that share CPUs wait for one another, which says nothing about the machine.
              *([(found.pressure, f"CPU pressure {100 * found.pressure:.1f} %"),
                 (found.switches, f"{found.switches:.1f} involuntary switches a step")]
                if run.attrs["clock"] == "wall" else []),
@@ -85,7 +85,7 @@ def sentence(run: xr.Dataset) -> str:
 
 
 def warnings(run: xr.Dataset) -> List[str]:
-    """What makes the machine a noisy one."""
+    """The reasons why the machine is noisy."""
     found = quiet(run)
     if found is None:
         return []
@@ -93,15 +93,15 @@ def warnings(run: xr.Dataset) -> List[str]:
     if found.lost > NOISY_LOST:
         said.append(f"The machine was noisy: a rank lost {100 * found.lost:.1f} % of its "
                     f"{'time' if run.attrs['clock'] == 'wall' else 'CPU time'} to other work just "
-                    "before or after the run. Stop what else runs there, or measure longer.")
+                    "before or after the run. Stop other programs there, or measure longer.")
     if found.spread > NOISY_SPREAD:
-        said.append("Ranks were disturbed unequally: what they lost differs by "
-                    f"{100 * found.spread:.1f} % of the time. Look for other work on the CPU of the"
-                    " one that lost most.")
+        said.append("Ranks were disturbed unequally: their lost time differs by "
+                    f"{100 * found.spread:.1f} % of the time. Look for other work on the CPU of "
+                    "the rank that lost most.")
     if found.other_work > NOISY_OTHER:
         said.append(f"Other programs used {100 * found.other_work:.1f} % of the ranks' CPUs while "
                     "steps were measured.")
     if found.steal > NOISY_STEAL:
-        said.append(f"The hypervisor took {100 * found.steal:.1f} % of the CPUs' time (steal) while "
-                    "steps were measured.")
+        said.append(f"The hypervisor took {100 * found.steal:.1f} % of the CPUs' time (steal) "
+                    "while steps were measured.")
     return said

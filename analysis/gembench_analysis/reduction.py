@@ -1,4 +1,4 @@
-"""One pass over a run, in bounded memory: everything that tables and figures need of it."""
+"""One pass over a run, in bounded memory: all that tables and figures need."""
 
 from typing import Any, Dict, Iterator, Tuple
 
@@ -73,7 +73,7 @@ class _Placement:
         for name, source in (("predicted", "predicted_layer_time"),
                              ("predicted_by_experts", "predicted_by_experts")):
             row[name][where] = part[source].values.astype(float).sum(axis=1)
-        if np.isnan(arrival).any():  # --whole-steps: nobody knows who was last
+        if np.isnan(arrival).any():  # --whole-steps: which rank was last is unknown
             return
         last = arrival.argmax(axis=2)
         for rank in range(self.run.sizes["rank"]):
@@ -84,7 +84,7 @@ class _Placement:
 
 
 def planned_prediction(data: xr.Dataset) -> str:
-    """The prediction in a reduced run by the cost model that the run planned with."""
+    """The prediction in a reduced run by the cost model used for planning."""
     planned = data.attrs.get("cost")
     if planned is None:  # files before 2.5.0
         config = data.attrs.get("config")

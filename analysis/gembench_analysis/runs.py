@@ -1,4 +1,4 @@
-"""Several runs beside each other: clusters, seeds, models, sizes."""
+"""Several runs side by side: clusters, seeds, models, sizes."""
 
 import os
 import re
@@ -167,15 +167,15 @@ def scaling(loaded: List[Run]) -> List[Section]:
         panels = [(name, drawing) for name, drawing in panels if drawing]
         if panels:
             found.append(Section(f"scaling-{across.split()[0]}", f"By {across}",
-                                 "Every dot is a run and placement. Gain: against the run's own "
-                                 "reference with its 95 % interval (none below 6 blocks of "
-                                 "steps); below zero is faster. "
-                                 f"Throughput: tokens of a step by its time. {said}", panels))
+                                 "Every dot is one placement of a run. Gain: compared with the "
+                                 "run's own reference, with its 95 % interval (none below 6 "
+                                 "blocks of steps); below zero is faster. Throughput: tokens of a "
+                                 f"step divided by its time. {said}", panels))
     return found
 
 
 def content(loaded: List[Run]) -> str:
-    """The page's main part: one run in full, or a table of all and each to unfold."""
+    """The page's main part: one run in full, or a table of all runs and each run folded."""
     if len(loaded) == 1:
         one = loaded[0]
         return page.run_part(one.run, one.reduced, one.rows)

@@ -20,8 +20,8 @@ def of_page() -> str:
 
 
 def of_figure(classes: Set[str]) -> str:
-    """The rules of figure.css that these classes need, light and dark. Colours are put in for
-    their variables, which only browsers know."""
+    """The rules of figure.css that these classes need, light and dark. Variables are replaced by
+    their colours, since only browsers support variables."""
     light, dark = "", ""
     for selector, body in re.findall(r"([^{}]+)\{([^{}]*)\}", asset("figure.css")):
         named = set(re.findall(r"\.([\w-]+)", selector))

@@ -1,4 +1,4 @@
-"""One row a placement: the numbers of `gembench compare`, as the file's /summary holds them."""
+"""One row per placement: the numbers of `gembench compare`, from the file's /summary."""
 
 import math
 import os
@@ -15,7 +15,7 @@ from .loading import DAMAGE, FileError, with_summary
 from .reduction import planned_prediction
 
 REASONS = ("speeds", "loads", "both")
-LEAST_BLOCKS = 6  # that an interval takes: harness/statistics/interval.hpp says why
+LEAST_BLOCKS = 6  # needed for an interval: harness/statistics/interval.hpp says why
 NUMBERS = ("step_mean", "step_p50", "step_p90", "step_p99", "wait_mean", "wait_share",
            "straggler_share", "aggregate_imbalance", "step_imbalance", "predicted",
            "predicted_by_experts", "measured", "moved_bytes", "moved_seconds", "replicas")
@@ -25,7 +25,7 @@ INTERVALS = ("step_mean", "step_p50", "step_p90", "step_p99", "wait_mean", "wait
 
 @dataclass(frozen=True)
 class Interval:
-    """95 %, in the unit of what it is of."""
+    """A 95 % interval, in the unit of its number."""
 
     low: float
     high: float
@@ -34,7 +34,7 @@ class Interval:
 @dataclass(frozen=True)
 class Difference:
     """A relative difference, all as fractions (-0.05 = 5 % less): of the sums, of a typical pair,
-    and the 95 % interval of the latter, which takes LEAST_BLOCKS blocks."""
+    and the 95 % interval of the latter, which needs LEAST_BLOCKS blocks."""
 
     mean: float
     typical: float
@@ -44,13 +44,13 @@ class Difference:
 
     @property
     def sure(self) -> bool:
-        """The interval leaves zero out."""
+        """Whether the interval excludes zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 @dataclass(frozen=True)
 class Change:
-    """A change of a placement that adapts: what moved, and what that took. Neither is part of its
+    """A change of an adaptive placement: what moved, and how long it took. Neither is part of its
     step times."""
 
     after_step: int
@@ -64,7 +64,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Rate:
-    """A number of the table of rates, and how people are shown it."""
+    """A number of the table of rates, and how it is displayed."""
 
     value: float
     heading: str
@@ -92,7 +92,7 @@ class Summary:
     step_imbalance: float
     predicted: float
     predicted_by_experts: float
-    planned: float  # the one of both that was planned with
+    planned: float # by the cost model used for planning
     measured: float
     moved_bytes: float
     moved_seconds: float
@@ -105,7 +105,7 @@ class Summary:
 
 
 def _ask(file: str) -> xr.Dataset:
-    """/summary of a file that holds none: made by the program."""
+    """/summary for a file without one, made by the program."""
     lacking = f"{file}: holds no summary (the run was killed, or gembench older than 2.7.0), and "
     program = os.environ.get("GEMBENCH") or shutil.which("gembench")
     if not program:
@@ -149,8 +149,8 @@ def _changes(run: xr.Dataset, index: int) -> List[Change]:
 
 
 def summarise(run: xr.Dataset) -> List[Summary]:
-    """A row a placement, the first is the reference. `run` is what load gives. A file without a
-    summary takes the program: $GEMBENCH, or gembench on the PATH. Raises FileError."""
+    """One row per placement; the first is the reference. `run` is the result of load. A file
+    without a summary needs the program: $GEMBENCH, or gembench on the PATH. Raises FileError."""
     file = str(run.attrs["file"])
     stored = "summary_steps" in run and not np.isnan(run["summary_steps"].values).all()
     found = run if stored else _ask(file)
@@ -197,7 +197,7 @@ def _rows(run: xr.Dataset, found: xr.Dataset) -> List[Summary]:
 
 def drift(run: xr.Dataset) -> Optional[List[float]]:
     """[rank] how much longer the expert phase took in the profile after the run, median over loads;
-    None when it was not taken again."""
+    None if it was not measured again."""
     if "profile_after" not in run:
         return None
     before, after = run["profile_latency"].values[:, 1:], run["profile_after"].values[:, 1:]

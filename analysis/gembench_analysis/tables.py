@@ -54,19 +54,19 @@ def comparison(rows: List[Summary]) -> Table:
                       number(row.wait_share, 1, 100), last,
                       number(row.aggregate_imbalance, 3), number(row.step_imbalance, 3),
                       _error(row.planned, row.measured), str(row.steps)])
-    return Table("Comparison", "Step time in us: all layers of a step, slowest rank. Against the first "
-                 "placement: a typical step and its interval, then the means, which hold what "
-                 "disturbed steps cost. Imbalance: "
+    return Table("Comparison", "Step time in us: all layers of a step, slowest rank. Against the "
+                 "first placement: a typical step and its interval, then the means, which include "
+                 "the cost of disturbed steps. Imbalance: "
                  "max/mean over ranks of tokens, of the run's sums and within a step; a placement "
-                 "that knows speeds may raise it. Prediction: error of the time to the barriers, "
-                 "by the cost model that was planned with.",
+                 "that considers speeds may raise it. Prediction: error of the predicted time to "
+                 "the barriers, by the cost model used for planning.",
                  ["placement", "vs first %", "95 % interval", "of means %", "mean us", "p50", "p90", "p99",
                   "waiting %", "straggler", "imbalance", "in a step", "prediction %", "steps"],
                  cells)
 
 
 def intervals(rows: List[Summary]) -> Table:
-    """What the steps of one placement tell, with 95 % intervals; no rows where there is none."""
+    """Statistics of the steps of each placement, with 95 % intervals; no rows if there are none."""
     columns = (("step_mean", "mean us", 0, 1e6), ("step_p50", "p50 us", 0, 1e6),
                ("step_p90", "p90 us", 0, 1e6), ("step_p99", "p99 us", 0, 1e6),
                ("wait_mean", "waiting us", 0, 1e6), ("wait_share", "waiting %", 1, 100),
@@ -82,10 +82,14 @@ def intervals(rows: List[Summary]) -> Table:
                         f"{number(found.high, digits, factor)})")
         cells.append(line)
     known = any(found is not None for row in rows for found in row.intervals.values())
-    return Table("How well the steps are known", "95 % interval in brackets, where there are steps "
-                 "enough: 6 blocks; of p50 24 steps, of p90 70 and of p99 700, and more where steps are alike. The upper end of "
-                 "a mean allows for one disturbed step more than was seen, of three times the "
-                 "median. What placements differ by is known better than these: it is paired.",
+    return Table("Precision of these numbers",
+                 "95 % intervals in brackets, if there are enough "
+                 "steps: 6 blocks; 24 steps for p50, 70 for p90 and "
+                 "700 for p99, and more where successive steps are "
+                 "alike. The upper end of a mean allows for one "
+                 "more disturbed step than measured, of three times "
+                 "the median. Differences between placements are "
+                 "paired and therefore more precise.",
                  ["placement"] + [title for _, title, _, _ in columns], cells if known else [])
 
 
@@ -94,39 +98,43 @@ def rates(rows: List[Summary]) -> Table:
     cells = [[row.placement] + [number(one.value, one.digits, one.factor)
                                 for one in row.rates.values()]
              + [number(row.moved_bytes, 1, 2**-20), number(row.moved_seconds, 3)] for row in rows]
-    return Table("Rates", "TFLOP/s and GB/s of one rank; MB a step, all layers; '-' = this clock "
-                 "cannot tell. Moved: expert weights sent at a switch to the placement, mean.",
+    return Table("Rates",
+                 "TFLOP/s and GB/s of one rank; MB per step, all layers; '-' = not "
+                 "measurable with this clock. Moved: expert weights sent at a switch to "
+                 "the placement, mean.",
                  ["placement"] + [one.heading for one in rows[0].rates.values()]
                  + ["moved MiB", "moved s"], cells)
 
 
 def changes(rows: List[Summary]) -> Table:
-    """What placements that adapt did; no rows where none does."""
+    """Changes of adaptive placements; no rows if there are none."""
     why = {"speeds": "speeds of ranks", "loads": "loads", "both": "speeds and loads"}
     cells = [[row.placement, str(change.after_step), why[change.reason], str(change.experts_moved),
               number(change.bytes_moved, 1, 2**-20), number(change.move_seconds, 3),
               number(change.planning_seconds, 3), number(change.predicted_gain, 0, 1e6)]
              for row in rows for change in row.changes]
-    return Table("Changes while it was measured", "Moving and planning are wall clock, and not in "
-                 "the placement's step times. The gain is predicted, us a step.",
+    return Table("Changes during the run",
+                 "Moving and planning are wall-clock times and not part "
+                 "of the placement's step times. The gain is predicted, "
+                 "in us per step.",
                  ["placement", "after step", "because of", "experts", "MiB", "moved s",
                   "planned s", "gain us"], cells)
 
 
-# How a machine is set. It belongs to the ranks only where they differ in it.
+# Settings of a machine, shown per rank only if ranks differ.
 MACHINE = ("kernel", "glibc", "governor", "turbo", "smt", "numa_nodes")
 
 
 def _told(run: xr.Dataset, name: str) -> List[str]:
-    """What ranks say of it, each once; empty where none does."""
+    """The ranks' distinct values of a fact; empty if no rank has one."""
     if f"environment_{name}" not in run:
         return []
     return sorted({str(value) for value in run[f"environment_{name}"].values} - {""})
 
 
 def _of_rank(run: xr.Dataset, name: str) -> bool:
-    """Whether a fact gets a column in the table of ranks: someone tells it, and settings of the
-    machine differ."""
+    """Whether a fact gets a column in the table of ranks: some rank has a value, and settings of
+    the machine differ between ranks."""
     told = len(_told(run, name))
     return name != "profile_us" and told > (1 if name in MACHINE else 0)
 
@@ -153,9 +161,10 @@ def ranks(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Table:
                         "-" if after is None else signed(after[rank])]
                      + [number(row.last_share[rank], 0, 100) for row in rows]
                      + [number(float(run[name].values[rank]), 0, factor[name]) for name in gpu])
-    return Table("Ranks", "Profiled time: the expert phase at the mean load, over the fastest "
-                 "rank's, emulation included. Drift: how much longer it took when the profile was "
-                 "taken again after the run.", columns, cells)
+    return Table("Ranks",
+                 "Profiled time: the expert phase at the mean load, relative to the "
+                 "fastest rank's, emulation included. Drift: how much longer it took "
+                 "when the profile was measured again after the run.", columns, cells)
 
 
 def environment(run: xr.Dataset) -> Table:

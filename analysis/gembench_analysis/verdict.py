@@ -16,9 +16,9 @@ UNEVEN_DRIFT = 0.05  # between ranks; beyond it the report warns
 
 @dataclass(frozen=True)
 class Verdict:
-    """`sentence` is the answer, `lead` whether the best is told from the next, `slow` which rank
-    is slow, `waited` which one others wait for and why, `conditions` what the numbers hold for,
-    `warnings` what spoils them."""
+    """`sentence` is the answer, `lead` says whether the best can be distinguished from the next,
+    `slow` which rank is slow, `waited` which rank the others wait for and why, `conditions` what
+    the numbers hold for, `warnings` what makes them doubtful."""
 
     sentence: str
     lead: str
@@ -44,7 +44,7 @@ def interval(found: Difference) -> str:
 
 
 def more_blocks(run: xr.Dataset) -> str:
-    """What gives the run an interval."""
+    """How to get an interval for the run."""
     if "segments_steps" in run:
         longest = int(run["segments_steps"].values.max())
         planned = run.sizes["segment"] // run.sizes["placement"]
@@ -73,19 +73,19 @@ def _sentence(rows: List[Summary], ranks: int) -> "tuple[str, Optional[str]]":
     found = best.difference
     assert found is not None
     if found.low is None:
-        return (f"Too short to tell: {best.placement} took {percent(abs(found.typical))} "
+        return (f"Too short for a verdict: {best.placement} took {percent(abs(found.typical))} "
                 f"{'less' if found.typical < 0 else 'more'} time than {reference} "
                 f"({interval(found)})."), None
     if found.typical < 0 and found.sure:
         return (f"{best.placement} is faster than {reference}: a step takes "
                 f"{percent(-found.typical)} less time ({interval(found)})."), best.placement
     if found.typical < 0:
-        return (f"No placement is surely faster than {reference}: the best, {best.placement}, took "
-                f"{percent(-found.typical)} less time, but the interval holds zero "
+        return (f"No placement is certainly faster than {reference}: the best, {best.placement}, "
+                f"took {percent(-found.typical)} less time, but the interval includes zero "
                 f"({interval(found)})."), None
-    surely = "surely " if found.sure else ""
-    return (f"No placement is faster than {reference}: the next, {best.placement}, took "
-            f"{surely}{percent(found.typical)} more time ({interval(found)} saved)."), reference
+    certainly = "certainly " if found.sure else ""
+    return (f"No placement is faster than {reference}: the next, {best.placement}, {certainly}took "
+            f"{percent(found.typical)} more time ({interval(found)} saved)."), reference
 
 
 def _lead(rows: List[Summary], best: Optional[str]) -> str:
@@ -104,11 +104,11 @@ def _lead(rows: List[Summary], best: Optional[str]) -> str:
 def _slow(run: xr.Dataset, reduced: xr.Dataset) -> str:
     speeds = rank_speeds(run, reduced)
     if speeds is None:
-        return "Not known: the run had no profile."
+        return "Unknown: the run had no profile."
     if speeds.relative.size == 1:
         return "There is one rank only."
     if speeds.relative.max() < 1.005:
-        return "None: by the profile all ranks are equally fast within 0.5 % at the mean load."
+        return "None: in the profile, the ranks differ by less than 0.5 % at the mean load."
     slowest, fastest = int(speeds.relative.argmax()), int(speeds.relative.argmin())
     slowdown = run["slowdown"].values
     emulated = ""
@@ -125,13 +125,13 @@ def _waited(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
     said = []
     for row in [rows[0]] + [row for row in rows[1:] if row.placement == best]:
         if row.straggler is None:
-            return "Not known: whole steps only were timed."
+            return "Unknown: only whole steps were timed."
         by = reduced["causes"].sel(placement=row.placement).isel(rank=row.straggler)
         cause = str(by["cause"].values[int(by.values.argmax())])
         why = {"load": "above all because of its load", "speed": "above all because it is slow",
                "communication": "above all in communication",
-               "rest": "above all for reasons the profile does not explain"
-                       if "profile_latency" in run else "and no profile tells why"}[cause]
+               "rest": "above all for reasons that the profile does not explain"
+                       if "profile_latency" in run else "and there is no profile to explain why"}[cause]
         said.append(f"Under {row.placement} rank {row.straggler} arrives last in "
                     f"{percent(row.last_share[row.straggler], 0)} of layers, {why}; ranks wait "
                     f"{percent(row.wait_share)} of the time.")
@@ -141,13 +141,14 @@ def _waited(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
 def _conditions(run: xr.Dataset) -> str:
     facts, slowdown = run.attrs, run["slowdown"].values
     clock = {"wall": "wall clock",
-             "cpu-time": "clock: thread CPU time, so no number holds communication or real waiting"}
+             "cpu-time": "clock: thread CPU time, so no number includes communication or real "
+                         "waiting"}
     spread = ("rank speeds EMULATED, each rank's compute stretched "
               f"{slowdown.min():g} to {slowdown.max():g} times") if (slowdown != 1).any() \
-        else "rank speeds as they are, nothing emulated"
+        else "real rank speeds, nothing emulated"
     ranks = "1 rank" if run.sizes["rank"] == 1 else f"{run.sizes['rank']} ranks"
     if facts.get("drift"):
-        spread += f"; CHANGED ON PURPOSE in mid-run: {facts['drift']}"
+        spread += f"; DRIFT INJECTED during the run: {facts['drift']}"
     stated = facts["config"].get("non-moe-time") or 0
     return (f"Measured on {ranks}, {facts.get('nodes', 'nodes unknown')}, "
             f"{facts.get('device', 'device unknown')}; "
@@ -157,17 +158,18 @@ def _conditions(run: xr.Dataset) -> str:
             f"{facts.get('plan', '')}. "
             + (f"Measuring ended: {facts['stopped']}. " if facts.get("stopped") else "")
             + quiet.sentence(run) + (
-                f"A stated {stated:g} s a layer is added for everything but the MoE layers."
+                f"{stated:g} s per layer are added for everything but the MoE layers (stated, not "
+                "measured)."
                 if stated else "MoE layers only: attention and the rest are not in the step time."))
 
 
 def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdict:
-    """What is said first. `rows` is summarise(run)."""
+    """The head of the report. `rows` is summarise(run)."""
     warnings = []
     if run.attrs["unfinished"]:
         done = ", ".join(f"{row.placement} {row.steps}" for row in rows)
-        warnings.append(f"UNFINISHED RUN: of {run.sizes['step']} steps these were measured: {done}."
-                        " Continue it with --resume.")
+        warnings.append(f"UNFINISHED RUN: measured so far, of {run.sizes['step']} steps: {done}. "
+                        "Continue it with --resume.")
     check = run.attrs.get("/check", {})
     if not run.attrs["unfinished"] and check.get("mode") != "none" and check.get("passed") == 0:
         warnings.append("THE OUTPUT CHECK FAILED, so these times are of wrong results: "

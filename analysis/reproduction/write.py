@@ -69,7 +69,7 @@ def claims(rows: List[Row]) -> str:
             f"{sum(grows)} of {len(MODELS)}"]
     names = ["mean of models and variabilities, %", "largest, %", "Qwen3-30B-A3B, %",
              "gains least", "none / low / high variability, %", "models whose gain grows with it"]
-    paper = ["7.9", "16.5", "about 1.5", "Qwen3-30B-A3B", "grows", "not told"]
+    paper = ["7.9", "16.5", "about 1.5", "Qwen3-30B-A3B", "grows", "not stated"]
     return table(["", "paper, end to end"] + [f"{tokens} tokens" for tokens in columns], [
         [name, claim] + [cells[k] for cells in columns.values()]
         for k, (name, claim) in enumerate(zip(names, paper))])

@@ -25,7 +25,7 @@ namespace po = boost::program_options;
 namespace gembench::inline cli {
 namespace {
 
-/// What the command line says besides the command.
+/// Values of the command line besides the command.
 struct Line {
   std::vector<std::string> words;  ///< after the program's name
   std::string program, config;
@@ -56,7 +56,7 @@ std::string config_of_run(const std::string& path) {
   if (!values.is_object() ||
       values.value("/command"_json_pointer, nlohmann::ordered_json()) != "run") {
     throw usage_error(
-        fmt::format("{} holds no options of a run: give a results.h5 of gembench run", path));
+        fmt::format("{} has no options of a run: give a results.h5 of gembench run", path));
   }
   std::string lines;
   for (const auto& [name, value] : values.items()) {
@@ -175,8 +175,8 @@ void line_options(OptionSet& set, C& command, Line& line) {
                         "replay the run of a results.h5: its options, routing, placements, order");
   }
   group.add_options()("print-config", po::bool_switch(&line.print_config),
-                      "print all options in that form, and end");
-  group.add_options()("help,h", "this text");
+                      "print all options in the format of --config, and end");
+  group.add_options()("help,h", "print this text");
 }
 
 std::string help_of(const CommandRow& row, const po::options_description& options) {
@@ -231,23 +231,22 @@ constexpr CommandRow kCommands[] = {
      "make or import expert loads", parse_as<TraceLine>},
     {"plan", "plan --trace FILE [options] -o placement.json", "make a placement, without MPI",
      parse_as<PlanCommand>},
-    {"score", "score --trace FILE [options] [placement.json ...]", "judge placements, without MPI",
-     parse_as<ScoreCommand>},
+    {"score", "score --trace FILE [options] [placement.json ...]",
+     "predict the cost of placements, without MPI", parse_as<ScoreCommand>},
     {"convert", "convert FILE --to FORMAT -o FILE [options]",
-     "placements to and from the formats of serving engines", parse_as<ConvertCommand>},
+     "convert placements to and from the formats of serving engines", parse_as<ConvertCommand>},
     {"compare", "compare FILE... [options]",
      "print the comparison stored in results.h5; launches of one configuration are pooled",
      parse_as<CompareCommand>},
-    {"info", "info FILE... [options]",
-     "what a file is and says: results, profile, trace, placement", parse_as<InfoCommand>},
-    {"list", "list", "models, strategies, formats and synthetic loads there are",
-     parse_as<ListCommand>},
+    {"info", "info FILE... [options]", "describe a file: results, profile, trace or placement",
+     parse_as<InfoCommand>},
+    {"list", "list", "list models, strategies, formats and synthetic loads", parse_as<ListCommand>},
 };
 
 std::string general_help() {
   std::string text =
-      "gembench: how much time MoE layers lose at their barriers, and what a better "
-      "expert placement gives back\n\nUsage: gembench COMMAND [options]\n\n";
+      "gembench: measure how much time MoE layers lose at their barriers, and how much a better "
+      "expert placement saves\n\nUsage: gembench COMMAND [options]\n\n";
   for (const CommandRow& command : kCommands) {
     text += fmt::format("  {:<9} {}\n", command.name, command.summary);
   }

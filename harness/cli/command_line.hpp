@@ -7,18 +7,17 @@
 
 namespace gembench::inline cli {
 
-/// Parses `gembench COMMAND ...`, then what --config names: the command line wins. Usage error,
+/// Parses `gembench COMMAND ...`, then the file of --config; the command line wins. Usage error,
 /// with the remedy, for anything unknown, misspelt (prefixes are not guessed) or out of range.
-/// `text` is set when there is nothing to run but something to print: help, version,
-/// --print-config.
+/// `text` is set if there is only something to print: help, version, --print-config.
 struct Parsed {
   Command command;
   std::optional<std::string> text;
 };
 [[nodiscard]] Parsed parse_command_line(int argc, const char* const* argv);
 
-/// JSON of the options that shape a result, as stored there: ranks must agree on them and --resume
-/// needs the same. Not where and how results are shown.
+/// JSON of the options that affect a result, as stored in it: ranks must agree on them, and
+/// --resume needs the same. Does not include where and how results are shown.
 [[nodiscard]] std::string to_json(const RunCommand& command);
 [[nodiscard]] std::string to_json(const ProfileCommand& command);
 /// All options of the command as `name = value` lines, which --config reads.

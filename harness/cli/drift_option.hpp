@@ -5,11 +5,11 @@
 
 namespace gembench::inline cli {
 
-/// Something that changes while a run is measured, on purpose and always labelled.
+/// A drift that is injected into a run on purpose; always labelled.
 struct InjectedDrift {
   enum class Kind {
-    slow,  ///< the emulated slowdowns move on by one rank: another rank is the slow one
-    task   ///< experts change roles: every layer's loads are dealt again to its experts
+    slow,  ///< the emulated slowdowns move on by one rank, so a different rank is slow
+    task   ///< experts change roles: every layer's loads are permuted among its experts
   };
   Kind kind = Kind::slow;
   int step = 0;  ///< first measured step after the change

@@ -27,33 +27,33 @@ void define(OptionSet& set, ConvertCommand& o) {
            fmt::format("format to write; see 'gembench list' (experimental: {})",
                        experimental_placement_formats()))
       .correct([&o] { o.to = as_known(o.to, written_formats()); });
-  set.text("from-format", o.from_format, "FORMAT", "format of the file; auto looks into it")
+  set.text("from-format", o.from_format, "FORMAT", "format of the file; auto recognises it")
       .correct(
           [&o] { o.from_format = as_known(o.from_format, names_of_rows(placement_formats())); });
-  set.count("ranks", o.ranks, "ranks that its slots are spread over, where it does not say")
-      .range(1, 65536);
-  set.count("experts", o.experts, "experts a layer (default: as the highest that it names)");
-  set.count("layers", o.layers, "MoE layers, where it has one map for all of them");
+  set.count("ranks", o.ranks, "number of ranks, if the file does not say").range(1, 65536);
+  set.count("experts", o.experts,
+            "experts per layer (default: by the highest that the file names)");
+  set.count("layers", o.layers, "MoE layers, if the file has one map for all of them");
   set.text("model", o.model, "NAME",
-           "preset that knows which layers are dense (default: the one the file names)")
+           "model preset, which says which layers are dense (default: the one that the file names)")
       .refused_if([&o] { return o.first_layer || o.model_layers; },
-                  "--first-layer and --model-layers say what --model would: drop one of them");
+                  "--first-layer and --model-layers are part of --model: drop one of them");
   set.count("first-layer", o.first_layer,
             "index of the first MoE layer in the model; layers before it are dense")
       .range(0, 65536);
   set.count("model-layers", o.model_layers, "layers of the model, dense ones included")
       .range(1, 65536);
-  set.group("What ranks send each other (nccl-alltoallv, bench-moe)");
+  set.group("Traffic between ranks (nccl-alltoallv, bench-moe)");
   set.text("trace", o.trace, "FILE",
            "trace.h5 with the loads; it also says which layers are dense");
   set.count("layer", o.layer, "MoE layer, from 0")
-      .refused_if(writes_placement, "--layer is for formats of traffic: drop it");
+      .refused_if(writes_placement, "--layer is for traffic formats: drop it");
   set.count("step", o.step, "step of the trace (default: mean over all)")
-      .refused_if(writes_placement, "--step is for formats of traffic: drop it");
+      .refused_if(writes_placement, "--step is for traffic formats: drop it");
   set.real("token-bytes", o.token_bytes, "B",
-           "bytes of a token (0 = the model's that the file names)")
+           "bytes of a token (0 = from the model that the file names)")
       .range(0, 1e9)
-      .refused_if(writes_placement, "--token-bytes is for formats of traffic: drop it");
+      .refused_if(writes_placement, "--token-bytes is for traffic formats: drop it");
   output_options(set, o);
   quiet_option(set, o.quiet);
   set.group("Other");
@@ -69,7 +69,7 @@ void define(OptionSet& set, CompareCommand& o) {
   set.group("Output", false);
   format_option(set, o.format);
   set.text("against", o.against, "NAME",
-           "placement to compare with, or all: each with each (default: the first)");
+           "placement to compare with, or all for every pair (default: the first)");
   set.text("summary", o.summary, "FILE", "write the numbers as HDF5 instead of printing them");
   quiet_option(set, o.quiet);
   set.group("Other");

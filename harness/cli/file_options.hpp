@@ -5,7 +5,7 @@
 
 namespace gembench::inline cli {
 
-/// The options of the commands that read a file and print or write it otherwise.
+/// The options of the commands that read a file and print it or write it in another form.
 void define(OptionSet& set, ConvertCommand& o);
 void define(OptionSet& set, InfoCommand& o);
 void define(OptionSet& set, CompareCommand& o);

@@ -15,28 +15,29 @@ namespace gembench::inline cli {
 
 class OptionSet;
 
-/// An option that writes into a variable, where its default comes from too, with what it may not
-/// be. It counts as given once its value is not the default: a configuration states defaults too.
+/// An option that writes into a variable, which also holds its default, with the values that it
+/// rejects. It counts as given once its value differs from the default, since a configuration
+/// states defaults too.
 class Option {
  public:
   using Json = nlohmann::ordered_json;
 
   Option(const OptionSet& set, std::string name, bool shapes_result, std::function<Json()> value);
 
-  /// Refuses numbers outside; lists: any of them outside.
+  /// Rejects numbers outside of the range; in lists, any number outside.
   Option& range(double least, double most);
   /// One of these, in any case.
   Option& one_of(const std::vector<std::string>& known);
-  /// A value's name in older versions: from note() on the value is the one of now.
+  /// A value's name in older versions: note() replaces it by the current name.
   Option& formerly(std::string& value, const char* before, const char* now);
-  /// Makes what was typed what is known: before anything looks at the value.
+  /// Corrects the value as it was typed, before anything reads it.
   Option& correct(std::function<void()> correct);
-  /// Refused together with another option, without it, or where `wrong` says so; in this order of
-  /// calls.
+  /// Rejected together with another option, without another option, or if `wrong` is true; in the
+  /// order of the calls.
   Option& excludes(const char* other, const char* sentence);
   Option& needs(const char* other, const char* sentence);
   Option& refused_if(std::function<bool()> wrong, const char* sentence);
-  /// Set where the user states the option, be it its default.
+  /// Set if the user states the option, even with its default value.
   Option& stated(bool& flag);
 
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -66,7 +67,7 @@ class Option {
 };
 
 /// The options of a command in the groups that its help shows. Knows no command. Help texts name
-/// what a value is: "FILE", "S". What options write to must outlive the set.
+/// the kind of a value: "FILE", "S". The variables of the options must outlive the set.
 class OptionSet {
  public:
   using Json = Option::Json;
@@ -75,7 +76,8 @@ class OptionSet {
   OptionSet(const OptionSet&) = delete;  // options point here
   OptionSet& operator=(const OptionSet&) = delete;
 
-  /// Options that follow stand under this title; whether they shape a result: see to_json().
+  /// The options added next appear under this title; the flag says whether they affect a result,
+  /// see to_json().
   void group(const std::string& title, bool shape_result = true);
   void shape_result(bool yes) { shape_result_ = yes; }
 
@@ -100,21 +102,21 @@ class OptionSet {
   Option& call(const char* name, const char* value, const std::string& help,
                const std::function<void(const std::string&)>& set, const std::function<Json()>& get,
                const std::string& initial = "");
-  /// What is said of the command line and not of the command: --config, --help.
+  /// Options of the command line itself, not of the command: --config, --help.
   boost::program_options::options_description& about_the_line() { return groups_.back(); }
 
-  /// Refused where `wrong`, whatever is given: what a command needs.
+  /// Rejected if `wrong`, for any options: requirements of a command.
   void refuse_if(std::function<bool()> wrong, const char* sentence);
-  /// Where `here`, no options but these; `sentence` has a place for another's name.
+  /// If `here`, allows only these options; `sentence` has a placeholder for the name of another.
   void only(std::function<bool()> here, std::string_view options, const char* sentence);
-  /// Over several options; throws what is wrong. Looked at last.
+  /// A check of several options, run last; throws the error.
   void rule(std::function<void()> require) { rules_.push_back(std::move(require)); }
 
   [[nodiscard]] boost::program_options::options_description description() const;
   [[nodiscard]] const std::deque<Option>& options() const { return options_; }
   [[nodiscard]] bool given(std::string_view name) const;
-  /// Usage error for the first value or option that is refused, and unless it is only to be printed
-  /// for what the command lacks.
+  /// Usage error for the first rejected value or option and, unless the options are only printed,
+  /// for missing options.
   void require(bool only_printed) const;
 
  private:

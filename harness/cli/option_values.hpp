@@ -6,10 +6,11 @@
 
 namespace gembench::inline cli {
 
-/// What names something built in, such as "builtin:l40s/qwen3-30b-a3b".
+/// Prefix of built-in names such as "builtin:l40s/qwen3-30b-a3b".
 inline constexpr std::string_view kBuiltin = "builtin:";
 
-// Texts of the command line as values. All throw usage errors that name the option and the remedy.
+// Parsing texts of the command line. All functions throw usage errors that name the option and the
+// remedy.
 
 /// "a,b,c", "a, b"; blanks around parts and empty parts are left out.
 [[nodiscard]] std::vector<std::string> split_list(const std::string& text);

@@ -11,9 +11,9 @@
 
 namespace gembench::inline cli {
 
-// What a command is asked to do: one plain struct a command, made of the option groups that several
-// commands share. A function takes the smallest of them that it needs. Nothing in here knows how it
-// was parsed.
+// The options of every command: one plain struct per command, built from option groups that several
+// commands share. A function takes the smallest group that it needs. Nothing here knows about
+// parsing.
 
 // ---- Groups
 
@@ -26,16 +26,16 @@ struct ModelOptions {
   std::string taken_from_trace;  ///< "experts 8 (not 32)": not the model's, by adopt_trace_shape
 };
 
-/// Loads that are made up.
+/// Synthetic loads.
 struct LoadOptions {
-  std::optional<int> tokens;     ///< of the step that runs; the first of a sweep
+  std::optional<int> tokens;     ///< of the current step; the first of a sweep
   std::vector<int> token_sweep;  ///< all that were asked for
   std::string preset = "serving";
   std::vector<std::string> set;  ///< NAME=VALUE of the preset's parameters
 };
 
 struct RoutingOptions : LoadOptions {
-  std::vector<int> tokens_per_rank;  ///< shares of a step's tokens; empty: alike
+  std::vector<int> tokens_per_rank;  ///< shares of a step's tokens; empty: equal
   std::string routing = "synthetic";
   std::string trace;
 };
@@ -70,7 +70,7 @@ struct SlotOptions {
   std::string token_split = "even";
 };
 
-/// What it takes to move experts.
+/// The cost of moving experts.
 struct MoveCostOptions {
   double expert_bytes = 0;  ///< of one expert's weights; 0 = the model's
   double bandwidth = 0;     ///< bytes per second that weights move at; 0 = moves cost nothing
@@ -81,11 +81,11 @@ struct PlanningOptions {
   std::string profile;
   std::optional<int> plan_steps;
   bool in_sample = false;
-  std::string cost = "auto";  ///< cost model that is planned with
+  std::string cost = "auto";  ///< cost model for planning
 };
 
 struct MeasureOptions {
-  int steps = 40;                     ///< exactly, or at most where a run may end early
+  int steps = 40;                     ///< exact, or an upper limit if the run may end early
   bool steps_stated = false;          ///< by the user
   std::optional<double> precision;    ///< half width of intervals to reach, percentage points
   std::optional<double> max_seconds;  ///< of measuring
@@ -95,7 +95,7 @@ struct MeasureOptions {
   bool whole_steps = false;
   std::string check = "last";
   double non_moe_time = 0;
-  std::string drift;  ///< what changes while it is measured: slow@STEP, task@STEP
+  std::string drift;  ///< injected drift: slow@STEP, task@STEP
 };
 
 struct OutputOptions {
@@ -105,8 +105,8 @@ struct OutputOptions {
   bool quiet = false;
 };
 
-/// What `run` and `profile` share. `profile` places linearly and measures no steps of its own: of
-/// planning and measuring it has the defaults, and all steps of a trace.
+/// Options that `run` and `profile` share. `profile` uses a linear placement and measures no steps:
+/// its planning and measuring options have defaults, and it uses all steps of a trace.
 struct SessionOptions : ModelOptions,
                         RoutingOptions,
                         DeviceOptions,
@@ -116,24 +116,24 @@ struct SessionOptions : ModelOptions,
                         PlanningOptions,
                         MeasureOptions,
                         OutputOptions {
-  ReplanOptions replan;  ///< of live adaptation, or of the replan that profile is asked about
+  ReplanOptions replan;  ///< of live adaptation, or of the replan that `profile --placement` judges
   double profile_seconds = 5;
   std::uint64_t seed = 1;
   double hang_timeout = 300;  ///< s, 0 = none
 };
 
-/// What `plan` and `score` share.
+/// Options that `plan` and `score` share.
 struct ProblemOptions : SlowdownOptions, SlotOptions, NodeOptions, OutputOptions {
   std::string trace;
   std::string profile;
   std::optional<int> ranks;
   std::optional<int> plan_steps;
-  double split = 0;           ///< share of the steps that is planned on; 0 = as plan_steps says
+  double split = 0;           ///< share of the steps to plan on; 0 = use plan_steps
   double slowdown_floor = 0;  ///< share of a rank's smallest latency that no slowdown stretches
   std::string cost = "auto";
   double token_bytes = 0;  ///< sent for one token; 0 = the model's
   int nodes = 1, groups = 0;
-  std::string from;  ///< placement that moves are counted from, and that is rebalanced
+  std::string from;  ///< placement from which moves are counted, and which is rebalanced
   std::uint64_t seed = 1;
 };
 
@@ -143,15 +143,16 @@ struct RunCommand : SessionOptions {
   static constexpr const char* kName = "run";
   bool adapt = false;  ///< the last placement also with live adaptation
   bool resume = false;
-  std::string record;  ///< trace.h5 that what the router decided is written to
+  std::string record;  ///< trace.h5 for the router's decisions
   bool dry_run = false;
-  std::optional<int> ranks;        ///< of a dry run, without them
+  std::optional<int> ranks;        ///< for a dry run without these ranks
   double timeout = 0;              ///< s, 0 = none
   std::string config_from;         ///< results.h5 whose run is replayed
   std::string command_line;        ///< as one text
   std::string program;             ///< as it was called
   std::vector<std::string> words;  ///< after it, as they were given
-  bool without_launcher = false;   ///< nobody asked for one rank: there was no mpirun or srun
+  bool without_launcher =
+      false;  ///< started without mpirun or srun, so there is one rank by default
 };
 
 struct ProfileCommand : SessionOptions, MoveCostOptions {
@@ -159,7 +160,7 @@ struct ProfileCommand : SessionOptions, MoveCostOptions {
   ProfileCommand() { profile_seconds = 60; }
   std::string compare;    ///< profile.h5 to compare with
   std::string with;       ///< profile.h5 to compare, instead of measuring one
-  std::string placement;  ///< in force: does a replan pay?
+  std::string placement;  ///< current placement, to judge a replan
 };
 
 struct PlanCommand : ProblemOptions, MoveCostOptions {
@@ -176,7 +177,7 @@ struct ScoreCommand : ProblemOptions {
   bool ablation = false;
   std::vector<std::string> files;
 
-  /// The strategies that are planned and judged: a few where nothing is named.
+  /// The strategies to plan with and judge; a default selection if none is named.
   [[nodiscard]] std::vector<std::string> planned() const {
     return strategies.empty() && files.empty() ? PlanningOptions{}.placements : strategies;
   }
@@ -187,7 +188,7 @@ struct TraceMakeCommand : ModelOptions, LoadOptions, OutputOptions {
   std::uint64_t seed = 1;
 };
 
-/// How recorded tokens become steps.
+/// How to group recorded tokens into steps.
 struct BatchingOptions {
   std::optional<int> window;  ///< tokens of a step
   std::optional<int> batch;   ///< requests that run at once
@@ -195,7 +196,7 @@ struct BatchingOptions {
   std::string arrivals;       ///< CSV of requests to serve
   ServingSpec engine;         ///< that serves them; its max_steps also ends a `batch`
   bool counts_only = false;
-  std::string requests;  ///< CSV that cuts ids into requests
+  std::string requests;  ///< CSV that divides ids into requests
   int id_bytes = 1;
 };
 
@@ -204,7 +205,7 @@ struct TraceImportCommand : TraceMakeCommand, BatchingOptions {
   std::string format;              ///< of the recording, or auto
   std::vector<std::string> files;  ///< of the recording
   bool expand_multinomial = false;
-  double rescale = 0.01;  ///< most that layers of an imported step may differ by
+  double rescale = 0.01;  ///< largest difference between layers of an imported step
 };
 
 struct TraceInfoCommand {

@@ -4,8 +4,8 @@
 
 namespace gembench::inline cli {
 
-/// "adapt:gem" begins as gem's placement and adapts; "oracle:gem" is replanned by gem at every
-/// --drift, knowing what it brings: what adapting could gain at best. Any other name stays.
+/// "adapt:gem" starts with gem's placement and adapts; "oracle:gem" is replanned by gem at every
+/// --drift, with knowledge of it, as an upper bound for adapting. Any other name stays the same.
 struct PlacementName {
   bool adapts = false, oracle = false;
   std::string strategy;

@@ -18,21 +18,21 @@ void problem_options(OptionSet& set, ProblemOptions& o) {
   set.count("ranks", o.ranks, "ranks to place on (default: the profile's)").range(1, 65536);
   set.text("trace", o.trace, "FILE", "trace.h5 to plan on");
   set.text("profile", o.profile, "SOURCE",
-           "profile.h5, or builtin:NAME for latencies measured by others (default: equally fast "
-           "ranks)");
+           "profile.h5, or builtin:NAME for latencies measured by others (default: ranks of equal "
+           "speed)");
   set.count("plan-steps", o.plan_steps,
-            "plan on the first N steps only; score then judges on the others (default: all)")
+            "plan on the first N steps only; score then judges on the other steps (default: all)")
       .range(1, 1e6);
-  set.real("split", o.split, "SHARE", "the same as a share of the steps (0 = all are planned on)")
+  set.real("split", o.split, "SHARE",
+           "like --plan-steps, as a share of the steps (0 = plan on all)")
       .range(0, 1)
       .excludes("plan-steps", "--split and --plan-steps exclude each other: drop one");
   slowdown_options(
       set, o,
       {"slowdown of every rank, on top of the profile", "none, low (7.7 %) or high (27.7 %)",
-       "slowdowns drawn like real GPUs' (builtin:NAME), or read from a file, a "
-       "factor a rank"});
+       "slowdowns drawn from real GPUs' (builtin:NAME), or read from a file, one factor per rank"});
   set.real("slowdown-floor", o.slowdown_floor, "F",
-           "share of a rank's smallest latency that no slowdown stretches: time bound by memory")
+           "share of a rank's smallest latency that slowdowns do not stretch (memory-bound time)")
       .range(0, 1)
       .refused_if([&o] { return !o.slowed(); },
                   "--slowdown-floor limits a slowdown: add --slowdown, --variability or "
@@ -40,35 +40,34 @@ void problem_options(OptionSet& set, ProblemOptions& o) {
 }
 
 void node_options(OptionSet& set, ProblemOptions& o) {
-  ranks_per_node_option(
-      set, o,
-      "also say how many bytes dispatch sends between nodes of N ranks (expected, not measured)");
+  ranks_per_node_option(set, o,
+                        "also report the bytes that dispatch sends between nodes of N ranks "
+                        "(expected, not measured)");
   dispatch_option(set, o,
                   "with --ranks-per-node: a token goes to every rank that needs it (flat), or once "
-                  "to every node (hierarchical)")
+                  "to each node (hierarchical)")
       .needs("ranks-per-node",
-             "--dispatch says what crosses between nodes: add --ranks-per-node N, or drop it");
+             "--dispatch is for traffic between nodes: add --ranks-per-node N, or drop it");
   set.real("token-bytes", o.token_bytes, "B",
-           "with --ranks-per-node: bytes of a token (0 = the model's that the profile names)")
+           "with --ranks-per-node: bytes of a token (0 = from the profile's model)")
       .range(0, 1e9)
       .needs("ranks-per-node",
-             "--token-bytes are those between nodes: add --ranks-per-node N, or drop it");
+             "--token-bytes is for traffic between nodes: add --ranks-per-node N, or drop it");
   node_cost_options(set, o, [] { return true; });
-  set.number("nodes", o.nodes, takers_of("nodes") + ": nodes that ranks are spread over")
-      .range(1, 65536);
+  set.number("nodes", o.nodes, takers_of("nodes") + ": number of nodes").range(1, 65536);
   set.number("groups", o.groups,
-             takers_of("groups") + ": groups of experts that stay on a node; 0 = one a node")
+             takers_of("groups") + ": groups of experts that stay on a node; 0 = one per node")
       .range(0, 65536);
   set.text("from", o.from, "FILE",
-           "placement in force, in any format that convert reads: moves are counted from it");
+           "current placement, in any format that convert reads, from which moves are counted");
 }
 
 void seed_option(OptionSet& set, ProblemOptions& o) {
   set.group("Other");
-  set.seed(o.seed, takers_of("seed") + "; slowdowns that are drawn");
+  set.seed(o.seed, takers_of("seed") + "; also for drawn slowdowns");
 }
 
-/// Slowdowns may be drawn, whatever the strategies take.
+/// Slowdowns may be drawn with any strategy.
 std::vector<std::string_view> taken_anyway(const ProblemOptions& o) {
   if (o.variability != "none" || o.slowdown_from.starts_with(kBuiltin)) return {"seed"};
   return {};
@@ -89,12 +88,12 @@ void define(OptionSet& set, PlanCommand& o) {
   node_options(set, o);
   replan_options(
       set, o.replan,
-      {"rebalance --from by the swaps that save most, moving at most N experts a layer (0 = "
-       "plan from scratch)",
+      {"rebalance --from by the swaps that save most, moving at most N experts per layer (0 = plan "
+       "from scratch)",
        "with --max-moves: only moves that pay within STEPS"},
       [&o] { return o.from.empty(); },
       "--max-moves rebalances a placement: name it with --from FILE", afresh,
-      "--horizon is the time in which moves must pay: add --max-moves N, or drop it");
+      "--horizon limits the time in which moves must pay: add --max-moves N, or drop it");
   move_cost_options(set, o, afresh,
                     "--bandwidth says what moves cost: add --max-moves N, or drop it");
   output_options(set, o);
@@ -108,20 +107,19 @@ void define(OptionSet& set, PlanCommand& o) {
     if (!afresh()) anyway.emplace_back("token-split");
     require_takers(set, strategies, o, anyway);
     if (o.files.empty()) return;
-    throw usage_error(fmt::format("plan takes no file '{}': give --trace", o.files[0]));
+    throw usage_error(fmt::format("plan accepts no file '{}': give --trace", o.files[0]));
   });
 }
 
 void define(OptionSet& set, ScoreCommand& o) {
   problem_options(set, o);
   set.group("Placement");
-  set.names("strategies", o.strategies, "A,B,...", "plan these and judge them").correct([&o] {
-    std::ranges::transform(o.strategies, o.strategies.begin(), as_known_placement);
-  });
+  set.names("strategies", o.strategies, "A,B,...", "strategies to plan with and judge")
+      .correct(
+          [&o] { std::ranges::transform(o.strategies, o.strategies.begin(), as_known_placement); });
   set.flag("ablation", o.ablation,
-           "also each with mean or per-step loads and with equal or measured speeds")
-      .excludes("token-split",
-                "--ablation compares speeds that --token-split goes by: drop one of them")
+           "judge each strategy also with mean or per-step loads and with equal or measured speeds")
+      .excludes("token-split", "--ablation hides speeds that --token-split uses: drop one of them")
       .refused_if([&o] { return o.strategies.empty() && !o.files.empty(); },
                   "--ablation replans with less knowledge: name strategies with "
                   "--strategies, or drop it");
@@ -136,7 +134,7 @@ void define(OptionSet& set, ScoreCommand& o) {
     auto names = o.planned();
     for (const std::string& file : o.files) names.push_back("file:" + file);
     auto anyway = taken_anyway(o);
-    // Files are judged by what their bytes cost.
+    // Files are judged with the cost of their bytes.
     if (!o.files.empty()) anyway.insert(anyway.end(), {"node-cost", "node-costs"});
     require_takers(set, names, o, anyway);
   });

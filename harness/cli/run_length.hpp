@@ -8,25 +8,24 @@ namespace gembench::inline cli {
 
 /// When a run has measured enough.
 struct StopRule {
-  double precision = 0;    ///< largest half width of any interval, a fraction; 0 = no such rule
+  double precision = 0;    ///< largest half width of any interval, as a fraction; 0 = no such rule
   double max_seconds = 0;  ///< wall clock of measuring; 0 = no such rule
 };
 
-// How long a run measures: --steps exactly; without it until its intervals are narrow enough or its
-// time is over.
+// How long a run measures: exactly --steps, or without it until its intervals are narrow enough or
+// its time is up.
 
-/// Fills in what the command line leaves open of steps, precision and time. Intervals are looked at
-/// where several placements stay as they are; the number of steps is then the most that there may
-/// be.
+/// Fills in steps, precision and time where the command line leaves them open. Intervals are used
+/// if several placements do not change; the number of steps is then an upper limit.
 void settle_length(SessionOptions& options);
-/// A settled number of steps where ranks and loads are known: one rank has nothing to compare, a
-/// trace has so many steps (0 = no trace). Stated steps stay.
+/// The number of steps once ranks and loads are known: one rank has nothing to compare, and a trace
+/// limits the steps (0 = no trace). Stated steps stay the same.
 void fit_length(SessionOptions& options, int ranks, int trace_steps);
-/// Whether there are placements to compare, none of which changes meanwhile.
+/// Whether there are placements to compare, none of which changes during the run.
 [[nodiscard]] bool compares_placements(const SessionOptions& options);
-/// When such a run ends before its last step.
+/// The rule by which such a run ends before its last step.
 [[nodiscard]] StopRule stop_rule(const SessionOptions& options);
-/// Whether it may: its steps are then at most so many.
+/// Whether it may end early; the number of steps is then an upper limit.
 [[nodiscard]] bool may_end_early(const SessionOptions& options);
 
 /// ", less where every interval is within +-2 points or after 150 s": for dry runs; or empty.

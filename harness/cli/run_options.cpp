@@ -24,7 +24,7 @@ bool adapts(const PlanningOptions& o) {
 void planning_options(OptionSet& set, RunCommand& o) {
   set.group("Placement");
   set.names("placements", o.placements, "A,B,...",
-            "strategies to compare, the first is the reference")
+            "strategies to compare; the first is the reference")
       .correct(
           [&o] { std::ranges::transform(o.placements, o.placements.begin(), as_known_placement); })
       .refused_if([&o] { return o.placements.empty(); },
@@ -35,16 +35,16 @@ void planning_options(OptionSet& set, RunCommand& o) {
                      return parse_placement_name(name).oracle;
                    });
           },
-          "oracle: knows a drift beforehand and there is none: add --drift, or drop oracle:");
+          "oracle: plans for a --drift and there is none: add --drift, or drop oracle:");
   set.text("profile", o.profile, "FILE", "profile.h5 to plan with (default: measure one first)");
   set.count("plan-steps", o.plan_steps,
-            "steps that are planned on, before the measured ones (default: 1024 synthetic, 32 "
+            "number of steps to plan on, before the measured ones (default: 1024 synthetic, 32 "
             "router, all earlier steps of a trace)")
       .range(1, 1e6)
       .excludes("in-sample", "--in-sample plans on the measured steps: drop it, or --plan-steps");
   cost_option(set, o.cost);
   slot_options(set, o);
-  // MPI knows the nodes of ranks that there are.
+  // MPI knows the nodes of existing ranks.
   node_cost_options(set, o, [&o] { return o.ranks.has_value(); });
   set.flag("in-sample", o.in_sample,
            "plan on the measured steps themselves (stated in the header)");
@@ -52,10 +52,11 @@ void planning_options(OptionSet& set, RunCommand& o) {
 
 void drift_option(OptionSet& set, RunCommand& o) {
   set.text("drift", o.drift, "WHAT@STEP,...",
-           "change something on purpose from a measured step on: slow (the emulated slowdowns "
-           "move on by one rank), task (experts change roles)")
-      .refused_if([&o] { return o.routing == "router"; },
-                  "--drift changes loads that are known: drop it, or --routing router")
+           "inject a drift from a measured step on: slow (each emulated slowdown moves to the next "
+           "rank), task (experts change roles)")
+      .refused_if(
+          [&o] { return o.routing == "router"; },
+          "--drift cannot change loads that the router decides: drop it, or --routing router")
       .refused_if(
           [&o] {
             return std::ranges::any_of(parse_drift(o.drift), [&o](const InjectedDrift& drift) {
@@ -70,7 +71,7 @@ void drift_option(OptionSet& set, RunCommand& o) {
                      return drift.kind == InjectedDrift::Kind::slow;
                    });
           },
-          "--drift slow moves emulated slowdowns on: add --slowdown, --variability or "
+          "--drift slow moves emulated slowdowns: add --slowdown, --variability or "
           "--slowdown-from");
 }
 
@@ -78,7 +79,7 @@ void length_options(OptionSet& set, RunCommand& o) {
   set.call(
          "steps", "N",
          "measured steps of every placement: exactly N; with --precision or --max-seconds at most "
-         "N (default: as many as these take, or 40 where nothing is compared)",
+         "N (default: as many as these need, or 40 if nothing is compared)",
          [&o](const std::string& v) {
            o.steps = parse_count("steps", v);
            o.steps_stated = true;
@@ -86,27 +87,27 @@ void length_options(OptionSet& set, RunCommand& o) {
          [&o] { return o.steps_stated ? Json(o.steps) : Json(); })
       .range(1, 1e7);
   set.amount("precision", o.precision, "P",
-             "end when every interval against the first placement is within +-P percentage points "
-             "(default 2 where --steps is not given; 0 = do not look)")
+             "stop when every interval against the first placement is within +-P percentage points "
+             "(default 2 without --steps; 0 = never)")
       .range(0, 100)
       .refused_if([&o] { return o.precision.value_or(0) > 0 && !compares_placements(o); },
-                  "--precision looks at intervals between placements that stay as they are: name "
-                  "several, without adapt:, oracle: and --drift, or give --steps instead");
-  set.amount("max-seconds", o.max_seconds, "S",
-             "end after S seconds of measuring at the latest (default 150 with --precision; 0 = "
-             "no limit)")
+                  "--precision needs several placements that do not change: name several, without "
+                  "adapt:, oracle: and --drift, or give --steps instead");
+  set.amount(
+         "max-seconds", o.max_seconds, "S",
+         "stop after at most S seconds of measuring (default 150 with --precision; 0 = no limit)")
       .range(0, 1e9);
   set.call(
          "block", "N|auto",
-         "steps of a placement in a row; auto: 1, with the experts of all placements in memory, "
-         "where they fit, else up to 8, in 6 blocks at least",
+         "consecutive steps of one placement; auto: 1 if the experts of all placements fit in "
+         "memory, else up to 8, with at least 6 blocks",
          [&o](const std::string& v) {
            o.block = v == "auto" ? std::nullopt : std::optional(parse_count("block", v));
          },
          [&o] { return o.block ? Json(*o.block) : Json("auto"); }, "auto")
       .range(1, 1e6);
   set.count("warmup,w", o.warmup,
-            "steps run and discarded after every switch of placement (default 2; 0 where they "
+            "steps run and discarded after every switch of placement (default 2; 0 if placements "
             "alternate step by step)")
       .range(0, 1e6);
 }
@@ -116,28 +117,30 @@ void measure_options(OptionSet& set, RunCommand& o) {
   length_options(set, o);
   drift_option(set, o);
   set.flag("adapt", o.adapt,
-           "measure the last placement once more with live adaptation; adapt:NAME in --placements "
-           "says the same, oracle:NAME is replanned knowing the drift");
+           "measure the last placement once more with live adaptation (like adapt:NAME in "
+           "--placements; oracle:NAME is replanned with knowledge of the drift)");
   const auto none_adapts = [&o] { return !adapts(o); };
   constexpr const char* kAdapting =
       "--max-moves and --horizon are for live adaptation: add --adapt, or drop them";
   replan_options(set, o.replan, kReplanHelp, none_adapts, kAdapting, none_adapts, kAdapting);
   set.flag("resident", o.resident,
-           "keep the experts of all placements in memory, whatever --block says: no moves")
+           "keep the experts of all placements in memory, for any --block, so that none move")
       .refused_if(
           [&o] {
             return o.placements.size() == 1 && !parse_placement_name(o.placements[0]).is_dynamic();
           },
-          "--resident keeps the experts of several placements: name more, or drop it");
+          "--resident needs several placements: name more, or drop it");
   set.flag("whole-steps", o.whole_steps,
-           "time whole steps only: no barriers, waits and readings between phases (wall clock)")
+           "time whole steps only, without barriers, waits and clock readings between phases (wall "
+           "clock)")
       .refused_if([&o] { return o.slowed(); },
                   "emulated slowdowns need the readings that --whole-steps drops: drop one")
       .refused_if([&o] { return o.clock == "cpu-time"; },
-                  "--clock cpu-time reads phases and --whole-steps has none: drop one");
+                  "--clock cpu-time times phases and --whole-steps has none: drop one");
   set.text("check", o.check, "WHEN", "compare outputs with a reference: none, last or all steps")
       .one_of({"none", "last", "all"});
-  set.real("non-moe-time", o.non_moe_time, "S", "seconds a layer added for attention and the rest")
+  set.real("non-moe-time", o.non_moe_time, "S",
+           "seconds per layer added for attention and the rest")
       .range(0, 1e3);
 }
 
@@ -149,28 +152,28 @@ void rank_options(OptionSet& set, SessionOptions& o) {
   set.text("device", o.device, "KIND", "cpu, or cuda (a GPU for every rank)")
       .one_of(device_names())
       .refused_if([&o] { return !device_kind(o.device).shows_cpu_time && o.clock == "cpu-time"; },
-                  "--clock cpu-time cannot see a GPU's work: drop it, GPUs use wall");
+                  "--clock cpu-time cannot measure a GPU's work: drop it, GPUs use wall");
   set.text("transport", o.transport, "KIND",
-           "of device cuda: nccl, mpi (also where ranks share a GPU), or auto = nccl")
+           "with device cuda: nccl, mpi (works if ranks share a GPU), or auto = nccl")
       .one_of({"auto", "nccl", "mpi"})
       .refused_if(no_gpu, kForGpus);
   set.count("lock-clocks", o.lock_clocks,
-            "MHz to hold the GPUs' clocks at while the program runs (needs the rights to)")
+            "lock the GPUs' clocks at this many MHz while the program runs (needs the permission)")
       .range(1, 1e5)
       .refused_if(no_gpu, kForGpus);
   dispatch_option(set, o,
-                  "flat (a token to every rank that needs it), or hierarchical (over the network "
-                  "once a node)");
+                  "flat (a token goes to every rank that needs it), or hierarchical (it crosses "
+                  "the network once per node)");
   ranks_per_node_option(
-      set, o, "take every N ranks for a node, wherever they run (default: as MPI finds them)");
+      set, o,
+      "treat every N ranks as a node, wherever they run (default: nodes as MPI reports them)");
   set.text("clock", o.clock, "KIND", "auto, wall, or cpu-time (ranks share CPUs)")
       .one_of({"auto", "wall", "cpu-time"});
-  slowdown_options(
-      set, o,
-      {"emulated slowdown of every rank, 1 = none",
-       "emulated spread of rank speeds: none, low (7.7 %) or high (27.7 %)",
-       "emulated slowdowns drawn like real GPUs' (builtin:NAME) or read from a file, a factor a "
-       "rank; scaled so that the fastest rank has 1"});
+  slowdown_options(set, o,
+                   {"emulated slowdown of every rank, 1 = none",
+                    "emulated spread of rank speeds: none, low (7.7 %) or high (27.7 %)",
+                    "emulated slowdowns drawn from real GPUs' (builtin:NAME) or read from a file, "
+                    "one factor per rank; scaled so that the fastest rank has 1"});
   set.real("profile-seconds", o.profile_seconds, "S", "time to spend on measuring a profile")
       .range(0, 3600);
 }
@@ -183,38 +186,38 @@ void seed_option(OptionSet& set, SessionOptions& o) {
 
 void hang_option(OptionSet& set, SessionOptions& o) {
   set.real("hang-timeout", o.hang_timeout, "S",
-           "end the job with exit code 5 when a rank has not moved on for S seconds while it "
-           "measures (0 = never)")
+           "end the job with exit code 5 when a rank makes no progress for S seconds of measuring "
+           "(0 = never)")
       .range(0, 1e9);
 }
 
 void comparison_options(OptionSet& set, ProfileCommand& o) {
   constexpr const char* kComparison =
-      "--with and --placement belong to a comparison: add --compare OLD.h5";
+      "--with and --placement need a comparison: add --compare OLD.h5";
   const auto no_comparison = [&o] { return o.compare.empty(); };
   set.group("Comparison");
   set.text("compare", o.compare, "FILE",
-           "an older profile.h5: which ranks have become faster or slower since; --output may be "
-           "left out");
+           "an older profile.h5, to report which ranks have become faster or slower since; "
+           "--output may be left out");
   set.text("with", o.with, "FILE",
-           "compare this profile.h5 with it, without measuring and without mpirun")
+           "compare this profile.h5 with the older one, without measuring and without mpirun")
       .refused_if(no_comparison, kComparison)
-      .excludes("output", "--with measures nothing that --output could hold: drop one");
+      .excludes("output", "--with measures nothing to write to --output: drop one");
   set.text("placement", o.placement, "FILE",
-           "placement.json in force: does a replan pay now, on the loads of --trace?")
+           "current placement.json: says whether a replan pays now, on the loads of --trace")
       .refused_if(no_comparison, kComparison)
-      .needs("trace", "--placement is judged on loads: add --trace FILE");
+      .needs("trace", "--placement needs loads to be judged on: add --trace FILE");
   cost_option(set, o.cost)
       .needs("placement",
-             "--cost judges a replan: name the placement in force with --placement FILE");
+             "--cost judges a replan: name the current placement with --placement FILE");
   const auto no_question = [&o] { return o.placement.empty(); };
   replan_options(set, o.replan, kReplanHelp, no_question,
-                 "--max-moves judges a replan: name the placement in force with --placement FILE",
+                 "--max-moves judges a replan: name the current placement with --placement FILE",
                  no_question,
-                 "--horizon judges a replan: name the placement in force with --placement FILE");
+                 "--horizon judges a replan: name the current placement with --placement FILE");
   move_cost_options(
       set, o, no_question,
-      "--bandwidth judges a replan: name the placement in force with --placement FILE");
+      "--bandwidth judges a replan: name the current placement with --placement FILE");
   set.only([&o] { return !o.with.empty(); },
            "compare with placement trace routing cost max-moves horizon expert-bytes bandwidth "
            "format quiet",
@@ -227,10 +230,10 @@ void run_output_options(OptionSet& set, RunCommand& o) {
            "continue FILE.partial of the same command; a finished FILE is only printed")
       .excludes("overwrite", "--resume and --overwrite exclude each other: drop one");
   set.text("record", o.record, "FILE",
-           "with --routing router: trace.h5 to write what the router decided to, steps planned on "
+           "with --routing router: write the router's decisions to this trace.h5, planning steps "
            "first")
       .refused_if([&o] { return o.routing != "router"; },
-                  "--record writes what the router decides: add --routing router, or drop it");
+                  "--record writes the router's decisions: add --routing router, or drop it");
   format_option(set, o.format);
   quiet_option(set, o.quiet);
   set.refuse_if([&o] { return o.output.empty() && !o.dry_run; },
@@ -242,8 +245,8 @@ void run_output_options(OptionSet& set, RunCommand& o) {
 void define(OptionSet& set, RunCommand& o) {
   model_options(set, o, true);
   routing_options(set, o,
-                  "tokens of a step, all ranks together; 64:16K:x4 or 64,256 runs each, FILE gets "
-                  "-N in its name (default: 1024, or as traced)",
+                  "tokens of a step over all ranks; 64:16K:x4 or 64,256 runs each value and adds "
+                  "-N to FILE's name (default: 1024, or as in the trace)",
                   true);
   planning_options(set, o);
   measure_options(set, o);
@@ -251,18 +254,18 @@ void define(OptionSet& set, RunCommand& o) {
   run_output_options(set, o);
   seed_option(set, o);
   set.flag("dry-run", o.dry_run,
-           "plan and say what a run would take: time, memory, file size; writes nothing");
+           "plan and print what a run would need (time, memory, file size); writes nothing");
   set.count("ranks", o.ranks,
-            "of a dry run: for N ranks, without them and without mpirun; --profile may then be a "
-            "builtin:NAME")
+            "with --dry-run: predict a run on N ranks, without these ranks and without mpirun; "
+            "--profile may then be builtin:NAME")
       .range(1, 65536)
-      .needs("dry-run",
-             "--ranks of run stands for ranks that are not there: add --dry-run, or drop it")
-      .refused_if([&o] { return o.routing == "router"; },
-                  "the router's choices are known when it runs: drop --ranks, or take --routing "
-                  "synthetic");
+      .needs("dry-run", "--ranks of run is for dry runs: add --dry-run, or drop it")
+      .refused_if(
+          [&o] { return o.routing == "router"; },
+          "the router's choices are known only when it runs: drop --ranks, or use --routing "
+          "synthetic");
   set.real("timeout", o.timeout, "S",
-           "end the job with exit code 5 after S seconds, finished blocks kept (0 = never)")
+           "end the job with exit code 5 after S seconds and keep finished blocks (0 = never)")
       .range(0, 1e9);
   hang_option(set, o);
   set.rule([&set, &o] {
@@ -277,7 +280,7 @@ void define(OptionSet& set, RunCommand& o) {
 
 void define(OptionSet& set, ProfileCommand& o) {
   model_options(set, o, true);
-  routing_options(set, o, "tokens of a step, all ranks together (default: 1024)", false);
+  routing_options(set, o, "tokens of a step over all ranks (default: 1024)", false);
   rank_options(set, o);
   comparison_options(set, o);
   output_options(set, o);

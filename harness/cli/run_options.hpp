@@ -9,7 +9,7 @@ namespace gembench::inline cli {
 void define(OptionSet& set, RunCommand& o);
 void define(OptionSet& set, ProfileCommand& o);
 
-/// What follows from what was given, before anything is refused: a trace implies its routing.
+/// Fills in implied options before the checks: a trace implies its routing.
 void settle(RunCommand& o);
 void settle(ProfileCommand& o);
 

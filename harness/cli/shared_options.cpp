@@ -20,17 +20,18 @@ void model_options(OptionSet& set, ModelOptions& o, bool with_widths) {
       .stated(o.model_stated);
   Option& scale = set.real("scale", o.scale, "F", "divide hidden and ffn by F");
   set.count("layers", o.layers, "MoE layers to run (default: the model's)");
-  set.count("experts", o.experts, "experts a layer (default: the model's)");
-  set.count("topk", o.topk, "experts a token (default: the model's)");
+  set.count("experts", o.experts, "experts per layer (default: the model's)");
+  set.count("topk", o.topk, "experts per token (default: the model's)");
   if (!with_widths) return;
   scale.refused_if([&o] { return o.hidden && o.ffn; },
-                   "--hidden and --ffn leave --scale nothing to divide: drop it");
+                   "--scale has no effect with --hidden and --ffn: drop it");
   set.count("hidden", o.hidden, "width of a token (default: the model's / F)");
   set.count("ffn", o.ffn, "inner width of an expert (default: the model's / F)");
-  set.count("weight-layers", o.weight_layers,
-            "distinct sets of weights, shared by layers in turn (default: all)")
+  set.count(
+         "weight-layers", o.weight_layers,
+         "number of distinct weight sets; layers reuse them in rotation (default: one per layer)")
       .range(1, 65536);
-  set.text("dtype", o.dtype, "T", "auto, f32 or bf16; auto = bf16 where the device has it")
+  set.text("dtype", o.dtype, "T", "auto, f32 or bf16; auto = bf16 if the device supports it")
       .one_of({"auto", "f32", "bf16"});
 }
 
@@ -59,12 +60,13 @@ void routing_options(OptionSet& set, RoutingOptions& o, const char* tokens_help,
   set.group("Routing");
   Option& tokens = tokens_option(set, o, tokens_help);
   const auto is_sweep = [&o] { return o.token_sweep.size() > 1; };
-  if (!several) tokens.refused_if(is_sweep, "profile takes one --tokens, only run takes several");
+  if (!several)
+    tokens.refused_if(is_sweep, "profile accepts one value for --tokens, only run accepts several");
   tokens.refused_if([&o, is_sweep] { return is_sweep() && !o.trace.empty(); },
                     "a trace has its own tokens: drop --tokens or --trace");
   set.call(
       "tokens-per-rank", "N,N,...",
-      "tokens of every rank; of a trace's steps their shares (default: alike)",
+      "tokens of every rank; with a trace, the ranks' shares of its tokens (default: equal)",
       [&o](const std::string& v) { o.tokens_per_rank = parse_counts("tokens-per-rank", v); },
       [&o] { return Json(o.tokens_per_rank); });
   set.text("routing", o.routing, "KIND",
@@ -75,7 +77,7 @@ void routing_options(OptionSet& set, RoutingOptions& o, const char* tokens_help,
                   "--routing trace needs --trace FILE");
   preset_option(set, o).refused_if(
       [&o] { return o.routing != "synthetic"; },
-      "--preset shapes synthetic loads: drop it, or --trace and --routing");
+      "--preset is for synthetic loads: drop it, or --trace and --routing");
   set.text("trace", o.trace, "FILE", "trace.h5 of 'gembench trace'; implies --routing trace")
       .refused_if([&o, several] { return several && o.routing != "trace"; },
                   "--routing router reads no --trace: drop one of them");
@@ -84,29 +86,31 @@ void routing_options(OptionSet& set, RoutingOptions& o, const char* tokens_help,
 Option& cost_option(OptionSet& set, std::string& cost) {
   return set
       .text("cost", cost, "MODEL",
-            "what predicts a rank's time: sum (of its tokens, the paper's), per-expert (each by "
-            "itself) or auto (whichever is closer to the profile's routed loads; sum where it "
-            "holds none)")
+            "how a rank's time is predicted: sum (from the sum of its tokens, as in the paper), "
+            "per-expert (each expert by itself) or auto (the one closer to the profile's routed "
+            "loads; sum if it has none)")
       .formerly(cost, "tokens", "sum")
       .formerly(cost, "experts", "per-expert")
       .one_of({"auto", "sum", "per-expert"});
 }
 
 void slot_options(OptionSet& set, SlotOptions& o) {
-  set.number("spare-slots", o.spare_slots,
-             fmt::format("slots a rank has beyond experts/ranks (rounded up; 0 = as many as "
-                         "--replicas need), for replicas or so that slow ranks hold fewer: {}",
-                         takers_of("spare-slots")))
+  set.number(
+         "spare-slots", o.spare_slots,
+         fmt::format("slots per rank beyond experts/ranks (rounded up; 0 = as many as --replicas "
+                     "need), for replicas or so that slow ranks can hold fewer experts; for {}",
+                     takers_of("spare-slots")))
       .range(0, 65536);
-  set.number("replicas", o.replicas,
-             fmt::format("redundant experts, N a layer, in (experts + N)/ranks slots a rank, "
-                         "rounded up: {}; with --spare-slots at most N, as many as pay (0: {} "
-                         "fill them all)",
-                         takers_of("replicas"), fillers()))
+  set.number(
+         "replicas", o.replicas,
+         fmt::format(
+             "N redundant experts per layer, in (experts + N)/ranks slots per rank, rounded up; "
+             "with --spare-slots at most N, as many as pay (0: {1} fill all slots); for {0}",
+             takers_of("replicas"), fillers()))
       .range(0, 1 << 24);
   set.text("token-split", o.token_split, "RULE",
-           "how replicas share tokens: even, by-speed, water-fill (finish times equalised every "
-           "step) or water-fill-blind (as if speeds were equal)")
+           "how replicas share tokens: even, by-speed, water-fill (equalises finish times every "
+           "step) or water-fill-blind (the same as if speeds were equal)")
       .one_of({"even", "by-speed", "water-fill", "water-fill-blind"});
 }
 
@@ -119,9 +123,9 @@ void node_cost_options(OptionSet& set, NodeOptions& o, std::function<bool()> nod
            takers_of("node-cost") + ": seconds that a byte between nodes adds to a step")
       .range(0, 1)
       .refused_if(no_nodes, kNeed)
-      .excludes("node-costs", "--node-cost and --node-costs say the same: give one of them");
+      .excludes("node-costs", "--node-cost and --node-costs exclude each other: keep one");
   set.text("node-costs", o.node_costs, "FILE",
-           "the same where links differ: a matrix, a row for every node that sends, in s/byte")
+           "the same for links that differ: a matrix in s/byte with one row per sending node")
       .refused_if(no_nodes, kNeed);
 }
 
@@ -162,12 +166,11 @@ void replan_options(OptionSet& set, ReplanOptions& o, const ReplanHelp& help,
 void move_cost_options(OptionSet& set, MoveCostOptions& o, std::function<bool()> nothing_moves,
                        const char* sentence) {
   set.real("expert-bytes", o.expert_bytes, "B",
-           "with --bandwidth: bytes of an expert's weights (0 = the model's that the profile "
-           "names)")
+           "with --bandwidth: bytes of an expert's weights (0 = from the profile's model)")
       .range(0, 1e15)
-      .needs("bandwidth", "--expert-bytes move at a --bandwidth: add it, or drop them");
+      .needs("bandwidth", "--expert-bytes needs --bandwidth: add it, or drop --expert-bytes");
   set.real("bandwidth", o.bandwidth, "B/S",
-           "with --max-moves: bytes a second that weights move at (0 = moves cost nothing)")
+           "with --max-moves: bytes per second at which weights move (0 = moves cost nothing)")
       .range(0, 1e15)
       .refused_if(std::move(nothing_moves), sentence);
 }

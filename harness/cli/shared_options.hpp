@@ -8,12 +8,12 @@
 
 namespace gembench::inline cli {
 
-// Options that several commands have, each with its range, its choices and what it excludes. Those
-// that differ from command to command in what they exclude are returned.
+// Options of several commands, each with its range, choices and exclusions. Options whose
+// exclusions differ between commands are returned.
 
-/// A group. Traces know no widths: a scaled model has the loads of the whole one.
+/// A group. Traces have no widths: a scaled model has the loads of the full one.
 void model_options(OptionSet& set, ModelOptions& o, bool with_widths);
-/// "a,b" and FROM:TO:STEP are for `run` alone; what runs is one at a time.
+/// "a,b" and FROM:TO:STEP are for `run` only, which runs one value at a time.
 Option& tokens_option(OptionSet& set, LoadOptions& o, const char* help);
 Option& preset_option(OptionSet& set, LoadOptions& o);
 /// A group; `tokens_help`: of tokens_option().
@@ -37,7 +37,7 @@ struct ReplanHelp {
 };
 inline constexpr ReplanHelp kReplanHelp{"experts of a layer that one replan may move",
                                         "only moves that pay within STEPS"};
-/// --max-moves and --horizon, each refused where it is told to.
+/// --max-moves and --horizon, each rejected by its condition.
 void replan_options(OptionSet& set, ReplanOptions& o, const ReplanHelp& help,
                     const std::function<bool()>& no_moves, const char* no_moves_sentence,
                     const std::function<bool()>& no_horizon, const char* no_horizon_sentence);

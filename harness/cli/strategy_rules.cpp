@@ -12,7 +12,7 @@
 namespace gembench::inline cli {
 namespace {
 
-/// Planning options, and which strategies take them.
+/// Planning options, and which strategies use them.
 struct Taken {
   std::string_view option;
   bool Takes::*by;
@@ -29,7 +29,7 @@ constexpr Taken kTaken[] = {
     {"seed", &Takes::seed},
 };
 
-/// The strategies of the table that take it.
+/// The strategies of the table that use it.
 std::string names_with(bool Takes::*by) {
   std::vector<std::string_view> names;
   for (const Strategy& strategy : strategy_table()) {
@@ -38,7 +38,7 @@ std::string names_with(bool Takes::*by) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-/// --token-split where nothing can have a replica.
+/// Rejects --token-split if nothing can have a replica.
 void require_replicas(const OptionSet& set, const std::vector<std::string>& names,
                       const SlotOptions& slots) {
   if (!set.given("token-split") || slots.replicas > 0 || names.empty()) return;
@@ -50,7 +50,7 @@ void require_replicas(const OptionSet& set, const std::vector<std::string>& name
     if (takes_of(name).split && has_some(name)) return;  // it fills spare slots, or is a file
   }
   throw usage_error(
-      "--token-split shares tokens among replicas and there are none: add --replicas N, or drop "
+      "--token-split needs replicas to share tokens and there are none: add --replicas N, or drop "
       "it");
 }
 

@@ -9,19 +9,19 @@
 
 namespace gembench::inline cli {
 
-// Planning options that not every strategy takes, by the rows of the strategy table: what help and
-// `list` say of them, and which are refused since they would change nothing.
+// Planning options that only some strategies use, by the rows of the strategy table: their texts in
+// help and `list`, and the rejection of options that would change nothing.
 
-/// "gem, gem+": the strategies that take a planning option such as "replicas".
+/// "gem, gem+": the strategies that use a planning option such as "replicas".
 [[nodiscard]] std::string takers_of(const std::string& option);
-/// "eplb, eplb-hier, flashlb": those that fill spare slots with replicas unasked.
+/// "eplb, eplb-hier, flashlb": the strategies that fill spare slots with replicas by default.
 [[nodiscard]] std::string fillers();
-/// "--spare-slots --replicas": the planning options that a strategy of the table takes.
+/// "--spare-slots --replicas": the planning options that a strategy of the table uses.
 [[nodiscard]] std::string taken_by(const std::string& strategy);
 
-/// Usage error for a name among `strategies` that there is not, for a planning option that none of
-/// them takes (one of several is enough), unless it does something `anyway`, and for --token-split
-/// where nothing can have a replica. No strategies: a placement is rebalanced.
+/// Usage error for an unknown name among `strategies`, for a planning option that none of them uses
+/// (one of several is enough) unless it has an effect `anyway`, and for --token-split if nothing
+/// can have a replica. No strategies: a placement is rebalanced.
 void require_takers(const OptionSet& set, const std::vector<std::string>& strategies,
                     const SlotOptions& slots, const std::vector<std::string_view>& anyway);
 

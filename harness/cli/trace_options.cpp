@@ -17,13 +17,13 @@ bool asks_to(const TraceLine& o, const char* what) {
 void synthetic_options(OptionSet& set, TraceLine& o) {
   const auto imports = [&o] { return asks_to(o, "import"); };
   set.group("Shape");
-  tokens_option(set, o, "tokens of a step, all ranks together (default: 1024)")
+  tokens_option(set, o, "tokens of a step over all ranks (default: 1024)")
       .refused_if([&o] { return o.token_sweep.size() > 1; },
-                  "trace takes one --tokens, only run takes several");
+                  "trace accepts one value for --tokens, only run accepts several");
   set.group("Synthetic loads");
-  preset_option(set, o).refused_if(imports, "--preset makes loads and import reads them: drop it");
-  set.names("set", o.set, "NAME=V,...", "parameters of the preset; trace info names them all")
-      .refused_if(imports, "--set makes loads and import reads them: drop it");
+  preset_option(set, o).refused_if(imports, "--preset is for trace make: drop it");
+  set.names("set", o.set, "NAME=V,...", "parameters of the preset; trace info lists them all")
+      .refused_if(imports, "--set is for trace make: drop it");
   set.number("steps", o.steps, "steps to make, or to draw")
       .range(1, 1e7)
       .refused_if([&o, imports] { return imports() && !o.expand_multinomial; },
@@ -35,56 +35,56 @@ void import_options(OptionSet& set, TraceLine& o) {
       fmt::format("Import of recordings ('gembench list' names the formats; experimental: {})",
                   experimental_recording_formats()));
   set.flag("expand-multinomial", o.expand_multinomial,
-           "take run totals (steps are summed up) and draw --steps steps of --tokens tokens from "
-           "them");
+           "use run totals (recorded steps are added up) and draw --steps steps of --tokens tokens "
+           "from them");
   set.real("rescale", o.rescale, "F",
-           "scale the layers of a step to the smallest where their sums differ by at most this "
+           "scale all layers of a step to the smallest one if their sums differ by at most this "
            "share")
       .range(0, 1)
       .refused_if(
           [&o] { return o.expand_multinomial || o.window || o.batch || !o.arrivals.empty(); },
-          "--rescale levels recorded steps, and these are made of totals or tokens: drop it");
+          "--rescale is for recorded steps, not for totals or tokens: drop it");
 }
 
 void batching_options(OptionSet& set, BatchingOptions& o) {
-  set.group("Import of recordings of tokens (how they become steps)");
-  set.count("window", o.window,
-            "a step is N consecutive tokens of a request (--tokens N says the same)")
+  set.group("Import of recordings of tokens (how to group them into steps)");
+  set.count("window", o.window, "a step is N consecutive tokens of a request (same as --tokens N)")
       .range(1, 1 << 24);
   set.count("batch", o.batch,
-            "continuous batching: N requests decode at once, one token each a step; with "
+            "continuous batching: N requests decode at once, with one token each per step; with "
             "--arrivals: at most N at once")
       .range(1, 1 << 24);
   set.flag("shuffle", o.shuffle, "with --batch: admit requests in random order, by --seed")
       .needs("batch", "--shuffle is for --batch: drop it")
       .excludes("arrivals", "--shuffle is for --batch: drop it");
   set.text("arrivals", o.arrivals, "FILE",
-           "serve these requests (CSV of Azure or Mooncake): decode is as recorded, prompts are "
-           "drawn from recorded tokens");
-  set.real("step-seconds", o.engine.step_seconds, "S", "with --arrivals: seconds that a step takes")
+           "serve these requests (CSV of Azure or Mooncake): decode as recorded, prompts drawn "
+           "from recorded tokens");
+  set.real("step-seconds", o.engine.step_seconds, "S", "with --arrivals: seconds per step")
       .range(0, 1e3)
       .needs("arrivals",
-             "--step-seconds times the engine that serves --arrivals: add them, or drop it");
+             "--step-seconds is for the engine that serves --arrivals: add them, or drop it");
   set.real("token-seconds", o.engine.token_seconds, "S",
-           "with --arrivals: seconds that each of its tokens adds")
+           "with --arrivals: additional seconds per token")
       .range(0, 1e3)
       .needs("arrivals",
-             "--token-seconds times the engine that serves --arrivals: add them, or drop it");
+             "--token-seconds is for the engine that serves --arrivals: add them, or drop it");
   set.number("max-batch-tokens", o.engine.max_batch_tokens,
-             "with --arrivals: tokens of a step, in which prompts are cut into chunks")
+             "with --arrivals: most tokens of a step; prompts are divided into chunks")
       .range(1, 1 << 24)
       .needs("arrivals",
              "--max-batch-tokens is for the engine that serves --arrivals: add them, or drop it");
   set.number("max-steps", o.engine.max_steps,
-             "with --batch or --arrivals: end after N steps (0 = all)")
+             "with --batch or --arrivals: stop after N steps (0 = all)")
       .refused_if([&o] { return !o.batch && o.arrivals.empty(); },
                   "--max-steps is for --batch and --arrivals: drop it");
-  set.flag("counts-only", o.counts_only, "keep counts of tokens, not the ids of each")
+  set.flag("counts-only", o.counts_only,
+           "keep the experts' token counts, not the ids of every token")
       .excludes("arrivals", "--arrivals keeps counts only: drop --counts-only");
   set.text("requests", o.requests, "FILE",
-           "of ids: CSV that cuts them into requests (decode_tokens or tokens; token_offset, "
+           "for ids: CSV that divides them into requests (decode_tokens or tokens; token_offset, "
            "recorded_prompt_tokens, task)");
-  set.number("id-bytes", o.id_bytes, "of raw ids: bytes of an id, 1 or 2");
+  set.number("id-bytes", o.id_bytes, "for raw ids: bytes per id, 1 or 2");
 }
 
 }  // namespace
@@ -97,18 +97,18 @@ void define(OptionSet& set, TraceLine& o) {
   output_options(set, o);
   quiet_option(set, o.quiet);
   set.group("Other");
-  set.seed(o.seed, "of weights, inputs, synthetic loads and the order of blocks")
+  set.seed(o.seed, "for weights, inputs, synthetic loads and the order of blocks")
       .refused_if(
           [&o] {
             return asks_to(o, "import") && !o.expand_multinomial && !o.shuffle &&
                    o.arrivals.empty();
           },
-          "--seed draws, and nothing is drawn here: drop it");
+          "--seed has no effect here, nothing is random: drop it");
   set.only([&o] { return asks_to(o, "info"); }, "quiet",
-           "trace info reads a trace and makes nothing: drop --{}");
+           "trace info only reads a trace: drop --{}");
   set.only([&o] { return asks_to(o, "make"); },
            "model scale layers experts topk tokens preset set steps seed output overwrite quiet",
-           "trace make takes no --{}, which is for recordings: drop it");
+           "--{} is for trace import, not for trace make: drop it");
 }
 
 Command command_of(const TraceLine& line) {

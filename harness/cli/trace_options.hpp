@@ -5,7 +5,8 @@
 
 namespace gembench::inline cli {
 
-/// `trace` as it is typed: the options of all it can do, and words that say which of them it is.
+/// The command line of `trace`: the options of all its subcommands, and words that choose the
+/// subcommand.
 struct TraceLine : TraceImportCommand {
   static constexpr const char* kName = "trace";
 };

@@ -6,8 +6,8 @@
 
 namespace gembench::inline commands {
 
-// One function a command. They print results on standard output and throw what goes wrong;
-// those of many ranks say in `progress` what this rank does.
+// One function per command. They print results on standard output and throw errors. Functions for
+// many ranks report in `progress` what this rank is doing.
 
 /// The main job, collective: profile if none is given, plan, measure side by side, write, compare.
 void execute(const Comm& comm, const RunCommand& command, Progress& progress);

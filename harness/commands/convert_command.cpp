@@ -20,7 +20,7 @@
 namespace gembench::inline commands {
 namespace {
 
-/// Where a model's MoE layers lie, as far as it was stated.
+/// The positions of a model's MoE layers, as far as stated.
 struct LayersStated {
   int first = 0;         ///< those before are dense
   int model_layers = 0;  ///< 0 = not stated
@@ -67,8 +67,8 @@ PlacementFile with_layers(const PlacementFile& file, const LayersStated& stated)
   }
   if (stated.layers > 0 && ids.size() != static_cast<std::size_t>(stated.layers)) {
     throw usage_error(
-        fmt::format("{} layers are placed and {} has {} with experts, which engines want all: plan "
-                    "them all, or add --first-layer to convert these",
+        fmt::format("{} layers are placed but {} has {} with experts, and engines need all of "
+                    "them: plan them all, or add --first-layer to convert these",
                     ids.size(), stated.by, stated.layers));
   }
   PlacementFile result = file;
@@ -78,7 +78,7 @@ PlacementFile with_layers(const PlacementFile& file, const LayersStated& stated)
   return result;
 }
 
-/// "0-2, 61" of the model's layers that the placement knows nothing of; empty when there is none.
+/// "0-2, 61": layers of the model that are not in the placement; empty if there are none.
 std::string missing_layers(const PlacementFile& file) {
   std::vector<std::string> parts;
   int next = 0;
@@ -123,10 +123,10 @@ ReadPlacement read_input(const ConvertCommand& options, const std::optional<Trac
   agree("ranks", options.ranks, placement.ranks);
   agree("experts", options.experts, placement.experts);
   if (read.merged > 0) {
-    tell(fmt::format(
-        "{} slots of {} hold an expert that their rank holds already: they are taken for empty, "
-        "while an engine sends such a rank a share of tokens for each",
-        read.merged, path));
+    tell(
+        fmt::format("{} slots of {} repeat an expert of their rank: they count as empty here, "
+                    "while an engine sends such a rank a share of tokens for each",
+                    read.merged, path));
   }
   place_in_model(options, trace, read.file);
   agree("layers", options.layers, placement.layers);
@@ -171,9 +171,10 @@ void convert_placement(const ConvertCommand& options, const PlacementFile& file)
   print_result("# {}: {}; {}\n", options.output, format.name, shape_line(file));
   const auto missing = missing_layers(file);
   if (!missing.empty()) {
-    print_result("# layers {} of the model have no experts placed: taken for dense\n", missing);
+    print_result("# layers {} of the model have no experts placed: treated as dense\n", missing);
   } else if (!layers_stated(options, file)) {
-    print_result("# every layer of the model is taken for a MoE layer: else add --first-layer\n");
+    print_result(
+        "# every layer of the model is treated as a MoE layer: if not, add --first-layer\n");
   }
   print_result("# use: {}\n# not in the file: {}\n", format.usage(file, options.output),
                format.loses);

@@ -35,16 +35,18 @@ void execute(const ListCommand& /*nothing to ask*/) {
   for (const Strategy& s : strategy_table()) {
     const std::string taken = taken_by(std::string(s.name));
     print_result("  {:<12} {}\n{}", s.name, s.summary,
-                 taken.empty() ? "" : fmt::format("  {:<12}   takes {}\n", "", taken));
+                 taken.empty() ? "" : fmt::format("  {:<12}   options: {}\n", "", taken));
   }
-  print_result("  {:<12} {}\n  {:<12} {}\n", "file:PATH", "a placement in any of the formats below",
-               "relabel:NAME", "what NAME gives, ranks' rows exchanged to suit their speeds");
-  print_result("\nformats of placements (convert)\n");
+  print_result(
+      "  {:<12} {}\n  {:<12} {}\n", "file:PATH", "a placement file in any of the formats below",
+      "relabel:NAME",
+      "NAME's placement, with each rank's experts moved to the rank whose speed suits them");
+  print_result("\nplacement formats (convert)\n");
   for (const PlacementFormat& f : placement_formats()) {
     print_result("  {:<14} {}{}\n", f.name, f.what, experimental(f.experimental));
   }
   for (const TrafficFormat& f : traffic_formats()) {
-    print_result("  {:<14} {} (only written)\n", f.name, f.what);
+    print_result("  {:<14} {} (write only)\n", f.name, f.what);
   }
   print_result("\nsynthetic loads (--preset)\n");
   for (const SyntheticPreset& p : synthetic_presets()) {

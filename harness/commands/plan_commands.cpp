@@ -68,7 +68,8 @@ struct Problem {
     if (planned_here) all.parts.push_back(planned_steps(digests, 0, plan.steps));
     return all;
   }
-  /// Which of the judged steps the row's placement knows; a file is also named in the header.
+  /// Which of the judged steps the row's placement was planned on; a file is also named in the
+  /// header.
   void say_origin(const std::string& path, const PlanningRecord& known, JudgedPlacement& row) {
     PlacementFile file;
     file.planned_on = known;
@@ -78,7 +79,7 @@ struct Problem {
   }
 };
 
-/// Cuts the trace into what is planned on and what is judged on.
+/// Divides the trace into planning steps and judged steps.
 void split_trace(const ProblemOptions& options, const Trace& whole, Problem& problem) {
   if (options.split > 0) {
     HeldOut parts = hold_out(whole, options.split);
@@ -141,7 +142,7 @@ Problem load_problem(const char* command, const ProblemOptions& options,
   return problem;
 }
 
-/// --max-moves: the placement in force with a few swaps.
+/// --max-moves: the current placement with a few swaps.
 Replan rebalance(const PlanCommand& options, const Problem& problem, const CostModel& cost,
                  const SplitSpec& split) {
   const StopScope stop;

@@ -25,10 +25,10 @@ Batching batching_of(const TraceImportCommand& options, const RecordingInput& in
         "--window (or --tokens), --batch and --arrivals exclude each other: keep one");
   }
   if (!window && !options.batch && !served) {
-    throw usage_error(
-        fmt::format("{} lists tokens: say how they become steps, with --window N (consecutive "
-                    "tokens), --batch N (continuous batching) or --arrivals FILE",
-                    name_of(input)));
+    throw usage_error(fmt::format(
+        "{} is a recording of tokens: choose how to group them into steps, with --window N "
+        "(consecutive tokens), --batch N (continuous batching) or --arrivals FILE",
+        name_of(input)));
   }
   if (served && options.engine.step_seconds + options.engine.token_seconds <= 0) {
     throw usage_error("--arrivals needs to know how long a step takes: add --step-seconds S");

@@ -6,12 +6,12 @@
 
 namespace gembench::inline commands {
 
-/// trace import of a recording of tokens: makes steps as --window, --batch or --arrivals say and
-/// appends them. Usage error when none of them or several are given.
+/// `trace import` of a recording of tokens: groups them into steps by --window, --batch or
+/// --arrivals and appends these. Usage error if none or several of these options are given.
 void import_tokens(const TraceImportCommand& options, const RecordingFormat& format,
                    RecordingInput input, TraceWriter& writer);
 
-/// Usage error when the options say how tokens become steps; for recordings of steps.
+/// For recordings of steps: usage error if an option groups tokens into steps.
 void require_no_batching(const TraceImportCommand& options, const RecordingInput& input);
 
 }  // namespace gembench::inline commands

@@ -65,7 +65,7 @@ std::string ranges(const std::vector<std::int32_t>& ids) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-/// What only recordings know: layers of the model, ranks that tokens came from, phases.
+/// Facts that only recordings have: layers of the model, source ranks of tokens, phases.
 std::string origin_lines(const Trace& trace) {
   std::string text;
   if (!trace.layer_ids.empty()) {

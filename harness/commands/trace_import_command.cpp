@@ -22,8 +22,8 @@ void say(const TraceImportCommand& options, const std::string& sentence) {
   if (!options.quiet) tell(sentence);
 }
 
-/// What the user said; a model that is only the default says nothing, and of layers only --layers
-/// does: a recording may hold some of them.
+/// The user's statements; a default model does not count, and for layers only --layers does, since
+/// a recording may hold some of the layers.
 RecordingInput input_of(const TraceImportCommand& options) {
   RecordingInput input;
   input.paths.assign(options.files.begin(), options.files.end());
@@ -40,7 +40,7 @@ RecordingInput input_of(const TraceImportCommand& options) {
   return input;
 }
 
-/// Hands a batch to `keep`; what it finds fault with is refused as the input's.
+/// Passes a batch to `keep`; its errors are reported as errors of the input.
 template <class Keep>
 void with_name(const RecordingInput& input, Keep keep) {
   try {
@@ -117,7 +117,7 @@ void execute(const TraceImportCommand& options) {
   }
   print_result(
       "# {0}\nsteps {1}  layers {2}  experts {3}  top-k {4}\n"
-      "# too large to be looked at in passing: gembench trace info {0}\n",
+      "# too large to analyse here: run gembench trace info {0}\n",
       output, writer.steps(), shape.layers, shape.experts, shape.topk);
 }
 

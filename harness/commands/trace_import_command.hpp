@@ -8,7 +8,7 @@ namespace gembench::inline commands {
 
 // Of trace_command.cpp, for both.
 [[nodiscard]] std::string required_output(const OutputOptions& options);
-/// What `trace info` says of a file.
+/// The output of `trace info` for a file.
 void print_trace(const std::string& path);
 
 }  // namespace gembench::inline commands

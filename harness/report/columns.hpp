@@ -8,16 +8,16 @@
 
 namespace gembench::inline report {
 
-/// As the column says; `-` for what was not measured.
+/// Formatted as the column says; `-` for unmeasured values.
 [[nodiscard]] std::string shown(double value, const Column& as);
 
-/// A column of a table: neighbours with the same `over` stand under one title.
+/// A column of a table; neighbours with the same `over` share one title.
 struct TextColumn {
   std::string over, heading;
   std::vector<std::string> cells;  ///< [row]
 };
-/// Columns as wide as they need be, right-aligned, behind the names of the rows; two lines of
-/// heading that begin with "# ".
+/// Right-aligned columns of the needed width, after the names of the rows; two heading lines that
+/// begin with "# ".
 [[nodiscard]] std::string text_table(const std::string& name, const std::vector<std::string>& rows,
                                      const std::vector<TextColumn>& columns);
 

@@ -124,7 +124,8 @@ class Reduction {
     return 0;
   }
 
-  /// Returns the slowest rank's compute, NaN when it was not read; counts who arrived last.
+  /// Returns the slowest rank's compute time, NaN if it was not measured; counts which rank arrived
+  /// last.
   double add_layer(const SegmentRecord& part, std::size_t layer, std::size_t first) {
     const std::size_t ranks = sz(shape_.ranks);
     double slowest = 0, latest = -1;
@@ -214,8 +215,8 @@ bool forwards_rows(const RunInfo& info) {
   return config.is_object() && config.contains("dispatch") && config["dispatch"] == "hierarchical";
 }
 
-/// Rows of payload of all measured steps and layers, those that stayed on their rank included; NaN
-/// when the file does not know yet, or when forwarded rows are among them.
+/// Payload rows of all measured steps and layers, including those that stayed on their rank; NaN if
+/// the file does not have them yet, or if they include forwarded rows.
 double rows_sent(const RunReader& file, int placement) {
   const auto& pairs = file.end().bytes_pair;
   const RunInfo& info = file.info();
@@ -262,7 +263,7 @@ std::vector<double> drift_of(const Profile& before, const std::vector<double>& a
   return drift;
 }
 
-/// What is compared with what: ascending by placement, then by reference.
+/// The pairs to compare: ascending by placement, then by reference.
 std::vector<PairDifference> pairs_to_compare(const std::vector<std::string>& labels,
                                              const std::string& against) {
   const auto named = std::ranges::find(labels, against);
@@ -294,7 +295,7 @@ std::vector<PairDifference> differences(const ReducedRun& run, std::vector<PairD
     pair.step_time =
         paired_difference(run.step_times[sz(pair.reference)], run.step_times[sz(pair.placement)],
                           run.blocks[sz(pair.placement)], static_cast<int>(pairs.size()));
-    // One rank holds every expert under any placement: what differs is noise.
+    // One rank holds every expert under any placement: all differences are noise.
     if (run.placements.front().last_share.size() == 1)
       pair.step_time.low = pair.step_time.high = {};
   }

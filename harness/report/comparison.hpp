@@ -21,7 +21,7 @@ struct PlacementChange {
 };
 
 /// One row of the comparison: the numbers of kSummaries, by key. Seconds of the run's clock; NaN =
-/// the clock or an unfinished file cannot say.
+/// not available with this clock or in an unfinished file.
 struct PlacementSummary {
   std::string label;
   std::array<double, kSummaries.size()> values{};
@@ -44,10 +44,11 @@ struct PairDifference {
   Difference step_time;
 };
 
-/// Everything the table, CSV and JSON show.
+/// Everything that table, CSV and JSON show.
 struct Comparison {
   std::vector<PlacementSummary> placements;
-  std::vector<PairDifference> pairs;  ///< ascending by placement; intervals hold together
+  std::vector<PairDifference>
+      pairs;  ///< ascending by placement; the 95 % hold for all intervals together
   /// [rank] how much longer the expert phase took after the run than in its profile: median over
   /// loads of after / before - 1. Empty when it was not taken again.
   std::vector<double> drift;
@@ -55,14 +56,14 @@ struct Comparison {
   [[nodiscard]] const std::string& label(int placement) const {
     return placements[static_cast<std::size_t>(placement)].label;
   }
-  /// The placement's first pair; null for what is compared with nothing.
+  /// The placement's first pair; null if it is not compared.
   [[nodiscard]] const PairDifference* pair_of(int placement) const;
 };
 
 /// compare's --against: every placement with every other.
 inline constexpr const char* kAgainstAll = "all";
 
-/// A file reduced to a row a placement, and to the step times that differences are of.
+/// A file summarised as one row per placement, with the step times for the differences.
 struct ReducedRun {
   std::vector<PlacementSummary> placements;
   std::vector<std::vector<double>> step_times;    ///< [placement][step] s; NaN = not measured
@@ -70,18 +71,19 @@ struct ReducedRun {
   std::vector<double> drift;                      ///< as Comparison::drift
 };
 
-/// Step by step: memory grows with the number of steps only by their sums. `non_moe_time` seconds
-/// are added to every layer of step time.
+/// Works step by step: only the sums per step grow with the number of steps. `non_moe_time` seconds
+/// per layer are added to the step time.
 [[nodiscard]] ReducedRun reduce(const RunReader& file, double non_moe_time);
 
-/// Placements are compared with the one labelled `against`, the first where it is empty, or each
-/// other (kAgainstAll); usage error where there is no such one. Intervals hold together over
-/// `pairs`.
+/// Compares placements with the one labelled `against` (empty: the first), or each with each
+/// (kAgainstAll); usage error for an unknown label. The 95 % hold for all intervals of `pairs`
+/// together.
 [[nodiscard]] Comparison compare(const ReducedRun& run, const std::string& against = "");
 [[nodiscard]] Comparison compare(const RunReader& file, double non_moe_time,
                                  const std::string& against = "");
 
-/// What the file holds of it: differences of each to each, those against one hold together.
+/// The summary as stored in the file: differences between all placements; the 95 % hold for all
+/// differences against one placement together.
 [[nodiscard]] RunSummary summary_of(const ReducedRun& run);
 
 }  // namespace gembench::inline report

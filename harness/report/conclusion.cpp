@@ -10,7 +10,7 @@ namespace gembench::inline report {
 namespace {
 
 constexpr double kPrecision = 0.02;  // of runs that state none
-constexpr double kMargin = 1.2;      // an interval's width is itself known roughly
+constexpr double kMargin = 1.2;      // an interval's width is itself only approximate
 
 /// Upwards, to two digits that a user would type.
 double rounded_up(double value) {
@@ -18,7 +18,7 @@ double rounded_up(double value) {
   return std::ceil(value / unit) * unit;
 }
 
-/// The largest half width of an interval against the first placement, which a run looks at while it
+/// The largest half width of an interval against the first placement, which a run checks while it
 /// measures; 0 = there is none.
 double widest_interval(const Comparison& comparison) {
   double widest = 0;
@@ -29,7 +29,7 @@ double widest_interval(const Comparison& comparison) {
   return widest;
 }
 
-/// A number among the options of a run, NaN where none is.
+/// A numeric option of a run, NaN if missing.
 double option(const nlohmann::json& config, const char* name) {
   const auto found = config.is_object() ? config.find(name) : config.end();
   return found != config.end() && found->is_number() ? found->get<double>() : NAN;
@@ -68,7 +68,7 @@ std::string conclusion_lines(const RunReader& file, const Comparison& comparison
   if (stated > 0 && widest > stated) {
     text += fmt::format(
         "# WARNING: the precision asked for was out of reach: intervals are up to +-{:.2g} points "
-        "and not {:g}; at this noise {} gives that\n",
+        "and not {:g}; at this noise {} reaches it\n",
         widest * 100, stated * 100, remedy(kMargin * std::pow(widest / stated, 2)));
   }
   for (const PairDifference& pair : comparison.pairs) {
@@ -82,7 +82,8 @@ std::string conclusion_lines(const RunReader& file, const Comparison& comparison
       continue;
     }
     text += fmt::format(
-        "# {} is not conclusive: at this noise about {:.2g} times as many steps tell, with {}\n",
+        "# {} is not conclusive: at this noise about {:.2g} times as many steps would decide, with "
+        "{}\n",
         what, factor, remedy(factor));
   }
   return text;

@@ -6,12 +6,12 @@
 
 namespace gembench::inline report {
 
-/// Lines under the differences: why measuring ended and, of each placement whose interval holds
-/// zero, whether that bounds its difference or what would decide it.
+/// Lines under the differences: why measuring ended and, for each placement whose interval includes
+/// zero, whether the interval bounds its difference or what would decide it.
 [[nodiscard]] std::string conclusion_lines(const RunReader& file, const Comparison& comparison);
 
-/// Of an interval that holds zero: how many times as long a run takes at this noise until it is off
-/// zero or within +-`precision`, whichever is sooner. 1 = it is within already.
+/// For an interval that includes zero: how many times as long a run must be at this noise until the
+/// interval excludes zero or is within +-`precision`, whichever comes first. 1 = it already is.
 [[nodiscard]] double times_longer(const Difference& difference, double precision);
 
 }  // namespace gembench::inline report

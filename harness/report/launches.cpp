@@ -12,7 +12,7 @@
 namespace gembench::inline report {
 namespace {
 
-/// Two files of the very same launch: a copy tells nothing new.
+/// Whether two files are of the same launch: a copy adds no information.
 bool same_launch(const LaunchRun& a, const LaunchRun& b) {
   const auto mean = [](const PlacementSummary& row) { return row["step_mean"]; };
   return fact_of(a.info, "started") == fact_of(b.info, "started") &&

@@ -19,13 +19,13 @@ std::string table_line(const PooledPair& pair) {
   const std::string interval =
       d.low ? fmt::format("95 % CI {} .. {}, {} launches", percent_change(*d.low),
                           percent_change(*d.high), d.launches)
-            : fmt::format("no interval: {} launches of {} that it takes, run it once more",
-                          d.launches, kLeastLaunches);
+            : fmt::format("no interval: {} of the {} launches needed, run it once more", d.launches,
+                          kLeastLaunches);
   std::string text = fmt::format(
       "# {} vs {}: step time {} ({}); by the means {}; launches differ by {:.2f} points",
       pair.placement, pair.reference, percent_change(d.typical), interval, percent_change(d.mean),
       d.between * 100);
-  if (d.within) text += fmt::format(", noise within them makes {:.2f}", *d.within * 100);
+  if (d.within) text += fmt::format(", noise within them explains {:.2f}", *d.within * 100);
   return text + '\n';
 }
 

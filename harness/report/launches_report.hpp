@@ -6,8 +6,8 @@
 
 namespace gembench::inline report {
 
-/// What `compare` prints of the files of one configuration, after each by itself: in JSON an object
-/// `pooled`, in CSV lines of their own under a line of names.
+/// The pooled result of files of one configuration, which `compare` prints after the single files:
+/// in JSON an object `pooled`, in CSV separate lines under their own header line.
 [[nodiscard]] std::string pooled_report(const PooledRuns& runs, const std::string& format);
 
 }  // namespace gembench::inline report

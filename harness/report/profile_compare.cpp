@@ -62,14 +62,14 @@ void say_speeds(const ProfileFile& now, std::vector<std::string>& sentences) {
     const RankSpeed& speed = speeds[rank];
     if (speed.slow) {
       const double emulated = now.profile.slowdown[rank];
-      sentences.push_back(fmt::format("{} is slow: {} than the median rank (known to {:.1f} %){}",
-                                      who(now, rank), by(speed.slower), speed.noise * 100,
-                                      emulated > 1 ? ", emulated" : ""));
+      sentences.push_back(fmt::format(
+          "{} is slow: {} than the median rank (uncertainty {:.1f} %){}", who(now, rank),
+          by(speed.slower), speed.noise * 100, emulated > 1 ? ", emulated" : ""));
     }
     if (speed.fail_slow) {
       sentences.push_back(
-          fmt::format("{} is fail-slow: late in the measurement {} than early, against the median "
-                      "rank (known to {:.1f} %)",
+          fmt::format("{} is fail-slow: {} late in the measurement than early, relative to the "
+                      "median rank (uncertainty {:.1f} %)",
                       who(now, rank), by(speed.slowing), speed.slowing_noise * 100));
     }
   }
@@ -112,12 +112,12 @@ std::string say_replan(const ReplanVerdict& replan) {
   if (!replan.pays) {
     return replan.moves == 0
                ? "a replan does not pay: no move saves more within the horizon than it costs"
-               : fmt::format("a replan does not pay: {}, too little to be sure of", what);
+               : fmt::format("a replan does not pay: {}, too little to be certain", what);
   }
   return fmt::format("a replan pays: {}{}", what,
                      replan.cost > 0 ? fmt::format(" and earn their {:.3f} ms after {:.0f} steps",
                                                    replan.cost * 1e3, replan.cost / saved)
-                                     : "; what moving takes nobody said: add --bandwidth");
+                                     : "; the cost of moving is unknown: add --bandwidth");
 }
 
 }  // namespace

@@ -11,11 +11,11 @@
 
 namespace gembench::inline report {
 
-/// Whether a placement in force should be rebalanced for the new speeds.
+/// Whether the current placement should be rebalanced for the new speeds.
 struct ReplanVerdict {
-  double before = 0;  ///< s a step, predicted by the new profile, of the placement in force
+  double before = 0;  ///< s per step of the current placement, predicted by the new profile
   double after = 0;   ///< the same after the best swaps
-  double cost = 0;    ///< s that their moves take; 0 = nobody said
+  double cost = 0;    ///< s that their moves take; 0 = unknown
   int moves = 0;      ///< experts, all layers
   bool pays = false;  ///< the moves pay within the horizon and save more than kLeastSaved
 };
@@ -25,18 +25,18 @@ inline constexpr double kLeastSaved = 0.01;
 struct ProfileComparison {
   std::string old_file;
   ProfileDrift drift;
-  std::vector<std::string> other_machine;  ///< sentences: what is not the same place or device
+  std::vector<std::string> other_machine;  ///< sentences: places and devices that differ
   std::optional<ReplanVerdict> replan;     ///< with --placement
 };
 
-/// What a replan is asked about: the placement in force and the loads.
+/// The input of a replan: the current placement and the loads.
 struct ReplanQuestion {
   Placement placement;
   Trace loads;
   ReplanOptions how;
 };
-/// --placement and --trace for `now`, of which ranks and model are looked at. Usage error where
-/// they do not belong together.
+/// Reads --placement and --trace for the ranks and model of `now`. Usage error if they do not
+/// match.
 [[nodiscard]] ReplanQuestion read_replan_question(const ProfileCommand& options,
                                                   const Profile& now);
 
@@ -45,8 +45,8 @@ struct ReplanQuestion {
 [[nodiscard]] ProfileComparison compare_profiles(const ProfileCommand& options,
                                                  const ProfileFile& old, const ProfileFile& now);
 
-/// One sentence for each thing to know: of the profile (slow and fail-slow ranks, or that there are
-/// none), of the comparison if there is one (ranks that drifted, or none; whether a replan pays).
+/// One sentence for each finding: in the profile (slow and fail-slow ranks, or none) and in the
+/// comparison if there is one (ranks that drifted, or none; whether a replan pays).
 [[nodiscard]] std::vector<std::string> findings(const ProfileFile& now,
                                                 const std::optional<ProfileComparison>& comparison);
 

@@ -9,7 +9,7 @@
 
 namespace gembench::inline report {
 
-/// What `profile` prints: OUTPUT.md is the contract. `header`: lines for people, of the table only.
+/// The output of `profile`; OUTPUT.md is the contract. `header`: lines shown only in the table.
 [[nodiscard]] std::string profile_report(const ProfileFile& file,
                                          const std::optional<ProfileComparison>& comparison,
                                          const std::vector<std::string>& header,

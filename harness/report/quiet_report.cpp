@@ -17,7 +17,7 @@ std::string percent(double share) {
   return fmt::format("{:.1f} %", share * 100);
 }
 
-/// "8 us", "4.2 ms": what a reader can take in.
+/// "8 us", "4.2 ms": readable units.
 std::string duration(double seconds) {
   constexpr double kMillisecond = 1e-3, kMicrosecond = 1e-6;
   return seconds >= kMillisecond ? fmt::format("{:.1f} ms", seconds / kMillisecond)
@@ -77,7 +77,7 @@ std::string quiet_line(const QuietReadings& readings) {
                           duration(s.longest_pause)));
   say(s.other_work, "other programs used " + percent(s.other_work) + " of the CPUs");
   say(s.steal, "steal " + percent(s.steal));
-  // Ranks that share CPUs wait for one another, which says nothing of the machine.
+  // Ranks that share CPUs wait for one another, which says nothing about the machine.
   if (readings.clock == "wall") {
     say(s.pressure, "CPU pressure " + percent(s.pressure));
     say(s.switches, fmt::format("{:.1f} involuntary switches a step", s.switches));

@@ -6,10 +6,10 @@
 
 #include "results/run_reader.hpp"
 
-/// How quiet the machine was, from what results.h5 holds, for people and for other code.
+/// How quiet the machine was, from results.h5, for people and for other code.
 namespace gembench::inline report {
 
-/// All that is known of one run; parts of it are empty in files before 2.5.0 or unfinished ones.
+/// The readings of one run; parts are empty in files before 2.5.0 and in unfinished ones.
 struct QuietReadings {
   std::string clock;  ///< "wall" or "cpu-time", the run's
   QuietState before, after;
@@ -31,14 +31,14 @@ struct QuietSummary {
 };
 [[nodiscard]] QuietSummary summarise(const QuietReadings& readings);
 
-/// Above these a machine is called noisy. A placement is worth 5 to 15 % of a step: what takes as
-/// much from single ranks can make or hide that. A hypervisor takes whole milliseconds, in which no
-/// clock here stands still, so of steal less is allowed.
+/// Above these limits a machine counts as noisy. A placement is worth 5 to 15 % of a step: noise
+/// that costs single ranks as much can imitate or hide that. A hypervisor takes whole milliseconds,
+/// during which every clock here keeps running, so the limit for steal is lower.
 inline constexpr double kNoisyLost = 0.05, kNoisySpread = 0.05, kNoisyOther = 0.10,
                         kNoisySteal = 0.02;
 
-/// "3.1 % of time lost to other work (longest pause 4.2 ms), steal 0.4 %, ...": only what is known;
-/// empty when nothing is.
+/// "3.1 % of time lost to other work (longest pause 4.2 ms), steal 0.4 %, ...": only known values;
+/// empty if there are none.
 [[nodiscard]] std::string quiet_line(const QuietReadings& readings);
 /// Sentences, with what to do; none when it was quiet.
 [[nodiscard]] std::vector<std::string> quiet_warnings(const QuietReadings& readings);

@@ -22,7 +22,7 @@ std::string replan_report(const Replan& replan, double horizon) {
   text += fmt::format("# {} swaps save {:.1f} us a step of {:.1f}", replan.swaps.size(),
                       (replan.before - replan.after) * 1e6, replan.before * 1e6);
   return text + (cost > 0 ? fmt::format(" and take {:.3f} ms\n", cost * 1e3)
-                          : "; what their moves take nobody said: add --bandwidth\n");
+                          : "; the cost of the moves is unknown: add --bandwidth\n");
 }
 
 }  // namespace gembench::inline report

@@ -6,7 +6,7 @@
 
 namespace gembench::inline report {
 
-/// Every exchange with what it saves and costs, as lines for people.
+/// Every swap with its gain and cost, as text lines.
 [[nodiscard]] std::string replan_report(const Replan& replan, double horizon);
 
 }  // namespace gembench::inline report

@@ -6,8 +6,8 @@
 
 namespace gembench::inline report {
 
-/// What `run` prints at its end and `compare` prints of the same file, in the format asked for:
-/// table, csv or json.
+/// The output of `run` at its end and of `compare` for the same file, in the chosen format: table,
+/// csv or json.
 [[nodiscard]] std::string run_report(const RunReader& file, const Comparison& comparison,
                                      const std::string& path, const std::string& format);
 /// Compares with the first placement.

@@ -64,7 +64,7 @@ ordered_json row_of(const PlacementSummary& row) {
 
 const Difference kNone;
 
-/// `pair` may be null: of what is compared with nothing.
+/// `pair` may be null, for placements that are not compared.
 ordered_json difference_of(const Comparison& comparison, const PairDifference* pair) {
   const Difference& d = pair == nullptr ? kNone : pair->step_time;
   return {{"against",
@@ -86,8 +86,8 @@ ordered_json pairs_of(const Comparison& comparison) {
   return pairs;
 }
 
-/// The cells of a line of CSV, each behind its comma: `cell(i)` of the numbers in the second table
-/// or of all others.
+/// The cells of a CSV line, each after its comma: `cell(i)` of the numbers in the second table or
+/// of all others.
 template <class Cell>
 std::string cells(bool rates, const Cell& cell) {
   std::string text;
@@ -97,7 +97,7 @@ std::string cells(bool rates, const Cell& cell) {
   return text;
 }
 
-/// One line of CSV: a placement, and one of its pairs where it has any.
+/// One CSV line: a placement, and one of its pairs if it has any.
 std::string csv_line(const Comparison& comparison, const PlacementSummary& row,
                      const PairDifference* pair) {
   const Difference& d = pair == nullptr ? kNone : pair->step_time;

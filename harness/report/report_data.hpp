@@ -6,9 +6,9 @@
 
 namespace gembench::inline report {
 
-/// One line per placement under a line of names; seconds.
+/// One line per placement under a header line; seconds.
 [[nodiscard]] std::string as_csv(const RunReader& file, const Comparison& comparison);
-/// What CSV holds, with the run's conditions; seconds.
+/// The content of the CSV with the run's conditions; seconds.
 [[nodiscard]] std::string as_json(const RunReader& file, const Comparison& comparison,
                                   const std::string& path);
 

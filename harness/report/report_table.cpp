@@ -31,13 +31,14 @@ bool emulated(const RunInfo& info) {
 
 std::string clock_line(const RunInfo& info) {
   if (info.clock == "cpu-time") {
-    return "# clock cpu-time: thread CPU time of route and experts; no number holds communication "
-           "or real waiting";
+    return "# clock cpu-time: thread CPU time of route and experts; no number includes "
+           "communication or real waiting";
   }
   if (fact(info, "whole_steps") != "?") {
-    return "# clock wall: WHOLE STEPS only, without barriers, waits and readings between phases";
+    return "# clock wall: WHOLE STEPS only, without barriers, waits and clock readings between "
+           "phases";
   }
-  return "# clock wall: every phase and wait as it passed on each rank";
+  return "# clock wall: wall time of every phase and wait on each rank";
 }
 
 /// What the run planned with, and why; falls of the profile's curve.
@@ -143,7 +144,7 @@ std::vector<std::string> labels_of(const Comparison& comparison) {
   return labels;
 }
 
-/// The first table: steps, and what the cost models predicted of them.
+/// The first table: steps, and the cost models' predictions.
 std::string steps_table(const RunReader& file, const Comparison& comparison) {
   const std::string planned = planned_cost(file.info());
   const std::string other = planned == "per-expert" ? "sum" : "per-expert";
@@ -157,7 +158,7 @@ std::string steps_table(const RunReader& file, const Comparison& comparison) {
   return "#\n" + text_table("placement", labels_of(comparison), columns);
 }
 
-/// The second table: what was done per second.
+/// The second table: rates.
 std::string rates_table(const RunReader& file, const Comparison& comparison) {
   std::string text = "#\n" + text_table("placement", labels_of(comparison),
                                         columns_of(comparison, Column::Table::rates, ""));
@@ -197,7 +198,8 @@ std::string clocks_line(const RunReader& file) {
   }
   if (error == 0) return {};
   return fmt::format(
-      "# clocks of the nodes are known to {:.0f} us; they moved {:.0f} us apart in the run\n",
+      "# the offsets of the nodes' clocks are known within {:.0f} us; the clocks drifted {:.0f} us "
+      "apart during the run\n",
       error * kUs, drift * kUs);
 }
 
@@ -221,7 +223,7 @@ const char* name_of(ReplanRecord::Reason reason) {
                                                  : "speeds and loads";
 }
 
-/// What adapting did, and what it took.
+/// The changes by adaptation, and their cost.
 std::string change_lines(const PlacementSummary& row) {
   constexpr std::size_t kLines = 4;
   std::string text;
@@ -256,10 +258,10 @@ std::string replicas_line(const RunInfo& info, const Comparison& comparison) {
       fact(info, "token_split"));
 }
 
-/// Why there is no interval, and what would give one.
+/// Why there is no interval, and how to get one.
 std::string no_interval(const RunReader& file, int blocks) {
   const RunShape& shape = file.info().shape;
-  const std::string why = fmt::format("no interval: {} block{} of {} that it takes", blocks,
+  const std::string why = fmt::format("no interval: {} block{} of the {} needed", blocks,
                                       blocks == 1 ? "" : "s", kLeastBlocks);
   int planned = 0, longest = 1;
   for (const Segment& segment : file.info().segments) {
@@ -289,7 +291,7 @@ std::string difference_line(const RunReader& file, const Comparison& comparison,
                      percent_change(d.typical), interval, percent_change(d.mean));
 }
 
-/// What is compared with what. On one rank there is nothing to compare.
+/// The differences. On one rank there is nothing to compare.
 std::string difference_lines(const RunReader& file, const Comparison& comparison) {
   if (file.info().shape.ranks == 1 && comparison.placements.size() > 1) {
     return "# 1 rank holds every expert under each placement, so the rows differ by noise alone: "
@@ -307,7 +309,7 @@ std::string difference_lines(const RunReader& file, const Comparison& comparison
 std::string as_table(const RunReader& file, const Comparison& comparison, const std::string& path) {
   std::string text = header(file);
   if (const std::string resumed = fact(file.info(), "resumed"); resumed != "?") {
-    text += fmt::format("# resumed {}: its blocks are of two jobs\n", resumed);
+    text += fmt::format("# resumed {}: its blocks come from two jobs\n", resumed);
   }
   if (!file.completed())
     text += "# INCOMPLETE: the run ended early; this is what it had measured\n";

@@ -11,12 +11,12 @@ namespace gembench::inline report {
 
 /// What judged placements have in common.
 struct ScoreContext {
-  std::string profile;  ///< where speeds come from, with the clock when they were measured
+  std::string profile;  ///< source of the speeds, with the clock if they were measured
   std::string trace;
   int ranks = 0;
   int planned_steps = 0;
   int judged_steps = 0;
-  bool held_out = false;           ///< judged on later steps than those planned on
+  bool held_out = false;           ///< judged on later steps than the planning steps
   std::vector<double> slowdown;    ///< [rank] on top of the profile
   std::vector<std::string> notes;  ///< sentences for the header
 };
@@ -26,10 +26,10 @@ struct JudgedPlacement {
   double plan_seconds = 0;  ///< wall clock of planning; 0 = read from a file
   Score score;
   std::optional<NodeTraffic> nodes = {};  ///< of a step, expected; none: no nodes named
-  std::optional<int> in_sample = {};      ///< judged steps it was planned on; none: not known
+  std::optional<int> in_sample = {};      ///< judged steps that it was planned on; none: unknown
 };
 
-/// In the format the options ask for: table, csv or json. Seconds in the latter two.
+/// In the format of the options: table, csv or json. Seconds in the latter two.
 [[nodiscard]] std::string score_report(const ScoreContext& context,
                                        const std::vector<JudgedPlacement>& rows,
                                        const std::string& format);

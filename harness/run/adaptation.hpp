@@ -14,19 +14,18 @@
 
 namespace gembench::inline run {
 
-/// Tells from the loads of a run whether its task has changed: whether the placement's predicted
-/// time of a step has risen above what it was on the steps it was planned on, or on the first ones
-/// after them if that is more, since a plan is at its best on its own steps. All of it ours.
+/// Detects from the loads of a run whether its task has changed: whether the placement's predicted
+/// time per step has risen above its time on the planning steps, or on the first steps after them
+/// if that is longer, since a plan is best on its own steps. All of it is ours.
 class LoadWatch {
  public:
   LoadWatch() = default;
-  /// `planned`: predicted seconds of every step that was planned on.
+  /// `planned`: predicted seconds of every planning step.
   LoadWatch(const std::vector<double>& planned, int segment_steps);
   /// Mean predicted seconds of a segment's steps. True when they exceed the planned ones by more
-  /// than kLeast and by more than kNoise times what segments differ by, in two segments one after
-  /// the other.
+  /// than kLeast and by more than kNoise times what segments differ by, in two successive segments.
   [[nodiscard]] bool observe(double segment);
-  /// From now on this many seconds a step are expected; segments differ by as much as before.
+  /// Sets the expected seconds per step from now on; the variation between segments stays.
   void expect(double mean);
 
   static constexpr int kBaseline = 2;
@@ -34,7 +33,7 @@ class LoadWatch {
   static constexpr double kNoise = 3;
 
  private:
-  double tolerance_ = 0;  // share of the expected; 0: too few steps to say anything
+  double tolerance_ = 0;  // share of the expected time; 0: too few steps for a decision
   double expected_ = 0;
   double first_segments_ = 0;  // their sum, until kBaseline of them are seen
   int seen_ = 0;
@@ -46,7 +45,7 @@ struct AdaptationOptions {
   int profile_slots = 1;  ///< experts a rank's profile was spread over
   std::string token_split = "even";
   int segment_steps = 8;
-  ReplanOptions replan = {};  ///< but for what is measured: what a move takes
+  ReplanOptions replan = {};  ///< except the cost of a move, which is measured
 };
 
 /// A placement that changes, and why.
@@ -56,20 +55,21 @@ struct Change {
   double planning_seconds = 0;  ///< wall clock
 };
 
-/// Rank 0's part of live adaptation, for one placement: watches what ranks and experts do, segment
-/// by segment, and says when a few moves would pay. It knows nothing but the profile, the steps
-/// that were planned on, and what was measured so far.
+/// Rank 0's part of live adaptation, for one placement: watches ranks and experts, segment by
+/// segment, and says when a few moves would pay. It knows only the profile, the planning steps and
+/// what was measured so far.
 ///
-/// Changed speeds (SpeedWatch) are put into the profile and planned for on the loads seen so far.
-/// Changed loads (LoadWatch) make the steps before worthless: what is planned on begins at the
-/// change, and is planned on again whenever it has doubled, since few steps say little.
+/// Changed speeds (SpeedWatch) are put into the profile, and the placement is replanned on the
+/// loads seen so far. Changed loads (LoadWatch) make earlier steps useless: the planning steps then
+/// begin at the change, and it is replanned whenever their number has doubled, since few steps say
+/// little.
 class Adaptation {
  public:
   Adaptation(Placement start, const Profile& profile, const Trace& plan,
              const AdaptationOptions& options);
 
-  /// The readings of a segment under placement(); `measured` holds its steps. What to change before
-  /// the next segment, if anything: placement() is then the new one.
+  /// Takes the readings of a segment under placement(); `measured` holds its steps. Returns the
+  /// change to make before the next segment, if any; placement() is then the new placement.
   [[nodiscard]] std::optional<Change> observe(const SegmentRecord& block, const RunShape& shape,
                                               const Trace& measured);
   [[nodiscard]] const Placement& placement() const { return placement_; }
@@ -86,8 +86,8 @@ class Adaptation {
   SpeedWatch speeds_;
   Trace window_;  // the steps to plan on
   LoadWatch loads_;
-  int since_change_ = -1;    // segments since the loads changed; -1: they have not
-  int next_look_ = 0;        // of these segments, when to plan again
+  int since_change_ = -1;    // segments since the loads changed; -1: no change
+  int next_look_ = 0;        // the number of these segments at which to replan
   double move_seconds_ = 0;  // of one expert, as measured at switches
 };
 

@@ -22,7 +22,7 @@ void send(const Comm& comm, std::vector<T>& values) {
 void send(const Comm& comm, std::string& text) {
   comm.broadcast(text);
 }
-// Structured bindings name all fields there are.
+// Structured bindings must name all fields.
 void send(const Comm& comm, ActiveSweep& sweep);
 void send(const Comm& comm, RoutedPoints& points);
 

@@ -9,8 +9,8 @@
 
 namespace gembench::inline run {
 
-// Collective: rank 0's value to all ranks, every field of it. A field that is added and not sent
-// does not compile.
+// Collective: sends every field of rank 0's value to all ranks. Code that adds a field without
+// sending it does not compile.
 
 void broadcast(const Comm& comm, Trace& trace);
 void broadcast(const Comm& comm, Profile& profile);

@@ -19,7 +19,7 @@ struct KnownModel {
   double hidden = 0, ffn = 0, size = 0;
 };
 
-/// All 0 where no preset has that name.
+/// All 0 if no preset has that name.
 KnownModel known_model(const std::string& model) {
   const auto space = model.rfind(' ');
   if (space == std::string::npos || model.find('(') != std::string::npos) return {};
@@ -47,7 +47,7 @@ double move_seconds(const MoveCostOptions& options, const std::string& model) {
                                                 : kMatrices * known.hidden * known.ffn * known.size;
   if (bytes == 0) {
     throw usage_error(
-        fmt::format("how large an expert of '{}' is nobody knows: add --expert-bytes", model));
+        fmt::format("the size of an expert of '{}' is unknown: add --expert-bytes", model));
   }
   return bytes / options.bandwidth;
 }
@@ -55,7 +55,7 @@ double move_seconds(const MoveCostOptions& options, const std::string& model) {
 void require_nodes_to_price(const NodeOptions& options, int nodes) {
   if (nodes > 1 || (options.node_cost == 0 && options.node_costs.empty())) return;
   throw usage_error(
-      "--node-cost and --node-costs price bytes between nodes, and all ranks are on one: add "
+      "--node-cost and --node-costs need several nodes, and all ranks are on one: add "
       "--ranks-per-node N, or drop them");
 }
 
@@ -82,7 +82,7 @@ NodeNetwork node_network(const ProblemOptions& options, const std::string& model
   price_links(options, network);
   if (network.token_bytes == 0) {
     throw usage_error(
-        fmt::format("how large a token of '{}' is nobody knows: add --token-bytes", model));
+        fmt::format("the size of a token of '{}' is unknown: add --token-bytes", model));
   }
   return network;
 }

@@ -8,21 +8,22 @@
 namespace gembench::inline run {
 
 /// Seconds that moving one expert's weights takes: --expert-bytes, or those of the model that
-/// `model` names ("deepseek-v3 bf16", as profiles and placements say), over --bandwidth. 0 where
-/// --bandwidth is not given; usage error where it is and nobody knows the bytes.
+/// `model` names ("deepseek-v3 bf16", as profiles and placements say), over --bandwidth. 0 without
+/// --bandwidth; usage error if it is given and the bytes are unknown.
 [[nodiscard]] double move_seconds(const MoveCostOptions& options, const std::string& model);
 
-/// Usage error for prices of bytes between nodes where there is only one.
+/// Usage error for costs of bytes between nodes if there is only one node.
 void require_nodes_to_price(const NodeOptions& options, int nodes);
 /// --node-cost, or the matrix of --node-costs.
 void price_links(const NodeOptions& options, NodeNetwork& network);
 
-/// Bytes that one token of the model named so has on the wire: --token-bytes, or what is known of
-/// it; 0 where nobody knows.
+/// Bytes that one token of the named model has on the wire: --token-bytes, or by the model's shape;
+/// 0 if unknown.
 [[nodiscard]] double token_bytes(double stated, const std::string& model);
 
-/// --ranks-per-node and what belongs to it; no nodes without. A token has --token-bytes, or what
-/// the model that `model` names sends; usage error where nobody knows, or there is one node.
+/// --ranks-per-node and its related options; no nodes without it. A token has --token-bytes, or the
+/// bytes of the model that `model` names; usage error if they are unknown or there is only one
+/// node.
 [[nodiscard]] NodeNetwork node_network(const ProblemOptions& options, const std::string& model,
                                        int ranks);
 

@@ -7,14 +7,14 @@
 
 namespace gembench::inline run {
 
-/// How a placement that is measured may change meanwhile.
+/// How a placement may change during the run.
 struct AdaptivePlacement {
   bool adapts = false;  ///< by what is measured (Adaptation)
-  /// By what is known beforehand: from which measured step on which placement; ascending.
+  /// Changes known in advance: the first measured step and its placement; ascending.
   std::vector<std::pair<int, Placement>> later;
 };
 
-/// The placement in force at a measured step, of one that changes beforehand.
+/// The placement at a measured step, for changes known in advance.
 [[nodiscard]] const Placement& in_force(const Placement& start, const AdaptivePlacement& adaptive,
                                         int step);
 

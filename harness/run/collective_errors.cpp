@@ -5,7 +5,7 @@
 namespace gembench::inline run {
 namespace {
 
-/// Exit code and message of what `work` threw, "" when nothing.
+/// Exit code and message of what `work` threw, "" if nothing.
 std::string outcome_of(const std::function<void()>& work) {
   try {
     work();

@@ -10,8 +10,8 @@
 
 namespace gembench::inline run {
 
-/// An error that all ranks know of and throw together: it can end the program in order. Any other
-/// exception may be one rank's alone and must abort the job.
+/// An error that all ranks throw together, so that the program can end normally. Any other
+/// exception may be on one rank only and must abort the job.
 class AgreedError : public Error {
  public:
   using Error::Error;

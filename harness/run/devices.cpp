@@ -19,8 +19,8 @@ DType dtype_of(const SessionOptions& options) {
   return device_kind(options.device).best_dtype();
 }
 
-/// NCCL refuses ranks that share a GPU, in words that few understand, and what shares one is not
-/// a measurement of anything.
+/// NCCL rejects ranks that share a GPU with an unclear message, and times of ranks that share a GPU
+/// are meaningless.
 void require_own_gpus(const Comm& comm, const SessionOptions& options, const Device& device) {
   const auto uuids = comm.gather(device.facts().at("gpu_uuid"));
   on_root(comm, [&] {

@@ -13,15 +13,15 @@
 
 namespace gembench::inline run {
 
-/// Collective: what --device asks for, connected with the other ranks' devices. Two ranks on one
-/// GPU are refused unless --transport mpi allows it. Those of simulated ranks are not connected.
+/// Collective: the device of --device, connected with the other ranks' devices. Two ranks on one
+/// GPU are rejected unless --transport mpi allows it. Devices of simulated ranks are not connected.
 [[nodiscard]] std::unique_ptr<Device> make_device(const Comm& comm, const SessionOptions& options,
                                                   const ModelShape& model);
 
-/// Collective: what the devices say of themselves now, on rank 0; empty where they say nothing.
+/// Collective: the current state of the devices, on rank 0; empty if they report none.
 [[nodiscard]] std::vector<GpuReading> read_states(const Comm& comm, Device& device);
 
-/// Collective: the same, and of CPUs what Linux says of them.
+/// Collective: the same; for CPUs the state that Linux reports.
 [[nodiscard]] std::vector<GpuReading> read_all_states(const Comm& comm, Device& device);
 
 /// Collective: by name, [rank] on rank 0: "host", "device_name", "device_id" (a GPU's uuid, or the

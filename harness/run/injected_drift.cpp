@@ -39,7 +39,7 @@ void change_tasks(Trace& measured, const std::vector<InjectedDrift>& drifts, std
   for (const InjectedDrift& drift : drifts) {
     ++which;
     if (drift.kind != InjectedDrift::Kind::task) continue;
-    measured.sources = 0;  // who sent them is known for the recorded loads only
+    measured.sources = 0;  // sources are known only for the recorded loads
     measured.source_tokens.clear();
     std::vector<std::vector<std::uint16_t>> to;
     for (std::size_t layer = 0; layer < layers; ++layer) {

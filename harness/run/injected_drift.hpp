@@ -11,8 +11,8 @@ namespace gembench::inline run {
 /// The slowdown of every rank at a measured step, [rank].
 [[nodiscard]] std::vector<double> slowdown_at(const std::vector<double>& slowdown,
                                               const std::vector<InjectedDrift>& drifts, int step);
-/// Exchanges experts in the steps after every `task`, the same way in counts and ids. Depends on
-/// seed and layer; the model is as skewed as before.
+/// Permutes experts in the steps after every `task`, equally in counts and ids. Depends on seed and
+/// layer; the skew of the loads stays the same.
 void change_tasks(Trace& measured, const std::vector<InjectedDrift>& drifts, std::uint64_t seed);
 
 }  // namespace gembench::inline run

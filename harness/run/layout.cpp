@@ -75,7 +75,7 @@ int placed_slots(const std::vector<std::string>& strategies, const StatedShape& 
     if (file == std::string::npos) continue;
     const auto read = read_any_placement(strategy.substr(file + kFile.size()), shape);
     const Placement& placement = read.file.placement;
-    // What does not fit is refused when it is planned with.
+    // Errors are reported when planning uses them.
     if (placement.ranks != shape.ranks || placement.slots > shape.experts) continue;
     most = std::max(most, placement.slots);
   }

@@ -16,18 +16,19 @@
 
 namespace gembench::inline run {
 
-/// What options make of so many ranks, known before anything is allocated, planned or measured.
-/// `run`, `profile` and the dry run that looks ahead begin with it: what one of them refuses, all
-/// do.
+/// The layout that the options give for a number of ranks, known before anything is allocated,
+/// planned or measured. `run`, `profile` and the dry run without ranks begin with it, so all of
+/// them reject the same options.
 struct Layout {
   ModelShape model;
   Topology topology{std::vector<int>{}};
   std::vector<double> slowdown;  ///< [rank] when the run begins
   std::vector<InjectedDrift> drifts;
-  Placement linear;    ///< experts in order; where they do not divide, the last ranks hold fewer
-  Placement profiled;  ///< linear with its empty slots filled: as many experts on every rank
-  SlotCount asked;     ///< by --spare-slots and --replicas
-  int slots = 0;       ///< of a rank in the placements that are measured, spare ones included
+  Placement linear;  ///< experts in order; with a remainder, the last ranks hold fewer
+  Placement
+      profiled;  ///< linear with its empty slots filled: the same number of experts on every rank
+  SlotCount asked;  ///< by --spare-slots and --replicas
+  int slots = 0;    ///< of a rank in the placements that are measured, spare ones included
 };
 
 /// Usage error for options that do not suit the ranks of the topology. `placed_slots`: of a rank in
@@ -44,21 +45,21 @@ struct Layout {
 
 /// The slots that --spare-slots and --replicas ask for; usage error as count_slots.
 [[nodiscard]] SlotCount slots_of(const SlotOptions& options, const StatedShape& shape, int placed);
-/// What ranks a placement is made for.
+/// The ranks that a placement is made for.
 struct PlanRanks {
   SlotCount asked;
   int nodes = 1;
   int groups = 0;
   NodeNetwork network = {};
 };
-/// What strategies get, in every command.
+/// The input of strategies, in every command.
 [[nodiscard]] PlanInput plan_input(const SlotOptions& options, std::uint64_t seed,
                                    const PlanRanks& ranks, const Trace& trace,
                                    const CostModel& cost, const SplitSpec& split);
 
 /// A rank's tokens of a step, by --tokens-per-rank.
 [[nodiscard]] TokenRange share_of(const RoutingOptions& options, int tokens, int rank, int ranks);
-/// Usage error where the device cannot do what --dispatch asks for.
+/// Usage error if the device does not support --dispatch.
 void require_dispatch(const NodeOptions& options, Device& device);
 
 }  // namespace gembench::inline run

@@ -23,7 +23,7 @@
 namespace gembench::inline run {
 namespace {
 
-/// The loop over segments, with what it adds up.
+/// The loop over segments, with its sums.
 class Measurement {
  public:
   /// `from_start`: no segment of the run was measured before.
@@ -103,7 +103,7 @@ class Measurement {
     return block;
   }
 
-  /// Collective: lets a placement that adapts change after a segment; counts what that took.
+  /// Collective: lets an adaptive placement change after a segment; records the cost.
   void adapt(const Segment& segment, SegmentRecord& block) {
     const std::size_t p = sz(segment.placement);  // a block is rank 0's alone
     if (candidates_.adaptive.empty() || !candidates_.adaptive[p].adapts) return;
@@ -125,7 +125,7 @@ class Measurement {
                           moved.seconds,  change->planning_seconds, change->predicted_gain};
   }
 
-  /// From now on so many segments are in the file.
+  /// Notes that this many segments are in the file.
   void keeps(std::size_t segments, std::size_t all, const std::string& where) {
     kept_ = fmt::format("{} of {} segments are kept in {}", segments, all, where);
   }
@@ -177,7 +177,7 @@ class Measurement {
     }
   }
 
-  /// A segment that an earlier run has measured: only what is added up is done again.
+  /// A segment that an earlier run has measured: only its sums are updated.
   void skip(const Segment& segment) {
     const Placement& placement = begin_of(segment);
     for (int step = segment.first_step; step < segment.first_step + segment.steps; ++step) {
@@ -219,7 +219,7 @@ class Measurement {
   double& seconds(const char* part) { return end_.seconds[part]; }
 
  private:
-  /// Collective: [rank] on rank 0, what makes a start_time one of rank 0's.
+  /// Collective: [rank] on rank 0, the offset from a start_time to rank 0's clock.
   [[nodiscard]] std::vector<ClockReading> clocks() const {
     const auto offsets = clock_offsets(session_.comm, session_.topology);
     const auto epochs = session_.comm.gather(std::span<const double>(&epoch_, 1));
@@ -229,8 +229,8 @@ class Measurement {
     }
     return clocks;
   }
-  /// Where segments move nothing: what a switch from the first placement to each of the others
-  /// takes, and back.
+  /// For segments that move nothing: measures a switch from the first placement to each of the
+  /// others and back.
   void time_moves() {
     static_cast<void>(session_.store->hold({&all_[0], 1}));
     for (std::size_t p = 1; p < all_.size(); ++p) {
@@ -242,7 +242,7 @@ class Measurement {
   }
   /// Between any two steps, measured or not: a launcher that was asked to stop kills ranks soon.
   void stop_if_asked() const { throw_if_stopped(session_.comm, kept_); }
-  /// Collective: what the segment's last step left behind. Off the clock.
+  /// Collective: checks the results of the segment's last step. Untimed.
   void require_finite(const Segment& segment) const {
     const std::int64_t wrong = session_.layers->count_not_finite();
     on_every_rank(session_.comm, [&] {

@@ -12,12 +12,12 @@
 
 namespace gembench::inline run {
 
-/// What is measured side by side; the same on every rank.
+/// The placements to measure side by side; the same on every rank.
 struct Candidates {
   std::vector<Placement> placements;             ///< as they begin
   SplitSpec split = {};                          ///< of experts with replicas
   std::vector<AdaptivePlacement> adaptive = {};  ///< [placement]; empty: none changes
-  const Profile* profile = nullptr;  ///< what was planned with; adapting needs it on rank 0
+  const Profile* profile = nullptr;              ///< used for planning; adapting needs it on rank 0
 };
 
 /// Segments that an earlier, unfinished run has measured; the same on every rank.
@@ -27,18 +27,19 @@ struct FinishedSegments {
   std::vector<std::vector<double>> step_time = {};  ///< [segment][step * ranks], on rank 0
 };
 
-/// Where rank 0 keeps what is measured.
+/// Where rank 0 stores measurements.
 struct RunSink {
   std::function<void(const SegmentRecord&)> segment;  ///< a segment's readings and notes
-  /// What the check found of a segment that was kept before.
+  /// The result of the check for a segment stored before.
   std::function<void(int segment, const SegmentNotes&)> check = [](int, const SegmentNotes&) {};
-  /// Where it keeps that, and what goes on with it: "a.h5.partial; continue with: ...".
+  /// The place where they are stored and the command that continues: "a.h5.partial; continue with:
+  /// ...".
   std::string kept_in = {};
 };
 
-/// Collective: runs the segments of the schedule that are not finished, to the last or until the
-/// options' stop rule ends it after a block. Returns what is known at the end: complete on rank 0,
-/// the verdict of the check on all. Throws on all ranks when asked to stop (see stop.hpp).
+/// Collective: runs the unfinished segments of the schedule, until the last one or until the
+/// options' stop rule ends it after a block. Returns the final results: complete on rank 0, the
+/// verdict of the check on all ranks. Throws on all ranks when asked to stop (see stop.hpp).
 [[nodiscard]] RunEnd measure(Session& session, const Candidates& candidates,
                              const std::vector<Segment>& schedule, const FinishedSegments& finished,
                              const RunSink& sink);

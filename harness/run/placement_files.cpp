@@ -22,7 +22,7 @@ FileOrigin origin_of(const std::string& path, const PlacementFile& file, const T
 }
 
 std::string to_text(const FileOrigin& origin) {
-  if (!origin.planned) return fmt::format("what {} was planned on is not known", origin.path);
+  if (!origin.planned) return fmt::format("{} does not say what it was planned on", origin.path);
   if (*origin.planned == 0)
     return fmt::format("{} was planned on none of these steps", origin.path);
   return fmt::format("{} was planned on {} of these {} steps (IN-SAMPLE)", origin.path,

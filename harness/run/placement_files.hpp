@@ -10,7 +10,7 @@
 
 namespace gembench::inline run {
 
-/// A placement that was read, and how many of the steps it is judged on it was planned on.
+/// A placement that was read, and how many of the judged steps it was planned on.
 struct FileOrigin {
   std::string path;
   std::optional<int> planned;  ///< none: not known
@@ -21,13 +21,15 @@ struct FileOrigin {
 /// "gem.json was planned on none of these steps"
 [[nodiscard]] std::string to_text(const FileOrigin& origin);
 
-/// Before memory is taken and routers run: usage error for a profile or placement among the inputs
-/// that cannot be read, and a profile of other ranks. Simulated ranks take a builtin profile too.
+/// Called before memory is allocated and routers run: usage error for a profile or placement that
+/// cannot be read, or a profile of another number of ranks. Simulated ranks accept builtin
+/// profiles.
 void require_readable(const SessionOptions& options, const Comm& comm);
 
 /// Reads every file among `placements` (file:PATH, also inside relabel:, adapt: and oracle:) before
-/// anything is measured, and says where each was planned. Usage error for one that does not fit the
-/// loads, `ranks` and `slots`, and unless `in_sample` for one that was planned on measured steps.
+/// anything is measured, and says what each was planned on. Usage error for a file that does not
+/// match the loads, `ranks` and `slots`, and unless `in_sample` for one that was planned on
+/// measured steps.
 [[nodiscard]] std::string check_placement_files(const std::vector<std::string>& placements,
                                                 const Workload& workload, int ranks, int slots,
                                                 bool in_sample);

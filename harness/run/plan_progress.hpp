@@ -8,12 +8,12 @@
 
 namespace gembench::inline run {
 
-/// Says on standard error how far a planning is once it takes longer than two seconds, and ends it
-/// when a signal or the time limit asks for that.
+/// Reports the progress of planning on standard error once it takes longer than two seconds, and
+/// stops it on a signal or at the time limit.
 class PlanProgress {
  public:
-  /// `what` is planned: a strategy's name. `kept` ends the sentence with which it is ended: what is
-  /// safe.
+  /// `what`: the strategy's name. `kept`: the end of the sentence when planning is stopped, which
+  /// says what is safe.
   PlanProgress(std::string what, bool quiet, std::string kept);
   PlanProgress(const PlanProgress&) = delete;  // watches point here
   PlanProgress& operator=(const PlanProgress&) = delete;
@@ -21,7 +21,7 @@ class PlanProgress {
   [[nodiscard]] PlanWatch watch() {
     return [this](const PlanStage& stage) { at(stage); };
   }
-  /// Ends what ended too soon to be ended on the way.
+  /// Throws if planning was asked to stop but finished before it noticed.
   void finished() const;
 
  private:

@@ -44,15 +44,15 @@ std::string other_model_note(const std::string& path, const Profile& profile, co
   if (const ModelShape* model = preset_in(profile.model)) {
     if (model->experts != loads.experts || model->topk != loads.topk) {
       return fmt::format(
-          "NOTE: {} is of {}, which has {} experts, top-{}, and the loads are of {}, top-{}: times "
-          "are that model's",
+          "NOTE: {} was measured for {}, which has {} experts, top-{}, and the loads have {} "
+          "experts, top-{}: times are those of the profile's model",
           path, model->name, model->experts, model->topk, loads.experts, loads.topk);
     }
   }
   if (profile.slots > 0 && profile.slots != slots) {
     return fmt::format(
-        "NOTE: {} was measured with {} experts a rank and here are {}: times are those of the "
-        "former",
+        "NOTE: {} was measured with {} experts per rank, not with {}: times are those of the "
+        "profile",
         path, profile.slots, slots);
   }
   return {};

@@ -9,16 +9,16 @@
 
 namespace gembench::inline run {
 
-/// What a command says of a profile that it does not measure.
+/// The description of a profile that a command does not measure.
 struct ProfileSource {
   const char* command;
   const std::string& profile;
   std::optional<int> ranks;
 };
 
-/// The profile that --profile names, for where none is measured: a file, one built in, or without
-/// the option equally fast ranks. `source` says which, for people. Usage error when it does not fit
-/// --ranks, or needs it.
+/// The profile of --profile for commands that measure none: a file, a built-in one, or without the
+/// option ranks of equal speed. `source` describes it. Usage error if it does not match --ranks, or
+/// needs it.
 [[nodiscard]] Profile load_profile(const ProfileSource& from, const Trace& trace,
                                    std::string& source);
 

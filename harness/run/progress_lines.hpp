@@ -5,7 +5,7 @@
 
 namespace gembench::inline run {
 
-/// What standard error says while segments are measured: a line every ten seconds.
+/// Progress on standard error while segments are measured: a line every ten seconds.
 class ProgressLines {
  public:
   /// `total` segments at most; `max_seconds`: time after which they end (0 = never).

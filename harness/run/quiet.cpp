@@ -50,7 +50,7 @@ void QuietMeter::finish(std::vector<QuietUse>& uses) const {
   const auto cpus = comm.gather(text);
   if (comm.rank() != 0) return;
   uses.resize(before.size());
-  // By shared memory, whatever --ranks-per-node says: that is whose CPUs they are.
+  // By shared memory, not by --ranks-per-node: these ranks share the CPUs.
   const std::vector<int>& node_of = comm.node_of();
   for (std::size_t first = 0; first < before.size(); ++first) {
     if (node_of[first] != static_cast<int>(first)) continue;

@@ -10,20 +10,20 @@ enum class Earlier {
   unfinished,  ///< a file with segments to keep
   complete     ///< FILE
 };
-/// What --resume finds under --output.
+/// The state that --resume finds at --output.
 struct FoundRun {
   Earlier state = Earlier::nothing;
   std::string path;       ///< of the file
-  bool replaces = false;  ///< FILE is there too and gives way to what is continued
-  std::string remark;     ///< for the user: which of two files it is, and why; or empty
+  bool replaces = false;  ///< FILE exists too and will be replaced by the continued run
+  std::string remark;     ///< for the user: which of two files is used, and why; or empty
 };
-/// FILE counts where it is complete and no FILE.partial is newer: a run with --overwrite that was
-/// cut off leaves such a one. A FILE that is not complete (older versions could leave one) is
-/// continued like FILE.partial.
+/// FILE is used if it is complete and no FILE.partial is newer; an interrupted run with --overwrite
+/// leaves a newer one. An incomplete FILE (older versions could leave one) is continued like
+/// FILE.partial.
 [[nodiscard]] FoundRun find_earlier(const std::string& output);
 
-// What an earlier run and this one must have in common, or profile and numbers would not be of one
-// run. Usage errors that name the first difference.
+// What an earlier run and this one must have in common; otherwise profile and numbers would not
+// belong to one run. Usage errors that name the first difference.
 
 /// What --config-from needs to run a file's placements again: its strategies, ranks and loads
 /// (digest).

@@ -7,7 +7,7 @@
 namespace gembench::inline run {
 namespace {
 
-/// What a rank's own tokens ask for, and where that is: experts, or cells of a placement with
+/// The experts of a rank's own tokens and their locations: experts, or cells of a placement with
 /// replicas.
 struct Asked {
   std::vector<std::uint16_t> ids;   // [layer][token][k]

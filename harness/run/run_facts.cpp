@@ -49,7 +49,7 @@ std::string cores_of(const RankPlace& place) {
   return cpu_list(cores);
 }
 
-/// Microseconds a rank's profile predicts for its share of an average step.
+/// Microseconds that a rank's profile predicts for its share of an average step.
 std::string profile_at_mean(const CostModel& cost, int rank, const Workload& workload) {
   const std::int64_t load = std::int64_t{workload.tokens} * workload.measured.topk / cost.ranks();
   return fmt::format("{:.1f}", cost.seconds(rank, load) * 1e6);

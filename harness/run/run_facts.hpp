@@ -9,7 +9,8 @@
 
 namespace gembench::inline run {
 
-/// Collective: all that a results file says before the first step, on rank 0 (empty elsewhere).
+/// Collective: everything stored in a results file before the first step, on rank 0 (empty
+/// elsewhere).
 [[nodiscard]] RunInfo describe(const Session& session, const RunCommand& options,
                                const Profile& profile, const std::vector<Placement>& placements,
                                const std::vector<Segment>& schedule);

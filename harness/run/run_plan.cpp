@@ -48,7 +48,7 @@ Placement plan_strategy(const Session& session, const Trace& loads, const Profil
   return placement;
 }
 
-/// The loads and speeds that an oracle knows: those planned on, after these drifts.
+/// The loads and speeds that an oracle knows: the planning steps after these drifts.
 struct Later {
   Trace loads;
   Profile profile;
@@ -106,7 +106,7 @@ void say(const Session& session, const std::string& text) {
 void require_plannable(const Session& session) {
   const Profile equal = equal_ranks(session.comm.size(), 1);
   const CostModel cost(equal);
-  // One step of one layer: the shape is what planners may find fault with.
+  // One step of one layer: planners may reject only the shape.
   const Trace least = first_layers(slice(session.workload.plan, 0, 1), 1);
   const PlanInput input = input_of(session, least, cost, {});
   static_cast<void>(Targets(input.network, session.comm.size()));  // prices of links

@@ -8,33 +8,34 @@
 #include "harness/run/changing_placement.hpp"
 #include "harness/run/session.hpp"
 
-/// What a run does before its first step: the profile and the placements that it measures.
+/// The work of a run before its first step: its profile and placements.
 namespace gembench::inline run {
 
-/// Rank 0 says on standard error what goes on, unless --quiet.
+/// Rank 0 reports progress on standard error, unless --quiet.
 void say(const Session& session, const std::string& text);
 
-/// On rank 0, before a profile is measured: usage error for placements that could not be planned
-/// with any (replicas, nodes and prices of their links, sizes). Files: check_placement_files.
+/// On rank 0, before a profile is measured: usage error for placements that no profile could make
+/// possible (replicas, nodes and their link costs, sizes). For files see check_placement_files.
 void require_plannable(const Session& session);
-/// What is planned with, and the readings behind it where they are known.
+/// The profile for planning, and its readings if known.
 struct PlanProfile {
   Profile profile;
   ProfileSamples samples;
 };
-/// Collective: the profile to plan with, on rank 0: read, or measured now; of simulated ranks also
-/// a builtin one, and without one they are equally fast. Sets the session's `profile_source`. Usage
-/// error when one that is read has other ranks, another clock, model or number of experts a rank.
+/// Collective: the profile for planning, on rank 0: read, or measured now. Simulated ranks also
+/// accept a builtin profile, and without any they are equally fast. Sets the session's
+/// `profile_source`. Usage error if a file has another number of ranks, clock, model or number of
+/// experts per rank.
 [[nodiscard]] PlanProfile obtain_profile(Session& session);
 
 struct PlannedPlacements {
   std::vector<Placement> placements;
-  std::vector<double> seconds;  ///< that planning each took
+  std::vector<double> seconds;  ///< planning time of each
 };
-/// Collective: what every one of --placements begins with, as wide as the run's, planned on rank 0,
-/// where they are returned. Usage error for what cannot run.
+/// Collective: the initial placement of each of --placements, with the run's number of slots;
+/// planned on rank 0, where they are returned. Usage error for one that cannot run.
 [[nodiscard]] PlannedPlacements plan_all(const Session& session, const Profile& profile);
-/// Collective: how each placement may change. An oracle replans for what every drift brings.
+/// Collective: how each placement may change. An oracle replans for every drift.
 [[nodiscard]] std::vector<AdaptivePlacement> plan_adaptive(const Session& session,
                                                            const Profile& profile);
 }  // namespace gembench::inline run

@@ -7,15 +7,15 @@
 
 namespace gembench::inline run {
 
-/// In what two runs differ.
+/// The first difference between two runs.
 struct RunDifference {
   std::string what;           ///< "--steps", "loads", ...
   std::string earlier, mine;  ///< of the two
 };
 
-// The first difference of a kind; none where there is none.
+// The first difference of a kind, if any.
 
-/// Number of ranks and options (JSON), but for the option `ignored`.
+/// Number of ranks and options (JSON), except the option `ignored`.
 [[nodiscard]] std::optional<RunDifference> other_command(const RunInfo& earlier, int ranks,
                                                          const std::string& config,
                                                          const std::string& ignored = "");
@@ -28,7 +28,7 @@ struct RunDifference {
 /// The nodes that ranks ran on.
 [[nodiscard]] std::optional<RunDifference> other_nodes(const RunInfo& earlier, const RunInfo& mine);
 
-/// A fact of the file; "none" where it does not tell.
+/// A fact of the file; "none" if it is missing.
 [[nodiscard]] std::string fact_of(const RunInfo& info, const char* name);
 
 }  // namespace gembench::inline run

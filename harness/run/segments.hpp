@@ -11,22 +11,22 @@
 
 namespace gembench::inline run {
 
-/// How placements take turns.
+/// How placements alternate.
 struct Alternation {
   int block = 1;          ///< steps of a placement in a row
-  int warmup = 0;         ///< of them, run and discarded first
+  int warmup = 0;         ///< the first of them, run and discarded
   bool resident = false;  ///< the experts of all placements stay in memory: nothing moves
   std::string why;        ///< for people; empty: as asked, or step by step
 };
-/// As --block, --warmup and --resident say. Left to us: step by step where `fits` (the experts of
-/// all placements in memory at once) and none of them changes meanwhile, else in blocks of 8 steps,
-/// of fewer where there would not be as many blocks as an interval takes.
+/// By --block, --warmup and --resident. By default step by step if `fits` (the experts of all
+/// placements are in memory at once) and no placement changes during the run, else in blocks of 8
+/// steps, or fewer if there would be too few blocks for an interval.
 [[nodiscard]] Alternation alternation_of(const SessionOptions& options, bool fits);
 /// "placements alternate step by step, ...": for header and dry run.
 [[nodiscard]] std::string describe(const Alternation& how);
 
-/// Cuts `steps` into blocks of at least `block` steps; in every block all placements run the same
-/// steps, in an order drawn from the seed.
+/// Divides `steps` into blocks of at least `block` steps; in every block all placements run the
+/// same steps, in an order drawn from the seed.
 [[nodiscard]] std::vector<Segment> make_schedule(int steps, int block, int placements,
                                                  std::uint64_t seed);
 
@@ -48,8 +48,8 @@ struct SegmentReadings {
 /// sum. Fills these three in a gathered block.
 void complete_cpu_time(SegmentRecord& block, const RunShape& shape);
 
-/// Every (token, expert) pair must have been computed somewhere, in every measured layer: an error
-/// (failed) names the first layer where not.
+/// Every assignment must have been computed on some rank, in every measured layer; otherwise an
+/// error (failed) names the first such layer.
 void require_all_tokens(const SegmentRecord& block, const RunShape& shape, const Trace& measured,
                         const std::string& placement);
 

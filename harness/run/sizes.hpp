@@ -10,8 +10,8 @@
 
 namespace gembench::inline run {
 
-/// Most rows and pairs that a rank with `slots` experts can receive in one layer of a workload,
-/// whichever experts they are.
+/// Most rows and assignments that a rank with any `slots` experts can receive in one layer of a
+/// workload.
 [[nodiscard]] ReceiveLimits receive_limits(const Workload& workload, int slots);
 
 /// Bytes a rank needs for weights, buffers and its device's scratch; forwarding not counted.
@@ -21,11 +21,11 @@ namespace gembench::inline run {
                                      const ReceiveLimits& limits, int tokens, std::size_t resident);
 /// Bytes of the loads that every rank holds, and rank 0 sends them.
 [[nodiscard]] std::size_t load_bytes(const Workload& workload);
-/// Bytes that rank 0 holds besides at most: a segment's readings as gathered and as written,
+/// Most bytes that rank 0 holds in addition: a segment's readings as gathered and as written,
 /// predictions, and payload between pairs of ranks. Does not grow with the number of segments.
 [[nodiscard]] std::size_t root_bytes(const RunShape& shape, int segment_steps);
-/// Bytes of results.h5 at most, uncompressed: the arrays over (placement, step, layer, rank),
-/// loads, predictions, pairs, slots and the profile.
+/// Most bytes of results.h5, uncompressed: the arrays over (placement, step, layer, rank), loads,
+/// predictions, pairs, slots and the profile.
 [[nodiscard]] double file_bytes(const RunShape& shape, bool gpus);
 
 }  // namespace gembench::inline run

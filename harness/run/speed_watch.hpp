@@ -8,21 +8,21 @@
 
 namespace gembench::inline run {
 
-/// Tells from the readings of a run whether ranks have become faster or slower than their profile
-/// says, against each other: what all ranks share (another clock of the whole machine) is no drift.
-/// All of it ours.
+/// Detects from the readings of a run whether ranks have become faster or slower relative to each
+/// other and to their profile. A change that all ranks share (such as the machine's clock rate) is
+/// no drift. All of it is ours.
 class SpeedWatch {
  public:
-  /// `profile`: what the run was planned with.
+  /// `profile`: the profile used for planning.
   explicit SpeedWatch(const Profile& profile);
 
   /// Readings of one segment. True when some rank's speed has changed: by more than kLeast and by
-  /// more than kNoise times what it fluctuates by (kMost is believed however it fluctuates), in two
-  /// segments one after the other.
+  /// more than kNoise times its fluctuation (any fluctuation for changes above kMost), in two
+  /// successive segments.
   [[nodiscard]] bool observe(const SegmentRecord& block, const RunShape& shape);
   /// [rank] time of its experts against the profile, 1 = as profiled; relative to the median rank.
   [[nodiscard]] const std::vector<double>& factors() const { return factors_; }
-  /// The profile as it is now. From here on change is counted from it.
+  /// The current profile, from which changes are counted from now on.
   [[nodiscard]] Profile adopt();
 
   static constexpr double kLeast = 0.05;

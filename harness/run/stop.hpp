@@ -7,17 +7,17 @@
 
 namespace gembench::inline run {
 
-/// From now on SIGTERM and SIGINT ask for an end in order (a second SIGINT ends at once), and so
-/// does a time limit (seconds from now, 0 = none). A process that has not ended kGraceSeconds after
-/// the limit, because it hangs, is ended by its Watchdog. A file-size limit becomes a write error.
+/// From now on SIGTERM and SIGINT request an orderly end (a second SIGINT ends at once), and so
+/// does a time limit (seconds from now, 0 = none). The Watchdog ends a process that hangs
+/// kGraceSeconds after the limit. A file-size limit becomes a write error.
 void watch_for_stop(double timeout_seconds);
 inline constexpr int kGraceSeconds = 10;
 
 /// Whether a signal asked this process to end.
 [[nodiscard]] bool asked_to_stop();
 
-/// Watches for signals within a scope, and leaves them as they were: for commands without MPI,
-/// which a signal ends at once wherever nobody looks for it.
+/// Watches for signals within a scope and restores the handlers afterwards: for commands without
+/// MPI, which a signal ends at once outside of such scopes.
 class StopScope {
  public:
   StopScope();
@@ -31,11 +31,11 @@ class StopScope {
 
 /// Whether a signal or the time limit asked this process to end.
 [[nodiscard]] bool must_stop();
-/// Throws what says so: failed or timeout. `where` it was: "while planning gem"; `kept` as below.
+/// Throws the error for it: failed or timeout. `where`: "while planning gem"; `kept` as below.
 [[noreturn]] void throw_stopped(const std::string& where, const std::string& kept);
 
 /// Collective: if any rank has been asked to end, all throw the same error: failed or timeout.
-/// `kept` ends the sentence: what is safe, and how to go on.
+/// `kept` ends the sentence: what is safe, and how to continue.
 void throw_if_stopped(const Comm& comm, const std::string& kept);
 
 }  // namespace gembench::inline run

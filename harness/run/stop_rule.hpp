@@ -9,20 +9,20 @@
 
 namespace gembench::inline run {
 
-/// Whether intervals are looked at after so many blocks of so many steps in all: at 6, 8, 12, 16,
-/// 24, ... blocks, and not before 24 steps. Fixed beforehand, and few: the more often one looks,
-/// the sooner one stops at intervals that are narrow by chance.
+/// Whether intervals are checked after this many blocks and steps: at 6, 8, 12, 16, 24, ... blocks,
+/// and not before 24 steps. The checks are few and fixed in advance, since with more checks a run
+/// stops sooner at intervals that are narrow by chance.
 [[nodiscard]] bool is_checkpoint(int blocks, int steps);
 
-/// What rank 0 knows of a run while it goes on: decides when it ends.
+/// Rank 0's knowledge of a running run; decides when it ends.
 class StopWatch {
  public:
   StopWatch(const StopRule& rule, int placements);
 
   /// The readings of a segment, [step][rank].
   void add(const Segment& segment, const std::vector<double>& step_time, int ranks);
-  /// Asked after every block that all placements have run, `steps` in all of each, `seconds` after
-  /// measuring began: why the run ends here, in words; nothing when it goes on.
+  /// Called after every block that all placements have run, after `steps` steps of each and
+  /// `seconds` of measuring: the reason to end the run here, or nothing to continue.
   [[nodiscard]] std::optional<std::string> ends(int steps, double seconds) const;
   /// The largest half width of a placement's interval against the first; none without intervals.
   [[nodiscard]] std::optional<double> widest() const;

@@ -5,9 +5,9 @@
 
 namespace gembench::inline run {
 
-/// Collective: fills in the layers, experts and top-k of rank 0's --trace where the user gave none,
-/// and returns its steps (0 = no trace). Usage error, naming both numbers, for experts or top-k
-/// that the trace has not.
+/// Collective: fills in layers, experts and top-k from rank 0's --trace if the user gave none, and
+/// returns its steps (0 = no trace). Usage error, naming both numbers, if experts or top-k differ
+/// from the trace's.
 [[nodiscard]] int adopt_trace_shape(const Comm& comm, SessionOptions& options);
 
 }  // namespace gembench::inline run

@@ -141,7 +141,8 @@ void Watchdog::end(const std::string& why, ExitCode code) {
   auto ranks = look();
   const bool elsewhere = static_cast<int>(ranks.size()) < ranks_ && !culprit_among(ranks);
   if (elsewhere && wait(kPatience)) return;
-  // The launcher ended the others since a rank has spoken or died: one node more is enough.
+  // The launcher ended the others because a rank has reported or died: one more node's message is
+  // enough.
   const bool said = elsewhere && asked_to_stop() && board_.ranks().front() != 0;
   if (!said && board_.claim()) {
     tell(hang_sentence(why, place_of_this_rank().host, ranks));

@@ -11,30 +11,30 @@
 
 namespace gembench::inline run {
 
-/// A rank of a node as its neighbours see it.
+/// A rank as seen by the other ranks of its node.
 struct RankSeen {
   int rank = 0;
   Whereabouts where;
   double silent = 0;  ///< seconds since its process last showed that it runs
 };
-/// Seconds after which a silent process counts as stopped or gone: its watchdog speaks every
+/// Seconds after which a silent process counts as stopped or gone; its watchdog reports every
 /// second.
 inline constexpr double kSilence = 4;
-/// Seconds for a rank that was asked to end to move on: well within what launchers wait before they
-/// kill, so that the others of a rank that died are gone within ten.
+/// Seconds that a rank has to make progress after it was asked to end. Well below the time that
+/// launchers wait before they kill, so that after a rank dies the others end within ten seconds.
 inline constexpr double kStopSeconds = 3;
 
-/// Whether one of these ranks holds the others up; if not, look at other nodes.
+/// Whether one of these ranks blocks the others; if not, the cause is on another node.
 [[nodiscard]] bool culprit_among(const std::vector<RankSeen>& ranks);
 /// The sentence a node's ranks end with. `why`: "nothing moved for 300 s (--hang-timeout)".
 [[nodiscard]] std::string hang_sentence(const std::string& why, const std::string& host,
                                         const std::vector<RankSeen>& ranks);
 
-/// A thread that ends this process, with the timeout code and one sentence a node, when its rank
-/// can no longer end in order: kGraceSeconds after the time limit, when it has not moved on for
-/// `hang_timeout` seconds (0 = never) outside of Phase::prepare, or for kStopSeconds after a signal
-/// asked it to end, as launchers do when another rank has died. It wakes once a second and never
-/// calls MPI, so it also works where MPI hangs.
+/// A thread that ends this process, with the timeout code and one sentence per node, when its rank
+/// can no longer end normally: kGraceSeconds after the time limit, after `hang_timeout` seconds
+/// without progress (0 = never) outside of Phase::prepare, or after kStopSeconds without progress
+/// when a signal asked it to end, which launchers send when another rank has died. It wakes once a
+/// second and never calls MPI, so it also works if MPI hangs.
 class Watchdog {
  public:
   /// Collective, as is the end; `time_limit` in seconds from now, 0 = none.
@@ -43,7 +43,7 @@ class Watchdog {
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
-  /// Where this rank says what it does.
+  /// Where this rank reports its progress.
   [[nodiscard]] Progress& progress() { return board_.mine(); }
 
  private:

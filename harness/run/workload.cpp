@@ -47,7 +47,7 @@ Trace load_trace(const SessionOptions& options, const ModelShape& model, TraceDi
   return trace.layers == model.layers ? trace : first_layers(trace, model.layers);
 }
 
-/// "; 62 % of steps decode, 3 % prefill, 35 % both", where it is known.
+/// "; 62 % of steps decode, 3 % prefill, 35 % both", if known.
 std::string phases_of(const Trace& trace) {
   if (trace.phase.empty()) return "";
   const auto share = [&](std::int32_t phase) {
@@ -257,7 +257,7 @@ std::vector<double> slowdown_of(const SlowdownOptions& options, int ranks, std::
   if (!options.slowdown_from.empty()) return read_slowdowns(options.slowdown_from, ranks);
   std::vector<double> values(static_cast<std::size_t>(ranks), 1.0);
   if (options.variability == "none" || ranks == 1) return values;
-  // Stretch the four known values over any number of ranks, then deal them out by the seed.
+  // Interpolate the four given values to any number of ranks, then shuffle them by the seed.
   const auto& known = options.variability == "low" ? kLow : kHigh;
   for (std::size_t r = 0; r < values.size(); ++r) {
     const double at = 3.0 * static_cast<double>(r) / static_cast<double>(ranks - 1);

@@ -20,26 +20,26 @@ namespace gembench::inline run {
 /// "gpt-oss-20b/4 f32", "gpt-oss-20b(hidden=512,ffn=256) f32": what profiles name as their model.
 [[nodiscard]] std::string shape_name(const ModelOptions& options, DType dtype);
 
-/// Expert loads of a run: what is planned on comes before what is measured.
+/// Expert loads of a run: planning steps come before measured steps.
 struct Workload {
   Trace plan;
   Trace measured;
   int first_measured = 0;  ///< index of the first measured step in the whole trace
   int tokens = 0;          ///< of the largest step
-  std::string label;       ///< for the header: where routing comes from, and what is synthetic
-  std::string files;       ///< rank 0's, for the header: where placements' files were planned
-  std::string notes;       ///< rank 0's, for the header: what a number may mislead about
+  std::string label;       ///< for the header: the source of the routing, and what is synthetic
+  std::string files;       ///< rank 0's, for the header: what placement files were planned on
+  std::string notes;       ///< rank 0's, for the header: numbers that may mislead
   TraceDigests digests;    ///< rank 0's, of the whole trace with all layers it has
 };
 
-/// Tokens of a step that no trace gives: --tokens, else the sum of --tokens-per-rank, else 1024.
+/// Tokens of a step without a trace: --tokens, else the sum of --tokens-per-rank, else 1024.
 [[nodiscard]] int tokens_per_step(const LoadOptions& options);
 [[nodiscard]] int tokens_per_step(const RoutingOptions& options);
 
 /// "256", or "3-2048" where steps differ: the smallest and the largest.
 [[nodiscard]] std::string tokens_of_steps(const Trace& trace);
 
-/// Tells two workloads' loads and ids apart (64 bits, hexadecimal).
+/// A digest of a workload's loads and ids (64 bits, hexadecimal).
 [[nodiscard]] std::string digest(const Trace& trace);
 
 /// Steps to plan on when the user names none.
@@ -50,20 +50,21 @@ inline constexpr int kRouterPlanSteps = 32;
 /// another model, has too few steps, or disagrees with --tokens.
 [[nodiscard]] Workload make_workload(const SessionOptions& options, const ModelShape& model);
 
-/// Cuts a whole trace (planning steps first) into a workload.
+/// Divides a whole trace (planning steps first) into a workload.
 [[nodiscard]] Workload split_workload(const Trace& whole, int plan_steps, int steps,
                                       bool in_sample);
 
 /// Slowdown of every rank from --slowdown, --variability or --slowdown-from; all ones without. 1 is
-/// the speed of the profile: drawn GPUs may be faster. Usage error when a list has another length
-/// than `ranks`.
+/// the speed of the profile: drawn GPUs may be faster. Usage error if the length of a list is not
+/// `ranks`.
 [[nodiscard]] std::vector<double> slowdown_of(const SlowdownOptions& options, int ranks,
                                               std::uint64_t seed);
-/// [rank] factors that ranks are slowed down by; none can be made faster: the fastest has 1.
+/// [rank] factors by which ranks are slowed down; ranks cannot be made faster, so the fastest has
+/// 1.
 [[nodiscard]] std::vector<double> emulated_slowdown(const SlowdownOptions& options, int ranks,
                                                     std::uint64_t seed);
 
-/// The cost model that --cost names, and why, for people: "auto: off by ..."
+/// The cost model of --cost, and the reason as text: "auto: off by ..."
 struct CostDecision {
   CostKind kind = CostKind::sum;
   std::string why;
@@ -71,10 +72,11 @@ struct CostDecision {
 [[nodiscard]] CostDecision decide_cost(const std::string& asked, const Profile& profile);
 /// "off by 2.1 % (median) and 5.0 % (worst) on 32 routed loads, 'sum' by 9.0 and 20.1 %"
 [[nodiscard]] std::string describe(const CostChoice& choice, CostKind first);
-/// That cost model; `slots` = experts a rank's profile was spread over, where it does not say.
+/// That cost model; `slots` = experts that a rank's profile was spread over, if the profile does
+/// not say.
 [[nodiscard]] CostModel cost_model(const std::string& asked, const Profile& profile, int slots);
 
-/// What --token-split names, with the speeds it goes by.
+/// The rule of --token-split, with the speeds it uses.
 struct TokenRule {
   SplitRule rule = SplitRule::even;
   CostModel cost;

@@ -12,7 +12,8 @@
 namespace gembench::inline statistics {
 namespace {
 
-/// More pairs are pooled with their neighbours: the means of all pairs of them are looked at.
+/// More pairs are pooled with their neighbours, since the estimate uses the means of all pairs of
+/// them.
 constexpr std::size_t kMostPairs = 512;
 constexpr double kCut = 2.5;  // robust standard deviations
 constexpr double kMostCorrelation = 0.6;

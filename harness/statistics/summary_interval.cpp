@@ -31,7 +31,7 @@ bool known(std::span<const double> values, const StepBlocks& blocks) {
          std::ranges::all_of(values, [](double value) { return std::isfinite(value); });
 }
 
-/// Of the mean of steps, from what steps differ from it by, independent blocks.
+/// Of the mean of steps, from the deviations of steps, with independent blocks.
 double variance_of_mean(std::span<const double> rest, const StepBlocks& blocks) {
   const auto count = static_cast<double>(blocks.count()), n = static_cast<double>(rest.size());
   return square_sum(blocks.sums(rest)) * count / (count - 1) / n / n;
@@ -46,7 +46,7 @@ double likeness_of(std::span<const double> values, const StepBlocks& blocks) {
   return alike(robust_rest(means, quantile(means, 0.5)));
 }
 
-/// `rest`: what steps differ from the middle by.
+/// `rest`: deviations of steps from the middle.
 Interval around(double middle, std::span<const double> rest, const StepBlocks& blocks) {
   const double likeness = likeness_of(rest, blocks);
   const double half = student_quantile(freedom(blocks, likeness), 0.975) *
@@ -54,7 +54,7 @@ Interval around(double middle, std::span<const double> rest, const StepBlocks& b
   return {middle - half, middle + half};
 }
 
-/// Independent steps that tell as much of a quantile.
+/// The effective number of independent steps for a quantile.
 int independent_steps(std::span<const double> values, const StepBlocks& blocks) {
   const auto n = static_cast<double>(values.size());
   std::vector<double> rest =
@@ -62,7 +62,7 @@ int independent_steps(std::span<const double> values, const StepBlocks& blocks) 
   const double mean = sum(rest) / n;
   for (double& value : rest) value -= mean;
   const double single = square_sum(rest) / (n - 1) / n;
-  double together = 1;  // how much less steps of a block tell than independent ones
+  double together = 1;  // how much less information steps of a block have than independent ones
   if (blocks.count() < values.size() && single > 0) {
     const double few = student_quantile(static_cast<double>(blocks.count()) - 1, 0.975) / kNormal;
     together = std::max(1.0, variance_of_mean(rest, blocks) / single * few * few);
@@ -171,7 +171,7 @@ std::optional<Interval> proportion_interval(std::span<const double> shares, int 
   for (double& value : rest) value -= p;
   const double likeness = alike(blocks.means(rest));  // bounded, so nothing needs cutting
   const double variance = variance_of_mean(rest, blocks) * likeness;
-  // Where all steps are the same nothing is known of their spread: a block counts once.
+  // If all steps are the same their spread is unknown: a block counts once.
   const double n = variance > 1e-24 ? std::min(steps * of, p * (1 - p) / variance)
                                     : static_cast<double>(blocks.count()) / likeness;
   const double t = student_quantile(freedom(blocks, likeness), 1 - 0.025 / together);

@@ -7,13 +7,13 @@
 
 namespace gembench::inline statistics {
 
-/// 95 % interval, in the unit of what it is of.
+/// A 95 % interval, in the unit of its quantity.
 struct Interval {
   double low = 0, high = 0;
 };
 
 /// Which of a placement's steps, in order of time, ran together: successive steps with the same
-/// number. A block is what is taken for one observation (batch means).
+/// number. A block counts as one observation (batch means).
 class StepBlocks {
  public:
   explicit StepBlocks(std::span<const std::int64_t> block);
@@ -25,13 +25,13 @@ class StepBlocks {
   std::vector<std::size_t> sizes_;
 };
 
-// Intervals of what is printed of one placement; none below kLeastBlocks blocks, and none of values
-// that are not known. All allow for successive blocks that are alike (see alike() of interval.hpp).
-// tests/bench/coverage.py measures how often they hold the truth.
+// Intervals of the printed numbers of one placement; none below kLeastBlocks blocks, and none for
+// unknown values. All allow for correlated successive blocks (see alike() of interval.hpp).
+// tests/bench/coverage.py measures their coverage.
 
 /// Of the mean of all steps: Student's t on batch means (Law, "Simulation Modeling and Analysis",
-/// 9.5.3). A mean holds what disturbed steps cost, and none need have been seen yet: the upper end
-/// allows for one more, of three times the `usual` time (its median).
+/// 9.5.3). A mean includes the cost of disturbed steps, of which the run may have had none: the
+/// upper end allows for one more, of three times the `usual` time (its median).
 [[nodiscard]] std::optional<Interval> mean_interval(std::span<const double> values,
                                                     const StepBlocks& blocks, double usual);
 

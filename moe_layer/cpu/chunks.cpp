@@ -9,7 +9,7 @@
 namespace gembench::inline cpu {
 namespace {
 
-// What is measured everywhere, and what more where nothing can be concluded from neighbours.
+// The counts measured everywhere, and further ones where neighbours do not predict them.
 constexpr int kMostChunkRows = CpuGemm::kChunk;
 constexpr std::array kTelling = {16, 64, 4, 32, 128, 8, 2, 1, kMostChunkRows};
 constexpr std::array kMoreBetweenLines = {3, 6, 12, 24, 48, 96, 192};
@@ -35,7 +35,7 @@ ChunkPlan::ChunkPlan(std::span<const ChunkCost> costs) {
     for (auto cost = costs.rbegin(); cost != costs.rend(); ++cost) {  // fewest chunks first
       const auto then = static_cast<std::size_t>(std::max(0, left - cost->rows));
       const double seconds = (*cost).*which + rest[then];
-      // Less padding is taken for any gain, more chunks for a real one.
+      // Less padding is accepted for any gain, more chunks only for a real one.
       if (seconds < (cost->rows >= left ? best : best * kWorth)) {
         best = seconds;
         rows = static_cast<std::int16_t>(cost->rows);
@@ -65,7 +65,8 @@ std::vector<int> chunk_row_counts(bool tiles) {
     std::sort(counts.begin(), counts.end());
     return counts;
   }
-  constexpr int kFinest = 64;  // rows, from which they are taken by twos, by fours from twice that
+  constexpr int kFinest =
+      64;  // rows, above which counts go in steps of two, and of four from twice that
   for (int rows = 1; rows < kMostChunkRows; rows += rows < kFinest       ? 1
                                                     : rows < 2 * kFinest ? 2
                                                                          : 4) {
@@ -109,7 +110,7 @@ std::vector<ChunkCost> complete_costs(std::span<const ChunkCost> measured, bool 
 }
 
 std::vector<ChunkCost> assumed_costs() {
-  constexpr double kChunk = 16;  // in rows: what else a chunk takes
+  constexpr double kChunk = 16;  // in rows: the fixed cost of a chunk
   std::vector<ChunkCost> costs;
   for (const int rows : CpuGemm::kRowCounts) costs.push_back({rows, kChunk + rows, kChunk + rows});
   return costs;

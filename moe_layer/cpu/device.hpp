@@ -10,8 +10,8 @@
 
 namespace gembench::inline cpu {
 
-/// The CPU behind the device interface: oneDNN for every matrix product, one thread a rank. Calls
-/// finish before they return.
+/// The CPU device: oneDNN for every matrix product, one thread per rank. Calls finish before they
+/// return.
 class CpuDevice final : public Device, private DeviceForwarding {
  public:
   CpuDevice(const Comm& comm, const ModelShape& model, DType dtype);

@@ -36,11 +36,11 @@ void CpuExperts::prepare(const Comm& comm, const LayerLimits& limits) {
   if (!worth_measuring(model_.hidden, model_.ffn)) {
     ffn_.prepare(ChunkPlan(assumed_costs()));
   } else {
-    // Measured once a shape and process. All layers and experts of a run have one plan, and so have
-    // all ranks with one kind of CPU: were each to follow its own readings, what noise made of them
-    // would look like a slower rank. Ranks with other CPUs follow their own, which is what makes
-    // them as fast as they are; results differ by rounding at most. Every rank makes the same
-    // devices in the same order, so that all of them know a shape or none does.
+    // Measured once per shape and process. All layers and experts of a run have one plan, and so
+    // have all ranks with the same kind of CPU: if each used its own readings, noise in them would
+    // look like a slower rank. Ranks with other CPUs have their own plan, which suits their speed;
+    // results differ by rounding at most. Every rank makes the same devices in the same order, so
+    // that all of them know a shape or none does.
     using Shape = std::tuple<int, int, DType, int>;
     static std::map<Shape, ChunkPlan> known;
     const Shape shape{model_.hidden, model_.ffn, dtype_, comm.size()};
@@ -69,7 +69,7 @@ std::size_t CpuExperts::sort_pairs(const ExpertArgs& args) {
   for (std::size_t source = 0; source < args.pairs_from.size(); ++source) {
     const std::size_t end = at + sz(args.pairs_from[source]);
     while (at < end) {
-      // The pairs of a row lie side by side; slots are computed in ascending order.
+      // The pairs of a row are contiguous; slots are computed in ascending order.
       const std::size_t begin = at;
       std::size_t first = at, last = at;
       for (; at < end && pairs[at].row == pairs[begin].row; ++at) {

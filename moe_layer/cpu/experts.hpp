@@ -19,7 +19,7 @@ class CpuExperts {
  public:
   CpuExperts(const ModelShape& model, DType dtype);
 
-  /// Chooses chunks, makes the kernels and takes the memory; collective.
+  /// Chooses chunks, makes the kernels and allocates memory; collective.
   void prepare(const Comm& comm, const LayerLimits& limits);
   [[nodiscard]] std::size_t scratch_bytes(const LayerLimits& limits) const;
   [[nodiscard]] std::size_t expert_bytes() const { return ffn_.expert_bytes(); }
@@ -33,10 +33,10 @@ class CpuExperts {
   /// Sorts pairs by slot: fills absolute_, order_ and slot_tokens. Returns the number of rows that
   /// have pairs.
   std::size_t sort_pairs(const ExpertArgs& args);
-  /// Rows of a chunk of pairs behind one another, with room for `computed`: gathered, or where they
-  /// lie if that is so already, as with one expert on the rank.
+  /// The rows of a chunk of pairs as a contiguous array, with room for `computed`: gathered, or in
+  /// place if they are already contiguous, as with one expert on the rank.
   const char* gathered(std::span<const std::int32_t> chunk, int computed, const Buffer& rows);
-  /// Adds a product to its row, by the part that it has in the row's sum.
+  /// Adds a product to its row, depending on its position in the row's sum.
   void deliver(std::int32_t absolute, float weight, const float* product, const ExpertArgs& args);
 
   ModelShape model_;

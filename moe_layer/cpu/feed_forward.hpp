@@ -13,7 +13,7 @@ class CpuFeedForward {
  public:
   CpuFeedForward(int hidden, int ffn, DType dtype);
 
-  /// Packed gate, up and down lie behind one another, each at a cache line.
+  /// Packed gate, up and down are contiguous, each aligned to a cache line.
   [[nodiscard]] std::size_t expert_bytes() const;
   void load(const PlainExpert& plain, char* to);
 

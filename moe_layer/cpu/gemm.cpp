@@ -14,7 +14,7 @@ using dnnl::memory;
 using dnnl::primitive_attr;
 
 dnnl::engine& engine() {
-  // One thread a rank: a rank stands for one GPU, and thread CPU time counts one thread. Setting
+  // One thread per rank: a rank represents one GPU, and thread CPU time counts one thread. Setting
   // OMP_NUM_THREADS in main() would be too late, since OpenMP reads it when it is loaded.
   static dnnl::engine the_engine = [] {
     omp_set_num_threads(1);
@@ -81,11 +81,11 @@ CpuGemm::CpuGemm(int k, int n, DType in, DType out, Epilogue epilogue)
   state_->epilogue = epilogue;
   const memory::desc any({k, n}, type_of(in), memory::format_tag::any);
   state_->packed = state_->describe(kChunk, any).weights_desc();
-  // Without AVX-512 oneDNN likes plain rows best. Where these lie a multiple of 512 bytes apart,
+  // Without AVX-512, oneDNN is fastest with plain rows. If these are a multiple of 512 bytes apart,
   // the rows that a kernel reads together fall into the same few sets of the L1 cache: half the
-  // speed at n = 2048, a tenth less at n = 768. Two cache lines between rows fix it; with one, the
-  // pairs of lines that are fetched together would straddle what a kernel reads, which costs a
-  // tenth at 8 tokens.
+  // speed at n = 2048, a tenth less at n = 768. Padding of two cache lines between rows fixes it;
+  // with one, the pairs of lines that are fetched together would not match what a kernel reads,
+  // which costs a tenth at 8 tokens.
   constexpr int kHalfKib = 128, kTwoLines = 32;  // in f32, the type of all plain rows
   const memory::desc plain({k, n}, memory::data_type::f32, memory::format_tag::ab);
   if (state_->packed == plain && n % kHalfKib == 0) {

@@ -20,9 +20,9 @@ enum class Epilogue {
 /// C[m][n] = epilogue(A[m][k] * B[k][n]) in oneDNN on the calling thread, for chunks of up to
 /// kChunk rows. B is packed once into the layout oneDNN likes best, one layout for every m.
 ///
-/// oneDNN generates a kernel for every number of rows, for 0.1 ms (AVX2) to 5 ms (AMX), and
-/// oneDNN 2.6 takes up to 17 times as long for an odd number on AMX as for the next good one. So
-/// whoever calls chooses for which numbers there are kernels, and pads the rest (ChunkPlan), or
+/// oneDNN generates a kernel for every number of rows, which takes 0.1 ms (AVX2) to 5 ms (AMX), and
+/// on AMX oneDNN 2.6 takes up to 17 times as long for an odd number as for the next good one. So
+/// the caller chooses the numbers of rows that have kernels, and pads the others (ChunkPlan), or
 /// leaves both to run_chunk().
 class CpuGemm {
  public:
@@ -50,8 +50,8 @@ class CpuGemm {
   void make(int rows);
   /// The product of exactly so many rows.
   void run(int rows, const void* a, const void* packed, void* c, const float* factor = nullptr);
-  /// `a`, `c` and `factor` hold padded(m) rows: rows from m on may be anything and are computed for
-  /// nothing. `factor`: f32 [m][n] for Epilogue::multiply, else unused. m <= kChunk.
+  /// `a`, `c` and `factor` hold padded(m) rows: rows from m on may have any content, and their
+  /// results are not used. `factor`: f32 [m][n] for Epilogue::multiply, else unused. m <= kChunk.
   void run_chunk(int m, const void* a, const void* packed, void* c, const float* factor = nullptr) {
     run(padded(m), a, packed, c, factor);
   }

@@ -33,8 +33,8 @@ void* allocate(std::size_t alignment, std::size_t bytes) {
                           static_cast<double>(bytes) / 0x1p20));
 }
 
-/// Blocks of equal sizes, cut from slabs of whole huge pages. Freed ones wait for the next of their
-/// size: experts, which come and go, all have one.
+/// Blocks of equal sizes, cut from slabs of whole huge pages. Freed blocks are reused for the same
+/// size: experts, which come and go, all have the same size.
 class Pool {
  public:
   void* take(std::size_t bytes) {
@@ -57,12 +57,13 @@ class Pool {
     std::size_t count = 0;
     std::vector<char*> free;
   };
-  /// As many blocks as there are already, so that few sizes of one block each take little.
+  /// As many blocks as there are already, so that sizes with only one block need little memory.
   static void add_slab(std::size_t size, Blocks& blocks) {
     const std::size_t wanted = std::min(blocks.count * size, kLargestSlab);
     const std::size_t bytes = rounded_up(std::max(size, wanted), kHugePage);
     char* slab = static_cast<char*>(allocate(kHugePage, bytes));
-    madvise(slab, bytes, MADV_HUGEPAGE);  // advice: where the kernel knows none nothing changes
+    madvise(slab, bytes,
+            MADV_HUGEPAGE);  // advice: without effect if the kernel does not support it
     const std::size_t count = bytes / size;
     blocks.count += count;
     for (std::size_t i = count; i-- > 0;) blocks.free.push_back(slab + i * size);

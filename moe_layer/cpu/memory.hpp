@@ -6,11 +6,11 @@
 
 namespace gembench::inline cpu {
 
-/// Memory that begins at a cache line. From 128 KiB up it lies on huge pages, several buffers of
-/// one size side by side: with 4 KiB pages looking up addresses takes up to a third of the time on
-/// a virtual machine, and which pages a buffer happens to get decides what falls out of a cache, so
-/// that two copies of the same weights differed by 4 % for as long as a process lived. Freed memory
-/// is kept for buffers of the same size. Environment error when there is none.
+/// Memory aligned to a cache line. From 128 KiB on it is on huge pages, several buffers of one size
+/// side by side. With 4 KiB pages, address translation takes up to a third of the time on a virtual
+/// machine, and the pages that a buffer happens to get decide about cache conflicts: two copies of
+/// the same weights differed by 4 % during the whole life of a process. Freed memory is kept for
+/// buffers of the same size. Environment error if there is no memory.
 [[nodiscard]] Buffer cpu_memory(std::size_t bytes);
 
 /// Rounded up to whole cache lines.

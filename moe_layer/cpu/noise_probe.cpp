@@ -60,7 +60,7 @@ NoiseSamples sample_noise(double seconds) {
 NoiseReading reduce(const NoiseSamples& samples) {
   if (samples.wall.empty()) return {};
   const auto [fastest, slowest] = std::ranges::minmax(samples.wall);
-  // A kernel may book a quantum's CPU time on the one after it: single quanta look too fast.
+  // A kernel may count a quantum's CPU time for the next one, so single quanta look too fast.
   const double fast = quantile(samples.cpu, NoiseReading::kFast);
   return {fastest, lost_share(samples.wall, fastest), lost_share(samples.cpu, fast),
           slowest - fastest};

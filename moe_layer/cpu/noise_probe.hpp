@@ -10,12 +10,12 @@
 
 namespace gembench::inline cpu {
 
-/// How long the same small piece of work took, again and again without a gap: fixed work quanta
-/// (FWQ). What one takes beyond the fastest was lost to something else.
+/// Durations of the same small piece of work, repeated without a gap: fixed work quanta (FWQ). The
+/// time of a piece beyond the fastest was lost to something else.
 struct NoiseSamples {
   std::vector<double> wall, cpu;  ///< [quantum] s by the wall clock and by thread CPU time
 };
-/// Takes this long, at most kMostQuanta. The work is the same on every rank and machine.
+/// Runs for this long, at most kMostQuanta. The work is the same on every rank and machine.
 [[nodiscard]] NoiseSamples sample_noise(double seconds);
 inline constexpr std::size_t kMostQuanta = 1 << 16;
 

@@ -17,9 +17,9 @@ CpuPacking::CpuPacking(int ranks, int topk, std::size_t row_bytes)
       row_at_(ranks_),
       pair_at_(ranks_) {}
 
-/// First counts rows and pairs for every destination, then places them: two passes, one order.
-/// `for_each_pair(visit)` calls visit(from row, rank, slot, weight, row), where `row` is -1 until
-/// the from row has one at that rank.
+/// First counts rows and pairs for every destination, then places them, in two passes with the same
+/// order. `for_each_pair(visit)` calls visit(from row, rank, slot, weight, row), where `row` is -1
+/// until the from row has one at that rank.
 template <class ForEachPair>
 void CpuPacking::place(const ForEachPair& for_each_pair, const Placing& to) {
   const std::size_t ranks = ranks_, width = to.counts.size() / ranks;
@@ -75,7 +75,7 @@ void CpuPacking::forward(const ForwardArgs& args) {
     std::int32_t first_row = 0;
     const Pair* pair = pairs;
     for (std::size_t source = 0; source < args.pairs_from.size(); ++source) {
-      std::int32_t last = -1;  // the pairs of a row lie side by side
+      std::int32_t last = -1;  // the pairs of a row are contiguous
       for (std::int32_t i = 0; i < args.pairs_from[source]; ++i, ++pair) {
         if (pair->row != last) std::fill(seen_.begin(), seen_.end(), -1);
         last = pair->row;

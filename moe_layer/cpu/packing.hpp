@@ -18,7 +18,7 @@ class CpuPacking {
   void forward(const ForwardArgs& args);
 
  private:
-  /// Where rows come from and what is made of them; see PackArgs.
+  /// Sources and destinations of rows; see PackArgs.
   struct Placing {
     const Buffer* from;
     Buffer *rows, *pairs, *row_from;

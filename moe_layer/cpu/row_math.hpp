@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
-/// What the CPU device does to rows of `n` values besides matrix products. Compiled for AVX-512,
-/// AVX2 and SSE2, of which the CPU's best runs; all give the same bits.
+/// Operations of the CPU device on rows of `n` values, other than matrix products. Compiled for
+/// AVX-512, AVX2 and SSE2; the best one that the CPU supports is used. All give the same bits.
 namespace gembench::inline cpu {
 
 /// y += weight * x.

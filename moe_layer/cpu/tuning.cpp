@@ -85,7 +85,8 @@ std::vector<ChunkCost> measure_chunks(CpuFeedForward& experts, std::size_t row_b
 std::vector<ChunkCost> agreed_costs(const Comm& comm, CpuFeedForward& experts,
                                     std::size_t row_bytes, DType dtype) {
   const bool tiles = cpu_has_tiles(dtype);
-  // One row a rank: its kind of CPU, then [rows][first, next] in units of 10 ns, 0 = not measured.
+  // One row per rank: its kind of CPU, then [rows][first, next] in units of 10 ns, 0 = not
+  // measured.
   constexpr double kUnit = 1e-8;
   constexpr std::size_t kColumns = 1 + 2 * (CpuGemm::kChunk + 1);
   std::vector<std::int32_t> mine(kColumns, 0), all(kColumns * sz(comm.size()));

@@ -8,18 +8,18 @@
 #include "moe_layer/model/shape.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
-/// What chunks of rows cost on this CPU, measured.
+/// Measures the cost of chunks of rows on this CPU.
 namespace gembench::inline cpu {
 
-/// What chunks of measured_row_counts() take on this CPU, in thread CPU time, so that other work on
-/// the machine is not counted; infinite where kTuningSeconds did not suffice. The smallest of
-/// several readings, each with weights from memory and then with those just read.
+/// The cost of chunks of measured_row_counts() on this CPU, in thread CPU time, so that other work
+/// on the machine is not counted; infinite for counts that did not fit into kTuningSeconds. The
+/// smallest of several readings, each with weights from memory and then from cache.
 [[nodiscard]] std::vector<ChunkCost> measure_chunks(CpuFeedForward& experts, std::size_t row_bytes,
                                                     bool tiles);
 inline constexpr double kTuningSeconds = 1;
-/// Below this making a kernel takes far longer than it can save: fixed costs are assumed.
+/// Below this, making a kernel takes far longer than it can save, so fixed costs are assumed.
 [[nodiscard]] bool worth_measuring(int hidden, int ffn);
-/// Bytes that measure_chunks() takes meanwhile.
+/// Bytes that measure_chunks() allocates temporarily.
 [[nodiscard]] std::size_t measuring_bytes(std::size_t expert_bytes);
 
 /// Collective: the costs that all ranks with this kind of CPU agree on, completed.

@@ -31,7 +31,7 @@ __device__ inline float warp_sum(float value) {
   return value;
 }
 
-/// What the threads before this one have together; `all` is what the block has.
+/// The sum over the threads before this one; `all` is the sum over the block.
 __device__ inline int sum_before(int value, int& all) {
   __shared__ int of_warp[kWarp];
   const unsigned lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;

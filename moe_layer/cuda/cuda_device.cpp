@@ -162,7 +162,7 @@ void CudaDevice::prepare(const LayerLimits& limits) {
   measure_spin();
 }
 
-/// A launch and the wait for it take time themselves.
+/// A launch and the wait for it also take time.
 void CudaDevice::measure_spin() {
   constexpr int kRounds = 10;
   double least = 1;

@@ -9,17 +9,18 @@
 
 namespace gembench::inline cuda {
 
-/// Where this rank is, for messages; one for everything in a device, which sets it as it goes on.
+/// The rank's progress, for messages; shared by all parts of a device and updated as it proceeds.
 struct Whereabouts {
   int rank = 0;
   int gpu = -1;
   const char* phase = "start";
   int layer = -1;  ///< -1 = outside of layers
-  /// Frees whoever waits for this rank; called once, before an error is thrown.
+  /// Releases the ranks that wait for this one; called once, before an error is thrown.
   std::function<void()> on_error;
 };
 
-/// Throw gembench::Error with GPU, call, layer and the library's own words unless it succeeded.
+/// Unless the call succeeded, throw gembench::Error with GPU, call, layer and the library's own
+/// message.
 void check(cudaError_t result, const char* call, Whereabouts& at);
 void check(cublasStatus_t result, const char* call, Whereabouts& at);
 void check(ncclResult_t result, const char* call, Whereabouts& at);

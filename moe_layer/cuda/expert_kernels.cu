@@ -6,7 +6,7 @@ namespace gembench::inline cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
-// Enough to fill any GPU; the blocks then take turns over what is left.
+// Enough to fill any GPU; the blocks then loop over the rest.
 constexpr std::size_t kMostBlocks = 4096;
 
 /// A warp a row, turn by turn.
@@ -43,7 +43,8 @@ __global__ void slot_kernel(Sorting s, int chunks) {
   if (p < s.pairs) atomicAdd(&s.chunk_pairs[s.pair[p].slot * chunks + chunk], 1);
 }
 
-/// A block a slot and chunk, which takes its pairs in order behind those of the chunks before.
+/// One block per slot and chunk, which places its pairs in order after those of the previous
+/// chunks.
 __global__ void sort_kernel(Sorting s, int chunks) {
   const int block = static_cast<int>(blockIdx.x);
   const int slot = block / chunks, chunk = block % chunks;

@@ -109,8 +109,8 @@ void* Experts::at_row(const Buffer& scratch, std::size_t row, int width) const {
   return scratch.as<char>() + row * sz(width) * element_;
 }
 
-/// What kernels and cuBLAS read in device memory, in one copy: where sources and slots start, and
-/// the matrices of all slots that have pairs.
+/// The tables that kernels and cuBLAS read in device memory, in one copy: the starts of sources and
+/// slots, and the matrices of all slots with pairs.
 void Experts::fill_table(cudaStream_t stream, const ExpertArgs& args) {
   running_sums(args.rows_from, row_at_);
   running_sums(args.pairs_from, pair_at_);

@@ -26,7 +26,7 @@ class Experts {
   Experts(const Experts&) = delete;
   Experts& operator=(const Experts&) = delete;
 
-  /// Whether all experts' products go in one cuBLAS call; else each goes by itself, on several
+  /// Whether all experts' products are one cuBLAS call; else each is a call of its own, on several
   /// streams.
   [[nodiscard]] bool grouped() const { return grouped_; }
   void prepare(const LayerLimits& limits);

@@ -1,4 +1,4 @@
-// What the program looks up in libgembench_cuda.so.
+// The symbols that the program looks up in libgembench_cuda.so.
 #include "git_commit.hpp"  // made by the build
 #include "moe_layer/cuda/cuda_device.hpp"
 

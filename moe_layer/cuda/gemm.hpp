@@ -22,7 +22,7 @@ struct Product {
   bool add = false;  ///< to what C holds
 };
 
-/// Products of one shape but their rows; all addresses are device memory.
+/// Products that differ only in their rows; all addresses are device memory.
 struct ProductGroup {
   int n = 0, k = 0;
   std::vector<int> rows;  ///< [group], none 0

@@ -14,8 +14,8 @@ struct Gpu {
   std::string toolkit;
 };
 
-/// Takes the GPU of this rank of its node, round and round where there are fewer, and makes it the
-/// calling thread's. Environment error, with what was seen, where there is none.
+/// Selects this rank's GPU by its local rank, cyclically if there are fewer GPUs, and makes it the
+/// calling thread's. Environment error, with what was found, if there is none.
 [[nodiscard]] Gpu choose_gpu(int node_rank);
 
 }  // namespace gembench::inline cuda

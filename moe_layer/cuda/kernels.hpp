@@ -18,8 +18,8 @@ namespace gembench::inline cuda {
 cudaError_t norm_rows(cudaStream_t stream, DType dtype, int tokens, int hidden, const float* x,
                       float* normed, void* payload);
 
-/// The gate's own top-k ([token][k], largest logit first, ties to the lower expert), the experts
-/// used (`replay`, or where it is null the gate's own) and their weights: softmax over the k
+/// The router's own top-k ([token][k], largest logit first, ties to the lower expert), the experts
+/// used (`replay`, or if that is null the router's own) and their weights: softmax over the k
 /// logits.
 struct Choice {
   int tokens, experts, topk;
@@ -31,14 +31,14 @@ struct Choice {
 };
 cudaError_t choose_experts(cudaStream_t stream, const Choice& choice);
 
-/// Tokens or pairs that one block sorts in their order; there are as many blocks as it takes, a row
+/// Tokens or pairs that one block sorts in their order; there are as many blocks as needed, one row
 /// of them for every destination or slot.
 inline constexpr int kChunk = 256;
 [[nodiscard]] constexpr int chunks_of(int items) {
   return items > kChunk ? (items + kChunk - 1) / kChunk : 1;
 }
 
-/// What the two halves of packing share.
+/// Data shared by the two halves of packing.
 struct Packing {
   int tokens, topk, ranks, slots;
   const std::uint16_t* ids;    // [token][k]

@@ -2,8 +2,8 @@
 
 #include <cuda_runtime.h>
 
-/// For kernel sources only: how kernels are launched, and what nvcc and the tests' simulation
-/// (which defines the macro itself) say differently.
+/// For kernel sources only: how kernels are launched, and what differs between nvcc and the tests'
+/// simulation (which defines the macro itself).
 #ifndef GEMBENCH_GLOBAL_TIMER
 #define GEMBENCH_GLOBAL_TIMER() ::gembench::cuda::global_timer()
 namespace gembench::inline cuda {

@@ -18,8 +18,8 @@ double mib(std::size_t bytes) {
   std::size_t left = 0, total = 0;
   static_cast<void>(cudaMemGetInfo(&left, &total));
   throw Error(ExitCode::environment,
-              fmt::format("GPU {} of rank {}: {:.1f} MiB of {} memory are needed and are not to be "
-                          "had, {:.1f} of {:.1f} MiB on the GPU are free: use fewer --tokens or "
+              fmt::format("GPU {} of rank {}: cannot allocate {:.1f} MiB of {} memory, {:.1f} of "
+                          "{:.1f} MiB on the GPU are free: use fewer --tokens or "
                           "--layers, --weight-layers, or a larger --scale",
                           at.gpu, at.rank, mib(bytes), kind, mib(left), mib(total)));
 }

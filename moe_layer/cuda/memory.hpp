@@ -7,7 +7,8 @@
 
 namespace gembench::inline cuda {
 
-/// Device memory; environment error that says what was wanted, what is left and what shrinks it.
+/// Device memory; the environment error says how much was requested, how much is free and how to
+/// reduce it.
 [[nodiscard]] Buffer device_memory(std::size_t bytes, Whereabouts& at);
 /// Pinned host memory, which the GPU copies to and from by itself.
 [[nodiscard]] Buffer pinned_memory(std::size_t bytes, Whereabouts& at);

@@ -92,7 +92,7 @@ std::string Nvml::driver() const {
 void Nvml::lock_clocks(int mhz) {
   const auto refuse = [&](const std::string& why) {
     return Error(ExitCode::environment,
-                 fmt::format("--lock-clocks {} cannot be had ({}): run as root, have an "
+                 fmt::format("--lock-clocks {} failed ({}): run as root, have an "
                              "administrator run nvidia-smi -lgc {}, or drop --lock-clocks",
                              mhz, why, mhz));
   };

@@ -7,13 +7,13 @@
 
 namespace gembench::inline cuda {
 
-/// What the driver's management library says of one GPU. It is loaded when this is made; where
-/// there is none, or it does not know the GPU, everything reads as not known.
+/// Readings of one GPU by the driver's management library, which is loaded when this is
+/// constructed. If it is missing or does not know the GPU, everything reads as unknown.
 class Nvml {
  public:
   /// `uuid`: "GPU-...".
   explicit Nvml(const std::string& uuid);
-  /// Sets clocks free that lock_clocks() locked.
+  /// Unlocks clocks that lock_clocks() locked.
   ~Nvml();
   Nvml(const Nvml&) = delete;
   Nvml& operator=(const Nvml&) = delete;

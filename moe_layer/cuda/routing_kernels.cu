@@ -1,4 +1,4 @@
-// Norm, top-k and packing: what happens to a rank's own tokens before they leave.
+// Norm, top-k and packing: the work on a rank's own tokens before they are sent.
 #include <math_constants.h>
 
 #include "moe_layer/cuda/block.hpp"
@@ -48,8 +48,8 @@ __device__ void best_of_warp(float& logit, int& expert) {
   }
 }
 
-/// A warp a token. Every round takes the best of those that come after the last taken one, so that
-/// nothing has to be remembered of the others, however many experts there are.
+/// One warp per token. Every round selects the best expert that comes after the last selected one
+/// in the order, so no state is needed for the others, for any number of experts.
 __global__ void choose_kernel(Choice c) {
   const int token = static_cast<int>((blockIdx.x * blockDim.x + threadIdx.x) / kWarp);
   const int lane = static_cast<int>(threadIdx.x % kWarp);
@@ -71,7 +71,7 @@ __global__ void choose_kernel(Choice c) {
       }
     }
     best_of_warp(best, expert);
-    // Logits that are not numbers are never taken; what then stands here is at least an expert.
+    // NaN logits are never selected; the value is then at least a valid expert.
     if (expert < 0) expert = j;
     last = best;
     taken = expert;
@@ -132,8 +132,8 @@ __global__ void count_kernel(Packing p, int chunks) {
   of_chunk[1] = pairs;
 }
 
-/// Rows and pairs come out in the order of tokens: a block starts behind what ranks and chunks
-/// before its own have.
+/// Rows and pairs are in the order of tokens: a block starts after the rows and pairs of the ranks
+/// and chunks before it.
 __global__ void place_kernel(Packing p, int chunks) {
   const Part part = part_of(chunks);
   const int thread = static_cast<int>(threadIdx.x), step = static_cast<int>(blockDim.x);

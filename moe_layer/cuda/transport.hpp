@@ -14,7 +14,7 @@
 namespace gembench::inline cuda {
 
 /// How device memory gets to other ranks: NCCL on the stream; or MPI from the host, which waits for
-/// the stream, with device addresses where MPI takes them, else through pinned memory.
+/// the stream, with device addresses if MPI accepts them, else through pinned memory.
 class Transport {
  public:
   enum class Kind { nccl, cuda_aware_mpi, staged_mpi };
@@ -36,7 +36,7 @@ class Transport {
   void exchange(cudaStream_t stream, std::span<const RowExchange> parts);
   void send_weights(cudaStream_t stream, std::span<const Message> sends,
                     std::span<const Message> receives);
-  // Wait, and throw when another rank or the network has failed meanwhile.
+  // Wait, and throw if another rank or the network fails during the wait.
   void synchronize(cudaStream_t stream);
   void wait_for(cudaEvent_t event);
 
@@ -46,7 +46,7 @@ class Transport {
   void copy_own_rows(cudaStream_t stream, std::span<const RowExchange> parts);
   void copy(cudaStream_t stream, void* to, const void* from, std::size_t bytes);
   void abort();
-  /// Whether a wait has to look at other ranks too: NCCL's kernels wait for ever for a lost one.
+  /// Whether a wait has to check other ranks too: NCCL's kernels wait forever for a lost rank.
   [[nodiscard]] bool polls() const { return kind_ == Kind::nccl && comm_.size() > 1; }
   template <class Query>
   void poll(Query&& query, const char* call);

@@ -5,7 +5,7 @@
 
 namespace gembench::inline device {
 
-/// Memory of a device, freed with this handle. Opaque: only the device looks inside.
+/// Memory of a device, freed with this handle. Opaque to all code except the device.
 class Buffer {
  public:
   using Free = void (*)(void*);

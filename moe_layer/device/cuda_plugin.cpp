@@ -41,10 +41,10 @@ bool has_cuda_plugin() {
 std::unique_ptr<Device> make_cuda_device(const Comm& comm, const ModelShape& model,
                                          const CudaOptions& options, const std::string& commit) {
   if (!has_cuda_plugin()) throw refuse(fmt::format("there is no {}", plugin_path().string()));
-  // Never closed: what it made, down to the errors it throws, uses its code until the end.
+  // Never closed: its objects, and even its exceptions, use its code until the end.
   void* const library = dlopen(plugin_path().c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) throw refuse(dlerror());
-  // Before anything else of it is called: what they share may look different there.
+  // Checked before any other call: shared types may differ in another build.
   const auto its = reinterpret_cast<Commit>(find(library, kCudaPluginCommit));
   const auto make = reinterpret_cast<Make>(find(library, kCudaPluginMake));
   if (its() != commit) {

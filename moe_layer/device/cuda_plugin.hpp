@@ -6,9 +6,9 @@
 #include "moe_layer/device/device.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
-/// The CUDA device lives in a library of its own, libgembench_cuda.so beside the executable, which
-/// is loaded only when it is asked for: a program that links cuBLAS and NCCL starts 0.1 s later,
-/// takes 220 MB more, and does not start at all where they are missing.
+/// The CUDA device is in a separate library, libgembench_cuda.so, in the executable's folder. It is
+/// loaded only when needed: a program that links cuBLAS and NCCL starts 0.1 s later, needs 220 MB
+/// more memory, and does not start if they are missing.
 namespace gembench::inline device {
 
 struct CudaOptions {
@@ -22,13 +22,13 @@ inline constexpr const char* kCudaPluginCommit = "gembench_cuda_commit";  ///< c
 inline constexpr const char* kCudaPluginMake = "gembench_make_cuda_device";
 
 /// This rank's GPU. Local; connect() is the collective part. `commit`: the program's, which the
-/// library must have been built from too. Environment error, with what was seen, where there is no
-/// library, no driver or no GPU.
+/// library must have been built from too. Environment error, with what was found, if there is no
+/// library, driver or GPU.
 [[nodiscard]] std::unique_ptr<Device> make_cuda_device(const Comm& comm, const ModelShape& model,
                                                        const CudaOptions& options,
                                                        const std::string& commit);
 
-/// Whether the library lies beside the executable; says nothing about driver and GPU.
+/// Whether the library is in the executable's folder; says nothing about driver and GPU.
 [[nodiscard]] bool has_cuda_plugin();
 
 }  // namespace gembench::inline device

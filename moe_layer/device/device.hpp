@@ -23,7 +23,7 @@ class DeviceClock {
   virtual ~DeviceClock() = default;
   /// Room for marks 0 .. count - 1.
   virtual void reserve_marks(int count) = 0;
-  /// Notes when the stream gets here, without waiting for it.
+  /// Records when the stream gets here, without waiting for it.
   virtual void mark(Stream stream, int mark) = 0;
   /// Seconds between two marks that the stream has passed.
   [[nodiscard]] virtual double seconds_between(int from, int to) = 0;
@@ -38,25 +38,25 @@ class DeviceForwarding {
   virtual void merge(Stream stream, const MergeArgs& args) = 0;
 };
 
-/// The interface between the layer and what computes it. Calls enqueue on a stream and return;
-/// results may be looked at after synchronize(), which also stands between two calls of the same
-/// kind. Nothing allocates after prepare().
+/// The interface between the layer and the device that computes it. Calls enqueue work on a stream
+/// and return. Results are valid after synchronize(), which is also needed between two calls of the
+/// same kind. Nothing allocates after prepare().
 class Device {
  public:
   virtual ~Device() = default;
   [[nodiscard]] virtual std::string name() const = 0;  ///< e.g. "cpu: oneDNN 2.6.3 f32, ..."
   [[nodiscard]] virtual DType dtype() const = 0;
-  /// What a run's file should say of this rank's device, by name ("gpu_uuid"); the same names on
+  /// Facts about this rank's device for the run's file, by name ("gpu_uuid"); the same names on
   /// every rank.
   [[nodiscard]] virtual std::map<std::string, std::string> facts() const { return {}; }
   /// Bytes that can still be allocated; 0 = the node's memory is the device's.
   [[nodiscard]] virtual std::size_t memory_left() const { return 0; }
-  /// Collective: gets ready to send to the other ranks.
+  /// Collective: prepares sending to the other ranks.
   virtual void connect() {}
-  /// What follows belongs to this phase: for a profiler's timeline and for messages of errors.
+  /// The following work belongs to this phase: for a profiler's timeline and for error messages.
   virtual void enter([[maybe_unused]] const char* phase, [[maybe_unused]] int layer) {}
 
-  // What not every device has.
+  // Optional features.
   [[nodiscard]] virtual std::optional<DeviceState> state() { return std::nullopt; }
   [[nodiscard]] virtual DeviceClock* clock() { return nullptr; }
   [[nodiscard]] virtual DeviceForwarding* forwarding() { return nullptr; }
@@ -67,7 +67,7 @@ class Device {
   [[nodiscard]] virtual Stream make_stream() = 0;
   virtual void synchronize(Stream stream) = 0;
 
-  /// Makes every kernel and all memory of its own that can be needed, before anything is timed.
+  /// Creates all kernels and internal memory that can be needed, before anything is timed.
   virtual void prepare(const LayerLimits& limits) = 0;
   /// Bytes that prepare() will take.
   [[nodiscard]] virtual std::size_t scratch_bytes(const LayerLimits& limits) const = 0;
@@ -88,8 +88,8 @@ class Device {
   /// Follows the pack() of the same layer.
   virtual void combine(Stream stream, const CombineArgs& args) = 0;
 
-  /// Weights between ranks, off the clock; every rank's messages to another in the order in which
-  /// that one receives them. Returns when all are there.
+  /// Sends weights between ranks, untimed; every rank's messages to another rank are in the order
+  /// in which that one receives them. Returns when all have arrived.
   virtual void send_weights(std::span<const Message> sends, std::span<const Message> receives) = 0;
   /// Keeps the stream busy, to emulate a slower rank.
   virtual void spin(Stream stream, double seconds) = 0;

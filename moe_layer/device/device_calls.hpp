@@ -8,11 +8,11 @@
 
 #include "moe_layer/device/buffer.hpp"
 
-/// What the layer asks a device to do: one struct of arguments a call. Buffers are borrowed; shapes
-/// are row-major with the last index fastest; "dtype" is the device's payload type.
+/// The calls of the layer to a device: one struct of arguments per call. Buffers are borrowed;
+/// shapes are row-major with the last index fastest; "dtype" is the device's payload type.
 namespace gembench::inline device {
 
-/// A (token, expert) pair as it travels: 12 bytes of metadata. The pairs of a row lie side by side.
+/// An assignment as it is sent: 12 bytes of metadata. The pairs of a row are contiguous.
 struct Pair {
   std::int32_t row;   ///< row within the rows its sender sends to this rank
   std::int32_t slot;  ///< slot of the expert on the receiving rank
@@ -26,7 +26,7 @@ struct LayerLimits {
   std::size_t pairs = 0;   ///< received
 };
 
-/// What a device says of its own state. NaN or -1 = it does not say.
+/// The state of a device as it reports it. NaN or -1 = not reported.
 struct DeviceState {
   double clock = std::numeric_limits<double>::quiet_NaN();         ///< of the compute units, Hz
   double memory_clock = std::numeric_limits<double>::quiet_NaN();  ///< Hz
@@ -35,17 +35,17 @@ struct DeviceState {
   std::int64_t throttle_reasons = -1;                              ///< NVML's bit mask, 0 = none
 };
 
-/// route: RMSNorm, gate GEMM, softmax, top-k; replayed experts replace the gate's own choice.
+/// route: RMSNorm, router GEMM, softmax, top-k; replayed experts replace the router's own choice.
 struct RouteArgs {
   int tokens = 0;
   const Buffer* hidden_state = nullptr;  ///< f32 [token][hidden], the residual stream
   const Buffer* router = nullptr;        ///< as load_router made it
-  const Buffer* replay = nullptr;        ///< u16 [token][k] or null: use the gate's choice
+  const Buffer* replay = nullptr;        ///< u16 [token][k] or null: use the router's choice
   std::size_t replay_offset = 0;         ///< bytes
   Buffer* normed = nullptr;              ///< out f32 [token][hidden]
   Buffer* payload = nullptr;             ///< out dtype [token][hidden]
   Buffer* logits = nullptr;              ///< out f32 [token][expert]
-  Buffer* gate_ids = nullptr;            ///< out u16 [token][k], the gate's own choice
+  Buffer* gate_ids = nullptr;            ///< out u16 [token][k], the router's own choice
   Buffer* ids = nullptr;                 ///< out u16 [token][k], the experts used
   Buffer* weights = nullptr;             ///< out f32 [token][k], softmax over the k used experts
 };
@@ -75,8 +75,8 @@ struct RowExchange {
   std::size_t row_bytes = 0;
 };
 
-/// Hierarchical dispatch: what came for ranks of this node goes on to them, a row to each rank
-/// once. A received pair's slot counts over the node: local rank * slots + slot.
+/// Hierarchical dispatch: forwards what arrived for ranks of this node, each row once per rank. A
+/// received pair's slot counts over the node: local rank * slots + slot.
 struct ForwardArgs {
   int slots = 0;                             ///< of a rank
   std::span<const int> ranks;                ///< [local rank] of this node

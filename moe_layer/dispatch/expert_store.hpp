@@ -11,23 +11,23 @@
 
 namespace gembench::inline dispatch {
 
-/// What a switch to another placement cost.
+/// The cost of a switch to another placement.
 struct MoveReport {
   std::int64_t experts_moved = 0;  ///< weights received from other ranks, all ranks together
   std::int64_t bytes = 0;
   double seconds = 0;  ///< wall clock of the slowest rank
 };
 
-/// Expert weights of this rank. An expert is made once, from its seed, where it is first needed;
-/// from then on it moves between ranks as bytes. Layers share weights when weight_layers < layers:
-/// layer l uses the weights of layer l % weight_layers.
+/// Expert weights of this rank. An expert is generated once, from its seed, on the rank where it is
+/// first needed; after that it moves between ranks as bytes. Layers share weights when
+/// weight_layers < layers: layer l uses the weights of layer l % weight_layers.
 class ExpertStore {
  public:
   ExpertStore(const Comm& comm, Device& device, const ModelShape& model, int weight_layers,
               std::uint64_t seed);
 
-  /// Collective: makes exactly the experts these placements need on this rank present, weight layer
-  /// by weight layer, so that no more than one layer is held twice.
+  /// Collective: makes this rank hold exactly the experts that these placements need, weight layer
+  /// by weight layer, so that at most one layer is held twice.
   MoveReport hold(std::span<const Placement* const> placements);
 
   /// Weights by slot of this rank, null for empty slots. Valid until the next hold().

@@ -11,13 +11,14 @@
 
 namespace gembench::inline dispatch {
 
-/// What hierarchical dispatch takes a rank's tokens for: locations ([layer][expert], any layers) as
-/// seen by `rank`, where a whole node is one destination. A location's rank becomes the forwarder
-/// of its node, its slot counts over that node: local rank * slots + slot.
+/// The destinations that hierarchical dispatch uses for a rank's tokens: locations
+/// ([layer][expert], any layers) as seen by `rank`, where a whole node is one destination. A
+/// location's rank becomes the forwarder of its node, its slot counts over that node: local rank *
+/// slots + slot.
 [[nodiscard]] std::vector<Location> by_node(std::span<const Location> locations,
                                             const Topology& topology, int rank, int slots);
 
-/// Rows that pass through a rank in one layer at most, when no rank has more than `tokens` tokens.
+/// The most rows that pass through a rank in one layer, if no rank has more than `tokens` tokens.
 struct ForwardLimits {
   std::int64_t received = 0;  ///< from the ranks it forwards for
   std::int64_t sent = 0;      ///< on to the ranks of its node
@@ -28,10 +29,10 @@ struct ForwardLimits {
 [[nodiscard]] std::size_t forwarding_bytes(const ForwardLimits& limits, int hidden, int topk,
                                            std::size_t row_bytes);
 
-/// The stop in the middle of hierarchical dispatch (after DeepSeek's DeepEP, which sends a token
-/// over the network once a node): this rank takes what others have for its node, passes every row
-/// to each rank of the node that has an expert for it, and sums what comes back. Owns the buffers
-/// for that; nothing allocates afterwards.
+/// The forwarding step of hierarchical dispatch (after DeepSeek's DeepEP, which sends a token over
+/// the network once per node): this rank receives rows for its node, forwards every row to each
+/// rank of the node that has an expert for it, and sums the results. Owns the buffers for that;
+/// nothing allocates afterwards.
 class Forwarding {
  public:
   /// Local. Of a device with forwarding(). `tokens`: those of the rank that has most, as of
@@ -39,7 +40,7 @@ class Forwarding {
   Forwarding(const Comm& comm, const Topology& topology, Device& device, const ModelShape& model,
              int tokens);
 
-  /// Where the first hop leaves its pairs and rows.
+  /// Where the first hop puts its pairs and rows.
   [[nodiscard]] Buffer& pairs() { return pairs_; }
   [[nodiscard]] Buffer& rows() { return rows_; }
   /// Collective: from the first hop to the second, which ends in `recv_pairs` and `recv_rows`.

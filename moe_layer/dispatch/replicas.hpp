@@ -13,18 +13,18 @@ namespace gembench::inline dispatch {
 /// 16 bits.
 void require_physical_slots(const Placement& placement);
 
-/// Which replica computes each (token, expert) pair of a rank, decided on the host from counts
-/// alone. From here on a pair names a physical slot, rank * slots + slot, instead of an expert.
+/// Chooses which replica computes each assignment of a rank, on the host, from counts alone. After
+/// that, a pair names a physical slot, rank * slots + slot, instead of an expert.
 ///
 /// `even` and `by_speed`: every rank splits its own tokens, nothing is exchanged. `water_fill`:
-/// all ranks know each other's counts, compute the same split of their sum, and take their part of
-/// it in the order of ranks, so that the sum is met exactly.
+/// all ranks exchange their counts, compute the same split of the sum, and use their part of it in
+/// the order of ranks, so that the sum is split exactly.
 class ReplicaChoice {
  public:
   /// Usage error as require_physical_slots.
   ReplicaChoice(const Placement& placement, const SplitSpec& splitting);
 
-  /// Whether choose() wants the counts of all ranks.
+  /// Whether choose() needs the counts of all ranks.
   [[nodiscard]] bool needs_all_counts() const { return rule_ == SplitRule::water_fill; }
   /// [physical_slot], of every layer.
   [[nodiscard]] const std::vector<Location>& locations() const { return locations_; }

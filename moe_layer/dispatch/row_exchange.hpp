@@ -9,8 +9,8 @@
 
 namespace gembench::inline dispatch {
 
-/// One all-to-all of rows with their pairs and, later, of results back: how many go where. Flat
-/// dispatch is one hop; hierarchical dispatch two, to the nodes and within them.
+/// One all-to-all of rows with their pairs and, later, of results back, with its counts. Flat
+/// dispatch has one hop; hierarchical dispatch has two, to the nodes and within them.
 class Hop {
  public:
   /// `slots`: those a pair can name on a rank.

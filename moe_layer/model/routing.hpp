@@ -9,8 +9,8 @@
 
 namespace gembench::inline model {
 
-/// Tokens of a step that one rank owns: contiguous, the first ranks one more where it does not
-/// divide.
+/// Tokens of a step that one rank owns: contiguous; with a remainder, the first ranks have one
+/// more.
 struct TokenRange {
   int first = 0;
   int count = 0;
@@ -19,14 +19,14 @@ struct TokenRange {
 /// Split in proportion to `shares` ([rank], not all 0), exactly so when they sum to `tokens`.
 [[nodiscard]] TokenRange local_tokens(int tokens, int rank, std::span<const int> shares);
 
-/// Deals counts to tokens exactly: every token gets k distinct experts, every expert its count.
-/// Experts and tokens are shuffled by `key`, so that which experts meet in a token has no order.
+/// Assigns counts to tokens exactly: every token gets k distinct experts, every expert its count.
+/// Experts and tokens are shuffled by `key`, so that the combinations of experts have no order.
 /// `out` is [token][k]. Needs sum(loads) = tokens * k and no load above tokens (validate(Trace)).
 void deal_counts(std::span<const std::int32_t> loads, int tokens, int topk, std::uint64_t key,
                  std::span<std::uint16_t> out);
 
-/// Every token's experts of one layer of a step: [token][k]. Replays ids where the trace has them,
-/// else deals its counts; a pure function of (trace, seed, step, layer).
+/// Every token's experts of one layer of a step: [token][k]. Replays ids if the trace has them,
+/// else assigns its counts; a pure function of (trace, seed, step, layer).
 [[nodiscard]] std::vector<std::uint16_t> layer_ids(const Trace& trace, int step, int layer,
                                                    std::uint64_t seed);
 

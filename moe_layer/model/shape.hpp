@@ -26,14 +26,14 @@ struct ModelShape {
 /// The shapes `--list` prints; see moe_layer/README.md for their sources.
 [[nodiscard]] std::span<const ModelShape> model_presets();
 
-/// Looks a name up; usage error that lists the names there are.
+/// Looks a name up; usage error that lists the known names.
 [[nodiscard]] const ModelShape& find_model(std::string_view name);
 
 /// Divides hidden and ffn by `factor` and rounds them up to multiples of 16, so that a CPU can run
 /// the shape. Experts, top-k and layers stay. Usage error unless factor >= 1.
 [[nodiscard]] ModelShape scaled(const ModelShape& model, double factor);
 
-/// Refuses (usage error) sizes below 1, top-k > experts, or more than 65,535 experts.
+/// Rejects (usage error) sizes below 1, top-k > experts, or more than 65,535 experts.
 void validate(const ModelShape& model);
 
 }  // namespace gembench::inline model

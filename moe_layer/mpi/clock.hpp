@@ -17,7 +17,7 @@ enum class Clock { wall, cpu_time };
   return clock == Clock::wall ? wall_seconds() : thread_cpu_seconds();
 }
 
-/// A clock, and why it is the right one or not.
+/// A clock, and the reason for choosing it or not.
 struct ClockChoice {
   Clock clock = Clock::wall;
   std::string reason;

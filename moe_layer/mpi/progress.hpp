@@ -10,7 +10,7 @@
 
 namespace gembench::inline mpi {
 
-/// What a rank is doing, in the order of a step.
+/// The phases of a rank, in the order of a step.
 enum class Phase : std::int32_t {
   prepare,  ///< everything before and between measuring: its length is not known
   profile,
@@ -31,7 +31,8 @@ enum class Phase : std::int32_t {
 /// Whether a rank may wait for others there.
 [[nodiscard]] bool waits_in(Phase phase);
 
-/// Where a rank is. Ranks run the same program, so that the one furthest behind is the smallest.
+/// The progress of a rank. Ranks run the same program, so the smallest value belongs to the rank
+/// furthest behind.
 struct Whereabouts {
   std::int64_t stage = 0;  ///< counts what is not part of a layer
   std::int32_t layer = -1;
@@ -43,8 +44,8 @@ struct Whereabouts {
 /// "in the experts of layer 4, step 12"
 [[nodiscard]] std::string describe(const Whereabouts& where);
 
-/// Where one rank is, written by that rank and read by others: a few plain stores a phase. May lie
-/// in memory that processes share.
+/// The progress of one rank, written by that rank and read by others: a few plain stores per phase.
+/// May be in memory shared between processes.
 class Progress {
  public:
   /// Outside of layers.
@@ -75,8 +76,8 @@ class Progress {
   std::atomic<double> alive_{0};
 };
 
-/// The Progress of every rank of this node, in memory that they share: a rank that is stopped or
-/// stuck in a call can be told from those that wait for it, by any of them and without MPI.
+/// The Progress of every rank of this node, in shared memory: any rank can distinguish a rank that
+/// is stopped or stuck in a call from those that wait for it, without MPI.
 class ProgressBoard {
  public:
   /// Collective, as is the end.
@@ -88,7 +89,7 @@ class ProgressBoard {
   [[nodiscard]] const Progress& of(std::size_t local_rank) const {
     return rows()[local_rank].progress;
   }
-  /// True for the first on this node that asks: who speaks for it.
+  /// True for the first caller on this node, which reports for the node.
   [[nodiscard]] bool claim() { return !rows()[0].claimed.exchange(true); }
 
  private:

@@ -16,7 +16,7 @@ namespace gembench::inline mpi {
 namespace {
 
 namespace fs = std::filesystem;
-/// Quotas are rounded by whoever writes them.
+/// Quotas are rounded when they are set.
 constexpr double kQuotaSlack = 0.01;
 
 /// The lowest CPU of the core that has this hardware thread; itself where hwloc knows no core.
@@ -24,7 +24,7 @@ int core_of(hwloc_topology_t topology, int cpu) {
   const hwloc_obj_t thread = hwloc_get_pu_obj_by_os_index(topology, static_cast<unsigned>(cpu));
   if (thread == nullptr) return cpu;
   const hwloc_obj_t core = hwloc_get_ancestor_obj_by_type(topology, HWLOC_OBJ_CORE, thread);
-  // The complete set: ranks that may use different threads of a core must name it alike.
+  // The complete set: ranks that may use different threads of a core must use the same name for it.
   const int first = core == nullptr ? -1 : hwloc_bitmap_first(core->complete_cpuset);
   return first < 0 ? cpu : first;
 }
@@ -60,8 +60,8 @@ double quota_in(const fs::path& folder, bool v2) {
   return quota > 0 && period > 0 ? quota / period : 0;
 }
 
-/// Can every rank have one of its choices for itself? Augmenting paths (Kuhn): place rank r, moving
-/// others to another choice of theirs where needed.
+/// Whether every rank can have one of its choices for itself. Augmenting paths (Kuhn): place rank
+/// r, moving others to another of their choices if needed.
 bool one_each(const std::vector<std::vector<int>>& choices) {
   std::map<int, std::size_t> taken_by;
   for (std::size_t r = 0; r < choices.size(); ++r) {
@@ -132,8 +132,8 @@ RankPlace to_place(const std::string& text) {
 std::vector<CpuQuota> cpu_quotas(const fs::path& root) {
   std::vector<CpuQuota> quotas;
   std::ifstream groups(root / "proc/self/cgroup");
-  // "0::/path" of v2, "4:cpu,cpuacct:/path" of v1. In a container the path may be one that its own
-  // /sys does not show; what it does show at the top is then its own.
+  // "0::/path" of v2, "4:cpu,cpuacct:/path" of v1. In a container the path may not exist in its own
+  // /sys; the top group of that /sys is then its own.
   for (std::string line; std::getline(groups, line);) {
     const auto first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;

@@ -9,7 +9,7 @@
 
 namespace gembench::inline mpi {
 
-/// What all processes of a control group may use together.
+/// The CPU quota of a control group.
 struct CpuQuota {
   std::string group;  ///< its path in the hierarchy
   double cpus = 0;    ///< CPUs' worth of time
@@ -30,7 +30,7 @@ struct RankPlace {
 /// Limits on this process, of cgroup v2 and v1. `root` is where /proc and /sys are.
 [[nodiscard]] std::vector<CpuQuota> cpu_quotas(const std::filesystem::path& root = "/");
 
-/// What ranks of a node have to share; the later the worse.
+/// What ranks of a node have to share, from best to worst.
 enum class Sharing {
   nothing,  ///< every rank can have a physical core of its own
   cores,    ///< only hardware threads of their own
@@ -40,8 +40,8 @@ enum class Sharing {
 /// "nothing", "cores", "CPUs", "a CPU quota"
 [[nodiscard]] std::string_view name_of(Sharing sharing);
 
-/// Of these ranks of one node: a matching of ranks to allowed cores, to allowed CPUs, and the
-/// quotas of groups against their ranks.
+/// For these ranks of one node: by matching ranks to allowed cores and CPUs, and comparing the
+/// quotas of groups with their ranks.
 [[nodiscard]] Sharing sharing_of(const std::vector<RankPlace>& ranks);
 
 /// Collective: the worst of all nodes.

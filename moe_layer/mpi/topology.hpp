@@ -22,9 +22,9 @@ class Topology {
   }
   [[nodiscard]] int largest_node() const;
 
-  /// Hierarchical dispatch: the rank of `node` that takes what `source` has for that node. The same
-  /// local rank, modulo the node's size: ranks share that work, and on its own node a rank is its
-  /// own forwarder.
+  /// Hierarchical dispatch: the rank of `node` that receives what `source` sends to that node. It
+  /// has the same local rank, modulo the node's size: so ranks share the work, and on its own node
+  /// a rank is its own forwarder.
   [[nodiscard]] int forwarder(int source, int node) const;
   /// Ranks whose tokens `rank` forwards within its node, ascending.
   [[nodiscard]] std::vector<int> sources_of(int rank) const;

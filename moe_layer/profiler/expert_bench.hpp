@@ -10,16 +10,16 @@
 
 namespace gembench::inline profiler {
 
-/// Distinct tokens that a bench has room for, and where they come from.
+/// The distinct tokens that a bench has room for, and their source.
 struct BenchInput {
   std::int64_t rows = 0;
   std::uint64_t seed = 0;  ///< of the run
   int step = 0;            ///< whose first tokens they are
 };
 
-/// The expert phase of one rank under a load that no one sent, with buffers of its own. What it
-/// computes on is a run's: the step's inputs, normalised as the router does, since zeros draw less
-/// power and let a GPU clock higher.
+/// The expert phase of one rank under a load that was not sent by dispatch, with its own buffers.
+/// It computes on a run's data, the step's inputs normalised as the router does, since zeros need
+/// less power and let a GPU clock higher.
 class ExpertBench {
  public:
   /// Room for `max_load` pairs of the input's tokens, for `slots` experts.
@@ -29,7 +29,7 @@ class ExpertBench {
   /// Time of one expert phase with a layer's experts, [slot].
   double seconds(const ReceivedLoad& load, std::span<const Buffer* const> weights, Clock clock);
 
-  /// For tests: what it computes on and what came of it, dtype [row][hidden].
+  /// For tests: its input and its result, dtype [row][hidden].
   [[nodiscard]] const Buffer& rows() const { return rows_; }
   [[nodiscard]] const Buffer& results() const { return results_; }
 

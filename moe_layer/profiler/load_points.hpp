@@ -22,11 +22,11 @@ struct Probe {
   bool operator==(const Probe&) const = default;
 };
 
-/// Where a curve steps: every interval between two load points is probed once, and where a probe is
-/// off the line between the ends it becomes a load point and both parts are probed, the worst
-/// first. A probe lies at 0.38 of its interval (golden section): in the middle a staircase of two
-/// equal steps is on the line. So a kink is found if it is 2.6 times the tolerance, a step
-/// likewise. Knows no clock: what it does is a function of its arguments.
+/// Finds steps in a curve: every interval between two load points is probed once. If a probe is off
+/// the line between the ends, it becomes a load point and both parts are probed, the worst first. A
+/// probe lies at 0.38 of its interval (golden section), since a staircase of two equal steps is on
+/// the line in the middle. So a kink is found if it is 2.6 times the tolerance, a step likewise.
+/// Uses no clock: its result is a function of its arguments.
 class LoadPointSearch {
  public:
   /// `load_points`: the coarse ones, ascending from 0. `unit`: probes are multiples of it, the

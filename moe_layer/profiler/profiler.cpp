@@ -93,7 +93,7 @@ class Profiler {
   }
 
  private:
-  /// Tokens, and the experts that share them evenly; kRouted: as the next of options_.routed says.
+  /// Tokens, and the experts that share them evenly; kRouted: by the next of options_.routed.
   struct Load {
     std::int64_t tokens = 0;
     int active = 1;
@@ -146,9 +146,9 @@ class Profiler {
                                                  options_.max_rows, options_.rows_per_pair});
       const ReceivedLoad& received =
           load.active == kRouted ? options_.routed[point - routed_at_] : made;
-      // As in a layer: ranks meet, route, meet again, and only then come to the experts. Readings
-      // one right after another would find caches warm that in a run the router, the exchange and
-      // ranks on the same CPU have used meanwhile.
+      // As in a layer: ranks run a barrier, the routing and another barrier before the experts.
+      // With readings back to back, caches would be warm that in a run are used by the router, the
+      // exchange and ranks on the same CPU in between.
       comm_.barrier();
       overheads_.push_back(layers_.time_overhead());
       comm_.barrier();
@@ -228,7 +228,7 @@ class Profiler {
         const Point& point = points_[i];
         const Median median = median_of(point.seconds);
         if (median.readings < kLeastReadings) lacking.push_back(i);
-        // No work has no time that must be known to a percent.
+        // The time without work need not be within a percent.
         width.push_back(point.load.tokens == 0 && median.readings >= Median::kLeastReadings
                             ? 0
                             : median.half_width());

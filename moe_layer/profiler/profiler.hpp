@@ -11,7 +11,7 @@
 
 namespace gembench::inline profiler {
 
-/// How a profile is taken.
+/// How a profile is measured.
 struct ProfileOptions {
   Clock clock = Clock::wall;
   double slowdown = 1;        ///< of this rank, emulated
@@ -30,16 +30,16 @@ struct ProfileOptions {
   std::uint64_t seed = 0;
   /// Called by every rank before every round, if there; may throw on all of them.
   std::function<void()> before_round;
-  Progress* progress = nullptr;  ///< borrowed: the rank reports there where it is
+  Progress* progress = nullptr;  ///< borrowed: the rank reports its progress there
 };
 
-/// A profile and how it came about.
+/// A profile and how it was measured.
 struct MeasuredProfile {
   Profile profile;
   ProfileSamples samples;
   int warmup_rounds = 0;  ///< discarded
   bool warm = false;      ///< the last two of them agreed on every rank
-  bool tight = false;     ///< every median is known to the tolerance; else the budget ended it
+  bool tight = false;     ///< every median is within the tolerance; else the budget ended first
   double seconds = 0;     ///< wall clock of all of it
 };
 

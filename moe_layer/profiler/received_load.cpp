@@ -13,9 +13,9 @@ namespace {
 
 constexpr std::uint64_t kDrawStream = 0x726f7574;  // keeps drawing apart from weights and inputs
 
-/// Tokens of each of the active experts: not all alike. A device computes some numbers of rows
-/// faster than their neighbours (whole tiles); experts of one size would all meet such a number, or
-/// all miss it, where those of a run meet it now and then.
+/// Tokens of each of the active experts: not all equal. A device computes some numbers of rows
+/// faster than their neighbours (whole tiles); experts of one size would all have such a number, or
+/// all miss it, while those of a run have it now and then.
 std::vector<std::int64_t> nearly_even(std::int64_t tokens, int active, std::int64_t most) {
   // The largest share of its tokens that an expert has more or less than the mean: 3/13, so that
   // steps from expert to expert are no multiple of a tile at usual loads.
@@ -55,8 +55,8 @@ ReceivedLoad even_load(const EvenLoad& load) {
   const auto weight =
       static_cast<float>(static_cast<double>(rows) / static_cast<double>(load.tokens));
   received.rows = static_cast<std::int32_t>(rows);
-  // Experts take places one after another, which go around the rows: an expert has as many
-  // different rows as tokens. So that it does not find them side by side, rows are then scattered.
+  // Experts take successive places, which go around the rows, so an expert has as many different
+  // rows as tokens. Rows are then scattered, so that they are not contiguous for an expert.
   std::vector<std::int32_t> slot_at;  // [place]
   slot_at.reserve(sz(load.tokens));
   for (std::size_t i = 0; i < counts.size(); ++i) {

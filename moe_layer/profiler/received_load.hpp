@@ -10,7 +10,7 @@
 
 namespace gembench::inline profiler {
 
-/// What dispatch could bring a rank in one layer, as if one rank had sent it all.
+/// A load that dispatch could deliver to a rank in one layer, as if one rank had sent it all.
 struct ReceivedLoad {
   std::vector<Pair> pairs;  ///< those of a row side by side
   std::int32_t rows = 0;
@@ -30,9 +30,9 @@ struct EvenLoad {
 [[nodiscard]] ReceivedLoad even_load(const EvenLoad& load);
 
 /// Real loads of every rank: `count` pairs (step, layer) drawn from the trace, each with all of its
-/// tokens' experts. Every other one by where the placement has the experts, the others with experts
-/// dealt to the ranks again, so that each rank meets hot and cold ones. The same on every rank; a
-/// pure function of its arguments.
+/// tokens' experts. Every other one with the experts on the placement's ranks, the others with the
+/// experts shuffled over the ranks, so that each rank gets hot and cold ones. The same on every
+/// rank; a pure function of its arguments.
 class RoutedLoads {
  public:
   /// `placement`: without replicas. No loads of an empty trace.

@@ -12,11 +12,11 @@ namespace gembench::inline base {
 
 /// Most experts a layer may have: ids are 16 bits wide.
 inline constexpr int kMaxExperts = 65536;
-/// Most elements an array of this folder may have; everything larger is a broken file or a typo.
+/// Most elements that an array in placement/ may have; anything larger is a broken file or a typo.
 inline constexpr std::int64_t kMaxElements = std::int64_t{1} << 29;
 
-/// Product of sizes that are about to be allocated. Refuses (usage error naming `what`) a negative
-/// factor and anything above kMaxElements, so that no wrapped product reaches an allocator.
+/// Product of sizes that are about to be allocated. Rejects (usage error naming `what`) a negative
+/// factor and a result above kMaxElements, so that no overflowed product reaches an allocator.
 [[nodiscard]] inline std::size_t checked_product(std::initializer_list<std::int64_t> factors,
                                                  std::string_view what) {
   std::int64_t product = 1;

@@ -18,14 +18,15 @@ enum class ExitCode : int {
   timeout = 5,
 };
 
-/// Without what would break a line or a terminal: control characters become '?'.
+/// The text with control characters replaced by '?', so that it breaks neither a line nor a
+/// terminal.
 [[nodiscard]] inline std::string one_line(std::string text) {
   std::ranges::replace_if(
       text, [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
   return text;
 }
 
-/// What a file says, to be quoted in a sentence: shortened, and in ASCII.
+/// A file's text for quoting in a sentence: shortened, and in ASCII.
 [[nodiscard]] inline std::string shown(std::string_view text) {
   constexpr std::size_t kShown = 24;
   std::string part(text.substr(0, kShown));
@@ -34,15 +35,15 @@ enum class ExitCode : int {
   return text.size() > kShown ? part + ".." : part;
 }
 
-/// What errno says. File systems in the kernel also answer with a number that no C library knows.
+/// The text of errno. Kernel file systems also return a number that no C library knows.
 [[nodiscard]] inline std::string system_reason(int error) {
   constexpr int kNotSupported = 524;  // ENOTSUPP
   return error == kNotSupported ? "not supported by the file system (ENOTSUPP)"
                                 : std::strerror(error);
 }
 
-/// What a user sees: one sentence with the remedy, without prefix and without full stop, and
-/// the code the program ends with. `main` is the only place that prints it.
+/// An error for the user: one sentence with the remedy, without prefix and full stop, and the
+/// program's exit code. Only `main` prints it.
 class Error : public std::runtime_error {
  public:
   Error(ExitCode code, const std::string& sentence)

@@ -5,7 +5,7 @@
 
 namespace gembench::inline base {
 
-/// A count or index, known not to be negative, as the size that containers take.
+/// A non-negative count or index as a container size.
 [[nodiscard]] constexpr std::size_t sz(std::int64_t value) {
   return static_cast<std::size_t>(value);
 }

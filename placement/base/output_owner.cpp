@@ -25,15 +25,15 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// How often, and how far apart, one looks again for what another process is just writing.
+/// How often, and at what interval, to retry reading a file that another process is just writing.
 constexpr int kLooks = 20;
 constexpr milliseconds kBetweenLooks{20};
-/// Without locks: how long a name that a dead owner had must stay ours before we believe it is.
+/// Without locks: how long a name of a dead owner must stay ours before we rely on it.
 constexpr milliseconds kSettled{100};
-/// How often a name may be given back just when one asks for it.
+/// How often a name may be released just when it is requested.
 constexpr int kAttempts = 100;
 
-/// What PATH.lock says of its owner, a line each.
+/// The lines of PATH.lock about its owner.
 struct Owner {
   std::string host;
   std::string processes;  ///< where a process id means something: the boot and its pid namespace
@@ -106,12 +106,12 @@ Owner this_process() {
 enum class State { alive, dead, unknown };
 
 State state_of(const Owner& owner, const Owner& mine) {
-  if (owner.process == 0) return State::dead;  // it died before it could say who it is
+  if (owner.process == 0) return State::dead;  // it died before it could write who it is
   if (owner.processes == mine.processes && owner.host == mine.host) {
     const bool runs = kill(static_cast<pid_t>(owner.process), 0) == 0 || errno == EPERM;
     return runs && start_of(owner.process) == owner.started ? State::alive : State::dead;
   }
-  // Slurm starts a job again only when nothing of it runs any more.
+  // Slurm restarts a job only when no process of it runs any more.
   const bool same_job = !owner.job.empty() && owner.job == mine.job;
   return same_job && owner.restarts < mine.restarts ? State::dead : State::unknown;
 }
@@ -175,8 +175,8 @@ bool is_at(int file, const fs::path& path) {
   throw Error(ExitCode::output, sentence);
 }
 
-/// A new file with our name in it takes the place of a dead owner's. Where several try, the last
-/// one stays, and the others see that.
+/// A new file with our name replaces a dead owner's. If several processes try, the last one wins,
+/// and the others notice.
 int replace_dead(const fs::path& path, const fs::path& lock) {
   const Owner mine = this_process();
   const fs::path mine_path = fmt::format("{}.{}.{}", lock.string(), mine.host, mine.process);
@@ -220,7 +220,7 @@ OutputOwner::OutputOwner(OutputOwner&& other) noexcept
 
 OutputOwner::~OutputOwner() {
   if (file_ < 0) return;
-  // Before the lock is free: who gets it then sees that it is the lock of no name any more.
+  // Before the lock is released: whoever gets it then sees that it no longer belongs to the name.
   if (is_at(file_, lock_path_)) unlink(lock_path_.c_str());
   close(file_);
 }
@@ -238,7 +238,7 @@ void OutputOwner::claim() {
   throw cannot_write(lock_path_, EBUSY);
 }
 
-/// Whether file_ is ours now; false where its owner has just given the name back.
+/// Whether file_ is ours now; false if its owner has just released the name.
 bool OutputOwner::claim_file(bool created) {
   int failure = 0;
   do {
@@ -254,7 +254,7 @@ bool OutputOwner::claim_file(bool created) {
   if (!created) {
     const Owner owner = locked_ ? read_owner(file_) : read_owner_patiently(file_);
     const State state = state_of(owner, this_process());
-    // With a lock to be had, an owner elsewhere is dead.
+    // If the lock is available, an owner on another host is dead.
     if (state == State::alive || (state == State::unknown && !locked_)) {
       refuse(path_, lock_path_, owner, state);
     }

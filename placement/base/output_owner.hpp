@@ -5,14 +5,14 @@
 
 namespace gembench::inline base {
 
-/// The right to write one file. Whoever makes the first OutputOwner of a path owns the name, from
-/// then until its end, however long the file itself takes to appear; for all others it is an output
-/// error that names host and process.
+/// The right to write one file. The first OutputOwner of a path owns the name until it is
+/// destroyed, even before the file itself exists; for all others it is an output error that names
+/// host and process.
 ///
-/// `PATH.lock` holds an advisory lock, which the system frees when its owner dies, and says who
-/// that is. Where the file system has no locks, what it says decides: an owner on this host that
-/// has died, or an earlier start of the same Slurm job, owns nothing any more; of one on another
-/// host nobody knows, so that it keeps the name until PATH.lock is deleted.
+/// `PATH.lock` holds an advisory lock, which the system releases when its owner dies, and names the
+/// owner. If the file system has no locks, its text decides: an owner on this host that has died,
+/// or an earlier start of the same Slurm job, no longer owns the name; an owner on another host
+/// cannot be checked, so it keeps the name until PATH.lock is deleted.
 class OutputOwner {
  public:
   explicit OutputOwner(std::filesystem::path path);
@@ -28,7 +28,7 @@ class OutputOwner {
 
   std::filesystem::path path_, lock_path_;
   int file_ = -1;        ///< of the lock; -1 = this owns nothing
-  bool locked_ = false;  ///< by the file system, not only by what the file says
+  bool locked_ = false;  ///< by the file system, not only by the file's text
 };
 
 /// Output error with the remedies where `path` exists.

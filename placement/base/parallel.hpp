@@ -9,9 +9,9 @@
 
 namespace gembench::inline base {
 
-/// Calls work(i) for every i in [0, count) on up to `threads` threads (0: one per CPU). What a call
-/// does must depend on i alone; then the result is the same for any number of threads. The first
-/// exception is thrown again here, after all threads have ended.
+/// Calls work(i) for every i in [0, count) on up to `threads` threads (0: one per CPU). If each
+/// call depends on i only, the result is the same for any number of threads. The first exception is
+/// rethrown here, after all threads have ended.
 template <class Work>
 void parallel_for(int count, int threads, const Work& work) {
   if (threads <= 0) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));

@@ -6,19 +6,19 @@
 
 namespace gembench::inline base {
 
-/// Where a strategy is.
+/// The progress of a strategy.
 struct PlanStage {
-  std::string_view part;  ///< of its work, "" where there is one: "cross-validation 3 of 10"
-  int layer = 0;          ///< that is planned now, by one of the threads
+  std::string_view part;  ///< part of its work, "" if there is only one: "cross-validation 3 of 10"
+  int layer = 0;          ///< currently planned by one of the threads
   int done = 0;           ///< layers of this part that are planned
   int layers = 0;
 };
 
-/// Told where a strategy is, from any of its threads, often: when a layer begins and ends and
-/// within long ones. Throws to end the planning; nothing else it does changes what is planned.
+/// Called with a strategy's progress, from any of its threads, often: when a layer begins and ends
+/// and within long ones. May throw to end planning; it cannot change the plan otherwise.
 using PlanWatch = std::function<void(const PlanStage&)>;
 
-/// Layers planned side by side, for a watch. An empty one costs nothing.
+/// Layers planned in parallel, for a watch. An empty watch costs nothing.
 class WatchedLayers {
  public:
   WatchedLayers(const PlanWatch& watch, int layers, std::string_view part = "")
@@ -31,7 +31,7 @@ class WatchedLayers {
     ++done_;
     at(layer);
   }
-  /// What a search within the layer calls now and then; empty without a watch.
+  /// The function that a search within the layer calls now and then; empty without a watch.
   [[nodiscard]] std::function<void()> pulse(int layer) const {
     if (!watch_) return {};
     return [this, layer] { at(layer); };

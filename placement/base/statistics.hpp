@@ -5,7 +5,7 @@
 
 namespace gembench::inline base {
 
-/// Max over mean; 1 when all are zero. The one definition of imbalance used everywhere.
+/// Max over mean; 1 if all are zero. The only definition of imbalance.
 [[nodiscard]] double imbalance(const std::vector<std::int64_t>& loads);
 
 /// Value at quantile q in [0, 1] by linear interpolation between order statistics (NumPy's

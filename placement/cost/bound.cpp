@@ -68,7 +68,7 @@ double least_from(const CostModel& cost, int rank, std::int64_t tokens) {
   return least;
 }
 
-/// Seconds for at least `tokens` on the rank where that takes least.
+/// Seconds for at least `tokens` on the rank where that is fastest.
 double cheapest_with(const CostModel& cost, std::int64_t tokens) {
   auto least = std::numeric_limits<double>::infinity();
   for (int rank = 0; rank < cost.ranks(); ++rank)
@@ -76,7 +76,8 @@ double cheapest_with(const CostModel& cost, std::int64_t tokens) {
   return least;
 }
 
-/// Sums of the lightest experts of a row and what the pigeonhole principle says of the hottest.
+/// Sums of the lightest experts of a row, and the bound for the hottest ones by the pigeonhole
+/// principle.
 struct Order {
   std::int64_t lightest = 0;  // as many as a rank holds
   std::int64_t hottest = 0;   // with the lightest others
@@ -105,7 +106,7 @@ Order order_of(std::span<const std::int32_t> loads, std::size_t ranks,
   return order;
 }
 
-/// Remembers a function of a load: thousands of ranks, ask once per load.
+/// Caches a function of a load: with thousands of ranks it is computed once per load.
 template <class Function>
 class Memo {
  public:
@@ -154,8 +155,8 @@ double bound_by_tokens(const Trace& trace, const CostModel& cost, std::int64_t s
 
 /// cost model `per-expert`. For weights w_g >= 0 that sum to 1 the slowest rank takes at least the
 /// weighted mean of all, and every expert adds at least its least weighted cost; weights by speed
-/// make that tight where ranks differ by a factor. Says nothing of
-/// experts where spare slots allow replicas.
+/// make that tight where ranks differ by a factor. It does not bound experts if spare slots allow
+/// replicas.
 double bound_by_experts(const Trace& trace, const CostModel& cost, std::int64_t spare) {
   std::vector<double> weight;
   for (int rank = 0; rank < cost.ranks(); ++rank) {

@@ -6,9 +6,9 @@
 namespace gembench::inline cost {
 
 /// A lower bound on objective() for any placement with `slots` slots per rank (0 = experts/ranks),
-/// even one that changes every step. Per (step, layer) the largest of (bound.cpp says what of it
-/// holds with spare slots and replicas)
-///  - all work split at will so that ranks finish together,
+/// even one that changes every step. Per (step, layer) the largest of (bound.cpp says which of
+/// these hold with spare slots and replicas)
+///  - all work split arbitrarily so that ranks finish together,
 ///  - the hottest expert on the rank where it is cheapest, with the lightest others that must come,
 ///  - the lightest experts alone on the rank where they are dearest,
 ///  - two of the ranks + 1 hottest experts, and three of the 2 ranks + 1 hottest, which must share

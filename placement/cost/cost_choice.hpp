@@ -7,21 +7,21 @@
 
 namespace gembench::inline cost {
 
-/// How well a cost model predicts the profile's routed loads, of which it was not made:
-/// |predicted / measured - 1|, overhead in both, over all ranks and points that have tokens.
+/// How well a cost model predicts the profile's routed loads, to which it was not fitted:
+/// |predicted / measured - 1|, overhead included in both, over all ranks and points with tokens.
 struct RoutedError {
   double median = 0;
   double worst = 0;
   int loads = 0;  ///< that were compared
 };
-/// None where the profile holds no routed loads that took any time.
+/// None if the profile has no routed loads with a time above 0.
 [[nodiscard]] std::optional<RoutedError> routed_error(const CostModel& cost,
                                                       const Profile& profile);
 
-/// Both cost models against the routed loads, and the one whose median error is smaller.
+/// The errors of both cost models at the routed loads, and the model with the smaller median error.
 struct CostChoice {
   CostKind kind = CostKind::sum;
-  std::optional<RoutedError> sum, per_expert;  ///< none: nothing to choose by, `sum` it is
+  std::optional<RoutedError> sum, per_expert;  ///< none: no data for a choice, so `sum` is used
 };
 [[nodiscard]] CostChoice choose_cost(const Profile& profile);
 

@@ -23,8 +23,8 @@ void require_steps(const Trace& trace) {
                                   trace.tokens.size(), cells));
 }
 
-/// A profile with the load points of `cost` and what `latency_of(rank, load_point)` says; overhead
-/// is contained.
+/// A profile with the load points of `cost` and the latencies of `latency_of(rank, load_point)`,
+/// overhead included.
 template <class LatencyOf>
 Profile derived_profile(const CostModel& cost, int ranks, LatencyOf latency_of) {
   Profile profile;

@@ -8,9 +8,9 @@
 
 namespace gembench::inline cost {
 
-// Planners that look at mean loads only work on sums over the steps, which are exact: with the sums
-// of T steps goes the cost model of T steps, so nothing is rounded where an expert gets less than a
-// token a step.
+// Planners that use only mean loads work on sums over the steps, which are exact: the sums of T
+// steps are used with the cost model of T steps, so nothing is rounded if an expert gets less than
+// a token per step.
 
 /// [layer][expert]: tokens over all steps. Usage error for a trace without steps, with counts below
 /// zero, or whose sizes disagree with its array.
@@ -24,12 +24,12 @@ namespace gembench::inline cost {
 /// cost.seconds(x / steps), also between whole tokens.
 [[nodiscard]] CostModel over_steps(const CostModel& cost, int steps);
 
-/// Refuses (usage error naming it) a rank that takes no time at the profile's largest load: without
-/// a speed it would get everything.
+/// Rejects (usage error naming it) a rank that takes no time at the profile's largest load: it has
+/// no speed and would get every expert.
 void require_speeds(const CostModel& cost);
 
 /// `ranks` ranks that are all as fast as those of `cost` on average: their mean time at every load
-/// point. Ours: what "equal speeds" means wherever load and speed are told apart. Usage error as
+/// point. Ours: the meaning of "equal speeds" wherever load and speed are separated. Usage error as
 /// require_speeds.
 [[nodiscard]] CostModel equal_speeds(const CostModel& cost, int ranks);
 

@@ -12,10 +12,10 @@
 
 namespace gembench::inline cost {
 
-/// Ranks, or nodes where a token goes to a node once: what tokens are sent to.
+/// The targets of tokens: ranks, or nodes if a token goes to a node only once.
 class Targets {
  public:
-  /// Usage error for prices that do not fit the nodes.
+  /// Usage error for costs that do not match the nodes.
   Targets(const NodeNetwork& network, int rank_count)
       : ranks_(rank_count),
         each_(network.ranks_per_node > 0 ? std::min(network.ranks_per_node, rank_count)
@@ -47,9 +47,9 @@ class Targets {
   [[nodiscard]] std::size_t of(int rank) const {
     return static_cast<std::size_t>(once_ ? rank / each_ : rank);
   }
-  /// Share of all tokens that are on other nodes than the target.
+  /// Share of all tokens that are not on the target's node.
   [[nodiscard]] double outside(std::size_t target) const { return 1 - share(node_of(target)); }
-  /// Seconds a byte that all tokens send to the target, each from where it is.
+  /// Seconds per byte that all tokens send to the target, each from its node.
   [[nodiscard]] double price(std::size_t target) const {
     return prices_[static_cast<std::size_t>(node_of(target))];
   }

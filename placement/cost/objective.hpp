@@ -12,8 +12,8 @@
 
 namespace gembench::inline cost {
 
-/// Usage error when trace and placement have different layers or experts, or placement and profile
-/// different ranks.
+/// Usage error if trace and placement differ in layers or experts, or placement and profile in
+/// ranks.
 void require_same_shape(const Trace& trace, const Placement& placement);
 void require_same_ranks(const Placement& placement, const CostModel& cost);
 
@@ -38,7 +38,7 @@ void rank_seconds(const CostModel& cost, const TokenSplit& split,
                                                           const SplitSpec& split = {},
                                                           const std::function<void()>& pulse = {});
 
-/// What every planner minimises: the sum of predicted_layer_seconds over all steps and layers.
+/// The objective of every planner: the sum of predicted_layer_seconds over all steps and layers.
 [[nodiscard]] double objective(const Trace& trace, const Placement& placement,
                                const CostModel& cost, const SplitSpec& split = {},
                                const std::function<void()>& pulse = {});

@@ -102,7 +102,7 @@ nlohmann::ordered_json record_to_json(const PlanningRecord& record) {
   return {{"digest_version", kDigestVersion}, {"complete", record.complete}, {"parts", parts}};
 }
 
-/// Digests of another version say nothing.
+/// Digests of another version are ignored.
 std::optional<PlanningRecord> record_of(const Json& json) {
   const auto found = json.find("planned_on");
   if (found == json.end()) return std::nullopt;

@@ -13,11 +13,11 @@
 
 namespace gembench::inline cost {
 
-/// A placement with where it came from: the content of placement.json.
+/// A placement and its origin: the content of placement.json.
 struct PlacementFile {
   Placement placement;
   /// [layer]: its index in the whole model, which may begin with dense layers; ascending. Empty:
-  /// not known, or 0, 1, ...
+  /// unknown, or 0, 1, ...
   std::vector<std::int32_t> layer_ids = {};
   int model_layers = 0;  ///< of the whole model, dense ones included; 0 = unknown
   std::string model;     ///< shape it was planned for
@@ -34,7 +34,7 @@ struct PlacementFile {
   }
 };
 
-/// Most layers of a model: what is filled up to an index in it stays small.
+/// Most layers of a model, so that arrays indexed by layer stay small.
 inline constexpr int kMaxModelLayers = 65536;
 /// Larger files are refused before they are read.
 inline constexpr std::uintmax_t kMaxPlacementBytes = std::uintmax_t{256} << 20;
@@ -46,8 +46,8 @@ inline constexpr std::uintmax_t kMaxPlacementBytes = std::uintmax_t{256} << 20;
 /// of 16 hexadecimal digits, "steps" for every step. Usage error for what it could not read back.
 [[nodiscard]] std::string placement_to_json(const PlacementFile& file);
 
-/// Usage error, which leaves naming the file to the caller, for a foreign, truncated or
-/// inconsistent text or another major schema version.
+/// Usage error, to which the caller adds the file's name, for a foreign, truncated or inconsistent
+/// text or another major schema version.
 [[nodiscard]] PlacementFile placement_from_json(std::string_view text);
 
 /// placement.json. Refuses an existing file unless `overwrite`; an output error says why a file

@@ -48,7 +48,7 @@ struct Gathered {
   Counts counts;
 };
 
-/// What the slowest rank makes the others wait, on average.
+/// The average time that the others wait for the slowest rank.
 double lost(std::span<const double> seconds) {
   const auto all = std::accumulate(seconds.begin(), seconds.end(), 0.0);
   return *std::max_element(seconds.begin(), seconds.end()) -
@@ -93,8 +93,8 @@ Counts gather_steps(const Trace& trace, const TokenSplit& split, const CostModel
   return counts;
 }
 
-/// In blocks of steps on all CPUs: whole numbers add up in any order, and what is not whole stays
-/// apart by step.
+/// In blocks of steps on all CPUs: whole numbers can be added in any order, and other values stay
+/// separate by step.
 Gathered gather(const Trace& trace, const TokenSplit& split, const CostModel& cost) {
   constexpr int kBlocks = 16;  // more threads would each need a table of layers * ranks
   const auto equal = equal_speeds(cost, split.ranks());

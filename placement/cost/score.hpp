@@ -10,33 +10,34 @@
 
 namespace gembench::inline cost {
 
-/// What a placement is worth on a trace. All times are predicted by the cost model.
+/// The score of a placement on a trace. All times are predicted by the cost model.
 struct Score {
   double step_mean = 0;  ///< s, mean over steps of the sum over layers
   double step_p50 = 0;   ///< s
   double step_p99 = 0;   ///< s
-  double bound = 0;      ///< s, lower bound of step_mean for any placement with as many slots
-  double gap = 0;        ///< step_mean / bound - 1
+  double bound =
+      0;           ///< s, lower bound of step_mean for any placement with the same number of slots
+  double gap = 0;  ///< step_mean / bound - 1
   double aggregate_imbalance = 0;  ///< mean over layers of max/mean over ranks of summed tokens
   double step_imbalance = 0;       ///< mean over steps and layers of max/mean over ranks of tokens
   int straggler = 0;               ///< rank that is slowest most often
-  double straggler_share = 0;      ///< share of (step, layer) in which it is
-  /// s per step, mean: time lost at the barriers, per layer the slowest rank's time less the mean
+  double straggler_share = 0;      ///< share of (step, layer) in which it is the slowest
+  /// s per step, mean: time lost at the barriers, per layer the slowest rank's time minus the mean
   /// over ranks.
   double straggle = 0;
-  /// s per step: the same, were all ranks as fast as they are on average (equal_speeds). What load
-  /// alone does. The attribution is ours.
+  /// s per step: the same if all ranks had their average speed (equal_speeds), that is, the effect
+  /// of load alone. The attribution is ours.
   double straggle_load = 0;
   /// s per step: straggle - straggle_load. Below zero where a placement loads ranks unevenly to
   /// make up for their speeds.
   double straggle_speed = 0;
   std::int64_t duplicates = 0;  ///< replicas beyond the first, over all layers
-  std::int64_t moves = 0;       ///< count_moves from the placement in force; 0 if none was given
+  std::int64_t moves = 0;       ///< count_moves from the current placement; 0 if none was given
 };
 
-/// Judges a placement, with replicas (used as `split` says) or without. Reads the trace row by row:
-/// memory grows with layers * ranks, not with steps. Usage error for a trace without steps, ranks
-/// without speed and shapes that do not belong together; `from` as count_moves.
+/// Judges a placement, with replicas (whose tokens `split` divides) or without. Reads the trace row
+/// by row: memory grows with layers * ranks, not with steps. Usage error for a trace without steps,
+/// ranks without speed and shapes that do not match; `from` as in count_moves.
 [[nodiscard]] Score score(const Trace& trace, const Placement& placement, const CostModel& cost,
                           const Placement* from = nullptr, const SplitSpec& split = {});
 

@@ -65,13 +65,13 @@ void TokenSplit::find_shares(const CostModel& cost) {
   std::vector<double> slope;
   for (int rank = 0; rank < ranks_; ++rank) slope.push_back(cost.mean_slope(rank));
   const auto least = *std::min_element(slope.begin(), slope.end());
-  const auto weight = [&](std::int32_t rank) {  // alike where a rank's time does not grow
+  const auto weight = [&](std::int32_t rank) {  // equal if a rank's time does not grow
     const auto part = least > 0 ? least / slope[static_cast<std::size_t>(rank)] : 1;
     return std::max<std::int64_t>(1, std::llround(kFinestShare * part));
   };
   share_.resize(rank_.size());
   for (std::size_t e = 0; e + 1 < first_.size(); ++e) {
-    std::int64_t sum = 0;  // across the end of a layer there is nothing: first_ repeats
+    std::int64_t sum = 0;  // nothing crosses the end of a layer: first_ repeats
     for (auto at = first_[e]; at < first_[e + 1]; ++at)
       share_[static_cast<std::size_t>(at)] = sum += weight(rank_[static_cast<std::size_t>(at)]);
   }

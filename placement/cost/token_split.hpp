@@ -11,27 +11,27 @@
 
 namespace gembench::inline cost {
 
-/// By what an expert's tokens are divided among its replicas.
+/// The rule that divides an expert's tokens among its replicas.
 enum class SplitRule {
-  even,       ///< alike
+  even,       ///< equally
   by_speed,   ///< in proportion to the speeds of the replicas' ranks: 1 / CostModel::mean_slope
-  water_fill  ///< step by step, so that predicted finish times level out (water_fill.hpp)
+  water_fill  ///< step by step, equalising predicted finish times (water_fill.hpp)
 };
 
-/// A rule and the speeds it goes by. Speeds that are all alike make the speed-blind variant.
+/// A rule and the speeds that it uses. Equal speeds give the variant that ignores speed.
 struct SplitSpec {
   SplitRule rule = SplitRule::even;
-  const CostModel* cost = nullptr;  ///< needed by every rule but `even`
+  const CostModel* cost = nullptr;  ///< needed by every rule except `even`
 };
 
-/// How many of an expert's tokens in one step every one of its replicas gets: the one definition.
-/// No token is lost or made by any rule; all depend on nothing but their arguments.
+/// How many of an expert's tokens in one step each of its replicas gets: the only definition. No
+/// rule loses or adds tokens, and all depend only on their arguments.
 ///
 /// `even`, as EPLB assumes when it plans (https://github.com/deepseek-ai/EPLB, `rebalance_experts`
-/// divides a load by its replicas). Tokens are whole, so one rule more, which is ours: with c
-/// replicas in rank order, token j of expert e goes to replica (e + j + shift) mod c. So n tokens
-/// give every replica n / c, and one more to n mod c of them: the remainders of different experts
-/// do not all fall on the low ranks.
+/// divides a load by its replicas). Tokens are whole, so remainders need a rule, which is ours:
+/// with c replicas in rank order, token j of expert e goes to replica (e + j + shift) mod c. So n
+/// tokens give every replica n / c, and one more to n mod c of them: the remainders of different
+/// experts do not all fall on the low ranks.
 ///
 /// `by_speed` (ours): shares of n laid end to end and rounded where they meet, so that a replica
 /// gets its share rounded up or down. Where rounding begins depends on `shift`: over many shifts
@@ -87,7 +87,7 @@ class TokenSplit {
   std::vector<std::size_t> first_shared_;  // [layer + 1] offset into shared_
 };
 
-/// Rounds of equalising; ours. Later ones change next to nothing.
+/// Rounds of equalising; ours. Later rounds change almost nothing.
 inline constexpr int kWaterFillRounds = 4;
 
 }  // namespace gembench::inline cost

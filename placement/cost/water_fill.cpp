@@ -7,7 +7,7 @@
 namespace gembench::inline cost {
 namespace {
 
-constexpr int kMostGuesses = 24;  // of a level; four or five do where curves are lines
+constexpr int kMostGuesses = 24;  // of a level; four or five are enough if curves are lines
 
 }  // namespace
 
@@ -65,7 +65,7 @@ void WaterFill::add(int rank, std::int32_t before, std::int32_t tokens,
         static_cast<double>(slots_);
 }
 
-/// Tokens the rank can take and be done within `level`, at most `most`.
+/// Tokens that the rank can finish within `level`, at most `most`.
 std::int32_t WaterFill::room(int rank, double level, std::int32_t most,
                              const WaterFillScratch& scratch) const {
   const auto r = static_cast<std::size_t>(rank);
@@ -116,8 +116,8 @@ void WaterFill::level(std::int32_t tokens, std::span<const std::int32_t> hosts, 
   high[quickest] = tokens;
   auto sum_high = std::accumulate(high.begin(), high.end(), std::int64_t{0});
   for (int guess = 0; guess < kMostGuesses && sum_high - sum_low > 1; ++guess) {
-    // By the rule of three, which meets a line at once; every third time the middle, which meets
-    // anything in the end.
+    // By linear interpolation, which solves a line in one step; every third time by bisection,
+    // which always converges.
     const auto share = guess % 3 == 2 ? 0.5
                                       : static_cast<double>(wanted - sum_low) /
                                             static_cast<double>(sum_high - sum_low);
@@ -135,8 +135,9 @@ void WaterFill::level(std::int32_t tokens, std::span<const std::int32_t> hosts, 
     }
     if (sum >= wanted - static_cast<std::int64_t>(count) && sum <= wanted) break;
   }
-  // What the lower level leaves over: in proportion to what the higher one has room for, where the
-  // curves jump between the two; the last tokens one by one to where they are done first.
+  // The tokens left over by the lower level, where the curves jump between the two levels: in
+  // proportion to the room at the higher level; the last tokens one by one to where they finish
+  // first.
   auto left = wanted - sum_low;
   const auto over = left > static_cast<std::int64_t>(count) ? left : 0;
   for (std::size_t i = 0; i < count; ++i) {

@@ -7,22 +7,22 @@
 #include <string_view>
 #include <vector>
 
-/// JSON of files that may be hostile. All functions throw usage errors that say what is wrong and
-/// leave naming the file to the caller.
+/// JSON of files that may be hostile. All functions throw usage errors that say what is wrong; the
+/// caller adds the file's name.
 namespace gembench::inline encodings {
 
-/// Members are looked up in a tree: nlohmann::ordered_json goes through all of them for each.
+/// Members are looked up in a tree; nlohmann::ordered_json searches all of them linearly.
 using Json = nlohmann::json;
 
 /// A parsed value takes far more memory than its text.
 inline constexpr std::int64_t kMaxJsonValues = std::int64_t{1} << 24;
 
-/// Parses a whole document of little depth. Stops while it parses, before memory is spent, at more
-/// than `max_values`; refuses names that an object has twice.
+/// Parses a document of limited depth. Stops during parsing, before memory is allocated, at more
+/// than `max_values`; rejects duplicate names in an object.
 [[nodiscard]] Json parse_bounded_json(std::string_view text,
                                       std::int64_t max_values = kMaxJsonValues);
 
-/// A member that must be there, of what must be an object.
+/// A required member of a value that must be an object.
 [[nodiscard]] const Json& field(const Json& object, std::string_view name);
 /// A whole number of [least, most]; `what` for the sentence.
 [[nodiscard]] std::int64_t whole_between(const Json& value, std::int64_t least, std::int64_t most,
@@ -34,7 +34,7 @@ inline constexpr std::int64_t kMaxJsonValues = std::int64_t{1} << 24;
 [[nodiscard]] const Json& any_array(const Json& value, const std::string& name);
 /// Whole numbers of 32 bits.
 [[nodiscard]] std::vector<std::int32_t> whole_list(const Json& value, const std::string& name);
-/// Refuses members other than these: a loader would.
+/// Rejects members other than these, as the loader does.
 void only_fields(const Json& object, std::initializer_list<std::string_view> names);
 
 }  // namespace gembench::inline encodings

@@ -9,8 +9,8 @@
 
 namespace gembench::inline encodings {
 
-/// A recording's bytes from the front, a little at a time, whatever its size: gzip, xz and zstd are
-/// unpacked on the way. Input may be hostile; every error is a usage error that names the file.
+/// Reads a recording of any size sequentially, in small parts, and unpacks gzip, xz and zstd. Input
+/// may be hostile; every error is a usage error that names the file.
 class ByteStream {
  public:
   explicit ByteStream(const std::filesystem::path& path);
@@ -18,15 +18,15 @@ class ByteStream {
   ByteStream(ByteStream&&) noexcept;
   ByteStream& operator=(ByteStream&&) noexcept;
 
-  /// Fills `to` as far as the file goes; less than its size only at the end.
+  /// Fills `to`, or less at the end of the file.
   [[nodiscard]] std::size_t read(std::span<char> to);
-  /// Fills all of `to`, or refuses the file as cut off.
+  /// Fills all of `to`, or rejects the file as truncated.
   void read_exactly(std::span<char> to);
   /// The next line without its end (LF or CRLF); false at the end. Refuses a line over `max_bytes`.
   [[nodiscard]] bool read_line(std::string& line, std::size_t max_bytes);
-  /// All that is left; refused above `max_bytes`, before more than that is held.
+  /// The rest of the file; rejected above `max_bytes`, before more than that is held.
   [[nodiscard]] std::string read_rest(std::size_t max_bytes);
-  /// Unpacked bytes that were handed out.
+  /// Unpacked bytes read so far.
   [[nodiscard]] std::uint64_t position() const;
   [[noreturn]] void refuse(const std::string& why) const;
 

@@ -12,8 +12,8 @@ enum class Element { int8, uint8, int16, uint16, int32, uint32, int64, float32, 
 
 [[nodiscard]] std::size_t size_of(Element element);
 
-/// Bytes as whole numbers; `bytes` holds as many elements as `values` has room for. False where one
-/// is no whole number (NaN, infinite, a fraction) or beyond 2^53: what is counted is whole.
+/// Bytes as whole numbers; `bytes` holds as many elements as `values` has room for. False if one is
+/// no whole number (NaN, infinite, a fraction) or beyond 2^53, since counts are whole.
 [[nodiscard]] bool to_integers(Element element, std::span<const char> bytes,
                                std::span<std::int64_t> values);
 

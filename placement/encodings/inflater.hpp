@@ -8,8 +8,8 @@
 
 namespace gembench::inline encodings {
 
-/// Unpacks a zlib stream, as many bytes at a time as the caller has room for: a bomb cannot take
-/// more. The packed bytes must outlive it.
+/// Unpacks a zlib stream, at most as many bytes at a time as the caller has room for, so that a zip
+/// bomb does no harm. The packed bytes must outlive it.
 class Inflater {
  public:
   explicit Inflater(std::string_view packed);

@@ -10,7 +10,7 @@
 
 namespace gembench::inline encodings {
 
-/// What stands before the numbers of a NumPy .npy file.
+/// The header of a NumPy .npy file.
 struct NpyHeader {
   Element element = Element::int32;
   std::vector<std::int64_t> shape;  ///< row-major (C order); none is negative
@@ -18,11 +18,11 @@ struct NpyHeader {
 
 inline constexpr std::size_t kNpyPrefix = 12;  ///< bytes that tell how long the header is
 
-/// Whether a file that begins so is a .npy file.
+/// Whether these first bytes are those of a .npy file.
 [[nodiscard]] bool is_npy(std::string_view prefix);
 
-/// Bytes before the numbers, from a file's first kNpyPrefix. Usage error naming `name` for what is
-/// no .npy file, or has a header above 64 KiB.
+/// Size of the header, from a file's first kNpyPrefix bytes. Usage error naming `name` if it is no
+/// .npy file or the header is above 64 KiB.
 [[nodiscard]] std::size_t npy_header_bytes(std::string_view prefix, const std::string& name);
 
 /// `bytes` begin with the whole header. Usage error naming `name` for one that is malformed, has

@@ -16,7 +16,7 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr std::size_t kMaxValues = std::size_t{1} << 22;
-// Values may stand in a million places: what is looked through at each of them is short.
+// Values may be used in a million places, so the search at each of them must be short.
 constexpr std::size_t kMaxDimensions = 64, kMaxKeys = 64;
 constexpr std::string_view kRebuild = "torch._utils _rebuild_tensor_v2";
 constexpr std::string_view kOrderedDict = "collections OrderedDict";
@@ -24,7 +24,7 @@ constexpr std::array<std::string_view, 8> kStorages{
     "torch ByteStorage", "torch CharStorage",  "torch ShortStorage",  "torch IntStorage",
     "torch LongStorage", "torch FloatStorage", "torch DoubleStorage", "torch BoolStorage"};
 
-/// Names of opcodes that other pickles have, for the sentence that refuses them.
+/// Names of opcodes in other pickles, for the error message.
 std::string name_of_opcode(unsigned char opcode) {
   constexpr std::pair<unsigned char, const char*> kNames[] = {{'i', "INST"},
                                                               {'o', "OBJ"},

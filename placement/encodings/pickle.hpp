@@ -8,7 +8,7 @@
 namespace gembench::inline encodings {
 
 /// A value of a pickle: plain data and torch's storages and tensors. Values refer to each other by
-/// index, so that one may stand in several places, or even in itself.
+/// index, so a value may be used several times, even within itself.
 struct PickleValue {
   enum class Kind : std::uint8_t {
     none,
@@ -38,7 +38,8 @@ struct Pickle {
   std::uint32_t root = 0;
 
   [[nodiscard]] const PickleValue& at(std::uint32_t index) const { return values[index]; }
-  /// The value of a text key of a dict; null where there is none, and for dicts of more than 64.
+  /// The value of a text key of a dict; null if there is none, and for dicts with more than 64
+  /// keys.
   [[nodiscard]] const PickleValue* find(const PickleValue& dict, std::string_view key) const;
 };
 

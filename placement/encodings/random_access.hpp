@@ -8,8 +8,8 @@
 
 namespace gembench::inline encodings {
 
-/// A regular file read at any place: for formats with a directory of what lies where. Errors are
-/// usage errors that name the file.
+/// A regular file read at any position, for formats with a directory. Errors are usage errors that
+/// name the file.
 class RandomAccessFile {
  public:
   explicit RandomAccessFile(const std::filesystem::path& path);

@@ -18,7 +18,7 @@ struct SafeTensor {
   std::uint64_t bytes = 0;          ///< all of them are there
 };
 
-/// What the file's header lists, in the order of the bytes. Usage error for a header that is
+/// The tensors in the file's header, in the order of their bytes. Usage error for a header that is
 /// malformed or above 100 MB (the format's own bound) and for tensors that overlap or lie outside.
 [[nodiscard]] std::vector<SafeTensor> read_safetensors_header(const RandomAccessFile& file);
 

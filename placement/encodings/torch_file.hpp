@@ -12,7 +12,7 @@
 
 namespace gembench::inline encodings {
 
-/// A tensor of a TorchFile, row-major without gaps, all of it in the file.
+/// A tensor of a TorchFile, row-major without gaps, completely in the file.
 struct TorchTensor {
   std::string entry;  ///< of the archive, that holds its storage
   Element element = Element::int32;
@@ -20,8 +20,8 @@ struct TorchTensor {
   std::vector<std::int64_t> shape;
 };
 
-/// What torch.save wrote: a zip archive of stored entries, one a pickle and one for every storage.
-/// Every error is a usage error that names the file.
+/// A file of torch.save: a zip archive of stored entries, a pickle and one entry per storage. Every
+/// error is a usage error that names the file.
 class TorchFile {
  public:
   /// Reads and checks the pickle, 64 MiB at most.
@@ -38,7 +38,7 @@ class TorchFile {
                                    std::size_t least, std::size_t most) const;
   [[noreturn]] void refuse(const std::string& why) const;
 
-  /// The numbers of a tensor from its front; one is open at a time.
+  /// Reads the numbers of a tensor sequentially; only one tensor is open at a time.
   void open(const TorchTensor& tensor);
   /// The next values.size() of them. Refuses a number that is not whole.
   void read(std::span<std::int64_t> values);

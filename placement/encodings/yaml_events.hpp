@@ -7,9 +7,9 @@
 
 namespace gembench::inline encodings {
 
-/// The little of YAML that engines' files need: mappings, lists, plain values, event by event, so
-/// that nothing is built that a hostile file could blow up. Aliases, anchors and tags are refused.
-/// Usage errors name the line.
+/// The subset of YAML that engines' files need: mappings, lists, plain values. It works event by
+/// event, so that a hostile file cannot build large structures. Aliases, anchors and tags are
+/// rejected. Usage errors name the line.
 class YamlEvents {
  public:
   enum class Kind { mapping, end_mapping, list, end_list, value, end };

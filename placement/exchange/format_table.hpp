@@ -4,8 +4,8 @@
 
 namespace gembench::inline exchange {
 
-// The rows of placement_formats(), each made in the file of its engine. Schemas and the traps of
-// their loaders are described there.
+// The rows of placement_formats(), each defined in the file of its engine, which describes the
+// schema and pitfalls of the loader.
 extern const PlacementFormat kGembenchFormat;
 extern const PlacementFormat kSglangFormat;
 extern const PlacementFormat kTrtllmFormat;

@@ -16,7 +16,7 @@ bool has_sources(const Trace& trace, int ranks) {
   return trace.sources == ranks && !trace.source_tokens.empty();
 }
 
-/// A layer of a placement, and what is found out about it.
+/// A layer of a placement, and derived data.
 class Counting {
  public:
   Counting(const Trace& trace, const Placement& placement, const TokenSplit& split, int layer)
@@ -35,7 +35,7 @@ class Counting {
   }
 
   PairTraffic by_ids(int step) {
-    std::vector<std::vector<std::size_t>> cells(sz(trace_.experts));  // where an expert lives
+    std::vector<std::vector<std::size_t>> cells(sz(trace_.experts));  // the location of an expert
     for (std::size_t cell = 0; cell < quota_.size(); ++cell) {
       const auto e = placement_.on_rank(layer_, rank_of(cell))[cell % sz(slots_)];
       if (e >= 0) cells[sz(e)].push_back(cell);
@@ -157,7 +157,7 @@ std::string_view traffic_basis(const Trace& trace, int ranks) {
   if (trace.has_ids())
     return "from the experts of every token; tokens belong to ranks in order, in equal shares";
   if (has_sources(trace, ranks)) return "from recorded counts of every source rank";
-  return "from counts; every rank is taken to have an equal share of every expert's tokens";
+  return "from counts, assuming that every rank has an equal share of every expert's tokens";
 }
 
 }  // namespace gembench::inline exchange

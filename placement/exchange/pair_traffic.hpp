@@ -16,18 +16,19 @@ struct PairTraffic {
   /// expected from counts, as if a token's experts were independent of each other.
   std::vector<double> tokens;
   std::vector<std::int64_t> choices;    ///< [src][dst]: (token, expert) pairs
-  std::vector<std::int64_t> histogram;  ///< [rank][slot]: (token, expert) pairs that come there
+  std::vector<std::int64_t> histogram;  ///< [rank][slot]: (token, expert) pairs that arrive there
   std::vector<std::int64_t> sources;    ///< [src]: tokens it begins with
 };
 
-/// With ids tokens are dealt to ranks in order, in equal shares, as `run` does. With counts by
-/// source, as many sources as ranks, those; with plain counts every rank has its share of every
-/// expert's tokens. `split` is of this placement, by the rule `even`. `layer` is an index of both.
-/// Usage error where they do not fit, or ranks are too many for a matrix.
+/// With ids, tokens belong to ranks in order and in equal shares, as in `run`. With counts by
+/// source, and as many sources as ranks, the sources are the ranks. With plain counts every rank
+/// has an equal share of every expert's tokens. `split` is of this placement, by the rule `even`.
+/// `layer` is an index of both. Usage error if they do not match, or there are too many ranks for a
+/// matrix.
 [[nodiscard]] PairTraffic pair_traffic(const Trace& trace, const Placement& placement,
                                        const TokenSplit& split, int step, int layer);
 
-/// Which of the three it is, for people.
+/// Which of the three cases applies, as text.
 [[nodiscard]] std::string_view traffic_basis(const Trace& trace, int ranks);
 
 }  // namespace gembench::inline exchange

@@ -29,7 +29,7 @@ ReadPlacement read(std::string_view content, const StatedShape& stated) {
   for (const auto& row : any_array(field(json, kMap), kMap))
     rows.push_back(whole_list(row, fmt::format("{}[{}]", kMap, rows.size())));
   auto result = placement_of_rows(rows, stated, kName);
-  // A row for every layer of the model: which of them are dense the file does not say.
+  // One row per layer of the model; the file does not say which of them are dense.
   result.file.layer_ids.resize(rows.size());
   std::iota(result.file.layer_ids.begin(), result.file.layer_ids.end(), 0);
   result.file.model_layers = result.file.placement.layers;

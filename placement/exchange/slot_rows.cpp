@@ -99,8 +99,8 @@ void require_full(const Placement& placement, std::string_view format, bool repl
       const auto empty = std::ranges::count(slots, -1);
       if (empty > 0)
         throw usage_error(fmt::format(
-            "layer {}: rank {} has {} of its {} slots empty, and {} wants as many experts on every "
-            "rank; plan {}",
+            "layer {}: rank {} has {} of its {} slots empty, and {} needs the same number of "
+            "experts on every rank; plan {}",
             layer, rank, empty, placement.slots, format,
             replicas
                 ? fmt::format("with --replicas {}, which fill them all", redundant_slots(placement))

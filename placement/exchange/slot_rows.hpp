@@ -10,8 +10,8 @@
 
 namespace gembench::inline exchange {
 
-/// Engines number the slots of a layer through all ranks: slot p belongs to rank p / (slots of a
-/// rank). Which is how a Placement lies in memory.
+/// Engines number the slots of a layer across all ranks: slot p belongs to rank p / (slots of a
+/// rank). This is also the memory layout of a Placement.
 using SlotRow = std::vector<std::int32_t>;
 
 /// [layer] rows of as many slots each -> a placement on stated.ranks ranks, which must be stated
@@ -20,8 +20,7 @@ using SlotRow = std::vector<std::int32_t>;
 [[nodiscard]] ReadPlacement placement_of_rows(const std::vector<SlotRow>& rows,
                                               const StatedShape& stated, std::string_view format);
 
-/// Refuses (usage error) what no model and machine has, before it is allocated: most slots of all
-/// layers.
+/// Most slots of all layers; more are rejected (usage error) before they are allocated.
 inline constexpr std::int64_t kMaxPlacementSlots = std::int64_t{1} << 24;
 void require_slots(std::int64_t layers, std::int64_t slots);
 
@@ -37,7 +36,7 @@ void require_slots(std::int64_t layers, std::int64_t slots);
 /// Usage error with the remedy for an empty slot, which no engine's format can hold.
 /// `replicas`: whether it can hold any.
 void require_full(const Placement& placement, std::string_view format, bool replicas = true);
-/// Whether a JSON text may have this member: cheap, for telling formats apart.
+/// Whether a JSON text may have this member: a cheap test for recognising formats.
 [[nodiscard]] bool mentions(std::string_view content, std::string_view name);
 
 }  // namespace gembench::inline exchange

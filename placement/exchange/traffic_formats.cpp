@@ -63,8 +63,8 @@ std::string write_pattern(const TrafficInput& input) {
   const auto [least, most] = std::ranges::minmax(traffic.sources);
   if (least != most)
     throw usage_error(
-        fmt::format("bench_moe wants as many tokens on every rank, and in step {} ranks have {} to "
-                    "{}; choose a step or a trace whose tokens divide over {} ranks",
+        fmt::format("bench_moe needs the same number of tokens on every rank, and in step {} ranks "
+                    "have {} to {}; choose a step or a trace whose tokens divide over {} ranks",
                     *input.step, least, most, input.placement.ranks));
   return fmt::format(
       "{{\"ep_size\": {}, \"experts_per_rank\": {}, \"slot_dispatch_matrix\": [{}], "

@@ -9,11 +9,11 @@
 #include "placement/cost/placement.hpp"
 #include "placement/loads/trace.hpp"
 
-/// What a placement makes ranks send each other, in the formats of communication benchmarks.
+/// The traffic between ranks under a placement, in the formats of communication benchmarks.
 /// Replicas share an expert's tokens evenly.
 namespace gembench::inline exchange {
 
-/// What is to be written, and of which layer and step.
+/// What to write, with layer and step.
 struct TrafficInput {
   const Placement& placement;
   const Trace& trace;            ///< of the placement's layers and experts
@@ -24,10 +24,11 @@ struct TrafficInput {
 
 /// A row of the table: plain functions.
 struct TrafficFormat {
-  std::string_view name;       ///< as on the command line
-  std::string_view what;       ///< who reads it
-  std::string_view of_counts;  ///< what is only expected where the trace has no ids; or empty
-  /// Usage errors as pair_traffic, and for what the format cannot hold.
+  std::string_view name;  ///< as on the command line
+  std::string_view what;  ///< who reads it
+  std::string_view
+      of_counts;  ///< which values are only expected ones if the trace has no ids; or empty
+  /// Usage errors as in pair_traffic, and for content that the format cannot hold.
   std::string (*write)(const TrafficInput& input);
   std::string (*usage)(const Placement& placement, const std::string& path);
 };
@@ -37,7 +38,7 @@ struct TrafficFormat {
 /// of TensorRT-LLM's bench_moe, whose sources must have equally many tokens, of one step.
 [[nodiscard]] std::span<const TrafficFormat> traffic_formats();
 
-/// nullptr where there is none of that name.
+/// nullptr if there is none with that name.
 [[nodiscard]] const TrafficFormat* find_traffic_format(std::string_view name);
 
 }  // namespace gembench::inline exchange

@@ -1,4 +1,4 @@
-// What vLLM's users have proposed: none of it is merged as of 2026-11.
+// Proposals by vLLM's users; none is merged as of 2026-11.
 //   vllm-map       [[slots] for every MoE layer], or one [slots] for all; eplb_config
 //                  .initial_expert_map_path of https://github.com/vllm-project/vllm/pull/49572
 //   vllm-jsonl     a line with record_type eplb_initial_mapping; eplb_config.initial_mapping_path

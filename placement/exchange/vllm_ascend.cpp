@@ -23,9 +23,8 @@ void require_index(const Json& object, const char* name, std::size_t index,
                    const std::string& where) {
   if (!object.is_object()) throw usage_error(fmt::format("{} is no JSON object", where));
   if (whole(field(object, name), name) != static_cast<int>(index))
-    throw usage_error(
-        fmt::format("{} says {} {}; the loader goes by the order, so that they must agree", where,
-                    name, field(object, name).dump()));
+    throw usage_error(fmt::format("{} says {} {}; the loader uses the order, so they must agree",
+                                  where, name, field(object, name).dump()));
 }
 
 ReadPlacement read(std::string_view content, const StatedShape& stated) {
@@ -51,8 +50,8 @@ ReadPlacement read(std::string_view content, const StatedShape& stated) {
       if (slots == 0) slots = experts.size();
       if (experts.size() != slots)
         throw usage_error(
-            fmt::format("{} has {} experts, the first device has {}; the loader wants as many on "
-                        "every device",
+            fmt::format("{} has {} experts, the first device has {}; the loader needs the same "
+                        "number on every device",
                         there, experts.size(), slots));
       row.insert(row.end(), experts.begin(), experts.end());
     }

@@ -65,7 +65,7 @@ Trace expand_multinomial(const Trace& totals, const ExpansionSpec& spec) {
     const auto sum = std::accumulate(row.begin(), row.end(), std::int64_t{0});
     for (int step = 0; step < spec.steps; ++step) {
       auto counts = trace.loads(step, layer);
-      // A multinomial is a chain of binomials, each of what is left.
+      // A multinomial is a chain of binomials, each of the rest.
       auto left = assignments;
       auto weight_left = sum;
       for (std::size_t e = 0; e < counts.size() && weight_left > 0; ++e) {

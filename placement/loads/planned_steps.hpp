@@ -7,8 +7,8 @@
 
 namespace gembench::inline loads {
 
-/// What tells a trace and each of its steps from others: digests of the counts, which is what
-/// planners see. The same loads have the same digests in any file and in a slice of the trace.
+/// Digests that identify a trace and each of its steps: digests of the counts, which planners see.
+/// The same loads have the same digests in any file and in a slice of the trace.
 struct TraceDigests {
   std::uint64_t trace = 0;
   std::vector<std::uint64_t> steps;  ///< [step]
@@ -24,17 +24,19 @@ struct PlannedSteps {
   std::vector<std::uint64_t> steps;  ///< their digests
 };
 
-/// What a placement was planned on, so that it is not judged on the same.
+/// The steps that a placement was planned on, so that it is not judged on them.
 struct PlanningRecord {
-  std::vector<PlannedSteps> parts;  ///< none: no loads were looked at, as by `linear`
-  bool complete = true;             ///< false: it began as a placement of which nobody knows
+  std::vector<PlannedSteps> parts;  ///< none: no loads were used, as by `linear`
+  bool complete =
+      true;  ///< false: it was derived from a placement whose planning steps are unknown
 };
 
-/// Steps [first, first + count) of a trace, as what is planned on.
+/// Steps [first, first + count) of a trace as planning steps.
 [[nodiscard]] PlannedSteps planned_steps(const TraceDigests& trace, int first, int count);
 
-/// How many of the steps [first, first + count) of `trace` were planned on: by their place in the
-/// same trace, else by their digests. Loads that a trace has more than once tell no step.
+/// How many of the steps [first, first + count) of `trace` were planned on: by their position in
+/// the same trace, else by their digests. Loads that occur more than once in a trace do not
+/// identify a step.
 [[nodiscard]] int count_planned(const PlanningRecord& record, const TraceDigests& trace, int first,
                                 int count);
 

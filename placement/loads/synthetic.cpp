@@ -60,7 +60,7 @@ constexpr Field<B> kBursty[] = {{"zipf", &B::zipf, 0, 0.8},
 
 using Set = std::span<const SyntheticParameter>;
 
-/// `parameters` with `set` put in. Unknown names and impossible values are refused.
+/// `parameters` with the values of `set`. Unknown names and impossible values are errors.
 template <class P>
 P with(P parameters, std::span<const Field<P>> fields, Set set, std::string_view preset) {
   for (const auto& [name, value] : set) {
@@ -94,8 +94,8 @@ std::vector<SyntheticParameter> list(const P& parameters, std::span<const Field<
 
 /// Every expert its equal share, the remainder dealt round and round.
 void fill_even(Trace& trace, const SyntheticSpec& spec) {
-  // Deals tokens * topk round and round, going on in the next step where the last one ended, so
-  // that over the steps no expert is favoured either. Layers start at different experts.
+  // Assigns tokens * topk cyclically and continues in the next step where the last one ended, so
+  // that no expert is favoured over the steps either. Layers start at different experts.
   const auto total = std::int64_t{spec.tokens} * spec.topk;
   const auto every = static_cast<std::int32_t>(total / spec.experts);
   const auto extra = total % spec.experts;

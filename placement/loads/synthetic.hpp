@@ -39,7 +39,7 @@ struct SyntheticPreset {
 ///             every task, groups of experts with bursts of x3, tasks that change popularity and
 ///             bursts of all layers at once (labelled in Trace::task), slow drift, and the noise of
 ///             tokens that come in correlated runs.
-///  `even`     every expert the same count up to one token, for tests and calibration.
+///  `even` the same count for every expert, up to one token; for tests and calibration.
 /// Counts only (no ids), at most one per token and expert, sum = tokens * topk in every layer.
 /// `source` of the trace names preset, shape, seed and every parameter with its value.
 /// A pure function of its arguments, identical on every machine; more steps continue a shorter

@@ -4,7 +4,7 @@
 
 namespace gembench::inline loads {
 
-/// What every synthetic trace needs to know.
+/// The shape of a synthetic trace.
 struct SyntheticSpec {
   int steps = 0;
   int layers = 0;

@@ -11,7 +11,7 @@ namespace gembench::inline loads {
 /// Trace::phase; the values stand in files.
 inline constexpr std::int32_t kDecode = 0, kPrefill = 1, kMixed = 2;
 
-/// Expert loads over steps: what a router decided. A plain value; row-major, last index fastest.
+/// Expert loads over steps: a router's decisions. A plain value; row-major, last index fastest.
 struct Trace {
   int steps = 0;
   int layers = 0;
@@ -25,18 +25,18 @@ struct Trace {
   std::vector<std::uint16_t> topk_ids;
   /// [step]: label of the workload (task) the step belongs to, from 0. Empty when unknown.
   std::vector<std::int32_t> task;
-  /// [step]: what its requests were doing. Empty when unknown.
+  /// [step]: phase of its requests. Empty if unknown.
   std::vector<std::int32_t> phase;
   /// [layer]: index of the layer in the whole model, which may begin with dense layers; ascending.
   /// Empty: 0, 1, ...
   std::vector<std::int32_t> layer_ids;
   /// Layers of the whole model, dense ones included; 0 when unknown.
   int model_layers = 0;
-  /// Ranks that the tokens came from when they were recorded; 0 when unknown.
+  /// Number of source ranks in the recording; 0 if unknown.
   int sources = 0;
   /// [step][layer][source][expert]: `tokens` by source, which it sums to. Empty without sources.
   std::vector<std::int32_t> source_tokens;
-  /// Where it came from: a file's name, or a generator with its parameters. Free text for people.
+  /// Its origin: a file's name, or a generator with its parameters. Free text for people.
   std::string source;
 
   [[nodiscard]] bool has_ids() const { return !topk_ids.empty(); }
@@ -69,7 +69,7 @@ void validate(const Trace& trace);
 /// The first `layers` layers of a trace. Throws std::out_of_range.
 [[nodiscard]] Trace first_layers(const Trace& trace, int layers);
 
-/// The counts alone, without ids, labels and sources: what is planned on.
+/// The counts alone, without ids, labels and sources, for planning.
 [[nodiscard]] Trace counts_only(const Trace& trace);
 
 /// Adds up `ids` of every step into `trace.tokens` (which it sizes).

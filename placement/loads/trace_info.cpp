@@ -180,7 +180,7 @@ double correlation(std::span<const double> a, double sum_a, std::span<const doub
     ab += x * y;
   }
   if (aa > 0 && bb > 0) return ab / std::sqrt(aa * bb);
-  return aa == bb ? 1 : 0;  // equal loads have no correlation: alike or not
+  return aa == bb ? 1 : 0;  // equal loads have no correlation: either identical or not
 }
 
 /// None when a layer has no load in one of the parts.

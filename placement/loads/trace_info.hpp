@@ -9,8 +9,8 @@
 namespace gembench::inline loads {
 
 /// Thresholds of the analysis. GEM (arXiv:2605.19945) is known second-hand: consistent experts are
-/// used in 85 % of steps, temporal ones in about 17 % with about 3 times the tokens. How its words
-/// become thresholds, and everything about groups, is ours.
+/// used in 85 % of steps, temporal ones in about 17 % with about 3 times the tokens. The choice of
+/// thresholds, and everything about groups, is ours.
 struct TraceInfoOptions {
   /// An expert is used in a step when it gets more than this share of the layer's mean load per
   /// expert; 0 = any token. Large batches give every expert a token: raise it there.
@@ -24,14 +24,15 @@ struct TraceInfoOptions {
   /// Two experts of a layer fire together when the steps in which both fire are at least this share
   /// of the steps in which one does (Jaccard index).
   double fire_together = 0.5;
-  int fire_least = 4;      ///< steps; who fires more seldom is in no group: chance
-  double fire_most = 0.5;  ///< share of steps; who fires more often does not burst
+  int fire_least =
+      4;  ///< steps; an expert that fires less often is in no group, since it may be chance
+  double fire_most = 0.5;  ///< share of steps; an expert that fires more often does not burst
   int most_tasks = 16;     ///< tasks compared with each other: those with the most steps
 };
 
 enum class ExpertKind : std::uint8_t { consistent, temporal, other };
 
-/// What the loads of one layer are like.
+/// Statistics of the loads of one layer.
 struct LayerInfo {
   double skew = 1;               ///< hottest expert over mean, of loads summed over steps
   double step_skew = 1;          ///< the same within a step, mean over steps
@@ -55,7 +56,7 @@ struct LoadDrift {
   int layer = 0;  ///< where that is
 };
 
-/// What the loads of a trace are like.
+/// Statistics of the loads of a trace.
 struct TraceInfo {
   std::vector<LayerInfo> layers;
   double skew = 1;  ///< mean over layers, like the next
@@ -69,12 +70,12 @@ struct TraceInfo {
   double grouped = 0;         ///< share of all (layer, expert) in a group
   /// First half of the steps against the second; none for a trace of one step.
   std::optional<LoadDrift> halves;
-  /// Even steps against odd ones: what drift chance and sampling alone would show.
+  /// Even steps against odd ones: the apparent drift by chance and sampling alone.
   std::optional<LoadDrift> chance;
   std::vector<LoadDrift> tasks;  ///< every pair of tasks with a load, by label
 };
 
-/// What the loads of a trace are like. A pure function; validates the trace (usage error) and
+/// Statistics of the loads of a trace. A pure function; validates the trace (usage error) and
 /// refuses options that are negative, NaN or, for shares, above 1.
 [[nodiscard]] TraceInfo trace_info(const Trace& trace, const TraceInfoOptions& options = {});
 

@@ -5,7 +5,8 @@
 
 namespace gembench::inline recordings {
 
-/// A request of a recorded service: when it came, how much it asked and how much it got.
+/// A request of a recorded service: its arrival time and its numbers of prompt and generated
+/// tokens.
 struct Arrival {
   double seconds = 0;  ///< since the first
   int prompt = 0;      ///< tokens

@@ -7,16 +7,16 @@
 #include "placement/recordings/serving.hpp"
 #include "placement/recordings/token_recording.hpp"
 
-/// Recorded requests become steps. The recording must be valid. Every function hands on steps as
-/// StepGatherer does, and gives a usage error when there would be none.
+/// Groups recorded requests into steps. The recording must be valid. Every function passes steps on
+/// like StepGatherer, and throws a usage error if there are none.
 namespace gembench::inline recordings {
 
 /// Steps of `window` consecutive tokens of a request, request by request; the shorter rest of each
-/// is left out. Steps have phases where the recording knows them.
+/// is left out. Steps have phases if the recording has them.
 void batch_windows(const TokenRecording& recording, int window, bool keep_ids,
                    const KeepSteps& keep);
 
-/// How recorded requests are run together.
+/// How recorded requests are batched.
 struct ContinuousBatching {
   int batch = 1;               ///< requests that run at once
   bool shuffle = false;        ///< admit them in random order, else as recorded
@@ -24,18 +24,18 @@ struct ContinuousBatching {
   std::int64_t max_steps = 0;  ///< 0: all
 };
 
-/// Decode: the generated tokens of `batch` requests, one each a step; who is done is replaced in
-/// the next step. The first ones are met on their way, since first tokens are all alike: request i
-/// of `batch` has i / batch of its tokens behind it. It ends when no request is left to replace
-/// one, so that every step has `batch` tokens.
+/// Decode: the generated tokens of `batch` requests, one each per step; a finished request is
+/// replaced in the next step. The first requests start in progress, since first tokens are all
+/// alike: request i of `batch` starts after i / batch of its tokens. It ends when no request is
+/// left to replace one, so every step has `batch` tokens.
 void batch_continuously(const TokenRecording& recording, const ContinuousBatching& how,
                         bool keep_ids, const KeepSteps& keep);
 
-/// Steps of the engine that serves `arrivals`. Each of those takes its ids from a recorded request,
-/// drawn by `seed`: it generates that one's generated tokens in order, over again if it needs more;
-/// its prompt's tokens are drawn from that one's prompt, or from what it generated where no prompt
-/// was recorded. So decode is as recorded and prefill is synthetic. Steps differ in size: counts
-/// only.
+/// Steps of the engine that serves `arrivals`. Each arrival uses the ids of a recorded request,
+/// drawn by `seed`. It generates the recorded tokens in order and repeats them if it needs more.
+/// Its prompt's tokens are drawn from the recorded prompt, or from the generated tokens if no
+/// prompt was recorded. So decode is as recorded and prefill is synthetic. Steps differ in size, so
+/// only counts are kept.
 void batch_arrivals(const TokenRecording& recording, std::span<const Arrival> arrivals,
                     const ServingSpec& engine, std::uint64_t seed, const KeepSteps& keep);
 

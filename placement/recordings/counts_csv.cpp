@@ -41,7 +41,7 @@ class Rows {
   }
   [[noreturn]] void refuse(const std::string& why) const { refuse(number_, why); }
 
-  /// With `with_counts` false only step and layer are looked at.
+  /// With `with_counts` false only step and layer are read.
   bool next(Row& row, bool with_counts = true) {
     if (!next_line()) return false;
     if (line_.empty()) {

@@ -60,8 +60,8 @@ Trace read_recording(std::string_view format, const RecordingInput& input) {
   };
   const auto& found = find_format(format, input);
   if (!found.read)
-    throw usage_error(
-        fmt::format("{} is a recording of tokens; say how they become steps", name_of(input)));
+    throw usage_error(fmt::format(
+        "{} is a recording of tokens; choose how to group them into steps", name_of(input)));
   found.read(input, [&](Trace steps) {
     try {
       equalise_layers(steps, sums);

@@ -27,7 +27,7 @@ extern const RecordingFormat kSglangRouted;
 
 [[nodiscard]] std::span<const RecordingFormat> recording_formats();
 
-/// Those that follow a proposal no release has taken up, for help texts.
+/// The formats of proposals that no release has adopted, for help texts.
 [[nodiscard]] std::string experimental_recording_formats();
 
 /// By its name, or the only one that recognises the input where `name` is "auto". Usage error that

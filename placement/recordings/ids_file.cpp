@@ -166,7 +166,7 @@ TokenRecording read_ids(const RecordingInput& input) {
 namespace {
 
 bool never(const RecordingInput&) {
-  return false;  // raw bytes look like nothing in particular
+  return false;  // raw bytes cannot be recognised
 }
 
 }  // namespace

@@ -11,10 +11,10 @@
 #include "placement/recordings/recording.hpp"
 #include "placement/recordings/token_recording.hpp"
 
-/// Expert ids [token][layer][k] with nothing around them: raw, or a .npy of that shape.
+/// Plain expert ids [token][layer][k]: raw, or a .npy of that shape.
 namespace gembench::inline recordings {
 
-/// Ids from the front of a file, whatever its size.
+/// Reads ids of a file of any size sequentially.
 class IdsFile {
  public:
   /// `input` is one file, and states layers, experts and top-k. Usage error for an impossible
@@ -42,7 +42,8 @@ class IdsFile {
 /// Steps of `window` consecutive tokens, in bounded memory; a shorter last one is left out.
 void window_ids(const RecordingInput& input, int window, bool keep_ids, const KeepSteps& keep);
 
-/// All of it, cut into requests where the input has a table of them, else as one.
+/// The whole recording, divided into requests if the input has a table of them, else as one
+/// request.
 [[nodiscard]] TokenRecording read_ids(const RecordingInput& input);
 
 /// Whether an array may be [token][layer][k].

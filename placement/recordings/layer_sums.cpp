@@ -58,7 +58,7 @@ void rescale(Trace& trace, int step, int layer, std::int64_t sum, std::int64_t t
   for (std::size_t i = 0; i < by_source.size(); ++i) loads[i % loads.size()] += by_source[i];
 }
 
-/// Returns what every layer sums to now.
+/// Returns the new sum of every layer.
 std::int64_t equalise_step(Trace& steps, int step, LayerSums& sums) {
   std::vector<std::int64_t> sum;
   for (int layer = 0; layer < steps.layers; ++layer)

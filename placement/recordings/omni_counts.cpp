@@ -1,5 +1,5 @@
 // omni-infer's activation counts: activation_counts_recordstep_{step}_rank_{rank}.txt, a line of
-// tab-separated counts by physical expert for every layer. Without a map these are taken for
+// tab-separated counts by physical expert for every layer. Without a map these are used as logical
 // experts.
 #include <fmt/format.h>
 
@@ -47,7 +47,7 @@ std::optional<Name> parse_name(const fs::path& path) {
   return fits ? std::optional(name) : std::nullopt;
 }
 
-/// [step][rank] file; of folders those with such names, of files all.
+/// [step][rank] file; in folders only files with such names, else all files.
 std::map<std::int64_t, std::map<std::int64_t, fs::path>> files_of(const RecordingInput& input) {
   std::map<std::int64_t, std::map<std::int64_t, fs::path>> steps;
   std::size_t count = 0;

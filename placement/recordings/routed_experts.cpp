@@ -32,7 +32,7 @@ Ids of_npy(std::string_view bytes, const std::string& name) {
           bytes.substr(npy_header_bytes(bytes.substr(0, kNpyPrefix), name))};
 }
 
-/// Adds an answer to the recording, of which the first says the shape.
+/// Adds an answer to the recording; the first answer sets the shape.
 void add(TokenRecording& recording, const Ids& ids, std::int64_t prompt_tokens) {
   if (!ids.shape.empty()) {
     const auto same = [&](int& has, std::int64_t given, const char* what) {

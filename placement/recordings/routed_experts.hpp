@@ -7,8 +7,8 @@
 /// files or one folder: JSON lines or documents that hold responses anywhere in them; an answer's
 /// ids are the base64 text `routed_experts`, its prompt's length `prompt_tokens` in the same object
 /// or one around it. All tokens but the last, which is never fed back, are listed, with a row for
-/// every layer of the model. Layers, experts and top-k are what the user states, where the format
-/// does not hold them. Dense layers are dropped.
+/// every layer of the model. The user states layers, experts and top-k if the format does not
+/// contain them. Dense layers are dropped.
 namespace gembench::inline recordings {
 
 /// vLLM: base64 of a .npy [tokens - 1][layers][k] of 8 or 16 bits; such .npy files themselves too.

@@ -35,7 +35,7 @@ struct Finder {
     open.push_back(std::move(scope));
     return true;
   }
-  /// Answers whose prompt is known are complete; others wait for what the object around them says.
+  /// Answers whose prompt is known are complete; others wait for the enclosing object.
   bool leave() {
     Scope scope = std::move(open.back());
     open.pop_back();

@@ -54,7 +54,8 @@ void serve(std::span<const Arrival> arrivals, const ServingSpec& spec,
       left -= count;
     };
     parts.clear();
-    // Those whose prompt is done come first; whoever has tokens left of it is served after them.
+    // Requests whose prompt is done come first; those with prompt tokens left are served after
+    // them.
     const auto decoding = [&](const Running& one) {
       return one.done >= arrivals[one.request].prompt;
     };

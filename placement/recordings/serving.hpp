@@ -20,22 +20,21 @@ struct ServingSpec {
 };
 
 /// A request's part of a step: its passes [first, first + count), counted over its prompt and then
-/// over what it generates.
+/// over its generated tokens.
 struct ServedPart {
   std::size_t request = 0;  ///< index of the arrivals
   int first = 0;
   int count = 0;
 };
 
-/// Tokens of a request that pass through the layers: its prompt, and all it generates but the last,
-/// which nothing follows.
+/// Tokens of a request that pass through the layers: its prompt and its generated tokens except the
+/// last.
 [[nodiscard]] std::int64_t passes(const Arrival& arrival);
 
-/// Simulates the engine: `step` gets the parts of every step in order, never none. Requests that
-/// run get one token each, oldest first; what is left of the step's tokens goes to prompts, in
-/// order of arrival, and so to waiting requests as long as there is room. When nothing runs, time
-/// goes on to the next arrival. `arrivals` are in order of time. Usage error for a spec that makes
-/// no sense.
+/// Simulates the engine: `step` receives the parts of every step in order, at least one. Running
+/// requests get one token each, oldest first. The rest of the step's tokens goes to prompts in
+/// order of arrival, and so to waiting requests while there is room. If nothing runs, time advances
+/// to the next arrival. `arrivals` are sorted by time. Usage error for an invalid spec.
 void serve(std::span<const Arrival> arrivals, const ServingSpec& spec,
            const std::function<void(double seconds, std::span<const ServedPart>)>& step);
 

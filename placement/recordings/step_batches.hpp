@@ -9,7 +9,7 @@
 
 namespace gembench::inline recordings {
 
-/// What a recording's steps look like before anything is left out.
+/// The shape of a recording's steps before anything is left out.
 struct RecordedShape {
   std::int64_t layers = 0;  ///< rows of a step; dense layers of the model may be among them
   std::int64_t experts = 0;
@@ -20,8 +20,8 @@ struct RecordedShape {
   int model_layers = 0;  ///< 0 = unknown
 };
 
-/// Steps of counts on their way from a file to KeepSteps. Leaves out dense layers: rows without a
-/// token in the first step that has any. Steps without tokens at the end may be left out too.
+/// Passes steps of counts from a file to KeepSteps. Leaves out dense layers: rows without a token
+/// in the first step with tokens. Steps without tokens at the end may be left out too.
 class StepBatches {
  public:
   /// Usage error for an impossible shape and for one that differs from what the user stated, both
@@ -34,7 +34,7 @@ class StepBatches {
   void add(std::span<const std::int64_t> counts);
 
   enum class IdleEnd { keep, drop };
-  /// Hands on what is left. Usage error when no step has a token. Returns what was left out.
+  /// Passes on the remaining steps. Usage error if no step has a token. Returns what was left out.
   std::vector<std::string> finish(IdleEnd idle_end);
 
  private:

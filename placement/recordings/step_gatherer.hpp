@@ -8,7 +8,7 @@
 
 namespace gembench::inline recordings {
 
-/// Puts tokens together into steps, and hands these on about kBatchBytes at a time.
+/// Groups tokens into steps, and passes these on about kBatchBytes at a time.
 class StepGatherer {
  public:
   /// `shape` has layers, experts, top-k, layer ids and source; its arrays are ignored. With
@@ -17,8 +17,8 @@ class StepGatherer {
 
   /// One token of the step, [layer][k], sound ids; `task` -1: unknown.
   void add(std::span<const std::uint16_t> ids, std::int32_t task = -1);
-  /// `phase` -1: unknown. The step gets the task of most of its tokens. A label must be known of
-  /// all steps or of none.
+  /// `phase` -1: unknown. The step gets the task of most of its tokens. A label must be known for
+  /// all steps or for none.
   void end_step(std::int32_t phase = -1);
   /// After the last step.
   void finish();

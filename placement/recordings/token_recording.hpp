@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-/// Recordings that list the experts of every token, request by request; batching.hpp makes steps of
-/// them.
+/// Recordings that list the experts of every token, request by request; batching.hpp groups them
+/// into steps.
 namespace gembench::inline recordings {
 
 /// One request: the tokens of its prompt, as far as they were recorded, then those it generated.
@@ -47,7 +47,7 @@ struct TokenRecording {
 inline constexpr int kMaxTokenExperts = 65535;
 inline constexpr std::uint16_t kNoExpert = 0xffff;
 
-/// Most ids that are held (1 GiB); longer recordings are cut, or stream as windows.
+/// Most ids that are held (1 GiB); longer recordings must be cut, or streamed as windows.
 inline constexpr std::size_t kMaxHeldIds = std::size_t{1} << 29;
 
 /// Finds the first token whose ids are out of range or repeated within a layer.
@@ -68,9 +68,9 @@ class TokenChecker {
 /// and for shapes that make no sense.
 void validate(const TokenRecording& recording);
 
-/// Takes out the layers where every token has k times expert 0, or k times -1: engines list dense
-/// layers so. The layers left keep their index in layer_ids. Nothing changes with top-1, where
-/// such a layer may be a router's choice.
+/// Removes the layers where every token has expert 0, or -1, k times: engines list dense layers
+/// this way. The other layers keep their index in layer_ids. Nothing changes with top-1, where such
+/// a layer may be a router's choice.
 void drop_dense_layers(TokenRecording& recording);
 
 }  // namespace gembench::inline recordings

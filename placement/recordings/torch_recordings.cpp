@@ -33,7 +33,7 @@ std::vector<std::string> read_tensor(const RecordingInput& input, const KeepStep
 }
 
 /// A circular buffer of passes that rank 0 wrote, summed over ranks; the end is empty when it never
-/// was full. Where it begins in time is not known: the steps may be rotated.
+/// was full. Its start in time is unknown: the steps may be rotated.
 std::vector<std::string> read_stat(const RecordingInput& input, const KeepSteps& keep) {
   TorchFile file(only_path(input));
   return read_tensor(input, keep, file, file.pickle().find(file.root(), kCounts), kCounts, true);
@@ -44,7 +44,7 @@ std::vector<std::string> read_bare(const RecordingInput& input, const KeepSteps&
   return read_tensor(input, keep, file, &file.root(), "at its root", false);
 }
 
-/// Whether the only path is a torch file whose root is such.
+/// Whether the only path is a torch file with such a root.
 template <class Test>
 bool root_is(const RecordingInput& input, Test test) {
   if (input.paths.size() != 1 || first_bytes(input.paths[0], 2) != "PK") return false;

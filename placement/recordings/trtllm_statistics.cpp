@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 constexpr std::uintmax_t kMaxMeta = 1 << 20;  // bytes
 constexpr int kMaxRanks = 4096;
 
-/// Where the counts of a layer in an iteration lie.
+/// The position of a layer's counts in an iteration.
 struct Place {
   std::int32_t iteration = 0;
   std::int32_t layer = 0;

@@ -14,9 +14,9 @@ namespace gembench::inline search {
 /// [expert] -> rank, for one layer.
 using Assignment = std::vector<std::int32_t>;
 
-/// The placement problem of one layer: the sum over steps of the slowest rank's
-/// predicted seconds, with as many experts on every rank. Owns the layer's loads by expert. A spare
-/// slot is an expert that never gets a token: moving an expert into it is a swap.
+/// The placement problem of one layer: minimise the sum over steps of the slowest rank's predicted
+/// seconds, with the same number of experts on every rank. Owns the layer's loads by expert. A
+/// spare slot is an expert that never gets a token, so moving an expert into it is a swap.
 struct LayerProblem {
   /// `slots_per_rank`: 0 = experts/ranks.
   LayerProblem(const Trace& trace, int layer, const SearchCosts& search_costs,
@@ -33,10 +33,10 @@ struct LayerProblem {
   std::vector<std::int32_t> wide;     ///< the same otherwise
   std::vector<std::int64_t> totals;   ///< [expert] over all steps
   std::vector<std::size_t> by_total;  ///< experts by falling total
-  /// [real] which expert it is a replica of: no two of one expert may share a rank. Empty: none
-  /// are.
+  /// [real] the expert that it is a replica of; two replicas of one expert must not share a rank.
+  /// Empty: no replicas.
   std::vector<std::int32_t> replica_of;
-  /// Called now and then by whoever works on the problem, if set; throws to end that.
+  /// Called now and then by searches on the problem, if set; may throw to end them.
   std::function<void()> pulse;
 
   template <class Units>
@@ -55,10 +55,10 @@ struct LayerProblem {
 /// The objective of an assignment in seconds, computed from scratch.
 [[nodiscard]] double evaluate(const LayerProblem& problem, const Assignment& assignment);
 
-/// Whether the rank of an assignment holds a replica of what `expert` is one of, besides itself.
+/// Whether the rank of an assignment holds another replica of the same expert as `expert`.
 [[nodiscard]] bool holds_replica(const LayerProblem& problem, const Assignment& assignment,
                                  std::size_t expert, std::int32_t rank);
-/// Swaps replicas that share a rank away, the first way there is. False where there is none.
+/// Separates replicas that share a rank by the first possible swap. False if there is none.
 bool separate_replicas(const LayerProblem& problem, Assignment& assignment);
 
 }  // namespace gembench::inline search

@@ -6,7 +6,7 @@
 namespace gembench::inline search {
 namespace {
 
-constexpr std::size_t kChunk = 4;  // words of steps between two looks at what a swap loses
+constexpr std::size_t kChunk = 4;  // words of steps between two checks of a swap's loss
 
 }  // namespace
 
@@ -36,8 +36,8 @@ bool PairView<Units>::look(std::size_t a, std::size_t b, double enough) {
   const auto least = find_critical();
   if (rest_[0] <= enough) return false;
   find_units();
-  // Of the curves only what can matter: seconds below the slowest other rank need not be right,
-  // only low, and no load is larger than the largest with the largest expert.
+  // Only the relevant part of the curves: seconds below the slowest other rank need not be exact,
+  // only low, and no load is larger than the largest load plus the largest expert.
   const auto level = p_->costs.level(least);
   const auto most_a = *std::max_element(load_a_.begin(), load_a_.end()) + most_units_;
   const auto most_b = *std::max_element(load_b_.begin(), load_b_.end()) + most_units_;

@@ -12,24 +12,24 @@
 
 namespace gembench::inline search {
 
-/// Two ranks a and b against the rest: what exchanging an expert of each is worth. A swap can gain
-/// only in the critical steps, in which a or b is the slowest of all; they lie here side by side.
+/// A view of two ranks a and b against the rest: the gain of swapping an expert of each. A swap can
+/// gain only in the critical steps, in which a or b is the slowest rank; they are contiguous here.
 template <class Units>
 class PairView {
  public:
   PairView(const LayerProblem& problem, const SwapState<Units>& state, Isa isa);
 
-  /// Looks at a pair as it is now; false when it has no more than `enough` seconds to gain.
+  /// Loads a pair in its current state; false if it cannot gain more than `enough` seconds.
   bool look(std::size_t a, std::size_t b, double enough);
-  /// Looks at a pair without finding its critical steps: for a swap that is made in any case.
+  /// Loads a pair without finding its critical steps, for a swap that is made in any case.
   void choose(std::size_t a, std::size_t b);
 
-  /// Makes the view ready for exchanges of slot i of rank a.
+  /// Prepares the view for swaps of slot i of rank a.
   void take_out(std::size_t i);
-  /// Seconds saved in the critical steps by the expert taken out for slot j of rank b, all of them;
-  /// nothing where that is not above `enough`.
+  /// Total seconds saved in the critical steps by swapping the chosen expert with slot j of rank b;
+  /// nothing if not above `enough`.
   [[nodiscard]] std::optional<double> gain_in_critical(std::size_t j, double enough) const;
-  /// Seconds lost in the other steps, all of them; nothing where that is not below `most`.
+  /// Total seconds lost in the other steps; nothing if not below `most`.
   [[nodiscard]] std::optional<double> remaining_loss(std::size_t i, std::size_t j, double most);
   /// [step] units slot s of a (side 0) or b (side 1) adds on the other rank.
   [[nodiscard]] const Units* foreign(std::size_t side, std::size_t s);

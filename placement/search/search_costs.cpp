@@ -29,7 +29,7 @@ std::int32_t first_crossing(const CostModel& model, int rank, double seconds, st
                      static_cast<double>(load_points[right] - load_points[right - 1]);
   if (slope <= 0) return kAnyLoad;  // only beyond the last load point
   const auto from = k - 1;
-  // Rounded towards less: a caller relies on never being told too much.
+  // Rounded down: a caller relies on never getting too large a value.
   const auto load =
       (static_cast<double>(load_points[from]) + (seconds - latency[from]) / slope) * (1 - 1e-12);
   return load >= static_cast<double>(kAnyLoad) ? kAnyLoad : static_cast<std::int32_t>(load);
@@ -135,7 +135,7 @@ void SearchCosts::make_tokens(std::int64_t most) {
           (latency[k] - latency[k - 1]) / static_cast<double>(load_points[k] - load_points[k - 1]);
       lines.push_back({static_cast<double>(load_points[k - 1]), latency[k - 1], slope});
     }
-    // As the model does: a last piece that falls is not continued.
+    // As in the model: a falling last piece is not continued.
     lines.push_back(
         {static_cast<double>(load_points.back()), latency.back(), std::max(slope, 0.0)});
     cost_[static_cast<std::size_t>(rank)] = RankCost(std::move(lines), max_load_);
@@ -148,7 +148,7 @@ std::int32_t SearchCosts::units_of(std::size_t rank, std::int32_t tokens) const 
 }
 
 void SearchCosts::make_experts(const Trace& trace, std::int32_t most_tokens, int slots) {
-  // The most any rank's experts could cost: all of them at the dearest count there is.
+  // The most that any rank's experts could cost: all of them at the most expensive count.
   std::vector<char> seen(static_cast<std::size_t>(most_tokens) + 1, 0);
   for (auto tokens : trace.tokens) seen[static_cast<std::size_t>(tokens)] = 1;
   double dearest = 0;

@@ -27,7 +27,7 @@ class RankCost {
     while (x >= line[1].start) ++line;
     return line->base + line->slope * (x - line->start);
   }
-  /// Least seconds of any load of at least this: less than its own where the curve falls later.
+  /// Least seconds of any load of at least this; less than its own if the curve falls later.
   [[nodiscard]] double least_from(std::int64_t load) const {
     return rises_ ? (*this)(load) : least_where_it_falls(load);
   }
@@ -46,11 +46,11 @@ class RankCost {
   std::vector<std::uint16_t> line_of_;  // [load >> shift] the line at the cell's beginning
 };
 
-/// A cost model turned into what every search works with: an expert adds a whole number of units to
-/// its rank's load in a step, and a rank's seconds are a function of its load. For `sum` a unit
-/// is a token; for `per-expert` it is a fixed small time (2^-30 of the largest rank's, ours) and
-/// the function is a line. Whole numbers make sums independent of their order: incremental equals
-/// recomputed, on every machine and thread count.
+/// A cost model in the form that searches use: an expert adds a whole number of units to its rank's
+/// load in a step, and a rank's seconds are a function of its load. For `sum` a unit is a token;
+/// for `per-expert` it is a fixed small time (2^-30 of the largest rank's, ours) and the function
+/// is a line. Whole numbers make sums independent of their order: incremental equals recomputed, on
+/// every machine and thread count.
 class SearchCosts {
  public:
   /// Usage error for a trace without steps, with counts below zero or of another size than it says,
@@ -72,8 +72,8 @@ class SearchCosts {
     return units_.empty() ? units_of(rank, tokens)
                           : units_[rank * units_width_ + static_cast<std::size_t>(tokens)];
   }
-  /// Where seconds lie on the scale of load_within(); rounded down, but not below the least that
-  /// any rank ever takes.
+  /// The level of seconds on the scale of load_within(); rounded down, but not below the least time
+  /// of any rank.
   [[nodiscard]] std::size_t level(double seconds) const {
     const auto at = (seconds - lowest_) * per_second_ - 1e-3;
     if (at <= 0) return 0;

@@ -12,15 +12,15 @@
 namespace gembench::inline search {
 
 /// Code paths of the two innermost loops. All give the same bits: one compares whole numbers, the
-/// other adds up in eight lanes whatever the width of the machine's vectors.
+/// other always sums in eight lanes, for any vector width of the machine.
 enum class Isa { plain, avx2, avx512 };
 
-/// The widest path this CPU has.
+/// The widest path that this CPU supports.
 [[nodiscard]] Isa best_isa();
-/// Whether this CPU (and compiler) has a path.
+/// Whether this CPU (and compiler) supports a path.
 [[nodiscard]] bool has_isa(Isa isa);
 
-/// What two ranks would gain and lose, step by step, if one expert of each changed places.
+/// The units that two ranks would gain and lose, step by step, if one expert of each were swapped.
 template <class Units>
 struct Exchange {
   const Units* a_out;  ///< [step] units rank a loses
@@ -39,13 +39,13 @@ template <class Units>
                                                      std::numeric_limits<Units>::max()));
 }
 
-/// Steps in which an exchange outgrows the room of rank a or b: bit t % 64 of mask[t / 64].
-/// `words` words of 64 steps; in - out must fit Units.
+/// Steps in which a swap exceeds the room of rank a or b: bit t % 64 of mask[t / 64]. `words` words
+/// of 64 steps; in - out must fit Units.
 template <class Units>
 using StepMask = void (*)(const Exchange<Units>& exchange, std::size_t words, std::uint64_t* mask);
 
-/// What an exchange gains in the steps in which one of its ranks is the slowest. Arrays of `count`
-/// steps, a multiple of kLanes; fill up with steps of no weight.
+/// The gain of a swap in the steps in which one of its ranks is the slowest. Arrays of `count`
+/// steps, a multiple of kLanes; pad with steps of weight 0.
 struct CriticalSteps {
   std::size_t count = 0;
   const double* others = nullptr;  ///< seconds of the slowest rank outside the pair
@@ -62,18 +62,18 @@ struct CriticalSteps {
   const RankCost* a_curve = nullptr;  ///< all of it, looked up where there are more than kFewLines
   const RankCost* b_curve = nullptr;
 };
-/// Up to here every line is tried on a whole vector, beyond each load's own is found (estimated,
-/// not measured).
+/// Up to this number every line is tried on a whole vector; above it each load's own line is looked
+/// up (estimated, not measured).
 inline constexpr std::size_t kFewLines = 8;
 inline constexpr std::size_t kLanes = 8;
 inline constexpr std::size_t kGainBlock = 32;
 
-/// Sum over all steps of weight * (now - slowest afterwards). Nothing once it is seen not to be
-/// above `enough`, but for rounding: a sum that was cut short is no value.
+/// Sum over all steps of weight * (now - slowest afterwards). Nothing as soon as it cannot be above
+/// `enough`, except for rounding: a partial sum is never returned.
 using CriticalGain = std::optional<double> (*)(const CriticalSteps& steps, double enough);
 [[nodiscard]] CriticalGain critical_gain(Isa isa);
 
-/// The function of a path; that of `plain` where the CPU lacks it.
+/// The function of a path; that of `plain` if the CPU does not support it.
 template <class Units>
 [[nodiscard]] StepMask<Units> step_mask(Isa isa);
 

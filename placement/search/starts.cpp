@@ -8,8 +8,8 @@
 namespace gembench::inline search {
 namespace {
 
-/// Deals experts in order of falling load; what the ranks look like is kept only as far as a
-/// greedy insertion needs it.
+/// Places experts in order of falling load; keeps only the state of the ranks that a greedy
+/// insertion needs.
 template <class Units>
 class Insertion {
  public:

@@ -10,7 +10,7 @@
 /// Assignments that a search can begin from.
 namespace gembench::inline search {
 
-/// Deals experts in the given order, one full rank after the other.
+/// Places experts in the given order, filling one rank after the other.
 [[nodiscard]] Assignment blocks(const std::vector<std::int32_t>& order, std::size_t slots);
 
 /// Longest-processing-time first on the mean load, ranks weighted by their mean slope.

@@ -187,7 +187,7 @@ bool SwapSearch<Units>::round(bool everyone) {
 template <class Units>
 std::optional<Swap> SwapSearch<Units>::steepest(bool into_spare) {
   std::optional<Swap> best;
-  ++clock_;  // every pair counts as not looked at
+  ++clock_;  // every pair counts as not checked
   for (const auto& pair : promising_pairs(true)) {
     const auto least = best ? best->gain : enough_;
     if (pair.potential <= least) break;
@@ -234,7 +234,7 @@ void SwapSearch<Units>::try_perturbation(Random& random) {
     return;
   }
   state_ = kept;
-  // As it was before: a local minimum, whatever was found on the way.
+  // The state before the perturbation: a local minimum.
   std::fill(quiet_at_.begin(), quiet_at_.end(), ++clock_);
 }
 

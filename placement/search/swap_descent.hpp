@@ -14,33 +14,34 @@
 
 namespace gembench::inline search {
 
-/// Slot i of rank a for slot j of rank b, and the seconds that saves.
+/// A swap of slot i of rank a with slot j of rank b, and the seconds that it saves.
 struct Swap {
   std::size_t a = 0, i = 0, b = 0, j = 0;
   double gain = 0;
 };
 
-/// Swaps an expert in one descent at most. Hundreds of times what descents from random placements
-/// make.
+/// Most swaps per expert in one descent. Hundreds of times the number in descents from random
+/// placements.
 inline constexpr std::size_t kMostSwaps = 1000;
 
-/// Local search by swaps over one layer; Units is what an expert adds to a load in a step.
+/// Local search by swaps over one layer; Units is the type of what an expert adds to a load in a
+/// step.
 ///
-/// What makes it fast (ours, except the three slowest ranks per step, which are folklore): a swap
-/// between ranks a and b can gain only in steps in which one of them is the slowest of all, about
-/// 2/ranks of the steps. Those are looked at first, exactly, with the slowest of the other ranks
-/// taken from the three slowest. Only for a swap that gains there are the other steps looked at: it
-/// loses in one only if a or b outgrows the room it has until it becomes the slowest itself, which
-/// is one comparison of whole numbers a step (search_kernels.hpp). Curves may fall: nothing assumes
-/// that more load takes longer.
+/// Why it is fast (ours, except the three slowest ranks per step, which are well known): a swap
+/// between ranks a and b can gain only in steps in which one of them is the slowest rank, about
+/// 2/ranks of the steps. These are evaluated first, exactly, using the three slowest ranks to find
+/// the slowest of the others. Only for a swap that gains there are the other steps evaluated: it
+/// loses in a step only if a or b grows beyond its room, that is, becomes the slowest itself, which
+/// is one comparison of whole numbers per step (search_kernels.hpp). Curves may fall: nothing
+/// assumes that more load takes longer.
 ///
-/// It always ends: a swap stays only if the objective, recomputed from the loads, is lower by
-/// what rounding cannot pretend; else it is undone and its pair of ranks counts as looked at.
-/// Should that ever take long, a descent ends after kMostSwaps swaps an expert.
+/// It always ends: a swap is kept only if the objective, recomputed from the loads, is lower by
+/// more than rounding errors; else it is undone and its pair of ranks counts as checked. In any
+/// case a descent ends after kMostSwaps swaps per expert.
 template <class Units>
 class SwapSearch {
  public:
-  /// `most_swaps`: of one descent, an expert, after which it ends where it is.
+  /// `most_swaps`: swaps per expert after which a descent ends.
   SwapSearch(const LayerProblem& problem, const Assignment& start, Isa isa,
              std::size_t most_swaps = kMostSwaps);
   SwapSearch(const SwapSearch&) = delete;  // the view points into the state
@@ -50,13 +51,13 @@ class SwapSearch {
   void descend();
   /// A few random swaps, improved; undone unless the result is better.
   void try_perturbation(Random& random);
-  /// The swap that saves most of all there are; nothing where none saves anything. `into_spare`:
-  /// only those that move one expert, into a spare slot.
+  /// The swap that saves most; nothing if none saves anything. `into_spare`: only swaps that move
+  /// one expert into a spare slot.
   [[nodiscard]] std::optional<Swap> steepest(bool into_spare = false);
-  /// Makes a swap that lowers the objective, recomputed, and returns the seconds saved; nothing,
-  /// and all stays as it is, where it does not.
+  /// Makes a swap if it lowers the recomputed objective, and returns the seconds saved; otherwise
+  /// returns nothing and changes nothing.
   std::optional<double> take(const Swap& swap);
-  /// Makes a swap whatever it is worth, unless it would put replicas of one expert on a rank.
+  /// Makes a swap regardless of its gain, unless it would put replicas of one expert on one rank.
   void make(const Swap& swap);
   /// Whether a swap keeps replicas of one expert on different ranks.
   [[nodiscard]] bool allowed(std::size_t a, std::size_t i, std::size_t b, std::size_t j);
@@ -67,15 +68,15 @@ class SwapSearch {
   [[nodiscard]] Assignment assignment() const { return state_.assignment(); }
 
   // For tests and benches.
-  /// [slot of a][slot of b] seconds saved by exchanging the two, exactly, whatever they are.
+  /// [slot of a][slot of b] exact seconds saved by each swap, also if negative.
   [[nodiscard]] std::vector<double> gains(std::size_t a, std::size_t b);
-  /// Looks at every swap once more and makes those that help; returns how many were looked at.
+  /// Evaluates every swap once more and makes those that help; returns how many were evaluated.
   std::size_t look_again();
   /// What has been done since the search began.
   struct Work {
     std::size_t looks = 0;   ///< at the worth of a swap
     std::size_t taken = 0;   ///< swaps that lowered the objective
-    std::size_t undone = 0;  ///< swaps that seemed to and did not
+    std::size_t undone = 0;  ///< swaps that seemed to lower it and did not
   };
   [[nodiscard]] const Work& work() const { return work_; }
   /// The least by which a swap must lower the objective, seconds.
@@ -99,14 +100,14 @@ class SwapSearch {
 
   const LayerProblem* p_;
   SwapState<Units> state_;
-  double enough_;  // seconds a swap must gain: more than rounding could pretend
+  double enough_;  // seconds that a swap must gain: more than rounding errors
   PairView<Units> view_;
   Work work_;
   std::size_t most_swaps_;      // of a descent
   std::size_t swaps_left_ = 0;  // of this descent
   // [slot] of a pair's first and second rank: the other one holds a replica, so it must stay.
   std::vector<char> held_[2];
-  // A clock that ticks with every swap says which pairs need another look.
+  // A counter of swaps, to find pairs that need to be checked again.
   std::uint64_t clock_ = 1;
   std::vector<std::uint64_t> changed_at_;  // [rank]
   std::vector<std::uint64_t> quiet_at_;    // [rank][rank] when nothing was found

@@ -8,7 +8,7 @@
 namespace gembench::inline search {
 namespace {
 
-/// Puts a rank where it belongs among the slowest; behind those that are as slow.
+/// Inserts a rank among the slowest, after ranks with the same time.
 void insert(Slowest& top, std::uint32_t rank, double seconds) {
   if (seconds <= top.seconds[2]) return;
   std::size_t at = 2;
@@ -64,8 +64,8 @@ void SwapState<Units>::rank_step(std::size_t t) {
   slowest_[t] = top;
 }
 
-/// The three slowest after the costs of two ranks changed. Nobody else is slower than the third
-/// was, so all ranks are looked at only if one of the two left a place that none of them takes.
+/// The three slowest after the costs of two ranks changed. No other rank is slower than the third
+/// was, so all ranks are checked only if one of the two left a place that neither fills.
 template <class Units>
 void SwapState<Units>::update_step(std::size_t t, std::size_t a, std::size_t b) {
   const auto& before = slowest_[t];
@@ -142,7 +142,7 @@ void SwapState<Units>::swap(std::size_t a, std::size_t i, std::size_t b, std::si
     update_step(t, a, b);
     const auto now = slowest_[t].seconds[0];
     const auto level = p.costs.level(now);
-    if (now < before) {  // where it grew, the others have a little more room than they know
+    if (now < before) {  // where it grew, the others have slightly more room than recorded
       for (std::size_t r = 0; r < p.ranks; ++r) make_room(t, level, r);
     } else {
       make_room(t, level, a);

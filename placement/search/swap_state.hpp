@@ -19,8 +19,8 @@ struct Slowest {
   std::array<std::uint32_t, 3> rank{kNoRank, kNoRank, kNoRank};
 };
 
-/// An assignment with everything that follows from it, kept up to date swap by swap. A plain value:
-/// a copy set aside brings it back. Units is what an expert adds to a load in a step.
+/// An assignment with all derived values, updated by every swap. A plain value: a copy can restore
+/// it. Units is the type of what an expert adds to a load in a step.
 template <class Units>
 class SwapState {
  public:
@@ -49,7 +49,7 @@ class SwapState {
   [[nodiscard]] const std::int32_t* load(std::size_t rank) const {
     return load_.data() + rank * p_->stride;
   }
-  /// [step] units a rank can grow by without becoming the slowest; perhaps a little too few.
+  /// [step] units that a rank can grow by without becoming the slowest; may be slightly too small.
   [[nodiscard]] const Units* room(std::size_t rank) const {
     return room_.data() + rank * p_->stride;
   }

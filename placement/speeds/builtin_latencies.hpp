@@ -7,8 +7,8 @@
 namespace gembench::inline speeds {
 
 /// Tokens of a step, over all ranks, at which the latencies were measured: those at the edges of
-/// the kernels' tiles and powers of two. Between them the table leaves out what linear
-/// interpolation restores, mostly within 1 %.
+/// the kernels' tiles and powers of two. Points between them that linear interpolation restores,
+/// mostly within 1 %, are left out.
 inline constexpr std::array<int, 19> kMeasuredTokens = {
     1, 2, 4, 8, 16, 32, 64, 80, 128, 256, 320, 512, 768, 1024, 1536, 2048, 4096, 8192, 16384};
 

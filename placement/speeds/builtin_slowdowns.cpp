@@ -107,7 +107,7 @@ void apply_slowdown(Profile& profile, std::span<const double> slowdowns, double 
     const auto row = std::span(profile.latency).subspan(rank * load_points, load_points);
     const double fixed = floor * *std::min_element(row.begin() + 1, row.end());
     const auto slow = [&](double& latency) {
-      const double kept = std::min(latency, fixed);  // no load may take less than the smallest
+      const double kept = std::min(latency, fixed);  // no load may be faster than the smallest
       latency = kept + (latency - kept) * slowdowns[rank];
     };
     std::ranges::for_each(row, slow);

@@ -195,7 +195,7 @@ void CostModel::correct_by_active() {
     const double overhead = seconds(rank, 0);
     for (std::size_t point = 0; point < active_.points(); ++point) {
       const auto load = active_.load_at(point), experts = std::int64_t{active_.active_at(point)};
-      if (load % experts != 0) continue;  // two sizes of experts at once tell of neither
+      if (load % experts != 0) continue;  // two sizes of experts at once cannot be separated
       sums[load / experts].add(static_cast<double>(experts), active_.at(rank, point), overhead);
     }
     for (auto& [tokens, sum] : sums)

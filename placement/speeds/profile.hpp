@@ -11,7 +11,8 @@ namespace gembench::inline speeds {
 /// Latency against the number of experts that have tokens, at a few fixed numbers of tokens. Empty:
 /// not measured.
 struct ActiveSweep {
-  std::vector<std::int64_t> loads;   ///< tokens on the rank, ascending, shared nearly evenly by ...
+  std::vector<std::int64_t>
+      loads;  ///< tokens on the rank, ascending, tokens shared nearly evenly by ...
   std::vector<std::int32_t> active;  ///< ... this many of its experts; ascending
   std::vector<double> latency;       ///< [rank][load][active] median time of the expert phase, s
 
@@ -33,7 +34,7 @@ struct ActiveSweep {
 };
 
 /// The expert phase under loads as a trace routes them, uneven over experts. Held out: no cost
-/// model is made of them, so that they tell how well each predicts. Empty: not measured.
+/// model is fitted to them, so they show how well each model predicts. Empty: not measured.
 struct RoutedPoints {
   std::size_t points = 0;            ///< of a rank
   std::vector<std::int32_t> tokens;  ///< [rank][point][slot], of each of the profile's slots
@@ -59,11 +60,12 @@ struct Profile {
   /// Loads at which latency was measured: tokens on a rank in one layer, one count per
   /// (token, expert). Ascending, the first is 0.
   std::vector<std::int64_t> load_points;
-  std::vector<double> latency;   ///< [rank][load_point] median time of the expert phase
-  std::vector<double> spread;    ///< [rank][load_point] interquartile range of the same repeats
-  std::vector<double> overhead;  ///< [rank] time per layer that no placement changes (routing, ...)
+  std::vector<double> latency;  ///< [rank][load_point] median time of the expert phase
+  std::vector<double> spread;   ///< [rank][load_point] interquartile range of the same repeats
+  std::vector<double>
+      overhead;  ///< [rank] time per layer that does not depend on the placement (routing, ...)
   std::vector<double> slowdown;  ///< [rank] emulated stretch contained in the numbers; 1 = none
-  int slots = 0;        ///< experts that the load points' loads were spread over; 0 = not known
+  int slots = 0;        ///< experts that the load points' loads were spread over; 0 = unknown
   ActiveSweep active;   ///< the same expert phase with fewer experts active
   RoutedPoints routed;  ///< the same expert phase under a trace's own loads
   std::string model;    ///< shape it holds for, e.g. "gpt-oss-20b/4 f32"
@@ -78,46 +80,45 @@ struct Profile {
 /// Refuses (usage error) sizes that disagree, fewer than two load points, load points that do not
 /// ascend from 0, an active sweep that does not ascend or has more experts than slots, routed
 /// points of other slots, or a time that is negative, no number, above 1e30 s, or above 0 and below
-/// 1e-30 s. This is all that planners ask of a profile: latency may fall with load, as measured
+/// 1e-30 s. Planners require nothing else of a profile: latency may fall with load, as measured
 /// curves do.
 void validate(const Profile& profile);
 
 /// Makes all latencies of a rank `factor` times as long; overhead stays.
 void stretch(Profile& profile, int rank, double factor);
 
-/// A profile that stands for ideal, equally fast ranks: one second per token, no overhead.
+/// A profile of ideal ranks of equal speed: one second per token, no overhead.
 [[nodiscard]] Profile equal_ranks(int ranks, std::int64_t max_tokens);
 
-/// What a rank's time in a layer is taken to depend on.
+/// What the predicted time of a rank in a layer depends on.
 enum class CostKind {
   sum,         ///< the sum of its tokens: f_g(sum), the paper's model (arXiv:2605.19945)
   per_expert,  ///< each of its experts by itself: overhead_g + sum over experts of h_g(tokens).
                ///< Ours
 };
 
-/// How well a cost model reproduces the profile it was made from: |predicted / measured - 1| over
-/// ranks and all that was measured: the load points, with the load spread evenly over the experts,
-/// and the active sweep.
+/// How well a cost model reproduces the profile it was fitted to: |predicted / measured - 1| over
+/// all ranks, load points (with the load spread evenly over the experts) and the active sweep.
 struct FitError {
   double mean = 0;
   double worst = 0;
 };
 
-/// Predicted seconds of one layer on one rank. Every prediction there is, a planner's and a printed
-/// one, is read off these curves as they are, dents included; none is smoothed or made to rise.
+/// Predicted seconds of one layer on one rank. Every prediction, in planners and in output, uses
+/// these curves as measured, dents included; they are not smoothed or made monotonic.
 ///
 /// `sum`: overhead + latency interpolated linearly between load points, continued with the last
 /// slope (0 if it falls) beyond the last load point. `per-expert`: every expert costs h_g(n),
 /// h_g(0) = 0, so that active experts pay for reading their weights and for their own tiles. The
 /// profile's loads were nearly even over `slots` experts, hence h_g(n) = (latency(n * slots) -
-/// latency(0)) / slots, not below 0; latency(0) is overhead. An active sweep corrects that: at the
-/// tokens per expert it measured, h_g is what reproduces it and the even load with the least
-/// squares of relative errors; between them, and beyond, the same correction holds, interpolated.
+/// latency(0)) / slots, not below 0; latency(0) is overhead. An active sweep corrects that: at its
+/// numbers of tokens per expert, h_g is the least-squares fit (of relative errors) to the sweep and
+/// the even load; the correction is interpolated between them and constant beyond.
 class CostModel {
  public:
   /// `sum`. Validates the profile and keeps what it needs of it.
   explicit CostModel(const Profile& profile);
-  /// `slots`: experts the profile's loads were spread over, where it does not tell itself; only
+  /// `slots`: experts that the profile's loads were spread over, if the profile does not say; only
   /// `per-expert` needs it. Usage error for less than 1.
   CostModel(const Profile& profile, CostKind kind, int slots);
   [[nodiscard]] CostKind kind() const { return kind_; }
@@ -128,7 +129,7 @@ class CostModel {
   [[nodiscard]] double seconds(int rank, std::int64_t tokens) const;
   /// `per-expert` only: h_g, what one expert with that many tokens adds.
   [[nodiscard]] double expert_seconds(int rank, std::int64_t tokens) const;
-  /// Of a rank whose experts get these tokens, by either kind.
+  /// Seconds of a rank whose experts get these tokens, by either kind.
   [[nodiscard]] double rank_seconds(int rank, std::span<const std::int32_t> expert_tokens) const;
   /// Time for one more token far out on the curve: the slope over the whole measured range.
   [[nodiscard]] double mean_slope(int rank) const;
@@ -143,7 +144,7 @@ class CostModel {
   }
 
  private:
-  /// h_g as the load points alone tell it.
+  /// h_g from the load points alone.
   [[nodiscard]] double even_share(int rank, std::int64_t tokens) const;
   void correct_by_active();
   [[nodiscard]] double correction(int rank, std::int64_t tokens) const;

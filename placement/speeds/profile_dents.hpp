@@ -9,7 +9,7 @@
 
 namespace gembench::inline speeds {
 
-/// More tokens take less time: a curve that is the device's, or a disturbance.
+/// A point where more tokens take less time: a property of the device, or a disturbance.
 struct Dent {
   int rank = 0;
   std::size_t load_point = 0;  ///< latency there is below that at the load point before
@@ -17,7 +17,7 @@ struct Dent {
 };
 
 /// Whether a latency falls from one load to the next by more than kLeastFall and by more than
-/// noise: the 95 % intervals of both medians do not meet.
+/// noise: the 95 % intervals of both medians do not overlap.
 [[nodiscard]] bool falls(const Median& before, const Median& after);
 inline constexpr double kLeastFall = 0.02;
 

@@ -17,7 +17,7 @@ double median(std::vector<double> values) {
   return quantile(std::move(values), 0.5);
 }
 
-/// Of two middle values the smaller, so that of two ranks the faster is the measure.
+/// The smaller of two middle values, so that with two ranks the faster one is the reference.
 double lower_median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>((values.size() - 1) / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -28,7 +28,7 @@ bool beyond(double share, double noise) {
   return share > std::max(kNamed, noise);
 }
 
-/// What a rank's latencies are known to, as a share: the median over load points.
+/// The uncertainty of a rank's latencies, as a share: the median over load points.
 double noise_of(const Profile& profile, const ProfileSamples& samples, int rank) {
   std::vector<double> known;
   for (std::size_t load_point = 1; load_point < profile.load_points.size(); ++load_point) {
@@ -71,7 +71,8 @@ std::vector<double> slower_by(const Profile& profile, Latency latency) {
   return slower;
 }
 
-/// [rank] share slower in the first or the second half of the rounds; NaN where these are too few.
+/// [rank] share by which it is slower in the first or the second half of the rounds; NaN if these
+/// are too few.
 std::vector<double> slower_in_half(const Profile& profile, const ProfileSamples& samples,
                                    bool late) {
   return slower_by(profile, [&](int rank, std::size_t load_point) {

@@ -7,17 +7,18 @@
 
 namespace gembench::inline speeds {
 
-/// A difference between ranks that is worth a sentence, if noise does not explain it. Ours.
+/// A difference between ranks that is reported, unless noise explains it. Ours.
 inline constexpr double kNamed = 0.05;
 
-/// What a profile says of one rank. Shares: 0.1 = 10 % longer.
+/// The verdict on one rank of a profile. Shares: 0.1 = 10 % longer.
 struct RankSpeed {
-  double slower = 0;   ///< its expert phase against the median rank's, median over load points
-  double slowing = 0;  ///< late rounds against early ones, median over points, less what all share
-  double noise = 0;    ///< what `slower` is known to
+  double slower = 0;  ///< its expert phase relative to the median rank's, median over load points
+  double slowing =
+      0;  ///< late rounds relative to early ones, median over points, minus what all ranks share
+  double noise = 0;  ///< uncertainty of `slower`
   double slowing_noise = 0;
-  /// `slower` beyond kNamed and beyond noise, and beyond kNamed in either half of the rounds too,
-  /// where they tell: what passes is a neighbour on the machine.
+  /// `slower` beyond kNamed and beyond noise, and also beyond kNamed in each half of the rounds, if
+  /// they have enough readings: a temporary difference comes from other work on the machine.
   bool slow = false;
   bool fail_slow = false;  ///< `slowing` likewise
 };
@@ -32,19 +33,19 @@ struct RankDrift {
   double change = 0;  ///< median over the new profile's load points of new / old - 1
   double low = 0;     ///< 95 % interval of that median over load points
   double high = 0;
-  double relative = 0;   ///< against the change that ranks have in common
+  double relative = 0;   ///< relative to the change that all ranks share
   bool drifted = false;  ///< `relative` beyond kNamed and beyond the noise of both profiles
 };
 
 /// How the latencies of all ranks changed from one profile to another.
 struct ProfileDrift {
-  double common = 0;    ///< the median rank's change; of two middle ones the smaller
+  double common = 0;    ///< the median rank's change; the smaller of two middle ones
   bool shared = false;  ///< `common` beyond kNamed and noise: the whole machine
-  double noise = 0;     ///< what changes are known to
+  double noise = 0;     ///< uncertainty of the changes
   std::vector<RankDrift> ranks;
 };
 
-/// A profile and what it was made of.
+/// A profile and its readings.
 struct Profiled {
   const Profile& profile;
   const ProfileSamples& samples;  ///< may be empty

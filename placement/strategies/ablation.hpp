@@ -7,16 +7,16 @@
 
 namespace gembench::inline strategies {
 
-/// What a planner knew, and what its placement is worth by the measured speeds.
+/// What a planner knew, and the score of its placement with the measured speeds.
 struct AblationRow {
-  bool per_step = false;        ///< loads of every step; else their mean over the steps
+  bool per_step = false;        ///< used the loads of every step; else their mean over the steps
   bool measured_speed = false;  ///< the profile; else equal_speeds of it
   Score score;                  ///< always judged with the profile
 };
 
-/// {mean load, per step} x {equal, measured speed}, in this order: what knowing time and speed is
-/// worth. The paper leaves open which of them its score uses, so the two-by-two is ours. `plan` is
-/// a strategy's function, `input` what it would be given; it sees means as one step that is the
+/// {mean load, per step} x {equal, measured speed}, in this order: the gain from knowing loads over
+/// time and speeds. The paper does not say which of them its score uses, so the two-by-two is ours.
+/// `plan` is a strategy's function and `input` its input; it receives means as one step that is the
 /// sum, with the cost of that many steps (expert_sums.hpp). Judged on `judged`: held-out steps.
 [[nodiscard]] std::array<AblationRow, 4> ablation(const PlanInput& input, const Trace& judged,
                                                   Placement (*plan)(const PlanInput&) = plan_gem);

@@ -14,8 +14,8 @@ namespace {
 // A branch must promise more than rounding could pretend, relative to the objective.
 constexpr double kLeastGain = 1e-12;
 
-/// Reorders the steps, those first in which the slowest rank takes longest: there a poor
-/// branch shows soonest.
+/// Reorders the steps so that those with the longest time of the slowest rank come first: they
+/// reveal a poor branch soonest.
 LayerProblem longest_first(LayerProblem problem, const Assignment& start) {
   std::vector<double> seconds(problem.steps, 0);
   std::vector<std::int64_t> load(problem.ranks);
@@ -45,10 +45,10 @@ LayerProblem longest_first(LayerProblem problem, const Assignment& start) {
   return problem;
 }
 
-/// Depth first. In every node each expert that is left is tried on each rank that has room: where
-/// the bound of that is no better than the best known, it need not be tried again further down; an
-/// expert without a rank, or a rank without enough experts, ends the branch; and the expert with
-/// the fewest ranks left is placed next.
+/// Depth first. In every node each remaining expert is tried on each rank with room. If the bound
+/// is no better than the best known value, that pair need not be tried again further down. An
+/// expert without a rank, or a rank without enough experts, ends the branch. The expert with the
+/// fewest possible ranks is placed next.
 class BranchAndBound {
  public:
   BranchAndBound(const LayerProblem& problem, Assignment start, std::int64_t looks)
@@ -79,13 +79,14 @@ class BranchAndBound {
     std::erase_if(root.left, [&](std::size_t e) { return e >= p_.real; });
     root.ranks_of.assign(root.left.size(), ~0U);
     branch(0);
-    // Whatever was left out takes at least open_, and the rest was looked at or is no better.
+    // Everything left out takes at least open_, and the rest was searched or is no better.
     const auto least = std::min(open_, least_);
     return {best_, least > 0 ? least_ / least - 1 : 0};
   }
 
  private:
-  /// A partial assignment: who is left, and what all its children have in common, step by step.
+  /// A partial assignment: the remaining experts, and the step-by-step data shared by all its
+  /// children.
   struct Node {
     std::vector<std::size_t> left;        // experts
     std::vector<std::uint32_t> ranks_of;  // [left] bits of ranks that may still take it
@@ -118,8 +119,8 @@ class BranchAndBound {
     return false;
   }
 
-  /// Lines below the curves, at what ranks carry on average: with them open ranks must carry the
-  /// work still to come, however it is split.
+  /// Lines below the curves, at the average load of ranks: with them, open ranks must carry the
+  /// remaining work for any split.
   void find_lines() {
     std::int64_t all = 0;
     for (auto units : fewest_) all += units;
@@ -133,7 +134,8 @@ class BranchAndBound {
     }
   }
 
-  /// How many of the experts left a rank must get, because there is no room for more elsewhere.
+  /// How many of the remaining experts a rank must get, because the other ranks have no room for
+  /// them.
   [[nodiscard]] std::size_t must_get(const Node& node, std::size_t r) const {
     const auto elsewhere = p_.experts - (p_.real - node.left.size()) - (p_.slots - used_[r]);
     return node.left.size() > elsewhere ? node.left.size() - elsewhere : 0;
@@ -194,7 +196,7 @@ class BranchAndBound {
       const auto mine = load[t] + add[t];
       auto slowest = node.slowest[t] == r ? node.second[t] : node.most[t];
       slowest = std::max(slowest, cost.least_from(mine + coming[t]));
-      // A rank that closes takes its own away from what the open ones carry.
+      // A rank that closes removes its share from the work of the open ones.
       const auto work = node.carried[t] - (closes ? static_cast<double>(mine) : 0.0);
       slowest = std::max(slowest, (offset + work) * per_unit);
       sum += slowest;
@@ -211,7 +213,7 @@ class BranchAndBound {
     place_[e] = static_cast<std::int32_t>(r);
   }
 
-  /// Which ranks may take whom; false when someone has no place or some rank too few.
+  /// Which ranks may take which experts; false if an expert has no place or a rank gets too few.
   bool try_everyone(Node& node, std::vector<double>& promises) {
     std::vector<std::size_t> takers(p_.ranks, 0);
     promises.assign(node.left.size() * p_.ranks, least_);

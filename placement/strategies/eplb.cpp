@@ -135,10 +135,10 @@ class NodePacking {
     held_[rank].emplace_back(item, load);
     sum_[rank] += load;
   }
-  /// Every rank with room holds `item`. The lightest of them takes in something from a full rank
-  /// that does not, and `item` goes there. Such a thing exists: the full rank holds more different
-  /// experts than the other has besides `item`. Of all such trades the one whose heavier rank is
-  /// lightest.
+  /// Every rank with room holds `item`. The lightest of them receives an expert from a full rank
+  /// that does not hold `item`, and `item` goes there. Such an expert exists, since the full rank
+  /// holds more different experts than the other has besides `item`. Among all such swaps it uses
+  /// the one whose heavier rank is lightest.
   void trade(std::size_t open, std::size_t item, double load) {
     auto best = sum_.size();
     std::size_t best_index = 0;

@@ -11,7 +11,7 @@ namespace gembench::inline strategies {
 /// As many replicas as there are slots for.
 inline constexpr int kFillSlots = -1;
 
-/// Where EPLB may put what.
+/// The constraints of EPLB.
 struct EplbShape {
   int experts = 0;
   int ranks = 0;
@@ -28,11 +28,11 @@ struct EplbShape {
 /// ranks. Packing: by falling load, each to the lightest pack that has room; one item a pack stays
 /// in order, as there. Writes `slot_expert` [rank][slot], -1 = empty.
 ///
-/// Where it differs, because a rank holds an expert at most once here: an expert gets no more
-/// replicas than its node has ranks (slots may then stay empty), and a replica goes to the lightest
-/// rank that has room and does not hold the expert; where there is none, it trades places with one.
-/// Ties: the lower expert, the lower rank. Usage error for loads below 0, and shapes that do not
-/// divide: experts by groups, groups and ranks by nodes.
+/// It differs from the original because a rank holds an expert at most once here: an expert gets no
+/// more replicas than its node has ranks (slots may then stay empty), and a replica goes to the
+/// lightest rank that has room and does not hold the expert; where there is none, it trades places
+/// with one. Ties: the lower expert, the lower rank. Usage error for loads below 0, and shapes that
+/// do not divide: experts by groups, groups and ranks by nodes.
 void eplb_layer(const EplbShape& shape, std::span<const std::int64_t> load,
                 std::span<std::int32_t> slot_expert);
 

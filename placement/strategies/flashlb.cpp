@@ -19,7 +19,7 @@ constexpr std::size_t kGroups = 4;
 constexpr int kVariations[] = {0, -1, 1, -2, 2, -4, 4, -8, 8};
 constexpr std::size_t kBeam = 4;
 constexpr int kJudgedSteps = 64;  // spread over the trace; FlashLB's sample
-/// Above this many (replica, rank) pairs one packing takes so long that greedy has to do.
+/// Above this many (replica, rank) pairs one packing takes so long that only greedy is used.
 constexpr std::int64_t kSearchLimit = std::int64_t{1} << 18;
 
 /// Searches how many replicas to give to whom.

@@ -14,8 +14,8 @@ namespace gembench::inline strategies {
 // policy), from its description, not from its code: risk of a load = mean + z * deviation over the
 // steps; replicas by risk per replica; packing by the risk of all a rank holds, covariance
 // included; then a search over how many replicas hot and cold experts get, judged step by step.
-// Blind to speed. Ours: all planning steps instead of a window, the shape of the search, no
-// thresholds and no regard for an earlier placement.
+// Ignores speed. Ours: all planning steps instead of a window, the shape of the search, no
+// thresholds, and an earlier placement is ignored.
 
 /// Mean and covariance over steps of one layer's expert loads, in tokens and tokens squared.
 struct LoadMoments {

@@ -21,8 +21,8 @@ int random_starts(std::size_t experts) {
 Assignment plan_layer(const LayerProblem& problem, Random random, Isa isa) {
   std::vector<std::int32_t> order(problem.experts);
   std::iota(order.begin(), order.end(), 0);
-  // Greedy is the start that is always improved. The others are as they are unless they are better
-  // than what that gives, so gem is never worse than any of them.
+  // Greedy is the start that is always improved. The other starts are used unimproved unless they
+  // are better than that result, so gem is never worse than any of them.
   Assignment best = greedy(problem, isa);
   double least = improve(problem, best, isa);
   std::vector<Assignment> starts = {blocks(order, problem.slots), speed_weighted_lpt(problem)};

@@ -5,7 +5,7 @@
 
 namespace gembench::inline strategies {
 
-/// How a search is run. Any threads and any isa give the same placement.
+/// Settings of a search. Any `threads` and any `isa` give the same placement.
 struct SearchOptions {
   int threads = 0;  ///< layers planned at once; 0 = one per CPU
   Isa isa = best_isa();

@@ -18,8 +18,8 @@ constexpr std::size_t kExactExperts = 8;
 
 constexpr std::size_t kPerturbedFromEverywhere = 64;
 
-/// Random starts besides greedy and packing by means. Ours: what small layers need to get within
-/// 0.1 % of the optimum; large ones gain more from perturbations.
+/// Random starts in addition to greedy and packing by means. Ours: small layers need this many to
+/// get within 0.1 % of the optimum; large ones gain more from perturbations.
 int extra_random_starts(std::size_t experts) {
   return experts <= 16 ? 12 : experts <= 64 ? 1 : 0;
 }

@@ -7,7 +7,7 @@
 
 namespace gembench::inline strategies {
 
-/// One layer of a placement in force, as a search by swaps wants it.
+/// One layer of an existing placement as a search problem.
 struct LayerCut {
   LayerCut(const Placement& from, const Trace& trace, int layer);
 
@@ -24,16 +24,16 @@ struct LayerCut {
   }
 };
 
-/// Where an exchange put what, in slots; `expert` is never empty.
+/// A swap of two slots; `expert` is never empty.
 struct Exchanged {
-  int rank = 0, slot = 0;              ///< where `expert` was and `other` goes
+  int rank = 0, slot = 0;              ///< where `expert` was and `other` moves
   int other_rank = 0, other_slot = 0;  ///< the other way round
   std::int32_t expert = -1;
   std::int32_t other = -1;  ///< -1 = the slot was empty
 };
 
-/// Exchanges two experts, or an expert and an empty slot (-1), of a placement of one layer. Both
-/// must be there.
+/// Swaps two experts, or an expert and an empty slot (-1), of a placement of one layer. Both must
+/// exist.
 Exchanged exchange(Placement& placement, int rank, std::int32_t expert, int other_rank,
                    std::int32_t other);
 

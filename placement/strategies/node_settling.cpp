@@ -82,7 +82,7 @@ class CountTraffic {
   }
 
  private:
-  /// Anew from all members: what is multiplied and divided again and again drifts.
+  /// Recomputed from all members: repeated multiplication and division drifts.
   void count(std::size_t target) {
     std::ranges::sort(on_[target]);
     auto* absent = absent_.data() + target * steps_;
@@ -117,7 +117,7 @@ class TokenTraffic {
           trace.ids(static_cast<int>(token / each), static_cast<int>(token % each))
               .subspan(static_cast<std::size_t>(layer) * static_cast<std::size_t>(trace.topk),
                        static_cast<std::size_t>(trace.topk));
-      for (auto e : ids)  // replicas take turns
+      for (auto e : ids)  // replicas alternate
         tokens_of_[replicas[e][i % replicas[e].size()]].push_back(static_cast<std::uint32_t>(i));
     }
     bytes_ = network.token_bytes * static_cast<double>(all) / static_cast<double>(sampled_);
@@ -154,7 +154,7 @@ class TokenTraffic {
   struct Change {
     std::int64_t gone = 0, come = 0;  // tokens that no longer go to `from`; that now go to `to`
   };
-  /// Of the tokens that need the one that moves and not the one that comes for it.
+  /// For the tokens that need the expert that moves and not the one that replaces it.
   [[nodiscard]] Change left_by(const std::vector<std::uint32_t>& moving,
                                const std::vector<std::uint32_t>& coming, std::size_t from,
                                std::size_t to) const {
@@ -213,7 +213,7 @@ Placement settle(const LayerCut& cut, const LayerProblem& problem, Traffic traff
         traffic.exchange(x, static_cast<int>(a), y, static_cast<int>(b));
         search.make(best);
         const auto then =
-            search.value() + traffic.value();  // recomputed, not by what gains promised
+            search.value() + traffic.value();  // recomputed, not from the expected gains
         if (!(then < now && now - then >= least)) {
           traffic.exchange(y, static_cast<int>(a), x, static_cast<int>(b));
           search.make(best);

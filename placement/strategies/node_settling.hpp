@@ -7,12 +7,11 @@ namespace gembench::inline strategies {
 
 struct PlanInput;
 
-/// Exchanges experts of a placement while that lowers objective() + NodeTraffic::seconds over
-/// the steps of `input`, bytes from counts or from the ids of a sample of tokens, every split taken
-/// as even: pair of ranks
-/// after pair, the best swap of each, until none helps or every pair was visited kNodeRounds times.
-/// Nothing changes where a byte costs nothing. Depends on its arguments alone, whatever threads and
-/// isa.
+/// Swaps experts of a placement while that lowers objective() + NodeTraffic::seconds over the steps
+/// of `input`, with bytes from counts or from the ids of a sample of tokens, assuming even splits.
+/// For one pair of ranks after another it makes the best swap, until none helps or every pair was
+/// visited kNodeRounds times. Changes nothing if bytes cost nothing. Depends only on its arguments,
+/// for any threads and isa.
 [[nodiscard]] Placement settle_on_nodes(const Placement& placement, const PlanInput& input,
                                         int threads, Isa isa);
 inline constexpr int kNodeRounds = 4;

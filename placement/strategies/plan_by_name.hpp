@@ -11,14 +11,14 @@ namespace gembench::inline strategies {
 ///                  the layers and experts of the trace and the ranks of the profile (usage error)
 ///  `relabel:NAME`  what NAME gives, with ranks' rows exchanged to suit their speeds (relabel.hpp)
 [[nodiscard]] Placement plan_by_name(std::string_view name, const PlanInput& input);
-/// Refuses a name that plan_by_name does not know, before anything was planned. Opens no file.
+/// Rejects a name that plan_by_name does not know, before anything is planned. Opens no file.
 void require_known_name(std::string_view name);
-/// What such a name takes; usage error as require_known_name.
+/// The options that such a name uses; usage error as in require_known_name.
 [[nodiscard]] Takes takes_of(std::string_view name);
 
 /// Whether what plan_by_name(name, ...) gives depends on the trace. Of a file: it does not.
 [[nodiscard]] bool looks_at_loads(std::string_view name);
-/// The file that a name begins from, `file:PATH` itself or inside relabel:...; empty: none.
+/// The file in a name, `file:PATH` itself or inside relabel:...; empty: none.
 [[nodiscard]] std::string_view file_in(std::string_view name);
 
 }  // namespace gembench::inline strategies

@@ -51,13 +51,13 @@ bool place(const PlanInput& input, const Trace& layer, const Random& random, con
   return true;
 }
 
-/// One layer of `input` with at most input.replicas replicas; how many are used is the objective's
-/// choice. For none, a quarter, half, three quarters and all of them, given out by mean and by
-/// tail, `quick` places the replicas as if every split were even (what swapping experts can be
-/// judged by); each result is judged as input.split says, the best is planned again by `thorough`,
-/// and the best of all is returned: [rank][slot] in a placement of one layer. All ours, after the
-/// literature's habit of replicating what is hot. With input.all_replicas those that the objective
-/// does not want are cold ones. `pulse`: as LayerProblem has it.
+/// One layer of `input` with at most input.replicas replicas; the objective decides how many are
+/// used. For none, a quarter, half, three quarters and all of them, distributed by mean and by
+/// tail, `quick` places the replicas as if every split were even (which swaps can be judged by);
+/// each result is judged by input.split, the best is planned again by `thorough`, and the best of
+/// all is returned: [rank][slot] in a placement of one layer. All ours, after the literature's
+/// habit of replicating what is hot. With input.all_replicas, replicas that do not lower the
+/// objective are copies of cold experts. `pulse`: as in LayerProblem.
 Placement plan_replicated_layer(const PlanInput& input, int layer, const Random& random,
                                 const PlanLayer& quick, const PlanLayer& thorough,
                                 const std::function<void()>& pulse) {

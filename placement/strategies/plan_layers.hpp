@@ -9,7 +9,7 @@
 
 namespace gembench::inline strategies {
 
-/// One layer's planner: must depend on its arguments alone.
+/// One layer's planner: must depend only on its arguments.
 using PlanLayer = std::function<Assignment(const LayerProblem&, const Random&)>;
 
 /// Plans every layer by itself on up to `threads` threads (0: one per CPU). The generator a layer

@@ -17,7 +17,7 @@ namespace {
 constexpr int kMaxTries = 50000;  // swaps evaluated per layer and start
 // An improvement below this share of the cost may be rounding.
 constexpr double kWorthwhile = 1e-10;
-constexpr std::size_t kCheckedEvery = 32;  // steps between looks whether a swap has lost already
+constexpr std::size_t kCheckedEvery = 32;  // steps between checks whether a swap has already lost
 
 /// One layer: which rank gets which row.
 class RowSearch {
@@ -78,7 +78,7 @@ class RowSearch {
           if (then < enough) {
             cost = then;
             better = true;
-          } else {  // what seemed to help was rounding
+          } else {  // the apparent gain was rounding
             (void)exchange(a, b, row_of);
           }
         }
@@ -109,7 +109,7 @@ class RowSearch {
     return rank_steps();
   }
 
-  /// Finds every step's slowest ranks and what each rank could save; returns the cost.
+  /// Finds every step's slowest ranks and each rank's possible saving; returns the cost.
   double rank_steps() {
     std::fill(top_.begin(), top_.end(), Top{});
     for (std::size_t rank = 0; rank < ranks_; ++rank)
@@ -137,7 +137,7 @@ class RowSearch {
   [[nodiscard]] bool helps(std::size_t a, std::size_t b, const std::vector<std::size_t>& row_of,
                            double enough) {
     const auto is = [&](std::size_t rank) { return rank == a || rank == b; };
-    double sum = 0;  // of the other ranks' slowest, which is cheap; what the two add comes on top
+    double sum = 0;  // of the other ranks' slowest, which is cheap; the two ranks add to it
     for (std::size_t step = 0; step < steps_; ++step) {
       const auto& top = top_[step];
       others_[step] = !is(top.rank[0])   ? top.seconds[0]
@@ -203,9 +203,9 @@ Placement relabel(const Placement& placement, const Trace& trace, const CostMode
                         result.on_rank(layer, static_cast<int>(rank)).begin());
     watched.finished(layer);
   }
-  // The search looks at a row's tokens as a sum. Which replica gets a remainder depends on the
-  // order of ranks, and the cost model `per-expert` looks at each expert: where either turned a
-  // gain into a loss, rows stay as they were.
+  // The search uses the sum of a row's tokens. But the replica that gets a remainder depends on the
+  // order of ranks, and the cost model `per-expert` depends on each expert: if either turned a gain
+  // into a loss, rows stay unchanged.
   const TokenSplit after(result);
   for (int layer = 0; layer < placement.layers; ++layer)
     if (layer_seconds(trace, after, layer, cost) > layer_seconds(trace, split, layer, cost))

@@ -7,9 +7,9 @@
 
 namespace gembench::inline strategies {
 
-/// Gives whole ranks' rows of experts to other ranks, layer by layer, so that fast ranks get the
-/// rows that need it: a planner that is blind to speed becomes speed-aware without changing which
-/// experts sit together. Never raises objective() on `trace` with tokens split evenly.
+/// Reassigns each rank's set of experts to another rank, layer by layer, so that fast ranks get the
+/// heavy sets: this makes the result of a planner that ignores speed speed-aware, without changing
+/// which experts are together. Never raises objective() on `trace` with tokens split evenly.
 ///
 /// Ours: starts from the rows as they are and from the heaviest row on the fastest rank; swaps two
 /// ranks' rows while that lowers the layer's predicted cost (first improvement, pairs that cannot

@@ -16,7 +16,7 @@ namespace {
 // A move must save more than rounding could pretend, relative to the objective.
 constexpr double kLeastGain = 1e-12;
 
-/// One layer and what was found for it.
+/// One layer and its result.
 struct LayerReplan {
   Placement placement;  // of this layer alone
   std::vector<ExpertSwap> swaps;
@@ -37,7 +37,8 @@ void search(const LayerCut& cut, const LayerProblem& problem, const CostModel& c
     auto next = one.placement;
     ExpertSwap swap{exchange(next, static_cast<int>(found->a), cut.expert_of(x),
                              static_cast<int>(found->b), cut.expert_of(y))};
-    // Anew: searches count in whole units, and who gets a replica's remainder depends on the ranks.
+    // Recomputed: searches count in whole units, and the replica that gets a remainder depends on
+    // the ranks.
     const auto then = objective(cut.steps, next, cost, options.split, problem.pulse);
     swap.gain = (now - then) / steps;
     swap.cost = swap.moves() * options.move_seconds;

@@ -9,7 +9,7 @@
 
 namespace gembench::inline strategies {
 
-/// By what load replicas are given out.
+/// The load by which replicas are distributed.
 enum class ReplicaLoad {
   mean,  ///< over the steps
   tail   ///< halfway between the mean and the 90th percentile of the steps

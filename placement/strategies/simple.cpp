@@ -1,4 +1,4 @@
-// The strategies that look at nothing: linear, round-robin, random.
+// The strategies that ignore loads and speeds: linear, round-robin, random.
 
 #include <algorithm>
 #include <numeric>

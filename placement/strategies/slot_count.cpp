@@ -25,20 +25,20 @@ SlotCount count_slots(const SlotRequest& request) {
                     ranks, experts, spare, replicas));
   const auto all = std::int64_t{experts} + replicas;
   if (all < ranks && spare == 0 && placed == 0)
-    throw usage_error(fmt::format(
-        "{} experts{} leave some of {} ranks without any: take at most {} ranks, or add --replicas "
-        "{}",
-        experts, replicas > 0 ? fmt::format(" and {} replicas", replicas) : "", ranks, all,
-        ranks - experts));
+    throw usage_error(
+        fmt::format("{} experts{} leave some of {} ranks without any: use at most {} ranks, or add "
+                    "--replicas {}",
+                    experts, replicas > 0 ? fmt::format(" and {} replicas", replicas) : "", ranks,
+                    all, ranks - experts));
   const auto even = share(experts, ranks);
   const auto slots = spare > 0 ? even + spare : share(all, ranks);
   if (slots > experts)
-    throw usage_error(fmt::format("{} slots a rank are more than the {} experts: lower --{}", slots,
-                                  experts, spare > 0 ? "spare-slots" : "replicas"));
+    throw usage_error(fmt::format("{} slots per rank are more than the {} experts: lower --{}",
+                                  slots, experts, spare > 0 ? "spare-slots" : "replicas"));
   if (all > ranks * slots)
     throw usage_error(fmt::format(
-        "{} replicas a layer do not fit into the {} slots that {} ranks with --spare-slots {} have "
-        "beside {} experts: drop --spare-slots, or lower --replicas",
+        "{} replicas per layer do not fit into the {} slots that {} ranks with --spare-slots {} "
+        "have besides {} experts: drop --spare-slots, or lower --replicas",
         replicas, ranks * slots - experts, ranks, spare, experts));
   return {static_cast<int>(even), static_cast<int>(slots)};
 }

@@ -21,19 +21,21 @@ constexpr Takes kSearchingNodes{
 constexpr Strategy kStrategies[] = {
     {"linear", "experts in order, equal blocks per rank (vLLM's default)", plan_linear},
     {"round-robin", "expert e on rank e mod ranks (vLLM's round_robin)", plan_round_robin},
-    {"random", "a seeded random deal per layer", plan_random, {.seed = true}},
-    {"eplb", "balanced mean load, blind to speed (DeepSeek's EPLB, global)", plan_eplb, kFilling},
-    {"eplb-hier", "the same, expert groups kept within nodes (DeepSeek's EPLB, hierarchical)",
+    {"random", "experts at random, by seed, layer by layer", plan_random, {.seed = true}},
+    {"eplb", "balances the mean load, ignores speed (DeepSeek's EPLB, global)", plan_eplb,
+     kFilling},
+    {"eplb-hier", "the same, keeps expert groups within nodes (DeepSeek's EPLB, hierarchical)",
      plan_eplb_hier, kFillingNodes},
     {"vibe",
-     "mean load by speed, blind to time (ViBE, reconstructed)",
+     "balances mean load by speed, ignores load over time (ViBE, reconstructed)",
      plan_vibe,
      {.spare_slots = true}},
-    {"flashlb", "mean, variance and covariance of loads, blind to speed (after FlashLB)",
+    {"flashlb", "uses mean, variance and covariance of loads, ignores speed (after FlashLB)",
      plan_flashlb, kFilling},
-    {"gem", "least predicted time over all steps with measured speeds (GEM, reconstructed)",
+    {"gem", "minimises predicted time over all steps with measured speeds (GEM, reconstructed)",
      plan_gem, kSearching},
-    {"gem+", "gem's objective searched harder: several starts, perturbations, small layers exactly",
+    {"gem+",
+     "searches harder for gem's objective: several starts, perturbations, small layers exactly",
      plan_gem_plus, kSearchingNodes},
     {"exact",
      "the optimum, up to 16 experts on 8 ranks",
@@ -64,8 +66,8 @@ Placement empty_plan(const PlanInput& input, std::string_view name) {
   const auto spare = std::int64_t{placement.ranks} * placement.slots - placement.experts;
   if (input.replicas < 0 || input.replicas > spare)
     throw usage_error(
-        fmt::format("{} replicas a layer need as many spare slots, {} ranks with {} slots have {} "
-                    "beside {} experts; allow more spare slots a rank, or fewer replicas",
+        fmt::format("{} replicas per layer need as many spare slots, {} ranks with {} slots have "
+                    "{} besides {} experts; allow more spare slots per rank, or fewer replicas",
                     input.replicas, placement.ranks, placement.slots, spare, placement.experts));
   return placement;
 }

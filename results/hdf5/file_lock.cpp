@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kVariable = "HDF5_USE_FILE_LOCKING";
 
-/// What the user said, before we say something ourselves.
+/// The user's setting, before we change it.
 bool locks_wanted() {
   static const bool wanted = [] {
     const char* value = std::getenv(kVariable);
@@ -41,7 +41,7 @@ FileLock::~FileLock() {
 bool FileLock::to_read(const std::filesystem::path& path, FileLock& held) {
   if (!locks_wanted()) return true;
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return true;  // HDF5 will say why
+  if (file < 0) return true;  // HDF5 will report why
   const int error = lock(file, LOCK_SH);
   if (error == 0) {
     held.file_ = file;

@@ -5,9 +5,9 @@
 
 namespace gembench::h5 {
 
-/// The lock on a file that HDF5 itself takes by default: its writer's alone, its readers' together.
-/// Ours, because HDF5 refuses to read and to write where a file system has no locks; there, and
-/// with HDF5_USE_FILE_LOCKING=FALSE, nothing is locked and nothing is said.
+/// The lock that HDF5 itself uses by default: exclusive for a writer, shared for readers.
+/// Implemented here because HDF5 fails to read and write on file systems without locks; there, and
+/// with HDF5_USE_FILE_LOCKING=FALSE, this locks nothing and reports no error.
 class FileLock {
  public:
   FileLock() = default;
@@ -18,7 +18,7 @@ class FileLock {
   }
   ~FileLock();
 
-  /// False where a writer has the file; `lock` then holds nothing.
+  /// False if a writer has the file; `lock` then holds nothing.
   [[nodiscard]] static bool to_read(const std::filesystem::path& path, FileLock& lock);
   /// On a descriptor that is open for writing, until that is closed.
   static void to_write(int descriptor);
@@ -27,8 +27,8 @@ class FileLock {
   int file_ = -1;
 };
 
-/// Tells an HDF5 that has no such property of a file to leave locks to us: once, before anything
-/// else of it is called.
+/// For HDF5 versions without a per-file setting: turns off HDF5's own locks. Call once, before any
+/// other HDF5 function.
 void turn_off_locks_by_environment();
 
 }  // namespace gembench::h5

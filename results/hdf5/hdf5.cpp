@@ -59,8 +59,8 @@ File File::open(const std::filesystem::path& path, std::span<const Renamed> rena
   if (!std::filesystem::is_regular_file(status)) file.refuse("it is not a regular file");
   const auto refuse_written = [&] {
     file.refuse(
-        "a run is writing it: wait for its end, or set HDF5_USE_FILE_LOCKING=FALSE to "
-        "look at the blocks there are");
+        "a run is writing it: wait for its end, or set HDF5_USE_FILE_LOCKING=FALSE to read the "
+        "blocks written so far");
   };
   if (!FileLock::to_read(path, file.lock_)) refuse_written();
   const auto access = access_list(false);

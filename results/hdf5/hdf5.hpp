@@ -14,7 +14,8 @@
 #include "results/hdf5/handle.hpp"
 #include "results/hdf5/variable.hpp"
 
-/// A thin layer over the HDF5 C API for the files of this folder: only its sources see <hdf5.h>.
+/// A thin layer over the HDF5 C API for the files of this folder; only its sources include
+/// <hdf5.h>.
 namespace gembench::h5 {
 
 using Attribute =
@@ -27,12 +28,12 @@ class File {
   /// To read; `renamed` must outlive it.
   static File open(const std::filesystem::path& path, std::span<const Renamed> renamed = {});
   File(File&&) = default;
-  /// After a failed write the file is left as the last flush left it; otherwise it is closed.
+  /// After a failed write the file stays in the state of the last flush; otherwise it is closed.
   ~File();
   void close();
   /// Errors name the new path from now on.
   void was_renamed(const std::filesystem::path& path) { path_ = path; }
-  /// Whether the path names this very file.
+  /// Whether the path still refers to this file.
   [[nodiscard]] bool is_at(const std::filesystem::path& path) const;
   /// Reserves the disk space first: a full disk is noticed before anything on it is changed.
   void flush();
@@ -40,7 +41,7 @@ class File {
   void make_group(std::string_view name);
   /// A dimension scale along itself: `scale.dims` is its own name.
   void make_scale(const Variable& scale, std::uint64_t extent);
-  /// Attached to scales of its group or, where that has none of the name, of the root.
+  /// Attached to scales of its group or, if the group has none of that name, of the root.
   void make(const Variable& variable, const Extents& extents);
   /// New extents of a dataset or scale whose layout is growing; only the first may differ.
   void grow(const Variable& variable, const Extents& extents);
@@ -63,7 +64,7 @@ class File {
   [[nodiscard]] Extents extents(const Variable& variable) const;
   /// Also checks the extents.
   void expect(const Variable& variable, const Extents& extents) const;
-  /// All of it, after checking type, extents and that the file really holds so much.
+  /// Reads all of it, after checking type, extents and that the file is large enough.
   template <class T>
   [[nodiscard]] std::vector<T> read(const Variable& variable, const Extents& extents) const {
     std::vector<T> values(stored_size(variable, extents));
@@ -81,10 +82,10 @@ class File {
   [[nodiscard]] bool has_text(std::string_view object, std::string_view name) const;
   [[nodiscard]] std::vector<std::string> attributes(std::string_view object) const;
 
-  /// Refuses a file whose `schema` is another or whose `schema_version` has another major number.
+  /// Rejects a file with another `schema` or another major number in `schema_version`.
   void expect_schema(std::string_view schema, std::string_view version) const;
   [[noreturn]] void refuse(const std::string& reason) const;  ///< names the path
-  /// validate(value); what it finds fault with is refused as this file's.
+  /// Calls validate(value) and reports its errors as errors of this file.
   template <class T>
   void expect_valid(const T& value) const {
     try {
@@ -102,7 +103,7 @@ class File {
   [[nodiscard]] std::string stored_name(std::string_view name) const;
   [[nodiscard]] Handle dataset(std::string_view name) const;
   [[nodiscard]] Handle attribute(std::string_view object, std::string_view name) const;
-  /// The whole dataset's space, or the part from `start` on when `count` is not empty.
+  /// The whole dataset's space, or the part from `start` on if `count` is not empty.
   [[nodiscard]] Handle selection(std::int64_t set, const Extents& start,
                                  const Extents& count) const;
   [[nodiscard]] std::size_t stored_size(const Variable& variable, const Extents& extents) const;

@@ -30,7 +30,7 @@ herr_t keep_reason(unsigned, const H5E_error2_t* error, void* reason_pointer) {
     if (text.starts_with("unable to lock") && number != EAGAIN) {
       reason += ": set HDF5_USE_FILE_LOCKING=FALSE where a file system has no locks";
     }
-    return 1;  // the operating system's word is the best there is
+    return 1;  // the operating system's message is the most specific one
   }
   if (reason.empty()) reason = text;
   return 0;

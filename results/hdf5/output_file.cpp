@@ -24,7 +24,7 @@ fs::path working_path(const fs::path& path, Partial partial) {
   return partial == Partial::keep ? working += ".new" : working;
 }
 
-/// Makes way for the new file; what is wrong with the path shows now and not after hours.
+/// Creates the new file, so that errors in the path appear now and not after hours.
 h5::File open_working(const fs::path& path, Existing existing, Partial partial) {
   const auto working = working_path(path, partial);
   std::error_code error;

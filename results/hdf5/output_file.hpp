@@ -8,14 +8,14 @@
 
 namespace gembench::inline hdf5 {
 
-/// A file that appears under its name only when it is whole: written as `PATH.partial`, renamed by
-/// commit(). Its name is its owner's alone. Errors are output errors.
+/// A file that appears under its name only when it is complete: written as `PATH.partial`, renamed
+/// by commit(). It owns its name. Errors are output errors.
 class OutputFile {
  public:
   enum class Existing {
     refuse,
     replace,  ///< PATH at commit(), an old PATH.partial at publish()
-    resume    ///< an old PATH.partial is replaced at publish(), PATH is refused
+    resume    ///< an old PATH.partial is replaced at publish(), an existing PATH is an error
   };
   enum class Partial {
     keep,    ///< written as PATH.partial.new until publish(); from then on an unfinished one stays
@@ -27,11 +27,12 @@ class OutputFile {
   OutputFile& operator=(const OutputFile&) = delete;
 
   [[nodiscard]] h5::File& file() { return file_; }
-  /// `Partial::keep`: the unfinished file now holds what must not be lost; it becomes PATH.partial.
+  /// `Partial::keep`: the unfinished file now holds data that must not be lost; it becomes
+  /// PATH.partial.
   void publish();
   void commit();
-  /// Refuses to go on when someone has deleted or replaced the unfinished file: what is written
-  /// would be lost, and what lies there is not ours to rename.
+  /// Error if someone has deleted or replaced the unfinished file: further writes would be lost,
+  /// and another's file must not be renamed.
   void require_there() const;
 
  private:
@@ -45,7 +46,7 @@ class OutputFile {
   h5::File file_;
 };
 
-/// Output error, with the remedies, for what OutputFile would not replace.
+/// Output error, with the remedies, for files that OutputFile would not replace.
 void require_free(const std::filesystem::path& path, OutputFile::Existing existing,
                   OutputFile::Partial partial);
 

@@ -7,7 +7,7 @@
 #include "results/hdf5/handle.hpp"
 #include "results/hdf5/variable.hpp"
 
-/// How values lie in a file: HDF5's types, spaces and chunks for a Variable.
+/// The storage of values in a file: HDF5's types, dataspaces and chunks for a Variable.
 namespace gembench::h5 {
 
 inline constexpr std::uint64_t kMaxReadChunk =
@@ -24,13 +24,13 @@ inline constexpr unsigned kDeflateLevel = 1;
 /// A scalar where there are no extents; the first may grow if `grows`.
 [[nodiscard]] Handle space_of(const Extents& extents, bool grows = false);
 [[nodiscard]] bool grows(Layout layout);
-/// Product with saturation, so that huge declared extents cannot wrap around.
+/// Product with saturation, so that huge declared extents cannot overflow.
 [[nodiscard]] std::uint64_t product(const Extents& extents, std::uint64_t factor = 1);
 [[nodiscard]] Extents chunk_of(const Variable& variable, const Extents& extents);
 
-/// What HDF5 writes texts from.
+/// The form in which HDF5 takes texts to write.
 [[nodiscard]] std::vector<const char*> pointers(const std::vector<std::string>& texts);
-/// Copies strings that HDF5 allocated and gives them back; an empty one may be a null pointer.
+/// Copies strings that HDF5 allocated and frees them; an empty one may be a null pointer.
 [[nodiscard]] std::vector<std::string> take(std::vector<char*>& texts);
 
 }  // namespace gembench::h5

@@ -39,8 +39,8 @@ struct Variable {
   }
 };
 
-/// A name, and what files of older versions have in its place. A group's name stands for what
-/// lies in it too.
+/// A name, and its older name in files of older versions. A group's name also applies to its
+/// content.
 struct Renamed {
   std::string_view now, before;
 };

@@ -82,8 +82,8 @@ class Compare(ReportTest):
         self.same("d.h5")
         self.written("d.h5")
         page = (self.folder / "d.html").read_text()
-        self.assertIn("CHANGED ON PURPOSE in mid-run: slow@12", page)
-        self.assertIn("Changes while it was measured", page)
+        self.assertIn("DRIFT INJECTED during the run: slow@12", page)
+        self.assertIn("Changes during the run", page)
 
     def test_intervals_of_quantiles_take_more_steps(self):
         self.good("run", *[word for word in SMALL if word not in ("--block", "4")], "--block", "1",
@@ -96,7 +96,7 @@ class Compare(ReportTest):
                 self.assertLessEqual(row["intervals"][name]["low"], row[name])
                 self.assertGreaterEqual(row["intervals"][name]["high"], row[name])
             self.assertIsNone(row["intervals"]["step_p99"])
-        said = self.written("q.h5", "--format", "md").split("### How well the steps are known")[1]
+        said = self.written("q.h5", "--format", "md").split("### Precision of these numbers")[1]
         for row in rows:
             low, high = (1e6 * row["intervals"]["step_mean"][end] for end in ("low", "high"))
             self.assertIn(f"| {row['placement']} | {1e6 * row['step_mean']:.0f} ({low:.0f} .. "

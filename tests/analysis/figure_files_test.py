@@ -128,7 +128,7 @@ class FigureFiles(ReportTest):
         self.assertIn("add --figures DIR", done.stderr)
         for folder in (path.name, f"{path.name}/figures"):
             self.refused(self.report(path, "--figures", folder, "-o", "page.html"), 4,
-                         "name another with --figures")
+                         "choose another folder with --figures")
 
 
 if __name__ == "__main__":

@@ -120,7 +120,8 @@ class Made:
         file["block"][placement, first:end] = steps // self.block
 
     def _write_rest(self, file, placements, steps, layers, ranks, slots, whole):
-        """What lies beside the steps. Expert 0 always, expert 1 seldom and then much."""
+        """Everything except the steps. Expert 0 is always used, expert 1 seldom and then with high
+        load."""
         tokens = self.random.integers(5, 15, (steps, layers, self.experts)).astype("i4")
         tokens[:, :, 1] = np.where(np.arange(steps) % 6 == 0, 80, 0)[:, None]
         file["expert_tokens"] = tokens
@@ -178,7 +179,7 @@ class Made:
                                                 tolerance=0.03, passed=1, message="")
 
     def _write_segments(self, file, placements, steps):
-        """Blocks as they are measured; nothing happened beside them."""
+        """Blocks as they are measured; nothing happened between them."""
         segments = [(placement, first, min(self.block, steps - first), first // self.block)
                  for first in range(0, steps, self.block) for placement in range(placements)]
         _scale(file, "segments/segment", np.arange(len(segments), dtype="i4"), units="1")

@@ -56,7 +56,7 @@ class Report(ReportTest):
     def test_partial_says_so(self):
         self.made("run.h5.partial", written={"measured_steps": 6})
         said = self.written("run.h5.partial", "--format", "md")
-        self.assertIn("UNFINISHED RUN: of 48 steps these were measured: linear 6", said)
+        self.assertIn("UNFINISHED RUN: measured so far, of 48 steps: linear 6", said)
         self.written("run.h5.partial")
         self.assertIn("UNFINISHED RUN", (self.folder / "run.html").read_text())
 
@@ -169,9 +169,9 @@ class Report(ReportTest):
         empty = self.made(written={"measured_steps": 0})
         self.refused(self.report(empty), 2, "no step of it was finished")
         self.refused(self.report(self.made(), "-o", "absent/page.html"), 4,
-                     "cannot be written (No such file or directory); name another with -o")
+                     "cannot be written (No such file or directory); choose another path with -o")
         self.refused(self.report(self.made(), "-o", "page.html", "--trace", "absent/trace.json"), 4,
-                     "name another with --trace")
+                     "choose another path with --trace")
         self.assertEqual(self.report(self.made(), "--form", "md").returncode, 2)
         self.assertEqual(self.report().returncode, 2)
 

@@ -65,7 +65,7 @@ class Reproduction(ReportTest):
             write.rewrite(text, {"c": "x"})
 
     def test_the_text_kept_here_is_what_its_numbers_say(self):
-        """README.md's generated blocks come from the CSV files beside it."""
+        """README.md's generated blocks come from the CSV files in its folder."""
         folder = TOP / "analysis/reproduction"
         write_to = self.folder / "text"
         write_to.mkdir()

@@ -185,7 +185,7 @@ class Experts {
   }
 
  private:
-  /// The reference really multiplies: its first number, beside a sum on the host.
+  /// The reference really multiplies: its first number is compared with a sum on the host.
   void require_first_product() {
     std::uint16_t first = 0;
     device_->download(&first, bare_.wide(), 0, sizeof first);

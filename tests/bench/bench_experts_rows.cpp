@@ -1,4 +1,4 @@
-// What one expert takes for every number of rows, beside bare oneDNN at that very number.
+// The time of one expert for every number of rows, compared with bare oneDNN at the same number.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -54,8 +54,8 @@ int repeats_for(const Comm& comm, double seconds, Work&& work) {
 
 /// Prints {"bench":...,"shape":...,"ranks":...,"ours":[...],"reference":[...]}: seconds of one
 /// repetition by pair. Which side goes first changes from pair to pair, so that a drift of the
-/// machine's speed meets both alike. `more` is put in as it stands: JSON members, each with a comma
-/// before it.
+/// machine's speed affects both equally. `more` is inserted unchanged: JSON members, each with a
+/// comma before it.
 template <class Ours, class Reference>
 void compare(const Comm& comm, const Effort& effort, std::string_view bench,
              const std::string& shape, Ours&& ours, Reference&& reference, int units = 1,

@@ -74,7 +74,7 @@ def cpu():
 
 @contextlib.contextmanager
 def busy_loops(count):
-    """As many endless loops beside what runs within."""
+    """Runs this many endless loops during the block."""
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield

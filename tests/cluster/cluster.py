@@ -222,7 +222,7 @@ class Cluster:
                               env={**os.environ, **self.environment}, **how)
 
     def cut(self, name, up=False):
-        """A node's cable: nothing arrives any more, and nobody is told."""
+        """Cuts a node's cable: nothing arrives any more, and no connection is closed."""
         self.head.run("ip", "link", "set", name, "up" if up else "down")
 
     def limit(self, rate):

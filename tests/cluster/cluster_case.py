@@ -181,7 +181,7 @@ class ClusterCase(support.CliTest):
         self.cluster.wait(lambda: CUT_OFF in self.printed(), "end of the job")
         seconds = time.monotonic() - begin
         printed = self.printed()
-        # Also ranks that nobody can reach any more end by themselves.
+        # Unreachable ranks also end by themselves.
         living = [node for node in self.cluster.nodes if node.process.poll() is None]
         self.cluster.wait(lambda: not any(map(self.ranks_on, living)), "end of all ranks")
         self.cluster.repair()  # before, Slurm waits for a node that does not answer

@@ -106,7 +106,7 @@ class Launch(ClusterCase):
 
     def test_a_crash_while_starting_is_tried_once_more(self):
         program = self.folder / "crashes"
-        # SEGV of the first, or TERM of those that had not got so far: srun tells the largest code.
+        # SEGV of the first, or TERM of those that were not as far: srun reports the largest code.
         for again, ends in (("[[ -e tried ]] && exit\n", [("COMPLETED", 0)]),
                             ("", [("FAILED", 139), ("FAILED", 143)])):
             program.write_text(f"#!/bin/bash\n{again}sleep 0.5\ntouch tried\nkill -SEGV $$\n")

@@ -12,7 +12,7 @@ namespace gembench::simulation {
 
 constexpr unsigned kWarp = 32;
 constexpr unsigned kMaxThreads = 1024;  // of a block
-/// What memory holds that nobody wrote: a negative number as bf16, f32 and int; no valid pointer.
+/// The content of uninitialised memory: a negative number as bf16, f32 and int; no valid pointer.
 constexpr int kJunkByte = 0xCD;
 constexpr std::uint64_t kJunk = 0xCDCDCDCDCDCDCDCDU;
 /// Bytes of junk behind memory, looked at afterwards; none where AddressSanitizer looks at once.
@@ -36,7 +36,7 @@ struct Grid {
 
 /// Copies a kernel's arguments out of `arguments`, as a launch does, for a call later on.
 using Bind = std::function<void()> (*)(const void* kernel, void** arguments);
-/// The runtime gets a kernel as an address; this tells it what it takes.
+/// The runtime receives a kernel as an address; this tells it the kernel's parameters.
 void register_kernel(const void* kernel, Bind bind);
 
 /// Runs all blocks, one after another, threads in the order that GEMBENCH_SIMULATED_BLOCKS names.

@@ -171,7 +171,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
   return ncclSuccess;
 }
 
-/// Waits for all ranks, then looks for messages that nobody received.
+/// Waits for all ranks, then looks for messages that no rank received.
 ncclResult_t ncclCommFinalize(ncclComm_t comm) {
   if (const auto result = enter_nccl("ncclCommFinalize")) return result;
   Communicator& state = *comm->state;

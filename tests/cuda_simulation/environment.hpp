@@ -29,7 +29,7 @@ struct Settings {
 /// Read at the first call and by reload(). A value that cannot be meant ends the process, exit 2.
 Settings& settings();
 
-/// MPI rank as the launcher tells it in the environment, 0 without one.
+/// MPI rank from the launcher's environment, 0 without one.
 int rank_from_environment();
 
 /// Counts a call of the function `name`. The code that GEMBENCH_SIMULATED_FAULT wants this call to

@@ -38,7 +38,7 @@ std::map<const char*, Block>::const_iterator find(const void* at) {
   return byte < place->first + place->second.bytes ? place : blocks().end();
 }
 
-/// Junk, so that a read of what nobody wrote shows; junk behind it, to find writes beyond the end.
+/// Junk, to find reads of uninitialised memory; junk behind it, to find writes beyond the end.
 void* allocate(std::size_t bytes, Space space) {
   constexpr std::size_t kAlignment = 256;
   void* memory = nullptr;

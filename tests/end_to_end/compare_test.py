@@ -125,7 +125,7 @@ class Compare(CliTest):
 
         # Two launches tell too little of how launches differ; a copy is no launch.
         two = self.good("compare", *names[:2])
-        self.assertIn("(no interval: 2 launches of 3 that it takes, run it once more)", two)
+        self.assertIn("(no interval: 2 of the 3 launches needed, run it once more)", two)
         shutil.copy(self.folder / "1.h5", self.folder / "copy.h5")
         copied = self.good("compare", "1.h5", "copy.h5", "2.h5")
         self.assertIn("# POOLED over 2 launches", copied)

@@ -36,10 +36,10 @@ class Convert(ConvertTest):
             with self.subTest(name):
                 out = self.good("convert", "p.json", *MODEL, "--to", name, "-o", name)
                 self.assertIn(f"# {name}: {name}; 58 layers, 32 ranks with 9 slots, 256 experts", out)
-                self.assertIn("# layers 0-2 of the model have no experts placed: taken for dense", out)
+                self.assertIn("# layers 0-2 of the model have no experts placed: treated as dense", out)
                 self.assertIn("# use: ", out)
                 self.good("convert", name, *MODEL, *RANKS, "--to", "gembench", "-o", f"{name}.json")
-                # Once more, with the ends of the chain alike to the byte.
+                # Once more, with the ends of the chain equal byte by byte.
                 self.good("convert", f"{name}.json", "--to", name, "-o", f"{name}.again")
                 self.assertEqual((self.folder / name).read_bytes(),
                                  (self.folder / f"{name}.again").read_bytes())
@@ -159,7 +159,7 @@ class Convert(ConvertTest):
         self.good("trace", "make", *MODEL, "--layers", "2", "--tokens", "64", "--steps", "4", "-o",
                   "two.h5")
         self.good("plan", "--trace", "two.h5", *RANKS, "--strategy", "linear", "-o", "two.json")
-        self.refused("two.json: 2 layers are placed and deepseek-v3 has 58", "convert", "two.json",
+        self.refused("two.json: 2 layers are placed but deepseek-v3 has 58", "convert", "two.json",
                      *MODEL, "--to", "trtllm", *out)
         self.refused("two.json: it places 256 experts of 2 layers", "convert", "two.json", "--trace",
                      "t.h5", "--to", "bench-moe", "--layer", "0", "--step", "0", *out)
@@ -172,7 +172,7 @@ class Convert(ConvertTest):
         # An expert twice on a rank is taken once, and that is said.
         done = self.gembench("convert", "twice.json", "--ranks", "2", "--to", "gembench", *out)
         self.assertEqual(done.returncode, 0)
-        self.assertIn("1 slots of twice.json hold an expert that their rank holds already",
+        self.assertIn("1 slots of twice.json repeat an expert of their rank",
                       done.stderr)
         self.assertEqual(json.loads(self.text("out"))["slot_expert"], [[[0, -1], [1, 2]]])
 

@@ -290,7 +290,8 @@ class Recorded(ImportCase):
 
 @unittest.skipUnless(peer_fixtures(), "no samples: set GEMBENCH_PEER_FIXTURES to their folder")
 class Peers(ImportCase):
-    """Their numbers are made up: layers do not sum alike, so that steps are drawn from totals."""
+    """Their numbers are invented: layers have different sums, so that steps are drawn from
+    totals."""
 
     def test_all_come_in(self):
         for name, words, totals in (

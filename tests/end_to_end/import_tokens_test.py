@@ -179,7 +179,7 @@ class ImportTokens(Importing):
         self.write("steps.csv", "step,layer,e0\n0,0,1\n")
         self.write("bad.json", '{"routed_experts": "' + "A" * 64 + '"}')
         for words, said in (
-                (["ids", "a.u8", *SHAPE], "say how they become steps"),
+                (["ids", "a.u8", *SHAPE], "choose how to group them into steps"),
                 (["ids", "a.u8", *SHAPE, "--window", 4, "--batch", 2], "exclude each other"),
                 (["ids", "a.u8", *SHAPE, "--batch", 2], "too few for a batch of 2"),
                 (["ids", "a.u8", *SHAPE, "--window", 65], "too few for a window of 65"),
@@ -273,7 +273,8 @@ class Samples(Importing):
         self.assertEqual(attributes["topk"], 2)
 
     def test_vllm_load_stats(self):
-        # Its layers differ by a quarter: taken only when that is allowed, then scaled alike.
+        # Its layers differ by a quarter: accepted only if that is allowed, then scaled to the same
+        # sum.
         stats = fixtures() / "vllm_pr41141_stats.jsonl"
         done = self.gembench("trace", "import", "auto", stats, "--topk", 1, "-o", "t.h5", "-q")
         self.one_sentence(done, 2, "layer 1 sums to 14 and layer 0 to 19")

@@ -47,7 +47,7 @@ class Length(CliTest):
     def test_it_ends_when_its_time_is_over_and_says_what_is_missing(self):
         out = self.good(*RUN, "--max-seconds", "0.000001", ranks=2)
         self.assertRegex(out, r"# measuring ended: .* \(--max-seconds 1e-06\)")
-        self.assertIn("no interval: 1 block of 6 that it takes, give it a longer --max-seconds", out)
+        self.assertIn("no interval: 1 block of the 6 needed, give it a longer --max-seconds", out)
         with h5py.File(self.folder / "a.h5") as f:
             self.assertEqual(measured_steps(f), [1, 1], "a block is always finished")
 

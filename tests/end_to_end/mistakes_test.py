@@ -91,7 +91,7 @@ class Mistakes(MistakesTest):
     def test_more_ranks_than_experts(self):
         # A run that never measured leaves nothing behind that would be in the next one's way.
         for _ in range(2):
-            self.refused(2, "take at most 2 ranks, or add --replicas 1", "run",
+            self.refused(2, "use at most 2 ranks, or add --replicas 1", "run",
                          *small_but(["--experts", "2", "--topk", "2"]), "-o", "a.h5", ranks=3)
 
     def test_ranks_that_were_started_differently(self):

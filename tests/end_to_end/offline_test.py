@@ -84,7 +84,7 @@ class PlannedOn(CliTest):
         done = self.run_with("file:early.json,file:linear.json,file:foreign.json")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("# files: early.json was planned on none of these steps; linear.json was planned "
-                      "on none of these steps; what foreign.json was planned on is not known\n",
+                      "on none of these steps; foreign.json does not say what it was planned on\n",
                       done.stdout)
         self.assertEqual(self.good("compare", "a.h5"), done.stdout)
 
@@ -109,7 +109,7 @@ class PlannedOn(CliTest):
                  "gem,file:all.json", *files]
         out = self.good(*words)
         self.assertIn("# all.json was planned on 24 of these 24 steps (IN-SAMPLE)\n", out)
-        self.assertIn("# what foreign.json was planned on is not known\n", out)
+        self.assertIn("# foreign.json does not say what it was planned on\n", out)
         rows = json.loads(self.good(*words, "--format", "json"))["placements"]
         self.assertEqual([row["in_sample_steps"] for row in rows], [0, 24, 0, 24, 24, 0, 24, None])
         names, *lines = (line.split(",") for line in self.good(*words, "--format", "csv").splitlines())
@@ -144,8 +144,9 @@ class Mismatched(CliTest):
         score = ["score", "--ranks", "2", "--strategies", "linear", "--trace"]
         own, other = "builtin:l40s/gpt-oss-20b", "builtin:l40s/qwen3-30b-a3b"
         self.assertNotIn("NOTE", self.good(*score, "t.h5", "--profile", own))
-        self.assertIn("# NOTE: builtin:l40s/qwen3-30b-a3b is of qwen3-30b-a3b, which has 128 experts, "
-                      "top-8, and the loads are of 32, top-4", self.good(*score, "t.h5", "--profile", other))
+        self.assertIn("# NOTE: builtin:l40s/qwen3-30b-a3b was measured for qwen3-30b-a3b, which has 128 "
+                      "experts, top-8, and the loads have 32 experts, top-4",
+                      self.good(*score, "t.h5", "--profile", other))
         self.assertRegex(self.good(*score, "huge.h5", "--profile", own),
                          r"# NOTE: in 2 of 2 steps a rank gets more tokens .* are extrapolated")
         self.good("profile", *SHAPE, "--scale", "16", "--tokens", "64", "--profile-seconds", "0", "-q",
@@ -153,7 +154,7 @@ class Mismatched(CliTest):
         self.good("trace", "make", *SHAPE, "--experts", "64", "--tokens", "64", "--steps", "16", "-o",
                   "wide.h5")
         self.assertNotIn("NOTE", self.good(*score, "t.h5", "--profile", "p.h5"))
-        self.assertIn("NOTE: p.h5 is of gpt-oss-20b, which has 32 experts",
+        self.assertIn("NOTE: p.h5 was measured for gpt-oss-20b, which has 32 experts",
                       self.good(*score, "wide.h5", "--profile", "p.h5"))
         notes = json.loads(self.good(*score, "wide.h5", "--profile", "p.h5", "--format", "json"))["notes"]
         self.assertEqual(len(notes), 1)

@@ -17,7 +17,7 @@ STEPS = "16384"
 
 class Planning(CliTest):
     def test_small_batches_on_equal_ranks_are_planned(self):
-        # With exact ties a swap was taken for a gain that it was not, for ever.
+        # With exact ties a swap without gain was repeated forever.
         self.good("trace", "make", "--model", "gpt-oss-20b", "--tokens", "64", "--layers", "6", "-o",
                   "h.h5")
         for strategy in ("gem", "gem+"):

@@ -12,7 +12,7 @@ class Quickstart(CliTest):
         self.assertEqual(done.stdout.splitlines()[-1], "# check: PASS")
         page = (self.folder / "quickstart.html").read_text()
         self.assertIn(str(self.folder / "quickstart.html"), done.stderr)
-        self.assertRegex(page, "faster than linear|Too short to tell")
+        self.assertRegex(page, "faster than linear|Too short for a verdict")
         self.assertIn("Slowest rank.", page)
         advice = [line.removeprefix("quickstart:   ") for line in done.stderr.splitlines()
                   if line.startswith("quickstart:   ")]

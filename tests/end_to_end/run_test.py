@@ -151,7 +151,7 @@ class MainJob(CliTest):
 
     def test_a_run_is_replayed_from_its_file(self):
         self.good("run", *SMALL, "--variability", "high", "-o", "a.h5", ranks=4)
-        # The gate too: what it chose is no option, so it must choose alike.
+        # The router too: its choice is not an option, so it must choose the same.
         self.good("run", *SMALL, "--routing", "router", "-o", "gate.h5", ranks=2)
         for name, ranks in (("a.h5", 4), ("gate.h5", 2)):
             self.good("run", "--config-from", name, "-o", "b.h5", "--overwrite", ranks=ranks)
@@ -234,7 +234,7 @@ class MainJob(CliTest):
 
     def test_too_few_blocks_give_no_interval_and_say_what_would(self):
         out = self.good("run", *SMALL, "--placements", "linear,gem", "-o", "a.h5", ranks=2)
-        self.assertIn("(no interval: 2 blocks of 6 that it takes, measure with --steps 24 or --block 1)",
+        self.assertIn("(no interval: 2 blocks of the 6 needed, measure with --steps 24 or --block 1)",
                       out)
         self.assertNotIn("95 % CI", out)
         row = json.loads(self.good("compare", "a.h5", "--format", "json"))["placements"][1]

@@ -10,7 +10,7 @@ from support import CliTest, main
 
 TINY = ["--model", "gpt-oss-20b", "--scale", "16", "--layers", "2", "--tokens", "96", "--steps", "4",
         "--block", "2", "--profile-seconds", "0", "--plan-steps", "16"]
-# Formats that want as many experts on every rank, and hold replicas.
+# Formats that need the same number of experts on every rank, and support replicas.
 FULL = ["sglang", "trtllm", "vllm-map", "vllm-jsonl", "vllm-ascend", "omni"]
 ALL = "linear,round-robin,random,eplb,vibe,flashlb,gem,gem+,exact,relabel:eplb"
 
@@ -26,10 +26,10 @@ SHAPES = [
     (4, 5, "linear,eplb", ["--spare-slots", "1"], None),
     (6, 4, "linear,eplb-hier", ["--replicas", "2"], None),
     (8, 3, "linear,gem+", ["--ranks-per-node", "2", "--node-cost", "1e-9"], None),
-    (4, 5, "linear,gem", [], "take at most 4 ranks, or add --replicas 1"),
-    (8, 3, "eplb", ["--spare-slots", "1", "--replicas", "5"], "5 replicas a layer do not fit"),
-    (8, 3, "eplb", ["--spare-slots", "6"], "9 slots a rank are more than the 8 experts"),
-    (8, 3, "gem", ["--replicas", "17"], "9 slots a rank are more than the 8 experts"),
+    (4, 5, "linear,gem", [], "use at most 4 ranks, or add --replicas 1"),
+    (8, 3, "eplb", ["--spare-slots", "1", "--replicas", "5"], "5 replicas per layer do not fit"),
+    (8, 3, "eplb", ["--spare-slots", "6"], "9 slots per rank are more than the 8 experts"),
+    (8, 3, "gem", ["--replicas", "17"], "9 slots per rank are more than the 8 experts"),
     (20, 3, "exact", [], "limited to 16 experts"),
     (8, 3, "vibe", ["--replicas", "1"], "vibe takes no --replicas"),
     (8, 3, "gem", ["--ranks-per-node", "2", "--node-cost", "1e-9"], "gem takes no --node-cost"),
@@ -78,7 +78,7 @@ class Shapes(CliTest):
                 at = ["--trace", "t.h5", "--ranks", ranks, *options, *nodes]
                 self.judge(said, "score", *at, "--strategies", strategies)
                 for name in strategies.split(",") if said is None else strategies.split(",")[-1:]:
-                    # Alone a strategy may take less than beside others.
+                    # Alone a strategy may use fewer options than together with others.
                     alone = [] if said is None and self.takes_less(name) else options
                     at = ["--trace", "t.h5", "--ranks", ranks, *alone, *(nodes if alone else [])]
                     if self.needs_replicas(experts, ranks, alone) and said is None:
@@ -155,7 +155,7 @@ class Deployments(CliTest):
                   "--steps", "8", "-o", "t.h5")
 
     def test_as_deepseek_is_deployed(self):
-        """256 experts on 24 to 320 ranks: planned, judged beside linear, exported and handed back."""
+        """256 experts on 24 to 320 ranks: planned, compared with linear, exported and read back."""
         for ranks, replicas, slots in ((24, 8, 11), (36, 32, 8), (72, 32, 4), (144, 32, 2),
                                        (320, 64, 1)):
             at = ["--trace", "t.h5", "--ranks", ranks]
@@ -179,7 +179,7 @@ class Deployments(CliTest):
                                           "linear,eplb", "trtllm", "--format", "json"))
             self.assertEqual([row["duplicates"] for row in judged["placements"]],
                              [0, replicas, replicas])
-            # Without being told what the file knows: beside linear, and rebalanced.
+            # Without options that the file contains: compared with linear, and rebalanced.
             self.good("score", *at, "trtllm", "--strategies", "linear")
             self.good("plan", *at, "--from", "trtllm", "--max-moves", "2", "-o", "m.json",
                       "--overwrite")

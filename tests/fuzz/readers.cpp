@@ -78,7 +78,7 @@ void read_tokens(const RecordingFormat& format, const RecordingInput& input) {
   batch_continuously(recording, {.batch = 2, .shuffle = true}, true, keep);
 }
 
-/// The name that a format's file has to have, and what has to lie beside it.
+/// The required name of a format's file, and other files that must be in its folder.
 std::filesystem::path place(std::string_view format, std::string_view content) {
   if (format == "omni") return folder().write("activation_counts_recordstep_1_rank_0.txt", content);
   if (format == "trtllm-statistics") {

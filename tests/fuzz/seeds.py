@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""seeds.py FOLDER: writes a sound file or more for every reader, FOLDER/READER/NAME; from these
+"""seeds.py FOLDER: writes one or more valid files for every reader, FOLDER/READER/NAME; from these
 libFuzzer goes on."""
 
 import base64

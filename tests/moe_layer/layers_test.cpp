@@ -42,7 +42,7 @@ TEST(MoeLayers, replicas_and_empty_slots_change_nothing_but_who_computes) {
     const CheckOutcome outcome =
         check_step(rig.comm, *rig.device, rig.model, rig.store, *rig.layers, placement, kSeed);
     EXPECT_TRUE(outcome.passed) << outcome.message;
-    // Back to one location for every expert: the buffers of before still do.
+    // Back to one location for every expert: the earlier buffers are still large enough.
     const Placement plain = random_placement(rig.model, rig.comm.size(), 3);
     rig.use(plain);
     rig.load();

@@ -67,7 +67,7 @@ TEST(UseBetween, own_work_of_ranks_on_the_same_cpus_is_not_others) {
   const auto bound = use_between({{0, 1}, {2, 3}}, {begin, begin}, after);
   EXPECT_DOUBLE_EQ(bound[0].other, (15 - 6) / 20.0);
   EXPECT_DOUBLE_EQ(bound[1].other, (15 - 5) / 20.0);
-  // Whose work it was cannot be told where CPUs overlap.
+  // Where CPUs overlap, the work cannot be attributed.
   const auto overlap = use_between({{0, 1}, {1, 2}}, {begin, begin}, after);
   EXPECT_TRUE(std::isnan(overlap[0].other));
   EXPECT_DOUBLE_EQ(overlap[0].steal, 1 / 20.0);

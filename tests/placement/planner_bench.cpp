@@ -216,9 +216,9 @@ void print_gaps() {
              gem_sum / count, gem_worst, plus_sum / count, plus_worst);
 }
 
-/// What rebalancing a placement gives when other ranks become slow, beside planning from scratch:
-/// time on the later half of the steps over that of a new plan, experts moved, and how long it
-/// takes.
+/// The gain of rebalancing a placement when other ranks become slow, compared with planning from
+/// scratch: time on the later half of the steps over that of a new plan, experts moved, and how
+/// long it takes.
 void print_replan() {
   const struct {
     Shape shape;

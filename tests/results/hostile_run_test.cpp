@@ -242,7 +242,7 @@ TEST(HostileRun, ChangedGroups) {
   for (const auto& attack : kGroups) expect_refused(attack);
 }
 
-/// Odd but harmless: nobody reads beyond an array because of it.
+/// Odd but harmless: it makes no code read beyond an array.
 TEST(HostileRun, SegmentsThatOverlapAreRead) {
   const example::Folder folder;
   const auto& kind = kKinds[0];

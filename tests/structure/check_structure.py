@@ -33,7 +33,7 @@ TABLE_HEADERS = {
     "harness/commands/commands.hpp",
     "moe_layer/cuda/kernels.hpp",
 }
-# Sources that nobody calls by a header.
+# Sources without a header.
 ENTRIES = {
     "harness/main.cpp",            # the program
     "moe_layer/cuda/exports.cpp",  # what a plug-in is asked for, by name

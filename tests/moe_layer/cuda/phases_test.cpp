@@ -1,4 +1,4 @@
-// Every phase of the CUDA device beside the CPU device's, from the same inputs.
+// Every phase of the CUDA device compared with the CPU device's, from the same inputs.
 #include <gtest/gtest.h>
 
 #include <cmath>

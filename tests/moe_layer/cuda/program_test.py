@@ -1,4 +1,4 @@
-"""`--device cuda` as a user starts it, with the simulated plugin beside a copy of the program."""
+"""`--device cuda` as a user starts it, with the simulated plugin next to a copy of the program."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from support import HANGS, PROGRAM, CliTest, main  # noqa: E402
 TINY = ["--model", "gpt-oss-20b", "--scale", "45", "--layers", "2", "--tokens", "64", "--steps", "4",
         "--block", "2", "--profile-seconds", "0", "--plan-steps", "16", "-q"]
 RUN = ["run", *TINY, "--device", "cuda", "--placements", "linear,gem", "-o", "a.h5"]
-REAL = os.environ.get("GEMBENCH_REAL", "")  # the program beside the plugin of nvcc, if built
+REAL = os.environ.get("GEMBENCH_REAL", "")  # the program next to nvcc's plugin, if built
 NVML = os.environ.get("GEMBENCH_FAKE_NVML", "")  # a folder with a libnvidia-ml.so.1
 
 
@@ -67,7 +67,7 @@ class Runs(CudaTest):
                         self.assertTrue((gpu <= host + 1e-6).all(), phase)
                     uuids = {u for u in f["environment/gpu_uuid"][:]}
                     self.assertEqual(len(uuids), ranks)
-                    # Without NVML nothing is told, and that stands there.
+                    # Without NVML nothing is reported, and the file says so.
                     self.assertTrue(numpy.isnan(f["gpu/clock_before"][:]).all())
                     self.assertTrue((f["gpu/throttle_reasons_after"][:] == -1).all())
                     if ranks > 1:
@@ -226,7 +226,7 @@ class Failures(CudaTest):
         self.fails(3, 2, *RUN, env=simulated(MEMORY=34_000_000),
                    says=["GPU", "--tokens", "--scale"])
         self.fails(3, 2, *RUN, env=simulated(FAULT="cudaMalloc:20:2:1"),
-                   says=["GPU 1 of rank 1", "MiB of device memory are needed", "--tokens"])
+                   says=["GPU 1 of rank 1", "MiB of device memory", "--tokens"])
 
     def test_an_error_on_one_rank_ends_all(self):
         self.fails(1, 4, *RUN, "--timeout", "60", env=simulated(FAULT="cudaLaunchKernelExC:300:700:2"),

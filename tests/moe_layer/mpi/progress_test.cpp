@@ -20,7 +20,7 @@ TEST(ProgressBoard, shows_every_rank_of_the_node_to_every_other) {
     EXPECT_EQ(where.phase, Phase::experts);
     EXPECT_GT(board.of(i).alive(), 0);
   }
-  // One rank of a node speaks, whoever asks first.
+  // One rank of a node reports: the first that asks.
   comm.barrier();
   const bool mine = board.claim();
   EXPECT_EQ(comm.sum(mine ? 1 : 0), 1) << "this test runs on one node";

@@ -142,7 +142,7 @@ TEST(SplitRules, AlikeWhereNothingIsReplicatedOrRanksAreAlike) {
     TokenSplit(single, rule, &uneven).rank_loads(tokens, 0, other);
     EXPECT_EQ(even, other);
   }
-  // Alike ranks: nobody is more than a token from the share of an even split.
+  // Equal ranks: none is more than a token from the share of an even split.
   const auto equal = equal_speeds(uneven, 4);
   const auto placement = on_ranks(4, {{0, 1, 2, 3}});
   for (auto rule : kRules) {

@@ -186,7 +186,7 @@ TEST(PairTraffic, WritesARoutingPatternForBenchMoe) {
   EXPECT_EQ(format->write({placement, trace, 0, 0, 0}),
             R"({"ep_size": 2, "experts_per_rank": 2, "slot_dispatch_matrix": [[4, 2], [3, 3]], )"
             R"("expert_histogram": [[5, 2], [3, 2]]})");
-  expect_refused("as many tokens on every rank, and in step 1 ranks have 2 to 3", [&] {
+  expect_refused("the same number of tokens on every rank, and in step 1 ranks have 2 to 3", [&] {
     (void)format->write({placement, trace, 0, 1, 0});
   });
   expect_refused("--step N", [&] { (void)format->write({placement, trace, 0, {}, 0}); });

@@ -109,7 +109,7 @@ TEST(FlashLb, MomentsAreThoseOfTheLoads) {
 }
 
 TEST(FlashLb, KeepsApartWhatFiresTogether) {
-  // Means are all alike; 0 and 1 fire together, 2 and 3 do, in turns.
+  // All means are equal; 0 and 1 fire together, and 2 and 3, alternately.
   Trace trace = one_step({});
   trace.steps = 4;
   trace.experts = 4;

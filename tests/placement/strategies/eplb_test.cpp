@@ -79,7 +79,7 @@ double plain_packing(const Loads& load, const std::vector<int>& copies, int rank
 
 Loads random_loads(Random& random, std::size_t count) {
   Loads loads;
-  const auto spread = random.below(4);  // from all alike to a few that have nearly all
+  const auto spread = random.below(4);  // from all equal to a few that have nearly all
   for (std::size_t e = 0; e < count; ++e) {
     const auto u = random.uniform();
     loads.push_back(static_cast<std::int64_t>(100 + 10000 * std::pow(u, double(spread * 3))));

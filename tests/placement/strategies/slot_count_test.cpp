@@ -34,12 +34,12 @@ TEST(SlotCount, RefusesWithTheRemedy) {
   const auto refused = [](const char* part, const SlotRequest& asked) {
     expect_refused(part, [&] { (void)count_slots(asked); });
   };
-  refused("take at most 4 ranks, or add --replicas 1", {5, 4, 0, 0});
+  refused("use at most 4 ranks, or add --replicas 1", {5, 4, 0, 0});
   refused("4 experts and 1 replicas leave some of 6 ranks", {6, 4, 0, 1});
   EXPECT_EQ(count_slots({6, 4, 0, 0, 1}).slots, 1) << "a placement made earlier has replicas";
-  refused("9 slots a rank are more than the 8 experts: lower --spare-slots", {4, 8, 7, 0});
-  refused("9 slots a rank are more than the 8 experts: lower --replicas", {4, 8, 0, 25});
-  refused("5 replicas a layer do not fit into the 4 slots", {4, 8, 1, 5});
+  refused("9 slots per rank are more than the 8 experts: lower --spare-slots", {4, 8, 7, 0});
+  refused("9 slots per rank are more than the 8 experts: lower --replicas", {4, 8, 0, 25});
+  refused("5 replicas per layer do not fit into the 4 slots", {4, 8, 1, 5});
   refused("below zero", {4, 8, -1, 0});
   refused("below zero", {4, 8, 0, -1});
   refused("at least one rank", {0, 8, 0, 0});
