@@ -51,7 +51,7 @@ inline constexpr Variable kTarget = scale("dst", "dst", "receiving rank");
 inline constexpr Variable kSegment =
     scale("segments/segment", "segment", "segment of a placement, as they ran");
 inline constexpr Variable kLoadPoint =
-    complete("load_point", Type::int64, {"load_point"}, "1", "tokens on the rank");
+    complete("load_point", Type::int64, {"load_point"}, "1", "assignments to the rank");
 
 inline constexpr Variable kStepTime =
     unmeasured("step_time", Type::float32, {"placement", "step", "rank"}, "s", "whole step");
@@ -99,7 +99,7 @@ inline constexpr Variable kProfileSlowdown =
 
 /// Of an active sweep, since 2.4.0.
 inline constexpr Variable kActiveLoad =
-    complete("active_load", Type::int64, {"active_load"}, "1", "tokens on the rank");
+    complete("active_load", Type::int64, {"active_load"}, "1", "assignments to the rank");
 inline constexpr Variable kActive = scale("active", "active", "experts that share them");
 inline constexpr Variable kProfileActive =
     complete("profile_active_latency", Type::float64, {"rank", "active_load", "active"}, "s",

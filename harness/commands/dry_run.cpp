@@ -117,7 +117,7 @@ ordered_json as_json(const Outlook& o) {
           {"wall_seconds_per_step", known(o.step)},
           {"wall_seconds", known(seconds)},
           {"seconds_to_barriers", o.seconds_to_barriers},
-          {"segments", o.alternation},
+          {"alternation", o.alternation},
           {"memory_bytes_per_rank", o.rank_bytes()},
           {"memory_bytes_per_rank_all_resident", known(resident)},
           {"memory_bytes_root", o.rank_bytes() + o.root},

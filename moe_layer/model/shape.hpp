@@ -23,7 +23,7 @@ struct ModelShape {
   int dense = 0;     ///< layers before them that have no experts and are not run
 };
 
-/// The shapes `--list` prints; see moe_layer/README.md for their sources.
+/// The shapes that `gembench list` prints; see moe_layer/README.md for their sources.
 [[nodiscard]] std::span<const ModelShape> model_presets();
 
 /// Looks a name up; usage error that lists the known names.

@@ -57,7 +57,7 @@ struct RoutedPoints {
 /// Latency of every rank against load, as measured (or stated). A plain value; times in seconds.
 struct Profile {
   int ranks = 0;
-  /// Loads at which latency was measured: tokens on a rank in one layer, one count per
+  /// Loads at which latency was measured: assignments to a rank in one layer, one per
   /// (token, expert). Ascending, the first is 0.
   std::vector<std::int64_t> load_points;
   std::vector<double> latency;  ///< [rank][load_point] median time of the expert phase

@@ -58,7 +58,7 @@ struct Strategy {
   Takes takes = {};
 };
 
-/// The table, in the order in which `--list` prints it.
+/// The table, in the order in which `gembench list` prints it.
 [[nodiscard]] std::span<const Strategy> strategy_table();
 
 /// Looks a name up; throws a usage error that lists the known names.

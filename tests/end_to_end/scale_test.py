@@ -25,7 +25,7 @@ class DryRun(CliTest):
         self.assertIsNone(stated["wall_seconds"], "nothing ran")
         real = json.loads(self.good("run", *words[:-2], "--dry-run", "--format", "json", ranks=2))
         self.assertEqual(stated.keys(), real.keys())
-        for key in ("ranks", "steps", "segments", "memory_bytes_per_rank", "memory_bytes_root",
+        for key in ("ranks", "steps", "alternation", "memory_bytes_per_rank", "memory_bytes_root",
                     "broadcast_bytes", "file_bytes_at_most"):
             self.assertEqual(stated[key], real[key], key)
         self.assertEqual([row["aggregate_imbalance"] for row in stated["placements"][:1]],
