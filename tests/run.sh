@@ -36,4 +36,5 @@ if command -v nvcc >/dev/null || [[ -x /usr/local/cuda/bin/nvcc ]]; then cuda=ON
 cmake --preset release -DGEMBENCH_CUDA=$cuda -DGEMBENCH_UNITY=$unity >/dev/null
 cmake --build --preset release --parallel "$(nproc)" --target "${targets[@]}" >&2
 say "built (${SECONDS} s)"
-ctest --preset release -j "$(nproc)" "${exclude[@]}"
+# One more than there are CPUs: tests wait for processes that start and end.
+ctest --preset release -j "$(($(nproc) + 1))" "${exclude[@]}"
