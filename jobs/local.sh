@@ -19,11 +19,8 @@ shift 2
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 program=${GEMBENCH:-$top/build/release/gembench}
-command=(mpirun --oversubscribe --bind-to none -n "$ranks")
-if ((EUID == 0)); then
-  command+=(--allow-run-as-root)
-fi
-command+=("$program" "$@")
+read -ra words < <("$top/jobs/mpirun_words.sh")
+command=(mpirun "${words[@]}" -n "$ranks" "$program" "$@")
 if [[ ${DRY_RUN:-0} == 1 ]]; then
   printf '%q ' "${command[@]}"
   echo
