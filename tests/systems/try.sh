@@ -7,7 +7,8 @@ set -euo pipefail
 usage="usage: tests/systems/try.sh SUITE [--mpi openmpi | --mpi mpich] [--quick]
   SUITE    what debootstrap calls it: bookworm, trixie, forky, sid
   --mpi    which MPI to install (default: openmpi)
-  --quick  the program, a small run and the tests that differ from system to system, without CUDA
+  --quick  the program, a small run and the tests that differ from system to system, without CUDA;
+           what an earlier quick try compiled is taken from ccache
 GEMBENCH_SYSTEMS: where chroots and packages lie (default: \${XDG_CACHE_HOME:-~/.cache}/gembench/systems)
 GEMBENCH_MIRROR: Debian's packages (default: http://deb.debian.org/debian)"
 
@@ -50,11 +51,14 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cache=${GEMBENCH_SYSTEMS:-${XDG_CACHE_HOME:-$HOME/.cache}/gembench/systems}
 mirror=${GEMBENCH_MIRROR:-http://deb.debian.org/debian}
 root=$cache/$suite-$mpi
+compiler=()
+if ((quick)); then compiler=(CCACHE_DIR=/ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+trap 'exit 130' INT
 say() { echo "try.sh: $*" >&2; }
 
 inside() {  # WORDS...: in the chroot's clone, with nothing of this machine's environment
   chroot "$root" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive bash -c 'cd /gembench && "$@"' bash "$@"
+    LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "${compiler[@]}" bash -c 'cd /gembench && "$@"' bash "$@"
 }
 
 times='' failed=''
@@ -71,21 +75,26 @@ step() {  # NAME WORDS...: its time, and its name where it fails; nothing after 
 
 bootstrap() {
   rm -rf --one-file-system "$root" &&
-    mkdir -p "$cache/packages/partial" &&
+    mkdir -p "$cache/packages/partial" "$cache/ccache" &&
     debootstrap --variant=minbase --cache-dir="$cache/packages" "$suite" "$root" "$mirror" &&
     mount -t proc proc "$root/proc" &&
     mount --rbind /sys "$root/sys" &&
     mount --rbind /dev "$root/dev" &&
     mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" &&
     mount --bind "$cache/packages" "$root/var/cache/apt/archives" &&
+    mkdir "$root/ccache" &&
+    mount --bind "$cache/ccache" "$root/ccache" &&
     git clone -q "$top" "$root/gembench" &&
     git -C "$root/gembench" checkout -q --detach "$commit"
 }
 
 install_packages() {
-  if [[ $mpi == mpich ]]; then  # install.sh leaves the MPI that is there
+  local first=()
+  if [[ $mpi == mpich ]]; then first+=(mpich libmpich-dev); fi  # install.sh leaves it there
+  if ((quick)); then first+=(ccache); fi
+  if ((${#first[@]})); then
     inside apt-get -q update &&
-      inside apt-get -q install -y --no-install-recommends mpich libmpich-dev || return
+      inside apt-get -q install -y --no-install-recommends "${first[@]}" || return
   fi
   inside jobs/install.sh "$@"
 }
