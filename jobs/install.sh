@@ -11,7 +11,7 @@ packages=(g++ cmake ninja-build pkg-config git
   libhwloc-dev nlohmann-json3-dev libfmt-dev libarchive-dev libzip-dev libyaml-dev zlib1g-dev
   libgtest-dev)
 report=(python3 python3-h5py python3-xarray python3-h5netcdf)
-tests=(python3-matplotlib python3-venv python3-setuptools 'mypy?'
+tests=(python3-matplotlib 'python3-netcdf4?' python3-venv python3-setuptools 'mypy?'
   'python3-selenium?' 'chromium?' 'chromium-driver?' fonts-dejavu-core
   'slurmctld?' 'slurmd?' 'slurm-client?' 'munge?' iproute2 util-linux procps 'shellcheck?' 'doxygen?'
   'clang?' 'libclang-rt-dev|libclang-rt-14-dev?')

@@ -91,7 +91,7 @@ bootstrap() {
 install_packages() {
   local first=()
   if [[ $mpi == mpich ]]; then first+=(mpich libmpich-dev); fi  # install.sh leaves it there
-  if ((quick)); then first+=(ccache); fi
+  if ((quick)); then first+=(ccache python3-netcdf4); fi
   if ((${#first[@]})); then
     inside apt-get -q update &&
       inside apt-get -q install -y --no-install-recommends "${first[@]}" || return
