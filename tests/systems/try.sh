@@ -107,32 +107,41 @@ small_run() {
 }
 
 # Tests of what differs: MPI, HDF5, oneDNN, and the program started by mpirun.
-quick_targets=(gembench moe_layer.mpi harness.mpi harness.unit results_run_file results_unfinished
-  results_other_files results_resume results_hostile results_write_example)
-quick_tests='^(results_|moe_layer\.mpi|harness\.|end_to_end\.(run|mistakes)$|systems\.)'
+quick_targets=(gembench moe_layer.mpi harness.mpi results_run_file results_unfinished
+  results_other_files results_resume results_hostile results_write_example results_read_corpus)
+quick_tests='^(results_|moe_layer\.mpi|harness\.mpi|end_to_end\.(run|mistakes)$|systems\.)'
 
+# Versions, as the system's own tools and the program tell them; nothing where they cannot.
+version_of() {  # WORDS...
+  { inside "$@" 2>/dev/null | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1; } || true
+}
+of_program() { grep -oE "($1) v?[0-9][0-9a-z.]*" <<<"$about" | head -n 1 || true; }
+row() {
+  local about system
+  about=$(inside build/release/gembench --version 2>/dev/null || true)
+  system=$(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' "$root/etc/os-release" 2>/dev/null || true)
+  echo "| $system | $(date -u +%F), ${commit:0:7} | GCC $(version_of g++ -dumpfullversion)" \
+    "| $(version_of cmake --version) | $(of_program 'Open MPI|MPICH') | $(of_program HDF5)" \
+    "| $(of_program oneDNN) | $times | ${failed:+failed: }${failed:-passed} |"
+}
+
+main() {  # read whole before it starts: this file may change meanwhile
+  step chroot bootstrap
+  if ((quick)); then
+    step packages install_packages --report
+    step configure inside cmake --preset release -DGEMBENCH_CUDA=OFF
+    step build inside cmake --build --preset release --target "${quick_targets[@]}"
+    step run small_run
+    step tests inside ctest --preset release -R "$quick_tests"
+  else
+    step packages install_packages --tests
+    step quickstart inside jobs/quickstart.sh
+    step tests inside tests/run.sh
+  fi
+  row
+  say "the chroot stays for a look, until the next try: $root"
+  [[ -z $failed ]]
+}
 commit=$(git -C "$top" rev-parse HEAD)
-step chroot bootstrap
-if ((quick)); then
-  step packages install_packages --report
-  step configure inside cmake --preset release -DGEMBENCH_CUDA=OFF
-  step build inside cmake --build --preset release --target "${quick_targets[@]}"
-  step run small_run
-  step tests inside ctest --preset release -R "$quick_tests"
-else
-  step packages install_packages --tests
-  step quickstart inside jobs/quickstart.sh
-  step tests inside tests/run.sh
-fi
-
-# The row: versions as the system's own tools and the program tell them.
-version() { inside "$@" 2>/dev/null | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1; }
-about=$(inside build/release/gembench --version 2>/dev/null || true)
-of_program() { grep -oE "$1 v?[0-9][0-9a-z.]*" <<<"$about" | head -n 1; }
-system=$(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' "$root/etc/os-release" 2>/dev/null || true)
-row="| $system | $(date -u +%F), ${commit:0:7} | GCC $(version g++ -dumpfullversion) "
-row+="| $(version cmake --version) | $(of_program 'Open MPI|MPICH') | $(of_program HDF5) "
-row+="| $(of_program oneDNN) | $times | ${failed:+failed: }${failed:-passed} |"
-echo "$row"
-say "the chroot stays for a look, until the next try: $root"
-[[ -z $failed ]]
+main
+exit
