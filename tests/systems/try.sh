@@ -144,4 +144,3 @@ main() {  # read whole before it starts: this file may change meanwhile
 }
 commit=$(git -C "$top" rev-parse HEAD)
 main
-exit
