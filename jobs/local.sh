@@ -41,6 +41,8 @@ export GEMBENCH_STARTED_BY
 # and 5). Others, of mpirun's own troubles or of a process that a signal killed, stay.
 epilogue='MPI_ABORT was invoked|^Primary job +terminated normally, but|(mpirun|prterun) detected that one'
 epilogue+='|(mpirun|prterun) has exited due to process rank .* calling "abort"'
+# MPICH's one line of that.
+abort_line='^Abort\([0-9]+\) on node [0-9]+ .*application called MPI_Abort\('
 without_epilogue() {
   trap '' INT TERM HUP PIPE  # as long as mpirun has something to say
   local line inside=0 known=0 said=0 block='' kept=''
@@ -53,6 +55,8 @@ without_epilogue() {
     elif ((inside)) && [[ $line != gembench:* ]]; then
       block+=$line$'\n'
       if [[ $line =~ $epilogue ]]; then known=1; fi
+    elif [[ $line =~ $abort_line ]]; then
+      kept+=$line$'\n'
     elif [[ ! $line =~ ^\[.*\]\ (.*help message.*mpi-abort|Set MCA parameter .*help_aggregate) ]]; then
       printf '%s\n' "$line"
     fi

@@ -43,6 +43,19 @@ class Mpirun(unittest.TestCase):
                                   GEMBENCH="/x/gembench")
                 self.assertEqual(shown, ["mpirun", *words, "-n", "3", "/x/gembench", "run", "-q"])
 
+    def test_mpich_adds_nothing_to_our_sentence(self):
+        abort = ("Abort(2) on node 0 (rank 0 in comm 0): application called "
+                 "MPI_Abort(MPI_COMM_WORLD, 2) - process 0")
+        for said in (["gembench: a sentence"], []):
+            lines = "\n".join([*said, abort])
+            self.mpirun.write_text(f"#!/bin/sh\n[ $1 = --version ] && exec echo HYDRA\n"
+                                   f"cat >&2 <<'END'\n{lines}\nEND\nexit 2\n")
+            self.mpirun.chmod(0o755)
+            done = subprocess.run([TOP / "jobs/local.sh", "-n", "2", "run"], capture_output=True,
+                                  text=True, timeout=600,
+                                  env={**self.environment, "GEMBENCH": "/bin/true"})
+            self.assertEqual((done.returncode, done.stderr.splitlines()), (2, said or [abort]))
+
     def test_the_one_that_is_here_takes_them(self):
         words = self.call(str(TOP / "jobs/mpirun_words.sh"))
         many = str(4 * (os.cpu_count() or 1))
