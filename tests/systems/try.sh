@@ -52,7 +52,12 @@ cache=${GEMBENCH_SYSTEMS:-${XDG_CACHE_HOME:-$HOME/.cache}/gembench/systems}
 mirror=${GEMBENCH_MIRROR:-http://deb.debian.org/debian}
 root=$cache/$suite-$mpi
 compiler=()
-if ((quick)); then compiler=(CCACHE_DIR=/ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+if ((quick)); then 
+  compiler=(CCACHE_DIR=/ccache CCACHE_SLOPPINESS=pch_defines,time_macros
+    CMAKE_CXX_COMPILER_LAUNCHER=ccache)
+fi
+script=()  # a debootstrap older than the suite has none for it; all Debians of today share one
+if [[ ! -e /usr/share/debootstrap/scripts/$suite ]]; then script=(/usr/share/debootstrap/scripts/sid); fi
 trap 'exit 130' INT
 say() { echo "try.sh: $*" >&2; }
 
@@ -76,7 +81,8 @@ step() {  # NAME WORDS...: its time, and its name where it fails; nothing after 
 bootstrap() {
   rm -rf --one-file-system "$root" &&
     mkdir -p "$cache/packages/partial" "$cache/ccache" &&
-    debootstrap --variant=minbase --cache-dir="$cache/packages" "$suite" "$root" "$mirror" &&
+    debootstrap --variant=minbase --cache-dir="$cache/packages" "$suite" "$root" "$mirror" \
+      "${script[@]}" &&
     mount -t proc proc "$root/proc" &&
     mount --rbind /sys "$root/sys" &&
     mount --rbind /dev "$root/dev" &&
@@ -120,7 +126,7 @@ row() {
   local about system
   about=$(inside build/release/gembench --version 2>/dev/null || true)
   system=$(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' "$root/etc/os-release" 2>/dev/null || true)
-  echo "| $system | $(date -u +%F), ${commit:0:7} | GCC $(version_of g++ -dumpfullversion)" \
+  echo "| ${system:-$suite} | $(date -u +%F), ${commit:0:7} | GCC $(version_of g++ -dumpfullversion)" \
     "| $(version_of cmake --version) | $(of_program 'Open MPI|MPICH') | $(of_program HDF5)" \
     "| $(of_program oneDNN) | $times | ${failed:+failed: }${failed:-passed} |"
 }
