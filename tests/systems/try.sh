@@ -53,7 +53,7 @@ mirror=${GEMBENCH_MIRROR:-http://deb.debian.org/debian}
 root=$cache/$suite-$mpi
 compiler=()
 if ((quick)); then 
-  compiler=(CCACHE_DIR=/ccache CCACHE_SLOPPINESS=pch_defines,time_macros
+  compiler=(CCACHE_DIR=/ccache "CCACHE_SLOPPINESS=pch_defines,time_macros"
     CMAKE_CXX_COMPILER_LAUNCHER=ccache)
 fi
 script=()  # a debootstrap older than the suite has none for it; all Debians of today share one
