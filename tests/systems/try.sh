@@ -10,7 +10,7 @@ usage="usage: tests/systems/try.sh SUITE [--mpi openmpi | --mpi mpich] [--quick]
   --quick  the program, a small run and the tests that differ from system to system, without CUDA;
            what an earlier quick try compiled is taken from ccache
 GEMBENCH_SYSTEMS: where chroots and packages lie (default: \${XDG_CACHE_HOME:-~/.cache}/gembench/systems)
-GEMBENCH_MIRROR: Debian's packages (default: http://deb.debian.org/debian)"
+GEMBENCH_MIRROR: Debian's packages, old ones too (default: http://deb.debian.org/debian)"
 
 suite='' mpi=openmpi quick=0
 while (($#)); do
@@ -90,6 +90,7 @@ bootstrap() {
     mount --bind "$cache/packages" "$root/var/cache/apt/archives" &&
     mkdir "$root/ccache" &&
     mount --bind "$cache/ccache" "$root/ccache" &&
+    echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/90gembench" &&
     git clone -q "$top" "$root/gembench" &&
     git -C "$root/gembench" checkout -q --detach "$commit"
 }
