@@ -16,6 +16,7 @@
 #include "harness/run/watchdog.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "moe_layer/mpi/comm.hpp"
+#include "moe_layer/mpi/launch.hpp"
 #include "placement/base/error.hpp"
 
 namespace {
@@ -113,7 +114,7 @@ int main(int argc, char** argv) {
     try {
       parsed = parse_command_line(argc, argv);
     } catch (const Error&) {
-      if (launched_as().size < 2 || !names_mpi_command(argc, argv)) throw;
+      if (launched_as().size == 1 || !names_mpi_command(argc, argv)) throw;
       return run_together(argc, argv);
     }
     if (needs_mpi(parsed)) return run_together(argc, argv);

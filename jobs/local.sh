@@ -19,11 +19,8 @@ shift 2
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 program=${GEMBENCH:-$top/build/release/gembench}
-command=(mpirun --oversubscribe --bind-to none -n "$ranks")
-if ((EUID == 0)); then
-  command+=(--allow-run-as-root)
-fi
-command+=("$program" "$@")
+read -ra words < <("$top/jobs/mpirun_words.sh")
+command=(mpirun "${words[@]}" -n "$ranks" "$program" "$@")
 if [[ ${DRY_RUN:-0} == 1 ]]; then
   printf '%q ' "${command[@]}"
   echo
@@ -44,6 +41,8 @@ export GEMBENCH_STARTED_BY
 # MPI 4 and 5). Other blocks, about errors of mpirun itself or a process that a signal killed, stay.
 epilogue='MPI_ABORT was invoked|^Primary job +terminated normally, but|(mpirun|prterun) detected that one'
 epilogue+='|(mpirun|prterun) has exited due to process rank .* calling "abort"'
+# MPICH's one line of that.
+abort_line='^Abort\([0-9]+\) on node [0-9]+ .*application called MPI_Abort\('
 without_epilogue() {
   trap '' INT TERM HUP PIPE  # as long as mpirun has something to say
   local line inside=0 known=0 said=0 block='' kept=''
@@ -56,6 +55,8 @@ without_epilogue() {
     elif ((inside)) && [[ $line != gembench:* ]]; then
       block+=$line$'\n'
       if [[ $line =~ $epilogue ]]; then known=1; fi
+    elif [[ $line =~ $abort_line ]]; then
+      kept+=$line$'\n'
     elif [[ ! $line =~ ^\[.*\]\ (.*help message.*mpi-abort|Set MCA parameter .*help_aggregate) ]]; then
       printf '%s\n' "$line"
     fi

@@ -55,8 +55,8 @@ class Profile:
         """For tokens [..., rank]: time of each rank for its own tokens, and of a rank whose curve is
         the mean of all ranks' for the same tokens; both [..., rank], s."""
         above, share = self._piece(tokens)
-        own = np.stack([self._along(one, above[..., rank], share[..., rank])
-                        for rank, one in enumerate(self.latency)], axis=-1)
+        own = np.stack([self._along(self.latency[rank], above[..., rank], share[..., rank])
+                        for rank in range(len(self.latency))], axis=-1)
         return own, self._along(self.latency.mean(axis=0), above, share)
 
 

@@ -3,6 +3,7 @@
 from typing import Dict, List
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import svg
 from .draw_times import unit_of
@@ -19,7 +20,7 @@ def timeline(step: Arrivals, labels: List[str], width: float = WIDE) -> str:
     layer's start barrier; all placements on one time axis."""
     stacked = np.stack([step.phases[name] for name in PHASES])  # [phase, placement, layer, rank]
     _, placements, layers, ranks = stacked.shape
-    shown = np.arange(ranks)
+    shown: NDArray[np.int64] = np.arange(ranks)
     if ranks > MOST_RANKS:  # those that others wait for most
         shown = np.sort(np.argsort(step.phases["barrier_wait"].sum(axis=(0, 1)))[:MOST_RANKS])
     layers_shown = max(1, min(layers, MOST_BOXES // (placements * len(shown))))

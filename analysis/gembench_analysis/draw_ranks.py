@@ -57,7 +57,7 @@ def last_and_why(reduced: xr.Dataset) -> str:
     low = float(causes.clip(max=0).sum("cause").min()) * factor
     high = float(positive.sum("cause").max()) * factor
     ranks = causes.sizes["rank"]
-    shown = np.arange(ranks)
+    shown: NDArray[np.int64] = np.arange(ranks)
     if ranks > 8:  # those that are waited for most
         shown = np.sort(np.argsort(-causes.sum("cause").max("placement").values)[:8])
     left = 14.0 + 8 * len(f"rank {shown[-1]}")

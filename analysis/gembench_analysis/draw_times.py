@@ -53,7 +53,7 @@ def distributions(reduced: xr.Dataset) -> str:
         body += svg.rect(at(q1), middle - 9, at(q3) - at(q1), 18, f"{style(index)} box",
                          f"{label}: half of the steps take {q1:.4g} to {q3:.4g} {unit}")
         shown = values if values.size <= 160 else np.quantile(values, np.linspace(0, 1, 160))
-        for k, value in enumerate(shown):
+        for k, value in enumerate(map(float, shown)):
             body += svg.circle(at(value), middle + ((k * 7) % 13 - 6) * 1.2, 2,
                                f"{style(index)} dot")
         body += svg.line(at(q2), middle - 11, at(q2), middle + 11, "median")

@@ -6,7 +6,7 @@
 #include <cctype>
 #include <cstdlib>
 
-#include "moe_layer/mpi/comm.hpp"
+#include "moe_layer/mpi/launch.hpp"
 
 namespace gembench::inline run {
 namespace {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <ctime>
-#include <map>
 
 #include "harness/cli/command_line.hpp"
 #include "harness/cli/device_kinds.hpp"
@@ -13,6 +12,7 @@
 #include "harness/cli/run_length.hpp"
 #include "harness/cli/version.hpp"
 #include "harness/run/devices.hpp"
+#include "harness/run/kept_environment.hpp"
 #include "harness/run/quiet.hpp"
 #include "moe_layer/cpu/gemm.hpp"
 #include "moe_layer/cpu/state.hpp"
@@ -22,23 +22,6 @@
 
 namespace gembench::inline run {
 namespace {
-
-/// Environment variables worth keeping with results. An allow-list: a whole environment holds
-/// secrets.
-std::map<std::string, std::string> allowed_environment() {
-  std::map<std::string, std::string> kept;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string text = *entry;
-    for (const char* prefix : {"OMPI_MCA_", "SLURM_JOB", "SLURM_NTASKS", "SLURM_NNODES", "NCCL_",
-                               "UCX_", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"}) {
-      const auto equals = text.find('=');
-      if (text.rfind(prefix, 0) == 0 && equals != std::string::npos) {
-        kept["env_" + text.substr(0, equals)] = text.substr(equals + 1);
-      }
-    }
-  }
-  return kept;
-}
 
 /// The physical cores of a rank's CPUs, as the lowest CPU number of each.
 std::string cores_of(const RankPlace& place) {
@@ -77,7 +60,7 @@ std::string utc_now() {
 }
 
 std::map<std::string, std::string> facts_of(const Session& session, const RunCommand& options) {
-  std::map<std::string, std::string> facts = allowed_environment();
+  std::map<std::string, std::string> facts = kept_environment(environ);
   const int nodes = session.topology.nodes();
   facts["program"] = program_version();
   facts["build"] = build_description();

@@ -5,8 +5,6 @@
 #include <mpi-ext.h>
 #endif
 
-#include <fmt/format.h>
-
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -14,7 +12,7 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "placement/base/error.hpp"
+#include "moe_layer/mpi/short_version.hpp"
 
 namespace gembench::inline mpi {
 
@@ -26,11 +24,6 @@ int as_int(std::size_t value) {
 
 /// Bytes as a count that fits int: whole units of this size plus a rest.
 constexpr std::size_t kUnit = std::size_t{1} << 20;
-
-int environment_int(const char* name, int otherwise) {
-  const char* text = std::getenv(name);
-  return text ? std::atoi(text) : otherwise;
-}
 
 }  // namespace
 
@@ -260,8 +253,7 @@ std::string MpiSession::library_version() {
   char text[MPI_MAX_LIBRARY_VERSION_STRING];
   int length = 0;
   MPI_Get_library_version(text, &length);
-  const std::string version(text, static_cast<std::size_t>(length));
-  return version.substr(0, version.find(','));
+  return short_version({text, static_cast<std::size_t>(length)});
 }
 
 bool MpiSession::is_cuda_aware() {
@@ -270,76 +262,6 @@ bool MpiSession::is_cuda_aware() {
 #else
   return false;
 #endif
-}
-
-namespace {
-
-/// What launchers tell their tasks. The first row whose names are set has started this one: the
-/// others' may be those of a step that it runs in.
-struct Launcher {
-  const char* name;
-  const char* size;
-  const char* rank;
-};
-constexpr Launcher kLaunchers[] = {
-    {"mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
-    {"mpiexec", "PMI_SIZE", "PMI_RANK"},
-    {"jsrun", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_RANK"},
-    {"flux run", "FLUX_JOB_SIZE", "FLUX_TASK_RANK"},
-    // Of a step's tasks: a batch script has a SLURM_PROCID too, and SLURM_NTASKS of the job.
-    {"srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"},
-};
-
-Launch read_launch() {
-  Launch launch;
-  launch.rank = environment_int("PMIX_RANK", 0);
-  for (const Launcher& one : kLaunchers) {
-    if (!std::getenv(one.size) || !std::getenv(one.rank)) continue;
-    launch.size = environment_int(one.size, 1);
-    launch.rank = environment_int(one.rank, 0);
-    launch.by = one.name;
-    break;
-  }
-  // srun --mpi=pmi2 speaks as mpiexec does.
-  if (launch.by == "mpiexec" && environment_int("SLURM_STEP_NUM_TASKS", 0) == launch.size) {
-    launch.by = "srun";
-  }
-  // Slurm tells "2(x2)", or "3,1": the first node's.
-  launch.local_size = environment_int("OMPI_COMM_WORLD_LOCAL_SIZE",
-                                      environment_int("SLURM_STEP_TASKS_PER_NODE", 0));
-  return launch;
-}
-
-[[noreturn]] void refuse_singletons(const Launch& launch) {
-  throw Error(
-      ExitCode::environment,
-      fmt::format("{} started {} tasks and MPI knows of one only: {}", launch.by, launch.size,
-                  launch.by == "srun"
-                      ? "add --mpi=pmix to srun (srun --mpi=list says what it has), or "
-                        "start with mpirun"
-                      : "start with the mpirun of the MPI that gembench is built with, " +
-                            MpiSession::library_version()));
-}
-
-}  // namespace
-
-// Once, before MPI: a singleton's MPI_Init sets some of these variables itself.
-const Launch& launched_as() {
-  static const Launch launch = read_launch();
-  return launch;
-}
-
-void require_launcher() {
-#ifdef OPEN_MPI
-  // Open MPI finds the other tasks of a step by PMIx; without it MPI_Init itself may end the task.
-  const Launch& launch = launched_as();
-  const bool told = std::getenv("PMIX_RANK") || std::getenv("PMI_RANK");
-  if (launch.by == "srun" && launch.size > 1 && !told) refuse_singletons(launch);
-#endif
-}
-
-void require_all_ranks(const Comm& comm) {
-  if (comm.size() == 1 && launched_as().size > 1) refuse_singletons(launched_as());
 }
 
 }  // namespace gembench::inline mpi

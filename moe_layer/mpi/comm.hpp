@@ -124,24 +124,10 @@ class MpiSession {
 
   /// Ends every rank with this exit code, at once.
   [[noreturn]] static void abort(int exit_code);
-  /// "Open MPI v4.1.4", without starting MPI.
+  /// "Open MPI v4.1.4", "MPICH 4.2.1": without starting MPI.
   [[nodiscard]] static std::string library_version();
   /// Whether this MPI takes addresses of GPU memory, as far as it says.
   [[nodiscard]] static bool is_cuda_aware();
 };
-
-/// This process's rank and rank count as its launcher set them in the environment, before MPI
-/// starts: Open MPI, PMIx, MPICH and Slurm are known; 0 and 1 when there is no launcher.
-struct Launch {
-  int rank = 0;
-  int size = 1;
-  int local_size = 1;  ///< on this node; 0 when not known
-  std::string by;      ///< "mpirun", "srun", ...; empty: by itself
-};
-[[nodiscard]] const Launch& launched_as();
-/// Environment errors where a launcher has started several tasks that do not find each other, so
-/// that each would be a run of its own. Before MPI starts, and after.
-void require_launcher();
-void require_all_ranks(const Comm& comm);
 
 }  // namespace gembench::inline mpi

@@ -12,6 +12,8 @@
 #include <map>
 #include <sstream>
 
+#include "moe_layer/mpi/launch.hpp"
+
 namespace gembench::inline mpi {
 namespace {
 

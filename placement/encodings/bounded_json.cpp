@@ -69,13 +69,13 @@ int whole(const Json& value, const std::string& name) {
   }
 }
 
-const Json& array_of(const Json& value, int size, const std::string& name) {
+const Json& array_of(const Json& value, int size, std::string_view name) {
   if (size < 0 || !value.is_array() || value.size() != static_cast<std::size_t>(size))
     throw usage_error(fmt::format("'{}' is no list of {}", name, size));
   return value;
 }
 
-const Json& any_array(const Json& value, const std::string& name) {
+const Json& any_array(const Json& value, std::string_view name) {
   if (!value.is_array() || value.empty())
     throw usage_error(fmt::format("'{}' is no list, or an empty one", name));
   return value;

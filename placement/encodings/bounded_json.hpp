@@ -29,9 +29,10 @@ inline constexpr std::int64_t kMaxJsonValues = std::int64_t{1} << 24;
                                          std::string_view what);
 /// A whole number of 32 bits; `name` for the sentence.
 [[nodiscard]] int whole(const Json& value, const std::string& name);
-/// A list of exactly `size`, or of any size.
-[[nodiscard]] const Json& array_of(const Json& value, int size, const std::string& name);
-[[nodiscard]] const Json& any_array(const Json& value, const std::string& name);
+/// A list of exactly `size`, or of any size. Names are views: GCC 13 and later take a reference to a
+/// temporary for what is returned (-Wdangling-reference).
+[[nodiscard]] const Json& array_of(const Json& value, int size, std::string_view name);
+[[nodiscard]] const Json& any_array(const Json& value, std::string_view name);
 /// Whole numbers of 32 bits.
 [[nodiscard]] std::vector<std::int32_t> whole_list(const Json& value, const std::string& name);
 /// Rejects members other than these, as the loader does.

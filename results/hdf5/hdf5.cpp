@@ -15,6 +15,7 @@
 
 #include "results/hdf5/library.hpp"
 #include "results/hdf5/storage.hpp"
+#include "results/hdf5/texts.hpp"
 
 namespace gembench::h5 {
 namespace {
@@ -229,12 +230,14 @@ Extents File::extents(const Variable& variable) const {
   const Handle space(check(H5Dget_space(set.get())), H5Sclose);
   const Handle type(check(H5Dget_type(set.get())), H5Tclose);
   const Handle list(check(H5Dget_create_plist(set.get())), H5Pclose);
-  const auto strings = text_type();
-  const hid_t wanted = variable.type == Type::text ? strings.get() : file_type(variable.type);
+  const bool text = variable.type == Type::text;
+  const hid_t wanted = text ? type.get() : file_type(variable.type);
   const auto kind = H5Tget_class(wanted);
-  bool same = H5Tget_class(type.get()) == kind && H5Tget_size(type.get()) == H5Tget_size(wanted);
+  const auto count = static_cast<std::uint64_t>(H5Sget_simple_extent_npoints(space.get()));
+  bool same =
+      text ? is_readable_text(wanted, count)
+           : H5Tget_class(type.get()) == kind && H5Tget_size(type.get()) == H5Tget_size(wanted);
   if (same && kind == H5T_INTEGER) same = H5Tget_sign(type.get()) == H5Tget_sign(wanted);
-  if (same && kind == H5T_STRING) same = H5Tis_variable_str(type.get()) > 0;
   if (!same) refuse(fmt::format("its dataset {} has another type", variable.name));
   const int rank = H5Sget_simple_extent_ndims(space.get());
   if (rank != static_cast<int>(variable.rank())) {
@@ -314,10 +317,12 @@ void File::write(const Variable& variable, const std::vector<std::string>& value
 }
 
 std::vector<std::string> File::read_texts(const Variable& variable, const Extents& wanted) const {
-  std::vector<char*> texts(stored_size(variable, wanted));
+  const auto count = stored_size(variable, wanted);
   const auto set = dataset(variable.name);
-  check(H5Dread(set.get(), text_type().get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.data()));
-  return take(texts);
+  const Handle type(check(H5Dget_type(set.get())), H5Tclose);
+  return read_texts_of(type.get(), count, [&](void* texts) {
+    check(H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, texts));
+  });
 }
 
 void File::set(std::string_view object, std::string_view name, const Attribute& value) {
@@ -369,8 +374,13 @@ T File::get(std::string_view object, std::string_view name) const {
   const auto kind = H5Tget_class(type.get());
   constexpr bool list = std::is_same_v<T, std::vector<std::string>>;
   constexpr bool number = std::is_arithmetic_v<T>;
+  // How netCDF writes an empty text.
+  const bool empty = H5Sget_simple_extent_type(space.get()) == H5S_NULL && kind == H5T_STRING;
+  if constexpr (std::is_same_v<T, std::string>) {
+    if (empty) return {};
+  }
   const bool fits = number ? kind == H5T_INTEGER || (kind == H5T_FLOAT && std::is_same_v<T, double>)
-                           : kind == H5T_STRING && H5Tis_variable_str(type.get()) > 0;
+                           : is_readable_text(type.get(), static_cast<std::uint64_t>(count));
   if (!fits || count < 1 || (!list && count != 1)) {
     refuse(fmt::format("its attribute {} has another type", name));
   }
@@ -382,9 +392,9 @@ T File::get(std::string_view object, std::string_view name) const {
     check(H5Aread(found.get(), memory, &value));
     return value;
   } else {
-    std::vector<char*> texts(static_cast<std::size_t>(count));
-    check(H5Aread(found.get(), text_type().get(), texts.data()));
-    auto result = take(texts);
+    auto result = read_texts_of(type.get(), static_cast<std::size_t>(count), [&](void* texts) {
+      check(H5Aread(found.get(), type.get(), texts));
+    });
     if constexpr (list) return result;
     if constexpr (!list) return result.front();
   }
@@ -400,7 +410,9 @@ bool File::has_text(std::string_view object, std::string_view name) const {
   const auto found = attribute(object, name);
   const Handle type(check(H5Aget_type(found.get())), H5Tclose);
   const Handle space(check(H5Aget_space(found.get())), H5Sclose);
-  return H5Tis_variable_str(type.get()) > 0 && H5Sget_simple_extent_npoints(space.get()) == 1;
+  const auto count = static_cast<std::uint64_t>(H5Sget_simple_extent_npoints(space.get()));
+  const bool empty = H5Sget_simple_extent_type(space.get()) == H5S_NULL;
+  return is_readable_text(type.get(), count) && (count == 1 || empty);
 }
 
 std::vector<std::string> File::attributes(std::string_view object) const {

@@ -14,13 +14,6 @@ constexpr std::uint64_t kLabelsOfChunk = 4096;  // steps, of datasets with one v
 
 }  // namespace
 
-Handle text_type() {
-  Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
-  H5Tset_size(type.get(), H5T_VARIABLE);
-  H5Tset_cset(type.get(), H5T_CSET_UTF8);
-  return type;
-}
-
 std::int64_t file_type(Type type) {
   switch (type) {
     case Type::float32:
@@ -90,23 +83,6 @@ Extents chunk_of(const Variable& variable, const Extents& extents) {
     while (chunk[d] > 1 && product(chunk, size) > kMaxWrittenChunk) chunk[d] = (chunk[d] + 1) / 2;
   }
   return chunk;
-}
-
-std::vector<const char*> pointers(const std::vector<std::string>& texts) {
-  std::vector<const char*> result;
-  result.reserve(texts.size());
-  for (const auto& text : texts) result.push_back(text.c_str());
-  return result;
-}
-
-std::vector<std::string> take(std::vector<char*>& texts) {
-  std::vector<std::string> result;
-  result.reserve(texts.size());
-  for (char* text : texts) {
-    result.emplace_back(text != nullptr ? text : "");
-    H5free_memory(text);
-  }
-  return result;
 }
 
 }  // namespace gembench::h5

@@ -10,7 +10,8 @@
 
 namespace gembench::h5 {
 
-enum class Type { float32, float64, int32, int64, uint16, text };  ///< text: variable-length UTF-8
+/// text: written as variable-length UTF-8, read as others write it too.
+enum class Type { float32, float64, int32, int64, uint16, text };
 enum class Layout {
   whole,    ///< contiguous, allocated and filled at once; values are written in place
   chunked,  ///< chunks of one placement and some steps, compressed

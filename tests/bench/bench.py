@@ -35,8 +35,8 @@ class Failed(Exception):
 
 def mpirun(ranks):
     """As jobs/local.sh does."""
-    command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
-    return command + (["--allow-run-as-root"] if os.geteuid() == 0 else [])
+    words = subprocess.check_output([TOP / "jobs/mpirun_words.sh"], text=True).split()
+    return ["mpirun", *words, "-n", str(ranks)]
 
 
 def run(command, ranks=0, timeout=3600):

@@ -8,7 +8,7 @@ import sys
 import h5py
 import numpy
 
-from support import PROGRAM, SMALL, TOP, CliTest, main
+from support import PROGRAM, SMALL, TOP, CliTest, main, mpirun
 
 
 class Clocks(CliTest):
@@ -27,9 +27,7 @@ class Clocks(CliTest):
 
     def test_hardware_threads_of_a_core_are_not_cpus_of_their_own(self):
         one_core = ["env", "HWLOC_SYNTHETIC=pack:1 core:1 pu:2", "HWLOC_THISSYSTEM=1"]
-        as_root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
-        start = ["mpirun", "--oversubscribe", *as_root, "-n", 2, *one_core, PROGRAM, "run", *SMALL,
-                 "--overwrite", "-o", "a.h5"]
+        start = [*mpirun(2), *one_core, PROGRAM, "run", *SMALL, "--overwrite", "-o", "a.h5"]
         if not {0, 1} <= os.sched_getaffinity(0):
             self.skipTest("the described CPUs 0 and 1 are not both this process's")
         for more, clock, said in (

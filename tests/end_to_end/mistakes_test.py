@@ -8,7 +8,7 @@ import subprocess
 
 import h5py
 
-from support import PROGRAM, SMALL, TOP, CliTest, main, small_but
+from support import PROGRAM, SMALL, TOP, CliTest, main, mpirun, small_but
 
 CPU = pathlib.Path("/proc/cpuinfo").read_text()
 
@@ -95,11 +95,11 @@ class Mistakes(MistakesTest):
                          *small_but(["--experts", "2", "--topk", "2"]), "-o", "a.h5", ranks=3)
 
     def test_ranks_that_were_started_differently(self):
+        # Open MPI 5.0.7's mpirun crashes over any two programs.
+        if self.call(*mpirun(1), "true", ":", "-n", "1", "true").returncode < 0:
+            self.skipTest("this mpirun crashes when it is to start two programs")
         run = [PROGRAM, "run", *SMALL, "-o", "a.h5"]
-        launch = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "1", *run]
-        launch += ["--seed", "7", ":", "-n", "1", *run]
-        if os.geteuid() == 0:
-            launch.insert(1, "--allow-run-as-root")
+        launch = [*mpirun(1), *run, "--seed", "7", ":", "-n", "1", *run]
         self.one_sentence(self.call(*launch), 2, "rank 1 was started with other options")
         # A mistake that one rank alone can see.
         self.one_sentence(self.call(*launch, "--bogus"), 2, "bogus")
@@ -201,7 +201,7 @@ class Launched(MistakesTest):
 
     def test_an_error_of_one_rank_alone_has_no_epilogue_either(self):
         mpi = self.folder / "limited"
-        mpi.write_text(f'#!/bin/bash\n((OMPI_COMM_WORLD_RANK)) && cd /nowhere 2>/dev/null\n'
+        mpi.write_text(f'#!/bin/bash\n((${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}})) && cd /nowhere 2>/dev/null\n'
                        f'exec {PROGRAM} "$@"\n')
         mpi.chmod(0o700)
         done = self.call("env", f"GEMBENCH={mpi}", TOP / "jobs/local.sh", "-n", 2, "run", *SMALL,

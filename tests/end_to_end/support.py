@@ -30,6 +30,12 @@ def data_folder():
     return folder if folder.is_dir() else None
 
 
+def mpirun(ranks):
+    """The first words of a command on `ranks` ranks, as jobs/local.sh starts it."""
+    words = subprocess.check_output([TOP / "jobs/mpirun_words.sh"], text=True).split()
+    return ["mpirun", *words, "-n", str(ranks)]
+
+
 # Seconds after which something hangs. No test judges how fast anything is: machines are shared.
 HANGS = 600
 

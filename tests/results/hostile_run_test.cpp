@@ -28,6 +28,14 @@ const Attack kAttacks[] = {
      },
      "another type"},
     {"text", 0, [](hid_t f) { replace(f, "placement", H5T_STD_I32LE, {2}); }, "another type"},
+    {"endless texts", 0,
+     [](hid_t f) {
+       const hid_t type = H5Tcopy(H5T_C_S1);
+       H5Tset_size(type, std::size_t{1} << 30);
+       replace(f, "placement", type, {2});
+       H5Tclose(type);
+     },
+     "another type"},
     {"rank", 0, [](hid_t f) { replace(f, "block", H5T_STD_I32LE, {32}); }, "dimensions"},
     {"many dims", 0,
      [](hid_t f) { replace(f, "step", H5T_STD_I32LE, std::vector<hsize_t>(30, 1)); }, "dimensions"},

@@ -200,8 +200,8 @@ class Bench:
 
     def fails(self, program, tests, ranks):
         """Whether some test fails, and which."""
-        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "--allow-run-as-root", "-n",
-                   str(ranks), program, f"--gtest_filter={tests}"]
+        words = subprocess.check_output([TOP / "jobs/mpirun_words.sh"], text=True).split()
+        command = ["mpirun", *words, "-n", str(ranks), program, f"--gtest_filter={tests}"]
         environment = {"GEMBENCH_TEST_SECONDS": str(SECONDS), "GEMBENCH_SIMULATED_TIMEOUT": "10",
                        "OMPI_MCA_mpi_yield_when_idle": "1", "OMP_NUM_THREADS": "1",
                        "GTEST_COLOR": "no"}
