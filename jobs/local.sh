@@ -18,7 +18,9 @@ ranks=$2
 shift 2
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-program=${GEMBENCH:-$top/build/release/gembench}
+# shellcheck source=jobs/find.sh
+source "$top/jobs/find.sh"
+find_gembench
 command=(mpirun --oversubscribe --bind-to none -n "$ranks")
 if ((EUID == 0)); then
   command+=(--allow-run-as-root)

@@ -5,10 +5,12 @@
 
 #include <boost/program_options.hpp>
 #include <concepts>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
 
+#include "harness/cli/completion.hpp"
 #include "harness/cli/file_options.hpp"
 #include "harness/cli/plan_options.hpp"
 #include "harness/cli/run_options.hpp"
@@ -35,6 +37,8 @@ struct CommandRow {
   const char* usage;
   const char* summary;
   Parsed (*parse)(const CommandRow& row, const Line& line);
+  CommandPage (*describe)(const CommandRow& row);
+  std::vector<std::string> words = {};  ///< that may follow it
 };
 
 constexpr std::uintmax_t kLargestConfig = 1 << 20;
@@ -177,32 +181,55 @@ Parsed parse_as(const CommandRow& row, const Line& given) {
   }
 }
 
-constexpr CommandRow kCommands[] = {
-    {"run", "run [options]", "measure placements side by side on real MoE layers (mpirun, srun)",
-     parse_as<RunCommand>},
-    {"profile", "profile [options] [-o profile.h5] [--compare OLD.h5]",
-     "measure every rank's expert latency against load (mpirun, srun)", parse_as<ProfileCommand>},
-    {"trace", "trace make|import FORMAT|info [FILE...] [options] -o trace.h5",
-     "make or import expert loads", parse_as<TraceLine>},
-    {"plan", "plan --trace FILE [options] -o placement.json", "make a placement, without MPI",
-     parse_as<PlanCommand>},
-    {"score", "score --trace FILE [options] [placement.json ...]", "judge placements, without MPI",
-     parse_as<ScoreCommand>},
-    {"convert", "convert FILE --to FORMAT -o FILE [options]",
-     "placements to and from the formats of serving engines", parse_as<ConvertCommand>},
-    {"compare", "compare FILE... [options]",
-     "print the comparison stored in results.h5; launches of one configuration are pooled",
-     parse_as<CompareCommand>},
-    {"list", "list", "models, strategies, formats and synthetic loads there are",
-     parse_as<ListCommand>},
-};
+template <class C>
+CommandPage describe_as(const CommandRow& row) {
+  C command;
+  Line line;
+  OptionSet set;
+  define(set, command);
+  line_options(set, command, line);
+  return {row.name, row.usage, row.summary, row.words, set.rows()};
+}
+
+template <class C>
+CommandRow row_of(const char* name, const char* usage, const char* summary,
+                  std::vector<std::string> words = {}) {
+  return {name, usage, summary, parse_as<C>, describe_as<C>, std::move(words)};
+}
+
+const std::vector<CommandRow>& commands() {
+  static const std::vector<CommandRow> table{
+      row_of<RunCommand>("run", "run [options]",
+                         "measure placements side by side on real MoE layers (mpirun, srun)"),
+      row_of<ProfileCommand>("profile", "profile [options] [-o profile.h5] [--compare OLD.h5]",
+                             "measure every rank's expert latency against load (mpirun, srun)"),
+      row_of<TraceLine>("trace", "trace make|import FORMAT|info [FILE...] [options] -o trace.h5",
+                        "make or import expert loads", {"make", "import", "info"}),
+      row_of<PlanCommand>("plan", "plan --trace FILE [options] -o placement.json",
+                          "make a placement, without MPI"),
+      row_of<ScoreCommand>("score", "score --trace FILE [options] [placement.json ...]",
+                           "judge placements, without MPI"),
+      row_of<ConvertCommand>("convert", "convert FILE --to FORMAT -o FILE [options]",
+                             "placements to and from the formats of serving engines"),
+      row_of<CompareCommand>(
+          "compare", "compare FILE... [options]",
+          "print the comparison stored in results.h5; launches of one configuration are pooled"),
+      row_of<ListCommand>("list", "list",
+                          "models, strategies, formats and synthetic loads there are"),
+      row_of<CompletionCommand>("completion", "completion bash|zsh|fish",
+                                "print what completes command lines in a shell",
+                                {std::begin(kShells), std::end(kShells)}),
+      row_of<ManCommand>("man", "man", "print the manual page: gembench man | man -l -"),
+  };
+  return table;
+}
 
 std::string general_help() {
   std::string text =
       "gembench: how much time MoE layers lose at their barriers, and what a better "
       "expert placement gives back\n\nUsage: gembench COMMAND [options]\n\n";
-  for (const CommandRow& command : kCommands) {
-    text += fmt::format("  {:<9} {}\n", command.name, command.summary);
+  for (const CommandRow& command : commands()) {
+    text += fmt::format("  {:<10} {}\n", command.name, command.summary);
   }
   return text +
          "\n'gembench COMMAND --help' lists a command's options; 'gembench --version' the versions."
@@ -211,7 +238,7 @@ std::string general_help() {
 }
 
 const CommandRow& find_command(const std::string& name) {
-  for (const CommandRow& command : kCommands) {
+  for (const CommandRow& command : commands()) {
     if (name == command.name) return command;
   }
   throw usage_error(fmt::format("unknown command '{}': see gembench --help", name));
@@ -228,6 +255,12 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   if (first == "--list") return {ListCommand{}, std::nullopt};
   const CommandRow& row = find_command(first);
   return row.parse(row, line);
+}
+
+std::vector<CommandPage> command_pages() {
+  std::vector<CommandPage> pages;
+  for (const CommandRow& row : commands()) pages.push_back(row.describe(row));
+  return pages;
 }
 
 std::string to_json(const RunCommand& command) {

@@ -1,8 +1,17 @@
 #include "harness/cli/file_options.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "harness/cli/completion.hpp"
+#include "harness/cli/offered_words.hpp"
 #include "harness/cli/shared_options.hpp"
+#include "placement/base/error.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/traffic_formats.hpp"
 
@@ -15,14 +24,17 @@ void define(OptionSet& set, ConvertCommand& o) {
   set.group("Conversion");
   set.text("to", o.to, "FORMAT",
            fmt::format("format to write; see 'gembench list' (experimental: {})",
-                       experimental_placement_formats()));
-  set.text("from-format", o.from_format, "FORMAT", "format of the file; auto looks into it");
+                       experimental_placement_formats()))
+      .offers(placement_format_words(true));
+  set.text("from-format", o.from_format, "FORMAT", "format of the file; auto looks into it")
+      .offers(placement_format_words(false));
   set.count("ranks", o.ranks, "ranks that its slots are spread over, where it does not say")
       .range(1, 65536);
   set.count("experts", o.experts, "experts a layer (default: as the highest that it names)");
   set.count("layers", o.layers, "MoE layers, where it has one map for all of them");
   set.text("model", o.model, "NAME",
            "preset that knows which layers are dense (default: the one the file names)")
+      .offers(model_words())
       .refused_if([&o] { return o.first_layer || o.model_layers; },
                   "--first-layer and --model-layers say what --model would: drop one of them");
   set.count("first-layer", o.first_layer,
@@ -57,6 +69,20 @@ void define(OptionSet& set, CompareCommand& o) {
 }
 
 void define(OptionSet& set, ListCommand& /*nothing to ask*/) {
+  set.group("Other");
+}
+
+void define(OptionSet& set, CompletionCommand& o) {
+  set.group("Other");
+  set.rule([&o] {
+    const std::vector<std::string> shells{std::begin(kShells), std::end(kShells)};
+    if (o.files.size() == 1 && std::ranges::find(shells, o.files[0]) != shells.end()) return;
+    throw usage_error(
+        fmt::format("completion needs a shell: name one of {}", fmt::join(shells, ", ")));
+  });
+}
+
+void define(OptionSet& set, ManCommand& /*nothing to ask*/) {
   set.group("Other");
 }
 

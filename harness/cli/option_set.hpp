@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "harness/cli/command_page.hpp"
+
 namespace gembench::inline cli {
 
 class OptionSet;
@@ -26,6 +28,8 @@ class Option {
   /// Refuses numbers outside; lists: any of them outside.
   Option& range(double least, double most);
   Option& one_of(const std::vector<std::string>& known);
+  /// Words that completions offer; others are taken too.
+  Option& offers(std::vector<std::string> words);
   /// A value's name in older versions: from note() on the value is the one of now.
   Option& formerly(std::string& value, const char* before, const char* now);
   /// Refused together with another option, without it, or where `wrong` says so; in this order of
@@ -40,6 +44,8 @@ class Option {
   [[nodiscard]] bool shapes_result() const { return shapes_result_; }
   [[nodiscard]] Json value() const { return value_(); }
   [[nodiscard]] bool given() const { return value_() != default_; }
+  /// Adds what this knows of its words to a row.
+  void describe(OptionRow& row) const;
   void require_value() const;
   void require_place() const;
   void note(const boost::program_options::variables_map& values) const;
@@ -54,6 +60,8 @@ class Option {
   bool shapes_result_;
   std::function<Json()> value_;
   Json default_;
+  std::vector<std::string> words_;
+  bool only_words_ = false;
   std::vector<std::function<void()>> older_;
   std::vector<std::function<void()>> values_;
   std::vector<Refusal> refusals_;
@@ -107,6 +115,8 @@ class OptionSet {
 
   [[nodiscard]] boost::program_options::options_description description() const;
   [[nodiscard]] const std::deque<Option>& options() const { return options_; }
+  /// All of them in the order of description(), those about the line too.
+  [[nodiscard]] std::vector<OptionRow> rows() const;
   [[nodiscard]] bool given(std::string_view name) const;
   /// Usage error for the first value or option that is refused, and unless it is only to be printed
   /// for what the command lacks.
@@ -127,6 +137,7 @@ class OptionSet {
   };
   bool shape_result_ = true;
   std::deque<boost::program_options::options_description> groups_;
+  std::vector<std::string> titles_;  ///< of the groups
   std::deque<Option> options_;
   std::vector<Need> needs_;
   std::vector<Only> only_;

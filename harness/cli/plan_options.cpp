@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "harness/cli/offered_words.hpp"
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/shared_options.hpp"
 #include "harness/cli/strategy_rules.hpp"
@@ -16,7 +17,8 @@ void problem_options(OptionSet& set, ProblemOptions& o) {
   set.text("trace", o.trace, "FILE", "trace.h5 to plan on");
   set.text("profile", o.profile, "SOURCE",
            "profile.h5, or builtin:NAME for latencies measured by others (default: equally fast "
-           "ranks)");
+           "ranks)")
+      .offers(profile_words());
   set.count("plan-steps", o.plan_steps,
             "plan on the first N steps only; score then judges on the others (default: all)")
       .range(1, 1e6);
@@ -78,6 +80,7 @@ void define(OptionSet& set, PlanCommand& o) {
   set.group("Placement");
   const auto afresh = [&o] { return o.replan.max_moves == 0; };
   set.text("strategy", o.strategy, "NAME", "see 'gembench list'")
+      .offers(strategy_words())
       .refused_if([afresh] { return !afresh(); },
                   "--max-moves rebalances --from and plans nothing: drop --strategy");
   cost_option(set, o.cost);
@@ -111,7 +114,8 @@ void define(OptionSet& set, PlanCommand& o) {
 void define(OptionSet& set, ScoreCommand& o) {
   problem_options(set, o);
   set.group("Placement");
-  set.names("strategies", o.strategies, "A,B,...", "plan these and judge them");
+  set.names("strategies", o.strategies, "A,B,...", "plan these and judge them")
+      .offers(strategy_words());
   set.flag("ablation", o.ablation,
            "also each with mean or per-step loads and with equal or measured speeds")
       .excludes("token-split",

@@ -6,8 +6,8 @@
 #include "moe_layer/device/device.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
-/// The CUDA device lives in a library of its own, libgembench_cuda.so beside the executable, which
-/// is loaded only when it is asked for: a program that links cuBLAS and NCCL starts 0.1 s later,
+/// The CUDA device lives in a library of its own, libgembench_cuda.so beside the executable
+/// (lib/gembench/ below the prefix where it is installed), which is loaded only when it is asked for: a program that links cuBLAS and NCCL starts 0.1 s later,
 /// takes 220 MB more, and does not start at all where they are missing.
 namespace gembench::inline device {
 
@@ -28,7 +28,7 @@ inline constexpr const char* kCudaPluginMake = "gembench_make_cuda_device";
                                                        const CudaOptions& options,
                                                        const std::string& commit);
 
-/// Whether the library lies beside the executable; says nothing about driver and GPU.
+/// Whether the library lies there; says nothing about driver and GPU.
 [[nodiscard]] bool has_cuda_plugin();
 
 }  // namespace gembench::inline device
