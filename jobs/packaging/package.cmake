@@ -46,6 +46,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libgembench-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
     "libfmt-dev, libarchive-dev, libzip-dev, libyaml-dev, zlib1g-dev, pkgconf | pkg-config")
+set(CPACK_COMPONENT_PROGRAM_DESCRIPTION "${CPACK_PACKAGE_DESCRIPTION}")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
 "The planner of gembench as a C++20 library: expert loads, ranks' speeds,
 placements, strategies, and the formats of serving engines.")
