@@ -19,7 +19,10 @@ set(CPACK_VERBATIM_VARIABLES ON)
 if(NOT CPACK_GENERATOR)
   set(CPACK_GENERATOR DEB)
 endif()
-set(CPACK_SOURCE_GENERATOR "")  # sources: the target dist
+# Sources are what `git archive` makes (the target dist), not what lies around in a clone.
+foreach(generator IN ITEMS RPM TBZ2 TGZ TXZ TZ ZIP)
+  set(CPACK_SOURCE_${generator} OFF)
+endforeach()
 set(CPACK_COMPONENTS_ALL program development)
 if(TARGET gembench_cuda)
   list(APPEND CPACK_COMPONENTS_ALL cuda)

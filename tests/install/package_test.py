@@ -9,7 +9,7 @@ from support import main
 class Package(InstalledTest):
     def setUp(self):
         super().setUp()
-        for tool in ("dpkg-deb", "dpkg-shlibdeps"):
+        for tool in ("dpkg-deb", "dpkg-shlibdeps", "file"):
             if not shutil.which(tool):
                 self.skipTest(f"{tool} is not installed")
         self.good_bare("cpack", "--config", BUILD / "CPackConfig.cmake", "-G", "DEB", "-B", self.folder / "made")
