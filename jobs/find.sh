@@ -29,7 +29,8 @@ find_python() {
     fi
   done
   echo "${0##*/}: h5py, h5netcdf or xarray is missing from ${GEMBENCH_PYTHON:-every python3 here}:" \
-    "run jobs/install.sh --report, or set GEMBENCH_PYTHON to one that has them" >&2
+    "install them (Debian: python3-h5py python3-h5netcdf python3-xarray), or set GEMBENCH_PYTHON to a" \
+    "Python that has them" >&2
   return 1
 }
 

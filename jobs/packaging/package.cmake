@@ -54,7 +54,15 @@ set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
 "The planner of gembench as a C++20 library: expert loads, ranks' speeds,
 placements, strategies, and the formats of serving engines.")
 set(CPACK_DEBIAN_CUDA_PACKAGE_NAME gembench-cuda)
+# Where the toolkit comes from no package, there is none to depend on.
 set(CPACK_DEBIAN_CUDA_PACKAGE_SHLIBDEPS ON)
+foreach(library IN ITEMS "${NCCL_LIBRARY}" "${CUDA_cublas_LIBRARY}")
+  file(REAL_PATH "${library}" library)
+  execute_process(COMMAND dpkg-query --search ${library} RESULT_VARIABLE unknown OUTPUT_QUIET ERROR_QUIET)
+  if(unknown)
+    set(CPACK_DEBIAN_CUDA_PACKAGE_SHLIBDEPS OFF)
+  endif()
+endforeach()
 set(CPACK_DEBIAN_CUDA_PACKAGE_DEPENDS "gembench (= ${PROJECT_VERSION})")
 set(CPACK_COMPONENT_CUDA_DESCRIPTION "The CUDA device of gembench: cuBLAS, NCCL and kernels.")
 
