@@ -12,7 +12,9 @@ usage="usage: jobs/case_study.sh [--quick] [-o FOLDER] [--text FOLDER]
 GEMBENCH_DATA names the folder of recordings, GEMBENCH another executable."
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-program=${GEMBENCH:-$top/build/release/gembench}
+# shellcheck source=jobs/find.sh
+source "$top/jobs/find.sh"
+find_gembench
 data=${GEMBENCH_DATA:-$(dirname "$top")/shared/data}
 output=$top/build/case_study
 text=$top/analysis/reproduction
@@ -47,6 +49,7 @@ if [[ ! -d $data/gptoss20b_decode_routing ]]; then
   echo "case_study.sh: no recordings in $data: set GEMBENCH_DATA to their folder" >&2
   exit 3
 fi
+find_python || exit 3
 mkdir -p "$output"
 rm -f "$output"/*.json
 say() { echo "case_study.sh: $*" >&2; }
@@ -91,7 +94,7 @@ done
 # Totals only: steps are drawn from them, so nothing in them is correlated in time.
 for kind in prefill:prefill_in1024:16384 decode:decode_in1000out1000:512; do
   IFS=: read -r name file tokens <<<"$kind"
-  /usr/bin/python3 -c '
+  "$python" -c '
 import json, sys
 rows = json.load(open(sys.argv[1]))["logical_count"]
 print("step,layer," + ",".join(f"e{e}" for e in range(len(rows[0]))))
@@ -104,4 +107,4 @@ for layer, row in enumerate([row for row in rows if sum(row)][::int(sys.argv[2])
 done
 rm -f "$output"/*.csv "$output"/*.h5
 PYTHONPATH="$top/analysis${PYTHONPATH:+:$PYTHONPATH}" PYTHONDONTWRITEBYTECODE=1 \
-  /usr/bin/python3 "$top/analysis/reproduction/recordings.py" "$output" "$text"
+  "$python" "$top/analysis/reproduction/recordings.py" "$output" "$text"

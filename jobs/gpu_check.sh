@@ -43,8 +43,12 @@ if ((gpus == 0)); then
   gpus=$(nvidia-smi --list-gpus | wc -l)
 fi
 if [[ -z ${GEMBENCH:-} ]]; then
-  (cd "$top" && cmake --preset release -DGEMBENCH_CUDA=ON >/dev/null &&
-    cmake --build --preset release --parallel --target gembench gembench_cuda \
+  # shellcheck source=jobs/find.sh
+  source "$top/jobs/find.sh"
+  require_own_build "$top/build/release"
+  choose_preset
+  (cd "$top" && cmake --preset "$preset" -DGEMBENCH_CUDA=ON >/dev/null &&
+    cmake --build --preset "$preset" --parallel --target gembench gembench_cuda \
       bench_cuda_exchange bench_cuda_experts bench_cuda_layer) >&2
   GEMBENCH=$top/build/release/gembench
 fi

@@ -5,7 +5,9 @@
 # shellcheck source=jobs/site.sh
 source "${GEMBENCH_SITE:-$top/jobs/site.sh}"
 for module in "${modules[@]}"; do module load "$module"; done
-program=${GEMBENCH:-$top/build/release/gembench}
+# shellcheck source=jobs/find.sh
+source "$top/jobs/find.sh"
+find_gembench
 
 # Settings of Open MPI and NCCL. With them mpirun notices a node that died silently after 14 s
 # instead of eight minutes; srun has no such settings (README.md).

@@ -18,7 +18,9 @@ ranks=$2
 shift 2
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-program=${GEMBENCH:-$top/build/release/gembench}
+# shellcheck source=jobs/find.sh
+source "$top/jobs/find.sh"
+find_gembench
 read -ra words < <("$top/jobs/mpirun_words.sh")
 command=(mpirun "${words[@]}" -n "$ranks" "$program" "$@")
 if [[ ${DRY_RUN:-0} == 1 ]]; then

@@ -16,23 +16,35 @@ if (($# > 1)) || [[ ${1:-} == -* ]]; then
   exit 2
 fi
 
-SECONDS=0
-say "looking for packages"
-"$top/jobs/install.sh" --report
-say "packages are there (${SECONDS} s)"
+# shellcheck source=jobs/find.sh
+source "$top/jobs/find.sh"
+if [[ -f $top/CMakeLists.txt ]]; then  # else it is installed
+  require_own_build "$top/build/release"
+  SECONDS=0
+  say "looking for packages"
+  "$top/jobs/install.sh" --report
+  say "packages are there (${SECONDS} s)"
 
-SECONDS=0
-say "building"
-(
-  cd "$top"
-  cmake --preset release >/dev/null
-  if ! cmake --build --preset release --target gembench >&2; then
-    say "the build failed; where only a new compiler's warnings did it, the same without them as errors:"
-    say "  cmake --preset release -DGEMBENCH_WERROR=OFF && cmake --build --preset release"
-    exit 1
-  fi
-)
-say "built build/release/gembench (${SECONDS} s)"
+  SECONDS=0
+  say "building"
+  choose_preset
+  (
+    cd "$top"
+    cmake --preset "$preset" >/dev/null
+    if ! cmake --build --preset "$preset" --target gembench >&2; then
+      say "the build failed; if only a new compiler's warnings did it, the same without them as errors:"
+      say "  cmake --preset $preset -DGEMBENCH_WERROR=OFF && cmake --build --preset $preset"
+      exit 1
+    fi
+  )
+  say "built build/release/gembench (${SECONDS} s)"
+fi
+find_gembench
+find_python || exit 3
+# How to call them from where this was called, which may be the top of the tree.
+program=${program#"$PWD/"}
+report=$top/jobs/report.sh
+report=${report#"$PWD/"}
 
 SECONDS=0
 say "running on 4 ranks until every difference is known to 2 points, 150 s at most"
@@ -46,7 +58,7 @@ page=${output%.h5}.html
 "$top/jobs/report.sh" "$output" -o "$page" -q
 say "the report is $page: open it in a browser"
 say "next:"
-say "  build/release/gembench compare $output --format json"
-say "  jobs/report.sh $output --format md"
+say "  $program compare $output --format json"
+say "  $report $output --format md"
 say "  h5dump -n $output"
-say "  /usr/bin/python3 -c 'import xarray; print(xarray.open_dataset(\"$output\", engine=\"h5netcdf\"))'"
+say "  $python -c 'import xarray; print(xarray.open_dataset(\"$output\", engine=\"h5netcdf\"))'"

@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
 # The report of one or several results.h5, without installing the package:
-# jobs/report.sh FILE... [options of gembench-report]; --help lists them.
+# jobs/report.sh FILE... [options of gembench-report]; --help lists them. GEMBENCH_PYTHON names another
+# Python than the first that has h5py; GEMBENCH another executable.
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# Debian's h5py and xarray belong to /usr/bin/python3, even if another python3 comes first on the
-# PATH.
-python=/usr/bin/python3
-if ! "$python" -c 'import h5py, h5netcdf, xarray' 2>/dev/null; then
-  echo "report.sh: h5py, h5netcdf or xarray is missing: run jobs/install.sh --report" >&2
-  exit 3
+# shellcheck source=jobs/find.sh
+source "$top/jobs/find.sh"
+find_python || exit 3
+if [[ " $* " != *" -q "* && " $* " != *" --quiet "* ]]; then
+  echo "report.sh: Python is $python" >&2
 fi
-# The program that makes the summary of a file without one.
-if [ -z "${GEMBENCH:-}" ] && [ -x "$top/build/release/gembench" ]; then
-  export GEMBENCH="$top/build/release/gembench"
-fi
+# Makes the summary of a file that holds none.
+find_gembench
+if [[ -x $program ]]; then export GEMBENCH=$program; fi
 PYTHONPATH="$top/analysis${PYTHONPATH:+:$PYTHONPATH}" PYTHONDONTWRITEBYTECODE=1 \
   exec "$python" -m gembench_analysis "$@"

@@ -13,7 +13,9 @@ usage="usage: jobs/reproduce_gem.sh [--quick] [--predicted | --measured] [-o FOL
 GEMBENCH names another executable."
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-program=${GEMBENCH:-$top/build/release/gembench}
+# shellcheck source=jobs/find.sh
+source "$top/jobs/find.sh"
+find_gembench
 output=$top/build/reproduction
 text=$top/analysis/reproduction
 quick=0 predicted=1 measured=1
@@ -58,6 +60,7 @@ fi
 # Divisors of hidden and ffn that bring a layer to a few tens of MB on a CPU.
 declare -A scale=([mixtral-8x7b]=8 [mixtral-8x22b]=12 [llama-4-scout]=10 [hunyuan-a13b]=8
   [qwen3-30b-a3b]=4)
+find_python || exit 3
 mkdir -p "$output/predicted" "$output/ablation" "$output/measured"
 say() { echo "reproduce_gem.sh: $*" >&2; }
 
@@ -115,4 +118,4 @@ if ((measured)); then
   done
 fi
 PYTHONPATH="$top/analysis${PYTHONPATH:+:$PYTHONPATH}" PYTHONDONTWRITEBYTECODE=1 \
-  /usr/bin/python3 "$top/analysis/reproduction/write.py" "$output" "$text"
+  "$python" "$top/analysis/reproduction/write.py" "$output" "$text"

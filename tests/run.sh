@@ -26,6 +26,10 @@ esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { echo "tests/run.sh: $*" >&2; }
 
+top=$PWD
+# shellcheck source=jobs/find.sh
+source jobs/find.sh
+require_own_build build/release
 SECONDS=0
 jobs/install.sh --tests
 say "packages are there (${SECONDS} s)"

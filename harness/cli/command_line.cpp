@@ -5,11 +5,13 @@
 
 #include <boost/program_options.hpp>
 #include <concepts>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 #include <utility>
 
+#include "harness/cli/completion.hpp"
 #include "harness/cli/file_options.hpp"
 #include "harness/cli/plan_options.hpp"
 #include "harness/cli/run_options.hpp"
@@ -37,6 +39,8 @@ struct CommandRow {
   const char* usage;
   const char* summary;
   Parsed (*parse)(const CommandRow& row, const Line& line);
+  CommandPage (*describe)(const CommandRow& row);
+  std::vector<std::string> words = {};  ///< that may follow it
 };
 
 constexpr std::uintmax_t kLargestConfig = 1 << 20;
@@ -222,33 +226,56 @@ Parsed parse_as(const CommandRow& row, const Line& given) {
   }
 }
 
-constexpr CommandRow kCommands[] = {
-    {"run", "run [options]", "measure placements side by side on real MoE layers (mpirun, srun)",
-     parse_as<RunCommand>},
-    {"profile", "profile [options] [-o profile.h5] [--compare OLD.h5]",
-     "measure every rank's expert latency against load (mpirun, srun)", parse_as<ProfileCommand>},
-    {"trace", "trace make|import FORMAT|info [FILE...] [options] -o trace.h5",
-     "make or import expert loads", parse_as<TraceLine>},
-    {"plan", "plan --trace FILE [options] -o placement.json", "make a placement, without MPI",
-     parse_as<PlanCommand>},
-    {"score", "score --trace FILE [options] [placement.json ...]",
-     "predict the cost of placements, without MPI", parse_as<ScoreCommand>},
-    {"convert", "convert FILE --to FORMAT -o FILE [options]",
-     "convert placements to and from the formats of serving engines", parse_as<ConvertCommand>},
-    {"compare", "compare FILE... [options]",
-     "print the comparison stored in results.h5; launches of one configuration are pooled",
-     parse_as<CompareCommand>},
-    {"info", "info FILE... [options]", "describe a file: results, profile, trace or placement",
-     parse_as<InfoCommand>},
-    {"list", "list", "list models, strategies, formats and synthetic loads", parse_as<ListCommand>},
-};
+template <class C>
+CommandPage describe_as(const CommandRow& row) {
+  C command;
+  Line line;
+  OptionSet set;
+  define(set, command);
+  line_options(set, command, line);
+  return {row.name, row.usage, row.summary, row.words, set.rows()};
+}
+
+template <class C>
+CommandRow row_of(const char* name, const char* usage, const char* summary,
+                  std::vector<std::string> words = {}) {
+  return {name, usage, summary, parse_as<C>, describe_as<C>, std::move(words)};
+}
+
+const std::vector<CommandRow>& commands() {
+  static const std::vector<CommandRow> table{
+      row_of<RunCommand>("run", "run [options]",
+                         "measure placements side by side on real MoE layers (mpirun, srun)"),
+      row_of<ProfileCommand>("profile", "profile [options] [-o profile.h5] [--compare OLD.h5]",
+                             "measure every rank's expert latency against load (mpirun, srun)"),
+      row_of<TraceLine>("trace", "trace make|import FORMAT|info [FILE...] [options] -o trace.h5",
+                        "make or import expert loads", {"make", "import", "info"}),
+      row_of<PlanCommand>("plan", "plan --trace FILE [options] -o placement.json",
+                          "make a placement, without MPI"),
+      row_of<ScoreCommand>("score", "score --trace FILE [options] [placement.json ...]",
+                           "predict the cost of placements, without MPI"),
+      row_of<ConvertCommand>("convert", "convert FILE --to FORMAT -o FILE [options]",
+                             "convert placements to and from the formats of serving engines"),
+      row_of<CompareCommand>(
+          "compare", "compare FILE... [options]",
+          "print the comparison stored in results.h5; launches of one configuration are pooled"),
+      row_of<InfoCommand>("info", "info FILE... [options]",
+                          "describe a file: results, profile, trace or placement"),
+      row_of<ListCommand>("list", "list", "list models, strategies, formats and synthetic loads"),
+      row_of<CompletionCommand>("completion", "completion bash|zsh|fish",
+                                "print a script that completes command lines in a shell",
+                                {std::begin(kShells), std::end(kShells)}),
+      row_of<ManCommand>("man", "man", "print the manual page: gembench man | man -l -"),
+  };
+  return table;
+}
 
 std::string general_help() {
   std::string text =
       "gembench: measure how much time MoE layers lose at their barriers, and how much a better "
       "expert placement saves\n\nUsage: gembench COMMAND [options]\n\n";
-  for (const CommandRow& command : kCommands) {
-    text += fmt::format("  {:<9} {}\n", command.name, command.summary);
+  for (const CommandRow& command : commands()) {
+    text += fmt::format("  {:<10} {}\n", command.name, command.summary);
   }
   return text +
          "\n'gembench help COMMAND' lists a command's options; 'gembench --version' the versions."
@@ -257,8 +284,8 @@ std::string general_help() {
 }
 
 const CommandRow& find_command(const std::string& name) {
-  const auto names = names_of_rows(kCommands);
-  for (const CommandRow& command : kCommands) {
+  const auto names = names_of_rows(commands());
+  for (const CommandRow& command : commands()) {
     if (as_known(name, names) == command.name) return command;
   }
   throw usage_error(
@@ -281,6 +308,12 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   }
   const CommandRow& row = find_command(first);
   return row.parse(row, line);
+}
+
+std::vector<CommandPage> command_pages() {
+  std::vector<CommandPage> pages;
+  for (const CommandRow& row : commands()) pages.push_back(row.describe(row));
+  return pages;
 }
 
 std::string to_json(const RunCommand& command) {

@@ -2,7 +2,9 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "harness/cli/command_page.hpp"
 #include "harness/cli/options.hpp"
 
 namespace gembench::inline cli {
@@ -15,6 +17,9 @@ struct Parsed {
   std::optional<std::string> text;
 };
 [[nodiscard]] Parsed parse_command_line(int argc, const char* const* argv);
+
+/// All commands, with all their options.
+[[nodiscard]] std::vector<CommandPage> command_pages();
 
 /// JSON of the options that affect a result, as stored in it: ranks must agree on them, and
 /// --resume needs the same. Does not include where and how results are shown.

@@ -1,23 +1,21 @@
 #include "harness/cli/file_options.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "harness/cli/completion.hpp"
+#include "harness/cli/offered_words.hpp"
 #include "harness/cli/shared_options.hpp"
-#include "placement/base/known_names.hpp"
+#include "placement/base/error.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/traffic_formats.hpp"
 
 namespace gembench::inline cli {
-namespace {
-
-std::vector<std::string> written_formats() {
-  std::vector<std::string> names = names_of_rows(placement_formats());
-  for (const TrafficFormat& format : traffic_formats()) names.emplace_back(format.name);
-  return names;
-}
-
-}  // namespace
-
 void define(OptionSet& set, ConvertCommand& o) {
   const auto writes_placement = [&o] {
     return !o.to.empty() && find_traffic_format(o.to) == nullptr;
@@ -26,16 +24,16 @@ void define(OptionSet& set, ConvertCommand& o) {
   set.text("to", o.to, "FORMAT",
            fmt::format("format to write; see 'gembench list' (experimental: {})",
                        experimental_placement_formats()))
-      .correct([&o] { o.to = as_known(o.to, written_formats()); });
+      .offers(placement_format_words(true));
   set.text("from-format", o.from_format, "FORMAT", "format of the file; auto recognises it")
-      .correct(
-          [&o] { o.from_format = as_known(o.from_format, names_of_rows(placement_formats())); });
+      .offers(placement_format_words(false));
   set.count("ranks", o.ranks, "number of ranks, if the file does not say").range(1, 65536);
   set.count("experts", o.experts,
             "experts per layer (default: by the highest that the file names)");
   set.count("layers", o.layers, "MoE layers, if the file has one map for all of them");
   set.text("model", o.model, "NAME",
            "model preset, which says which layers are dense (default: the one that the file names)")
+      .offers(model_words())
       .refused_if([&o] { return o.first_layer || o.model_layers; },
                   "--first-layer and --model-layers are part of --model: drop one of them");
   set.count("first-layer", o.first_layer,
@@ -76,6 +74,20 @@ void define(OptionSet& set, CompareCommand& o) {
 }
 
 void define(OptionSet& set, ListCommand& /*nothing to ask*/) {
+  set.group("Other");
+}
+
+void define(OptionSet& set, CompletionCommand& o) {
+  set.group("Other");
+  set.rule([&o] {
+    const std::vector<std::string> shells{std::begin(kShells), std::end(kShells)};
+    if (o.files.size() == 1 && std::ranges::find(shells, o.files[0]) != shells.end()) return;
+    throw usage_error(
+        fmt::format("completion needs a shell: name one of {}", fmt::join(shells, ", ")));
+  });
+}
+
+void define(OptionSet& set, ManCommand& /*nothing to ask*/) {
   set.group("Other");
 }
 

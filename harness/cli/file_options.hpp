@@ -10,5 +10,7 @@ void define(OptionSet& set, ConvertCommand& o);
 void define(OptionSet& set, InfoCommand& o);
 void define(OptionSet& set, CompareCommand& o);
 void define(OptionSet& set, ListCommand& o);
+void define(OptionSet& set, CompletionCommand& o);
+void define(OptionSet& set, ManCommand& o);
 
 }  // namespace gembench::inline cli

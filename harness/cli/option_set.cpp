@@ -59,8 +59,20 @@ Option& Option::one_of(const std::vector<std::string>& known) {
     throw usage_error(fmt::format("--{} '{}' is unknown{}: choose one of {}", name_, value,
                                   did_you_mean(value, known), fmt::join(known, ", ")));
   });
-  if (text_) corrections_.emplace_back([this, known] { *text_ = as_known(*text_, known); });
+  only_words_ = true;
+  return offers(known);
+}
+
+Option& Option::offers(std::vector<std::string> words) {
+  if (text_) corrections_.emplace_back([this, words] { *text_ = as_known(*text_, words); });
+  words_ = std::move(words);
   return *this;
+}
+
+void Option::describe(OptionRow& row) const {
+  row.words = words_;
+  row.only_words = only_words_;
+  row.list = default_.is_array();
 }
 
 Option& Option::formerly(std::string& value, const char* before, const char* now) {
@@ -111,6 +123,7 @@ void Option::note(const po::variables_map& values) const {
 
 void OptionSet::group(const std::string& title, bool shape_result) {
   groups_.emplace_back(title);
+  titles_.push_back(title);
   shape_result_ = shape_result;
 }
 
@@ -195,6 +208,30 @@ po::options_description OptionSet::description() const {
   po::options_description all(100, 60);  // the help stays within 100 columns
   for (const auto& group : groups_) all.add(group);
   return all;
+}
+
+std::vector<OptionRow> OptionSet::rows() const {
+  using style = po::command_line_style::style_t;
+  std::vector<OptionRow> rows;
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    for (const auto& described : groups_[i].options()) {
+      OptionRow row;
+      row.group = titles_[i];
+      row.name = described->long_name();
+      const std::string letter = described->canonical_display_name(style::allow_dash_for_short);
+      if (letter.starts_with('-')) row.letter = letter[1];
+      // "F (=1)": the library joins a value's name and its default.
+      const std::string shown = described->format_parameter();
+      const auto at = shown.find(" (=");
+      row.value = shown.substr(0, at);
+      if (at != std::string::npos) row.initial = shown.substr(at + 3, shown.size() - at - 4);
+      row.help = described->description();
+      const auto option = std::ranges::find(options_, row.name, &Option::name);
+      if (option != options_.end()) option->describe(row);
+      rows.push_back(std::move(row));
+    }
+  }
+  return rows;
 }
 
 bool OptionSet::given(std::string_view name) const {

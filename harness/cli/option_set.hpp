@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "harness/cli/command_page.hpp"
+
 namespace gembench::inline cli {
 
 class OptionSet;
@@ -28,6 +30,8 @@ class Option {
   Option& range(double least, double most);
   /// One of these, in any case.
   Option& one_of(const std::vector<std::string>& known);
+  /// Words that completions offer, in any case; other words are accepted too.
+  Option& offers(std::vector<std::string> words);
   /// A value's name in older versions: note() replaces it by the current name.
   Option& formerly(std::string& value, const char* before, const char* now);
   /// Corrects the value as it was typed, before anything reads it.
@@ -44,6 +48,8 @@ class Option {
   [[nodiscard]] bool shapes_result() const { return shapes_result_; }
   [[nodiscard]] Json value() const { return value_(); }
   [[nodiscard]] bool given() const { return value_() != default_; }
+  /// Adds what this knows of its words to a row.
+  void describe(OptionRow& row) const;
   void require_value() const;
   void require_place() const;
   void note(const boost::program_options::variables_map& values) const;
@@ -58,6 +64,8 @@ class Option {
   bool shapes_result_;
   std::function<Json()> value_;
   Json default_;
+  std::vector<std::string> words_;
+  bool only_words_ = false;
   std::vector<std::function<void()>> corrections_;
   std::vector<std::function<void()>> values_;
   std::vector<Refusal> refusals_;
@@ -114,6 +122,8 @@ class OptionSet {
 
   [[nodiscard]] boost::program_options::options_description description() const;
   [[nodiscard]] const std::deque<Option>& options() const { return options_; }
+  /// All of them in the order of description(), those about the line too.
+  [[nodiscard]] std::vector<OptionRow> rows() const;
   [[nodiscard]] bool given(std::string_view name) const;
   /// Usage error for the first rejected value or option and, unless the options are only printed,
   /// for missing options.
@@ -134,6 +144,7 @@ class OptionSet {
   };
   bool shape_result_ = true;
   std::deque<boost::program_options::options_description> groups_;
+  std::vector<std::string> titles_;  ///< of the groups
   std::deque<Option> options_;
   std::vector<Need> needs_;
   std::vector<Only> only_;

@@ -246,8 +246,19 @@ struct ListCommand {
   static constexpr const char* kName = "list";
 };
 
+/// The completions of a shell.
+struct CompletionCommand {
+  static constexpr const char* kName = "completion";
+  std::vector<std::string> files;  ///< the shell
+};
+
+/// The manual page.
+struct ManCommand {
+  static constexpr const char* kName = "man";
+};
+
 using Command = std::variant<ListCommand, RunCommand, ProfileCommand, PlanCommand, ScoreCommand,
                              TraceMakeCommand, TraceImportCommand, TraceInfoCommand, ConvertCommand,
-                             InfoCommand, CompareCommand>;
+                             InfoCommand, CompareCommand, CompletionCommand, ManCommand>;
 
 }  // namespace gembench::inline cli

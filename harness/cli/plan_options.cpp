@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "harness/cli/offered_words.hpp"
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/placement_names.hpp"
 #include "harness/cli/shared_options.hpp"
@@ -19,7 +20,8 @@ void problem_options(OptionSet& set, ProblemOptions& o) {
   set.text("trace", o.trace, "FILE", "trace.h5 to plan on");
   set.text("profile", o.profile, "SOURCE",
            "profile.h5, or builtin:NAME for latencies measured by others (default: ranks of equal "
-           "speed)");
+           "speed)")
+      .offers(profile_words());
   set.count("plan-steps", o.plan_steps,
             "plan on the first N steps only; score then judges on the other steps (default: all)")
       .range(1, 1e6);
@@ -80,6 +82,7 @@ void define(OptionSet& set, PlanCommand& o) {
   set.group("Placement");
   const auto afresh = [&o] { return o.replan.max_moves == 0; };
   set.text("strategy", o.strategy, "NAME", "see 'gembench list'")
+      .offers(strategy_words())
       .correct([&o] { o.strategy = as_known_placement(o.strategy); })
       .refused_if([afresh] { return !afresh(); },
                   "--max-moves rebalances --from and plans nothing: drop --strategy");
@@ -115,6 +118,7 @@ void define(OptionSet& set, ScoreCommand& o) {
   problem_options(set, o);
   set.group("Placement");
   set.names("strategies", o.strategies, "A,B,...", "strategies to plan with and judge")
+      .offers(strategy_words())
       .correct(
           [&o] { std::ranges::transform(o.strategies, o.strategies.begin(), as_known_placement); });
   set.flag("ablation", o.ablation,

@@ -5,6 +5,7 @@
 
 #include "harness/cli/device_kinds.hpp"
 #include "harness/cli/drift_option.hpp"
+#include "harness/cli/offered_words.hpp"
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/placement_names.hpp"
 #include "harness/cli/run_length.hpp"
@@ -25,6 +26,7 @@ void planning_options(OptionSet& set, RunCommand& o) {
   set.group("Placement");
   set.names("placements", o.placements, "A,B,...",
             "strategies to compare; the first is the reference")
+      .offers(strategy_words())
       .correct(
           [&o] { std::ranges::transform(o.placements, o.placements.begin(), as_known_placement); })
       .refused_if([&o] { return o.placements.empty(); },

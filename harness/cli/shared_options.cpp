@@ -4,10 +4,9 @@
 
 #include <utility>
 
+#include "harness/cli/offered_words.hpp"
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/strategy_rules.hpp"
-#include "moe_layer/model/shape.hpp"
-#include "placement/base/known_names.hpp"
 
 namespace gembench::inline cli {
 
@@ -16,7 +15,7 @@ using Json = OptionSet::Json;
 void model_options(OptionSet& set, ModelOptions& o, bool with_widths) {
   set.group("Model");
   set.text("model", o.model, "NAME", "shape preset; see 'gembench list'")
-      .correct([&o] { o.model = as_known(o.model, names_of_rows(model_presets())); })
+      .offers(model_words())
       .stated(o.model_stated);
   Option& scale = set.real("scale", o.scale, "F", "divide hidden and ffn by F");
   set.count("layers", o.layers, "MoE layers to run (default: the model's)");
@@ -149,7 +148,7 @@ void slowdown_options(OptionSet& set, SlowdownOptions& o, const SlowdownHelp& he
   set.text("variability", o.variability, "KIND", help.variability)
       .one_of({"none", "low", "high"})
       .excludes("slowdown-from", kOne);
-  set.text("slowdown-from", o.slowdown_from, "SOURCE", help.from);
+  set.text("slowdown-from", o.slowdown_from, "SOURCE", help.from).offers(slowdown_words());
 }
 
 void replan_options(OptionSet& set, ReplanOptions& o, const ReplanHelp& help,

@@ -15,6 +15,10 @@
 
 namespace gembench::inline cli {
 
+std::string version_number() {
+  return GEMBENCH_VERSION;
+}
+
 std::string program_version() {
   return fmt::format("gembench {} (git {})", GEMBENCH_VERSION, GEMBENCH_GIT);
 }

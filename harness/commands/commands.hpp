@@ -25,5 +25,7 @@ void execute(const ConvertCommand& command);
 void execute(const InfoCommand& command);
 void execute(const CompareCommand& command);
 void execute(const ListCommand& command);
+void execute(const CompletionCommand& command);
+void execute(const ManCommand& command);
 
 }  // namespace gembench::inline commands

@@ -14,9 +14,12 @@ constexpr const char* kLibrary = "libgembench_cuda.so";
 using Commit = const char* (*)();
 using Make = Device* (*)(const Comm&, const ModelShape&, const CudaOptions&);
 
+/// Where it is built, beside the program; else where it is installed.
 std::filesystem::path plugin_path() {
   std::error_code ignored;
-  return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / kLibrary;
+  const auto folder = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
+  const auto installed = (folder / GEMBENCH_PLUGIN_FOLDER / kLibrary).lexically_normal();
+  return std::filesystem::exists(installed, ignored) ? installed : folder / kLibrary;
 }
 
 Error refuse(const std::string& why) {

@@ -6,9 +6,10 @@
 #include "moe_layer/device/device.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
-/// The CUDA device is in a separate library, libgembench_cuda.so, in the executable's folder. It is
-/// loaded only when needed: a program that links cuBLAS and NCCL starts 0.1 s later, needs 220 MB
-/// more memory, and does not start if they are missing.
+/// The CUDA device is in a separate library, libgembench_cuda.so, in the executable's folder (where
+/// installed, in lib/gembench/ below the prefix). It is loaded only when needed: a program that
+/// links cuBLAS and NCCL starts 0.1 s later, needs 220 MB more memory, and does not start if they
+/// are missing.
 namespace gembench::inline device {
 
 struct CudaOptions {
@@ -28,7 +29,7 @@ inline constexpr const char* kCudaPluginMake = "gembench_make_cuda_device";
                                                        const CudaOptions& options,
                                                        const std::string& commit);
 
-/// Whether the library is in the executable's folder; says nothing about driver and GPU.
+/// Whether the library is there; says nothing about driver and GPU.
 [[nodiscard]] bool has_cuda_plugin();
 
 }  // namespace gembench::inline device

@@ -11,7 +11,8 @@ class Info(CliTest):
 
     def test_every_kind_of_file(self):
         self.good("run", *SMALL, "-o", "r.h5", ranks=2)
-        self.good("profile", *SMALL[:8], "--profile-seconds", "0", "-o", "p.h5", ranks=2)
+        self.good("profile", *SMALL[:8], "--clock", "cpu-time", "--profile-seconds", "0", "-o", "p.h5",
+                  ranks=2)
         self.good("trace", "make", *SMALL[:8], "--steps", "16", "-o", "t.h5")
         self.good("plan", "--trace", "t.h5", "--ranks", "2", "-o", "gem.json")
         self.good("convert", "gem.json", "--to", "sglang", "-o", "sglang.json")
