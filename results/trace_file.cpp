@@ -15,7 +15,7 @@ namespace gembench::inline results {
 namespace {
 
 using h5::Cells;
-
+using h5::extent;
 using h5::File;
 using h5::Layout;
 using h5::Type;

@@ -105,8 +105,9 @@ void keep_last(po::parsed_options& parsed) {
 /// " (did you mean '--model'?)"
 std::string option_meant(const po::options_description& all, const std::string& typed) {
   std::vector<std::string> names;
-  for (const auto& option : all.options()) names.push_back("--" + option->long_name());
-  return did_you_mean("--" + typed.substr(typed.find_first_not_of('-')), names);
+  for (const auto& option : all.options())
+    names.push_back(fmt::format("--{}", option->long_name()));
+  return did_you_mean(fmt::format("--{}", typed.substr(typed.find_first_not_of('-'))), names);
 }
 
 /// Stores the words of the command line, then what it left open: from --config, from --config-from.

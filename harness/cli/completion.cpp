@@ -29,7 +29,7 @@ std::string escaped(const std::string& text, std::string_view special) {
 std::string single_quoted(const std::string& text) {
   std::string safe;
   for (const char c : text) safe += c == '\'' ? "'\\''" : std::string(1, c);
-  return "'" + safe + "'";
+  return fmt::format("'{}'", safe);
 }
 
 std::vector<std::string> names(const CommandPage& page) {
@@ -133,12 +133,12 @@ std::string zsh_action(const OptionRow& option) {
 }
 
 std::string zsh_option(const OptionRow& option) {
-  std::string tail = "[" + escaped(first_words(option.help), "\\[]:") + "]";
+  std::string tail = fmt::format("[{}]", escaped(first_words(option.help), "\\[]:"));
   if (!option.value.empty()) {
     tail += fmt::format(":{}:{}", escaped(option.value, "\\:"), zsh_action(option));
   }
-  const std::string name = option.value.empty() ? "--" + option.name : "--" + option.name + "=";
-  if (option.letter == 0) return "        " + single_quoted(name + tail);
+  const std::string name = fmt::format("--{}{}", option.name, option.value.empty() ? "" : "=");
+  if (option.letter == 0) return fmt::format("        {}", single_quoted(name + tail));
   const std::string letter = fmt::format("-{}{}", option.letter, option.value.empty() ? "" : "+");
   return fmt::format("        '(--{} -{})'{{{},{}}}{}", option.name, option.letter, letter, name,
                      single_quoted(tail));
@@ -146,7 +146,7 @@ std::string zsh_option(const OptionRow& option) {
 
 std::string zsh_command(const CommandPage& page) {
   std::string text = fmt::format("    {})\n      _arguments -S", page.name);
-  for (const OptionRow& option : page.options) text += " \\\n" + zsh_option(option);
+  for (const OptionRow& option : page.options) text += fmt::format(" \\\n{}", zsh_option(option));
   if (!page.words.empty()) {
     text += fmt::format(" \\\n        '1:what:({})'", fmt::join(page.words, " "));
   }
@@ -186,7 +186,7 @@ std::string zsh_script(const Pages& pages) {
 // ---- fish
 
 std::string fish_quoted(const std::string& text) {
-  return "'" + escaped(text, "\\'") + "'";
+  return fmt::format("'{}'", escaped(text, "\\'"));
 }
 
 std::string fish_option(const std::string& command, const OptionRow& option) {
