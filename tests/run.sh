@@ -10,12 +10,11 @@ case ${1:-} in
   --full)
     exclude=(-LE slow)
     targets+=(benches)
-    unity=OFF # every source by itself, as it must compile too
     ;;
   --slow)
     exclude=()
     targets+=(benches)
-    unity=OFF
+    unity=OFF # every source by itself, as it must compile too
     ;;
   *)
     echo "usage: tests/run.sh [--full | --slow]" >&2
