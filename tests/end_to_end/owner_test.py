@@ -273,6 +273,7 @@ class NoLocks(OwnerTest):
     def test_an_owner_is_known_by_what_it_wrote(self):
         none = self.without(ENOLCK)
         first = self.start(*PROFILING, "-o", "a.h5", environment=none)
+        first.send_signal(signal.SIGSTOP)  # it must not end before it is asked about
         for environment in (none, {}):
             self.one_sentence(self.in_environment(environment, *RUN, "-o", "a.h5"), 4,
                               f"a.h5 is being written by process {first.pid} on ")
