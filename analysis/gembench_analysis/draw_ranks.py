@@ -105,7 +105,7 @@ def speeds(run: xr.Dataset, reduced: xr.Dataset) -> str:
     x = svg.scale(0, float(tokens[-1]), 56, svg.WIDTH - 64)
     y = svg.scale(0, high, 224, 24)
     body = svg.axis_y(y, 0, high, 48, svg.WIDTH - 60, f"expert phase ({unit})")
-    body += svg.axis_x(x, 0, float(tokens[-1]), 24, 224, "(token, expert) pairs on the rank")
+    body += svg.axis_x(x, 0, float(tokens[-1]), 24, 224, "assignments to the rank")
     body += svg.line(x(found.at), 24, x(found.at), 224, "zero")
     body += svg.text(x(found.at) + 4, 218, "mean load", "start", "tick")
     ranks = len(seconds)
