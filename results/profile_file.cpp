@@ -18,7 +18,6 @@ using h5::File;
 using h5::Type;
 using h5::Variable;
 
-constexpr std::string_view kSchema = "gembench-profile";
 constexpr std::string_view kVersion = "1.3.0";
 
 constexpr Variable kRound = schema::scale("round", "round", "round of measurement");
@@ -124,7 +123,7 @@ void add_state(File& file, const std::vector<GpuReading>& readings, bool after) 
 
 void add_attributes(File& file, const ProfileFile& content) {
   const Profile& profile = content.profile;
-  file.set("/", "schema", std::string(kSchema));
+  file.set("/", "schema", std::string(kProfileSchema));
   file.set("/", "schema_version", std::string(kVersion));
   file.set("/", "model", profile.model);
   file.set("/", "device", profile.device);
@@ -275,7 +274,7 @@ void write_profile(OutputOwner owner, const ProfileFile& content, bool overwrite
 
 ProfileFile read_profile_file(const std::filesystem::path& path) {
   const auto file = File::open(path, schema::kRenamed);
-  file.expect_schema(kSchema, kVersion);
+  file.expect_schema(kProfileSchema, kVersion);
   const auto ranks = file.extents(schema::kRank).front();
   if (ranks > std::numeric_limits<int>::max()) file.refuse("its extents are impossible");
   ProfileFile content;

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "placement/base/output_owner.hpp"
@@ -11,6 +12,8 @@
 #include "results/run_file.hpp"
 
 namespace gembench::inline results {
+
+inline constexpr std::string_view kProfileSchema = "gembench-profile";
 
 /// Everything in a profile.h5. In files of older versions or other programs, all members after
 /// `profile` may be missing (empty).

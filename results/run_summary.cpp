@@ -128,7 +128,7 @@ void write_summary(const std::filesystem::path& path, const std::vector<std::str
                    std::uint64_t ranks, const RunSummary& summary) {
   OutputFile output(OutputOwner(path), OutputFile::Existing::refuse, OutputFile::Partial::discard);
   File& file = output.file();
-  file.set("/", "schema", std::string("gembench-summary"));
+  file.set("/", "schema", std::string(kSummarySchema));
   file.set("/", "schema_version", std::string(kRunSchemaVersion));
   file.make_scale(schema::kPlacement, labels.size());
   file.write(schema::kPlacement, labels);

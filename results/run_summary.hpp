@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "results/quantities.hpp"
@@ -12,6 +13,8 @@
 /// The group summary of results.h5: the numbers of `compare`, for readers that do not compute them
 /// again.
 namespace gembench::inline results {
+
+inline constexpr std::string_view kSummarySchema = "gembench-summary";
 
 /// A placement's step time against another's, as fractions; NaN = not known.
 struct StoredDifference {

@@ -21,7 +21,6 @@ using h5::Layout;
 using h5::Type;
 using h5::Variable;
 
-constexpr std::string_view kSchema = "gembench-trace";
 constexpr std::string_view kVersion = "1.2.0";
 
 constexpr Variable scale(std::string_view name, std::string_view meaning,
@@ -139,7 +138,7 @@ void TraceWriter::begin(const Trace& trace) {
   shape_ = shape_of(trace);
   compressed_ = trace.bytes() < kCompressedBytes;
   auto& file = output_.file();
-  file.set("/", "schema", std::string(kSchema));
+  file.set("/", "schema", std::string(kTraceSchema));
   file.set("/", "schema_version", std::string(kVersion));
   file.set("/", "topk", std::int64_t{trace.topk});
   if (trace.model_layers > 0) file.set("/", "model_layers", std::int64_t{trace.model_layers});
@@ -233,13 +232,13 @@ void write_trace(const std::filesystem::path& path, const Trace& trace, bool ove
 
 Trace read_trace_shape(const std::filesystem::path& path) {
   const auto file = File::open(path);
-  file.expect_schema(kSchema, kVersion);
+  file.expect_schema(kTraceSchema, kVersion);
   return shape_in(file);
 }
 
 Trace read_trace(const std::filesystem::path& path) {
   const auto file = File::open(path);
-  file.expect_schema(kSchema, kVersion);
+  file.expect_schema(kTraceSchema, kVersion);
   Trace trace;
   try {
     trace = read_from(file);

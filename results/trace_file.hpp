@@ -2,11 +2,14 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "placement/loads/trace.hpp"
 #include "results/hdf5/output_file.hpp"
 
 namespace gembench::inline results {
+
+inline constexpr std::string_view kTraceSchema = "gembench-trace";
 
 /// Writes a trace.h5 (SCHEMA.md) some steps at a time, so that recordings may be larger than
 /// memory. It appears under its name at commit(). Small traces are compressed, that is, if the

@@ -112,10 +112,10 @@ FileFacts placement_facts(const std::string& path) {
 
 FileFacts facts_of_file(const std::string& path) {
   const std::string schema = schema_of(path);
-  if (schema == "gembench-results") return results_facts(path);
-  if (schema == "gembench-profile") return profile_facts(path);
-  if (schema == "gembench-trace") return trace_facts(path);
-  if (schema == "gembench-summary") return {"summary", {}, {"jobs/report.sh"}};
+  if (schema == kRunSchema) return results_facts(path);
+  if (schema == kProfileSchema) return profile_facts(path);
+  if (schema == kTraceSchema) return trace_facts(path);
+  if (schema == kSummarySchema) return {"summary", {}, {"jobs/report.sh"}};
   if (!schema.empty()) {
     throw usage_error(
         fmt::format("{} says that it is '{}', which this gembench does not know", path, schema));
