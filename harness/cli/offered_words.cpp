@@ -2,6 +2,7 @@
 
 #include "harness/cli/option_values.hpp"
 #include "moe_layer/model/shape.hpp"
+#include "placement/base/known_names.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/traffic_formats.hpp"
 #include "placement/speeds/builtin_profiles.hpp"
@@ -11,13 +12,6 @@
 namespace gembench::inline cli {
 namespace {
 
-template <class Rows>
-std::vector<std::string> names_of(const Rows& rows) {
-  std::vector<std::string> names;
-  for (const auto& row : rows) names.emplace_back(row.name);
-  return names;
-}
-
 std::vector<std::string> builtin(std::vector<std::string> names) {
   for (std::string& name : names) name.insert(0, kBuiltin);
   return names;
@@ -26,11 +20,11 @@ std::vector<std::string> builtin(std::vector<std::string> names) {
 }  // namespace
 
 std::vector<std::string> model_words() {
-  return names_of(model_presets());
+  return names_of_rows(model_presets());
 }
 
 std::vector<std::string> strategy_words() {
-  return names_of(strategy_table());
+  return names_of_rows(strategy_table());
 }
 
 std::vector<std::string> profile_words() {
@@ -38,16 +32,16 @@ std::vector<std::string> profile_words() {
 }
 
 std::vector<std::string> slowdown_words() {
-  return builtin(names_of(builtin_slowdown_sets()));
+  return builtin(names_of_rows(builtin_slowdown_sets()));
 }
 
 std::vector<std::string> placement_format_words(bool written) {
-  auto names = names_of(placement_formats());
+  auto names = names_of_rows(placement_formats());
   if (!written) {
     names.insert(names.begin(), "auto");
     return names;
   }
-  const auto traffic = names_of(traffic_formats());
+  const auto traffic = names_of_rows(traffic_formats());
   names.insert(names.end(), traffic.begin(), traffic.end());
   return names;
 }

@@ -149,12 +149,11 @@ Option& OptionSet::names(const char* name, std::vector<std::string>& to, const c
 }
 
 Option& OptionSet::real(const char* name, double& to, const char* value, const std::string& help) {
-  const double initial = to;
-  auto* semantic =
-      po::value<std::string>()->value_name(value)->default_value("", fmt::format("{:g}", initial));
-  semantic->notifier([&to, initial, name, value](const std::string& text) {
-    to = text.empty() ? initial : parse_real(bare(name), value, text);
-  });
+  // Text that is read back as the same number; help shows fewer digits.
+  auto* semantic = po::value<std::string>()->value_name(value)->default_value(
+      fmt::format("{}", to), fmt::format("{:g}", to));
+  semantic->notifier(
+      [&to, name, value](const std::string& text) { to = parse_real(bare(name), value, text); });
   groups_.back().add_options()(name, semantic, help.c_str());
   return add(name, [&to] { return Json(to); });
 }

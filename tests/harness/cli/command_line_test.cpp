@@ -102,6 +102,15 @@ TEST(Options, slips_get_the_closest_name) {
   }
 }
 
+TEST(Options, numbers_keep_all_their_digits_and_nothing_is_no_number) {
+  EXPECT_EQ(run_of({"run", "-o", "a"}).scale, RunCommand{}.scale);
+  EXPECT_EQ(run_of({"run", "-o", "a", "--scale", "1.2345678901"}).scale, 1.2345678901);
+  for (const char* wrong : {"", " ", "x", "2x", "1,5", "5 %"}) {
+    EXPECT_THROW(run_of({"run", "-o", "a", "--scale", wrong}), Error) << wrong;
+    EXPECT_THROW(run_of({"run", "-o", "a", "--max-seconds", wrong}), Error) << wrong;
+  }
+}
+
 TEST(Options, help_is_a_command_too) {
   EXPECT_EQ(parse({"help"}).text, parse({"--help"}).text);
   EXPECT_EQ(parse({"help", "run"}).text, parse({"run", "--help"}).text);
