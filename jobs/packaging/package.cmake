@@ -8,9 +8,9 @@ set(CPACK_PACKAGE_CONTACT ${GEMBENCH_MAINTAINER})
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
 set(CPACK_PACKAGE_DESCRIPTION
 "Runs expert-parallel Mixture-of-Experts layers on MPI ranks under several
-placements of their experts, reads the clock on every rank at every layer's
-barrier, and says which placement is faster and how sure that is. Plans
-placements too, and reads and writes the formats of serving engines.")
+placements of their experts, times every phase and every wait on every rank,
+and says which placement is faster and how certain that is. Plans placements
+too, and reads and writes the formats of serving engines.")
 set(CPACK_PACKAGE_INSTALL_DIRECTORY gembench)
 set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
 set(CPACK_STRIP_FILES ON)
