@@ -3,6 +3,7 @@ lost and nothing is left in the way."""
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -207,10 +208,11 @@ class Launched(MistakesTest):
         done = self.call("env", f"GEMBENCH={mpi}", TOP / "jobs/local.sh", "-n", 2, "run", *SMALL,
                          "--model", "none", "-o", "a.h5")
         self.one_sentence(done, 2, "")
-        # What is not ours to say stays: nothing of gembench's was printed.
+        # What is not ours to say stays, whatever this mpirun says: nothing of gembench's was printed.
         done = self.call("env", "GEMBENCH=/bin/false", TOP / "jobs/local.sh", "-n", 2, "run")
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stderr, "mpirun|Primary job")
+        alone = self.call(*mpirun(2), "/bin/false")
+        self.assertEqual(re.sub(r"\d+", "N", done.stderr), re.sub(r"\d+", "N", alone.stderr))
 
     def test_one_rank_without_a_launcher_is_told_what_to_type(self):
         words = [word for word in SMALL if word != "-q"]

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,9 +15,10 @@ HANGS = 600  # seconds
 
 def configured(folder, *words):
     """The program's compile commands, configured as a packager does: no preset, no tests."""
+    generator = "Unix Makefiles" if shutil.which("make") else "Ninja"
     base = ["cmake", "-S", TOP, "-B", folder, "-DGEMBENCH_TESTS=OFF", "-DGEMBENCH_CUDA=OFF"]
     done = subprocess.run([*base, *words], capture_output=True, text=True, timeout=HANGS,
-                          env={**os.environ, "CMAKE_GENERATOR": "Unix Makefiles"})
+                          env={**os.environ, "CMAKE_GENERATOR": generator})
     if done.returncode:
         raise AssertionError(done.stdout + done.stderr)
     commands = json.loads((pathlib.Path(folder) / "compile_commands.json").read_text())
