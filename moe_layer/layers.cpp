@@ -316,11 +316,11 @@ void MoeLayers::hold_back(double begin) {
   }
 }
 
-double MoeLayers::time_overhead() {
+double MoeLayers::time_overhead(int layer) {
   const double begin = read(options_.clock);
-  route(0);
+  route(layer);
   if (model_.shared > 0) {
-    device_.shared_experts(stream_, {range_.count, shared_[0], &payload_, &shared_sums_});
+    device_.shared_experts(stream_, {range_.count, shared_[sz(layer)], &payload_, &shared_sums_});
   }
   device_.synchronize(stream_);
   return (read(options_.clock) - begin) * options_.slowdown;

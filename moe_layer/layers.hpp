@@ -105,9 +105,9 @@ class MoeLayers {
   /// One layer of the loaded step; layers must run in order.
   LayerReading run_layer(int layer);
 
-  /// Layer-independent cost on this rank: route and shared experts of the loaded step, seconds,
-  /// stretched by the slowdown. Local.
-  double time_overhead();
+  /// What a layer costs on this rank whatever its experts receive: route and shared experts of the
+  /// loaded step, seconds, stretched by the slowdown. Local.
+  double time_overhead(int layer);
 
   // Results of the last run_layer, for recording and checking. Local.
   [[nodiscard]] std::vector<std::uint16_t> last_ids();       ///< [token][k] used

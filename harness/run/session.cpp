@@ -10,6 +10,7 @@
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/devices.hpp"
 #include "harness/run/memory.hpp"
+#include "harness/run/profiled_weights.hpp"
 #include "harness/run/sizes.hpp"
 #include "harness/run/stop.hpp"
 #include "moe_layer/profiler/received_load.hpp"
@@ -253,14 +254,19 @@ MeasuredProfile Session::measure_profile(const std::string& kept,
                                          const std::vector<std::int64_t>& load_points) {
   const Trace& trace = workload.measured;
   const TokenRange tokens = tokens_of(0);
-  const Placement* first = &profiled;
-  static_cast<void>(store->hold({&first, 1}));
+  const std::size_t set_bytes = sz(comm.node_size()) * sz(profiled.slots) *
+                                sz(store->weight_layers()) * device->expert_bytes();
+  const std::vector<Placement> sets = profiled_weights(
+      profiled, alternation.resident ? static_cast<int>(options.placements.size()) : 1, set_bytes);
+  std::vector<const Placement*> held;
+  for (const Placement& set : sets) held.push_back(&set);
+  static_cast<void>(store->hold(held));
   layers->use(profiled);
   layers->load_step(workload.first_measured, tokens, routed_ids(trace, 0, options.seed, tokens));
   ProfileOptions how = profile_options(load_points);
   if (!kept.empty()) how.before_round = [&] { throw_if_stopped(comm, kept); };
   layers->set_slowdown(how.slowdown);
-  auto measured = gembench::measure_profile(comm, *device, model, *layers, *store, profiled, how);
+  auto measured = gembench::measure_profile(comm, *device, model, *layers, *store, sets, how);
   layers->use(linear);  // whose experts are there
   progress.enter(Phase::prepare);
   measured.profile.model = shape_name();

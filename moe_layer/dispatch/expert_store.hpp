@@ -33,6 +33,7 @@ class ExpertStore {
   /// Weights by slot of this rank, null for empty slots. Valid until the next hold().
   [[nodiscard]] std::vector<const Buffer*> slots(const Placement& placement, int layer) const;
   [[nodiscard]] std::vector<const Buffer*> shared(int layer) const;
+  [[nodiscard]] int weight_layers() const { return weight_layers_; }
   [[nodiscard]] int weight_layer(int layer) const { return layer % weight_layers_; }
   /// Device bytes held now.
   [[nodiscard]] std::size_t bytes_held() const;

@@ -56,9 +56,11 @@ std::int64_t most_rows(const ProfileOptions& options) {
 class Profiler {
  public:
   Profiler(const Comm& comm, Device& device, const ModelShape& model, MoeLayers& layers,
-           ExpertStore& store, const Placement& placement, const ProfileOptions& options)
+           const ExpertStore& store, std::span<const Placement> weights,
+           const ProfileOptions& options)
       : comm_(comm),
         layers_(layers),
+        model_layers_(model.layers),
         options_(options),
         load_points_(options.load_points.empty()
                          ? profile_load_points(options.max_load, options.slots)
@@ -67,8 +69,10 @@ class Profiler {
         bench_(device, model, most_pairs(load_points_.back(), options),
                {most_rows(options), options.seed, options.step}, options.slots),
         random_(options.seed) {
-    for (int layer = 0; layer < model.layers; ++layer) {
-      weights_.push_back(store.slots(placement, layer));
+    for (const Placement& placement : weights) {
+      for (int layer = 0; layer < model.layers; ++layer) {
+        weights_.push_back(store.slots(placement, layer));
+      }
     }
     if (options.load_points.empty()) active_ = active_points(options);
     for (const auto load_point : load_points_) add({load_point, options.slots});
@@ -150,7 +154,7 @@ class Profiler {
       // With readings back to back, caches would be warm that in a run are used by the router, the
       // exchange and ranks on the same CPU in between.
       comm_.barrier();
-      overheads_.push_back(layers_.time_overhead());
+      overheads_.push_back(layers_.time_overhead(static_cast<int>(turn_ % sz(model_layers_))));
       comm_.barrier();
       const double seconds = bench_.seconds(received, weights, options_.clock) * options_.slowdown;
       points_[point].seconds.back() = seconds;
@@ -304,13 +308,14 @@ class Profiler {
 
   const Comm& comm_;
   MoeLayers& layers_;
+  int model_layers_;
   const ProfileOptions& options_;
   std::vector<std::int64_t> load_points_;
   std::size_t coarse_;  // load points at first
   ExpertBench bench_;
   Random random_;
   const double begin_ = wall_seconds();
-  std::vector<std::vector<const Buffer*>> weights_;  // [layer][slot]
+  std::vector<std::vector<const Buffer*>> weights_;  // [placement, layer][slot]
   ActiveSweep active_;
   /// Coarse load points, active sweep, routed loads, then what search() added.
   std::vector<Point> points_;
@@ -350,10 +355,10 @@ ActiveSweep active_points(const ProfileOptions& options) {
 }
 
 MeasuredProfile measure_profile(const Comm& comm, Device& device, const ModelShape& model,
-                                MoeLayers& layers, ExpertStore& store, const Placement& placement,
-                                const ProfileOptions& options) {
+                                MoeLayers& layers, const ExpertStore& store,
+                                std::span<const Placement> weights, const ProfileOptions& options) {
   MeasuredProfile measured =
-      Profiler(comm, device, model, layers, store, placement, options).measure();
+      Profiler(comm, device, model, layers, store, weights, options).measure();
   if (comm.rank() == 0) measured.profile.device = device.name();
   return measured;
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "moe_layer/layers.hpp"
@@ -60,11 +61,13 @@ struct MeasuredProfile {
 /// rank, for up to half of the budget. Then the points whose median is not yet tight on every rank
 /// are measured, in random order, round after round, until none is left or the budget would not
 /// hold another. Before the last tenth of it, load points at which some rank's latency falls beyond
-/// noise are measured again. Layers, and slots where few are active, take turns so that weights
-/// come from memory as they do in a run. `layers` must have a step loaded and a placement in use.
+/// noise are measured again. `weights`: placements with as many slots a rank, held by the store.
+/// Their layers, and slots where few are active, take turns so that weights come from memory as
+/// they do in a run. `layers` must have a step loaded and a placement in use.
 [[nodiscard]] MeasuredProfile measure_profile(const Comm& comm, Device& device,
                                               const ModelShape& model, MoeLayers& layers,
-                                              ExpertStore& store, const Placement& placement,
+                                              const ExpertStore& store,
+                                              std::span<const Placement> weights,
                                               const ProfileOptions& options);
 
 }  // namespace gembench::inline profiler

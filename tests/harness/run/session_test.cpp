@@ -67,5 +67,27 @@ TEST(Session, more_ranks_than_experts_need_replicas) {
   if (comm.rank() == 0) validate(measured.profile);
 }
 
+/// A profile reads the weights of as many placements as the run keeps in memory: with fewer, they
+/// would be in caches that the run's own placements evict them from.
+TEST(Session, profiles_with_the_experts_of_all_placements_in_memory) {
+  const Comm comm = Comm::world();
+  if (comm.size() == 1) return;  // which has all experts anyway
+  RunCommand options = uneven_run(comm.size());
+  options.experts = 4 * comm.size();
+  std::vector<std::size_t> held;
+  for (const bool resident : {false, true}) {
+    options.placements = {"linear", "eplb", "gem"};
+    options.resident = resident;
+    if (!resident) options.block = 2;
+    if (resident) options.block.reset();
+    Progress progress;
+    Session session(comm, options, progress);
+    ASSERT_EQ(session.alternation.resident, resident);
+    static_cast<void>(session.measure_profile("nothing is kept"));
+    held.push_back(session.store->bytes_held());
+  }
+  EXPECT_GE(held[1], held[0] * 3 / 2);
+}
+
 }  // namespace
 }  // namespace gembench

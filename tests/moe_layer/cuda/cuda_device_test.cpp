@@ -217,9 +217,9 @@ TEST(CudaLayers, the_profile_covers_loads_from_none_to_the_largest) {
   options.max_rows = kTokens;
   options.slots = placement.slots;
   options.budget_seconds = 0;
-  const Profile profile =
-      measure_profile(rig.comm, *rig.device, rig.model, *rig.layers, rig.store, placement, options)
-          .profile;
+  const Profile profile = measure_profile(rig.comm, *rig.device, rig.model, *rig.layers, rig.store,
+                                          {&placement, 1}, options)
+                              .profile;
   if (rig.comm.rank() != 0) return;
   validate(profile);
   EXPECT_EQ(profile.load_points.back(), kTokens * 3);

@@ -36,7 +36,7 @@ class Profiler : public ::testing::Test {
   }
   MeasuredProfile measure() const {
     return measure_profile(rig_->comm, *rig_->device, rig_->model, *rig_->layers, rig_->store,
-                           placement_, options_);
+                           {&placement_, 1}, options_);
   }
   [[nodiscard]] bool is_root() const { return rig_->comm.rank() == 0; }
 
