@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "placement/base/output_owner.hpp"
+#include "placement/files/output_owner.hpp"
 #include "placement/speeds/profile.hpp"
 #include "placement/speeds/profile_samples.hpp"
 #include "results/run_file.hpp"

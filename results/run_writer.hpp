@@ -4,7 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "placement/base/output_owner.hpp"
+#include "placement/files/output_owner.hpp"
 #include "results/run_file.hpp"
 #include "results/run_summary.hpp"
 

@@ -18,7 +18,7 @@
 #include "harness/cli/trace_options.hpp"
 #include "harness/cli/version.hpp"
 #include "placement/base/error.hpp"
-#include "placement/base/input_file.hpp"
+#include "placement/files/input_file.hpp"
 #include "placement/base/known_names.hpp"
 #include "results/run_reader.hpp"
 

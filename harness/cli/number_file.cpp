@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "placement/base/error.hpp"
-#include "placement/base/input_file.hpp"
+#include "placement/files/input_file.hpp"
 
 namespace gembench::inline cli {
 

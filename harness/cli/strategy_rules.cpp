@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "placement/base/error.hpp"
-#include "placement/strategies/plan_by_name.hpp"
+#include "placement/exchange/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
 
 namespace gembench::inline cli {

@@ -11,7 +11,7 @@
 #include "harness/run/byte_costs.hpp"
 #include "moe_layer/model/shape.hpp"
 #include "placement/base/error.hpp"
-#include "placement/base/whole_file.hpp"
+#include "placement/files/whole_file.hpp"
 #include "placement/exchange/pair_traffic.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/traffic_formats.hpp"

@@ -10,7 +10,7 @@
 #include "harness/commands/commands.hpp"
 #include "harness/run/workload.hpp"
 #include "placement/base/error.hpp"
-#include "placement/base/input_file.hpp"
+#include "placement/files/input_file.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "results/file_kind.hpp"
 #include "results/profile_file.hpp"

@@ -17,7 +17,7 @@
 #include "harness/run/run_plan.hpp"
 #include "harness/run/session.hpp"
 #include "harness/run/trace_shape.hpp"
-#include "placement/base/whole_file.hpp"
+#include "placement/files/whole_file.hpp"
 #include "results/profile_file.hpp"
 
 namespace gembench::inline commands {

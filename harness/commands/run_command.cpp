@@ -28,7 +28,7 @@
 #include "harness/run/trace_shape.hpp"
 #include "placement/base/index.hpp"
 #include "placement/speeds/profile_dents.hpp"
-#include "placement/strategies/plan_by_name.hpp"
+#include "placement/exchange/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "results/hdf5/output_file.hpp"
 #include "results/run_writer.hpp"

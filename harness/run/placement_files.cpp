@@ -6,7 +6,7 @@
 #include "harness/cli/placement_names.hpp"
 #include "placement/base/error.hpp"
 #include "placement/exchange/placement_formats.hpp"
-#include "placement/strategies/plan_by_name.hpp"
+#include "placement/exchange/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "results/profile_file.hpp"
 

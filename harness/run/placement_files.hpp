@@ -6,7 +6,7 @@
 
 #include "harness/run/workload.hpp"
 #include "moe_layer/mpi/comm.hpp"
-#include "placement/cost/placement_file.hpp"
+#include "placement/exchange/placement_file.hpp"
 
 namespace gembench::inline run {
 

@@ -7,7 +7,7 @@
 #include "harness/cli/printing.hpp"
 #include "harness/run/stop.hpp"
 #include "moe_layer/mpi/launch.hpp"
-#include "placement/strategies/plan_by_name.hpp"
+#include "placement/exchange/plan_by_name.hpp"
 
 namespace gembench::inline run {
 namespace {

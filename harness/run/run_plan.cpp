@@ -15,7 +15,7 @@
 #include "placement/base/error.hpp"
 #include "placement/cost/node_targets.hpp"
 #include "placement/strategies/exact.hpp"
-#include "placement/strategies/plan_by_name.hpp"
+#include "placement/exchange/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "results/profile_file.hpp"
 

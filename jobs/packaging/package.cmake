@@ -23,7 +23,7 @@ endif()
 foreach(generator IN ITEMS RPM TBZ2 TGZ TXZ TZ ZIP)
   set(CPACK_SOURCE_${generator} OFF)
 endforeach()
-set(CPACK_COMPONENTS_ALL program development)
+set(CPACK_COMPONENTS_ALL program planner development)
 if(TARGET gembench_cuda)
   list(APPEND CPACK_COMPONENTS_ALL cuda)
 endif()
@@ -45,14 +45,21 @@ set(CPACK_DEBIAN_PROGRAM_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_DEPENDS ${launcher})
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS "python3, python3-h5py, python3-h5netcdf, python3-xarray")
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SUGGESTS hdf5-tools)
+set(CPACK_DEBIAN_PLANNER_PACKAGE_NAME libgembench-planner1)
+set(CPACK_DEBIAN_PLANNER_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_PLANNER_PACKAGE_SHLIBDEPS ON)
+set(CPACK_COMPONENT_PLANNER_DESCRIPTION
+"Plans where the experts of a Mixture-of-Experts model go, from their loads and
+the speeds of the GPUs, for serving engines: a C library without files, MPI and
+state.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libgembench-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-    "libfmt-dev, libarchive-dev, libzip-dev, libyaml-dev, zlib1g-dev, pkgconf | pkg-config")
+    "libgembench-planner1 (= ${PROJECT_VERSION}), libfmt-dev, libarchive-dev, libzip-dev, libyaml-dev, zlib1g-dev, pkgconf | pkg-config")
 set(CPACK_COMPONENT_PROGRAM_DESCRIPTION "${CPACK_PACKAGE_DESCRIPTION}")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
-"The planner of gembench as a C++20 library: expert loads, ranks' speeds,
-placements, strategies, and the formats of serving engines.")
+"The planner of gembench as a C library, and as a C++20 library: expert loads,
+ranks' speeds, placements, strategies, and the formats of serving engines.")
 set(CPACK_DEBIAN_CUDA_PACKAGE_NAME gembench-cuda)
 # Where the toolkit comes from no package, there is none to depend on.
 set(CPACK_DEBIAN_CUDA_PACKAGE_SHLIBDEPS ON)
@@ -67,7 +74,8 @@ set(CPACK_DEBIAN_CUDA_PACKAGE_DEPENDS "gembench (= ${PROJECT_VERSION})")
 set(CPACK_COMPONENT_CUDA_DESCRIPTION "The CUDA device of gembench: cuBLAS, NCCL and kernels.")
 
 # Debian wants the licence under this name. Only in packages: an installation has LICENSE.
-foreach(package IN ITEMS program:gembench development:libgembench-dev cuda:gembench-cuda)
+foreach(package IN ITEMS program:gembench planner:libgembench-planner1 development:libgembench-dev
+                         cuda:gembench-cuda)
   string(REPLACE ":" ";" package ${package})
   list(POP_FRONT package part)
   install(FILES ${PROJECT_SOURCE_DIR}/LICENSE RENAME copyright

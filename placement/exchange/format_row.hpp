@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "placement/cost/placement_file.hpp"
+#include "placement/exchange/placement_file.hpp"
 
 namespace gembench::inline exchange {
 

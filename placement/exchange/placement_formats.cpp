@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "placement/base/error.hpp"
-#include "placement/base/input_file.hpp"
+#include "placement/files/input_file.hpp"
 #include "placement/base/known_names.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"

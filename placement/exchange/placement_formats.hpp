@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "placement/cost/placement_file.hpp"
+#include "placement/exchange/placement_file.hpp"
 #include "placement/exchange/format_row.hpp"
 #include "placement/loads/trace.hpp"
 

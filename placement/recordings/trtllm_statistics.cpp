@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "placement/base/checked_sizes.hpp"
-#include "placement/base/input_file.hpp"
+#include "placement/files/input_file.hpp"
 #include "placement/encodings/elements.hpp"
 #include "placement/encodings/safetensors.hpp"
 #include "placement/recordings/formats.hpp"

@@ -37,7 +37,7 @@ Placement plan_exact(const PlanInput& input, const SearchOptions& options, std::
 }
 
 Placement plan_exact(const PlanInput& input) {
-  return plan_exact(input, SearchOptions{});
+  return plan_exact(input, {.threads = input.threads});
 }
 
 }  // namespace gembench::inline strategies

@@ -43,7 +43,7 @@ Assignment plan_layer(const LayerProblem& problem, Random random, Isa isa) {
 }  // namespace
 
 Placement plan_gem(const PlanInput& input) {
-  return plan_gem(input, SearchOptions{});
+  return plan_gem(input, {.threads = input.threads});
 }
 
 Placement plan_gem(const PlanInput& input, const SearchOptions& options) {

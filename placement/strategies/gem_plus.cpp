@@ -75,7 +75,7 @@ Placement plan_gem_plus(const PlanInput& input, const SearchOptions& options) {
 }
 
 Placement plan_gem_plus(const PlanInput& input) {
-  return plan_gem_plus(input, SearchOptions{});
+  return plan_gem_plus(input, {.threads = input.threads});
 }
 
 }  // namespace gembench::inline strategies

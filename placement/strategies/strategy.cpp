@@ -14,9 +14,14 @@ namespace {
 constexpr Takes kFilling{.spare_slots = true, .replicas = true, .fills = true, .split = true};
 constexpr Takes kFillingNodes{
     .spare_slots = true, .replicas = true, .fills = true, .split = true, .nodes = true};
-constexpr Takes kSearching{.seed = true, .spare_slots = true, .replicas = true, .split = true};
-constexpr Takes kSearchingNodes{
-    .seed = true, .spare_slots = true, .replicas = true, .split = true, .node_cost = true};
+constexpr Takes kSearching{
+    .speeds = true, .seed = true, .spare_slots = true, .replicas = true, .split = true};
+constexpr Takes kSearchingNodes{.speeds = true,
+                                .seed = true,
+                                .spare_slots = true,
+                                .replicas = true,
+                                .split = true,
+                                .node_cost = true};
 
 constexpr Strategy kStrategies[] = {
     {"linear", "experts in order, equal blocks per rank (vLLM's default)", plan_linear},
@@ -29,7 +34,7 @@ constexpr Strategy kStrategies[] = {
     {"vibe",
      "balances mean load by speed, ignores load over time (ViBE, reconstructed)",
      plan_vibe,
-     {.spare_slots = true}},
+     {.speeds = true, .spare_slots = true}},
     {"flashlb", "uses mean, variance and covariance of loads, ignores speed (after FlashLB)",
      plan_flashlb, kFilling},
     {"gem", "minimises predicted time over all steps with measured speeds (GEM, reconstructed)",
@@ -40,7 +45,7 @@ constexpr Strategy kStrategies[] = {
     {"exact",
      "the optimum, up to 16 experts on 8 ranks",
      plan_exact,
-     {.seed = true, .spare_slots = true}},
+     {.speeds = true, .seed = true, .spare_slots = true}},
 };
 
 }  // namespace
@@ -54,9 +59,8 @@ const Strategy& find_strategy(std::string_view name) {
     if (strategy.name == name) return strategy;
   }
   const auto names = names_of_rows(kStrategies);
-  throw usage_error(
-      fmt::format("there is no strategy '{}'{}; choose one of {}, file:PATH or relabel:NAME", name,
-                  did_you_mean(name, names), fmt::join(names, ", ")));
+  throw usage_error(fmt::format("there is no strategy '{}'{}; choose one of {}", name,
+                                did_you_mean(name, names), fmt::join(names, ", ")));
 }
 
 Placement empty_plan(const PlanInput& input, std::string_view name) {

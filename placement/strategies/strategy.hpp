@@ -30,17 +30,19 @@ struct PlanInput {
   /// Make exactly `replicas`, whether they pay or not: engines load full tables only.
   bool all_replicas = false;
   PlanWatch watch = {};  ///< receives the progress of planning; may end it
+  int threads = 0;       ///< layers planned at once; 0 = one per CPU. Any number plans the same
 
   /// The same input with other steps and speeds.
   [[nodiscard]] PlanInput with(const Trace& other_trace, const CostModel& other_cost) const {
     return {other_trace, other_cost, seed,    slots,        nodes, groups,
-            replicas,    split,      network, all_replicas, watch};
+            replicas,    split,      network, all_replicas, watch, threads};
   }
 };
 
-/// The options that a strategy uses, besides loads and speeds. The command line rejects options
+/// The options that a strategy uses, besides loads. The command line rejects options
 /// that none of the named strategies uses.
 struct Takes {
+  bool speeds = false;  ///< else it places as if ranks were equally fast
   bool seed = false;
   bool spare_slots = false;
   bool replicas = false;

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "placement/base/output_owner.hpp"
+#include "placement/files/output_owner.hpp"
 #include "results/hdf5/hdf5.hpp"
 
 namespace gembench::inline hdf5 {

@@ -67,12 +67,20 @@ class Tree(InstalledTest):
         self.assertTrue(linear.startswith("linear ") and gem.startswith("gem "))
         self.assertLess(float(gem.split()[1]), float(linear.split()[1]))
 
+    def libraries(self):
+        """The tree with the C library and what compiles with both libraries."""
+        prefix = self.install("--component", "planner")
+        self.good_bare("cmake", "--install", BUILD, "--prefix", prefix, "--component", "development")
+        return prefix
+
     def test_another_program_finds_the_library_by_cmake(self):
-        prefix = self.install("--component", "development")
-        self.good_bare("cmake", "-S", EXAMPLE, "-B", "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+        prefix = self.libraries()
+        example = f"-DEXAMPLE_C={prefix}/share/doc/libgembench-dev/example.c"
+        self.good_bare("cmake", "-S", EXAMPLE, "-B", "build", example, f"-DCMAKE_PREFIX_PATH={prefix}")
         self.good_bare("cmake", "--build", "build")
         self.planned("build/plan")
-        done = self.bare("cmake", "-S", EXAMPLE, "-B", "old", f"-Dgembench_DIR={prefix}/lib/cmake/gembench",
+        self.assertIn("step time", self.good_bare("build/example"))
+        done = self.bare("cmake", "-S", EXAMPLE, "-B", "old", f"-Dgembench_DIR={prefix}/lib/cmake/gembench", example,
                          "-DCMAKE_DISABLE_FIND_PACKAGE_LibArchive=ON")
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("LibArchive", done.stderr)
@@ -80,11 +88,23 @@ class Tree(InstalledTest):
     def test_another_program_finds_the_library_by_pkg_config(self):
         if not shutil.which("pkg-config"):
             self.skipTest("pkg-config is not installed")
-        prefix = self.install("--component", "development")
-        flags = self.good_bare("pkg-config", "--cflags", "--libs", "gembench",
-                               PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig")).split()
-        self.good_bare("c++", "-std=c++20", EXAMPLE / "plan.cpp", "-o", "plan", *flags)
+        prefix = self.libraries()
+        flags = {name: self.good_bare("pkg-config", "--cflags", "--libs", name,
+                                      PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig")).split()
+                 for name in ("gembench-placement", "gembench-planner")}
+        self.good_bare("c++", "-std=c++20", EXAMPLE / "plan.cpp", "-o", "plan", *flags["gembench-placement"])
         self.planned("./plan")
+        self.good_bare("cc", prefix / "share/doc/libgembench-dev/example.c", "-o", "example", *flags["gembench-planner"])
+        self.assertIn("step time", self.good_bare("./example", LD_LIBRARY_PATH=str(prefix / "lib")))
+
+    def test_the_c_library_shows_its_functions_alone_and_needs_no_library_of_ours(self):
+        library = self.libraries() / "lib/libgembench_planner.so"
+        shown = self.good_bare("nm", "-D", "--defined-only", library)
+        self.assertEqual({line.split()[-1].split("@")[0] for line in shown.splitlines()},
+                         {"gembench_planner_1", "gembench_planner_version", "gembench_plan", "gembench_judge",
+                          "gembench_invert"})
+        needs = self.good_bare("readelf", "-d", library)
+        self.assertNotRegex(needs, r"NEEDED.*(fmt|hdf5|mpi|archive|zip|yaml)")
 
     def test_every_public_header_needs_only_what_is_installed(self):
         include = self.install("--component", "development") / "include/gembench"

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "moe_layer/check.hpp"
-#include "placement/strategies/plan_by_name.hpp"
+#include "placement/exchange/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "tests/moe_layer/rig.hpp"
 

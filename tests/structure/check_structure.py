@@ -18,8 +18,8 @@ ARROWS = {
 }
 # Folder -> its subfolders, lowest first ("" is the folder itself): each may include those before it.
 FLOORS = {
-    "placement": ["base", "encodings", "loads", "speeds", "cost", "search", "exchange", "recordings",
-                  "strategies"],
+    "placement": ["base", "loads", "speeds", "cost", "search", "strategies", "c_api", "files",
+                  "encodings", "exchange", "recordings"],
     "results": ["hdf5", ""],
     "moe_layer": ["mpi", "model", "device", "cpu", "cuda", "dispatch", "", "profiler"],
     "harness": ["cli", "statistics", "run", "report", "commands", ""],
@@ -36,6 +36,7 @@ TABLE_HEADERS = {
 # Sources without a header.
 ENTRIES = {
     "harness/main.cpp",            # the program
+    "placement/c_api/exports.cpp",  # the C functions of planner.h
     "moe_layer/cuda/exports.cpp",  # what a plug-in is asked for, by name
 }
 # HDF5's layer and the tables of the files' schemas say h5:: and schema:: wherever they are used.

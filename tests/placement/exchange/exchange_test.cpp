@@ -1,5 +1,5 @@
 #include "tests/placement/exchange.hpp"
-#include "placement/strategies/plan_by_name.hpp"
+#include "placement/exchange/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
 
 namespace gembench {

@@ -2,7 +2,7 @@
 #include <numeric>
 
 #include "placement/cost/bound.hpp"
-#include "placement/cost/placement_file.hpp"
+#include "placement/exchange/placement_file.hpp"
 #include "placement/cost/score.hpp"
 #include "placement/cost/token_split.hpp"
 #include "placement/strategies/strategy.hpp"

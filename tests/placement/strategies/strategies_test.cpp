@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "placement/cost/placement_file.hpp"
+#include "placement/exchange/placement_file.hpp"
 #include "placement/cost/score.hpp"
-#include "placement/strategies/plan_by_name.hpp"
+#include "placement/exchange/plan_by_name.hpp"
 #include "placement/strategies/slot_count.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "tests/placement/support.hpp"

@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <string_view>
 
-#include "placement/base/output_owner.hpp"
+#include "placement/files/output_owner.hpp"
 
-namespace gembench::inline base {
+namespace gembench::inline files {
 
 /// Writes a file completely or not at all: a full disk or a kill leaves nothing under its name.
 /// Rejects an existing file unless `overwrite`; output errors say why it cannot be written.
@@ -17,4 +17,4 @@ void write_whole_file(const OutputOwner& owner, std::string_view content, bool o
 /// work that ends with writing it.
 void require_writable(const std::filesystem::path& path);
 
-}  // namespace gembench::inline base
+}  // namespace gembench::inline files

@@ -4,7 +4,7 @@
 
 #include "placement/strategies/strategy.hpp"
 
-namespace gembench::inline strategies {
+namespace gembench::inline exchange {
 
 /// Plans by name. Beside the names of the table:
 ///  `file:PATH`     a placement in any format of exchange/placement_formats.hpp, which must have
@@ -21,4 +21,4 @@ void require_known_name(std::string_view name);
 /// The file in a name, `file:PATH` itself or inside relabel:...; empty: none.
 [[nodiscard]] std::string_view file_in(std::string_view name);
 
-}  // namespace gembench::inline strategies
+}  // namespace gembench::inline exchange

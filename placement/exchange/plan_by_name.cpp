@@ -1,9 +1,12 @@
-#include "placement/strategies/plan_by_name.hpp"
+#include "placement/exchange/plan_by_name.hpp"
 
+#include <string>
+
+#include "placement/base/error.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/strategies/relabel.hpp"
 
-namespace gembench::inline strategies {
+namespace gembench::inline exchange {
 namespace {
 
 constexpr std::string_view kFile = "file:";
@@ -17,7 +20,12 @@ void require_known_name(std::string_view name) {
 
 Takes takes_of(std::string_view name) {
   if (name.starts_with(kRelabel)) return takes_of(name.substr(kRelabel.size()));
-  return name.starts_with(kFile) ? Takes{.split = true} : find_strategy(name).takes;
+  if (name.starts_with(kFile)) return {.split = true};
+  try {
+    return find_strategy(name).takes;
+  } catch (const Error& unknown) {
+    throw usage_error(std::string(unknown.what()) + ", file:PATH or relabel:NAME");
+  }
 }
 
 bool looks_at_loads(std::string_view name) {
@@ -44,4 +52,4 @@ Placement plan_by_name(std::string_view name, const PlanInput& input) {
   return placement;
 }
 
-}  // namespace gembench::inline strategies
+}  // namespace gembench::inline exchange

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-namespace gembench::inline base {
+namespace gembench::inline files {
 
 /// The right to write one file. The first OutputOwner of a path owns the name until it is
 /// destroyed, even before the file itself exists; for all others it is an output error that names
@@ -34,4 +34,4 @@ class OutputOwner {
 /// Output error with the remedies where `path` exists.
 void require_new(const std::filesystem::path& path);
 
-}  // namespace gembench::inline base
+}  // namespace gembench::inline files

@@ -1,4 +1,4 @@
-#include "placement/base/output_owner.hpp"
+#include "placement/files/output_owner.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -19,7 +19,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench::inline base {
+namespace gembench::inline files {
 namespace fs = std::filesystem;
 namespace {
 
@@ -282,4 +282,4 @@ void require_new(const std::filesystem::path& path) {
   }
 }
 
-}  // namespace gembench::inline base
+}  // namespace gembench::inline files

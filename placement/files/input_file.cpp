@@ -1,4 +1,4 @@
-#include "placement/base/input_file.hpp"
+#include "placement/files/input_file.hpp"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench::inline base {
+namespace gembench::inline files {
 
 std::string read_input_file(const std::filesystem::path& path, std::uintmax_t max_bytes) {
   std::error_code error;
@@ -31,4 +31,4 @@ std::string read_input_file(const std::filesystem::path& path, std::uintmax_t ma
   return content;
 }
 
-}  // namespace gembench::inline base
+}  // namespace gembench::inline files

@@ -1,4 +1,4 @@
-#include "placement/cost/placement_file.hpp"
+#include "placement/exchange/placement_file.hpp"
 
 #include <fmt/format.h>
 
@@ -7,11 +7,11 @@
 #include <cmath>
 
 #include "placement/base/error.hpp"
-#include "placement/base/input_file.hpp"
-#include "placement/base/whole_file.hpp"
+#include "placement/files/input_file.hpp"
+#include "placement/files/whole_file.hpp"
 #include "placement/encodings/bounded_json.hpp"
 
-namespace gembench::inline cost {
+namespace gembench::inline exchange {
 namespace {
 
 constexpr const char* kSchema = "gembench-placement";
@@ -220,4 +220,4 @@ PlacementFile read_placement(const std::filesystem::path& path) {
   }
 }
 
-}  // namespace gembench::inline cost
+}  // namespace gembench::inline exchange

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "placement/base/error.hpp"
-#include "placement/base/output_owner.hpp"
-#include "placement/base/whole_file.hpp"
+#include "placement/files/output_owner.hpp"
+#include "placement/files/whole_file.hpp"
 #include "tests/placement/support.hpp"
 
 namespace gembench::testing {

@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
-#include "placement/base/output_owner.hpp"
+#include "placement/files/output_owner.hpp"
 #include "placement/cost/placement.hpp"
 #include "placement/loads/planned_steps.hpp"
 
-namespace gembench::inline cost {
+namespace gembench::inline exchange {
 
 /// A placement and its origin: the content of placement.json.
 struct PlacementFile {
@@ -59,4 +59,4 @@ void write_placement(const OutputOwner& owner, const PlacementFile& file, bool o
 /// Reads placement.json; usage errors name the file.
 [[nodiscard]] PlacementFile read_placement(const std::filesystem::path& path);
 
-}  // namespace gembench::inline cost
+}  // namespace gembench::inline exchange

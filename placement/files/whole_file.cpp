@@ -1,4 +1,4 @@
-#include "placement/base/whole_file.hpp"
+#include "placement/files/whole_file.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 
 #include "placement/base/error.hpp"
 
-namespace gembench::inline base {
+namespace gembench::inline files {
 namespace {
 
 Error cannot_write(const std::filesystem::path& path, const std::string& why) {
@@ -51,4 +51,4 @@ void require_writable(const std::filesystem::path& path) {
   }
 }
 
-}  // namespace gembench::inline base
+}  // namespace gembench::inline files

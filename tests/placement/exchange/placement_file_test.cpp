@@ -1,4 +1,4 @@
-#include "placement/cost/placement_file.hpp"
+#include "placement/exchange/placement_file.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "tests/placement/support.hpp"
 
