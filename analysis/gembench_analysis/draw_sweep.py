@@ -115,10 +115,11 @@ def _message(gains: List[Point], across: str) -> str:
     if not gains:
         return ""
     ends = []
-    for place in (min(one.place for one in gains), max(one.place for one in gains)):
+    places = {min(one.place for one in gains), max(one.place for one in gains)}
+    for place in sorted(places):
         best = min((one for one in gains if one.place == place), key=lambda one: one.value)
         ends.append(f"{best.placement} {best.value:+.1f} % at {svg.plain(round(place, 1))}")
-    return f"Lowest step time against the reference, by {across}: {ends[0]}, {ends[1]}."
+    return f"Lowest step time against the reference, by {across}: {', '.join(ends)}."
 
 
 def _table(loaded: List[Run], across: str, axis: Callable[[Run], float]) -> Table:

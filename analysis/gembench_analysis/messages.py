@@ -90,7 +90,7 @@ def prediction(rows: List[Summary]) -> str:
     if not known:
         return ""
     worst = max(known, key=lambda row: abs(row.planned / row.measured - 1))
-    return (f"The predicted mean time to the barriers is off by at most "
+    return (f"The predicted mean time to the barriers is off by up to "
             f"{change(worst.planned / worst.measured - 1)} ({worst.placement}).")
 
 
@@ -148,7 +148,7 @@ def course(reduced: xr.Dataset) -> str:
     if not halves:
         return ""
     most, label = max(halves, key=lambda half: abs(half[0]))
-    return (f"From the first to the second half of the run the median step time changed by at most "
+    return (f"From the first to the second half of the run the median step time changed by up to "
             f"{change(most)} ({label}).")
 
 

@@ -3,13 +3,13 @@
 import os
 import shlex
 from dataclasses import dataclass
-from typing import List
+from typing import List, Sequence
 
 import xarray as xr
 
 from .figure_names import slug
 from .summary import Summary
-from .verdict import FASTER, OPEN, UNFINISHED, UNTRUSTED, Verdict
+from .verdict import OPEN, SLOWER, UNFINISHED, UNTRUSTED, Verdict
 
 
 @dataclass(frozen=True)
@@ -42,37 +42,63 @@ def _scaled(run: xr.Dataset) -> str:
             "the way, but an engine needs one of the whole model.")
 
 
+def _again(run: xr.Dataset, without: Sequence[str], *more: str) -> List[str]:
+    """The run's command without these options (each with its value, if it has one) and with more;
+    none if the file does not know it."""
+    try:
+        words = shlex.split(str(run.attrs.get("command_line", "")))
+    except ValueError:
+        return []
+    if words[1:2] != ["run"]:
+        return []
+    kept: List[str] = []
+    skipping = False
+    for word in words:
+        if word.startswith("-"):
+            # --name=value holds its value already. Of the others, a word that follows is the value.
+            if word.split("=", 1)[0] in without:
+                skipping = "=" not in word
+                continue
+            skipping = False
+        elif skipping:
+            skipping = False
+            continue
+        kept.append(word)
+    return [shlex.join(kept + list(more))]
+
+
+OUTPUT = ("-o", "--output", "--overwrite", "--resume")
+LAUNCH = "start it as before (jobs/local.sh, mpirun or srun, with as many ranks)"
+
+
 def next_steps(run: xr.Dataset, rows: List[Summary], found: Verdict) -> List[NextStep]:
     """In the order in which they should be done."""
     results = str(run.attrs["file"])
     stem = os.path.splitext(results.removesuffix(".partial"))[0]
-    again = str(run.attrs.get("command_line", ""))
     if found.outcome == UNFINISHED:
-        return [NextStep("Finish the run; what was measured is kept. Start it as before, with "
-                         "--resume and without --overwrite:",
-                         [again.replace(" --overwrite", "") + " --resume"] if again else [])]
+        return [NextStep(f"Finish the run, which keeps what was measured: {LAUNCH}.",
+                         _again(run, ("--overwrite", "--resume"), "--resume"))]
     if found.outcome == UNTRUSTED:
-        return [NextStep("Do not use these times. See the warnings, then run again without what they "
-                         "name.", [])]
-    steps = []
-    if found.outcome == FASTER and found.best is not None:
-        steps.append(NextStep(
-            f"Export {found.best} for an engine (gembench list names the formats). Placements fit the "
-            "loads and the ranks' speeds that they were planned on: plan again on your own loads "
-            "before you deploy." + _scaled(run), _export(results, found.best)))
-        steps.append(NextStep("Repeat the run with other seeds, and pool at least 3 launches:",
-                              [shlex.join(["gembench", "compare", results, f"{stem}-seed2.h5",
-                                           f"{stem}-seed3.h5"])]))
-    elif found.outcome == OPEN and len(rows) > 1 and run.sizes["rank"] > 1:
-        steps.append(NextStep("Measure until the intervals are narrower: give the run another "
-                              "--output, a smaller --precision and a longer --max-seconds, and no "
-                              "--steps.", []))
-    elif len(rows) == 1:
-        steps.append(NextStep("Compare with other placements: add --placements "
-                              f"{rows[0].placement},eplb,gem to the command.", []))
-    elif run.sizes["rank"] == 1:
-        steps.append(NextStep("Use at least 2 ranks.", []))
-    else:
-        steps.append(NextStep(f"Keep {rows[0].placement}, or try gem+, which searches harder: add it to "
-                              "--placements.", []))
-    return steps
+        return [NextStep("Do not use these times. Run again without what the warnings name.", [])]
+    if run.sizes["rank"] == 1:
+        return [NextStep("Use at least 2 ranks: on one rank all placements are the same.", [])]
+    if len(rows) == 1:
+        return [NextStep(f"Compare with other placements: {LAUNCH}.", _again(
+            run, (*OUTPUT, "--placements"), "--placements", f"{rows[0].placement},eplb,gem",
+            "--output", f"{stem}-compared.h5"))]
+    if found.outcome == OPEN:
+        return [NextStep(f"Measure until the intervals are narrower: {LAUNCH}.", _again(
+            run, (*OUTPUT, "--steps", "--precision", "--max-seconds"), "--precision", "1",
+            "--max-seconds", "600", "--output", f"{stem}-longer.h5"))]
+    if found.outcome == SLOWER or found.best is None:
+        return [NextStep(f"Keep {rows[0].placement}, or try gem+, which searches harder: {LAUNCH}.",
+                         _again(run, (*OUTPUT, "--placements"), "--placements",
+                                f"{rows[0].placement},gem+", "--output", f"{stem}-searched.h5"))]
+    others = [f"{stem}-seed{seed}.h5" for seed in (2, 3)]
+    repeat = [line for seed, name in zip(("2", "3"), others) for line in _again(
+        run, (*OUTPUT, "--seed"), "--seed", seed, "--output", name)]
+    return [NextStep(f"Export {found.best} for an engine (gembench list names the formats). A placement "
+                     "fits the loads and the ranks' speeds that it was planned on: plan on your own "
+                     "loads before you deploy." + _scaled(run), _export(results, found.best)),
+            NextStep(f"Repeat it with other seeds and pool the launches: {LAUNCH}.",
+                     repeat + [shlex.join(["gembench", "compare", results, *others])])]

@@ -50,8 +50,8 @@ def card(section: Section) -> str:
     kind = "card wide" if section.wide else "card"
     behind = "" if section.behind is None or not section.behind.rows else (
         f"<details class=behind><summary>Numbers</summary>{grid(section.behind)}</details>")
-    return (f"<figure class='{kind}' data-figure={section.key} "
-            f"aria-label='{escape(section.message)}'><h3>{escape(section.title)}</h3>"
+    return (f"<figure class='{kind}' aria-label='{escape(section.message)}' "
+            f"data-figure={section.key}><h3>{escape(section.title)}</h3>"
             f"<p class=message>{escape(section.message)}</p>{choice}{panels}"
             f"<figcaption>{escape(section.caption)}</figcaption>{behind}</figure>")
 

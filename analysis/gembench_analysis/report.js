@@ -107,6 +107,12 @@
     if (event.key === "Escape") { unmark(); tell(""); }
   });
 
+  // On narrow paper cells stand without their heads.
+  for (const table of document.querySelectorAll("table.numbers")) {
+    const names = [...table.tHead.rows[0].cells].map((one) => one.textContent);
+    for (const row of table.tBodies[0].rows) [...row.cells].forEach((one, k) => { one.dataset.column = names[k]; });
+  }
+
   // Tables as CSV; what was not measured is empty, as in the program's CSV.
   const csvOf = (table) => [...table.rows].map((row) => [...row.cells].map((one) => {
     const said = one.textContent === "-" ? "" : one.textContent;

@@ -42,7 +42,7 @@ ALONE = """const root = document.documentElement, whole = root.getBoundingClient
 const shapes = [...root.querySelectorAll('rect,circle,path,line,text')];
 const colour = shape => getComputedStyle(shape)[shape.tagName === 'line' ? 'stroke' : 'fill'];
 const bare = shapes.filter(shape => ['rgb(0, 0, 0)', 'none'].includes(colour(shape)) &&
-  !shape.matches('.curve,.empty'));
+  !shape.matches('.curve,.empty,.hatch,.burst,.through'));
 const outside = shapes.filter(shape => { const box = shape.getBoundingClientRect();
   return box.left < whole.left - 1 || box.right > whole.right + 1 || box.top < whole.top - 1 ||
     box.bottom > whole.bottom + 1; });
