@@ -101,5 +101,5 @@ def drawn(loaded: List[Run], placements: Collection[str] = ()) -> Dict[str, str]
                 called = slug(re.sub(r" \(\d+\)$", "", panel))  # without the number of a step
                 name = "-".join(part for part in (prefix + section.key, called) if part)
                 heading = f"{section.title}: {panel}" if panel else section.title
-                files[_unique(name, files)] = alone(drawing, heading, section.caption, said)
+                files[_unique(name, files)] = alone(drawing, heading, f"{section.message} {section.caption}", said)
     return {f"{name}.svg": text for name, text in files.items()}

@@ -191,7 +191,9 @@ class Browser(ReportTest):
             "svg.getClientRects().length && svg.querySelector('[data-tip],[data-map]'))"
             ".map(svg => svg.closest('figure').dataset.figure)")
         reached = []
-        while len(reached) < len(expected):  # one stop for each, in the order of the page
+        for _ in range(400):  # one stop for each, in the order of the page
+            if len(reached) == len(expected):
+                break
             body.send_keys(Keys.TAB)
             key = self.browser.execute_script(
                 "const one = document.activeElement;"
