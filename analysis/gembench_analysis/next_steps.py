@@ -97,7 +97,8 @@ def next_steps(run: xr.Dataset, rows: List[Summary], found: Verdict) -> List[Nex
     others = [f"{stem}-seed{seed}.h5" for seed in (2, 3)]
     repeat = [line for seed, name in zip(("2", "3"), others) for line in _again(
         run, (*OUTPUT, "--seed"), "--seed", seed, "--output", name)]
-    return [NextStep(f"Export {found.best} for an engine (gembench list names the formats). A placement "
+    return [NextStep(f"Export {found.best} for an engine (gembench list names the formats; jobs/report.sh "
+                     "is gembench-report without installing it). A placement "
                      "fits the loads and the ranks' speeds that it was planned on: plan on your own "
                      "loads before you deploy." + _scaled(run), _export(results, found.best)),
             NextStep(f"Repeat it with other seeds and pool the launches: {LAUNCH}.",
