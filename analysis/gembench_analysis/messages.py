@@ -28,7 +28,7 @@ def difference(rows: List[Summary]) -> str:
     numbers = ", ".join(map(_shown, known))
     if any(row.difference and row.difference.low is None for row in known):
         return f"Step time against {rows[0].placement}: {numbers}; no interval, so nothing is certain."
-    who = ", ".join(row.placement for row in sure) or "no placement"
+    who = " and ".join(row.placement for row in sure) or "no placement"
     verb = "are" if len(sure) > 1 else "is"
     return f"Step time against {rows[0].placement}: {numbers}; {who} {verb} certainly faster."
 

@@ -65,7 +65,8 @@
 
   // A figure is one stop of the Tab key; arrow keys go through its marks, or through a map's cells.
   const places = new WeakMap();
-  const marksOf = (svg) => [...svg.querySelectorAll("[data-tip]")];
+  // Parts of no length cannot be seen, so they are no stops.
+  const marksOf = (svg) => [...svg.querySelectorAll("[data-tip]")].filter((one) => one.getBBox().width > 0);
   const unmark = () => document.querySelectorAll(".current").forEach((one) => one.classList.remove("current"));
   const visit = (svg, key) => {
     unmark();
@@ -74,6 +75,7 @@
     const marks = shape ? [] : marksOf(svg);
     const across = map ? map.columns.length : 1;
     const count = map ? map.rows.length * across : marks.length;
+    if (!count) return;
     const move = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across, Home: -count, End: count };
     const wanted = (places.get(svg) || 0) + (move[key] || 0);
     // Beyond the first or last row of a map the column stays.

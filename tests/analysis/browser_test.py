@@ -222,6 +222,10 @@ class Browser(ReportTest):
         self.assertTrue(differences[0].startswith("eplb: "), differences)
         self.assertTrue(differences[1].startswith("gem: "), differences)
         self.assertEqual(differences[2], "", "Escape closes the tip")
+        why = self.figure("why")  # on this clock no part is communication
+        said = press(why, Keys.HOME, *[Keys.ARROW_RIGHT] * 40)
+        self.assertIn("gem, rank 3: ", said[-1])
+        self.assertFalse([one for one in said if one.endswith("by communication")])
 
     def test_tips_by_touch(self):
         path = self.made("run.h5")
