@@ -57,7 +57,8 @@ def timeline(step: Arrivals, labels: List[str], width: float = WIDE) -> str:
         rows += "".join(svg.line(at(x), top, at(x), y, "layer") for x in starts)
         y += 8
     body = svg.axis_x(at, 0, end, 4, y, f"time since the start of the step ({unit})", 8)
-    body += "".join(svg.boxes(drawn[name], f"phase-{name}") for name in PHASES) + rows
+    body += "".join(svg.hatched(drawn[name], f"phase-{name}") if f"phase-{name}" in svg.HATCHED
+                    else svg.boxes(drawn[name], f"phase-{name}") for name in PHASES) + rows
     names = [(f"phase-{name}", said) for name, said in PHASES.items() if drawn[name]]
     body += svg.legend(names, left, y + 50, width)
     parts = [f"first {layers_shown} of {layers} layers"] if layers_shown < layers else []

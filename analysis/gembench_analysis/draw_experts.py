@@ -19,7 +19,8 @@ def loads(layer: LayerLoads) -> str:
     steps = [str(k * layer.window_steps) for k in range(values.shape[1])]
     return svg.heat_map(values, 0.0, float(values.max()), names, steps, "expert", "step", "tokens",
                         f"Expert loads of layer {layer.layer} over time",
-                        cell=max(14.0, min(18.0, 260.0 / len(names))))
+                        cell=max(14.0, min(18.0, 260.0 / len(names))),
+                        ringed=layer.bursts[order])
 
 
 def placement(run: xr.Dataset, layer: LayerLoads, index: int) -> str:

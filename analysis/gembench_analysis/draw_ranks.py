@@ -124,6 +124,12 @@ def speeds(run: xr.Dataset, reduced: xr.Dataset) -> str:
             used.append(at)
             body += svg.text(svg.WIDTH - 60, at, f"rank {rank}", "start",
                              "name" if hot else "tick")
+    for fall in figures.falls(run):
+        if fall.point < len(tokens):
+            at_x, at_y = x(tokens[fall.point]), y(seconds[fall.rank, fall.point])
+            body += svg.path([(at_x - 6, at_y - 13), (at_x + 6, at_y - 13), (at_x, at_y - 3)], "fall",
+                             f"rank {fall.rank}: latency falls by {100 * fall.share:.1f} % from "
+                             f"{tokens[fall.point - 1]:.0f} to {tokens[fall.point]:.0f} assignments")
     return svg.figure(body, 262, "Latency of every rank by load")
 
 

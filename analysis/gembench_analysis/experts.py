@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+LEAST_BURST = 1.5
 KINDS = ("consistent", "temporal", "other")
 MEASURED_STEPS = 4096  # steps of a layer looked at, at most
 
@@ -16,7 +17,8 @@ class LayerLoads:
     """Loads of one layer. `windows` [expert, window]: tokens a step in windows of `window_steps`
     consecutive steps; `mean` [expert] tokens a step; `kind` [expert] index into KINDS; `duty`
     [expert] share of steps in which it is used; `burst` [expert] its tokens when used over the
-    mean load of an expert."""
+    mean load of an expert; `bursts` [expert, window] whether a temporal expert has at least
+    LEAST_BURST times that load in a step of the window."""
 
     layer: int
     windows: NDArray[np.float64]
@@ -25,6 +27,7 @@ class LayerLoads:
     kind: NDArray[np.int64]
     duty: NDArray[np.float64]
     burst: NDArray[np.float64]
+    bursts: NDArray[np.bool_]
 
 
 def kinds(tokens: NDArray[np.float64]) -> Tuple[NDArray[np.int64], NDArray[np.float64],
@@ -38,7 +41,7 @@ def kinds(tokens: NDArray[np.float64]) -> Tuple[NDArray[np.int64], NDArray[np.fl
     duty = count / max(1, len(tokens))
     over = np.where(used, tokens / np.where(level > 0, level, 1), 0).sum(axis=0)
     burst = np.where(count > 0, over / np.maximum(count, 1), 0)
-    temporal = (count > 0) & (duty <= 0.34) & (burst >= 1.5)
+    temporal = (count > 0) & (duty <= 0.34) & (burst >= LEAST_BURST)
     return np.where(duty >= 0.85, 0, np.where(temporal, 1, 2)), duty, burst
 
 
@@ -51,7 +54,11 @@ def layer_loads(run: xr.Dataset, layer: int, most_windows: int = 64) -> LayerLoa
     each = max(1, -(-len(tokens) // most_windows))
     windows = [tokens[first:first + each].mean(axis=0) for first in range(0, len(tokens), each)]
     kind, duty, burst = kinds(tokens)
-    return LayerLoads(layer, np.array(windows).T, each, tokens.mean(axis=0), kind, duty, burst)
+    level = tokens.mean(axis=1, keepdims=True)
+    high = (tokens >= LEAST_BURST * level) & (tokens > 0) & (kind == KINDS.index("temporal"))
+    bursts = [high[first:first + each].any(axis=0) for first in range(0, len(tokens), each)]
+    return LayerLoads(layer, np.array(windows).T, each, tokens.mean(axis=0), kind, duty, burst,
+                      np.array(bursts).T)
 
 
 def layers_to_show(wait: NDArray[np.float64], most: int = 6) -> List[int]:

@@ -7,17 +7,14 @@ import xml.etree.ElementTree as xml
 from typing import Collection, Dict, Iterator, List, Tuple
 
 from . import figures, style, svg
-from .runs import Run, scaling
+from .figure_names import slug
+from .draw_sweep import scaling
 from .sections import Section, sections, source
+from .sweep import Run, in_order
 
 WIDE = 800.0  # of a figure that takes the page's whole width; a README or a slide is narrower
 MARGIN, LINE = 12.0, 17.0
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def slug(words: str) -> str:
-    """Part of a file's name: lower-case letters, digits, + and dashes."""
-    return re.sub(r"[^a-z0-9+]+", "-", words.lower())[:60].strip("-")
 
 
 def _unique(name: str, taken: Collection[str]) -> str:
@@ -80,7 +77,7 @@ def _parts(loaded: List[Run]) -> Iterator[Tuple[str, str, List[Section]]]:
     """Prefix of file names, source of the numbers, sections: first of all runs, then of each
     run."""
     if len(loaded) > 1:
-        yield "", " ".join(sorted({source(one.run) for one in loaded})), scaling(loaded)
+        yield "", " ".join(sorted({source(one.run) for one in loaded})), scaling(in_order(loaded))
     taken: List[str] = []
     for one in loaded:
         prefix, said = "", source(one.run)
@@ -104,5 +101,5 @@ def drawn(loaded: List[Run], placements: Collection[str] = ()) -> Dict[str, str]
                 called = slug(re.sub(r" \(\d+\)$", "", panel))  # without the number of a step
                 name = "-".join(part for part in (prefix + section.key, called) if part)
                 heading = f"{section.title}: {panel}" if panel else section.title
-                files[_unique(name, files)] = alone(drawing, heading, section.caption, said)
+                files[_unique(name, files)] = alone(drawing, heading, f"{section.message} {section.caption}", said)
     return {f"{name}.svg": text for name, text in files.items()}

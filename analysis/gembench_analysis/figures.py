@@ -118,6 +118,32 @@ def rank_speeds(run: xr.Dataset, reduced: xr.Dataset) -> Optional[Speeds]:
     return Speeds(profile.load_points, profile.latency, at, here / here.min())
 
 
+LEAST_FALL = 0.02  # placement/speeds/profile_dents.hpp
+
+
+@dataclass(frozen=True)
+class Fall:
+    """Rank whose latency at a load point is `share` below that at the point before."""
+
+    rank: int
+    point: int
+    share: float
+
+
+def falls(run: xr.Dataset) -> List[Fall]:
+    """Where the profile falls while load grows, by LEAST_FALL and by more than half of the two
+    points' interquartile ranges. results.h5 has no single readings, so this is coarser than the
+    program's test."""
+    if "profile_latency" not in run:
+        return []
+    value, spread = run["profile_latency"].values, run["profile_spread"].values
+    drop = value[:, :-1] - value[:, 1:]
+    noise = np.nan_to_num(spread[:, :-1] + spread[:, 1:]) / 2
+    real = (drop > LEAST_FALL * value[:, :-1]) & (drop > noise)
+    return [Fall(int(rank), int(point) + 1, float(drop[rank, point] / value[rank, point]))
+            for rank, point in zip(*np.nonzero(real))]
+
+
 def bytes_pair(run: xr.Dataset) -> xr.DataArray:
     """(placement, src, dst): dispatch payload of all measured steps and layers in byte; the
     diagonal stayed on its rank. NaN in an unfinished file."""

@@ -6,10 +6,12 @@ import sys
 import tempfile
 from typing import List, Optional, Sequence
 
-from . import figure_files, markdown, page, perfetto, runs
+from . import export, figure_files, markdown, page, perfetto, runs
 from .loading import FileError, load
 from .reduction import reduce
+from .next_steps import placement_file
 from .summary import summarise
+from .sweep import Run
 
 
 class Refused(Exception):
@@ -38,6 +40,9 @@ def _options(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
                              "reference")
     parser.add_argument("--trace", metavar="FILE",
                         help="also the steps of the first FILE as a trace for ui.perfetto.dev")
+    parser.add_argument("--export", metavar="NAME",
+                        help="also this placement of the first FILE as FILE-NAME.json, which "
+                             "gembench convert reads")
     parser.add_argument("-q", "--quiet", action="store_true", help="do not say what was written")
     options = parser.parse_args(arguments)
     if options.placements is not None and not options.figures:
@@ -60,7 +65,7 @@ def write(path: str, text: str, option: str = "-o") -> None:
                       4) from None
 
 
-def _figures(loaded: List[runs.Run], folder: str, placements: List[str]) -> str:
+def _figures(loaded: List[Run], folder: str, placements: List[str]) -> str:
     """Writes the figures; returns what was written."""
     drawn = figure_files.drawn(loaded, placements)
     try:
@@ -83,7 +88,7 @@ def _report(options: argparse.Namespace) -> List[str]:
     for name in options.files:
         run = load(name)
         try:
-            loaded.append(runs.Run(run, reduce(run), summarise(run)))
+            loaded.append(Run(run, reduce(run), summarise(run)))
         except (OSError, RuntimeError) as error:  # HDF5 cannot read an array
             raise FileError(f"{name}: is damaged ({error}); run it again") from None
     known = list(dict.fromkeys(row.placement for one in loaded for row in one.rows))
@@ -91,6 +96,10 @@ def _report(options: argparse.Namespace) -> List[str]:
     unknown = [name for name in chosen if name not in known]
     if unknown:
         raise Refused(f"--placements: there is no '{unknown[0]}'; choose from {', '.join(known)}", 2)
+    first = [row.placement for row in loaded[0].rows]
+    if options.export is not None and options.export not in first:
+        raise Refused(f"--export: there is no '{options.export}' in {options.files[0]}; choose from "
+                      f"{', '.join(first)}", 2)
     if options.format == "md":
         text = markdown.report(loaded)
     else:
@@ -106,6 +115,10 @@ def _report(options: argparse.Namespace) -> List[str]:
         one = loaded[0]
         write(options.trace, perfetto.trace(one.run, one.reduced), "--trace")
         written.append(options.trace)
+    if options.export is not None:
+        plan = placement_file(options.files[0], options.export)
+        write(plan, export.placement_json(loaded[0].run, options.export), "--export")
+        written.append(plan)
     return written
 
 

@@ -1,7 +1,7 @@
 """What the report shows of one run, in order: figures with their captions."""
 
 from dataclasses import dataclass
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 import xarray as xr
@@ -9,7 +9,10 @@ import xarray as xr
 from . import draw_arrivals, draw_experts, draw_ranks, draw_times, figures
 from .attribution import MEANING
 from .experts import layer_loads, layers_to_show
+from .figure_tables import behind
+from .messages import messages
 from .summary import Summary
+from .tables import Table
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Section:
     caption: str
     panels: List[Tuple[str, str]]  # name, SVG
     wide: bool = False
+    message: str = ""  # what the figure shows, in one sentence
+    behind: Optional[Table] = None  # its numbers
 
 
 def source(run: xr.Dataset) -> str:
@@ -71,7 +76,8 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
                 [(name, draw_ranks.wait_map(reduced, name)) for name in order]),
         Section("speeds", "How fast each rank is",
                 "Time of the expert phase by load, from the profile; the thick line is the slowest "
-                f"rank at the mean load. {profiled}", [("", draw_ranks.speeds(run, reduced))]),
+                f"rank at the mean load. A triangle marks where latency falls while load grows, by at "
+                f"least 2 % and beyond noise. {profiled}", [("", draw_ranks.speeds(run, reduced))]),
         Section("prediction", "Predicted against measured",
                 "Every dot is a step. On the line the prediction is exact; above it the step took "
                 f"longer. {predicted}", [("", draw_times.prediction(reduced))]),
@@ -84,7 +90,8 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
                  if np.isfinite(reduced["measured"].values[:, step]).all()], wide=True),
         Section("loads", "Expert loads over time",
                 "Hottest experts on top. C = consistent (used in at least 85 % of steps), T = "
-                "temporal (in at most 34 %, with at least 1.5 times the mean load); thresholds "
+                "temporal (in at most 34 %, with at least 1.5 times the mean load); rings mark "
+                "bursts of temporal experts; thresholds "
                 "around GEM's second-hand 85 %, 17 % and 3 times are ours. Shown are the layers "
                 f"in which {names[0]} waits longest. Loads are the same for every placement: "
                 f"{run.attrs.get('routing', 'routing unknown')}.",
@@ -105,8 +112,11 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
                 [(name, draw_ranks.bytes_map(run, name)) for name in order]),
     ]
     with_data = []
+    said_by = messages(run, reduced, rows, shown, best)
+    tables = behind(run, reduced, rows, shown)
     for one in found:
         panels = [(name, drawing) for name, drawing in one.panels if drawing]
         if panels:
-            with_data.append(Section(one.key, one.title, one.caption, panels, one.wide))
+            with_data.append(Section(one.key, one.title, one.caption, panels, one.wide,
+                                     said_by[one.key], tables[one.key]))
     return with_data

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 WIDTH = 520  # of a figure's own coordinates; the page scales it
 CLASSES = 8  # of colour in heat maps
+HATCHED = ("phase-barrier_wait",)  # waiting is the subject of the report: visible without colour
 
 
 def number(value: float) -> str:
@@ -51,6 +52,25 @@ def boxes(cells: Iterable[Tuple[float, float, float, float]], style: str) -> str
     made = "".join(f"M{number(x)} {number(y)}h{number(w)}v{number(h)}h{number(-w)}z"
                    for x, y, w, h in cells)
     return f'<path d="{made}" class="{style}"/>' if made else ""
+
+
+def hatched(cells: Iterable[Tuple[float, float, float, float]], style: str,
+            gap: float = 5.0) -> str:
+    """Boxes (x, y, width, height) under diagonal lines, so that they can be told from others
+    without colours. Lines, not a pattern: a pattern's id would have to be unique on the page."""
+    cells, made = list(cells), ""
+    for x, y, w, h in cells:
+        # Lines of slope 1 that cross the top edge at `start`, cut at the box's edges; all boxes
+        # share one raster, so that neighbours continue each other's lines.
+        start = math.ceil((x - h) / gap) * gap
+        while start < x + w:
+            left, right = max(start, x), min(start + h, x + w)
+            if right - left > 0.3:
+                made += (f"M{number(left)} {number(y + left - start)}"
+                         f"L{number(right)} {number(y + right - start)}")
+            start += gap
+    lines = f'<path d="{made}" class="hatch"/>' if made else ""
+    return boxes(cells, style) + lines
 
 
 def figure(body: str, height: float, says: str, width: float = WIDTH) -> str:
@@ -111,8 +131,10 @@ def classes_of(values: NDArray[np.float64], low: float, high: float) -> NDArray[
 
 def heat_map(values: NDArray[np.float64], low: float, high: float, rows: Sequence[str],
              columns: Sequence[str], row_title: str, column_title: str, unit: str, says: str,
-             digits: int = 1, width: float = WIDTH, cell: "float | None" = None) -> str:
-    """values [row, column] as coloured cells, with a legend; NaN stays empty. Names of rows and
+             digits: int = 1, width: float = WIDTH, cell: "float | None" = None,
+             ringed: "NDArray[np.bool_] | None" = None) -> str:
+    """values [row, column] as coloured cells, with a legend; NaN stays empty; `ringed` cells get
+    a ring. Names of rows and
     columns are left out where they would not fit; the tooltip has them and the value."""
     count_rows, count_columns = values.shape
     left, top = max(46.0, 10 + 8.0 * max(len(name) for name in rows)), 20.0
@@ -133,6 +155,9 @@ def heat_map(values: NDArray[np.float64], low: float, high: float, rows: Sequenc
                 c = max(c, first + 1)
         body += boxes(cells, f"q{one}")
     bottom = top + count_rows * h
+    if ringed is not None:
+        body += "".join(circle(left + c * w + w / 2, top + r * h + h / 2, max(2.0, min(w, h) * 0.35), "burst")
+                        for r, c in zip(*np.nonzero(ringed)))
     if w >= 40 and h >= 16:  # room for the values themselves
         for r, c in zip(*np.nonzero(kind >= 0)):
             tone = "on-high" if kind[r, c] >= CLASSES // 2 else "on-low"
@@ -168,6 +193,7 @@ def legend(entries: Sequence[Tuple[str, str]], x: float, y: float, most: float =
         wide = 18 + 8.6 * len(name) + 10
         if at + wide > most and at > x:
             at, y = x, y + 17
-        body += rect(at, y - 9, 11, 11, style) + text(at + 15, y, name, "start", "tick")
+        body += (hatched([(at, y - 9, 11, 11)], style) if style in HATCHED
+                 else rect(at, y - 9, 11, 11, style)) + text(at + 15, y, name, "start", "tick")
         at += wide
     return body

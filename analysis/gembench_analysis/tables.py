@@ -55,7 +55,7 @@ def comparison(rows: List[Summary]) -> Table:
                       number(row.aggregate_imbalance, 3), number(row.step_imbalance, 3),
                       _error(row.planned, row.measured), str(row.steps)])
     return Table("Comparison", "Step time in us: all layers of a step, slowest rank. Against the "
-                 "first placement: a typical step and its interval, then the means, which include "
+                 "first placement (negative = faster): a typical step and its interval, then the means, which include "
                  "the cost of disturbed steps. Imbalance: "
                  "max/mean over ranks of tokens, of the run's sums and within a step; a placement "
                  "that considers speeds may raise it. Prediction: error of the predicted time to "
@@ -111,14 +111,15 @@ def changes(rows: List[Summary]) -> Table:
     why = {"speeds": "speeds of ranks", "loads": "loads", "both": "speeds and loads"}
     cells = [[row.placement, str(change.after_step), why[change.reason], str(change.experts_moved),
               number(change.bytes_moved, 1, 2**-20), number(change.move_seconds, 3),
-              number(change.planning_seconds, 3), number(change.predicted_gain, 0, 1e6)]
+              number(change.planning_seconds, 3), number(-change.predicted_gain, 0, 1e6)]
              for row in rows for change in row.changes]
     return Table("Changes during the run",
                  "Moving and planning are wall-clock times and not part "
-                 "of the placement's step times. The gain is predicted, "
-                 "in us per step.",
+                 "of the placement's step times. The last column is the "
+                 "predicted change of a step's time in us: negative = "
+                 "faster.",
                  ["placement", "after step", "because of", "experts", "MiB", "moved s",
-                  "planned s", "gain us"], cells)
+                  "planned s", "predicted us"], cells)
 
 
 # Settings of a machine, shown per rank only if ranks differ.

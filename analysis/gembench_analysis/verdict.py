@@ -1,4 +1,5 @@
-"""The result in a sentence: which placement is faster, by how much, how sure, for what."""
+"""The result in a sentence: which placement is faster, by how much, how sure, for what. Differences
+are in step time, in every text, table and figure: negative = faster."""
 
 from dataclasses import dataclass
 from typing import List, Optional
@@ -12,14 +13,18 @@ from .summary import LEAST_BLOCKS, Difference, Summary, drift
 
 
 UNEVEN_DRIFT = 0.05  # between ranks; beyond it the report warns
+# What a verdict can be, the one that overrides the others first.
+UNTRUSTED, UNFINISHED = "not trustworthy", "unfinished"
+FASTER, SLOWER, OPEN = "faster", "slower", "not conclusive"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`sentence` is the answer, `lead` says whether the best can be distinguished from the next,
+    """`outcome` is one of the words above, `sentence` is the answer, `lead` says whether the best can be distinguished from the next,
     `slow` which rank is slow, `waited` which rank the others wait for and why, `conditions` what
     the numbers hold for, `warnings` what makes them doubtful."""
 
+    outcome: str
     sentence: str
     lead: str
     slow: str
@@ -34,13 +39,18 @@ def percent(fraction: float, digits: int = 1) -> str:
     return f"{100 * fraction:.{digits}f} %"
 
 
+def change(fraction: float, digits: int = 1) -> str:
+    """-0.123 -> '-12.3 %': a difference in step time; negative = faster."""
+    return f"{100 * fraction:+.{digits}f} %"
+
+
 def interval(found: Difference) -> str:
-    """The interval of a saving, in words."""
+    """The interval of a difference, in words."""
     if found.low is None or found.high is None:
         return (f"no interval: {found.blocks} block{'' if found.blocks == 1 else 's'} of steps, "
                 f"and it takes {LEAST_BLOCKS}")
-    return (f"95 % interval {-100 * found.high:.1f} to {-100 * found.low:.1f} %, "
-            f"{found.blocks} blocks of steps; by the means {-100 * found.mean:.1f} %")
+    return (f"95 % interval {100 * found.low:+.1f} to {change(found.high)}, "
+            f"{found.blocks} blocks of steps; by the means {change(found.mean)}")
 
 
 def more_blocks(run: xr.Dataset) -> str:
@@ -60,32 +70,35 @@ def more_blocks(run: xr.Dataset) -> str:
         f" or --block {steps // LEAST_BLOCKS}" if steps >= LEAST_BLOCKS else "")
 
 
-def _sentence(rows: List[Summary], ranks: int) -> "tuple[str, Optional[str]]":
+def _sentence(rows: List[Summary], ranks: int) -> "tuple[str, str, Optional[str]]":
     reference = rows[0].placement
     others = [row for row in rows[1:] if row.difference is not None
               and np.isfinite(row.difference.typical)]
     if not others:
-        return f"Only {reference} was measured: there is nothing to compare it with.", None
+        return OPEN, f"Only {reference} was measured: there is nothing to compare it with.", None
     if ranks == 1:
-        return ("There is nothing to compare: one rank holds every expert under each placement, so "
+        return OPEN, ("There is nothing to compare: one rank holds every expert under each placement, so "
                 "their times differ by noise alone."), None
     best = min(others, key=lambda row: row.difference.typical if row.difference else 0.0)
     found = best.difference
     assert found is not None
     if found.low is None:
-        return (f"Too short for a verdict: {best.placement} took {percent(abs(found.typical))} "
-                f"{'less' if found.typical < 0 else 'more'} time than {reference} "
-                f"({interval(found)})."), None
+        return OPEN, (f"Too short for a verdict: {best.placement} against {reference}: step time "
+                      f"{change(found.typical)} ({interval(found)})."), None
     if found.typical < 0 and found.sure:
-        return (f"{best.placement} is faster than {reference}: a step takes "
-                f"{percent(-found.typical)} less time ({interval(found)})."), best.placement
+        return FASTER, (f"{best.placement} is faster than {reference}: step time "
+                        f"{change(found.typical)} ({interval(found)})."), best.placement
     if found.typical < 0:
-        return (f"No placement is certainly faster than {reference}: the best, {best.placement}, "
-                f"took {percent(-found.typical)} less time, but the interval includes zero "
-                f"({interval(found)})."), None
-    certainly = "certainly " if found.sure else ""
-    return (f"No placement is faster than {reference}: the next, {best.placement}, {certainly}took "
-            f"{percent(found.typical)} more time ({interval(found)} saved)."), reference
+        return OPEN, (f"No placement is certainly faster than {reference}: the best, "
+                      f"{best.placement}, has step time {change(found.typical)}, but the interval "
+                      f"includes zero ({interval(found)})."), None
+    if not found.sure:
+        return OPEN, (f"No placement is certainly faster or slower than {reference}: the next, "
+                      f"{best.placement}, has step time {change(found.typical)}, and the interval "
+                      f"includes zero ({interval(found)})."), None
+    return SLOWER, (f"Every other placement is slower than {reference}: the next, "
+                    f"{best.placement}, has step time {change(found.typical)} "
+                    f"({interval(found)})."), reference
 
 
 def _lead(rows: List[Summary], best: Optional[str]) -> str:
@@ -95,9 +108,9 @@ def _lead(rows: List[Summary], best: Optional[str]) -> str:
     second = min(others, key=lambda row: row.difference.typical if row.difference else 0.0).placement
     found = next(row for row in rows if row.placement == best).against[second]
     if found.sure:
-        return (f"Against the runner-up {second} it takes {percent(-found.typical)} less time "
+        return (f"Against the runner-up {second}: step time {change(found.typical)} "
                 f"({interval(found)}).")
-    return (f"Its lead over the runner-up {second} ({percent(-found.typical)}) is within the noise "
+    return (f"Its lead over the runner-up {second} (step time {change(found.typical)}) is within the noise "
             f"({interval(found)}).")
 
 
@@ -165,19 +178,24 @@ def _conditions(run: xr.Dataset) -> str:
 
 def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdict:
     """The head of the report. `rows` is summarise(run)."""
+    outcome, sentence, best = _sentence(rows, run.sizes["rank"])
     warnings = []
     if run.attrs["unfinished"]:
+        outcome = UNFINISHED
         done = ", ".join(f"{row.placement} {row.steps}" for row in rows)
         warnings.append(f"UNFINISHED RUN: measured so far, of {run.sizes['step']} steps: {done}. "
                         "Continue it with --resume.")
     check = run.attrs.get("/check", {})
     if not run.attrs["unfinished"] and check.get("mode") != "none" and check.get("passed") == 0:
+        outcome = UNTRUSTED
         warnings.append("THE OUTPUT CHECK FAILED, so these times are of wrong results: "
                         f"{check.get('message', '')}")
     if run.attrs["config"].get("in-sample"):
+        outcome = UNTRUSTED
         warnings.append("Planned on the very steps that were measured (--in-sample): gains are "
                         "larger than a deployment would see.")
     if "IN-SAMPLE" in str(run.attrs.get("placement_files", "")):
+        outcome = UNTRUSTED
         warnings.append(f"{run.attrs['placement_files']}: gains are larger than a deployment would "
                         "see.")
     after = drift(run)
@@ -195,6 +213,5 @@ def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdic
         warnings.append(f"{min(blocks)} block{'' if min(blocks) == 1 else 's'} of steps: too few "
                         "for an interval, so no placement is called faster than another; "
                         f"{more_blocks(run)}.")
-    sentence, best = _sentence(rows, run.sizes["rank"])
-    return Verdict(sentence, _lead(rows, best), _slow(run, reduced),
+    return Verdict(outcome, sentence, _lead(rows, best), _slow(run, reduced),
                    _waited(run, reduced, rows, best), _conditions(run), warnings, best)

@@ -20,6 +20,14 @@ from made_results import Made  # noqa: E402, F401
 from support import HANGS, CliTest, main  # noqa: E402, F401
 
 
+def loaded(path):
+    """A run as the report sees it."""
+    from gembench_analysis import load, reduce, summarise
+    from gembench_analysis.sweep import Run
+    run = load(path)
+    return Run(run, reduce(run), summarise(run))
+
+
 class ReportTest(CliTest):
     def report(self, *words):
         """gembench-report as it runs without being installed."""
@@ -33,6 +41,11 @@ class ReportTest(CliTest):
         done = self.report(*words)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
+
+    def page(self, *files):
+        """The report of these files as HTML."""
+        self.written(*files, "-o", "page.html")
+        return (self.folder / "page.html").read_text()
 
     def refused(self, done, code, said):
         """One sentence of ours and this exit code."""

@@ -101,7 +101,7 @@ class FigureFiles(ReportTest):
         files = [self.made(name, ranks=ranks) for name, ranks in
                  (("run.h5", 2), ("other/run.h5.partial", 4))]
         names = list(figure_files.drawn(loaded(*files)))
-        self.assertEqual(names[:2], ["scaling-ranks-gain.svg", "scaling-ranks-throughput.svg"])
+        self.assertEqual(names[:2], ["scaling-ranks-speed-up.svg", "scaling-ranks-step-time.svg"])
         of = [[name.removeprefix(start) for name in names if name.startswith(start)]
               for start in ("run-2-", "run-")]
         self.assertIn("wait-gem.svg", of[0])

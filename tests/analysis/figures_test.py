@@ -128,7 +128,7 @@ class Figures(ReportTest):
         run, small = self.runs(steps=64)
         found = verdict(run, small, summarise(run))
         self.assertEqual(found.best, "gem")
-        self.assertRegex(found.sentence, r"gem is faster than linear: a step takes \d+\.\d % less")
+        self.assertRegex(found.sentence, r"gem is faster than linear: step time -\d+\.\d % \(95 % interval -")
         self.assertTrue(found.slow.startswith("Rank 1: "), found.slow)
         self.assertIn("EMULATED", found.conditions)
 
@@ -136,7 +136,7 @@ class Figures(ReportTest):
         run, small = self.runs(steps=64, gain=0)
         found = verdict(run, small, summarise(run))
         self.assertIsNone(found.best if "certainly" in found.sentence else None)
-        self.assertRegex(found.sentence, "No placement is (certainly )?faster than linear")
+        self.assertRegex(found.sentence, "No placement is certainly faster (or slower )?than linear")
 
     def test_the_lead_is_over_the_runner_up(self):
         run, small = self.runs(steps=64)
@@ -145,7 +145,7 @@ class Figures(ReportTest):
                          [["eplb", "gem"], ["linear", "gem"], ["linear", "eplb"]])
         there, back = rows[2].against["eplb"], rows[1].against["gem"]
         self.assertAlmostEqual((1 + there.typical) * (1 + back.typical), 1)
-        self.assertIn(f"runner-up eplb it takes {-100 * there.typical:.1f} % less",
+        self.assertIn(f"runner-up eplb: step time {100 * there.typical:+.1f} %",
                       verdict(run, small, rows).lead)
 
 

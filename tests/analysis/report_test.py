@@ -130,7 +130,7 @@ class Report(ReportTest):
         self.written(*files, "-o", "all.html")
         page = (self.folder / "all.html").read_text()
         self.assertIn("data-figure=scaling", page)
-        self.assertEqual(page.count("<details>"), 3)
+        self.assertEqual(page.count("<details class=run>"), 3)
         said = self.written(*files, "--format", "md")
         overview = said.split("### All runs")[1].split("###")[0]
         self.assertEqual(len(re.findall(r"(?m)^\| r\d\.h5 ", overview)), 9)
