@@ -64,9 +64,9 @@ Placement plan_replicated_layer(const PlanInput& input, int layer, const Random&
                                 const std::function<void()>& pulse) {
   const auto trace = one_layer(input.trace, layer);
   std::vector<Candidate> tried;
-  for (int quarters = first; quarters <= 4; ++quarters)
+  const auto try_quarters = [&](int quarters) {
     for (auto by : {ReplicaLoad::mean, ReplicaLoad::tail}) {
-      const auto count = static_cast<int>(std::int64_t{input.replicas} * quarters / 4);
+      const auto count = static_cast<int>(std::int64_t{input.replicas} * quarters / kAllQuarters);
       Candidate candidate{count_copies(trace, count, input.cost.ranks(), by), {}, 0};
       const bool new_one = std::none_of(tried.begin(), tried.end(), [&](const Candidate& other) {
         return other.copies == candidate.copies;
@@ -74,6 +74,10 @@ Placement plan_replicated_layer(const PlanInput& input, int layer, const Random&
       if (new_one && place(input, trace, random, quick, pulse, candidate))
         tried.push_back(std::move(candidate));
     }
+  };
+  for (int quarters = first; quarters <= kAllQuarters; ++quarters) try_quarters(quarters);
+  // Fewer, where so many found no ranks of their own; none always do.
+  for (int quarters = first - 1; tried.empty() && quarters >= 0; --quarters) try_quarters(quarters);
   auto& best = *std::min_element(tried.begin(), tried.end(), [](const auto& a, const auto& b) {
     return a.seconds < b.seconds;
   });
