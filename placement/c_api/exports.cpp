@@ -61,8 +61,9 @@ Placement plan_afresh(const Problem& problem, const Strategy& strategy, const Pl
   input.threads = given.threads;
   input.watch = watch;
   Placement placement = strategy.plan(input);
-  const auto sums = expert_sums(problem.trace);
-  placement = repaired(std::move(placement), sums, *problem.cost);  // empty slots that it left
+  if (std::ranges::count(placement.slot_expert, -1) > 0) {  // slots that it left empty
+    placement = repaired(std::move(placement), expert_sums(problem.trace), *problem.cost);
+  }
   if (problem.previous) {
     match_ranks(*problem.previous, *problem.cost, input.nodes, placement);
     keep_slots(*problem.previous, placement);

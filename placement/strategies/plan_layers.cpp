@@ -57,15 +57,16 @@ bool place(const PlanInput& input, const Trace& layer, const Random& random, con
 /// each result is judged by input.split, the best is planned again by `thorough`, and the best of
 /// all is returned: [rank][slot] in a placement of one layer. All ours, after the literature's
 /// habit of replicating what is hot. With input.all_replicas, replicas that do not lower the
-/// objective are copies of cold experts. `pulse`: as in LayerProblem.
+/// objective are copies of cold experts. `first`: quarters of the replicas to begin with.
+/// `pulse`: as in LayerProblem.
 Placement plan_replicated_layer(const PlanInput& input, int layer, const Random& random,
-                                const PlanLayer& quick, const PlanLayer& thorough,
+                                const PlanLayer& quick, const PlanLayer& thorough, int first,
                                 const std::function<void()>& pulse) {
   const auto trace = one_layer(input.trace, layer);
   std::vector<Candidate> tried;
-  for (int quarters = 0; quarters <= 4; ++quarters)
+  const auto try_quarters = [&](int quarters) {
     for (auto by : {ReplicaLoad::mean, ReplicaLoad::tail}) {
-      const auto count = static_cast<int>(std::int64_t{input.replicas} * quarters / 4);
+      const auto count = static_cast<int>(std::int64_t{input.replicas} * quarters / kAllQuarters);
       Candidate candidate{count_copies(trace, count, input.cost.ranks(), by), {}, 0};
       const bool new_one = std::none_of(tried.begin(), tried.end(), [&](const Candidate& other) {
         return other.copies == candidate.copies;
@@ -73,6 +74,10 @@ Placement plan_replicated_layer(const PlanInput& input, int layer, const Random&
       if (new_one && place(input, trace, random, quick, pulse, candidate))
         tried.push_back(std::move(candidate));
     }
+  };
+  for (int quarters = first; quarters <= kAllQuarters; ++quarters) try_quarters(quarters);
+  // Fewer, where so many found no ranks of their own; none always do.
+  for (int quarters = first - 1; tried.empty() && quarters >= 0; --quarters) try_quarters(quarters);
   auto& best = *std::min_element(tried.begin(), tried.end(), [](const auto& a, const auto& b) {
     return a.seconds < b.seconds;
   });
@@ -84,7 +89,7 @@ Placement plan_replicated_layer(const PlanInput& input, int layer, const Random&
 }  // namespace
 
 Placement plan_layers(const PlanInput& input, std::string_view strategy, std::uint64_t salt,
-                      int threads, const PlanLayer& plan_layer, const PlanLayer& quick) {
+                      int threads, const PlanLayer& plan_layer, const PlanLayer& quick, int first) {
   const auto& trace = input.trace;
   auto placement = empty_plan(input, strategy);
   const SearchCosts costs(input.cost, trace, placement.slots);
@@ -96,7 +101,7 @@ Placement plan_layers(const PlanInput& input, std::string_view strategy, std::ui
     const Random random(fold(fold(input.seed, salt), static_cast<std::uint64_t>(layer)));
     if (input.replicas > 0) {
       const auto planned = plan_replicated_layer(input, layer, random, quick ? quick : plan_layer,
-                                                 plan_layer, watched.pulse(layer));
+                                                 plan_layer, first, watched.pulse(layer));
       for (int rank = 0; rank < placement.ranks; ++rank)
         std::ranges::copy(planned.on_rank(0, rank), placement.on_rank(layer, rank).begin());
     } else {

@@ -1,0 +1,30 @@
+// gembench._formats: placements in the formats of serving engines.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include <string>
+
+#include "placement/base/error.hpp"
+#include "placement/exchange/placement_formats.hpp"
+
+namespace nb = nanobind;
+
+namespace {
+
+std::string convert(const std::string& path, const std::string& to, int ranks, int layers,
+                    int experts) {
+  try {
+    const auto& format = gembench::find_placement_format(to);
+    return gembench::checked_text(
+        format, gembench::read_any_placement(path, {ranks, layers, experts}).file);
+  } catch (const gembench::Error& error) {
+    throw nb::value_error(error.what());
+  }
+}
+
+}  // namespace
+
+NB_MODULE(_formats, module) {
+  module.def("convert", &convert);
+}
