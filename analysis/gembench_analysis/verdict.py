@@ -79,7 +79,9 @@ def _sentence(rows: List[Summary], ranks: int) -> "tuple[str, str, Optional[str]
     if ranks == 1:
         return OPEN, ("There is nothing to compare: one rank holds every expert under each placement, so "
                 "their times differ by noise alone."), None
-    best = min(others, key=lambda row: row.difference.typical if row.difference else 0.0)
+    # One that is certainly faster before one that only seems to be.
+    faster = [row for row in others if row.difference and row.difference.sure and row.difference.typical < 0]
+    best = min(faster or others, key=lambda row: row.difference.typical if row.difference else 0.0)
     found = best.difference
     assert found is not None
     if found.low is None:

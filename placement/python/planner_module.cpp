@@ -16,6 +16,7 @@
 
 namespace nb = nanobind;
 
+namespace gembench::inline python {
 namespace {
 
 template <class T, std::size_t N>
@@ -42,8 +43,13 @@ Problem make(std::optional<In<std::int32_t, 3>> loads32, std::optional<In<std::i
              int ranks, int slots, std::optional<In<double, 1>> speeds,
              std::optional<In<std::int64_t, 1>> load_points, std::optional<In<double, 2>> latency,
              std::optional<In<std::int64_t, 2>> previous) {
-  Problem made{std::move(loads32), std::move(loads64), std::move(speeds),
-               std::move(load_points), std::move(latency), std::move(previous), {}};
+  Problem made{std::move(loads32),
+               std::move(loads64),
+               std::move(speeds),
+               std::move(load_points),
+               std::move(latency),
+               std::move(previous),
+               {}};
   gembench_problem& p = made.problem;
   const auto shape = [&](std::size_t axis) {
     const std::size_t size = made.loads32 ? made.loads32->shape(axis) : made.loads64->shape(axis);
@@ -86,8 +92,8 @@ std::string plan(Problem& made, Map map, int nodes, int groups, int max_moves,
                  int steps_in_row) {
   gembench_problem problem = made.problem;
   require(map.shape(0) == static_cast<std::size_t>(problem.layers) &&
-              map.shape(1) == static_cast<std::size_t>(problem.ranks) *
-                                  static_cast<std::size_t>(problem.slots),
+              map.shape(1) ==
+                  static_cast<std::size_t>(problem.ranks) * static_cast<std::size_t>(problem.slots),
           "map must be [layer][ranks * slots]");
   problem.nodes = nodes;
   problem.groups = groups;
@@ -113,8 +119,8 @@ std::tuple<double, double, double, int, double, std::int64_t> judge(Problem& mad
                                                                     int steps_in_row) {
   gembench_problem problem = made.problem;
   require(map.shape(0) == static_cast<std::size_t>(problem.layers) &&
-              map.shape(1) == static_cast<std::size_t>(problem.ranks) *
-                                  static_cast<std::size_t>(problem.slots),
+              map.shape(1) ==
+                  static_cast<std::size_t>(problem.ranks) * static_cast<std::size_t>(problem.slots),
           "phy2log must be [layer][ranks * slots]");
   problem.steps_in_row = steps_in_row;
   gembench_score score = gembench_no_score();
@@ -130,13 +136,14 @@ std::tuple<double, double, double, int, double, std::int64_t> judge(Problem& mad
 }
 
 }  // namespace
+}  // namespace gembench::inline python
 
 NB_MODULE(_planner, module) {
-  nb::class_<Problem>(module, "Problem")
-      .def(nb::new_(&make), nb::arg("loads32").none(), nb::arg("loads64").none(), nb::arg("ranks"),
-           nb::arg("slots"), nb::arg("speeds").none(), nb::arg("load_points").none(),
-           nb::arg("latency").none(), nb::arg("previous").none())
-      .def("plan", &plan)
-      .def("judge", &judge);
+  nb::class_<gembench::Problem>(module, "Problem")
+      .def(nb::new_(&gembench::make), nb::arg("loads32").none(), nb::arg("loads64").none(),
+           nb::arg("ranks"), nb::arg("slots"), nb::arg("speeds").none(),
+           nb::arg("load_points").none(), nb::arg("latency").none(), nb::arg("previous").none())
+      .def("plan", &gembench::plan)
+      .def("judge", &gembench::judge);
   module.def("version", &gembench_planner_version);
 }

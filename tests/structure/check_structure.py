@@ -19,7 +19,7 @@ ARROWS = {
 # Folder -> its subfolders, lowest first ("" is the folder itself): each may include those before it.
 FLOORS = {
     "placement": ["base", "loads", "speeds", "cost", "search", "strategies", "c_api", "files",
-                  "encodings", "exchange", "recordings"],
+                  "encodings", "exchange", "recordings", "python"],
     "results": ["hdf5", ""],
     "moe_layer": ["mpi", "model", "device", "cpu", "cuda", "dispatch", "", "profiler"],
     "harness": ["cli", "statistics", "run", "report", "commands", ""],
@@ -38,6 +38,8 @@ ENTRIES = {
     "harness/main.cpp",            # the program
     "placement/c_api/exports.cpp",  # the C functions of planner.h
     "moe_layer/cuda/exports.cpp",  # what a plug-in is asked for, by name
+    "placement/python/planner_module.cpp",  # Python's modules
+    "placement/python/formats_module.cpp",
 }
 # HDF5's layer and the tables of the files' schemas say h5:: and schema:: wherever they are used.
 NAMED_NAMESPACES = {"results": "schema", "results/hdf5": "h5"}
