@@ -173,15 +173,17 @@ class Run {
     });
   }
 
+  [[nodiscard]] ReportStyle style() const { return {options_.format, bold_printing()}; }
+
   /// The results of an earlier run, and that they are.
   [[nodiscard]] std::string finished_before() const {
     const std::string sentence =
         fmt::format("{} was finished before, nothing was run", options_.output);
     if (options_.format == "table") {
-      return fmt::format("# {}\n{}", sentence, run_report(options_.output, options_.format));
+      return fmt::format("# {}\n{}", sentence, run_report(options_.output, style()));
     }
     if (!options_.quiet) tell(sentence);
-    return run_report(options_.output, options_.format);
+    return run_report(options_.output, style());
   }
 
   /// The router's decisions, in the order that routing `trace` takes them in.
@@ -314,7 +316,7 @@ class Run {
         run = reduced(written);
         return summary_of(run);
       });
-      text = run_report(RunReader(options_.output), compare(run), options_.output, options_.format);
+      text = run_report(RunReader(options_.output), compare(run), options_.output, style());
     });
     print(comm_, text);
     if (!end.check.passed) {

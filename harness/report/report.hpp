@@ -6,11 +6,16 @@
 
 namespace gembench::inline report {
 
-/// The output of `run` at its end and of `compare` for the same file, in the chosen format: table,
-/// csv or json.
+/// How to print: the format is table, csv or json; `bold` as as_table() has it.
+struct ReportStyle {
+  std::string format;
+  bool bold = false;
+};
+
+/// The output of `run` at its end and of `compare` for the same file.
 [[nodiscard]] std::string run_report(const RunReader& file, const Comparison& comparison,
-                                     const std::string& path, const std::string& format);
+                                     const std::string& path, const ReportStyle& style);
 /// Compares with the first placement.
-[[nodiscard]] std::string run_report(const std::string& path, const std::string& format);
+[[nodiscard]] std::string run_report(const std::string& path, const ReportStyle& style);
 
 }  // namespace gembench::inline report
