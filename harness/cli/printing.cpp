@@ -34,12 +34,16 @@ void write_error(std::string_view left) {
   }
 }
 
+const char* frame_end() {
+  return terminal().by_lines ? "\n" : "";
+}
+
 /// What takes the drawn progress away. Blanks, since they need no terminal that knows codes.
 std::string clearing() {
   if (drawn == 0) return {};
   const std::string blanks(drawn, ' ');
   drawn = 0;
-  return fmt::format("\r{}\r", blanks);
+  return fmt::format("\r{}\r{}", blanks, frame_end());
 }
 
 }  // namespace
@@ -88,7 +92,7 @@ void draw_progress(const ProgressState& state) {
   // The last column stays free: terminals differ in where the cursor is after it.
   const std::string line = progress_bar(state, terminal().columns - 1);
   const std::string rest(drawn > line.size() ? drawn - line.size() : 0, ' ');
-  write_error(fmt::format("\r{}{}", line, rest));
+  write_error(fmt::format("\r{}{}{}", line, rest, frame_end()));
   drawn = line.size() + rest.size();
 }
 

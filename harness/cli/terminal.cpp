@@ -42,6 +42,7 @@ Terminal terminal_in(const StreamFacts& streams,
   const bool output = streams.launched ? names(said, "out") : streams.output_is_terminal;
   found.bold = output && value("NO_COLOR").empty();
   found.in_place = streams.launched ? names(said, "err") : streams.error_is_terminal;
+  found.by_lines = found.in_place && streams.launched;
   const int stated = std::atoi(value("COLUMNS").c_str());
   if (streams.columns > 0 && !streams.launched) {
     found.columns = streams.columns;

@@ -9,7 +9,9 @@ namespace gembench::inline cli {
 struct Terminal {
   bool bold = false;      ///< standard output may have codes for bold print
   bool in_place = false;  ///< standard error may be overwritten with carriage returns
-  int columns = 80;       ///< of standard error
+  /// A script reads standard error line by line and draws: what is drawn ends with a line's end.
+  bool by_lines = false;
+  int columns = 80;  ///< of standard error
 
   bool operator==(const Terminal&) const = default;
 };

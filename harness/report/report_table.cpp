@@ -301,7 +301,8 @@ std::string check_lines(const RunReader& file) {
   if (!file.completed()) return "# check: INCOMPLETE\n";
   if (check.mode == "none") return "# outputs were not checked\n# check: none\n";
   return fmt::format(
-             "# outputs {}: {} against a plain reference, worst error {:.2g} (allowed {:.2g})\n",
+             "# outputs {}: {} compared with a plain reference, worst error {:.2g} (allowed "
+             "{:.2g})\n",
              check.passed ? "correct" : "WRONG", check.checked_tokens, check.worst_error,
              check.tolerance) +
          (check.passed ? "# check: PASS\n" : fmt::format("# check: FAIL {}\n", check.message));

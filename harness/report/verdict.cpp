@@ -1,7 +1,6 @@
 #include "harness/report/verdict.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -61,14 +60,14 @@ bool beats(const Comparison& comparison, int placement, int other) {
 /// `rivals` may be as fast.
 std::string open_question(const RunReader& file, const Comparison& comparison, int best,
                           const std::vector<int>& rivals) {
-  std::vector<std::string> names;
+  std::string names = comparison.label(best);
   std::vector<Difference> open;
   for (const int rival : rivals) {
-    names.push_back(comparison.label(rival));
+    names += (rival == rivals.back() ? " and " : ", ") + comparison.label(rival);
     open.push_back(between(comparison, best, rival));
   }
-  return fmt::format("no difference was found between {} and {}: {}", comparison.label(best),
-                     fmt::join(names, ", "), what_decides(file, comparison, open));
+  return fmt::format("no difference was found between {}: {}", names,
+                     what_decides(file, comparison, open));
 }
 
 std::string sentence_of(const RunReader& file, const Comparison& comparison,
