@@ -22,7 +22,7 @@ PlanProgress::PlanProgress(std::string what, bool quiet, std::string kept)
     : what_(std::move(what)),
       kept_(std::move(kept)),
       quiet_(quiet || launched_as().rank != 0),
-      next_(begin_ + (draws_progress() ? kRedraw : kFirst)) {}
+      next_(begin_ + (draws_progress() ? 0 : kFirst)) {}
 
 PlanProgress::~PlanProgress() {
   if (!quiet_) clear_progress();

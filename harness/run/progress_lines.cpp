@@ -42,7 +42,7 @@ void ProgressLines::done(const std::string& what) {
 }
 
 ProfileLines::ProfileLines(bool on, double budget)
-    : on_(on), budget_(budget), begin_(wall_seconds()), last_(begin_) {}
+    : on_(on), budget_(budget), begin_(wall_seconds()), last_(draws_progress() ? 0 : begin_) {}
 
 ProfileLines::~ProfileLines() {
   if (on_) clear_progress();
