@@ -202,7 +202,7 @@ struct BatchingOptions {
 
 /// Steps are read, or drawn from recorded totals as `trace make` draws its own.
 struct TraceImportCommand : TraceMakeCommand, BatchingOptions {
-  std::string format;              ///< of the recording, or auto
+  std::string recording;           ///< of the recording, or auto
   std::vector<std::string> files;  ///< of the recording
   bool expand_multinomial = false;
   double rescale = 0.01;  ///< largest difference between layers of an imported step
@@ -210,6 +210,7 @@ struct TraceImportCommand : TraceMakeCommand, BatchingOptions {
 
 struct TraceInfoCommand {
   std::string file;
+  std::string format = "table";
 };
 
 struct ConvertCommand : OutputOptions {
@@ -244,6 +245,7 @@ struct CompareCommand {
 
 struct ListCommand {
   static constexpr const char* kName = "list";
+  std::string format = "table";
 };
 
 /// The completions of a shell.

@@ -13,6 +13,7 @@
 #include "harness/report/report.hpp"
 #include "harness/report/report_table.hpp"
 #include "harness/report/run_config.hpp"
+#include "harness/report/verdict.hpp"
 #include "harness/run/broadcast.hpp"
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/continue_command.hpp"
@@ -65,10 +66,17 @@ std::vector<double> profile_again(Session& session, const Profile& before) {
 /// The run of one --tokens: everything from an empty or unfinished file to the printed table.
 class Run {
  public:
-  /// `owner` of the output, on rank 0, where there is one.
+  /// `owner` of the output, on rank 0, where there is one. `part` of a sweep, for CSV.
   Run(const Comm& comm, const RunCommand& options, Progress& progress,
-      std::optional<OutputOwner> owner)
-      : comm_(comm), options_(options), progress_(progress), owner_(std::move(owner)) {}
+      std::optional<OutputOwner> owner, CsvPart part)
+      : comm_(comm),
+        options_(options),
+        progress_(progress),
+        owner_(std::move(owner)),
+        part_(std::move(part)) {}
+
+  /// On rank 0: what it has found, in a sentence.
+  [[nodiscard]] const std::string& verdict() const { return verdict_; }
 
   void go() {
     open_file();
@@ -96,7 +104,7 @@ class Run {
                               static_cast<int>(options_.placements.size()), options_.seed);
     plan(session);
     if (options_.dry_run) {
-      print(comm_, dry_run(session, options_, profile_, planned_, schedule_));
+      print(comm_, dry_run(session, options_, profile_, planned_, schedule_, part_));
       return;
     }
     begin_file(session);
@@ -173,17 +181,21 @@ class Run {
     });
   }
 
-  [[nodiscard]] ReportStyle style() const { return {options_.format, bold_printing()}; }
-
   /// The results of an earlier run, and that they are.
-  [[nodiscard]] std::string finished_before() const {
+  [[nodiscard]] std::string finished_before() {
     const std::string sentence =
         fmt::format("{} was finished before, nothing was run", options_.output);
-    if (options_.format == "table") {
-      return fmt::format("# {}\n{}", sentence, run_report(options_.output, style()));
-    }
+    const RunReader file(options_.output);
+    const std::string text = report(file, compare(file, stated_non_moe_time(file.info())));
+    if (options_.format == "table") return fmt::format("# {}\n{}", sentence, text);
     if (!options_.quiet) tell(sentence);
-    return run_report(options_.output, style());
+    return text;
+  }
+
+  /// What is printed in the end.
+  [[nodiscard]] std::string report(const RunReader& file, const Comparison& comparison) {
+    verdict_ = verdict_of(file, comparison).sentence;
+    return run_report(file, comparison, options_.output, {options_.format, bold_printing(), part_});
   }
 
   /// The router's decisions, in the order that routing `trace` takes them in.
@@ -316,7 +328,7 @@ class Run {
         run = reduced(written);
         return summary_of(run);
       });
-      text = run_report(RunReader(options_.output), compare(run), options_.output, style());
+      text = report(RunReader(options_.output), compare(run));
     });
     print(comm_, text);
     if (!end.check.passed) {
@@ -330,8 +342,10 @@ class Run {
   const double begin_ = wall_seconds();
   Earlier earlier_ = Earlier::nothing;
   int placed_slots_ = 0;
-  std::optional<bool> earlier_resident_;   // of the unfinished run
-  std::optional<OutputOwner> owner_;       // rank 0's, until a writer takes it
+  std::optional<bool> earlier_resident_;  // of the unfinished run
+  std::optional<OutputOwner> owner_;      // rank 0's, until a writer takes it
+  CsvPart part_;
+  std::string verdict_;                    // rank 0's
   FoundRun found_;                         // rank 0's
   std::unique_ptr<RunReader> reader_;      // rank 0's, of an earlier run's file
   std::unique_ptr<RunWriter> writer_;      // rank 0's
@@ -352,6 +366,12 @@ std::string with_tokens(const std::string& output, int tokens) {
   name += fmt::format("-{}", tokens);
   name += path.extension();
   return path.parent_path() / name;
+}
+
+/// A sweep's lines name their file, or in a dry run, which may have none, their tokens.
+CsvPart csv_part(const RunCommand& run, bool first) {
+  if (run.dry_run) return {"tokens", fmt::format("{}", *run.tokens), first};
+  return {"file", run.output, first};
 }
 
 /// Rank 0's: all outputs, claimed before the first is worked on. None for a dry run.
@@ -399,14 +419,19 @@ void execute(const Comm& started, const RunCommand& given, Progress& progress) {
   if (!sweep) runs = {options};
   for (const RunCommand& run : runs) files.push_back(run.output);
   std::vector<OutputOwner> owners = claim(comm, options, files);
+  std::vector<std::string> verdicts;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     std::optional<OutputOwner> owner;
     if (!owners.empty()) owner.emplace(std::move(owners[i]));
-    Run(comm, runs[i], progress, std::move(owner)).go();
+    CsvPart part;
+    if (sweep) part = csv_part(runs[i], i == 0);
+    Run run(comm, runs[i], progress, std::move(owner), part);
+    run.go();
+    verdicts.push_back(run.verdict());
   }
   if (!sweep) return;
   if (!options.dry_run && options.format == "table") {
-    print(comm, comm.rank() == 0 ? sweep_table(files) : "");
+    print(comm, comm.rank() == 0 ? sweep_table(files, verdicts) : "");
   }
 }
 

@@ -5,9 +5,16 @@
 
 namespace gembench::inline report {
 
-std::string to_text(const CsvTable& table) {
-  std::string text = fmt::format("{}\n", fmt::join(table.columns, ","));
-  for (const auto& line : table.lines) text += fmt::format("{}\n", fmt::join(line, ","));
+std::string to_text(const CsvTable& table, const CsvPart& part) {
+  const bool named = !part.column.empty();
+  std::string text;
+  if (part.first) {
+    text = fmt::format("{}{}{}\n", part.column, named ? "," : "", fmt::join(table.columns, ","));
+  }
+  for (const auto& line : table.lines) {
+    text += fmt::format("{}{}{}\n", named ? csv_text(part.text) : "", named ? "," : "",
+                        fmt::join(line, ","));
+  }
   return text;
 }
 

@@ -342,13 +342,15 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
   return text + check_lines(file) + verdict_line(verdict, bold);
 }
 
-std::string sweep_table(const std::vector<std::string>& paths) {
+std::string sweep_table(const std::vector<std::string>& paths,
+                        const std::vector<std::string>& verdicts) {
   std::string text =
       "#\n# SWEEP over tokens\n"
       "#    tokens  placement     step mean us    tokens/s  against the first (95 % CI)\n";
+  std::string found;
   bool all_known = true;
-  for (const std::string& path : paths) {
-    const RunReader file(path);
+  for (std::size_t run = 0; run < paths.size(); ++run) {
+    const RunReader file(paths[run]);
     const RunInfo& info = file.info();
     const RunSummary summary =
         file.summary() ? *file.summary() : summary_of(reduce(file, stated_non_moe_time(info)));
@@ -357,6 +359,7 @@ std::string sweep_table(const std::vector<std::string>& paths) {
         std::accumulate(info.expert_tokens.begin(), info.expert_tokens.begin() + info.shape.experts,
                         std::int64_t{0}) /
         std::max(1, info.model.topk);
+    found += fmt::format("# {} tokens: {}\n", tokens, verdicts[run]);
     for (std::size_t i = 0; i < info.labels.size(); ++i) {
       const StoredDifference& d = summary.differences[i];  // against the first
       const bool known = std::isfinite(d.low);
@@ -370,7 +373,7 @@ std::string sweep_table(const std::vector<std::string>& paths) {
     }
   }
   if (!all_known) text += "# no interval: why, and what gives one, is said under each run above\n";
-  return text;
+  return text + found;
 }
 
 }  // namespace gembench::inline report

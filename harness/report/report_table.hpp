@@ -12,7 +12,8 @@ namespace gembench::inline report {
 /// terminal's codes for the row of the fastest placement and for the verdict.
 [[nodiscard]] std::string as_table(const RunReader& file, const Comparison& comparison,
                                    const std::string& path, bool bold);
-/// `tokens` by placement over the files of one sweep.
-[[nodiscard]] std::string sweep_table(const std::vector<std::string>& paths);
+/// `tokens` by placement over the files of one sweep, and last what each of them has found.
+[[nodiscard]] std::string sweep_table(const std::vector<std::string>& paths,
+                                      const std::vector<std::string>& verdicts);
 
 }  // namespace gembench::inline report
