@@ -120,6 +120,7 @@ struct SessionOptions : ModelOptions,
   double profile_seconds = 5;
   std::uint64_t seed = 1;
   double hang_timeout = 300;  ///< s, 0 = none
+  bool anonymous = false;     ///< files without names of hosts and users
 };
 
 /// Options that `plan` and `score` share.

@@ -14,6 +14,7 @@
 #include "harness/report/report_table.hpp"
 #include "harness/report/run_config.hpp"
 #include "harness/report/verdict.hpp"
+#include "harness/run/anonymous.hpp"
 #include "harness/run/broadcast.hpp"
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/continue_command.hpp"
@@ -79,6 +80,7 @@ class Run {
   [[nodiscard]] const std::string& verdict() const { return verdict_; }
 
   void go() {
+    if (options_.anonymous && !options_.dry_run) identity_ = identity_of(comm_);
     open_file();
     if (earlier_ == Earlier::complete) {
       std::string text;
@@ -135,7 +137,7 @@ class Run {
       if (!found_.remark.empty() && !options_.quiet) tell(found_.remark);
       if (found_.state != Earlier::nothing) {
         reader_ = std::make_unique<RunReader>(found_.path);
-        require_same_command(reader_->info(), comm_.size(), to_json(options_));
+        require_same_command(reader_->info(), comm_.size(), stored_options());
       }
       if (found_.state == Earlier::complete) {
         // The router's choices follow from the options; other loads may come from files.
@@ -161,6 +163,11 @@ class Run {
     earlier_ = static_cast<Earlier>(known[0]);
     placed_slots_ = known[1];
     if (earlier_ == Earlier::unfinished) earlier_resident_ = known[2] != 0;
+  }
+
+  /// As a file of this run has them.
+  [[nodiscard]] std::string stored_options() const {
+    return identity_ ? anonymous(to_json(options_), *identity_) : to_json(options_);
   }
 
   /// Slots of a rank in the placements that are not planned now, on rank 0.
@@ -279,7 +286,7 @@ class Run {
   }
 
   void begin_file(const Session& session) {
-    RunInfo info = describe(session, options_, profile_, planned_.placements, schedule_);
+    RunInfo info = describe(session, options_, profile_, planned_.placements, schedule_, identity_);
     if (!dents_.empty()) info.facts["profile_dents"] = fmt::format("{}", fmt::join(dents_, "; "));
     on_root(comm_, [&] {
       if (!reader_) {
@@ -345,6 +352,7 @@ class Run {
   std::optional<bool> earlier_resident_;  // of the unfinished run
   std::optional<OutputOwner> owner_;      // rank 0's, until a writer takes it
   CsvPart part_;
+  std::optional<Identity> identity_;       // with --anonymous; the hosts are rank 0's
   std::string verdict_;                    // rank 0's
   FoundRun found_;                         // rank 0's
   std::unique_ptr<RunReader> reader_;      // rank 0's, of an earlier run's file

@@ -10,7 +10,7 @@ namespace {
 TEST(ProgressBar, shows_the_share_that_is_done) {
   EXPECT_EQ(progress_bar({"measuring", 0.5, "8 s to go"}, 80),
             "gembench: measuring [###############---------------]  50 %, 8 s to go");
-  EXPECT_EQ(progress_bar({"profiling", 0, ""}, 40), "gembench: profiling [-----------]   0 %");
+  EXPECT_EQ(progress_bar({"profiling", 0, ""}, 40), "gembench: profiling [------------]   0 %");
 }
 
 TEST(ProgressBar, never_is_wider_than_the_terminal) {
