@@ -139,6 +139,7 @@ void remove_key(nlohmann::ordered_json& object, const std::string& key) {
     object.erase(key);
     return;
   }
+  if (!object.contains(key.substr(0, dot))) return;
   auto& inner = object[key.substr(0, dot)];
   if (inner.is_object()) remove_key(inner, key.substr(dot + 1));
   if (!inner.is_array()) return;
