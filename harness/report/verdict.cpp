@@ -18,8 +18,8 @@ double turned(double share) {
 }
 
 /// `placement` against `reference`, whichever way round it was compared.
-Difference between(const Comparison& comparison, int placement, int reference) {
-  for (const PairDifference& pair : comparison.every_pair) {
+Difference between_in(const std::vector<PairDifference>& pairs, int placement, int reference) {
+  for (const PairDifference& pair : pairs) {
     if (pair.placement == placement && pair.reference == reference) return pair.step_time;
     if (pair.placement != reference || pair.reference != placement) continue;
     Difference d = pair.step_time;
@@ -33,6 +33,20 @@ Difference between(const Comparison& comparison, int placement, int reference) {
     return d;
   }
   return {};
+}
+
+Difference between(const Comparison& comparison, int placement, int reference) {
+  return between_in(comparison.every_pair, placement, reference);
+}
+
+/// As it is printed above the verdict, where it is: of fewer pairs, whose intervals are narrower.
+Difference printed(const Comparison& comparison, int placement, int reference) {
+  const Difference d = between_in(comparison.pairs, placement, reference);
+  return d.blocks > 0 ? d : between(comparison, placement, reference);
+}
+
+bool below_zero(const Difference& d) {
+  return d.high && *d.high < 0;
 }
 
 std::string in_words(const Difference& d) {
@@ -52,8 +66,7 @@ int candidate_of(const Comparison& comparison) {
 }
 
 bool beats(const Comparison& comparison, int placement, int other) {
-  const Difference d = between(comparison, placement, other);
-  return d.high && *d.high < 0;
+  return below_zero(between(comparison, placement, other));
 }
 
 /// "between gem and eplb no difference was found: what would decide"; `best` looks fastest and
@@ -70,43 +83,48 @@ std::string open_question(const RunReader& file, const Comparison& comparison, i
                      what_decides(file, comparison, open));
 }
 
-std::string sentence_of(const RunReader& file, const Comparison& comparison,
-                        std::optional<int> fastest) {
-  const int count = static_cast<int>(comparison.placements.size());
-  const int best = fastest.value_or(candidate_of(comparison));
-  const int first = comparison.pairs.empty() ? 0 : comparison.pairs.front().reference;
-  std::vector<int> others, rivals;
-  for (int i = 0; i < count; ++i) {
-    if (i == best) continue;
-    others.push_back(i);
-    if (!beats(comparison, best, i)) rivals.push_back(i);
+/// "gem is faster than linear: step time ..."
+std::string faster(const Comparison& comparison, int placement, int other) {
+  return fmt::format("{} is faster than {}: step time {}", comparison.label(placement),
+                     comparison.label(other), in_words(printed(comparison, placement, other)));
+}
+
+/// Of the placement that is faster than every other.
+std::string fastest_sentence(const Comparison& comparison, int fastest, int first) {
+  std::vector<int> others;
+  for (int i = 0; i < static_cast<int>(comparison.placements.size()); ++i) {
+    if (i != fastest) others.push_back(i);
   }
-  const Difference to_first = between(comparison, best, first);
-  const std::string over_first =
-      best == first || !beats(comparison, best, first)
-          ? ""
-          : fmt::format("{} is faster than {}: step time {}", comparison.label(best),
-                        comparison.label(first), in_words(to_first));
-  if (!rivals.empty()) {
-    const std::string question = open_question(file, comparison, best, rivals);
-    return over_first.empty() ? question : fmt::format("{}; {}", over_first, question);
-  }
+  if (others.size() == 1) return faster(comparison, fastest, others[0]);
   const int next = *std::ranges::max_element(
-      others, {}, [&](int other) { return between(comparison, best, other).typical; });
-  if (count == 2) {
-    return fmt::format("{} is faster than {}: step time {}", comparison.label(best),
-                       comparison.label(next), in_words(between(comparison, best, next)));
+      others, {}, [&](int other) { return between(comparison, fastest, other).typical; });
+  std::string text = fmt::format(
+      "{} is faster than every other placement: step time {} against {}, which comes next",
+      comparison.label(fastest), in_words(printed(comparison, fastest, next)),
+      comparison.label(next));
+  if (next == first || fastest == first) return text;
+  return text + fmt::format(", and {} against {}", in_words(printed(comparison, fastest, first)),
+                            comparison.label(first));
+}
+
+/// Of the one that looks fastest, which is not certain.
+std::string open_sentence(const RunReader& file, const Comparison& comparison, int first) {
+  const int best = candidate_of(comparison);
+  const bool beats_first = best != first && below_zero(printed(comparison, best, first));
+  std::vector<int> rivals;
+  for (int i = 0; i < static_cast<int>(comparison.placements.size()); ++i) {
+    if (i != best && !beats(comparison, best, i) && !(beats_first && i == first)) {
+      rivals.push_back(i);
+    }
   }
-  std::string text = fmt::format("{} is faster than every other placement: step time {} against {}",
-                                 comparison.label(best), in_words(between(comparison, best, next)),
-                                 comparison.label(next));
-  if (next != first && best != first) {
-    text += fmt::format(", which comes next, and {} against {}", in_words(to_first),
-                        comparison.label(first));
-  } else {
-    text += ", which comes next";
+  if (!beats_first) return open_question(file, comparison, best, rivals);
+  const std::string known = faster(comparison, best, first);
+  if (!rivals.empty()) {
+    return fmt::format("{}; {}", known, open_question(file, comparison, best, rivals));
   }
-  return text;
+  // So it is by the interval of this pair, but not by those of all pairs together.
+  return fmt::format("{}; whether it is the fastest of all is open: {}", known,
+                     what_decides(file, comparison, {between(comparison, best, first)}));
 }
 
 }  // namespace
@@ -154,8 +172,10 @@ Verdict verdict_of(const RunReader& file, const Comparison& comparison) {
             "noise alone: start several ranks to compare placements"};
   }
   const auto fastest = fastest_of(comparison);
-  return {fastest, (file.completed() ? "" : "the run is unfinished; so far ") +
-                       sentence_of(file, comparison, fastest)};
+  const int first = comparison.pairs.empty() ? 0 : comparison.pairs.front().reference;
+  return {fastest, fmt::format("{}{}", file.completed() ? "" : "the run is unfinished; so far ",
+                               fastest ? fastest_sentence(comparison, *fastest, first)
+                                       : open_sentence(file, comparison, first))};
 }
 
 }  // namespace gembench::inline report

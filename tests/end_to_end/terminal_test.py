@@ -102,6 +102,35 @@ class Terminal(CliTest):
         self.assertNotIn("is not conclusive", table, "the verdict says it")
         self.assertIsNone(json.loads(self.good("compare", name, "--format", "json"))["fastest"])
 
+    def test_of_three_the_next_and_the_first_are_named(self):
+        words = [word if word != "linear,gem" else "linear,eplb,gem" for word in RUN]
+        self.good(*words, "-q", "-o", "a.h5", ranks=2)
+
+        def verdict(eplb, gem):
+            """With step times that are these multiples of linear's, from step to step in turn."""
+            with h5py.File(self.folder / "a.h5", "r+") as file:
+                time = file["step_time"]
+                for row, factors in ((1, eplb), (2, gem)):
+                    for step in range(time.shape[1]):
+                        time[row, step] = time[0, step] * factors[step % len(factors)]
+            table = self.good("compare", "a.h5")
+            self.assertEqual({len(row.split()) for row in rows_of(table)[1:]}, {16})
+            return table.splitlines()[-1], [row.split()[-1] for row in rows_of(table)[1:]]
+
+        line, marks = verdict([0.8], [0.5])
+        self.assertEqual(line, "# gem is faster than every other placement: step time -37.50 % (95 % CI -37.50 % "
+                               ".. -37.50 %) against eplb, which comes next, and -50.00 % (95 % CI -50.00 % .. "
+                               "-50.00 %) against linear")
+        self.assertEqual(marks, ["-", "-", "*"])
+        line, marks = verdict([2], [3])
+        self.assertRegex(line, r"^# linear is faster than every other placement: step time -50.00 % .* against "
+                               r"eplb, which comes next$")
+        self.assertEqual(marks, ["*", "-", "-"])
+        line, marks = verdict([0.5], [0.45, 0.55])
+        self.assertRegex(line, r"^# (gem|eplb) is faster than linear: step time .*; no difference was found "
+                               r"between (gem and eplb|eplb and gem): at this noise .* would decide, with")
+        self.assertEqual(marks, ["-", "-", "-"])
+
     def test_wrong_outputs_get_no_verdict(self):
         name = self.measured(0.5)
         with h5py.File(self.folder / name, "r+") as file:
