@@ -6,6 +6,7 @@ import re
 import socket
 
 import h5py
+import numpy
 
 from support import CliTest, main
 
@@ -72,6 +73,22 @@ class Anonymous(CliTest):
         self.assertIn("was finished before", self.good(*self.words, "-o", "a.h5", "--resume", ranks=2))
         self.one_sentence(self.gembench(*self.words, "-o", "a.h5", "--resume", "--seed", "7", ranks=2), 2,
                           "--seed")
+
+    def test_an_interrupted_run_goes_on(self):
+        self.good(*self.words, "-o", "a.h5", ranks=2)
+        (self.folder / "a.h5").rename(self.folder / "a.h5.partial")
+        with h5py.File(self.folder / "a.h5.partial", "r+") as file:
+            file.attrs["completed"] = numpy.int64(0)
+            file["segments/checked_tokens"][:] = -1
+            file["segments/check_passed"][:] = -1
+            order = file["order"][:]
+            file["block"][:] = numpy.where(order > order.max() - 5, -1, file["block"][:])
+        out = self.good(*self.words, "-o", "a.h5", "--resume", ranks=2)
+        self.assertIn("# resumed last at", out)
+        self.names_nobody("a.h5")
+        with h5py.File(self.folder / "a.h5") as file:
+            self.assertEqual(list(file["placement"].asstr()), ["linear", "file:~/p.json"])
+            self.assertTrue((file["block"][:] >= 0).all())
 
     def test_names_are_kept_without_it(self):
         self.good(*self.words[:-1], "-o", "a.h5", ranks=2)
