@@ -145,7 +145,7 @@ small=(run --device cuda --model gpt-oss-20b "${small[@]}" --check all --overwri
   echo "no difference where there is none: the interval should hold 0"
   step same_twice "$gpus" run --device cuda --model gpt-oss-20b "${same[@]}" \
     --placements linear,linear --overwrite -q -o "$folder/same_twice.h5"
-  grep -E ' vs |^# 1 rank' "$folder/same_twice.txt" || true
+  grep -E ' vs |^# no verdict: 1 rank' "$folder/same_twice.txt" || true
   echo
   echo "placements on these GPUs as they are"
   step compare "$gpus" run --device cuda --model gpt-oss-120b "${compare[@]}" \

@@ -39,6 +39,15 @@ fi
 # The command to continue that an interrupted run prints.
 GEMBENCH_STARTED_BY=$(printf '%q -n %q' "$0" "$ranks")
 export GEMBENCH_STARTED_BY
+# What standard output and error lead to, which ranks cannot see: mpirun is between.
+GEMBENCH_TERMINAL=
+if [[ -t 1 ]]; then GEMBENCH_TERMINAL+='out '; fi
+if [[ -t 2 ]]; then
+  GEMBENCH_TERMINAL+=err
+  COLUMNS=$(stty size <&2 2>/dev/null | cut -d' ' -f2) || COLUMNS=
+  export COLUMNS
+fi
+export GEMBENCH_TERMINAL
 # Blocks between lines of dashes in which mpirun reports that a process ended with an error (Open
 # MPI 4 and 5). Other blocks, about errors of mpirun itself or a process that a signal killed, stay.
 epilogue='MPI_ABORT was invoked|^Primary job +terminated normally, but|(mpirun|prterun) detected that one'
@@ -49,6 +58,10 @@ without_epilogue() {
   trap '' INT TERM HUP PIPE  # as long as mpirun has something to say
   local line inside=0 known=0 said=0 block='' kept=''
   while IFS= read -r line || [[ -n $line ]]; do
+    if [[ $line == $'\r'* ]]; then  # progress in place: the line's end is for this loop alone
+      printf '%s' "$line"
+      continue
+    fi
     if [[ $line =~ ^-{60,}$ ]]; then
       block+=$line$'\n'
       if ((inside && known)); then kept+=$block; elif ((inside)); then printf '%s' "$block"; fi

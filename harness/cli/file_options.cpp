@@ -59,7 +59,7 @@ void define(OptionSet& set, ConvertCommand& o) {
 
 void define(OptionSet& set, InfoCommand& o) {
   set.group("Output", false);
-  set.text("format", o.format, "KIND", "table or json").one_of({"table", "json"});
+  table_or_json_option(set, o.format);
   set.group("Other");
 }
 
@@ -73,7 +73,9 @@ void define(OptionSet& set, CompareCommand& o) {
   set.group("Other");
 }
 
-void define(OptionSet& set, ListCommand& /*nothing to ask*/) {
+void define(OptionSet& set, ListCommand& o) {
+  set.group("Output", false);
+  table_or_json_option(set, o.format);
   set.group("Other");
 }
 

@@ -120,6 +120,7 @@ struct SessionOptions : ModelOptions,
   double profile_seconds = 5;
   std::uint64_t seed = 1;
   double hang_timeout = 300;  ///< s, 0 = none
+  bool anonymous = false;     ///< files without names of hosts and users
 };
 
 /// Options that `plan` and `score` share.
@@ -202,7 +203,7 @@ struct BatchingOptions {
 
 /// Steps are read, or drawn from recorded totals as `trace make` draws its own.
 struct TraceImportCommand : TraceMakeCommand, BatchingOptions {
-  std::string format;              ///< of the recording, or auto
+  std::string recording;           ///< of the recording, or auto
   std::vector<std::string> files;  ///< of the recording
   bool expand_multinomial = false;
   double rescale = 0.01;  ///< largest difference between layers of an imported step
@@ -210,6 +211,7 @@ struct TraceImportCommand : TraceMakeCommand, BatchingOptions {
 
 struct TraceInfoCommand {
   std::string file;
+  std::string format = "table";
 };
 
 struct ConvertCommand : OutputOptions {
@@ -244,6 +246,7 @@ struct CompareCommand {
 
 struct ListCommand {
   static constexpr const char* kName = "list";
+  std::string format = "table";
 };
 
 /// The completions of a shell.

@@ -6,8 +6,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <mutex>
 #include <string>
 
+#include "harness/cli/terminal.hpp"
 #include "placement/base/error.hpp"
 
 namespace gembench::inline cli {
@@ -15,8 +17,33 @@ namespace {
 
 int failure = 0;  // errno of the first write to standard output that failed
 
+std::mutex drawing;     // planning draws from several threads
+std::size_t drawn = 0;  // characters of the progress that stands on the terminal
+
 void keep_failure() {
   if (failure == 0) failure = errno;
+}
+
+/// Failures are ignored.
+void write_error(std::string_view left) {
+  while (!left.empty()) {
+    const ssize_t written = write(STDERR_FILENO, left.data(), left.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    left.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+const char* frame_end() {
+  return terminal().by_lines ? "\n" : "";
+}
+
+/// What takes the drawn progress away. Blanks, since they need no terminal that knows codes.
+std::string clearing() {
+  if (drawn == 0) return {};
+  const std::string blanks(drawn, ' ');
+  drawn = 0;
+  return fmt::format("\r{}\r{}", blanks, frame_end());
 }
 
 }  // namespace
@@ -32,7 +59,12 @@ void prepare_streams() {
   }
 }
 
+bool bold_printing() {
+  return terminal().bold;
+}
+
 void print_text(std::string_view text) {
+  clear_progress();
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) keep_failure();
 }
 
@@ -50,15 +82,28 @@ void require_printed() {
                   failure == EBADF ? "it is closed" : system_reason(failure)));
 }
 
+bool draws_progress() {
+  return terminal().in_place;
+}
+
+void draw_progress(const ProgressState& state) {
+  if (!draws_progress()) return;
+  const std::lock_guard lock(drawing);
+  // The last column stays free: terminals differ in where the cursor is after it.
+  const std::string line = progress_bar(state, terminal().columns - 1);
+  const std::string rest(drawn > line.size() ? drawn - line.size() : 0, ' ');
+  write_error(fmt::format("\r{}{}{}", line, rest, frame_end()));
+  drawn = line.size() + rest.size();
+}
+
+void clear_progress() {
+  const std::lock_guard lock(drawing);
+  write_error(clearing());
+}
+
 void tell(std::string_view sentence) {
-  const std::string line = fmt::format("gembench: {}\n", sentence);
-  std::string_view left = line;
-  while (!left.empty()) {
-    const ssize_t written = write(STDERR_FILENO, left.data(), left.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;
-    left.remove_prefix(static_cast<std::size_t>(written));
-  }
+  const std::lock_guard lock(drawing);
+  write_error(fmt::format("{}gembench: {}\n", clearing(), sentence));
 }
 
 }  // namespace gembench::inline cli

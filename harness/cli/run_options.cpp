@@ -226,8 +226,14 @@ void comparison_options(OptionSet& set, ProfileCommand& o) {
            "--with compares two files and measures nothing: drop --{}");
 }
 
+void anonymous_option(OptionSet& set, SessionOptions& o) {
+  set.flag("anonymous", o.anonymous,
+           "write no names of hosts, users and GPUs, and no paths in the home folder");
+}
+
 void run_output_options(OptionSet& set, RunCommand& o) {
   output_options(set, o);
+  anonymous_option(set, o);
   set.flag("resume", o.resume,
            "continue FILE.partial of the same command; a finished FILE is only printed")
       .excludes("overwrite", "--resume and --overwrite exclude each other: drop one");
@@ -286,6 +292,7 @@ void define(OptionSet& set, ProfileCommand& o) {
   rank_options(set, o);
   comparison_options(set, o);
   output_options(set, o);
+  anonymous_option(set, o);
   format_option(set, o.format);
   quiet_option(set, o.quiet);
   seed_option(set, o);

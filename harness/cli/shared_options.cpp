@@ -185,6 +185,11 @@ Option& format_option(OptionSet& set, std::string& format) {
       .one_of({"table", "csv", "json"});
 }
 
+Option& table_or_json_option(OptionSet& set, std::string& format) {
+  return set.text("format", format, "KIND", "table or json, on standard output")
+      .one_of({"table", "json"});
+}
+
 void quiet_option(OptionSet& set, bool& quiet) {
   set.flag("quiet,q", quiet, "no progress on standard error");
 }

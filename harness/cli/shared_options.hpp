@@ -30,6 +30,7 @@ struct SlowdownHelp {
 void slowdown_options(OptionSet& set, SlowdownOptions& o, const SlowdownHelp& help);
 void output_options(OptionSet& set, OutputOptions& o);
 Option& format_option(OptionSet& set, std::string& format);
+Option& table_or_json_option(OptionSet& set, std::string& format);
 void quiet_option(OptionSet& set, bool& quiet);
 
 struct ReplanHelp {

@@ -95,6 +95,7 @@ void define(OptionSet& set, TraceLine& o) {
   import_options(set, o);
   batching_options(set, o);
   output_options(set, o);
+  table_or_json_option(set, o.format);
   quiet_option(set, o.quiet);
   set.group("Other");
   set.seed(o.seed, "for weights, inputs, synthetic loads and the order of blocks")
@@ -104,16 +105,18 @@ void define(OptionSet& set, TraceLine& o) {
                    o.arrivals.empty();
           },
           "--seed has no effect here, nothing is random: drop it");
-  set.only([&o] { return asks_to(o, "info"); }, "quiet",
+  set.only([&o] { return asks_to(o, "info"); }, "format quiet",
            "trace info only reads a trace: drop --{}");
-  set.only([&o] { return asks_to(o, "make"); },
-           "model scale layers experts topk tokens preset set steps seed output overwrite quiet",
-           "--{} is for trace import, not for trace make: drop it");
+  set.only(
+      [&o] { return asks_to(o, "make"); },
+      "model scale layers experts topk tokens preset set steps seed output overwrite format quiet",
+      "--{} is for trace import, not for trace make: drop it");
 }
 
 Command command_of(const TraceLine& line) {
   if (asks_to(line, "make") && line.files.size() == 1) return TraceMakeCommand(line);
-  if (asks_to(line, "info") && line.files.size() == 2) return TraceInfoCommand{line.files[1]};
+  if (asks_to(line, "info") && line.files.size() == 2)
+    return TraceInfoCommand{line.files[1], line.format};
   if (!asks_to(line, "import")) {
     throw usage_error(
         "trace needs make, import FORMAT FILE..., or info FILE: see gembench trace --help");
@@ -121,7 +124,7 @@ Command command_of(const TraceLine& line) {
   TraceImportCommand import = line;
   import.files.erase(import.files.begin());
   if (import.files.empty()) return import;
-  import.format = import.files.front();
+  import.recording = import.files.front();
   import.files.erase(import.files.begin());
   return import;
 }

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "harness/cli/printing.hpp"
@@ -7,6 +8,7 @@
 #include "harness/report/launches_report.hpp"
 #include "harness/report/report.hpp"
 #include "harness/report/run_config.hpp"
+#include "harness/report/verdict.hpp"
 #include "placement/base/error.hpp"
 
 namespace gembench::inline commands {
@@ -28,6 +30,19 @@ void write_summary_of(const std::string& path, const std::string& output) {
                 summary_of(reduce(file, stated_non_moe_time(info))));
 }
 
+/// The last lines: of every file that is in no pool, then of the pools.
+void print_verdicts(const std::vector<std::string>& paths, const std::vector<std::string>& verdicts,
+                    const Pooling& pooling) {
+  print_text("#\n");
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const bool pooled = std::ranges::any_of(pooling.groups, [&](const PooledRuns& runs) {
+      return std::ranges::find(runs.paths, paths[i]) != runs.paths.end();
+    });
+    if (!pooled) print_result("# {}: {}\n", paths[i], verdicts[i]);
+  }
+  for (const PooledRuns& runs : pooling.groups) print_result("# {}\n", pooled_verdict(runs));
+}
+
 }  // namespace
 
 void execute(const CompareCommand& options) {
@@ -37,22 +52,33 @@ void execute(const CompareCommand& options) {
     write_summary_of(options.files.front(), options.summary);
     return;
   }
+  const bool several = options.files.size() > 1, table = options.format == "table";
+  const bool one_header = several && options.format == "csv";
   std::vector<LaunchRun> launches;
+  std::vector<std::string> verdicts;
   for (const std::string& path : options.files) {
     const RunReader file(path);
     const Comparison comparison = compare_file(file, path, options.against);
-    print_text(run_report(file, comparison, path, options.format));
+    if (!one_header) {
+      print_text(run_report(file, comparison, path, {options.format, bold_printing()}));
+    }
     launches.push_back(launch_of(path, file, comparison));
+    verdicts.push_back(verdict_of(file, comparison).sentence);
   }
   const Pooling pooling = pool(launches);
-  for (const PooledRuns& runs : pooling.groups) print_text(pooled_report(runs, options.format));
+  if (one_header) {
+    print_text(launches_csv(launches, pooling.groups));
+  } else {
+    for (const PooledRuns& runs : pooling.groups) print_text(pooled_report(runs, options.format));
+  }
   for (const std::string& sentence : pooling.not_pooled) {
-    if (options.format == "table") {
+    if (table) {
       print_result("#\n# {}\n", sentence);
     } else if (!options.quiet) {
       tell(sentence);
     }
   }
+  if (several && table) print_verdicts(options.files, verdicts, pooling);
 }
 
 }  // namespace gembench::inline commands

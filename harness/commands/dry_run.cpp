@@ -8,6 +8,8 @@
 
 #include "harness/cli/device_kinds.hpp"
 #include "harness/cli/run_length.hpp"
+#include "harness/report/csv.hpp"
+#include "harness/report/numbers.hpp"
 #include "harness/run/run_facts.hpp"
 #include "harness/run/sizes.hpp"
 #include "placement/base/index.hpp"
@@ -125,6 +127,21 @@ ordered_json as_json(const Outlook& o) {
           {"file_bytes_at_most", o.file}};
 }
 
+/// The rows of the JSON's `placements`, in s.
+CsvTable csv_table(const Outlook& o) {
+  CsvTable table{{"placement", "predicted", "bound", "aggregate_imbalance", "step_imbalance",
+                  "duplicates", "planning_seconds"},
+                 {}};
+  for (std::size_t i = 0; i < o.scores.size(); ++i) {
+    const Score& s = o.scores[i];
+    table.lines.push_back({csv_text(o.labels[i]), csv_number(s.step_mean), csv_number(s.bound),
+                           csv_number(s.aggregate_imbalance), csv_number(s.step_imbalance),
+                           fmt::format("{}", s.duplicates),
+                           o.planning_seconds.empty() ? "" : csv_number(o.planning_seconds[i])});
+  }
+  return table;
+}
+
 /// "12.3 KiB", "1.5 GiB"
 std::string size_in_words(double bytes) {
   return bytes < 0x1p20   ? fmt::format("{:.1f} KiB", bytes / 0x1p10)
@@ -196,7 +213,8 @@ std::string as_table(const Outlook& o) {
 }  // namespace
 
 std::string dry_run(Session& session, const RunCommand& options, const Profile& profile,
-                    const PlannedPlacements& planned, const std::vector<Segment>& schedule) {
+                    const PlannedPlacements& planned, const std::vector<Segment>& schedule,
+                    const CsvPart& part) {
   Outlook outlook;
   outlook.simulated = session.comm.is_simulated();
   if (!outlook.simulated) outlook.step = time_one_step(session);
@@ -226,6 +244,7 @@ std::string dry_run(Session& session, const RunCommand& options, const Profile& 
       outlook.measured_steps + sz(session.alternation.warmup) * schedule.size() + checks;
   outlook.file = file_bytes(shape_of(session, schedule.size()), device_kind(options.device).gpu);
   outlook.end = end_in_words(options);
+  if (options.format == "csv") return to_text(csv_table(outlook), part);
   return options.format == "json" ? as_json(outlook).dump(2) + "\n" : as_table(outlook);
 }
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
@@ -18,13 +19,64 @@
 namespace gembench::inline commands {
 namespace {
 
+using nlohmann::ordered_json;
+
 std::string experimental(std::string_view proposal) {
   return proposal.empty() ? "" : fmt::format(" (experimental: proposed in {})", proposal);
 }
 
-}  // namespace
+template <class Row>
+ordered_json named(const Row& row, std::string_view says) {
+  return {{"name", row.name}, {"summary", says}};
+}
 
-void execute(const ListCommand& /*nothing to ask*/) {
+template <class Rows>
+ordered_json presets_of(const Rows& rows) {
+  ordered_json all = ordered_json::array();
+  for (const auto& row : rows) all.push_back(named(row, row.summary));
+  return all;
+}
+
+/// `experimental`: where a format is only proposed, else "".
+template <class Rows>
+ordered_json formats_of(const Rows& rows) {
+  ordered_json all = ordered_json::array();
+  for (const auto& row : rows) {
+    ordered_json one = named(row, row.what);
+    if constexpr (requires { row.experimental; }) one["experimental"] = row.experimental;
+    all.push_back(one);
+  }
+  return all;
+}
+
+ordered_json all_lists() {
+  ordered_json models = ordered_json::array(), placements = ordered_json::array();
+  for (const ModelShape& m : model_presets()) {
+    models.push_back({{"name", m.name},
+                      {"layers", m.layers},
+                      {"experts", m.experts},
+                      {"topk", m.topk},
+                      {"shared", m.shared},
+                      {"hidden", m.hidden},
+                      {"ffn", m.ffn},
+                      {"note", m.note}});
+  }
+  for (const Strategy& s : strategy_table()) {
+    ordered_json one = named(s, s.summary);
+    one["options"] = taken_by(std::string(s.name));
+    placements.push_back(one);
+  }
+  return {{"models", models},
+          {"placements", placements},
+          {"placement_formats", formats_of(placement_formats())},
+          {"traffic_formats", formats_of(traffic_formats())},
+          {"presets", presets_of(synthetic_presets())},
+          {"recordings", formats_of(recording_formats())},
+          {"profiles", builtin_profile_names()},
+          {"slowdowns", presets_of(builtin_slowdown_sets())}};
+}
+
+void print_lists() {
   print_result("models (--model)\n  {:<16} {:>6} {:>8} {:>6} {:>7} {:>7} {:>6}\n", "name", "layers",
                "experts", "top-k", "shared", "hidden", "ffn");
   for (const ModelShape& m : model_presets()) {
@@ -60,6 +112,16 @@ void execute(const ListCommand& /*nothing to ask*/) {
   print_result("\nslowdowns of real GPUs (--slowdown-from)\n");
   for (const BuiltinSlowdowns& s : builtin_slowdown_sets()) {
     print_result("  builtin:{:<18} {}\n", s.name, s.summary);
+  }
+}
+
+}  // namespace
+
+void execute(const ListCommand& command) {
+  if (command.format == "json") {
+    print_text(all_lists().dump(2) + "\n");
+  } else {
+    print_lists();
   }
 }
 

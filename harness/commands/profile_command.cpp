@@ -10,6 +10,7 @@
 #include "harness/report/profile_compare.hpp"
 #include "harness/report/profile_report.hpp"
 #include "harness/report/quiet_report.hpp"
+#include "harness/run/anonymous.hpp"
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/devices.hpp"
 #include "harness/run/quiet.hpp"
@@ -72,6 +73,7 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
   ProfileFile file;
   file.measured = utc_now();
   file.rank_facts = device_identities(comm, *session.device, session.place);
+  if (options.anonymous) anonymise(file.rank_facts, identity_of(comm));
   file.before = read_all_states(comm, *session.device);
   const QuietState before = read_quiet(session);
   const QuietMeter meter(session);

@@ -13,6 +13,8 @@
 #include "harness/report/report.hpp"
 #include "harness/report/report_table.hpp"
 #include "harness/report/run_config.hpp"
+#include "harness/report/verdict.hpp"
+#include "harness/run/anonymous.hpp"
 #include "harness/run/broadcast.hpp"
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/continue_command.hpp"
@@ -65,12 +67,20 @@ std::vector<double> profile_again(Session& session, const Profile& before) {
 /// The run of one --tokens: everything from an empty or unfinished file to the printed table.
 class Run {
  public:
-  /// `owner` of the output, on rank 0, where there is one.
+  /// `owner` of the output, on rank 0, where there is one. `part` of a sweep, for CSV.
   Run(const Comm& comm, const RunCommand& options, Progress& progress,
-      std::optional<OutputOwner> owner)
-      : comm_(comm), options_(options), progress_(progress), owner_(std::move(owner)) {}
+      std::optional<OutputOwner> owner, CsvPart part)
+      : comm_(comm),
+        options_(options),
+        progress_(progress),
+        owner_(std::move(owner)),
+        part_(std::move(part)) {}
+
+  /// On rank 0: what it has found, in a sentence.
+  [[nodiscard]] const std::string& verdict() const { return verdict_; }
 
   void go() {
+    if (options_.anonymous && !options_.dry_run) identity_ = identity_of(comm_);
     open_file();
     if (earlier_ == Earlier::complete) {
       std::string text;
@@ -96,7 +106,7 @@ class Run {
                               static_cast<int>(options_.placements.size()), options_.seed);
     plan(session);
     if (options_.dry_run) {
-      print(comm_, dry_run(session, options_, profile_, planned_, schedule_));
+      print(comm_, dry_run(session, options_, profile_, planned_, schedule_, part_));
       return;
     }
     begin_file(session);
@@ -127,7 +137,7 @@ class Run {
       if (!found_.remark.empty() && !options_.quiet) tell(found_.remark);
       if (found_.state != Earlier::nothing) {
         reader_ = std::make_unique<RunReader>(found_.path);
-        require_same_command(reader_->info(), comm_.size(), to_json(options_));
+        require_same_command(reader_->info(), comm_.size(), stored_options());
       }
       if (found_.state == Earlier::complete) {
         // The router's choices follow from the options; other loads may come from files.
@@ -155,6 +165,11 @@ class Run {
     if (earlier_ == Earlier::unfinished) earlier_resident_ = known[2] != 0;
   }
 
+  /// As a file of this run has them.
+  [[nodiscard]] std::string stored_options() const {
+    return identity_ ? anonymous(to_json(options_), *identity_) : to_json(options_);
+  }
+
   /// Slots of a rank in the placements that are not planned now, on rank 0.
   int slots_placed_already() const {
     if (found_.state == Earlier::complete) return 0;
@@ -174,14 +189,20 @@ class Run {
   }
 
   /// The results of an earlier run, and that they are.
-  [[nodiscard]] std::string finished_before() const {
+  [[nodiscard]] std::string finished_before() {
     const std::string sentence =
         fmt::format("{} was finished before, nothing was run", options_.output);
-    if (options_.format == "table") {
-      return fmt::format("# {}\n{}", sentence, run_report(options_.output, options_.format));
-    }
+    const RunReader file(options_.output);
+    const std::string text = report(file, compare(file, stated_non_moe_time(file.info())));
+    if (options_.format == "table") return fmt::format("# {}\n{}", sentence, text);
     if (!options_.quiet) tell(sentence);
-    return run_report(options_.output, options_.format);
+    return text;
+  }
+
+  /// What is printed in the end.
+  [[nodiscard]] std::string report(const RunReader& file, const Comparison& comparison) {
+    verdict_ = verdict_of(file, comparison).sentence;
+    return run_report(file, comparison, options_.output, {options_.format, bold_printing(), part_});
   }
 
   /// The router's decisions, in the order that routing `trace` takes them in.
@@ -265,7 +286,7 @@ class Run {
   }
 
   void begin_file(const Session& session) {
-    RunInfo info = describe(session, options_, profile_, planned_.placements, schedule_);
+    RunInfo info = describe(session, options_, profile_, planned_.placements, schedule_, identity_);
     if (!dents_.empty()) info.facts["profile_dents"] = fmt::format("{}", fmt::join(dents_, "; "));
     on_root(comm_, [&] {
       if (!reader_) {
@@ -314,7 +335,7 @@ class Run {
         run = reduced(written);
         return summary_of(run);
       });
-      text = run_report(RunReader(options_.output), compare(run), options_.output, options_.format);
+      text = report(RunReader(options_.output), compare(run));
     });
     print(comm_, text);
     if (!end.check.passed) {
@@ -328,8 +349,11 @@ class Run {
   const double begin_ = wall_seconds();
   Earlier earlier_ = Earlier::nothing;
   int placed_slots_ = 0;
-  std::optional<bool> earlier_resident_;   // of the unfinished run
-  std::optional<OutputOwner> owner_;       // rank 0's, until a writer takes it
+  std::optional<bool> earlier_resident_;  // of the unfinished run
+  std::optional<OutputOwner> owner_;      // rank 0's, until a writer takes it
+  CsvPart part_;
+  std::optional<Identity> identity_;       // with --anonymous; the hosts are rank 0's
+  std::string verdict_;                    // rank 0's
   FoundRun found_;                         // rank 0's
   std::unique_ptr<RunReader> reader_;      // rank 0's, of an earlier run's file
   std::unique_ptr<RunWriter> writer_;      // rank 0's
@@ -350,6 +374,12 @@ std::string with_tokens(const std::string& output, int tokens) {
   name += fmt::format("-{}", tokens);
   name += path.extension();
   return path.parent_path() / name;
+}
+
+/// A sweep's lines name their file, or in a dry run, which may have none, their tokens.
+CsvPart csv_part(const RunCommand& run, bool first) {
+  if (run.dry_run) return {"tokens", fmt::format("{}", *run.tokens), first};
+  return {"file", run.output, first};
 }
 
 /// Rank 0's: all outputs, claimed before the first is worked on. None for a dry run.
@@ -397,14 +427,19 @@ void execute(const Comm& started, const RunCommand& given, Progress& progress) {
   if (!sweep) runs = {options};
   for (const RunCommand& run : runs) files.push_back(run.output);
   std::vector<OutputOwner> owners = claim(comm, options, files);
+  std::vector<std::string> verdicts;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     std::optional<OutputOwner> owner;
     if (!owners.empty()) owner.emplace(std::move(owners[i]));
-    Run(comm, runs[i], progress, std::move(owner)).go();
+    CsvPart part;
+    if (sweep) part = csv_part(runs[i], i == 0);
+    Run run(comm, runs[i], progress, std::move(owner), part);
+    run.go();
+    verdicts.push_back(run.verdict());
   }
   if (!sweep) return;
   if (!options.dry_run && options.format == "table") {
-    print(comm, comm.rank() == 0 ? sweep_table(files) : "");
+    print(comm, comm.rank() == 0 ? sweep_table(files, verdicts) : "");
   }
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "harness/cli/printing.hpp"
 #include "harness/commands/token_import.hpp"
@@ -99,8 +100,8 @@ void execute(const TraceImportCommand& options) {
   }
   TraceWriter writer(output, options.overwrite);
   const RecordingInput input = input_of(options);
-  const RecordingFormat& format = find_format(options.format, input);
-  if (options.format == "auto") {
+  const RecordingFormat& format = find_format(options.recording, input);
+  if (options.recording == "auto") {
     say(options, fmt::format("{} is read as {}: {}", name_of(input), format.name, format.what));
   }
   if (format.read_tokens) {
@@ -112,7 +113,17 @@ void execute(const TraceImportCommand& options) {
   writer.commit();
   const Trace& shape = writer.shape();
   if (writer.bytes() <= kLargestShown) {
-    print_trace(output);
+    print_trace(output, options.format);
+    return;
+  }
+  if (options.format == "json") {
+    print_text(nlohmann::ordered_json{{"file", output},
+                                      {"steps", writer.steps()},
+                                      {"layers", shape.layers},
+                                      {"experts", shape.experts},
+                                      {"topk", shape.topk}}
+                   .dump(2) +
+               "\n");
     return;
   }
   print_result(

@@ -9,6 +9,6 @@ namespace gembench::inline commands {
 // Of trace_command.cpp, for both.
 [[nodiscard]] std::string required_output(const OutputOptions& options);
 /// The output of `trace info` for a file.
-void print_trace(const std::string& path);
+void print_trace(const std::string& path, const std::string& format);
 
 }  // namespace gembench::inline commands

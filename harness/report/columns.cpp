@@ -23,7 +23,7 @@ std::string shown(double value, const Column& as) {
 }
 
 std::string text_table(const std::string& name, const std::vector<std::string>& rows,
-                       const std::vector<TextColumn>& columns) {
+                       const std::vector<TextColumn>& columns, std::optional<int> bold) {
   std::size_t names = std::max(kLeastName, name.size());
   for (const std::string& row : rows) names = std::max(names, row.size());
   std::string titles = fmt::format("# {:<{}}", "", names);
@@ -52,8 +52,14 @@ std::string text_table(const std::string& name, const std::vector<std::string>& 
   }
   titles.erase(titles.find_last_not_of(' ') + 1);
   std::string text = titles + '\n' + headings + '\n';
-  for (const std::string& line : lines) text += line + '\n';
+  for (std::size_t row = 0; row < lines.size(); ++row) {
+    text += emphasised(lines[row], bold == static_cast<int>(row)) + '\n';
+  }
   return text;
+}
+
+std::string emphasised(const std::string& line, bool bold) {
+  return bold ? fmt::format("\x1b[1m{}\x1b[0m", line) : line;
 }
 
 }  // namespace gembench::inline report

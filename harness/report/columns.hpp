@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,12 @@ struct TextColumn {
   std::vector<std::string> cells;  ///< [row]
 };
 /// Right-aligned columns of the needed width, after the names of the rows; two heading lines that
-/// begin with "# ".
+/// begin with "# ". The row `bold` has a terminal's codes for that.
 [[nodiscard]] std::string text_table(const std::string& name, const std::vector<std::string>& rows,
-                                     const std::vector<TextColumn>& columns);
+                                     const std::vector<TextColumn>& columns,
+                                     std::optional<int> bold = {});
+
+/// A line in bold as terminals know it, or as it is.
+[[nodiscard]] std::string emphasised(const std::string& line, bool bold);
 
 }  // namespace gembench::inline report

@@ -338,7 +338,9 @@ ReducedRun reduce(const RunReader& file, double non_moe_time) {
 }
 
 Comparison compare(const ReducedRun& run, const std::string& against) {
-  return {run.placements, differences(run, pairs_to_compare(labels_of(run), against)), run.drift};
+  const auto labels = labels_of(run);
+  return {run.placements, differences(run, pairs_to_compare(labels, against)), run.drift,
+          differences(run, pairs_to_compare(labels, kAgainstAll))};
 }
 
 Comparison compare(const RunReader& file, double non_moe_time, const std::string& against) {

@@ -52,6 +52,7 @@ struct Comparison {
   /// [rank] how much longer the expert phase took after the run than in its profile: median over
   /// loads of after / before - 1. Empty when it was not taken again.
   std::vector<double> drift;
+  std::vector<PairDifference> every_pair;  ///< each with each; the 95 % hold for all of these
 
   [[nodiscard]] const std::string& label(int placement) const {
     return placements[static_cast<std::size_t>(placement)].label;

@@ -4,10 +4,15 @@
 #include <fmt/ranges.h>
 
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <utility>
 
+#include "harness/report/csv.hpp"
 #include "harness/report/numbers.hpp"
+#include "harness/report/report_data.hpp"
+#include "harness/report/verdict.hpp"
 
 namespace gembench::inline report {
 namespace {
@@ -56,24 +61,63 @@ std::string as_json(const PooledRuns& runs) {
          "\n";
 }
 
-std::string as_csv(const PooledRuns& runs) {
-  std::string text =
-      "pooled,against,launches,difference,difference_low,difference_high,difference_mean,between,"
-      "within\n";
+/// The lines of one pool, under these columns; others stay empty.
+void add_pooled(CsvTable& table, const PooledRuns& runs) {
+  const std::string files = csv_text(fmt::format("{}", fmt::join(runs.paths, " ")));
   for (const auto& [placement, reference, d] : runs.pairs) {
-    text += fmt::format("\"{}\",\"{}\",{},{},{},{},{},{},{}\n", placement, reference, d.launches,
-                        csv_number(d.typical), csv_number(d.low), csv_number(d.high),
-                        csv_number(d.mean), csv_number(d.between), csv_number(d.within));
+    const std::map<std::string, std::string> known{{"file", files},
+                                                   {"placement", csv_text(placement)},
+                                                   {"against", csv_text(reference)},
+                                                   {"difference", csv_number(d.typical)},
+                                                   {"difference_low", csv_number(d.low)},
+                                                   {"difference_high", csv_number(d.high)},
+                                                   {"difference_mean", csv_number(d.mean)},
+                                                   {"launches", fmt::format("{}", d.launches)},
+                                                   {"between", csv_number(d.between)},
+                                                   {"within", csv_number(d.within)}};
+    auto& line = table.lines.emplace_back();
+    for (const std::string& column : table.columns) {
+      const auto found = known.find(column);
+      line.push_back(found == known.end() ? "" : found->second);
+    }
   }
-  return text;
 }
 
 }  // namespace
 
 std::string pooled_report(const PooledRuns& runs, const std::string& format) {
-  if (format == "csv") return as_csv(runs);
-  if (format == "json") return as_json(runs);
-  return as_table(runs);
+  return format == "json" ? as_json(runs) : as_table(runs);
+}
+
+std::string launches_csv(const std::vector<LaunchRun>& launches,
+                         const std::vector<PooledRuns>& groups) {
+  CsvTable all{{"file"}, {}};
+  for (const LaunchRun& launch : launches) {
+    CsvTable table = csv_table(launch.comparison);
+    if (all.columns.size() == 1) {
+      all.columns.insert(all.columns.end(), table.columns.begin(), table.columns.end());
+      for (const char* name : {"launches", "between", "within"}) all.columns.emplace_back(name);
+    }
+    for (auto& line : table.lines) {
+      line.insert(line.begin(), csv_text(launch.path));
+      line.resize(all.columns.size());
+      all.lines.push_back(std::move(line));
+    }
+  }
+  for (const PooledRuns& runs : groups) add_pooled(all, runs);
+  return to_text(all);
+}
+
+std::string pooled_verdict(const PooledRuns& runs) {
+  std::vector<std::string> found;
+  for (const auto& [placement, reference, d] : runs.pairs) {
+    const auto faster = faster_sentence(placement, reference, d.typical, d.low, d.high);
+    found.push_back(
+        faster ? *faster
+               : fmt::format("no difference was found between {} and {}", placement, reference));
+    if (!faster) found.back() += ": more launches would narrow the interval";
+  }
+  return fmt::format("over {} launches: {}", runs.paths.size(), fmt::join(found, "; "));
 }
 
 }  // namespace gembench::inline report

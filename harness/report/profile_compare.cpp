@@ -21,7 +21,14 @@ std::vector<std::string> other_machine(const ProfileFile& old, const ProfileFile
   if (old.rank_facts.empty()) return {old_name + " does not say which machine it was measured on"};
   constexpr std::pair<const char*, const char*> kFacts[] = {
       {"host", "node"}, {"device_name", "device"}, {"device_id", "device number"}};
+  const bool anonymous =
+      old.rank_facts.contains("anonymous") != now.rank_facts.contains("anonymous");
+  if (anonymous) {
+    differences.push_back(old_name +
+                          " cannot say whether nodes are the same: one of the two is --anonymous");
+  }
   for (const auto& [name, word] : kFacts) {
+    if (anonymous && name != std::string_view("device_name")) continue;
     const auto before = old.rank_facts.find(name), after = now.rank_facts.find(name);
     if (before == old.rank_facts.end() || after == now.rank_facts.end()) continue;
     for (std::size_t rank = 0; rank < before->second.size(); ++rank) {

@@ -3,14 +3,19 @@
 #include <string>
 
 #include "harness/report/comparison.hpp"
+#include "harness/report/csv.hpp"
 
 namespace gembench::inline report {
 
-/// The output of `run` at its end and of `compare` for the same file, in the chosen format: table,
-/// csv or json.
+/// How to print: the format is table, csv or json; `bold` as as_table() has it; `part` of a sweep.
+struct ReportStyle {
+  std::string format;
+  bool bold = false;
+  CsvPart part = {};
+};
+
+/// The output of `run` at its end and of `compare` for the same file.
 [[nodiscard]] std::string run_report(const RunReader& file, const Comparison& comparison,
-                                     const std::string& path, const std::string& format);
-/// Compares with the first placement.
-[[nodiscard]] std::string run_report(const std::string& path, const std::string& format);
+                                     const std::string& path, const ReportStyle& style);
 
 }  // namespace gembench::inline report

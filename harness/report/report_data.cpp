@@ -4,10 +4,13 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
 
 #include "harness/report/numbers.hpp"
 #include "harness/report/quiet_report.hpp"
 #include "harness/report/run_config.hpp"
+#include "harness/report/verdict.hpp"
 
 namespace gembench::inline report {
 namespace {
@@ -86,38 +89,56 @@ ordered_json pairs_of(const Comparison& comparison) {
   return pairs;
 }
 
-/// The cells of a CSV line, each after its comma: `cell(i)` of the numbers in the second table or
-/// of all others.
+/// Appends `cell(i)` of the numbers in the second table or of all others.
 template <class Cell>
-std::string cells(bool rates, const Cell& cell) {
-  std::string text;
+void add_cells(std::vector<std::string>& line, bool rates, const Cell& cell) {
   for (std::size_t i = 0; i < kSummaries.size(); ++i) {
-    if ((kSummaries[i].column.table == Column::Table::rates) == rates) text += ',' + cell(i);
+    if ((kSummaries[i].column.table == Column::Table::rates) == rates) line.push_back(cell(i));
   }
-  return text;
+}
+
+std::vector<std::string> csv_columns() {
+  const auto key = [](std::size_t i) { return std::string(kSummaries[i].key); };
+  std::vector<std::string> columns{"placement"};
+  add_cells(columns, false, key);
+  for (const char* name :
+       {"difference", "difference_low", "difference_high", "difference_mean", "blocks"}) {
+    columns.emplace_back(name);
+  }
+  add_cells(columns, true, key);
+  columns.emplace_back("against");
+  for (const Summarised& row : kSummaries) {
+    if (row.kind != NumberKind::known) continue;
+    columns.push_back(fmt::format("{}_low", row.key));
+    columns.push_back(fmt::format("{}_high", row.key));
+  }
+  return columns;
 }
 
 /// One CSV line: a placement, and one of its pairs if it has any.
-std::string csv_line(const Comparison& comparison, const PlacementSummary& row,
-                     const PairDifference* pair) {
+std::vector<std::string> csv_line(const Comparison& comparison, const PlacementSummary& row,
+                                  const PairDifference* pair) {
   const Difference& d = pair == nullptr ? kNone : pair->step_time;
   const auto cell = [&](std::size_t i) {
     const double value = row.values[i];
     const bool whole = kSummaries[i].kind == NumberKind::whole && std::isfinite(value);
     return whole ? fmt::format("{:.0f}", value) : csv_number(value);
   };
-  // Labels are strategy names or file names; quotes keep a comma in a file name harmless.
-  std::string text = fmt::format("\"{}\"{}", row.label, cells(false, cell));
-  text += fmt::format(",{},{},{},{},{}", csv_number(d.typical), csv_number(d.low),
-                      csv_number(d.high), csv_number(d.mean), d.blocks);
-  text += cells(true, cell);
-  text += pair == nullptr ? "," : fmt::format(",\"{}\"", comparison.label(pair->reference));
+  std::vector<std::string> line{csv_text(row.label)};
+  add_cells(line, false, cell);
+  for (const auto& value : {std::optional(d.typical), d.low, d.high, std::optional(d.mean)}) {
+    line.push_back(csv_number(value));
+  }
+  line.push_back(fmt::format("{}", d.blocks));
+  add_cells(line, true, cell);
+  line.push_back(pair == nullptr ? "" : csv_text(comparison.label(pair->reference)));
   for (std::size_t i = 0; i < kSummaries.size(); ++i) {
     if (kSummaries[i].kind != NumberKind::known) continue;
     const auto& one = row.intervals[i];
-    text += one ? fmt::format(",{},{}", csv_number(one->low), csv_number(one->high)) : ",,";
+    line.push_back(one ? csv_number(one->low) : "");
+    line.push_back(one ? csv_number(one->high) : "");
   }
-  return text + '\n';
+  return line;
 }
 
 template <class Row>
@@ -148,23 +169,18 @@ ordered_json quiet_of(const QuietReadings& quiet) {
 
 }  // namespace
 
-std::string as_csv(const RunReader&, const Comparison& comparison) {
-  const auto key = [](std::size_t i) { return std::string(kSummaries[i].key); };
-  std::string text = "placement" + cells(false, key) +
-                     ",difference,difference_low,difference_high,difference_mean,blocks" +
-                     cells(true, key) + ",against";
-  for (const Summarised& row : kSummaries) {
-    if (row.kind == NumberKind::known) text += fmt::format(",{0}_low,{0}_high", row.key);
-  }
-  text += '\n';
+CsvTable csv_table(const Comparison& comparison) {
+  CsvTable table{csv_columns(), {}};
   for (int placement = 0; placement < static_cast<int>(comparison.placements.size()); ++placement) {
     const auto& row = comparison.placements[static_cast<std::size_t>(placement)];
-    if (comparison.pair_of(placement) == nullptr) text += csv_line(comparison, row, nullptr);
+    if (comparison.pair_of(placement) == nullptr) {
+      table.lines.push_back(csv_line(comparison, row, nullptr));
+    }
     for (const PairDifference& pair : comparison.pairs) {
-      if (pair.placement == placement) text += csv_line(comparison, row, &pair);
+      if (pair.placement == placement) table.lines.push_back(csv_line(comparison, row, &pair));
     }
   }
-  return text;
+  return table;
 }
 
 std::string as_json(const RunReader& file, const Comparison& comparison, const std::string& path) {
@@ -177,6 +193,7 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
     rows.push_back(one);
   }
   const CheckRecord& check = file.end().check;
+  const Verdict verdict = verdict_of(file, comparison);
   ordered_json facts(info.facts);
   return ordered_json{{"file", path},
                       {"schema_version", kRunSchemaVersion},
@@ -194,6 +211,9 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
                       {"unit", "s"},
                       {"placements", rows},
                       {"pairs", pairs_of(comparison)},
+                      {"fastest", verdict.fastest ? ordered_json(comparison.label(*verdict.fastest))
+                                                  : ordered_json()},
+                      {"verdict", verdict.sentence},
                       {"check",
                        {{"mode", check.mode},
                         {"passed", check.passed},

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "harness/report/columns.hpp"
 #include "harness/report/conclusion.hpp"
 #include "harness/report/numbers.hpp"
 #include "harness/report/quiet_report.hpp"
 #include "harness/report/run_config.hpp"
+#include "harness/report/verdict.hpp"
 
 namespace gembench::inline report {
 namespace {
@@ -144,8 +146,19 @@ std::vector<std::string> labels_of(const Comparison& comparison) {
   return labels;
 }
 
-/// The first table: steps, and the cost models' predictions.
-std::string steps_table(const RunReader& file, const Comparison& comparison) {
+/// Marks the fastest placement. A column of its own, so that the columns of a row keep their
+/// numbers.
+TextColumn fastest_column(const Comparison& comparison, std::optional<int> fastest) {
+  TextColumn column{"", "fastest", {}};
+  for (int i = 0; i < static_cast<int>(comparison.placements.size()); ++i) {
+    column.cells.emplace_back(fastest == i ? "*" : "-");
+  }
+  return column;
+}
+
+/// The first table: steps, and the cost models' predictions. The row `bold` is emphasised.
+std::string steps_table(const RunReader& file, const Comparison& comparison,
+                        std::optional<int> fastest, std::optional<int> bold) {
   const std::string planned = planned_cost(file.info());
   const std::string other = planned == "per-expert" ? "sum" : "per-expert";
   auto columns = columns_of(comparison, Column::Table::steps, planned);
@@ -155,13 +168,15 @@ std::string steps_table(const RunReader& file, const Comparison& comparison) {
     if (column.over == barriers) column.over += fmt::format(", '{}'", planned);
   }
   columns.push_back(error_column(comparison, fmt::format("'{}'", other), other));
-  return "#\n" + text_table("placement", labels_of(comparison), columns);
+  columns.push_back(fastest_column(comparison, fastest));
+  return "#\n" + text_table("placement", labels_of(comparison), columns, bold);
 }
 
 /// The second table: rates.
-std::string rates_table(const RunReader& file, const Comparison& comparison) {
+std::string rates_table(const RunReader& file, const Comparison& comparison,
+                        std::optional<int> bold) {
   std::string text = "#\n" + text_table("placement", labels_of(comparison),
-                                        columns_of(comparison, Column::Table::rates, ""));
+                                        columns_of(comparison, Column::Table::rates, ""), bold);
   if (emulated(file.info())) text += "# the rates contain the emulated slowdown\n";
   return text;
 }
@@ -258,27 +273,6 @@ std::string replicas_line(const RunInfo& info, const Comparison& comparison) {
       fact(info, "token_split"));
 }
 
-/// Why there is no interval, and how to get one.
-std::string no_interval(const RunReader& file, int blocks) {
-  const RunShape& shape = file.info().shape;
-  const std::string why = fmt::format("no interval: {} block{} of the {} needed", blocks,
-                                      blocks == 1 ? "" : "s", kLeastBlocks);
-  int planned = 0, longest = 1;
-  for (const Segment& segment : file.info().segments) {
-    planned = std::max(planned, static_cast<int>(segment.block) + 1);
-    longest = std::max(longest, segment.steps);
-  }
-  if (planned >= kLeastBlocks) {
-    return why + (file.completed() ? ", give it a longer --max-seconds"
-                                   : ", continue the run with --resume");
-  }
-  std::string remedy = fmt::format("--steps {}", kLeastBlocks * longest);
-  if (shape.steps >= kLeastBlocks) {
-    remedy += fmt::format(" or --block {}", shape.steps / kLeastBlocks);
-  }
-  return fmt::format("{}, measure with {}", why, remedy);
-}
-
 std::string difference_line(const RunReader& file, const Comparison& comparison,
                             const PairDifference& pair) {
   const Difference& d = pair.step_time;
@@ -291,29 +285,48 @@ std::string difference_line(const RunReader& file, const Comparison& comparison,
                      percent_change(d.typical), interval, percent_change(d.mean));
 }
 
-/// The differences. On one rank there is nothing to compare.
+/// The differences. On one rank there is nothing to compare, as the verdict says.
 std::string difference_lines(const RunReader& file, const Comparison& comparison) {
-  if (file.info().shape.ranks == 1 && comparison.placements.size() > 1) {
-    return "# 1 rank holds every expert under each placement, so the rows differ by noise alone: "
-           "start several ranks to compare placements\n";
-  }
   std::string text;
+  if (file.info().shape.ranks == 1) return text;
   for (const PairDifference& pair : comparison.pairs) {
     text += difference_line(file, comparison, pair);
   }
   return text;
 }
 
+/// Whether outputs are right: in words, and then in one word for scripts.
+std::string check_lines(const RunReader& file) {
+  const CheckRecord& check = file.end().check;
+  if (!file.completed()) return "# check: INCOMPLETE\n";
+  if (check.mode == "none") return "# outputs were not checked\n# check: none\n";
+  return fmt::format(
+             "# outputs {}: {} compared with a plain reference, worst error {:.2g} (allowed "
+             "{:.2g})\n",
+             check.passed ? "correct" : "WRONG", check.checked_tokens, check.worst_error,
+             check.tolerance) +
+         (check.passed ? "# check: PASS\n" : fmt::format("# check: FAIL {}\n", check.message));
+}
+
+std::string verdict_line(const Verdict& verdict, bool bold) {
+  return verdict.fastest ? emphasised(fmt::format("# {}", verdict.sentence), bold) + '\n'
+                         : fmt::format("# {}\n", verdict.sentence);
+}
+
 }  // namespace
 
-std::string as_table(const RunReader& file, const Comparison& comparison, const std::string& path) {
+std::string as_table(const RunReader& file, const Comparison& comparison, const std::string& path,
+                     bool bold) {
+  const Verdict verdict = verdict_of(file, comparison);
+  const auto emphasis = bold ? verdict.fastest : std::nullopt;
   std::string text = header(file);
   if (const std::string resumed = fact(file.info(), "resumed"); resumed != "?") {
     text += fmt::format("# resumed {}: its blocks come from two jobs\n", resumed);
   }
   if (!file.completed())
     text += "# INCOMPLETE: the run ended early; this is what it had measured\n";
-  text += steps_table(file, comparison) + rates_table(file, comparison) + "#\n";
+  text += steps_table(file, comparison, verdict.fastest, emphasis) +
+          rates_table(file, comparison, emphasis) + "#\n";
   text += difference_lines(file, comparison) + conclusion_lines(file, comparison);
   text += replicas_line(file.info(), comparison);
   for (const PlacementSummary& row : comparison.placements) text += change_lines(row);
@@ -326,23 +339,18 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
   text +=
       cost_model_line(comparison) + drift_lines(comparison) + clocks_line(file) + timing_line(file);
   text += fmt::format("# result: {}\n", path);
-  const CheckRecord& check = file.end().check;
-  if (!file.completed()) return text + "# check: INCOMPLETE\n";
-  if (check.mode == "none") return text + "# check: none\n";
-  text +=
-      fmt::format("# {} outputs against a plain reference, worst error {:.2g} (allowed {:.2g})\n",
-                  check.checked_tokens, check.worst_error, check.tolerance);
-  return text +
-         (check.passed ? "# check: PASS\n" : fmt::format("# check: FAIL {}\n", check.message));
+  return text + check_lines(file) + verdict_line(verdict, bold);
 }
 
-std::string sweep_table(const std::vector<std::string>& paths) {
+std::string sweep_table(const std::vector<std::string>& paths,
+                        const std::vector<std::string>& verdicts) {
   std::string text =
       "#\n# SWEEP over tokens\n"
       "#    tokens  placement     step mean us    tokens/s  against the first (95 % CI)\n";
+  std::string found;
   bool all_known = true;
-  for (const std::string& path : paths) {
-    const RunReader file(path);
+  for (std::size_t run = 0; run < paths.size(); ++run) {
+    const RunReader file(paths[run]);
     const RunInfo& info = file.info();
     const RunSummary summary =
         file.summary() ? *file.summary() : summary_of(reduce(file, stated_non_moe_time(info)));
@@ -351,6 +359,7 @@ std::string sweep_table(const std::vector<std::string>& paths) {
         std::accumulate(info.expert_tokens.begin(), info.expert_tokens.begin() + info.shape.experts,
                         std::int64_t{0}) /
         std::max(1, info.model.topk);
+    found += fmt::format("# {} tokens: {}\n", tokens, verdicts[run]);
     for (std::size_t i = 0; i < info.labels.size(); ++i) {
       const StoredDifference& d = summary.differences[i];  // against the first
       const bool known = std::isfinite(d.low);
@@ -364,7 +373,7 @@ std::string sweep_table(const std::vector<std::string>& paths) {
     }
   }
   if (!all_known) text += "# no interval: why, and what gives one, is said under each run above\n";
-  return text;
+  return text + found;
 }
 
 }  // namespace gembench::inline report

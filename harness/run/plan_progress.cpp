@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "harness/cli/printing.hpp"
@@ -12,7 +13,8 @@
 namespace gembench::inline run {
 namespace {
 
-constexpr double kFirst = 2, kEvery = 5;  // s
+constexpr double kFirst = 2, kEvery = 5;  // s, of lines
+constexpr double kRedraw = 0.2;           // s, in place
 
 }  // namespace
 
@@ -20,7 +22,11 @@ PlanProgress::PlanProgress(std::string what, bool quiet, std::string kept)
     : what_(std::move(what)),
       kept_(std::move(kept)),
       quiet_(quiet || launched_as().rank != 0),
-      next_(begin_ + kFirst) {}
+      next_(begin_ + (draws_progress() ? 0 : kFirst)) {}
+
+PlanProgress::~PlanProgress() {
+  if (!quiet_) clear_progress();
+}
 
 void PlanProgress::at(const PlanStage& stage) {
   const auto where = [&] {
@@ -32,9 +38,14 @@ void PlanProgress::at(const PlanStage& stage) {
                   kept_);
   }
   if (quiet_) return;
-  const double now = wall_seconds();
+  const double now = wall_seconds(), every = draws_progress() ? kRedraw : kEvery;
   double next = next_.load(std::memory_order_relaxed);
-  if (now < next || !next_.compare_exchange_strong(next, now + kEvery)) return;
+  if (now < next || !next_.compare_exchange_strong(next, now + every)) return;
+  if (draws_progress()) {
+    draw_progress({where(), static_cast<double>(stage.done) / std::max(1, stage.layers),
+                   fmt::format("{} of {} layers", stage.done, stage.layers)});
+    return;
+  }
   tell(fmt::format("{}: {} of {} layers after {:.0f} s", where(), stage.done, stage.layers,
                    now - begin_));
 }

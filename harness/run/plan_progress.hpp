@@ -8,8 +8,8 @@
 
 namespace gembench::inline run {
 
-/// Reports the progress of planning on standard error once it takes longer than two seconds, and
-/// stops it on a signal or at the time limit.
+/// Reports the progress of planning on standard error, in place on a terminal and else once it
+/// takes longer than two seconds, and stops it on a signal or at the time limit.
 class PlanProgress {
  public:
   /// `what`: the strategy's name. `kept`: the end of the sentence when planning is stopped, which
@@ -17,6 +17,7 @@ class PlanProgress {
   PlanProgress(std::string what, bool quiet, std::string kept);
   PlanProgress(const PlanProgress&) = delete;  // watches point here
   PlanProgress& operator=(const PlanProgress&) = delete;
+  ~PlanProgress();
 
   [[nodiscard]] PlanWatch watch() {
     return [this](const PlanStage& stage) { at(stage); };

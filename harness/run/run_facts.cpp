@@ -108,7 +108,8 @@ RunShape shape_of(const Session& session, std::size_t segments) {
 }
 
 RunInfo describe(const Session& session, const RunCommand& options, const Profile& profile,
-                 const std::vector<Placement>& placements, const std::vector<Segment>& schedule) {
+                 const std::vector<Placement>& placements, const std::vector<Segment>& schedule,
+                 const std::optional<Identity>& identity) {
   const auto hosts = session.comm.gather(session.place.host);
   const auto cpus = session.comm.gather(cpu_list(session.place.cpus));
   RunInfo info;
@@ -166,6 +167,7 @@ RunInfo describe(const Session& session, const RunCommand& options, const Profil
   for (int rank = 0; rank < session.comm.size(); ++rank) {
     info.rank_facts["profile_us"].push_back(profile_at_mean(cost, rank, session.workload));
   }
+  if (identity) anonymise(info, *identity);
   return info;
 }
 

@@ -11,6 +11,7 @@
 #include "harness/run/devices.hpp"
 #include "harness/run/memory.hpp"
 #include "harness/run/profiled_weights.hpp"
+#include "harness/run/progress_lines.hpp"
 #include "harness/run/sizes.hpp"
 #include "harness/run/stop.hpp"
 #include "moe_layer/profiler/received_load.hpp"
@@ -264,7 +265,11 @@ MeasuredProfile Session::measure_profile(const std::string& kept,
   layers->use(profiled);
   layers->load_step(workload.first_measured, tokens, routed_ids(trace, 0, options.seed, tokens));
   ProfileOptions how = profile_options(load_points);
-  if (!kept.empty()) how.before_round = [&] { throw_if_stopped(comm, kept); };
+  ProfileLines lines(comm.rank() == 0 && !options.quiet, how.budget_seconds);
+  how.before_round = [&] {
+    if (!kept.empty()) throw_if_stopped(comm, kept);
+    lines.at_round();
+  };
   layers->set_slowdown(how.slowdown);
   auto measured = gembench::measure_profile(comm, *device, model, *layers, *store, sets, how);
   layers->use(linear);  // whose experts are there

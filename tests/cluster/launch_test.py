@@ -136,7 +136,7 @@ class Launch(ClusterCase):
             state = self.ended(f"{job}_{row}")[:2]
             out = (self.folder / f"{row}.txt").read_text()
             self.assertEqual(state, ("COMPLETED", 0), out)
-            self.assertEqual(out.splitlines()[-1], "# check: PASS")
+            self.assertEqual(out.splitlines()[-2], "# check: PASS")
             self.assertEqual("# resumed last at" in out, row == 2, out)
         self.assertEqual((self.folder / "done.h5").read_bytes(), before)
         self.is_whole()

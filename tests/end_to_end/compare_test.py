@@ -118,9 +118,12 @@ class Compare(CliTest):
                 product *= 1 + one["pairs"][index]["typical"]
             self.assertAlmostEqual((1 + pair["typical"]) ** 3, product)
             self.assertTrue(pair["low"] <= pair["typical"] <= pair["high"])
-        lines = self.good("compare", *names, "--format", "csv").splitlines()
-        pooled = list(csv.DictReader(lines[-3:]))
-        self.assertEqual([line["pooled"] for line in pooled], ["eplb", "gem"])
+        self.assertRegex(said.splitlines()[-1], r"^# over 3 launches: (.*(eplb and linear|eplb is faster|linear is "
+                                                r"faster than eplb).*); .*gem")
+        text = self.good("compare", *names, "--format", "csv")
+        pooled = [line for line in csv.DictReader(io.StringIO(text)) if line["launches"]]
+        self.assertEqual([(line["placement"], line["file"]) for line in pooled],
+                         [("eplb", "1.h5 2.h5 3.h5"), ("gem", "1.h5 2.h5 3.h5")])
         self.assertTrue(all(line["difference_low"] for line in pooled))
 
         # Two launches tell too little of how launches differ; a copy is no launch.
@@ -138,6 +141,9 @@ class Compare(CliTest):
         table = self.good("compare", "a.h5", "b.h5")
         self.assertEqual(table.count(said), 1)
         self.assertNotIn("POOLED", table)
+        alone = [self.good("compare", name).splitlines()[-1] for name in ("a.h5", "b.h5")]
+        self.assertEqual(table.splitlines()[-2:],
+                         [f"# {name}: {line[2:]}" for name, line in zip(("a.h5", "b.h5"), alone)])
         done = self.gembench("compare", "a.h5", "b.h5", "--format", "json")
         self.one_sentence(done, 0, said)
         self.assertNotIn('"pooled"', done.stdout)

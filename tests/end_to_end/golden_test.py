@@ -22,7 +22,8 @@ def masked(text):
     text = re.sub(r"'(sum|per-expert)'", "'MODEL'", text)  # whichever predicts better here
     # There or not, as the machine pleases.
     text = re.sub(r"(?m)^# (drift|WARNING|profile): .*\n", "", text)
-    text = re.sub(r"(?m)^# .* (is not conclusive|no difference of more than)\b.*\n", "", text)
+    text = re.sub(r"(?m)^# (.* is faster than .*|no difference was found .*)$", "# VERDICT", text)
+    text = re.sub(r"(?m)^(  (?:linear|gem) .*) [-*]$", r"\1 FASTEST", text)  # as the verdict is
     text = re.sub(r"\(as asked; ranks share \w+\)", "(as asked)", text)
     text = re.sub(r"(?m)^# machine: .*", "# machine: HOW QUIET", text)
     text = re.sub(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", "N", text)

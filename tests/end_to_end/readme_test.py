@@ -4,6 +4,7 @@ belongs to."""
 
 import pathlib
 import re
+import sys
 
 import numpy
 
@@ -15,7 +16,13 @@ class Readme(CliTest):
         text = "".join((TOP / name).read_text() for name in ("README.md", "harness/GUIDE.md"))
         blocks = re.findall(r"(?s)```\n(.*?)```", text)
         commands = [line for block in blocks for line in block.splitlines()
-                    if re.match(r"(jobs/local.sh|jobs/report.sh|build/release/gembench) ", line)]
+                    if re.match(r"(jobs/local.sh|jobs/report.sh|build/release/gembench|python3) ", line)]
+        # Programs that it shows begin with their name; python3 is one that has h5py.
+        for name, program in re.findall(r"(?s)```python\n# (\S+\.py)\b(.*?)```", text):
+            (self.folder / name).write_text(f"# {name}{program}")
+            self.assertLessEqual(len(program.strip().splitlines()), 15, "a short program")
+        (self.folder / "bin").mkdir()
+        (self.folder / "bin/python3").symlink_to(sys.executable)
         self.assertGreaterEqual(len(commands), 7, "the README shows fewer commands than it did")
 
         # The folder looks like the project's, and holds the two files a user would bring.
@@ -35,7 +42,7 @@ class Readme(CliTest):
                     for word in command.split()[1:-1]:
                         self.assertIn(word, script, "as the script runs it")
                     continue
-                done = self.call("bash", "-c", command)
+                done = self.call("bash", "-c", f'PATH="$PWD/bin:$PATH"; {command}')
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 

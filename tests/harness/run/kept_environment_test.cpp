@@ -43,5 +43,32 @@ TEST(KeptEnvironment, has_no_addresses_and_no_temporary_folders) {
   EXPECT_EQ(kept_environment(environment).size(), 1U);
 }
 
+TEST(KeptEnvironment, does_not_say_who_runs_or_pays_and_has_no_personal_folders) {
+  const char* const environment[] = {"HOME=/home/alice",
+                                     "USER=alice",
+                                     "LOGNAME=alice",
+                                     "SSH_CONNECTION=10.0.0.1 22",
+                                     "SLURM_JOB_USER=alice",
+                                     "SLURM_JOB_UID=1000",
+                                     "SLURM_JOB_GROUP=physics",
+                                     "SLURM_JOB_ACCOUNT=grant-12",
+                                     "SLURM_JOB_NAME=alices-secret",
+                                     "SLURM_JOB_QOS=vip",
+                                     "SLURM_JOB_RESERVATION=alice_1",
+                                     "SLURM_JOB_COMMENT=hello",
+                                     "OMPI_MCA_initial_wdir=/home/alice/project",
+                                     "UCX_LOG_FILE=/scratch/alice/ucx.log",
+                                     "NCCL_TOPO_FILE=/opt/topology.xml",
+                                     "NCCL_IB_GID_INDEX=3",
+                                     "SLURM_JOB_NUM_NODES=2",
+                                     "SLURM_NTASKS_PER_NODE=4",
+                                     nullptr};
+  const std::map<std::string, std::string> expected{{"env_NCCL_TOPO_FILE", "/opt/topology.xml"},
+                                                    {"env_NCCL_IB_GID_INDEX", "3"},
+                                                    {"env_SLURM_JOB_NUM_NODES", "2"},
+                                                    {"env_SLURM_NTASKS_PER_NODE", "4"}};
+  EXPECT_EQ(kept_environment(environment), expected);
+}
+
 }  // namespace
 }  // namespace gembench

@@ -1,4 +1,12 @@
 #include "placement/exchange/placement_file.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <sstream>
+
 #include "placement/strategies/strategy.hpp"
 #include "tests/placement/support.hpp"
 
@@ -76,6 +84,111 @@ TEST(PlacementFile, RoundTripsTheLayersOfTheModelWhereTheyAreKnown) {
   refuse({3, 65536}, 0, "no model has more than 65536 layers");
   refuse({3, 5}, 2000000000, "no model has more than 65536 layers");
   refuse({}, 1, "layer 1 does not belong to a model of 1 layers");
+}
+
+/// A row of the table of placement.json in results/SCHEMA.md.
+struct DocumentedKey {
+  std::string key, type, needed;
+};
+
+std::string schema_section() {
+  const std::string all = slurp(std::string(GEMBENCH_SOURCE_DIR) + "/results/SCHEMA.md");
+  const auto begin = all.find("\n## placement.json");
+  const auto end = all.find("\n## ", begin + 1);
+  return begin == std::string::npos ? "" : all.substr(begin, end - begin);
+}
+
+std::vector<DocumentedKey> documented_keys() {
+  std::vector<DocumentedKey> keys;
+  std::istringstream lines(schema_section());
+  const std::regex row(R"(\| `([\w.]+)` \| ([^|]+) \| (yes|no) \|.*)");
+  std::smatch found;
+  for (std::string line; std::getline(lines, line);) {
+    if (std::regex_match(line, found, row)) keys.push_back({found[1], found[2], found[3]});
+  }
+  return keys;
+}
+
+std::string type_of(const nlohmann::ordered_json& value) {
+  if (value.is_string()) return "text";
+  if (value.is_boolean()) return "boolean";
+  if (value.is_number_float()) return "number";
+  if (value.is_number_unsigned() && value > std::uint64_t{INT64_MAX}) return "unsigned integer";
+  if (value.is_number_integer()) return "integer";
+  if (value.is_object()) return "object";
+  const auto* inner = &value;
+  while (inner->is_array() && !inner->empty()) inner = &inner->front();
+  return inner->is_object() ? "list of objects" : "list of integers";
+}
+
+/// "planned_on.parts.trace": type, for every key; lists of objects by their first.
+void add_types(const nlohmann::ordered_json& object, const std::string& prefix,
+               std::map<std::string, std::string>& types) {
+  for (const auto& [name, value] : object.items()) {
+    types[prefix + name] = type_of(value);
+    if (value.is_object()) add_types(value, prefix + name + ".", types);
+    if (type_of(value) == "list of objects") {
+      add_types(value.front(), prefix + name + ".", types);
+    }
+  }
+}
+
+/// Without the key, in every object of a list.
+void remove_key(nlohmann::ordered_json& object, const std::string& key) {
+  const auto dot = key.find('.');
+  if (dot == std::string::npos) {
+    object.erase(key);
+    return;
+  }
+  if (!object.contains(key.substr(0, dot))) return;
+  auto& inner = object[key.substr(0, dot)];
+  if (inner.is_object()) remove_key(inner, key.substr(dot + 1));
+  if (!inner.is_array()) return;
+  for (auto& one : inner) remove_key(one, key.substr(dot + 1));
+}
+
+PlacementFile with_every_key() {
+  PlacementFile file = example();
+  file.layer_ids = {3, 5};
+  file.model_layers = 6;
+  file.planned_on = PlanningRecord{{{1, 0, {2, 3}}}, true};
+  return file;
+}
+
+TEST(PlacementFile, HoldsTheKeysOfItsSchemaAndNoOthers) {
+  std::map<std::string, std::string> written, documented;
+  const auto json = nlohmann::ordered_json::parse(placement_to_json(with_every_key()));
+  add_types(json, "", written);
+  for (const auto& row : documented_keys()) {
+    documented[row.key] = row.type.substr(0, row.type.find(','));  // without the shape
+  }
+  EXPECT_EQ(documented, written);
+  EXPECT_NE(schema_section().find(fmt::format("schema `{}` {}", json["schema"].get<std::string>(),
+                                              json["schema_version"].get<std::string>())),
+            std::string::npos)
+      << "the version in the heading";
+}
+
+TEST(PlacementFile, IsReadWithoutAnyKeyThatItsSchemaDoesNotNeed) {
+  const auto whole = nlohmann::ordered_json::parse(placement_to_json(with_every_key()));
+  for (const auto& row : documented_keys()) {
+    auto part = whole;
+    remove_key(part, row.key);
+    if (row.needed == "yes") {
+      EXPECT_THROW(static_cast<void>(placement_from_json(part.dump())), Error) << row.key;
+    } else {
+      EXPECT_NO_THROW(static_cast<void>(placement_from_json(part.dump()))) << row.key;
+    }
+  }
+  auto least = whole;
+  for (const auto& row : documented_keys()) {
+    if (row.needed == "no") remove_key(least, row.key);
+  }
+  least["unknown"] = 1;
+  EXPECT_EQ(placement_from_json(least.dump()).placement.slot_expert,
+            example().placement.slot_expert);
+  least["schema_version"] = "2.0.0";
+  EXPECT_THROW(static_cast<void>(placement_from_json(least.dump())), Error);
 }
 
 TEST(PlacementFile, NeverOverwritesUnasked) {

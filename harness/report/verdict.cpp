@@ -1,0 +1,181 @@
+#include "harness/report/verdict.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "harness/report/conclusion.hpp"
+#include "harness/report/numbers.hpp"
+
+namespace gembench::inline report {
+namespace {
+
+/// The same difference, seen from the other placement.
+double turned(double share) {
+  return 1 / (1 + share) - 1;
+}
+
+/// `placement` against `reference`, whichever way round it was compared.
+Difference between_in(const std::vector<PairDifference>& pairs, int placement, int reference) {
+  for (const PairDifference& pair : pairs) {
+    if (pair.placement == placement && pair.reference == reference) return pair.step_time;
+    if (pair.placement != reference || pair.reference != placement) continue;
+    Difference d = pair.step_time;
+    d.mean = turned(d.mean);
+    d.typical = turned(d.typical);
+    if (d.low && d.high) {
+      const double low = turned(*d.high);
+      d.high = turned(*d.low);
+      d.low = low;
+    }
+    return d;
+  }
+  return {};
+}
+
+Difference between(const Comparison& comparison, int placement, int reference) {
+  return between_in(comparison.every_pair, placement, reference);
+}
+
+/// As it is printed above the verdict, where it is: of fewer pairs, whose intervals are narrower.
+Difference printed(const Comparison& comparison, int placement, int reference) {
+  const Difference d = between_in(comparison.pairs, placement, reference);
+  return d.blocks > 0 ? d : between(comparison, placement, reference);
+}
+
+bool below_zero(const Difference& d) {
+  return d.high && *d.high < 0;
+}
+
+std::string in_words(const Difference& d) {
+  return fmt::format("{} (95 % CI {} .. {})", percent_change(d.typical), percent_change(*d.low),
+                     percent_change(*d.high));
+}
+
+/// The placement that looks fastest: typical differences to the first one.
+int candidate_of(const Comparison& comparison) {
+  int best = 0;
+  double least = 0;
+  for (int i = 1; i < static_cast<int>(comparison.placements.size()); ++i) {
+    const double typical = between(comparison, i, 0).typical;
+    if (typical < least) std::tie(best, least) = std::pair(i, typical);
+  }
+  return best;
+}
+
+bool beats(const Comparison& comparison, int placement, int other) {
+  return below_zero(between(comparison, placement, other));
+}
+
+/// "between gem and eplb no difference was found: what would decide"; `best` looks fastest and
+/// `rivals` may be as fast.
+std::string open_question(const RunReader& file, const Comparison& comparison, int best,
+                          const std::vector<int>& rivals) {
+  std::string names = comparison.label(best);
+  std::vector<Difference> open;
+  for (const int rival : rivals) {
+    names += (rival == rivals.back() ? " and " : ", ") + comparison.label(rival);
+    open.push_back(between(comparison, best, rival));
+  }
+  return fmt::format("no difference was found between {}: {}", names,
+                     what_decides(file, comparison, open));
+}
+
+/// "gem is faster than linear: step time ..."
+std::string faster(const Comparison& comparison, int placement, int other) {
+  return fmt::format("{} is faster than {}: step time {}", comparison.label(placement),
+                     comparison.label(other), in_words(printed(comparison, placement, other)));
+}
+
+/// Of the placement that is faster than every other.
+std::string fastest_sentence(const Comparison& comparison, int fastest, int first) {
+  std::vector<int> others;
+  for (int i = 0; i < static_cast<int>(comparison.placements.size()); ++i) {
+    if (i != fastest) others.push_back(i);
+  }
+  if (others.size() == 1) return faster(comparison, fastest, others[0]);
+  const int next = *std::ranges::max_element(
+      others, {}, [&](int other) { return between(comparison, fastest, other).typical; });
+  std::string text = fmt::format(
+      "{} is faster than every other placement: step time {} against {}, which comes next",
+      comparison.label(fastest), in_words(printed(comparison, fastest, next)),
+      comparison.label(next));
+  if (next == first || fastest == first) return text;
+  return text + fmt::format(", and {} against {}", in_words(printed(comparison, fastest, first)),
+                            comparison.label(first));
+}
+
+/// Of the one that looks fastest, which is not certain.
+std::string open_sentence(const RunReader& file, const Comparison& comparison, int first) {
+  const int best = candidate_of(comparison);
+  const bool beats_first = best != first && below_zero(printed(comparison, best, first));
+  std::vector<int> rivals;
+  for (int i = 0; i < static_cast<int>(comparison.placements.size()); ++i) {
+    if (i != best && !beats(comparison, best, i) && !(beats_first && i == first)) {
+      rivals.push_back(i);
+    }
+  }
+  if (!beats_first) return open_question(file, comparison, best, rivals);
+  const std::string known = faster(comparison, best, first);
+  if (!rivals.empty()) {
+    return fmt::format("{}; {}", known, open_question(file, comparison, best, rivals));
+  }
+  // So it is by the interval of this pair, but not by those of all pairs together.
+  return fmt::format("{}; whether it is the fastest of all is open: {}", known,
+                     what_decides(file, comparison, {between(comparison, best, first)}));
+}
+
+}  // namespace
+
+std::optional<int> fastest_of(const Comparison& comparison) {
+  const int count = static_cast<int>(comparison.placements.size());
+  for (int i = 0; count > 1 && i < count; ++i) {
+    bool all = true;
+    for (int other = 0; other < count; ++other) {
+      all = all && (other == i || beats(comparison, i, other));
+    }
+    if (all) return i;
+  }
+  return {};
+}
+
+std::optional<std::string> faster_sentence(const std::string& placement,
+                                           const std::string& reference, double typical,
+                                           std::optional<double> low, std::optional<double> high) {
+  if (!low || !high || (*low <= 0 && *high >= 0)) return {};
+  Difference d;
+  d.typical = typical;
+  d.low = low;
+  d.high = high;
+  if (*high < 0) {
+    return fmt::format("{} is faster than {}: step time {}", placement, reference, in_words(d));
+  }
+  d.typical = turned(typical);
+  d.low = turned(*high);
+  d.high = turned(*low);
+  return fmt::format("{} is faster than {}: step time {}", reference, placement, in_words(d));
+}
+
+Verdict verdict_of(const RunReader& file, const Comparison& comparison) {
+  const CheckRecord& check = file.end().check;
+  if (file.completed() && check.mode != "none" && !check.passed) {
+    return {{}, "no verdict: outputs are wrong, so times mean nothing"};
+  }
+  if (comparison.placements.size() < 2) {
+    return {{}, "one placement was measured: to compare, name several with --placements"};
+  }
+  if (file.info().shape.ranks == 1) {
+    return {{},
+            "no verdict: 1 rank holds every expert under each placement, so the rows differ by "
+            "noise alone: start several ranks to compare placements"};
+  }
+  const auto fastest = fastest_of(comparison);
+  const int first = comparison.pairs.empty() ? 0 : comparison.pairs.front().reference;
+  return {fastest, fmt::format("{}{}", file.completed() ? "" : "the run is unfinished; so far ",
+                               fastest ? fastest_sentence(comparison, *fastest, first)
+                                       : open_sentence(file, comparison, first))};
+}
+
+}  // namespace gembench::inline report

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "harness/report/comparison.hpp"
+
+namespace gembench::inline report {
+
+/// What a run has found, for a reader who reads one line of it.
+struct Verdict {
+  /// The placement that is faster than every other one beyond doubt: all intervals hold together.
+  std::optional<int> fastest;
+  std::string sentence;  ///< without a full stop
+};
+[[nodiscard]] Verdict verdict_of(const RunReader& file, const Comparison& comparison);
+
+/// The placement that every interval of `every_pair` says is faster; none while one is open.
+[[nodiscard]] std::optional<int> fastest_of(const Comparison& comparison);
+
+/// "gem is faster than linear: step time -13.30 % (95 % CI -14.10 % .. -12.50 %)", the faster one
+/// first; none if the interval is missing or includes zero. For pooled launches too.
+[[nodiscard]] std::optional<std::string> faster_sentence(const std::string& placement,
+                                                         const std::string& reference,
+                                                         double typical, std::optional<double> low,
+                                                         std::optional<double> high);
+
+}  // namespace gembench::inline report

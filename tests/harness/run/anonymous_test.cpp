@@ -1,0 +1,78 @@
+#include "harness/run/anonymous.hpp"
+
+#include <gtest/gtest.h>
+
+namespace gembench {
+namespace {
+
+const Identity kMe{"/home/alice", "alice", {"node07.cluster.org", "node08.cluster.org"}};
+
+TEST(Anonymous, the_home_folder_and_folders_of_the_user_lose_their_names) {
+  EXPECT_EQ(anonymous("/home/alice/t.h5", kMe), "~/t.h5");
+  EXPECT_EQ(anonymous("--trace=/home/alice -o x", kMe), "--trace=~ -o x");
+  EXPECT_EQ(anonymous("{\"trace\":\"/home/alice/t.h5\"}", kMe), "{\"trace\":\"~/t.h5\"}");
+  EXPECT_EQ(anonymous("file:/scratch/alice/p.json, /p/alice", kMe),
+            "file:/scratch/user/p.json, /p/user");
+}
+
+TEST(Anonymous, hosts_are_numbered_with_and_without_their_domain) {
+  EXPECT_EQ(anonymous("node08 and node07.cluster.org:1", kMe), "host1 and host0:1");
+  EXPECT_EQ(anonymous("profile-of-node07.h5 node071 xnode07", kMe),
+            "profile-of-node07.h5 node071 xnode07")
+      << "a part of a word is no host";
+}
+
+TEST(Anonymous, what_only_looks_alike_stays) {
+  for (const char* text : {"/home/alice2/t.h5", "/x/home/alice/t.h5x", "/data/alice.h5", "alice",
+                           "/scratch/alice-old/p", "gem", ""}) {
+    const Identity other{"/home/alice", "alice", {"node07"}};
+    if (std::string_view(text) == "/x/home/alice/t.h5x") {
+      EXPECT_EQ(anonymous(text, other), "/x/home/user/t.h5x");
+    } else {
+      EXPECT_EQ(anonymous(text, other), text);
+    }
+  }
+  EXPECT_EQ(anonymous("/t.h5", {"", "", {}}), "/t.h5") << "a process without a home";
+}
+
+TEST(Anonymous, who_shares_a_host_or_a_gpu_stays_known) {
+  std::map<std::string, std::vector<std::string>> facts{
+      {"host", {"b", "a", "b", "a"}},
+      {"gpu_uuid", {"GPU-1", "GPU-2", "GPU-1", ""}},
+      {"device_id", {"0-3", "GPU-1", "0-3", "GPU-2"}},
+      {"cpus", {"0-3", "4-7", "0-3", "4-7"}}};
+  anonymise(facts, {"", "", {"b", "a"}});
+  const std::map<std::string, std::vector<std::string>> expected{
+      {"host", {"host0", "host1", "host0", "host1"}},
+      {"gpu_uuid", {"gpu0", "gpu1", "gpu0", ""}},
+      {"device_id", {"0-3", "gpu0", "0-3", "gpu1"}},
+      {"cpus", {"0-3", "4-7", "0-3", "4-7"}},
+      {"anonymous", {"yes", "yes", "yes", "yes"}}};
+  EXPECT_EQ(facts, expected);
+}
+
+TEST(Anonymous, every_text_of_a_run_is_told_without_names) {
+  RunInfo info;
+  info.facts = {{"notes", "/home/alice/a.h5 on node07"},
+                {"env_SLURM_JOB_NODELIST", "node[07-08]"},
+                {"env_SLURM_JOB_ID", "12"},
+                {"env_SLURM_NTASKS", "4"}};
+  info.config = "{\"profile\":\"/home/alice/p.h5\"}";
+  info.command_line = "gembench run --profile /home/alice/p.h5";
+  info.labels = {"linear", "file:/home/alice/p.json"};
+  info.placements.resize(2);
+  info.placements[1].strategy = "file:/home/alice/p.json";
+  info.rank_facts["host"] = {"node07.cluster.org"};
+  anonymise(info, kMe);
+  const std::map<std::string, std::string> facts{{"notes", "~/a.h5 on host0"},
+                                                 {"env_SLURM_NTASKS", "4"}};
+  EXPECT_EQ(info.facts, facts);
+  EXPECT_EQ(info.config, "{\"profile\":\"~/p.h5\"}");
+  EXPECT_EQ(info.command_line, "gembench run --profile ~/p.h5");
+  EXPECT_EQ(info.labels[1], "file:~/p.json");
+  EXPECT_EQ(info.placements[1].strategy, "file:~/p.json");
+  EXPECT_EQ(info.rank_facts["host"], std::vector<std::string>{"host0"});
+}
+
+}  // namespace
+}  // namespace gembench
