@@ -4,22 +4,23 @@
 # error. Exit 0 when all of it passed, 1 when something did not, 2 usage, 3 where it cannot run.
 set -euo pipefail
 
-usage="usage: tests/systems/try.sh SUITE [--mpi openmpi | --mpi mpich] [--quick]
+usage="usage: tests/systems/try.sh SUITE [--mpi openmpi | --mpi mpich] [--quick] [--ccache]
   SUITE    what debootstrap calls it: bookworm, trixie, forky, sid
   --mpi    which MPI to install (default: openmpi)
-  --quick  the program, a small run and the tests that differ from system to system, without CUDA;
-           what an earlier quick try compiled is taken from ccache
+  --quick  the program, a small run and the tests that differ from system to system, without CUDA
+  --ccache takes what an earlier try compiled from ccache; the times say less then. With --quick too
 GEMBENCH_SYSTEMS: where chroots and packages lie (default: \${XDG_CACHE_HOME:-~/.cache}/gembench/systems)
 GEMBENCH_MIRROR: Debian's packages, old ones too (default: http://deb.debian.org/debian)"
 
-suite='' mpi=openmpi quick=0
+suite='' mpi=openmpi quick=0 ccache=0
 while (($#)); do
   case $1 in
     --mpi)
       mpi=${2:-}
       if (($# > 1)); then shift; fi
       ;;
-    --quick) quick=1 ;;
+    --quick) quick=1 ccache=1 ;;
+    --ccache) ccache=1 ;;
     -h | --help)
       echo "$usage"
       exit 0
@@ -44,6 +45,7 @@ fi
 if [[ -z ${GEMBENCH_INSIDE:-} ]]; then
   words=("$suite" --mpi "$mpi")
   if ((quick)); then words+=(--quick); fi
+  if ((ccache)); then words+=(--ccache); fi
   GEMBENCH_INSIDE=1 exec unshare --mount --pid --fork --kill-child "${BASH_SOURCE[0]}" "${words[@]}"
 fi
 
@@ -52,7 +54,7 @@ cache=${GEMBENCH_SYSTEMS:-${XDG_CACHE_HOME:-$HOME/.cache}/gembench/systems}
 mirror=${GEMBENCH_MIRROR:-http://deb.debian.org/debian}
 root=$cache/$suite-$mpi
 compiler=()
-if ((quick)); then 
+if ((ccache)); then
   compiler=(CCACHE_DIR=/ccache "CCACHE_SLOPPINESS=pch_defines,time_macros"
     CMAKE_CXX_COMPILER_LAUNCHER=ccache)
 fi
@@ -98,7 +100,8 @@ bootstrap() {
 install_packages() {
   local first=()
   if [[ $mpi == mpich ]]; then first+=(mpich libmpich-dev); fi  # install.sh leaves it there
-  if ((quick)); then first+=(ccache python3-netcdf4); fi
+  if ((ccache)); then first+=(ccache); fi
+  if ((quick)); then first+=(python3-netcdf4); fi
   if ((${#first[@]})); then
     inside apt-get -q update &&
       inside apt-get -q install -y --no-install-recommends "${first[@]}" || return
