@@ -53,14 +53,19 @@ class Score:
     moves: int  # experts on ranks where `previous` has not got them
 
 
-def _array(given: Any, dtype: Any, ndim: int, name: str) -> npt.NDArray[Any]:
-    """Contiguous and on the host; a tensor of torch by its own methods, others by DLPack."""
+def _host(given: Any) -> npt.NDArray[Any]:
+    """On the host: a tensor of torch by its own methods, others by DLPack."""
     if hasattr(given, "detach"):
         given = given.detach().cpu().numpy()
     elif not isinstance(given, np.ndarray) and hasattr(given, "__dlpack__"):
         given = np.from_dlpack(given)
-    found = np.asarray(given)
-    if dtype is np.int64 and found.dtype.kind not in "iu":
+    return np.asarray(given)
+
+
+def _array(given: Any, dtype: Any, ndim: int, name: str) -> npt.NDArray[Any]:
+    """Contiguous, of this type, which whole numbers are not rounded to."""
+    found = _host(given)
+    if np.dtype(dtype).kind == "i" and found.dtype.kind not in "iu":
         raise TypeError(f"{name} must be whole numbers, not {found.dtype}")
     found = np.ascontiguousarray(found, dtype=dtype)
     if found.ndim != ndim:
@@ -71,9 +76,9 @@ def _array(given: Any, dtype: Any, ndim: int, name: str) -> npt.NDArray[Any]:
 def _problem(loads: Any, ranks: int, slots: Optional[int], speeds: Any, profile: Optional[Profile],
              previous: Any) -> tuple[_planner.Problem, int, int]:
     """The problem, its layers and its slots."""
-    if hasattr(loads, "detach"):
-        loads = loads.detach().cpu().numpy()
-    loads = np.asarray(loads)
+    if ranks < 1:
+        raise ValueError("ranks must be at least 1")
+    loads = _host(loads)
     narrow = loads.dtype == np.int32
     if loads.ndim == 2:
         loads = loads[np.newaxis]
