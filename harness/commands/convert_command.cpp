@@ -9,12 +9,13 @@
 #include "harness/cli/version.hpp"
 #include "harness/commands/commands.hpp"
 #include "harness/run/byte_costs.hpp"
+#include "harness/run/model_file.hpp"
 #include "moe_layer/model/shape.hpp"
 #include "placement/base/error.hpp"
-#include "placement/files/whole_file.hpp"
 #include "placement/exchange/pair_traffic.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/traffic_formats.hpp"
+#include "placement/files/whole_file.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench::inline commands {
@@ -28,15 +29,15 @@ struct LayersStated {
   std::string by;        ///< whose word it is, for errors
 };
 
-/// The preset that --model names, or else the file: "deepseek-v3/8 bf16". nullptr for the latter's
+/// The shape that --model names, or else the file: "deepseek-v3/8 bf16". None for the latter's
 /// unknown names, and for runs of fewer layers than the model's.
-const ModelShape* preset_of(const ConvertCommand& options, const PlacementFile& file) {
-  if (!options.model.empty()) return &find_model(options.model);
+std::optional<ModelShape> shape_of(const ConvertCommand& options, const PlacementFile& file) {
+  if (!options.model.empty()) return model_named(options.model);
   const auto name = file.model.substr(0, file.model.find_first_of(" /("));
   const auto presets = model_presets();
   const auto found = std::ranges::find(presets, name, &ModelShape::name);
-  if (found == presets.end() || found->layers != file.placement.layers) return nullptr;
-  return &*found;
+  if (found == presets.end() || found->layers != file.placement.layers) return std::nullopt;
+  return *found;
 }
 
 std::optional<LayersStated> layers_stated(const ConvertCommand& options,
@@ -45,7 +46,7 @@ std::optional<LayersStated> layers_stated(const ConvertCommand& options,
     return LayersStated{options.first_layer.value_or(0), options.model_layers.value_or(0), 0,
                         "--first-layer and --model-layers"};
   }
-  if (const ModelShape* model = preset_of(options, file)) {
+  if (const auto model = shape_of(options, file)) {
     return LayersStated{model->dense, model->dense + model->layers, model->layers, model->name};
   }
   return std::nullopt;

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "harness/run/collective_errors.hpp"
+#include "harness/run/model_file.hpp"
 #include "harness/run/workload.hpp"
 #include "placement/base/error.hpp"
 #include "results/trace_file.hpp"
@@ -51,7 +52,7 @@ int adopt_trace_shape(const Comm& comm, SessionOptions& options) {
   numbers.push_back(shape.steps);
   comm.broadcast(numbers);
   if (options.trace.empty() || numbers[0] == 0) return 0;
-  const ModelShape& model = find_model(options.model);
+  const ModelShape model = model_named(options.model);
   std::vector<std::string> taken;
   for (std::size_t i = 0; i < std::size(kParts); ++i) {
     const Part& part = kParts[i];

@@ -13,6 +13,7 @@
 #include "harness/cli/number_file.hpp"
 #include "harness/cli/option_values.hpp"
 #include "harness/run/injected_drift.hpp"
+#include "harness/run/model_file.hpp"
 #include "harness/run/profile_source.hpp"
 #include "placement/base/error.hpp"
 #include "placement/base/random.hpp"
@@ -61,7 +62,7 @@ std::string phases_of(const Trace& trace) {
 }  // namespace
 
 ModelShape model_of(const ModelOptions& options) {
-  ModelShape model = scaled(find_model(options.model), options.scale);
+  ModelShape model = scaled(model_named(options.model), options.scale);
   if (options.layers) model.layers = *options.layers;
   if (options.experts) model.experts = *options.experts;
   if (options.topk) model.topk = *options.topk;
@@ -72,7 +73,7 @@ ModelShape model_of(const ModelOptions& options) {
 }
 
 std::string shape_name(const ModelOptions& options, DType dtype) {
-  const ModelShape preset = scaled(find_model(options.model), options.scale),
+  const ModelShape preset = scaled(model_named(options.model), options.scale),
                    model = model_of(options);
   const bool preset_width = model.hidden == preset.hidden && model.ffn == preset.ffn;
   return fmt::format("{}{} {}", model.name,

@@ -14,9 +14,16 @@ namespace {
 
 constexpr const char* kSigmoid =
     "its router scores by a sigmoid with expert groups; run here as softmax + top-k";
+constexpr const char* kMaverick =
+    "its router scores by a sigmoid; run here as softmax + top-k; every second of its 48 layers "
+    "has "
+    "experts";
+constexpr const char* kNemotron =
+    "its experts are two matrices with a squared ReLU; run here as three with SwiGLU; 23 of its 52 "
+    "layers have experts";
 constexpr const char* kScout = "its router scores by a sigmoid; run here as softmax + top-k";
 
-const std::array<ModelShape, 10> kPresets = {{
+const std::array<ModelShape, 21> kPresets = {{
     {"mixtral-8x7b", 32, 8, 2, 0, 4096, 14336, ""},
     {"mixtral-8x22b", 56, 8, 2, 0, 6144, 16384, ""},
     {"llama-4-scout", 48, 16, 1, 1, 5120, 8192, kScout},
@@ -27,6 +34,17 @@ const std::array<ModelShape, 10> kPresets = {{
     {"gpt-oss-20b", 24, 32, 4, 0, 2880, 2880, ""},
     {"gpt-oss-120b", 36, 128, 4, 0, 2880, 2880, ""},
     {"olmoe-1b-7b", 16, 64, 8, 0, 2048, 1024, ""},
+    {"kimi-k2", 60, 384, 8, 1, 7168, 2048, kSigmoid, 1},
+    {"deepseek-v3.2", 58, 256, 8, 1, 7168, 2048, kSigmoid, 3},
+    {"glm-4.5", 89, 160, 8, 1, 5120, 1536, kSigmoid, 3},
+    {"glm-4.6", 89, 160, 8, 1, 5120, 1536, kSigmoid, 3},
+    {"glm-4.5-air", 45, 128, 8, 1, 4096, 1408, kSigmoid, 1},
+    {"qwen3-next-80b-a3b", 48, 512, 10, 1, 2048, 512, ""},
+    {"qwen3.5-397b-a17b", 60, 512, 10, 1, 4096, 1024, ""},
+    {"minimax-m2", 62, 256, 8, 0, 3072, 1536, kSigmoid},
+    {"ernie-4.5-300b-a47b", 51, 64, 8, 0, 8192, 3584, "", 3},
+    {"llama-4-maverick", 24, 128, 1, 1, 5120, 8192, kMaverick},
+    {"nemotron-3-nano-30b", 23, 128, 6, 2, 2688, 1856, kNemotron},
 }};
 
 int scaled_width(int width, double factor) {

@@ -120,6 +120,20 @@ class MainJob(CliTest):
         self.assertIn("softmax + top-k", out, "what our router simplifies is said")
         self.assertEqual(out.splitlines()[-2], "# check: PASS")
 
+    def test_a_model_from_its_config_file(self):
+        folder = self.folder / "Tiny MoE"
+        folder.mkdir()
+        (folder / "config.json").write_text(
+            '{"hidden_size": 64, "moe_intermediate_size": 32, "n_routed_experts": 8, "num_experts_per_tok": 2,'
+            ' "n_shared_experts": 1, "num_hidden_layers": 3, "first_k_dense_replace": 1}')
+        out = self.good("run", "--model", "./Tiny MoE", "--tokens", "32", "--steps", "8", "--profile-seconds", "0.2",
+                        "--placements", "linear,gem", "--output", "a.h5", ranks=2)
+        self.assertIn("tiny-moe: 2 layers x 8 experts + 1 shared, top-2, hidden 64, ffn 32", out)
+        self.assertIn("# check: PASS", out)
+        (folder / "config.json").write_text("{}")
+        self.one_sentence(self.gembench("run", "--model", "./Tiny MoE", "--output", "b.h5", ranks=2), 2,
+                          "it is no config.json of a MoE model")
+
     def test_layers_may_share_weights(self):
         out = self.good("run", *SMALL, "--weight-layers", "1", "-o", "a.h5", ranks=2)
         self.assertIn("layers share 1 sets of weights", out)

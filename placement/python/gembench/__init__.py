@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _planner
-from .formats import convert
+from .formats import ModelShape, convert
 from .profile import Profile
 
-__all__ = ["Plan", "Profile", "Score", "convert", "invert", "plan", "score"]
+__all__ = ["ModelShape", "Plan", "Profile", "Score", "convert", "invert", "plan", "score"]
 __version__ = "0.1.0"
 
 Ints = npt.NDArray[np.int64]

@@ -156,6 +156,18 @@ fewer = [loads[:, 0, plan.phy2log[0, rank * 6:rank * 6 + 6]].sum() for rank in r
             self.python("gembench.convert('p.json', 'sgl')")
         self.assertIn("ValueError", str(raised.exception))
 
+    def test_shapes_of_models(self):
+        (self.folder / "config.json").write_text(json.dumps({
+            "model_type": "made", "hidden_size": 64, "moe_intermediate_size": 16, "n_routed_experts": 8,
+            "num_experts_per_tok": 2, "n_shared_experts": 1, "num_hidden_layers": 4, "first_k_dense_replace": 1}))
+        self.assertEqual(self.python("print(gembench.ModelShape.load('.'))"),
+                         "ModelShape(type='made', moe_layers=[1, 2, 3], model_layers=4, experts=8, topk=2, shared=1, "
+                         "hidden=64, ffn=16)\n")
+        # The program reads the same.
+        self.assertRegex(self.call(PROGRAM, "run", "--model", "./config.json", "--dry-run", "--ranks", "2", "--tokens",
+                                   "32", "--steps", "8"),
+                         r"3 layers x 8 experts \+ 1 shared, top-2, hidden 64, ffn 16")
+
     def test_types_hold(self):
         if shutil.which("mypy") is None:
             self.skipTest("mypy is not installed")
