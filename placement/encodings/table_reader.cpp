@@ -18,7 +18,6 @@ constexpr std::size_t kMaxLine = 1 << 16;
 
 TableReader::TableReader(const std::filesystem::path& path) : name_(path.string()), in_(path) {
   if (!read_row(header_)) in_.refuse("is empty; its first line must name the columns");
-  if (header_[0].starts_with("\xef\xbb\xbf")) header_[0].erase(0, 3);  // spreadsheets write a BOM
 }
 
 std::optional<std::size_t> TableReader::column(

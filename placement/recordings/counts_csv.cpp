@@ -17,7 +17,6 @@ namespace gembench::inline recordings {
 namespace {
 
 constexpr std::size_t kMaxLine = std::size_t{2} << 20;  // kMaxExperts counts of many digits
-constexpr std::string_view kBom = "\xef\xbb\xbf";       // spreadsheets write one
 
 struct Row {
   std::int32_t step = 0;
@@ -81,7 +80,6 @@ class Rows {
     number_ = 1;
     if (!in_.read_line(line_, kMaxLine)) refuse("the file is empty; it needs step,layer,e0,e1,...");
     rest_ = line_;
-    if (rest_.starts_with(kBom)) rest_.remove_prefix(kBom.size());
     int column = 0;
     while (more_) {
       const auto cell = next_cell();
@@ -124,8 +122,8 @@ class Rows {
 /// Rows of consecutive steps from `first_step` on, handed on when they are a full grid.
 class Grid {
  public:
-  Grid(const RecordingInput& input, const Rows& rows, const KeepSteps& keep)
-      : input_(input), rows_(rows), keep_(keep) {}
+  Grid(const RecordingInput& input, const Rows& rows, StepPass& pass)
+      : input_(input), rows_(rows), pass_(pass) {}
 
   void add(std::vector<Row>& steps) {
     std::stable_sort(steps.begin(), steps.end(), [](const Row& a, const Row& b) {
@@ -148,13 +146,13 @@ class Grid {
   }
   std::vector<std::string> finish() {
     if (!batches_) rows_.refuse("no rows after the header");
-    return batches_->finish(StepBatches::IdleEnd::keep);
+    return batches_->finish();
   }
 
  private:
   void take(const Row& row) {
     if (!batches_)
-      batches_.emplace(input_, RecordedShape{layers_, rows_.experts(), 0, 0, {}, 0}, keep_);
+      batches_.emplace(input_, RecordedShape{layers_, rows_.experts(), 0, 0, {}, 0}, pass_);
     counts_.insert(counts_.end(), row.counts.begin(), row.counts.end());
     if (++layer_ < layers_) return;
     batches_->add(counts_);
@@ -170,7 +168,7 @@ class Grid {
 
   const RecordingInput& input_;
   const Rows& rows_;
-  const KeepSteps& keep_;
+  StepPass& pass_;
   std::optional<StepBatches> batches_;
   std::vector<std::int64_t> counts_;
   std::int32_t layers_ = 0, step_ = 0, layer_ = 0;  // the row that is expected
@@ -184,11 +182,11 @@ bool steps_ascend(const std::filesystem::path& path) {
   return true;
 }
 
-std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) {
+std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
   const auto& path = only_path(input);
   const bool ascend = steps_ascend(path);
   Rows rows(path);
-  Grid grid(input, rows, keep);
+  Grid grid(input, rows, pass);
   std::vector<Row> steps;
   Row row;
   while (rows.next(row)) {

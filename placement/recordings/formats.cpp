@@ -59,7 +59,7 @@ Trace read_recording(std::string_view format, const RecordingInput& input) {
     to.insert(to.end(), from.begin(), from.end());
   };
   const auto& found = find_format(format, input);
-  if (!found.read)
+  if (!found.read_pass)
     throw usage_error(fmt::format(
         "{} is a recording of tokens; choose how to group them into steps", name_of(input)));
   found.read(input, [&](Trace steps) {

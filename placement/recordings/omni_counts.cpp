@@ -115,7 +115,7 @@ Counts read_file(const fs::path& path) {
   return counts;
 }
 
-std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) {
+std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
   const auto steps = files_of(input);
   const auto& ranks = steps.begin()->second;
   const auto sources = ranks.size();
@@ -136,7 +136,7 @@ std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep
             input,
             RecordedShape{
                 found.layers, found.experts, 0, sources > 1 ? static_cast<int>(sources) : 0, {}, 0},
-            keep);
+            pass);
         counts.resize(batches->step_size());
       }
       if (found.layers != first.layers || found.experts != first.experts)
@@ -151,7 +151,7 @@ std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep
     }
     batches->add(counts);
   }
-  return batches->finish(StepBatches::IdleEnd::keep);
+  return batches->finish();
 }
 
 bool recognise(const RecordingInput& input) {

@@ -117,7 +117,7 @@ void add_pass(RankFile& from, std::size_t pass, std::size_t source, std::size_t 
   }
 }
 
-std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) {
+std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
   auto ranks = open_ranks(input);
   const auto& map = ranks[0].map;
   const auto experts = *std::max_element(map.begin(), map.end()) + 1;
@@ -129,16 +129,16 @@ std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep
                        sources > 1 ? static_cast<int>(sources) : 0,
                        {},
                        static_cast<int>(ranks[0].layers)},
-                      keep);
+                      pass);
   std::vector<std::int64_t> counts(batches.step_size()), physical(map.size());
-  for (std::size_t pass = 0; pass < ranks[0].records.size(); ++pass) {
+  for (std::size_t at = 0; at < ranks[0].records.size(); ++at) {
     std::fill(counts.begin(), counts.end(), 0);
     for (std::size_t source = 0; source < sources; ++source)
-      add_pass(ranks[source], pass, source, sources, static_cast<std::size_t>(experts), physical,
+      add_pass(ranks[source], at, source, sources, static_cast<std::size_t>(experts), physical,
                counts);
     batches.add(counts);
   }
-  return batches.finish(StepBatches::IdleEnd::keep);
+  return batches.finish();
 }
 
 bool recognise(const RecordingInput& input) {
