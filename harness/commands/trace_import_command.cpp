@@ -103,7 +103,7 @@ void execute(const TraceImportCommand& options) {
     say(options, fmt::format("{} is read as {}: {}", name_of(input), format.name, format.what));
   }
   if (format.read_tokens) {
-    import_tokens(options, format, input, writer);
+    say_all(options, import_tokens(options, format, input, writer));
   } else {
     require_no_batching(options, input);
     (options.expand_multinomial ? import_totals : import_steps)(options, format, input, writer);

@@ -108,7 +108,7 @@ std::map<std::string, Reader, std::less<>> readers() {
   all["requests"] = [](std::string_view content) {
     TokenRecording recording{.layers = 1, .experts = 2, .topk = 1};
     recording.ids.assign(64, 1);
-    cut_into_requests(recording, place("", content));
+    cut_into_requests(recording, place("", content), recording.tokens());
     validate(recording);
   };
   all["arrivals"] = [](std::string_view content) {
