@@ -46,7 +46,7 @@ void serve_arrivals(const TraceImportCommand& options, TokenRecording& recording
                     const KeepSteps& keep) {
   ServingSpec engine = options.engine;
   engine.max_requests = options.batch.value_or(0);
-  const auto arrivals = read_arrivals(options.arrivals);
+  const auto arrivals = read_arrivals(options.arrivals, &recording.notes);
   recording.source = fmt::format("{} on {}", options.arrivals, recording.source);
   batch_arrivals(recording, arrivals, engine, options.seed, keep);
 }

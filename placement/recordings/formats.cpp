@@ -8,15 +8,26 @@
 
 #include "placement/base/error.hpp"
 #include "placement/base/known_names.hpp"
+#include "placement/encodings/torch_file.hpp"
 #include "placement/recordings/layer_sums.hpp"
 
 namespace gembench::inline recordings {
 
 std::span<const RecordingFormat> recording_formats() {
-  static const RecordingFormat formats[] = {
-      kTrtllmStatistics, kTrtllmCalibration, kSglangStat, kSglangPerPass, kSglangJson,
-      kVllmLoadStats,    kAscendPt,          kOmniCounts, kNpy,           kCountsCsv,
-      kVllmRouted,       kSglangRouted,      kIds};
+  static const RecordingFormat formats[] = {kTrtllmStatistics,
+                                            kTrtllmCalibration,
+                                            kSglangStat,
+                                            kSglangPerPass,
+                                            kSglangJson,
+                                            kVllmLoadStats,
+                                            kAscendPt,
+                                            kOmniCounts,
+                                            kNpy,
+                                            kCountsCsv,
+                                            kVllmRouted,
+                                            kSglangRouted,
+                                            kRouteLines,
+                                            kIds};
   return formats;
 }
 
@@ -26,6 +37,16 @@ std::string experimental_recording_formats() {
     if (!format.experimental.empty()) names.push_back(format.name);
   return fmt::format("{}", fmt::join(names, ", "));
 }
+
+namespace {
+
+/// Of a torch file, what it holds. Usage error that says why it cannot be read.
+std::string in_torch_file(const RecordingInput& input) {
+  if (input.paths.empty() || first_bytes(input.paths[0], 2) != "PK") return "";
+  return fmt::format(" (it holds {})", TorchFile(input.paths[0]).contents());
+}
+
+}  // namespace
 
 const RecordingFormat& find_format(std::string_view name, const RecordingInput& input) {
   std::error_code error;
@@ -44,8 +65,8 @@ const RecordingFormat& find_format(std::string_view name, const RecordingInput& 
                                   did_you_mean(name, names_of_rows(formats)),
                                   fmt::join(names, ", ")));
   if (found.empty())
-    throw usage_error(fmt::format("{} is not in a known recording format: name its format, {}",
-                                  name_of(input), fmt::join(names, ", ")));
+    throw usage_error(fmt::format("{} is not in a known recording format{}: name its format, {}",
+                                  name_of(input), in_torch_file(input), fmt::join(names, ", ")));
   names.clear();
   for (const auto* format : found) names.push_back(format->name);
   throw usage_error(fmt::format("{} may be a recording of several formats: name it, {}",

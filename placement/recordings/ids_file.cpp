@@ -56,8 +56,7 @@ void widen_ids(std::span<const char> elements, int width, std::vector<std::uint1
 }
 
 bool holds_ids(const NpyHeader& array) {
-  return array.shape.size() == 3 && array.element != Element::float32 &&
-         array.element != Element::float64;
+  return array.shape.size() == 3 && array.element < Element::float16;  // floats come last
 }
 
 IdsFile::IdsFile(const RecordingInput& input)

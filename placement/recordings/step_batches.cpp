@@ -163,7 +163,8 @@ void StepBatches::look(std::span<const std::int64_t> counts) {
   if (!nothing_to_wait_for) return;
   pass_.aim = Aim::keep;
   settle_layers();
-  for (std::int64_t i = 0; i < survey.idle; ++i) add_idle_step();
+  for (std::size_t i = 0; i < static_cast<std::size_t>(survey.idle); ++i)
+    add_idle_step(i < idle_phases_.size() ? idle_phases_[i] : -1);
 }
 
 void StepBatches::add_up(std::span<const std::int64_t> counts) {
@@ -187,13 +188,18 @@ void StepBatches::add_row(std::span<const std::int64_t> row) {
       batch_.source_tokens.push_back(static_cast<std::int32_t>(row[from + e]));
 }
 
-void StepBatches::add_idle_step() {
+void StepBatches::add_idle_step(std::int32_t phase) {
   const auto row =
       static_cast<std::size_t>(batch_.layers) * static_cast<std::size_t>(batch_.experts);
   batch_.tokens.resize(batch_.tokens.size() + row);
   batch_.source_tokens.resize(batch_.source_tokens.size() +
                               row * static_cast<std::size_t>(shape_.sources));
+  end_step(phase);
+}
+
+void StepBatches::end_step(std::int32_t phase) {
   ++batch_.steps;
+  if (phase >= 0) batch_.phase.push_back(phase);
   hand_on();
 }
 
@@ -205,7 +211,7 @@ void StepBatches::hand_on() {
   (*pass_.keep)(std::move(next));
 }
 
-void StepBatches::pass_on(std::span<const std::int64_t> counts) {
+void StepBatches::pass_on(std::span<const std::int64_t> counts, std::int32_t phase) {
   std::size_t next = 0;
   for (std::size_t at = 0; at < static_cast<std::size_t>(shape_.layers); ++at) {
     const auto cells = row(counts, at);
@@ -217,20 +223,22 @@ void StepBatches::pass_on(std::span<const std::int64_t> counts) {
       refuse(at, "it was changed while it was read; import it again");
     }
   }
-  ++batch_.steps;
-  hand_on();
+  end_step(phase);
 }
 
-void StepBatches::add(std::span<const std::int64_t> counts) {
+void StepBatches::add(std::span<const std::int64_t> counts, std::int32_t phase) {
   const bool idle = no_tokens(counts);
   if (!idle && pass_.aim != Aim::keep) look(counts);
   if (pass_.aim == Aim::add_up) add_up(counts);
   if (pass_.aim == Aim::keep && steps_ >= pass_.range.first && steps_ < pass_.range.end) {
-    if (!idle) pass_on(counts);
-    if (idle && !shape_.circular) add_idle_step();
+    if (!idle) pass_on(counts, phase);
+    if (idle && !shape_.circular) add_idle_step(phase);
   }
   if (idle) ++idle_;
-  if (idle && pass_.aim != Aim::keep) ++pass_.survey.idle;
+  if (idle && pass_.aim != Aim::keep) {
+    ++pass_.survey.idle;
+    if (!pass_.survey.any && phase >= 0) idle_phases_.push_back(phase);
+  }
   ++steps_;
 }
 

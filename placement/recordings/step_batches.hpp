@@ -65,8 +65,9 @@ class StepBatches {
 
   [[nodiscard]] std::size_t step_size() const { return step_size_; }
   /// One step, [row][source][expert], of step_size(). Usage error for a count that is negative or
-  /// does not fit (32 bits; 64 in totals).
-  void add(std::span<const std::int64_t> counts);
+  /// does not fit (32 bits; 64 in totals). `phase` is that of a trace; -1: unknown. All steps have
+  /// one, or none.
+  void add(std::span<const std::int64_t> counts, std::int32_t phase = -1);
   /// After the last step. Usage error if no step has a token. Returns what the user must know.
   std::vector<std::string> finish();
 
@@ -77,9 +78,10 @@ class StepBatches {
   void end_idle_run();
   void settle_layers();
   void add_up(std::span<const std::int64_t> counts);
-  void pass_on(std::span<const std::int64_t> counts);
+  void pass_on(std::span<const std::int64_t> counts, std::int32_t phase);
   void add_row(std::span<const std::int64_t> row);
-  void add_idle_step();
+  void add_idle_step(std::int32_t phase);
+  void end_step(std::int32_t phase);
   void hand_on();
   [[nodiscard]] std::vector<std::string> notes() const;
   [[nodiscard]] std::span<const std::int64_t> row(std::span<const std::int64_t> counts,
@@ -95,8 +97,9 @@ class StepBatches {
   std::size_t row_size_ = 0, step_size_ = 0;
   std::vector<std::size_t> rows_;  ///< that are MoE layers; empty until they are settled
   Trace batch_;
-  std::int64_t steps_ = 0;  ///< seen
-  std::int64_t idle_ = 0;   ///< the last ones of them without tokens
+  std::int64_t steps_ = 0;                 ///< seen
+  std::int64_t idle_ = 0;                  ///< the last ones of them without tokens
+  std::vector<std::int32_t> idle_phases_;  ///< of the first steps, which have no tokens
 };
 
 }  // namespace gembench::inline recordings

@@ -2,6 +2,8 @@
 // reads.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "placement/base/error.hpp"
 #include "placement/encodings/torch_file.hpp"
 #include "placement/recordings/formats.hpp"
@@ -30,11 +32,17 @@ std::vector<std::string> read_tensor(const RecordingInput& input, StepPass& pass
                       pass);
   std::vector<std::int64_t> counts(batches.step_size());
   file.open(tensor);
+  std::int64_t largest = 0;
   for (std::int64_t step = 0; step < (rank == 3 ? tensor.shape[0] : 1); ++step) {
     file.read(counts);
     batches.add(counts);
+    largest = std::max(largest, *std::max_element(counts.begin(), counts.end()));
   }
-  return batches.finish();
+  auto notes = batches.finish();
+  if (const auto exact = exact_up_to(tensor.element); exact > 0 && largest > exact)
+    notes.push_back(fmt::format(
+        "its numbers have 16 bits, which round counts above {}; save them as integers", exact));
+  return notes;
 }
 
 /// A ring buffer of passes that rank 0 wrote, summed over ranks. Places that were never used tell
