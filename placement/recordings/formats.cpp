@@ -10,8 +10,31 @@
 #include "placement/base/known_names.hpp"
 #include "placement/encodings/torch_file.hpp"
 #include "placement/recordings/layer_sums.hpp"
+#include "placement/recordings/step_batches.hpp"
 
 namespace gembench::inline recordings {
+
+std::vector<std::string> RecordingFormat::read(const RecordingInput& input,
+                                               const KeepSteps& keep) const {
+  StepPass pass;
+  pass.keep = &keep;
+  auto notes = read_pass(input, pass);
+  if (pass.aim == StepPass::Aim::keep) return notes;  // one reading was enough
+  pass.aim = StepPass::Aim::keep;
+  for (const auto& range : pass.survey.in_order_of_time()) {
+    pass.range = range;
+    (void)read_pass(input, pass);
+  }
+  return notes;
+}
+
+RunTotals RecordingFormat::read_totals(const RecordingInput& input,
+                                       std::vector<std::string>& notes) const {
+  StepPass pass;
+  pass.aim = StepPass::Aim::add_up;
+  notes = read_pass(input, pass);
+  return std::move(pass.totals);
+}
 
 std::span<const RecordingFormat> recording_formats() {
   static const RecordingFormat formats[] = {kTrtllmStatistics,

@@ -1,7 +1,6 @@
-#include "placement/base/plain_text.hpp"
+#include "placement/encodings/json_lines.hpp"
 
 #include "placement/encodings/bounded_json.hpp"
-#include "placement/encodings/json_lines.hpp"
 #include "placement/encodings/nan_filter.hpp"
 #include "placement/encodings/table_reader.hpp"
 #include "placement/exchange/placement_formats.hpp"
