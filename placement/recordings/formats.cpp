@@ -63,10 +63,14 @@ std::string experimental_recording_formats() {
 
 namespace {
 
-/// Of a torch file, what it holds. Usage error that says why it cannot be read.
+/// Of a torch file, what it holds, or why it cannot be read.
 std::string in_torch_file(const RecordingInput& input) {
   if (input.paths.empty() || first_bytes(input.paths[0], 2) != "PK") return "";
-  return fmt::format(" (it holds {})", TorchFile(input.paths[0]).contents());
+  try {
+    return fmt::format(" (it holds {})", TorchFile(input.paths[0]).contents());
+  } catch (const Error& error) {
+    return fmt::format(" ({})", error.what());
+  }
 }
 
 }  // namespace
