@@ -81,7 +81,7 @@ TEST(SglangJson, RefusesOthers) {
   refuse("twice", "{\"logical_count\": [[1]], \"logical_count\": [[1]]}");
   refuse("something else than numbers", counts("[[NaN]]"));
   refuse("something else than numbers", counts("[[1, -Infinity]]"));
-  refuse("no JSON at byte", counts("[[NaM]]"));
+  refuse("no JSON at byte", "{\"x\": NaM, \"logical_count\": [[1]]}");
   refuse("no JSON at byte", counts("[[1e999]]"));
   refuse("no JSON at byte", "");
   refuse("no JSON at byte", "\xff\xfe{");
