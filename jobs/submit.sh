@@ -33,7 +33,7 @@ if [[ $script == */sweep.sbatch ]]; then
     echo "submit.sh: sweep.sbatch needs a table that can be read, such as jobs/sweep.csv" >&2
     exit 2
   fi
-  command+=("--array=1-$(($(grep -c . "$1") - 1))")
+  command+=("--array=1-$(($(grep -c '[^[:space:]]' "$1") - 1))")
 fi
 command+=("${sbatch_options[@]}" "${options[@]}" "$script" "$@")
 export GEMBENCH_TOP=$top  # Slurm runs a copy of the script, which cannot tell where it came from

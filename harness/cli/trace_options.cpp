@@ -57,9 +57,10 @@ void batching_options(OptionSet& set, BatchingOptions& o) {
   set.flag("shuffle", o.shuffle, "with --batch: admit requests in random order, by --seed")
       .needs("batch", "--shuffle is for --batch: drop it")
       .excludes("arrivals", "--shuffle is for --batch: drop it");
-  set.text("arrivals", o.arrivals, "FILE",
-           "serve these requests (CSV of Azure or Mooncake): decode as recorded, prompts drawn "
-           "from recorded tokens");
+  set.text(
+      "arrivals", o.arrivals, "FILE",
+      "serve these requests (of Azure, Mooncake or BurstGPT): decode as recorded, prompts drawn "
+      "from recorded tokens");
   set.real("step-seconds", o.engine.step_seconds, "S", "with --arrivals: seconds per step")
       .range(0, 1e3)
       .needs("arrivals",

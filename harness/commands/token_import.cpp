@@ -46,7 +46,7 @@ void serve_arrivals(const TraceImportCommand& options, TokenRecording& recording
                     const KeepSteps& keep) {
   ServingSpec engine = options.engine;
   engine.max_requests = options.batch.value_or(0);
-  const auto arrivals = read_arrivals(options.arrivals);
+  const auto arrivals = read_arrivals(options.arrivals, &recording.notes);
   recording.source = fmt::format("{} on {}", options.arrivals, recording.source);
   batch_arrivals(recording, arrivals, engine, options.seed, keep);
 }
@@ -68,8 +68,9 @@ void require_no_batching(const TraceImportCommand& options, const RecordingInput
                   name_of(input)));
 }
 
-void import_tokens(const TraceImportCommand& options, const RecordingFormat& format,
-                   RecordingInput input, TraceWriter& writer) {
+std::vector<std::string> import_tokens(const TraceImportCommand& options,
+                                       const RecordingFormat& format, RecordingInput input,
+                                       TraceWriter& writer) {
   const Batching how = batching_of(options, input);
   const bool raw = format.read_tokens == read_ids;
   // Only here: the other formats list dense layers too, which a model's shape does not count.
@@ -85,8 +86,7 @@ void import_tokens(const TraceImportCommand& options, const RecordingFormat& for
     writer.append(steps);
   };
   if (how.window > 0 && raw && input.requests.empty()) {
-    window_ids(input, how.window, how.keep_ids, keep);  // of any size
-    return;
+    return window_ids(input, how.window, how.keep_ids, keep);  // of any size
   }
   TokenRecording recording = format.read_tokens(input);
   if (how.window > 0) {
@@ -98,6 +98,7 @@ void import_tokens(const TraceImportCommand& options, const RecordingFormat& for
                        {*options.batch, options.shuffle, options.seed, options.engine.max_steps},
                        how.keep_ids, keep);
   }
+  return recording.notes;
 }
 
 }  // namespace gembench::inline commands

@@ -52,18 +52,17 @@ void with_name(const RecordingInput& input, Keep keep) {
   }
 }
 
-void say_left_out(const TraceImportCommand& options, const std::vector<std::string>& left_out) {
-  for (const auto& what : left_out) say(options, fmt::format("left out {}", what));
+void say_all(const TraceImportCommand& options, const std::vector<std::string>& notes) {
+  for (const auto& note : notes) say(options, note);
 }
 
 void import_totals(const TraceImportCommand& options, const RecordingFormat& format,
                    const RecordingInput& input, TraceWriter& writer) {
-  Trace totals;
-  say_left_out(options, format.read(input, [&](const Trace& steps) {
-    with_name(input, [&] { add_to_totals(totals, steps); });
-  }));
+  std::vector<std::string> notes;
+  const RunTotals totals = format.read_totals(input, notes);
+  say_all(options, notes);
   with_name(input, [&] {
-    require_topk(totals);
+    require_topk(totals.shape);
     writer.append(
         expand_multinomial(totals, {options.steps, tokens_per_step(options), options.seed}));
   });
@@ -74,7 +73,7 @@ void import_steps(const TraceImportCommand& options, const RecordingFormat& form
   LayerSums sums;
   sums.tolerance = options.rescale;
   std::string source;
-  say_left_out(options, format.read(input, [&](Trace steps) {
+  say_all(options, format.read(input, [&](Trace steps) {
     source = steps.source;
     with_name(input, [&] {
       equalise_layers(steps, sums);
@@ -105,7 +104,7 @@ void execute(const TraceImportCommand& options) {
     say(options, fmt::format("{} is read as {}: {}", name_of(input), format.name, format.what));
   }
   if (format.read_tokens) {
-    import_tokens(options, format, input, writer);
+    say_all(options, import_tokens(options, format, input, writer));
   } else {
     require_no_batching(options, input);
     (options.expand_multinomial ? import_totals : import_steps)(options, format, input, writer);

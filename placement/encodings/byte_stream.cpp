@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "placement/base/error.hpp"
+#include "placement/base/plain_text.hpp"
 
 namespace gembench::inline encodings {
 namespace {
@@ -99,6 +100,7 @@ void ByteStream::read_exactly(std::span<char> to) {
 
 bool ByteStream::read_line(std::string& line, std::size_t max_bytes) {
   line.clear();
+  const bool first = state_->position == 0;
   if (!state_->more()) return false;
   do {
     const auto end = state_->ahead.find('\n');
@@ -110,6 +112,8 @@ bool ByteStream::read_line(std::string& line, std::size_t max_bytes) {
     if (end != std::string_view::npos) break;
   } while (state_->more());
   if (line.ends_with('\r')) line.pop_back();
+  if (first) refuse_utf16(line, state_->path.string());
+  if (first) line.erase(0, line.size() - without_bom(line).size());
   return true;
 }
 

@@ -22,7 +22,8 @@ class ByteStream {
   [[nodiscard]] std::size_t read(std::span<char> to);
   /// Fills all of `to`, or rejects the file as truncated.
   void read_exactly(std::span<char> to);
-  /// The next line without its end (LF or CRLF); false at the end. Refuses a line over `max_bytes`.
+  /// The next line without its end (LF or CRLF), and without a byte order mark; false at the end.
+  /// Refuses a line over `max_bytes`.
   [[nodiscard]] bool read_line(std::string& line, std::size_t max_bytes);
   /// The rest of the file; rejected above `max_bytes`, before more than that is held.
   [[nodiscard]] std::string read_rest(std::size_t max_bytes);

@@ -2,13 +2,41 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 namespace gembench::inline encodings {
 namespace {
 
 static_assert(std::endian::native == std::endian::little);
+
+double of_bfloat16(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
+
+double of_float16(std::uint16_t bits) {
+  const int exponent = bits >> 10 & 0x1f, fraction = bits & 0x3ff;
+  if (exponent == 0x1f) return std::numeric_limits<double>::quiet_NaN();  // or infinite
+  const double value =
+      exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(fraction + 1024, exponent - 25);
+  return (bits & 0x8000) != 0 ? -value : value;
+}
+
+template <class Widen>
+bool convert_16_bits(std::span<const char> bytes, std::span<std::int64_t> values, Widen widen) {
+  bool whole = true;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, bytes.data() + i * sizeof bits, sizeof bits);
+    const double wide = widen(bits);
+    const bool fits = wide == std::nearbyint(wide) && std::abs(wide) < 9007199254740992.0;
+    whole = whole && fits;
+    values[i] = fits ? static_cast<std::int64_t>(wide) : 0;
+  }
+  return whole;
+}
 
 template <class T>
 bool convert(std::span<const char> bytes, std::span<std::int64_t> values) {
@@ -37,6 +65,8 @@ std::size_t size_of(Element element) {
       return 1;
     case Element::int16:
     case Element::uint16:
+    case Element::float16:
+    case Element::bfloat16:
       return 2;
     case Element::int32:
     case Element::uint32:
@@ -47,6 +77,10 @@ std::size_t size_of(Element element) {
       return 8;
   }
   return 0;
+}
+
+std::int64_t exact_up_to(Element element) {
+  return element == Element::bfloat16 ? 256 : element == Element::float16 ? 2048 : 0;
 }
 
 bool to_integers(Element element, std::span<const char> bytes, std::span<std::int64_t> values) {
@@ -65,6 +99,10 @@ bool to_integers(Element element, std::span<const char> bytes, std::span<std::in
       return convert<std::uint32_t>(bytes, values);
     case Element::int64:
       return convert<std::int64_t>(bytes, values);
+    case Element::float16:
+      return convert_16_bits(bytes, values, of_float16);
+    case Element::bfloat16:
+      return convert_16_bits(bytes, values, of_bfloat16);
     case Element::float32:
       return convert<float>(bytes, values);
     case Element::float64:

@@ -16,15 +16,16 @@ constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::size_t kMaxHeader = std::size_t{64} << 10;
 constexpr std::size_t kMaxRank = 32;
 
-constexpr std::array<std::pair<std::string_view, Element>, 9> kTypes{{{"i1", Element::int8},
-                                                                      {"u1", Element::uint8},
-                                                                      {"i2", Element::int16},
-                                                                      {"u2", Element::uint16},
-                                                                      {"i4", Element::int32},
-                                                                      {"u4", Element::uint32},
-                                                                      {"i8", Element::int64},
-                                                                      {"f4", Element::float32},
-                                                                      {"f8", Element::float64}}};
+constexpr std::array<std::pair<std::string_view, Element>, 10> kTypes{{{"i1", Element::int8},
+                                                                       {"u1", Element::uint8},
+                                                                       {"i2", Element::int16},
+                                                                       {"u2", Element::uint16},
+                                                                       {"i4", Element::int32},
+                                                                       {"u4", Element::uint32},
+                                                                       {"i8", Element::int64},
+                                                                       {"f2", Element::float16},
+                                                                       {"f4", Element::float32},
+                                                                       {"f8", Element::float64}}};
 
 std::size_t byte_at(std::string_view text, std::size_t at) {
   return static_cast<unsigned char>(text[at]);
@@ -146,6 +147,20 @@ NpyHeader parse_npy_header(std::string_view bytes, const std::string& name) {
         "{} is in Fortran order; save it with numpy.save(..., numpy.ascontiguousarray(array))",
         name));
   return {element_of(*type, name), std::move(*shape)};
+}
+
+std::string npy_content(std::string_view type, std::string_view shape) {
+  constexpr std::size_t kBeforeHeader = 10;  // magic, version 1.0, length of the header
+  constexpr std::size_t kAlignment = 64;
+  auto header =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", type, shape);
+  // As numpy.save pads it: the data begin at a multiple of 64 bytes, after a line feed.
+  const auto used = kBeforeHeader + header.size() + 1;
+  header.append((kAlignment - used % kAlignment) % kAlignment, ' ');
+  header += '\n';
+  std::string content(kMagic);
+  content += {1, 0, static_cast<char>(header.size() % 256), static_cast<char>(header.size() / 256)};
+  return content + header;
 }
 
 }  // namespace gembench::inline encodings

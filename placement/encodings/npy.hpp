@@ -29,4 +29,8 @@ inline constexpr std::size_t kNpyPrefix = 12;  ///< bytes that tell how long the
 /// another type than integers and floats, is big-endian, or in Fortran order.
 [[nodiscard]] NpyHeader parse_npy_header(std::string_view bytes, const std::string& name);
 
+/// The header of a file as numpy.save writes it, in C order, which the elements follow; `shape` is
+/// a Python tuple.
+[[nodiscard]] std::string npy_content(std::string_view type, std::string_view shape);
+
 }  // namespace gembench::inline encodings

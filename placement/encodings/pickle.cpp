@@ -20,9 +20,10 @@ constexpr std::size_t kMaxValues = std::size_t{1} << 22;
 constexpr std::size_t kMaxDimensions = 64, kMaxKeys = 64;
 constexpr std::string_view kRebuild = "torch._utils _rebuild_tensor_v2";
 constexpr std::string_view kOrderedDict = "collections OrderedDict";
-constexpr std::array<std::string_view, 8> kStorages{
-    "torch ByteStorage", "torch CharStorage",  "torch ShortStorage",  "torch IntStorage",
-    "torch LongStorage", "torch FloatStorage", "torch DoubleStorage", "torch BoolStorage"};
+constexpr std::array<std::string_view, 10> kStorages{
+    "torch ByteStorage",   "torch CharStorage", "torch ShortStorage",    "torch IntStorage",
+    "torch LongStorage",   "torch HalfStorage", "torch BFloat16Storage", "torch FloatStorage",
+    "torch DoubleStorage", "torch BoolStorage"};
 
 /// Names of opcodes in other pickles, for the error message.
 std::string name_of_opcode(unsigned char opcode) {

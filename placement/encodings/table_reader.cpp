@@ -17,8 +17,7 @@ constexpr std::size_t kMaxLine = 1 << 16;
 }  // namespace
 
 TableReader::TableReader(const std::filesystem::path& path) : name_(path.string()), in_(path) {
-  if (!read_row(header_)) in_.refuse("is empty; its first line must name the columns");
-  if (header_[0].starts_with("\xef\xbb\xbf")) header_[0].erase(0, 3);  // spreadsheets write a BOM
+  if (!read_row(header_, true)) in_.refuse("is empty; its first line must name the columns");
 }
 
 std::optional<std::size_t> TableReader::column(
@@ -36,11 +35,16 @@ std::size_t TableReader::need_column(std::initializer_list<std::string_view> nam
   return *found;
 }
 
-bool TableReader::read_row(std::vector<std::string>& row) {
+bool TableReader::read_row(std::vector<std::string>& row, bool is_header) {
   do {
     if (!in_.read_line(line_, kMaxLine)) return false;
     ++number_;
-  } while (line_.empty());
+  } while (line_.find_first_not_of(" \t") == std::string::npos);
+  if (is_header)
+    for (const char c : {';', '\t'})
+      if (std::count(line_.begin(), line_.end(), c) >
+          std::count(line_.begin(), line_.end(), separator_))
+        separator_ = c;
   row.assign(1, "");
   bool quoted = false;
   for (std::size_t i = 0; i < line_.size(); ++i) {
@@ -49,7 +53,7 @@ bool TableReader::read_row(std::vector<std::string>& row) {
       row.back() += line_[++i];
     } else if (c == '"') {
       quoted = !quoted;
-    } else if (c == ',' && !quoted) {
+    } else if (c == separator_ && !quoted) {
       row.emplace_back();
     } else {
       row.back() += c;

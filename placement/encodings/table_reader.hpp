@@ -12,8 +12,9 @@
 
 namespace gembench::inline encodings {
 
-/// A CSV file whose first line names its columns, row by row. Cells may stand in double quotes
-/// (without line ends). Errors are usage errors naming the file and line.
+/// A CSV file (also with semicolons or tabs) whose first line names its columns, row by row. Cells
+/// may stand in double quotes (without line ends). Errors are usage errors naming the file and
+/// line.
 class TableReader {
  public:
   explicit TableReader(const std::filesystem::path& path);
@@ -33,10 +34,11 @@ class TableReader {
   [[noreturn]] void refuse(const std::string& why) const;
 
  private:
-  bool read_row(std::vector<std::string>& row);
+  bool read_row(std::vector<std::string>& row, bool is_header = false);
 
   std::string name_;
   ByteStream in_;
+  char separator_ = ',';  ///< or another that is more frequent in the header
   std::vector<std::string> header_, row_;
   std::string line_;
   std::int64_t number_ = 0;

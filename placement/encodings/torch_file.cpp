@@ -17,13 +17,15 @@ namespace {
 constexpr std::uint64_t kMaxPickle = std::uint64_t{64} << 20;
 constexpr std::string_view kPickleName = "data.pkl";
 
-constexpr std::array<std::pair<std::string_view, Element>, 8> kStorages{
+constexpr std::array<std::pair<std::string_view, Element>, 10> kStorages{
     {{"torch ByteStorage", Element::uint8},
      {"torch BoolStorage", Element::uint8},
      {"torch CharStorage", Element::int8},
      {"torch ShortStorage", Element::int16},
      {"torch IntStorage", Element::int32},
      {"torch LongStorage", Element::int64},
+     {"torch HalfStorage", Element::float16},
+     {"torch BFloat16Storage", Element::bfloat16},
      {"torch FloatStorage", Element::float32},
      {"torch DoubleStorage", Element::float64}}};
 
@@ -38,7 +40,8 @@ using Entry = std::unique_ptr<zip_file_t, CloseEntry>;
 }  // namespace
 
 struct TorchFile::State {
-  std::filesystem::path path;
+  std::string file;     ///< its name, for sentences
+  std::string content;  ///< of an archive in memory
   std::unique_ptr<zip_t, DiscardArchive> archive;
   std::string prefix;  ///< of the entries' names
   Pickle pickle;
@@ -47,7 +50,7 @@ struct TorchFile::State {
   std::vector<char> bytes;
 
   [[noreturn]] void refuse(const std::string& why) const {
-    throw usage_error(fmt::format("{} {}", path.string(), why));
+    throw usage_error(fmt::format("{} {}", file, why));
   }
   /// Bytes of an entry, which is as large as it says: nothing is compressed.
   [[nodiscard]] std::uint64_t size_of_entry(const std::string& name) const {
@@ -96,12 +99,30 @@ struct TorchFile::State {
 };
 
 TorchFile::TorchFile(const std::filesystem::path& path) : state_(std::make_unique<State>()) {
-  state_->path = path;
+  state_->file = path.string();
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error))
     refuse("is not a regular file; name a file of torch.save");
   int code = 0;
   state_->archive.reset(zip_open(path.c_str(), ZIP_RDONLY, &code));
+  read_archive();
+}
+
+TorchFile::TorchFile(std::string_view content, const std::string& name)
+    : state_(std::make_unique<State>()) {
+  state_->file = name;
+  state_->content = content;
+  zip_error_t error;
+  zip_error_init(&error);
+  zip_source_t* source =
+      zip_source_buffer_create(state_->content.data(), state_->content.size(), 0, &error);
+  if (source) state_->archive.reset(zip_open_from_source(source, ZIP_RDONLY, &error));
+  if (source && !state_->archive) zip_source_free(source);
+  zip_error_fini(&error);
+  read_archive();
+}
+
+void TorchFile::read_archive() {
   if (!state_->archive)
     refuse("is no zip archive as torch.save writes it since 1.6; was it cut off?");
   state_->find_prefix();
@@ -110,7 +131,7 @@ TorchFile::TorchFile(const std::filesystem::path& path) : state_(std::make_uniqu
       state_->read_whole(order, 64) != "little")
     refuse("was saved on a big-endian machine, which this program does not read");
   state_->pickle = read_pickle(
-      state_->read_whole(state_->prefix + std::string(kPickleName), kMaxPickle), path.string());
+      state_->read_whole(state_->prefix + std::string(kPickleName), kMaxPickle), state_->file);
 }
 
 TorchFile::~TorchFile() = default;
@@ -119,6 +140,29 @@ TorchFile& TorchFile::operator=(TorchFile&&) noexcept = default;
 
 const Pickle& TorchFile::pickle() const {
   return state_->pickle;
+}
+
+std::string TorchFile::contents() const {
+  constexpr std::size_t kMost = 8;
+  using Kind = PickleValue::Kind;
+  const auto what = [&](const PickleValue& value) {
+    if (value.kind == Kind::tensor) {
+      std::string shape;
+      for (const auto size : pickle().at(value.items[1]).items)
+        shape += fmt::format("[{}]", pickle().at(size).integer);
+      return fmt::format("tensor {}", shape);
+    }
+    return std::string(value.kind == Kind::dict                                ? "dict"
+                       : value.kind == Kind::list || value.kind == Kind::tuple ? "list"
+                       : value.kind == Kind::text                              ? "text"
+                                                                               : "number");
+  };
+  if (root().kind != Kind::dict) return fmt::format("a {}", what(root()));
+  std::string all;
+  for (std::size_t i = 0; i + 1 < root().items.size() && i < 2 * kMost; i += 2)
+    all += fmt::format("{}'{}' ({})", i == 0 ? "" : ", ", shown(pickle().at(root().items[i]).text),
+                       what(pickle().at(root().items[i + 1])));
+  return fmt::format("a dict of {}{}", all, root().items.size() > 2 * kMost ? ", ..." : "");
 }
 
 void TorchFile::refuse(const std::string& why) const {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "placement/encodings/elements.hpp"
@@ -26,6 +27,8 @@ class TorchFile {
  public:
   /// Reads and checks the pickle, 64 MiB at most.
   explicit TorchFile(const std::filesystem::path& path);
+  /// The same of a file's content; `name` for sentences.
+  TorchFile(std::string_view content, const std::string& name);
   ~TorchFile();
   TorchFile(TorchFile&&) noexcept;
   TorchFile& operator=(TorchFile&&) noexcept;
@@ -36,6 +39,8 @@ class TorchFile {
   /// `least` to `most` dimensions, has gaps, or is larger than its storage.
   [[nodiscard]] TorchTensor tensor(const PickleValue* value, const std::string& what,
                                    std::size_t least, std::size_t most) const;
+  /// What the file holds, for people: "a dict of 'rank' (number), 'counts' (tensor [4][8])".
+  [[nodiscard]] std::string contents() const;
   [[noreturn]] void refuse(const std::string& why) const;
 
   /// Reads the numbers of a tensor sequentially; only one tensor is open at a time.
@@ -44,6 +49,8 @@ class TorchFile {
   void read(std::span<std::int64_t> values);
 
  private:
+  void read_archive();
+
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -14,5 +14,6 @@ extern const PlacementFormat kVllmMapFormat;
 extern const PlacementFormat kVllmJsonlFormat;
 extern const PlacementFormat kVllmRankMapFormat;
 extern const PlacementFormat kOmniFormat;
+extern const PlacementFormat kPhy2logFormat;
 
 }  // namespace gembench::inline exchange

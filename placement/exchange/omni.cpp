@@ -17,13 +17,18 @@ namespace gembench::inline exchange {
 namespace {
 
 constexpr const char* kName = "omni";
-constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr std::size_t kBeforeHeader = 10;  // magic, version 1.0, length of the header
-constexpr std::size_t kAlignment = 64;
 constexpr auto kFile = "the pattern";
 
+/// Maps of slots, which have two dimensions, are phy2log's.
 bool recognise(std::string_view content) {
-  return is_npy(content.substr(0, kNpyPrefix));
+  if (!is_npy(content.substr(0, kNpyPrefix))) return false;
+  try {
+    const auto begin = npy_header_bytes(content.substr(0, kNpyPrefix), kFile);
+    return content.size() < begin ||
+           parse_npy_header(content.substr(0, begin), kFile).shape.size() != 2;
+  } catch (const Error&) {
+    return true;  // its reader says what is wrong
+  }
 }
 
 /// Cells [rank][layer][expert] of 0 and 1, with the extents.
@@ -90,15 +95,8 @@ ReadPlacement read(std::string_view content, const StatedShape& /*stated*/) {
 std::string write(const PlacementFile& file) {
   require_full(file.placement, kName);
   const auto& placement = file.placement;
-  // As numpy.save pads it: the data begin at a multiple of 64 bytes, after a line feed.
-  auto header = fmt::format("{{'descr': '<i4', 'fortran_order': False, 'shape': ({}, {}, {}), }}",
-                            placement.ranks, placement.layers, placement.experts);
-  const auto used = kBeforeHeader + header.size() + 1;
-  header.append((kAlignment - used % kAlignment) % kAlignment, ' ');
-  header += '\n';
-  std::string content(kMagic);
-  content += {1, 0, static_cast<char>(header.size() % 256), static_cast<char>(header.size() / 256)};
-  content += header;
+  auto content = npy_content(
+      "<i4", fmt::format("({}, {}, {})", placement.ranks, placement.layers, placement.experts));
   std::vector<std::int32_t> held(sz(placement.experts));
   for (int rank = 0; rank < placement.ranks; ++rank)
     for (int layer = 0; layer < placement.layers; ++layer) {

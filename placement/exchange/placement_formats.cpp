@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "placement/base/error.hpp"
-#include "placement/files/input_file.hpp"
 #include "placement/base/known_names.hpp"
 #include "placement/exchange/format_table.hpp"
 #include "placement/exchange/slot_rows.hpp"
+#include "placement/files/input_file.hpp"
 
 namespace gembench::inline exchange {
 namespace {
@@ -42,9 +42,9 @@ bool same_locations(const Placement& a, const Placement& b) {
 }  // namespace
 
 std::span<const PlacementFormat> placement_formats() {
-  static const std::array all = {kGembenchFormat,  kSglangFormat, kVllmAscendFormat,
-                                 kVllmJsonlFormat, kTrtllmFormat, kVllmRankMapFormat,
-                                 kOmniFormat,      kVllmMapFormat};
+  static const std::array all = {kGembenchFormat,  kSglangFormat,  kVllmAscendFormat,
+                                 kVllmJsonlFormat, kTrtllmFormat,  kVllmRankMapFormat,
+                                 kOmniFormat,      kPhy2logFormat, kVllmMapFormat};
   return all;
 }
 

@@ -1,33 +1,52 @@
 // SGLang's --init-expert-location: {"physical_to_logical_map": [[slots] for every hidden layer]}.
 // The object is splatted into a function call, so that any other member is a TypeError, and layers
 // are looked up by their index in the whole model, so that dense layers need rows as well; theirs
-// are never read.
+// are never read. The loader also takes a .pt of torch.save that holds the same.
 // https://github.com/sgl-project/sglang, python/sglang/srt/eplb/expert_location.py
 
 #include <fmt/format.h>
 
 #include <numeric>
+#include <vector>
 
+#include "placement/base/error.hpp"
 #include "placement/encodings/bounded_json.hpp"
 #include "placement/exchange/format_table.hpp"
+#include "placement/exchange/slot_arrays.hpp"
 #include "placement/exchange/slot_rows.hpp"
 
 namespace gembench::inline exchange {
 namespace {
 
 constexpr const char* kName = "sglang";
+constexpr const char* kTorch = "the torch file";
 constexpr const char* kMap = "physical_to_logical_map";
 
 bool recognise(std::string_view content) {
-  return mentions(content, kMap);
+  if (!is_torch(content)) return mentions(content, kMap);
+  try {
+    const TorchFile file(content, kTorch);
+    return file.pickle().find(file.root(), kMap) != nullptr;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::vector<SlotRow> rows_of(std::string_view content) {
+  std::vector<SlotRow> rows;
+  if (is_torch(content)) {
+    TorchFile file(content, kTorch);
+    return torch_rows(file, file.pickle().find(file.root(), kMap), kMap);
+  }
+  const Json json = parse_bounded_json(content);
+  only_fields(json, {kMap});
+  for (const auto& row : any_array(field(json, kMap), kMap))
+    rows.push_back(whole_list(row, fmt::format("{}[{}]", kMap, rows.size())));
+  return rows;
 }
 
 ReadPlacement read(std::string_view content, const StatedShape& stated) {
-  const Json json = parse_bounded_json(content);
-  only_fields(json, {kMap});
-  std::vector<SlotRow> rows;
-  for (const auto& row : any_array(field(json, kMap), kMap))
-    rows.push_back(whole_list(row, fmt::format("{}[{}]", kMap, rows.size())));
+  const auto rows = rows_of(content);
   auto result = placement_of_rows(rows, stated, kName);
   // One row per layer of the model; the file does not say which of them are dense.
   result.file.layer_ids.resize(rows.size());

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "placement/base/error.hpp"
+#include "placement/base/plain_text.hpp"
 
 namespace gembench::inline files {
 
@@ -28,6 +29,8 @@ std::string read_input_file(const std::filesystem::path& path, std::uintmax_t ma
   in.read(content.data(), static_cast<std::streamsize>(size));
   if (!in)
     throw usage_error(fmt::format("{} cannot be read; check its permissions", path.string()));
+  refuse_utf16(content, path.string());
+  content.erase(0, content.size() - without_bom(content).size());
   return content;
 }
 

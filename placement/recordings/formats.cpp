@@ -8,15 +8,49 @@
 
 #include "placement/base/error.hpp"
 #include "placement/base/known_names.hpp"
+#include "placement/encodings/torch_file.hpp"
 #include "placement/recordings/layer_sums.hpp"
+#include "placement/recordings/step_batches.hpp"
 
 namespace gembench::inline recordings {
 
+std::vector<std::string> RecordingFormat::read(const RecordingInput& input,
+                                               const KeepSteps& keep) const {
+  StepPass pass;
+  pass.keep = &keep;
+  auto notes = read_pass(input, pass);
+  if (pass.aim == StepPass::Aim::keep) return notes;  // one reading was enough
+  pass.aim = StepPass::Aim::keep;
+  for (const auto& range : pass.survey.in_order_of_time()) {
+    pass.range = range;
+    (void)read_pass(input, pass);
+  }
+  return notes;
+}
+
+RunTotals RecordingFormat::read_totals(const RecordingInput& input,
+                                       std::vector<std::string>& notes) const {
+  StepPass pass;
+  pass.aim = StepPass::Aim::add_up;
+  notes = read_pass(input, pass);
+  return std::move(pass.totals);
+}
+
 std::span<const RecordingFormat> recording_formats() {
-  static const RecordingFormat formats[] = {
-      kTrtllmStatistics, kTrtllmCalibration, kSglangStat, kSglangPerPass, kSglangJson,
-      kVllmLoadStats,    kAscendPt,          kOmniCounts, kNpy,           kCountsCsv,
-      kVllmRouted,       kSglangRouted,      kIds};
+  static const RecordingFormat formats[] = {kTrtllmStatistics,
+                                            kTrtllmCalibration,
+                                            kSglangStat,
+                                            kSglangPerPass,
+                                            kSglangJson,
+                                            kVllmLoadStats,
+                                            kAscendPt,
+                                            kOmniCounts,
+                                            kNpy,
+                                            kCountsCsv,
+                                            kVllmRouted,
+                                            kSglangRouted,
+                                            kRouteLines,
+                                            kIds};
   return formats;
 }
 
@@ -26,6 +60,20 @@ std::string experimental_recording_formats() {
     if (!format.experimental.empty()) names.push_back(format.name);
   return fmt::format("{}", fmt::join(names, ", "));
 }
+
+namespace {
+
+/// Of a torch file, what it holds, or why it cannot be read.
+std::string in_torch_file(const RecordingInput& input) {
+  if (input.paths.empty() || first_bytes(input.paths[0], 2) != "PK") return "";
+  try {
+    return fmt::format(" (it holds {})", TorchFile(input.paths[0]).contents());
+  } catch (const Error& error) {
+    return fmt::format(" ({})", error.what());
+  }
+}
+
+}  // namespace
 
 const RecordingFormat& find_format(std::string_view name, const RecordingInput& input) {
   std::error_code error;
@@ -44,8 +92,8 @@ const RecordingFormat& find_format(std::string_view name, const RecordingInput& 
                                   did_you_mean(name, names_of_rows(formats)),
                                   fmt::join(names, ", ")));
   if (found.empty())
-    throw usage_error(fmt::format("{} is not in a known recording format: name its format, {}",
-                                  name_of(input), fmt::join(names, ", ")));
+    throw usage_error(fmt::format("{} is not in a known recording format{}: name its format, {}",
+                                  name_of(input), in_torch_file(input), fmt::join(names, ", ")));
   names.clear();
   for (const auto* format : found) names.push_back(format->name);
   throw usage_error(fmt::format("{} may be a recording of several formats: name it, {}",
@@ -59,7 +107,7 @@ Trace read_recording(std::string_view format, const RecordingInput& input) {
     to.insert(to.end(), from.begin(), from.end());
   };
   const auto& found = find_format(format, input);
-  if (!found.read)
+  if (!found.read_pass)
     throw usage_error(fmt::format(
         "{} is a recording of tokens; choose how to group them into steps", name_of(input)));
   found.read(input, [&](Trace steps) {

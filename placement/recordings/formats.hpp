@@ -24,6 +24,7 @@ extern const RecordingFormat kVllmLoadStats;
 extern const RecordingFormat kIds;
 extern const RecordingFormat kVllmRouted;
 extern const RecordingFormat kSglangRouted;
+extern const RecordingFormat kRouteLines;
 
 [[nodiscard]] std::span<const RecordingFormat> recording_formats();
 

@@ -56,14 +56,13 @@ void widen_ids(std::span<const char> elements, int width, std::vector<std::uint1
 }
 
 bool holds_ids(const NpyHeader& array) {
-  return array.shape.size() == 3 && array.element != Element::float32 &&
-         array.element != Element::float64;
+  return array.shape.size() == 3 && array.element < Element::float16;  // floats come last
 }
 
 IdsFile::IdsFile(const RecordingInput& input)
     : in_(only_path(input)),
       input_(checked(input)),
-      checker_(input.layers, input.experts, input.topk),
+      sieve_(input.layers, input.experts, input.topk),
       width_(input.id_bytes) {
   if (!is_npy(first_bytes(input.paths[0], kNpyPrefix))) {
     if (width_ == 1 && input.experts > 256)
@@ -97,44 +96,77 @@ std::span<const std::uint16_t> IdsFile::read(std::size_t most) {
         fmt::format("ends within token {}, after {} bytes; check layers and top-k, or it "
                     "was cut off",
                     tokens_ + got / (each * id_bytes), in_.position()));
+  at_end_ = got < bytes_.size() || (npy_ && declared_ == tokens_ + most);
   widen_ids(std::span(bytes_).first(got), width_, ids_);
-  const auto at = checker_.wrong(ids_);
-  if (at != TokenChecker::npos)
-    in_.refuse(
-        fmt::format("names expert {} of {} {}in token {}, layer {}; check experts, layers "
-                    "and top-k",
-                    ids_[at], input_.experts, ids_[at] < input_.experts ? "twice " : "",
-                    tokens_ + at / each, at % each / static_cast<std::size_t>(input_.topk)));
+  const auto first = tokens_;
   tokens_ += ids_.size() / each;
-  return ids_;
+  try {
+    sieve_.sift(ids_);
+  } catch (const Error& error) {
+    in_.refuse(fmt::format("is wrong: {}", error.what()));
+  }
+  if (!checker_) checker_.emplace(input_.layers, input_.experts, sieve_.topk());
+  const auto kept = static_cast<std::size_t>(input_.layers * sieve_.topk());
+  const auto at = checker_->wrong(ids_);
+  if (at == TokenChecker::npos) return ids_;
+  auto token = first + at / kept;
+  for (const auto removed : sieve_.removed())
+    if (removed >= first && removed <= token) ++token;
+  in_.refuse(
+      fmt::format("names expert {} of {} {}in token {}, layer {}; check experts, layers "
+                  "and top-k",
+                  ids_[at], input_.experts, ids_[at] < input_.experts ? "twice " : "", token,
+                  at % kept / static_cast<std::size_t>(sieve_.topk())));
 }
 
-void window_ids(const RecordingInput& input, int window, bool keep_ids, const KeepSteps& keep) {
+namespace {
+
+void refuse_without_routes(const RecordingInput& input, const IdsFile& file) {
+  if (file.tokens() > 0 && file.sieve().removed().size() == file.tokens())
+    throw usage_error(
+        fmt::format("{} has no token with a route, all ids are -1; check --id-bytes and --experts",
+                    name_of(input)));
+}
+
+}  // namespace
+
+std::vector<std::string> window_ids(const RecordingInput& input, int window, bool keep_ids,
+                                    const KeepSteps& keep) {
   IdsFile file(input);
   const auto window_size =
       checked_product({window, input.layers, input.topk}, "a window of " + name_of(input));
   if (window_size == 0) throw usage_error("a window of 0 tokens; give at least 1");
-  Trace trace;
-  trace.layers = input.layers;
-  trace.experts = input.experts;
-  trace.topk = input.topk;
-  trace.source = fmt::format("{}; windows of {} tokens", name_of(input), window);
-  StepGatherer steps(trace, keep_ids, keep);
-  const auto windows = std::max<std::size_t>(1, kBlock / window_size);
-  const auto each = window_size / static_cast<std::size_t>(window);
-  for (bool more = true; more;) {
-    const auto ids = file.read(windows * static_cast<std::size_t>(window));
-    more = ids.size() == windows * window_size;
-    for (std::size_t at = 0; at + window_size <= ids.size(); at += window_size) {
-      for (std::size_t token = at; token < at + window_size; token += each)
-        steps.add(ids.subspan(token, each));
-      steps.end_step();
+  const auto block =
+      static_cast<std::size_t>(window) * std::max<std::size_t>(1, kBlock / window_size);
+  std::optional<StepGatherer> steps;  // the first block tells top-k
+  std::vector<std::uint16_t> waiting;
+  while (!file.at_end()) {
+    const auto ids = file.read(block);
+    waiting.insert(waiting.end(), ids.begin(), ids.end());
+    if (!steps) {
+      Trace trace;
+      trace.layers = input.layers;
+      trace.experts = input.experts;
+      trace.topk = file.sieve().topk();
+      trace.source = fmt::format("{}; windows of {} tokens", name_of(input), window);
+      steps.emplace(trace, keep_ids, keep);
     }
+    const auto each = static_cast<std::size_t>(input.layers * file.sieve().topk());
+    const auto whole = each * static_cast<std::size_t>(window);
+    std::size_t at = 0;
+    for (; at + whole <= waiting.size(); at += whole) {
+      for (std::size_t token = at; token < at + whole; token += each)
+        steps->add(std::span(waiting).subspan(token, each));
+      steps->end_step();
+    }
+    waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(at));
   }
-  if (steps.steps() == 0)
+  refuse_without_routes(input, file);
+  if (!steps || steps->steps() == 0)
     throw usage_error(fmt::format("{} has {} tokens, too few for a window of {}; use smaller ones",
                                   name_of(input), file.tokens(), window));
-  steps.finish();
+  steps->finish();
+  return file.sieve().notes();
 }
 
 TokenRecording read_ids(const RecordingInput& input) {
@@ -145,9 +177,8 @@ TokenRecording read_ids(const RecordingInput& input) {
   recording.topk = input.topk;
   recording.source = name_of(input);
   const auto block = std::max<std::size_t>(1, kBlock / recording.ids_per_token());
-  for (bool more = true; more;) {
+  while (!file.at_end()) {
     const auto ids = file.read(block);
-    more = ids.size() == block * recording.ids_per_token();
     if (recording.ids.size() + ids.size() > kMaxHeldIds)
       throw usage_error(
           fmt::format("{} holds more than {} ids, too many for requests; cut it, or import windows "
@@ -155,11 +186,15 @@ TokenRecording read_ids(const RecordingInput& input) {
                       name_of(input), kMaxHeldIds));
     recording.ids.insert(recording.ids.end(), ids.begin(), ids.end());
   }
+  refuse_without_routes(input, file);
+  recording.topk = file.sieve().topk();
+  recording.notes = file.sieve().notes();
   if (!input.requests.empty()) {
-    cut_into_requests(recording, input.requests);
+    cut_into_requests(recording, input.requests, file.tokens());
   } else {
-    recording.requests.push_back({0, 0, static_cast<int>(recording.tokens()), 0});
+    recording.requests.push_back({0, 0, static_cast<int>(file.tokens()), 0});
   }
+  move_requests(recording.requests, file.sieve().removed());
   return recording;
 }
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "placement/encodings/npy.hpp"
 #include "placement/recordings/recording.hpp"
 #include "placement/recordings/token_recording.hpp"
+#include "placement/recordings/token_sieve.hpp"
 
 /// Plain expert ids [token][layer][k]: raw, or a .npy of that shape.
 namespace gembench::inline recordings {
@@ -21,16 +23,20 @@ class IdsFile {
   /// shape, or a .npy of another one.
   IdsFile(const RecordingInput& input);
 
-  /// The next `most` tokens, fewer only at the end, [token][layer][k]; valid until the next call.
-  /// Usage error naming the token for ids that are out of range or repeated within a layer, and
-  /// for a file that does not end with a whole token.
+  /// The next `most` tokens, fewer only at the end, [token][layer][k], less those that the sieve
+  /// takes out; valid until the next call. Usage error naming the token for ids that are out of
+  /// range or repeated within a layer, and for a file that does not end with a whole token.
   [[nodiscard]] std::span<const std::uint16_t> read(std::size_t most);
   [[nodiscard]] std::size_t tokens() const { return tokens_; }  ///< read so far
+  [[nodiscard]] bool at_end() const { return at_end_; }
+  [[nodiscard]] const TokenSieve& sieve() const { return sieve_; }
 
  private:
   ByteStream in_;
   RecordingInput input_;
-  TokenChecker checker_;
+  TokenSieve sieve_;
+  std::optional<TokenChecker> checker_;  // of what the sieve leaves
+  bool at_end_ = false;
   std::uint64_t declared_ = 0;  // tokens of a .npy
   bool npy_ = false;
   int width_ = 1;  // bytes of an id
@@ -39,8 +45,10 @@ class IdsFile {
   std::vector<std::uint16_t> ids_;
 };
 
-/// Steps of `window` consecutive tokens, in bounded memory; a shorter last one is left out.
-void window_ids(const RecordingInput& input, int window, bool keep_ids, const KeepSteps& keep);
+/// Steps of `window` consecutive tokens, in bounded memory; a shorter last one is left out. Returns
+/// what the user must know.
+std::vector<std::string> window_ids(const RecordingInput& input, int window, bool keep_ids,
+                                    const KeepSteps& keep);
 
 /// The whole recording, divided into requests if the input has a table of them, else as one
 /// request.

@@ -112,24 +112,4 @@ void equalise_layers(Trace& steps, LayerSums& sums) {
   }
 }
 
-void add_to_totals(Trace& totals, const Trace& steps) {
-  if (totals.steps == 0) {
-    totals = steps;
-    totals.steps = 1;
-    totals.sources = 0;
-    totals.topk_ids.clear();
-    totals.source_tokens.clear();
-    totals.task.clear();
-    totals.phase.clear();
-    totals.tokens.assign(
-        static_cast<std::size_t>(steps.layers) * static_cast<std::size_t>(steps.experts), 0);
-  }
-  for (int step = 0; step < steps.steps; ++step) {
-    const auto* counts = steps.loads(step, 0).data();
-    for (auto& total : totals.tokens)
-      if (__builtin_add_overflow(total, *counts++, &total))
-        throw usage_error("its counts do not sum up to 32 bits: import fewer steps");
-  }
-}
-
 }  // namespace gembench::inline recordings

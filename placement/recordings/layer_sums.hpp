@@ -25,8 +25,4 @@ void equalise_layers(Trace& steps, LayerSums& sums);
 /// Usage error with the remedy where top-k is unknown.
 void require_topk(const Trace& steps);
 
-/// Adds steps to `totals`, a trace of one step whose layers may have different sums (without
-/// sources and labels); an empty one adopts their shape. Usage error if a sum does not fit 32 bits.
-void add_to_totals(Trace& totals, const Trace& steps);
-
 }  // namespace gembench::inline recordings

@@ -10,7 +10,7 @@
 namespace gembench::inline recordings {
 namespace {
 
-std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) {
+std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
   const auto& path = only_path(input);
   const auto name = path.string();
   ByteStream in(path);
@@ -24,7 +24,7 @@ std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep
     throw usage_error(fmt::format(
         "{} has {} dimensions; counts are [step][layer][expert], run totals [layer][expert]", name,
         rank));
-  StepBatches batches(input, {array.shape[rank - 2], array.shape[rank - 1], 0, 0, {}, 0}, keep);
+  StepBatches batches(input, {array.shape[rank - 2], array.shape[rank - 1], 0, 0, {}, 0}, pass);
   std::vector<char> bytes(batches.step_size() * size_of(array.element));
   std::vector<std::int64_t> counts(batches.step_size());
   const std::int64_t steps = rank == 3 ? array.shape[0] : 1;
@@ -36,7 +36,7 @@ std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep
   }
   char beyond = 0;
   if (in.read({&beyond, 1}) != 0) in.refuse("holds more than its header says; save it again");
-  return batches.finish(StepBatches::IdleEnd::keep);
+  return batches.finish();
 }
 
 bool recognise(const RecordingInput& input) {

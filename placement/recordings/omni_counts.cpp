@@ -1,6 +1,6 @@
 // omni-infer's activation counts: activation_counts_recordstep_{step}_rank_{rank}.txt, a line of
-// tab-separated counts by physical expert for every layer. Without a map these are used as logical
-// experts.
+// tab-separated counts by slot for every layer. Rank 0's file alone has all slots; in those of all
+// ranks, each has its own. Without a map slots are used as logical experts.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -115,43 +115,117 @@ Counts read_file(const fs::path& path) {
   return counts;
 }
 
-std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) {
+/// What the columns of the files of several ranks are.
+enum class Columns {
+  experts,       ///< of each source rank, all experts
+  own_slots,     ///< of each rank, the slots that it holds
+  all_on_rank_0  ///< rank 0's file has all slots, which the others repeat
+};
+
+class Steps {
+ public:
+  Steps(const RecordingInput& input, StepPass& pass) : input_(input), pass_(pass) {}
+
+  /// Files of a step, one a rank from 0 on.
+  void add(const std::map<std::int64_t, fs::path>& files) {
+    std::vector<Counts> ranks;
+    for (const auto& [rank, path] : files) {
+      ranks.push_back(read_file(path));
+      if (ranks.back().layers != ranks[0].layers ||
+          (batches_ && ranks.back().experts != columns_[ranks.size() - 1]) ||
+          (batches_ && ranks[0].layers != layers_))
+        refuse_shape(path, ranks.back());
+    }
+    if (!batches_) begin(ranks, files);
+    fill(ranks);
+    batches_->add(counts_);
+  }
+  std::vector<std::string> finish() {
+    auto notes = batches_->finish();
+    if (kind_ == Columns::own_slots)
+      notes.push_back(
+          fmt::format("took the {} columns of a file for its rank's own slots", experts_));
+    if (kind_ == Columns::all_on_rank_0)
+      notes.push_back(fmt::format("left out the files of {} ranks, whose slots are in rank 0's",
+                                  columns_.size() - 1));
+    return notes;
+  }
+
+ private:
+  [[noreturn]] static void refuse_shape(const fs::path& path, const Counts& found) {
+    throw usage_error(fmt::format("{} has {} layers of {} experts, unlike the files before it",
+                                  path.string(), found.layers, found.experts));
+  }
+  void begin(const std::vector<Counts>& ranks, const std::map<std::int64_t, fs::path>& files) {
+    layers_ = ranks[0].layers;
+    experts_ = ranks.back().experts;
+    for (const auto& rank : ranks) columns_.push_back(rank.experts);
+    const auto several = static_cast<std::int64_t>(ranks.size());
+    const bool equal = std::equal(columns_.begin() + 1, columns_.end(), columns_.begin());
+    const bool equal_but_first =
+        several > 1 && std::equal(columns_.begin() + 2, columns_.end(), columns_.begin() + 1);
+    if (equal && several > 1 && input_.experts != experts_) {
+      kind_ = Columns::own_slots;
+    } else if (!equal && equal_but_first && columns_[0] == several * experts_) {
+      kind_ = Columns::all_on_rank_0;
+    } else if (!equal) {
+      auto file = files.begin();
+      for (std::size_t i = 0; columns_[i] == columns_[0]; ++i) ++file;
+      refuse_shape(file->second,
+                   ranks[static_cast<std::size_t>(std::distance(files.begin(), file))]);
+    }
+    const bool sources = kind_ == Columns::experts && several > 1;
+    RecordedShape shape;
+    shape.layers = layers_;
+    shape.experts = kind_ == Columns::experts ? experts_ : several * experts_;
+    shape.sources = sources ? static_cast<int>(several) : 0;
+    batches_.emplace(input_, shape, pass_);
+    counts_.resize(batches_->step_size());
+  }
+  /// Rows of ranks side by side: [layer][source][expert], and [layer][rank][slot], are alike.
+  void fill(const std::vector<Counts>& ranks) {
+    const auto used = kind_ == Columns::all_on_rank_0 ? 1 : ranks.size();
+    for (std::size_t layer = 0; layer < static_cast<std::size_t>(layers_); ++layer)
+      for (std::size_t rank = 0; rank < used; ++rank) {
+        const auto columns = static_cast<std::size_t>(columns_[rank]);
+        std::copy_n(ranks[rank].values.begin() + static_cast<std::ptrdiff_t>(layer * columns),
+                    columns,
+                    counts_.begin() + static_cast<std::ptrdiff_t>((layer * used + rank) * columns));
+      }
+  }
+
+  const RecordingInput& input_;
+  StepPass& pass_;
+  Columns kind_ = Columns::experts;
+  std::optional<StepBatches> batches_;
+  std::vector<std::int64_t> counts_, columns_;  // columns of the ranks' files
+  std::int64_t layers_ = 0, experts_ = 0;       // experts: columns of the last rank
+};
+
+/// Only rank 0 may write all slots into its file.
+void require_all_ranks(const RecordingInput& input, const std::map<std::int64_t, fs::path>& ranks) {
+  std::int64_t expected = 0;
+  for (const auto& [rank, path] : ranks)
+    if (rank != expected++)
+      throw usage_error(
+          fmt::format("{} has no file of rank {} beside that of rank {}, whose columns are its own "
+                      "slots; give the files of all ranks",
+                      name_of(input), expected - 1, rank));
+}
+
+std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
   const auto steps = files_of(input);
   const auto& ranks = steps.begin()->second;
-  const auto sources = ranks.size();
-  std::optional<StepBatches> batches;
-  std::vector<std::int64_t> counts;
-  Counts first;
+  require_all_ranks(input, ranks);
+  Steps all(input, pass);
   for (const auto& [step, files] : steps) {
     const auto same_rank = [](const auto& a, const auto& b) { return a.first == b.first; };
     if (!std::equal(files.begin(), files.end(), ranks.begin(), ranks.end(), same_rank))
       throw usage_error(fmt::format("{} has other ranks in step {} than in step {}", name_of(input),
                                     step, steps.begin()->first));
-    std::size_t source = 0;
-    for (const auto& [rank, path] : files) {
-      const auto found = read_file(path);
-      if (!batches) {
-        first = found;
-        batches.emplace(
-            input,
-            RecordedShape{
-                found.layers, found.experts, 0, sources > 1 ? static_cast<int>(sources) : 0, {}, 0},
-            keep);
-        counts.resize(batches->step_size());
-      }
-      if (found.layers != first.layers || found.experts != first.experts)
-        throw usage_error(fmt::format("{} has {} layers of {} experts, unlike the files before it",
-                                      path.string(), found.layers, found.experts));
-      const auto experts = static_cast<std::size_t>(first.experts);
-      for (std::size_t layer = 0; layer < static_cast<std::size_t>(first.layers); ++layer)
-        std::copy_n(
-            found.values.begin() + static_cast<std::ptrdiff_t>(layer * experts), experts,
-            counts.begin() + static_cast<std::ptrdiff_t>((layer * sources + source) * experts));
-      ++source;
-    }
-    batches->add(counts);
+    all.add(files);
   }
-  return batches->finish(StepBatches::IdleEnd::keep);
+  return all.finish();
 }
 
 bool recognise(const RecordingInput& input) {

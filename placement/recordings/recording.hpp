@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "placement/loads/multinomial_steps.hpp"
 #include "placement/loads/trace.hpp"
 
 /// Recordings of expert loads that serving engines write, read as traces.
@@ -33,22 +34,29 @@ using KeepSteps = std::function<void(Trace steps)>;
 inline constexpr std::size_t kBatchBytes = std::size_t{16} << 20;
 
 struct TokenRecording;
+struct StepPass;
 
 /// A format of recordings. Its entries are steps (forward passes), or tokens, which batching.hpp
-/// groups into steps: either `read` or `read_tokens` is set.
+/// groups into steps: either `read_pass` or `read_tokens` is set.
 struct RecordingFormat {
   std::string_view name;  ///< as on the command line
   std::string_view what;  ///< who writes it, for `list` and for people
   /// Whether the input looks like this format, by names and first bytes. Never throws for foreign
   /// content.
   bool (*recognise)(const RecordingInput& input);
-  /// Usage error naming the file, and the step and layer where there is one. Returns what was left
-  /// out, a sentence each.
-  std::vector<std::string> (*read)(const RecordingInput& input, const KeepSteps& keep);
+  /// One reading of the files (step_batches.hpp). Usage error naming the file, and the step and
+  /// layer where there is one. Returns what the user must know, such as what was left out.
+  std::vector<std::string> (*read_pass)(const RecordingInput& input, StepPass& pass);
   TokenRecording (*read_tokens)(const RecordingInput& input) = nullptr;
   /// The proposal that defines it, if no release of the engine writes it; it may change. Else
   /// empty.
   std::string_view experimental = {};
+
+  /// Passes on all steps, in order of time. Returns what the user must know.
+  std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) const;
+  /// Adds up all steps. `notes` receives what the user must know.
+  [[nodiscard]] RunTotals read_totals(const RecordingInput& input,
+                                      std::vector<std::string>& notes) const;
 };
 
 /// "a.pt", or "a.pt and 3 more".

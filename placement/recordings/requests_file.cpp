@@ -30,14 +30,15 @@ int task_of(std::vector<std::string>& tasks, const TableReader& table, std::size
 
 }  // namespace
 
-void cut_into_requests(TokenRecording& recording, const std::filesystem::path& requests) {
+void cut_into_requests(TokenRecording& recording, const std::filesystem::path& requests,
+                       std::size_t tokens_of_file) {
   TableReader table(requests);
   const auto decode = table.need_column({"decode_tokens", "tokens"});
   const auto prompt = table.column({"recorded_prompt_tokens"});
   const auto offset = table.column({"token_offset"});
   const auto task = table.column({"task", "dataset"});
   recording.phases_known = table.column({"decode_tokens"}).has_value();
-  const auto tokens = static_cast<std::int64_t>(recording.tokens());
+  const auto tokens = static_cast<std::int64_t>(tokens_of_file);
   std::int64_t next = 0;
   std::size_t beyond = 0;
   while (table.next()) {

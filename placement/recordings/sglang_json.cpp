@@ -8,7 +8,9 @@
 #include <optional>
 
 #include "placement/base/error.hpp"
+#include "placement/base/plain_text.hpp"
 #include "placement/encodings/byte_stream.hpp"
+#include "placement/encodings/nan_filter.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
@@ -25,22 +27,35 @@ constexpr std::string_view kKey = "logical_count";
 /// Bytes for the parser, which holds no more than a token of them.
 class JsonBytes {
  public:
-  explicit JsonBytes(ByteStream& in) : in_(in) { advance(); }
-  [[nodiscard]] bool at_end() const { return size_ == 0; }
-  [[nodiscard]] char current() const { return block_[at_]; }
+  explicit JsonBytes(ByteStream& in) : in_(in) {
+    advance();
+    advance();
+  }
+  [[nodiscard]] bool at_end() const { return at_end_; }
+  [[nodiscard]] char current() const { return current_; }
   void advance() {
     if (++token_ > kMaxToken)
       in_.refuse(fmt::format("has a value of more than {} bytes", kMaxToken));
-    if (++at_ < size_) return;
-    size_ = in_.read(block_);
-    at_ = 0;
+    const char c = next_;
+    at_end_ = next_at_end_;
+    if (++at_ >= size_) {
+      size_ = in_.read(block_);
+      at_ = 0;
+    }
+    next_at_end_ = size_ == 0;
+    next_ = next_at_end_ ? '\0' : block_[at_];
+    current_ = started_ && !at_end_ ? nans_.pass(c, next_) : c;
+    started_ = true;
   }
   void end_token() { token_ = 0; }
 
  private:
   ByteStream& in_;
+  NanFilter nans_;
   std::vector<char> block_ = std::vector<char>(std::size_t{64} << 10);
   std::size_t at_ = 0, size_ = 0, token_ = 0;
+  char current_ = '\0', next_ = '\0';
+  bool started_ = false, at_end_ = false, next_at_end_ = false;
 };
 
 struct JsonIterator {
@@ -66,13 +81,12 @@ struct JsonIterator {
 /// Listens to the parser and hands on every step when its array ends.
 class CountListener {
  public:
-  CountListener(const RecordingInput& input, const KeepSteps& keep, ByteStream& in,
-                JsonBytes& bytes)
-      : input_(input), keep_(keep), in_(in), bytes_(bytes) {}
+  CountListener(const RecordingInput& input, StepPass& pass, ByteStream& in, JsonBytes& bytes)
+      : input_(input), pass_(pass), in_(in), bytes_(bytes) {}
 
   std::vector<std::string> finish() {
     if (!batches_) in_.refuse("has no logical_count; name a file of SGLang's expert distribution");
-    return batches_->finish(StepBatches::IdleEnd::drop);
+    return batches_->finish();
   }
 
   bool null() { return other_value(); }
@@ -165,9 +179,10 @@ class CountListener {
   void end_step() {
     if (!batches_) {
       const auto layers = static_cast<int>(rows_);
-      batches_.emplace(input_,
-                       RecordedShape{layers, static_cast<std::int64_t>(experts_), 0, 0, {}, layers},
-                       keep_);
+      batches_.emplace(
+          input_,
+          RecordedShape{layers, static_cast<std::int64_t>(experts_), 0, 0, {}, layers, true},
+          pass_);
     }
     if (counts_.size() != batches_->step_size())
       refuse(fmt::format("has {} layers where the first step has {}", rows_,
@@ -179,7 +194,7 @@ class CountListener {
   }
 
   const RecordingInput& input_;
-  const KeepSteps& keep_;
+  StepPass& pass_;
   ByteStream& in_;
   JsonBytes& bytes_;
   std::optional<StepBatches> batches_;
@@ -190,10 +205,10 @@ class CountListener {
   bool is_counts_ = false, counting_ = false;
 };
 
-std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) {
+std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
   ByteStream in(only_path(input));
   JsonBytes bytes(in);
-  CountListener listener(input, keep, in, bytes);
+  CountListener listener(input, pass, in, bytes);
   (void)json::sax_parse(JsonIterator{&bytes}, JsonIterator{}, &listener);
   return listener.finish();
 }
@@ -201,8 +216,9 @@ std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep
 bool recognise(const RecordingInput& input) {
   if (input.paths.size() != 1) return false;
   const auto front = first_bytes(input.paths[0], 4096);
-  return front.find_first_not_of(" \t\r\n") == front.find('{') &&
-         front.find(fmt::format("\"{}\"", kKey)) != std::string::npos;
+  const auto text = without_bom(front);
+  return text.find_first_not_of(" \t\r\n") == text.find('{') &&
+         text.find(fmt::format("\"{}\"", kKey)) != std::string::npos;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SGLang's expert distribution `per_pass`: a .pt file of every rank, each with a record of every
-// pass that counts the rank's tokens by physical expert, and a map of those to logical ones.
+// pass that counts the rank's tokens by physical expert, and a map of those to logical ones. Files
+// of `per_token` also tell top-k and the pass's phase.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,6 +17,8 @@ namespace {
 using Kind = PickleValue::Kind;
 constexpr const char* kRecords = "records";
 constexpr const char* kCounts = "global_physical_count";
+constexpr const char* kIds = "topk_ids_of_layer";  // of per_token: [layer][token][at most k]
+constexpr const char* kMode = "forward_mode";
 constexpr const char* kMap = "last_physical_to_logical_map";
 constexpr std::size_t kMaxCells = std::size_t{1} << 24;
 
@@ -117,28 +120,81 @@ void add_pass(RankFile& from, std::size_t pass, std::size_t source, std::size_t 
   }
 }
 
-std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) {
+/// Experts of a token: the entries of a row that are not -1, which fills it. 0 where the records do
+/// not list tokens, or all have other numbers.
+int topk_of(std::vector<RankFile>& ranks) {
+  std::vector<std::int64_t> ids;
+  std::int64_t topk = 0;
+  for (auto& from : ranks)
+    for (const auto* record : from.records) {
+      const auto* value = from.file.pickle().find(*record, kIds);
+      if (!value || value->kind != Kind::tensor) return 0;
+      const auto& sizes = from.file.pickle().at(value->items[1]).items;
+      const auto empty = [&](auto at) { return from.file.pickle().at(at).integer == 0; };
+      if (std::any_of(sizes.begin(), sizes.end(), empty)) continue;  // a pass without tokens
+      const auto tensor = from.file.tensor(value, kIds, 3, 3);
+      const auto width = tensor.shape[2];
+      if (width > kMaxExperts) return 0;
+      ids.resize(static_cast<std::size_t>(width));
+      from.file.open(tensor);
+      for (std::int64_t row = 0; row < tensor.shape[0] * tensor.shape[1]; ++row) {
+        from.file.read(ids);
+        const auto chosen = std::count_if(ids.begin(), ids.end(), [](auto id) { return id >= 0; });
+        if (chosen == 0) continue;  // a dense layer, or a token that is none
+        if (topk != 0 && chosen != topk) return 0;
+        topk = chosen;
+      }
+      if (topk > 0) break;  // one pass of each rank is enough
+    }
+  return static_cast<int>(topk);
+}
+
+/// A step's phase by the modes of all ranks' passes; -1: unknown.
+std::int32_t phase_of(const std::vector<RankFile>& ranks, std::size_t pass) {
+  constexpr std::int64_t kExtend = 1, kDecodes = 2, kMixes = 3, kIdle = 4;
+  bool prompts = false, decodes = false;
+  for (const auto& from : ranks) {
+    const auto* mode = from.file.pickle().find(*from.records[pass], kMode);
+    if (!mode || mode->kind != Kind::integer || mode->integer < kExtend || mode->integer > kIdle)
+      return -1;
+    prompts = prompts || mode->integer == kExtend || mode->integer == kMixes;
+    decodes = decodes || mode->integer == kDecodes || mode->integer == kMixes;
+  }
+  return prompts && decodes ? kMixed : prompts ? kPrefill : decodes ? kDecode : -1;
+}
+
+/// Of all steps, or -1 for all.
+std::vector<std::int32_t> phases_of(const std::vector<RankFile>& ranks) {
+  std::vector<std::int32_t> phases;
+  for (std::size_t pass = 0; pass < ranks[0].records.size(); ++pass)
+    phases.push_back(phase_of(ranks, pass));
+  if (std::find(phases.begin(), phases.end(), -1) != phases.end()) phases.assign(phases.size(), -1);
+  return phases;
+}
+
+std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
   auto ranks = open_ranks(input);
+  const auto phases = phases_of(ranks);
   const auto& map = ranks[0].map;
   const auto experts = *std::max_element(map.begin(), map.end()) + 1;
   const auto sources = ranks.size();
   StepBatches batches(input,
                       {ranks[0].layers,
                        experts,
-                       0,
+                       topk_of(ranks),
                        sources > 1 ? static_cast<int>(sources) : 0,
                        {},
                        static_cast<int>(ranks[0].layers)},
-                      keep);
+                      pass);
   std::vector<std::int64_t> counts(batches.step_size()), physical(map.size());
-  for (std::size_t pass = 0; pass < ranks[0].records.size(); ++pass) {
+  for (std::size_t at = 0; at < ranks[0].records.size(); ++at) {
     std::fill(counts.begin(), counts.end(), 0);
     for (std::size_t source = 0; source < sources; ++source)
-      add_pass(ranks[source], pass, source, sources, static_cast<std::size_t>(experts), physical,
+      add_pass(ranks[source], at, source, sources, static_cast<std::size_t>(experts), physical,
                counts);
-    batches.add(counts);
+    batches.add(counts, phases[at]);
   }
-  return batches.finish(StepBatches::IdleEnd::keep);
+  return batches.finish();
 }
 
 bool recognise(const RecordingInput& input) {

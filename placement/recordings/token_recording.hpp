@@ -33,6 +33,7 @@ struct TokenRecording {
   bool phases_known = false;              ///< whether prompt and decode say which is which
   std::vector<std::string> tasks;         ///< labels of workloads; empty when unknown
   std::string source;                     ///< for people
+  std::vector<std::string> notes;         ///< what the user must know, such as what was left out
 
   [[nodiscard]] std::size_t ids_per_token() const {
     return static_cast<std::size_t>(layers) * static_cast<std::size_t>(topk);

@@ -2,6 +2,8 @@
 // reads.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "placement/base/error.hpp"
 #include "placement/encodings/torch_file.hpp"
 #include "placement/recordings/formats.hpp"
@@ -14,34 +16,45 @@ using Kind = PickleValue::Kind;
 constexpr const char* kCounts = "logical_count";
 
 /// [step][layer][expert] or [layer][expert].
-std::vector<std::string> read_tensor(const RecordingInput& input, const KeepSteps& keep,
-                                     TorchFile& file, const PickleValue* value, const char* what,
-                                     bool whole_model) {
+std::vector<std::string> read_tensor(const RecordingInput& input, StepPass& pass, TorchFile& file,
+                                     const PickleValue* value, const char* what, bool whole_model) {
   const auto tensor = file.tensor(value, what, 2, 3);
   const auto rank = tensor.shape.size();
   const auto layers = tensor.shape[rank - 2];
-  StepBatches batches(
-      input, {layers, tensor.shape[rank - 1], 0, 0, {}, whole_model ? static_cast<int>(layers) : 0},
-      keep);
+  StepBatches batches(input,
+                      {layers,
+                       tensor.shape[rank - 1],
+                       0,
+                       0,
+                       {},
+                       whole_model ? static_cast<int>(layers) : 0,
+                       whole_model},
+                      pass);
   std::vector<std::int64_t> counts(batches.step_size());
   file.open(tensor);
+  std::int64_t largest = 0;
   for (std::int64_t step = 0; step < (rank == 3 ? tensor.shape[0] : 1); ++step) {
     file.read(counts);
     batches.add(counts);
+    largest = std::max(largest, *std::max_element(counts.begin(), counts.end()));
   }
-  return batches.finish(whole_model ? StepBatches::IdleEnd::drop : StepBatches::IdleEnd::keep);
+  auto notes = batches.finish();
+  if (const auto exact = exact_up_to(tensor.element); exact > 0 && largest > exact)
+    notes.push_back(fmt::format(
+        "its numbers have 16 bits, which round counts above {}; save them as integers", exact));
+  return notes;
 }
 
-/// A circular buffer of passes that rank 0 wrote, summed over ranks; the end is empty when it never
-/// was full. Its start in time is unknown: the steps may be rotated.
-std::vector<std::string> read_stat(const RecordingInput& input, const KeepSteps& keep) {
+/// A ring buffer of passes that rank 0 wrote, summed over ranks. Places that were never used tell
+/// where it starts; a full one has no start, and its steps may be rotated.
+std::vector<std::string> read_stat(const RecordingInput& input, StepPass& pass) {
   TorchFile file(only_path(input));
-  return read_tensor(input, keep, file, file.pickle().find(file.root(), kCounts), kCounts, true);
+  return read_tensor(input, pass, file, file.pickle().find(file.root(), kCounts), kCounts, true);
 }
 
-std::vector<std::string> read_bare(const RecordingInput& input, const KeepSteps& keep) {
+std::vector<std::string> read_bare(const RecordingInput& input, StepPass& pass) {
   TorchFile file(only_path(input));
-  return read_tensor(input, keep, file, &file.root(), "at its root", false);
+  return read_tensor(input, pass, file, &file.root(), "at its root", false);
 }
 
 /// Whether the only path is a torch file with such a root.

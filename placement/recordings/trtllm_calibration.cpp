@@ -95,8 +95,8 @@ class Calibration {
     shape_ = shape;
   }
 
-  std::vector<std::string> read(const KeepSteps& keep) {
-    StepBatches batches(input_, shape_, keep);
+  std::vector<std::string> read(StepPass& pass) {
+    StepBatches batches(input_, shape_, pass);
     const auto& ranks = document_["all_ranks_records"];
     for (std::size_t step = 0; step < ranks[0].size(); ++step) {
       counts_.assign(batches.step_size(), 0);
@@ -111,7 +111,7 @@ class Calibration {
       }
       batches.add(counts_);
     }
-    return batches.finish(StepBatches::IdleEnd::keep);
+    return batches.finish();
   }
 
  private:
@@ -159,13 +159,13 @@ class Calibration {
   std::vector<std::int32_t> ids_;
 };
 
-std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) {
+std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
   ByteStream in(only_path(input));
   const auto name = name_of(input);
   try {
     // Depth: document, ranks, records, record, metadata, entry, shape.
     json document = parse_bounded_json(in.read_rest(kMaxText), kMaxValues);
-    return Calibration(input, std::move(document)).read(keep);
+    return Calibration(input, std::move(document)).read(pass);
   } catch (const Error& error) {
     const std::string why = error.what();
     if (error.code() != ExitCode::usage || why.starts_with(name)) throw;

@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "placement/base/checked_sizes.hpp"
-#include "placement/files/input_file.hpp"
 #include "placement/encodings/elements.hpp"
 #include "placement/encodings/safetensors.hpp"
+#include "placement/files/input_file.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
@@ -139,14 +139,14 @@ std::vector<RankFile> open_ranks(const fs::path& folder, std::int64_t experts) {
   return ranks;
 }
 
-std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) {
+std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
   const auto& folder = only_path(input);
   auto shape = read_meta(folder);
   const auto ranks = open_ranks(folder, shape.experts);
   shape.layer_ids = layers_of(ranks[0]);
   shape.layers = static_cast<std::int64_t>(shape.layer_ids.size());
   shape.sources = static_cast<int>(ranks.size());
-  StepBatches batches(input, shape, keep);
+  StepBatches batches(input, shape, pass);
   const auto experts = static_cast<std::size_t>(shape.experts);
   const auto layers = shape.layer_ids.size();
   std::vector<std::int64_t> counts(batches.step_size());
@@ -160,7 +160,7 @@ std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep
       }
     batches.add(counts);
   }
-  return batches.finish(StepBatches::IdleEnd::keep);
+  return batches.finish();
 }
 
 bool recognise(const RecordingInput& input) {

@@ -6,7 +6,7 @@
 
 #include "placement/base/checked_sizes.hpp"
 #include "placement/encodings/bounded_json.hpp"
-#include "placement/encodings/byte_stream.hpp"
+#include "placement/encodings/json_lines.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/step_batches.hpp"
 
@@ -18,6 +18,7 @@ using nlohmann::json;
 constexpr std::size_t kMaxLine = std::size_t{64} << 20;
 constexpr std::int64_t kMaxValues = std::int64_t{1} << 22;
 constexpr std::int64_t kMaxSlots = std::int64_t{1} << 20;
+constexpr std::int64_t kMaxLoad = std::int64_t{1} << 40;  // many slots of one expert still fit
 constexpr auto kMaxCount = std::numeric_limits<std::int64_t>::max();
 
 /// vLLM's EPLB statistics (pull request 41141): a JSON object a line, `eplb_load_stats` for every
@@ -25,7 +26,7 @@ constexpr auto kMaxCount = std::numeric_limits<std::int64_t>::max();
 /// `eplb_load_meta`. Other record types are ignored, as the format asks.
 class Stats {
  public:
-  Stats(const RecordingInput& input, const KeepSteps& keep) : input_(input), keep_(keep) {}
+  Stats(const RecordingInput& input, StepPass& pass) : input_(input), pass_(pass) {}
 
   void take(const json& record) {
     const auto& type = field(record, "record_type");
@@ -41,7 +42,7 @@ class Stats {
   }
   std::vector<std::string> finish() {
     if (!batches_) throw usage_error("it has no record 'eplb_load_stats'");
-    return batches_->finish(StepBatches::IdleEnd::keep);
+    return batches_->finish();
   }
 
  private:
@@ -94,7 +95,7 @@ class Stats {
                       "contradicts",
                       layers_, slots_, experts_));
     batches_.emplace(
-        input_, RecordedShape{static_cast<std::int64_t>(layers_), experts_, 0, 0, {}, 0}, keep_);
+        input_, RecordedShape{static_cast<std::int64_t>(layers_), experts_, 0, 0, {}, 0}, pass_);
   }
 
   void add_layer(std::size_t layer, const json& load, const json& map) {
@@ -105,8 +106,8 @@ class Stats {
                       layer, slots_));
     auto* counts = counts_.data() + layer * static_cast<std::size_t>(experts_);
     for (std::size_t slot = 0; slot < slots_; ++slot) {
-      const auto tokens = whole_between(load[slot], 0, std::numeric_limits<std::int32_t>::max(),
-                                        fmt::format("layer {}: 'expert_load'", layer));
+      const auto tokens =
+          whole_between(load[slot], 0, kMaxLoad, fmt::format("layer {}: 'expert_load'", layer));
       const auto expert =
           whole_between(map[slot], -1, experts_ - 1, fmt::format("layer {}: 'p2l_map'", layer));
       if (expert < 0 && tokens > 0)
@@ -117,7 +118,7 @@ class Stats {
   }
 
   const RecordingInput& input_;
-  const KeepSteps& keep_;
+  StepPass& pass_;
   std::optional<StepBatches> batches_;
   std::vector<std::int64_t> counts_;  // [layer][expert]
   std::size_t layers_ = 0, slots_ = 0;
@@ -126,24 +127,19 @@ class Stats {
   std::int64_t meta_layers_ = -1, meta_ranks_ = -1, meta_redundant_ = -1;
 };
 
-std::vector<std::string> read(const RecordingInput& input, const KeepSteps& keep) {
-  ByteStream in(only_path(input));
-  Stats stats(input, keep);
-  std::string text;
-  std::int64_t line = 0;
-  const auto refuse = [&](const std::string& why) {
-    return usage_error(why.starts_with(name_of(input))
-                           ? why
-                           : fmt::format("{}:{}: {}", name_of(input), line, why));
-  };
+std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
+  JsonLines lines(only_path(input), kMaxLine);
+  Stats stats(input, pass);
+  const bool cut = lines.for_each(
+      [&](const std::string& text) { stats.take(parse_bounded_json(text, kMaxValues)); });
   try {
-    while (in.read_line(text, kMaxLine)) {
-      ++line;
-      if (!text.empty()) stats.take(parse_bounded_json(text, kMaxValues));
-    }
-    return stats.finish();
+    auto notes = stats.finish();
+    if (cut) notes.push_back("left out the last line, which was cut off");
+    return notes;
   } catch (const Error& error) {
-    throw error.code() == ExitCode::usage ? refuse(error.what()) : error;
+    if (error.code() != ExitCode::usage || std::string(error.what()).starts_with(name_of(input)))
+      throw;
+    throw usage_error(fmt::format("{}:{}: {}", name_of(input), lines.line(), error.what()));
   }
 }
 
@@ -157,7 +153,7 @@ bool recognise(const RecordingInput& input) {
 const RecordingFormat kVllmLoadStats{.name = "vllm-jsonl",
                                      .what = "vLLM's eplb_load_stats",
                                      .recognise = recognise,
-                                     .read = read,
+                                     .read_pass = read,
                                      .read_tokens = nullptr,
                                      .experimental = "vLLM's pull request 41141"};
 

@@ -147,6 +147,37 @@ class Formats(ImportCase):
             (self.folder / "omni" / name).write_text(text + "\n")
         self.equal(self.imported("auto", "omni", "--topk", "2", told="as omni")["tokens"], counts)
 
+    def test_what_is_left_out_and_assumed_is_said(self):
+        counts = routed(5, 3, experts=8, tokens=12, topk=2)
+        ring = numpy.zeros((8, 4, 8), dtype=numpy.int32)  # a dense layer, and a gap of 3 passes
+        ring[[6, 7, 0, 1, 2], 1:] = counts
+        recorders.torch_save({"logical_count": Tensor(ring)}, self.folder / "ring.pt")
+        trace = self.imported("auto", "ring.pt", "--topk", "2", told="left out 3 steps")
+        self.equal(trace["tokens"], counts)
+        rows = [f"{100 + step};{layer};{expert};{counts[step, layer, expert]},0"
+                for expert in range(8) for step in range(5) for layer in range(3)]
+        (self.folder / "long.csv").write_bytes(
+            "\r\n".join(["\ufeffstep;layer;expert;count", *rows]).encode())
+        trace = self.imported("auto", "long.csv", "--topk", "2", told="add --experts if")
+        self.equal(trace["tokens"], counts)
+        answer = {"choices": [{"routed_experts": [[[0, 1]], [[2, 3]], [[-1, -1]], [[4, 5]]]}],
+                  "usage": {"prompt_tokens": 7, "completion_tokens": 3, "took": float("nan")}}
+        (self.folder / "a.sse").write_text(
+            f"data: {json.dumps(answer)}\n\ndata: [DONE]\n\ndata: {{\"choi")
+        trace = self.imported("auto", "a.sse", "--experts", "6", "--window", "1",
+                              told="left out 1 of 4 tokens, which have no route")
+        self.equal(trace["topk_ids"][:, 0, 0], [[0, 1], [2, 3], [4, 5]])
+        self.equal(trace["phase"], [1, 1, 0])
+        done = self.gembench("trace", "import", "auto", "a.sse", "--experts", "6", "--window", "1",
+                             "-o", "t.h5", "--overwrite")
+        self.assertIn("left out the last line of a.sse, which was cut off", done.stderr)
+        billions = [[[3_000_000_000, 5_000_000_000, 2_000_000_000]]]
+        (self.folder / "totals.json").write_text(json.dumps({"logical_count": billions}))
+        trace = self.imported("auto", "totals.json", "--topk", "1", "--expand-multinomial",
+                              "--steps", "300", "--tokens", "40")
+        self.assertLess(abs(trace["tokens"][:, 0, 1].mean() / 40 - 0.5), 0.02)
+        self.refused("a count does not fit 32 bits", "auto", "totals.json", "--topk", "1")
+
 
 class Sums(ImportCase):
     def save(self, counts):

@@ -95,7 +95,7 @@ std::map<std::string, Reader, std::less<>> readers() {
     all[fmt::format("recording:{}", format.name)] = [&format](std::string_view content) {
       const RecordingInput input{{place(format.name, content)}, 2, 4, 2};
       (void)format.recognise(input);
-      format.read ? read_steps(format, input) : read_tokens(format, input);
+      format.read_pass ? read_steps(format, input) : read_tokens(format, input);
     };
   }
   for (const PlacementFormat& format : placement_formats()) {
@@ -108,7 +108,7 @@ std::map<std::string, Reader, std::less<>> readers() {
   all["requests"] = [](std::string_view content) {
     TokenRecording recording{.layers = 1, .experts = 2, .topk = 1};
     recording.ids.assign(64, 1);
-    cut_into_requests(recording, place("", content));
+    cut_into_requests(recording, place("", content), recording.tokens());
     validate(recording);
   };
   all["arrivals"] = [](std::string_view content) {

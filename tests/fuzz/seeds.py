@@ -61,6 +61,9 @@ def recordings():
     yield "csv", lines("step,layer," + ",".join(f"e{e}" for e in range(EXPERTS)),
                        *(f"{step},{layer}," + ",".join(map(str, COUNTS[step, layer]))
                          for step in range(3) for layer in range(LAYERS)))
+    yield "csv", lines("step;layer;expert;count", *(
+        f"{step};{3 + layer};{expert};{COUNTS[step, layer, expert]}.0"
+        for step in range(3) for layer in range(LAYERS) for expert in range(EXPERTS)))
     yield "npy", npy(COUNTS)
     yield "npy", npy(COUNTS[0].astype("f8"))
     yield "trtllm-statistics", file_of(recorders.save_safetensors, {
@@ -80,7 +83,14 @@ def recordings():
     yield "vllm-jsonl", lines(json.dumps(stats), json.dumps({**stats, "step": 2}))
     yield "vllm-routed", text({"choices": [{"routed_experts": base64.b64encode(array).decode()}],
                                "usage": {"prompt_tokens": 2}})
+    yield "vllm-routed", lines("data: " + json.dumps(
+        {"choices": [{"routed_experts": TOKENS.tolist()}],
+         "usage": {"prompt_tokens": 2, "completion_tokens": 3}}), "", "data: [DONE]")
     yield "vllm-routed", array
+    yield "route-lines", lines(*(
+        json.dumps({"req_id": "r", "token_idx": token, "layer": layer,
+                    "topk_ids": TOKENS[token, layer].tolist(), "entropy": float("nan")})
+        for token in range(4) for layer in range(LAYERS)))
     yield "sglang-routed", text({"meta_info": {"prompt_tokens": 2, "routed_experts": base64.b64encode(
         TOKENS.astype("<i4").tobytes()).decode()}})
     yield "ids", TOKENS.astype("u1").tobytes()
@@ -111,6 +121,9 @@ def placements():
         "num_slots": 6, "initial_global_assignments": {str(i): row for i, row in enumerate(rows)}}))
     yield "vllm-rank-map", text({"expert_to_ep_rank": [0, 1, 1, 0]})
     yield "omni", npy(pattern)
+    yield "phy2log", npy(MAP)
+    yield "phy2log", file_of(recorders.torch_save, recorders.Tensor(MAP))
+    yield "sglang", file_of(recorders.torch_save, {"physical_to_logical_map": recorders.Tensor(MAP)})
 
 
 def main():
@@ -122,6 +135,9 @@ def main():
                                     "2023-11-16 18:17:03.9799600,4808,10",
                                     "2023-11-16 18:17:04.0319600,3180,8")))
     found.append(("arrivals", lines("timestamp_ms,input_length,output_length", "0,67,5", "9,7,4")))
+    found.append(("arrivals", lines(
+        '{"timestamp": 27, "input_length": 67, "output_length": 5, "hash_ids": [1, 2]}')))
+    found.append(("arrivals", lines("Timestamp,Model,Request tokens,Response tokens", "5,m,9,3")))
     for number, (reader, content) in enumerate(found):
         folder = pathlib.Path(sys.argv[1]) / reader
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 #include "tests/placement/exchange.hpp"
 #include "placement/exchange/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
+#include "tests/placement/recordings/made_recordings.hpp"
 
 namespace gembench {
 namespace {
@@ -223,6 +224,52 @@ TEST(Exchange, SamplesOfEnginesComeOutAsTheyWere) {
     EXPECT_EQ(read.file.placement.experts, 4);
     EXPECT_EQ(checked_text(find_placement_format(format), read.file), content);
   }
+}
+
+/// [layer][slot] in every form that a map of slots is kept in.
+TEST(Phy2log, MapsOfSlotsAreReadFromEveryFile) {
+  using namespace testing::pickled;
+  using testing::raw_all;
+  using testing::write_zip;
+  const std::vector<std::int32_t> cells{0, 1, 2, 3, 1, 0, 3, 2, 1, 0, 0, 2};
+  const std::vector<std::int64_t> wide(cells.begin(), cells.end());
+  const auto json = R"({"physical_to_logical_map": [[0, 1, 2, 3, 1, 0], [3, 2, 1, 0, 0, 2]]})";
+  const auto expected = find_placement_format("sglang").read(json, {2, 0, 0}).file.placement;
+  const TempDir dir;
+  const auto torch = [&](const std::string& pickle, const std::string& data) {
+    return slurp(write_zip(
+        dir.at("a.pt"),
+        {{"a/data.pkl", kStart + pickle + "."}, {"a/byteorder", "little"}, {"a/data/0", data}}));
+  };
+  const Tensor ints{"IntStorage", "0", "cpu", 12, 0, {2, 6}, {6, 1}};
+  const Tensor longs{"LongStorage", "0", "cpu", 12, 0, {2, 6}, {6, 1}};
+  const std::vector<std::pair<std::string, std::string>> files{
+      {"phy2log", npy("<i8", "(2, 6)", raw_all(wide))},
+      {"phy2log", npy("<i4", "(2, 6)", raw_all(cells))},
+      {"phy2log", torch(tensor(longs), raw_all(wide))},
+      {"phy2log", torch(tensor(ints), raw_all(cells))},
+      {"sglang", torch(dict(text("physical_to_logical_map") + tensor(longs)), raw_all(wide))}};
+  for (const auto& [name, content] : files) {
+    const auto& format = recognise_placement(content);
+    EXPECT_EQ(format.name, name);
+    const auto read = format.read(content, {2, 0, 0});
+    EXPECT_EQ(read.file.placement.slot_expert, expected.slot_expert);
+    EXPECT_EQ(read.file.layer_ids.empty(), name == "phy2log");
+    for (std::size_t left = 0; left < content.size(); ++left)
+      EXPECT_THROW((void)format.read(content.substr(0, left), {2, 0, 0}), Error);
+  }
+  const auto refuse = [&](const char* part, const std::string& content) {
+    expect_refused(part, [&] { (void)find_placement_format("phy2log").read(content, {2, 0, 0}); });
+  };
+  refuse("there is no expert -1", npy("<i4", "(1, 2)", raw_all<std::int32_t>({0, -5})));
+  refuse("there is no expert 65536", npy("<i8", "(1, 2)", raw_all<std::int64_t>({0, 1LL << 40})));
+  refuse("whole numbers", npy("<f4", "(1, 2)", raw_all<float>({0, 0.5F})));
+  refuse("3 dimensions", npy("<i4", "(1, 2, 1)", raw_all<std::int32_t>({0, 1})));
+  refuse("0 layers of 2 slots", npy("<i4", "(0, 2)", ""));
+  refuse("slots accepted", npy("<i1", "(16777216, 16777216)", ""));
+  refuse("larger than its storage",
+         torch(tensor({"LongStorage", "0", "cpu", 12, 0, {1 << 20, 1 << 20}, {1 << 20, 1}}),
+               raw_all(wide)));
 }
 
 }  // namespace

@@ -91,6 +91,15 @@ TEST(Expansion, LayersMayHaveDifferentSums) {
   EXPECT_NEAR(second, 50, 0.6);
 }
 
+TEST(Expansion, WeightsHave64Bits) {
+  RunTotals large = totals_of(2, {1, 2, 3, 4});
+  const auto small_draw = expand_multinomial(large, {50, 64, 3});
+  for (auto& count : large.counts) count *= 800'000'000'000'000'000;
+  EXPECT_EQ(expand_multinomial(large, {50, 64, 3}).tokens, small_draw.tokens);
+  large.counts[0] = 3'000'000'000'000'000'000;
+  expect_refused("64 bits", [&] { (void)expand_multinomial(large, {50, 64, 3}); });
+}
+
 TEST(Expansion, RefusesWhatAreNoRunTotals) {
   const auto refuse = [](const char* part, const Trace& totals, ExpansionSpec spec) {
     expect_refused(part, [&] { (void)expand_multinomial(totals, spec); });

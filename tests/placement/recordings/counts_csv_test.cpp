@@ -60,42 +60,50 @@ TEST(CountsCsv, RefusesEveryBrokenFileByLine) {
   };
   const Case cases[] = {
       {"", "a.csv:1: the file is empty"},
-      {"\n", "a.csv:1: the header says ''"},
+      {"\n", "a.csv:1: the header says '' and names no layer"},
       {"hello", "a.csv:1: the header says 'hello'"},
-      {"step,layer\n0,0\n", "a.csv:1: no expert columns"},
+      {"step,layer\n0,0\n", "a.csv:1: the header says 'step,layer' and names no column of counts"},
       {"step,layer,e0,e2\n", "a.csv:1: the header says 'e2' where 'e1'"},
       {"{\"schema\": 1}", "a.csv:1: the header"},
       {std::string("\x89HDF\r\n\x1a\n\0\0", 10), "a.csv:1: the header"},
       {head, "a.csv:1: no rows"},
-      {head + "0,0,1,1\n", "a.csv:2: 2 counts where the header names 3"},
-      {head + "0\n", "a.csv:2: a row without a layer"},
-      {head + "0,0,1,1,0,4\n", "a.csv:2: more counts"},
-      {head + "0,0,1,1,0,\n", "a.csv:2: more counts"},
+      {head + "0,0,1,1\n", "a.csv:2: 4 cells where the header names 5"},
+      {head + "0\n", "a.csv:2: 1 cells where"},
+      {head + "0,0,1,1,0,4\n", "a.csv:2: more cells"},
+      {head + "0,0,1,1,0,\n", "a.csv:2: more cells"},
       {head + "0,0,1,,1\n", "a.csv:2: column e1: '' is not a whole"},
       {head + "0,0,1,x,1\n", "a.csv:2: column e1: 'x' is not a whole"},
-      {head + "0,0,1, 1,0\n", "a.csv:2: column e1: ' 1' is not a whole"},
-      {head + "0,0,1,1.0,0\n", "a.csv:2: column e1: '1.0' is not a whole"},
+      {head + "0,0,1,1 1,0\n", "a.csv:2: column e1: '1 1' is not a whole"},
+      {head + "0,0,1,1.5,0\n", "a.csv:2: column e1: '1.5' is not a whole"},
+      {head + "0,0,1,1.00x,0\n", "a.csv:2: column e1: '1.00x' is not a whole"},
+      {head + "0,0,-1.0,1,0\n", "a.csv:2: column e0: -1.0 is negative"},
       {head + "0,0,1,nan,0\n", "a.csv:2: column e1: 'nan' is not a whole"},
       {head + "0,0,1,inf,0\n", "a.csv:2: column e1: 'inf' is not a whole"},
       {head + "0,0,1,1e3,0\n", "a.csv:2: column e1: '1e3' is not a whole"},
       {head + "0,0,3,-1,0\n", "a.csv:2: column e1: -1 is negative"},
       {head + "-1,0,1,1,0\n", "a.csv:2: column step: -1 is negative"},
-      {head + "0,0,1,2147483648,0\n", "a.csv:2: column e1: 2147483648 is too large"},
+      {head + "0,0,1,2147483648,0\n", "step 0, layer 0: a count does not fit 32 bits"},
+      {head + "0,0,1,9007199254740993,0\n", "a.csv:2: column e1: 9007199254740993 is too large"},
       {head + "0,0,1,99999999999999999999999999,0\n",
        "a.csv:2: column e1: 999999999999999999999999"},
       {head + "0,0,1,1,1\n",
        "a.csv: step 0, layer 0: counts sum to 3, which is no multiple of top-k 2"},
       {head + "0,0,3,1,0\n", "a.csv: step 0, layer 0: expert 0 has 3 tokens of a batch of 2"},
-      {head + "0,0,1,1,0\n\n0,1,1,1,0\n", "a.csv:3: column step: '' is not"},
       {head + "0,0,1,1,0\n0,0,1,1,0\n", "a.csv:3: step 0, layer 0 is already in line 2"},
-      {head + "0,0,1,1,0\n2,0,1,1,0\n", "no row for step 1, layer 0"},
-      {head + "1,0,1,1,0\n", "no row for step 0, layer 0"},
-      {head + "0,1,1,1,0\n", "no row for step 0, layer 0"},
+      {head + "0,0,1,1,0\n1,1,1,1,0\n", "a.csv:3: there is no row for step 1, layer 0"},
+      {head + "0,1,1,1,0\n1,0,1,1,0\n1,1,1,1,0\n", "a.csv:3: layer 0 is not in step 0"},
       {head + "0,0,1,1,0\n0,1,1,1,0\n1,0,1,1,0\n", "a.csv:4: there is no row for step 1, layer 1"},
-      {head + "0,0,1,1,0\n2147483647,2147483647,1,1,0\n", "no row for step 1, layer 0"},
+      {head + "0,0,1,1,0\n2147483647,1000000,1,1,0\n", "no row for step 2147483647, layer 0"},
+      {head + "0,2147483647,1,1,0\n", "column layer: 2147483647 is too large"},
       {head + "0,0,1,1,0\n0,1,2,2,0\n",
        "a.csv: step 0: layer 0 sums to 2 and layer 1 to 4, 50.0 % apart"},
-      {head + "0,0,1,1,0\n0,1,1,1", "a.csv:3: 2 counts where"},
+      {head + "0,0,1,1,0\n0,1,1,1", "a.csv:3: 4 cells where"},
+      {"layer,expert,count\n0,0,1\n0,0,1\n", "a.csv:3: step 0, layer 0, expert 0 is already"},
+      {"layer,expert,count\n0,65536,1\n", "column expert: 65536 is too large"},
+      {"layer,expert\n0,1\n", "names no column of counts"},
+      {"expert,count\n0,1\n", "names no layer"},
+      {"layer,expert,count\n", "no rows"},
+      {"layer,expert,count\n0,0,9007199254740992\n", "does not fit 32 bits"},
   };
   TempDir dir;
   for (const auto& [text, part] : cases) {
@@ -112,6 +120,118 @@ TEST(CountsCsv, RowsOfAStepComeInAnyOrderAndLayersMaySumDifferently) {
   (void)find_format("csv", {}).read({{path}, 0, 0, 0},
                                     [&](const Trace& steps) { tokens = steps.tokens; });
   EXPECT_EQ(tokens, (std::vector<std::int32_t>{300, 200, 100, 30, 30, 21}));
+}
+
+/// The counts in every form that people write them in, against the ones they were made of.
+class Forms : public ::testing::Test {
+ protected:
+  Forms() : trace(testing::small_trace(3, 2, 5, 2, 1)) {}
+
+  /// Lines of a long table; a count is split between `ranks`, and pairs without tokens are absent.
+  std::vector<std::string> cells(int ranks, const char* format, int only_rank = -1) {
+    std::vector<std::string> lines;
+    for (int step = 0; step < trace.steps; ++step)
+      for (int layer = 0; layer < trace.layers; ++layer)
+        for (int e = 0; e < trace.experts; ++e) {
+          auto left = trace.loads(step, layer)[std::size_t(e)];
+          for (int rank = 0; rank < ranks; ++rank) {
+            const auto count = rank + 1 == ranks ? left : left / 2;
+            left -= count;
+            if (count == 0 || (only_rank >= 0 && rank != only_rank)) continue;
+            char line[200];
+            std::snprintf(line, sizeof line, format, step + 7, layer + 3, e, count, rank);
+            lines.emplace_back(line);
+          }
+        }
+    std::shuffle(lines.begin(), lines.end(), std::mt19937(3));
+    return lines;
+  }
+  std::filesystem::path file(const std::string& name, const std::string& header,
+                             const std::vector<std::string>& lines, const char* newline = "\n") {
+    std::string text = header;
+    for (const auto& line : lines) text += newline + line;
+    return dir.write(name, text + newline);
+  }
+  void expect_same(const std::vector<std::filesystem::path>& paths, int experts = 5) {
+    RecordingInput input{paths, 0, experts, 2};
+    EXPECT_EQ(find_format("auto", input).name, "csv");
+    const auto read = read_recording("csv", input);
+    EXPECT_EQ(read.tokens, trace.tokens);
+    EXPECT_EQ(read.steps, 3);
+    EXPECT_EQ(read.layer_ids, (std::vector<std::int32_t>{3, 4}));
+  }
+
+  TempDir dir;
+  Trace trace;
+};
+
+TEST_F(Forms, LongTablesInAnyOrder) {
+  expect_same({file("a.csv", "step,layer,expert,count", cells(1, "%d,%d,%d,%d"))});
+  expect_same({file("a.csv", "step,layer,expert,count", cells(1, "%d,%d,%d,%d"))}, 0);
+  expect_same({file("a.csv", "\xef\xbb\xbfiteration;Layer_ID;Expert;Tokens",
+                    cells(1, "%d;%d;%d;%d,00"), "\r\n")});
+  expect_same({file("a.csv", "step\tlayer\texpert\tcount", cells(1, "%d\t%d\t%d\t%d.0"))});
+  expect_same({file("a.csv", ",step,layer,expert,count", cells(1, "5,%d.0,%d.0,%d.0,%d.0"))});
+  expect_same({file("a.csv", "\"step\", \"layer\", \"expert\", \"count\"",
+                    cells(1, "%d, %d, %d, \"%d\""))});
+  expect_same({file("a.csv", "step,layer,expert,count,rank", cells(3, "%d,%d,%d,%d,%d"))});
+  expect_same({file("a.csv", "step,layer,expert,count,model", cells(1, "%d,%d,%d,%d,x"))});
+}
+
+TEST_F(Forms, AFileOfEveryRank) {
+  std::vector<std::filesystem::path> paths;
+  for (int rank = 0; rank < 3; ++rank)
+    paths.push_back(file("r" + std::to_string(rank) + ".csv", "step,layer,expert,count",
+                         cells(3, "%d,%d,%d,%d", rank)));
+  expect_same(paths);
+}
+
+TEST_F(Forms, WideTablesAsPandasWritesThem) {
+  std::vector<std::string> lines;
+  for (int step = 0; step < 3; ++step)
+    for (int layer = 0; layer < 2; ++layer) {
+      std::string line = std::to_string(step * 2 + layer) + "," + std::to_string(step + 7) + ".0," +
+                         std::to_string(layer + 3);
+      for (const auto count : trace.loads(step, layer)) line += "," + std::to_string(count) + ".0";
+      lines.push_back(line);
+    }
+  expect_same({file("a.csv", "Unnamed: 0,step,layer,e0,e1,e2,e3,e4", lines)});
+  expect_same({file("a.csv", ",step,layer,0,1,2,3,4", lines)});
+  std::reverse(lines.begin(), lines.end());
+  expect_same(
+      {file("a.csv", "index,step,layer,expert_0,expert_1,expert_2,expert_3,expert_4", lines)});
+  auto half = std::vector<std::string>(lines.begin(), lines.begin() + 3);
+  const auto a = file("a.csv", ",step,layer,e0,e1,e2,e3,e4", half);
+  half.assign(lines.begin() + 3, lines.end());
+  expect_same({a, file("b.csv", ",step,layer,e0,e1,e2,e3,e4", half)});
+}
+
+TEST_F(Forms, WhatIsAssumedIsSaid) {
+  const auto notes = [&](const std::string& header, const char* format, int ranks) {
+    const RecordingInput input{{file("a.csv", header, cells(ranks, format))}, 0, 0, 2};
+    std::string all;
+    for (const auto& note : find_format("csv", input).read(input, [](const Trace&) {}))
+      all += note + "\n";
+    return all;
+  };
+  EXPECT_NE(notes("step,layer,expert,count", "%d,%d,%d,%d", 1).find("add --experts"),
+            std::string::npos);
+  EXPECT_NE(notes("step,layer,expert,count,rank", "%d,%d,%d,%d,%d", 3).find("of 3 ranks"),
+            std::string::npos);
+  EXPECT_NE(notes("step,layer,expert,count,m", "%d,%d,%d,%d,x", 1).find("the columns m"),
+            std::string::npos);
+}
+
+TEST(CountsCsv, TotalsWithoutStepsAndGapsBetweenSteps) {
+  TempDir dir;
+  const auto totals = dir.write("a.csv", "layer,expert,count\n5,1,3\n9,0,3\n");
+  const auto read = read_counts_csv(totals, 1);
+  EXPECT_EQ(read.tokens, (std::vector<std::int32_t>{0, 3, 3, 0}));
+  EXPECT_EQ(read.layer_ids, (std::vector<std::int32_t>{5, 9}));
+  const auto gaps = dir.write("b.csv", "step,layer,e0\n10,0,1\n30,0,2\n");
+  std::vector<std::string> notes = find_format("csv", {}).read({{gaps}, 0, 0, 1}, [](auto) {});
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_EQ(notes[0], "steps are numbered 10 to 30 with gaps: 2 steps");
 }
 
 TEST(CountsCsv, WhatTheUserStatesMustAgree) {

@@ -248,7 +248,7 @@ TEST(VllmLoadStats, BrokenOnesAreRefusedWithTheLine) {
       {"", "no record 'eplb_load_stats'"},
       {"{\"record_type\": \"other\"}", "no record 'eplb_load_stats'"},
       {"nonsense", ":1: it is no JSON"},
-      {good + "{", ":2: it is no JSON"},
+      {good + "{\n" + good, ":2: it is no JSON"},
       {"[1]", "needs an object"},
       {"{}", "'record_type' is missing"},
       {with("record_type", 5), "'record_type' is no text"},
@@ -261,7 +261,8 @@ TEST(VllmLoadStats, BrokenOnesAreRefusedWithTheLine) {
       {with("expert_load", {{1, 2}, {3, -1}}), "layer 1: 'expert_load' must be"},
       {with("expert_load", {{1, 2}, {3, 0.5}}), "layer 1: 'expert_load' must be"},
       {with("expert_load", {{1, 2}, {3, nullptr}}), "layer 1: 'expert_load' must be"},
-      {with("expert_load", {{1, 2}, {3, 3000000000}}), "layer 1: 'expert_load' must be"},
+      {with("expert_load", {{1, 2}, {3, 3000000000}}), "layer 1: a count does not fit 32"},
+      {with("expert_load", {{1, 2}, {3, 1LL << 41}}), "layer 1: 'expert_load' must be"},
       {with("p2l_map", {{0, 1}, {1, 99999999}}), "'p2l_map' must be"},
       {with("p2l_map", {{0, 1}, {1, -2}}), "'p2l_map' must be"},
       {good + stats_line(2, {{1, 2}}, {{0, 1}}), ":2: it has 1 layers where 2"},
@@ -279,6 +280,21 @@ TEST(VllmLoadStats, BrokenOnesAreRefusedWithTheLine) {
     expect_error(ExitCode::usage, why, [&, &t = text] {
       (void)read_raw("vllm-jsonl", {{dir.write("l.jsonl", t)}, 0, 0, 2});
     });
+  }
+}
+
+TEST(VllmLoadStats, ALastLineThatWasCutOffIsLeftOut) {
+  const TempDir dir;
+  const auto good = stats_line(1, {{1, 2}, {3, 0}}, {{0, 1}, {1, 0}});
+  for (const std::size_t left : {std::size_t{1}, good.size() / 2, good.size() - 2}) {
+    const RecordingInput input{{dir.write("l.jsonl", good + good.substr(0, left))}, 0, 0, 1};
+    int steps = 0;
+    const auto notes = find_format("vllm-jsonl", input).read(input, [&](const Trace& part) {
+      steps += part.steps;
+    });
+    EXPECT_EQ(steps, 1);
+    ASSERT_EQ(notes.size(), 1u);
+    EXPECT_NE(notes[0].find("last line"), std::string::npos) << notes[0];
   }
 }
 

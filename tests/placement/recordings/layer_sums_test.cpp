@@ -117,22 +117,5 @@ TEST(LayerSums, RefusesWhatIsNoAccident) {
   EXPECT_EQ(empty.tokens, std::vector<std::int32_t>(4, 0));
 }
 
-TEST(LayerSums, StepsAddUpToTotals) {
-  auto steps = step_of({{1, 2}, {3, 5}}, 1);
-  steps.layer_ids = {3, 4};
-  steps.model_layers = 6;
-  steps.task = {1};
-  Trace totals;
-  add_to_totals(totals, steps);
-  add_to_totals(totals, steps);
-  EXPECT_EQ(totals.tokens, (std::vector<std::int32_t>{2, 4, 6, 10}));
-  EXPECT_EQ(totals.steps, 1);
-  EXPECT_EQ(totals.layer_ids, steps.layer_ids);
-  EXPECT_EQ(totals.model_layers, 6);
-  EXPECT_TRUE(totals.task.empty());
-  auto large = step_of({{2'147'483'647, 0}, {0, 0}}, 1);
-  expect_refused("32 bits", [&] { add_to_totals(totals, large); });
-}
-
 }  // namespace
 }  // namespace gembench

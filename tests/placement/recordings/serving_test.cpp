@@ -150,14 +150,57 @@ TEST(ArrivalsFile, AzureAndMooncakeAreRead) {
   EXPECT_EQ(mooncake[0].prompt, 6758);
 }
 
+/// The files that Mooncake and BurstGPT publish have their own forms.
+TEST(ArrivalsFile, PublicOnesAreReadAsTheyAre) {
+  const TempDir dir;
+  const std::vector<std::pair<std::string, std::string>> files{
+      {"a.jsonl",
+       "{\"timestamp\": 27500, \"input_length\": 7, \"output_length\": 5, \"hash_ids\": [1, 2]}\n"
+       "{\"timestamp\": 27000, \"input_length\": 9, \"output_length\": 3, \"hash_ids\": []}\n"},
+      {"b.csv", "timestamp,input_length,output_length\n27500,7,5\n27000,9,3\n"},
+      {"c.csv",
+       "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+       "5.5,ChatGPT,7,5,12,Conversation log\n5,GPT-4,9,3,12,API log\n"},
+      {"d.csv", "\xef\xbb\xbfTimestamp;Request tokens;Response tokens\r\n5.5;7;5\r\n5.0;9;3\r\n"},
+      {"e.csv",
+       "Timestamp,Request tokens,Response tokens\n2024-05-10 00:00:01.5,7,5\n"
+       "2024-05-10 00:00:01,9,3\n"}};
+  for (const auto& [name, text] : files) {
+    SCOPED_TRACE(name);
+    const auto arrivals = read_arrivals(dir.write(name, text));
+    ASSERT_EQ(arrivals.size(), 2u);
+    EXPECT_DOUBLE_EQ(arrivals[0].seconds, 0);
+    EXPECT_EQ(arrivals[0].prompt, 9);
+    EXPECT_EQ(arrivals[0].generated, 3);
+    EXPECT_NEAR(arrivals[1].seconds, 0.5, 1e-6);
+    EXPECT_EQ(arrivals[1].generated, 5);
+  }
+  const std::string good = "{\"timestamp\": 1, \"input_length\": 7, \"output_length\": 5}\n";
+  std::vector<std::string> notes;
+  EXPECT_EQ(read_arrivals(dir.write("cut.jsonl", good + good.substr(0, 20)), &notes).size(), 1u);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find("last line"), std::string::npos);
+  const std::vector<std::pair<std::string, std::string>> broken{
+      {"{\"timestamp\": \"x\", \"input_length\": 7, \"output_length\": 5}", ":2: 'timestamp'"},
+      {"{\"timestamp\": NaN, \"input_length\": 7, \"output_length\": 5}", ":2: 'timestamp'"},
+      {"{\"timestamp\": 1, \"input_length\": -7, \"output_length\": 5}", ":2: 'input_length'"},
+      {"{\"timestamp\": 1, \"input_length\": 7}", ":2: 'output_length' is missing"},
+      {"{\n" + good, ":2: it is no JSON"},
+  };
+  for (const auto& [text, why] : broken)
+    expect_error(ExitCode::usage, why,
+                 [&, &t = text] { (void)read_arrivals(dir.write("a.jsonl", good + t)); });
+}
+
 TEST(ArrivalsFile, BrokenOnesAreRefusedWithTheLine) {
   const TempDir dir;
   const std::string azure = "TIMESTAMP,ContextTokens,GeneratedTokens\n";
   const std::string mooncake = "timestamp_ms,input_length,output_length\n";
   const std::vector<std::pair<std::string, std::string>> broken{
       {"", "is empty"},
-      {"a,b\n1,2\n", "has no column timestamp_ms or TIMESTAMP"},
-      {"timestamp_ms,input_length\n1,2\n", "has no column GeneratedTokens or output_length"},
+      {"a,b\n1,2\n", "has no column TIMESTAMP or timestamp_ms"},
+      {"timestamp_ms,input_length\n1,2\n",
+       "has no column GeneratedTokens or output_length or Response tokens"},
       {azure, "no request"},
       {azure + "2023-13-16 18:17:03,1,1\n", ":2: the time"},
       {azure + "2023-02-30 18:17:03,1,1\n", ":2: the time"},

@@ -30,10 +30,23 @@ TEST(SglangJson, TotalsAndOtherKeys) {
   EXPECT_EQ(trace.model_layers, 2);
 }
 
-TEST(SglangJson, EmptyPassesAtTheEndAreLeftOut) {
-  EXPECT_EQ(
-      read_text("{\"logical_count\": [[[1, 3]], [[0, 0]], [[2, 2]], [[0, 0]], [[0, 0]]]}").steps,
-      3);
+/// They are places of a ring buffer, in which time begins behind the longest gap.
+TEST(SglangJson, EmptyPassesAreLeftOut) {
+  const auto tokens = [](const std::string& steps) {
+    return read_text("{\"logical_count\": " + steps + "}").tokens;
+  };
+  const std::vector<std::int32_t> expected{1, 3, 2, 2};
+  EXPECT_EQ(tokens("[[[1, 3]], [[0, 0]], [[2, 2]], [[0, 0]], [[0, 0]]]"), expected);
+  EXPECT_EQ(tokens("[[[2, 2]], [[0, 0]], [[1, 3]]]"), expected);
+}
+
+/// Python writes NaN and Infinity beside the counts, and blocks end anywhere.
+TEST(SglangJson, NanElsewhereDoesNoHarm) {
+  for (std::size_t before = 65530; before < 65545; ++before)
+    EXPECT_EQ(read_text("{\"rate\": " + std::string(before - 9, ' ') +
+                        "-Infinity, \"x\": [NaN, \"NaN\"], \"logical_count\": [[1, 3]]}")
+                  .tokens,
+              (std::vector<std::int32_t>{1, 3}));
 }
 
 TEST(SglangJson, RefusesOthers) {
@@ -66,8 +79,9 @@ TEST(SglangJson, RefusesOthers) {
   refuse("something else than numbers", counts("[[true]]"));
   refuse("something else than numbers", counts("[{}]"));
   refuse("twice", "{\"logical_count\": [[1]], \"logical_count\": [[1]]}");
-  refuse("no JSON at byte", counts("[[NaN]]"));
-  refuse("no JSON at byte", counts("[[Infinity]]"));
+  refuse("something else than numbers", counts("[[NaN]]"));
+  refuse("something else than numbers", counts("[[1, -Infinity]]"));
+  refuse("no JSON at byte", "{\"x\": NaM, \"logical_count\": [[1]]}");
   refuse("no JSON at byte", counts("[[1e999]]"));
   refuse("no JSON at byte", "");
   refuse("no JSON at byte", "\xff\xfe{");

@@ -6,7 +6,13 @@
 #include <string_view>
 #include <vector>
 
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
 #include "placement/base/random.hpp"
+#include "placement/recordings/formats.hpp"
 
 /// Files of expert ids as engines write them, made here.
 namespace gembench::testing {
@@ -62,6 +68,49 @@ inline std::string base64(std::string_view bytes) {
       text += at + i > bytes.size() ? '=' : digits[group >> (18 - 6 * i) & 63];
   }
   return text;
+}
+
+/// Windows of the ids counted one by one.
+inline void expect_windows(const std::vector<Trace>& parts, const std::vector<std::uint16_t>& ids,
+                           const RecordingInput& shape, int window) {
+  const auto each = std::size_t(shape.layers * shape.topk);
+  std::size_t step = 0;
+  for (const auto& part : parts) {
+    EXPECT_NO_THROW(validate(part));
+    for (int s = 0; s < part.steps; ++s, ++step)
+      for (int layer = 0; layer < shape.layers; ++layer) {
+        std::vector<std::int32_t> counts(std::size_t(shape.experts), 0);
+        for (std::size_t token = 0; token < std::size_t(window); ++token)
+          for (int k = 0; k < shape.topk; ++k)
+            ++counts[ids[(step * std::size_t(window) + token) * each +
+                         std::size_t(layer * shape.topk + k)]];
+        ASSERT_TRUE(std::ranges::equal(part.loads(s, layer), counts)) << step << ' ' << layer;
+      }
+  }
+  EXPECT_EQ(step, ids.size() / each / std::size_t(window));
+}
+
+inline bool looks_like(const char* format, const RecordingInput& input) {
+  return find_format(format, input).recognise(input);
+}
+
+inline RecordingInput input_of(const std::filesystem::path& path, int layers, int experts,
+                               int topk) {
+  RecordingInput input;
+  input.paths = {path};
+  input.layers = layers;
+  input.experts = experts;
+  input.topk = topk;
+  return input;
+}
+
+/// An OpenAI response of vLLM with these ids.
+inline nlohmann::json response(const std::string& routed, int prompt) {
+  nlohmann::json choice{{"index", 0}, {"message", {{"content", "\"routed_experts\": text"}}}};
+  choice["routed_experts"] = routed;
+  nlohmann::json answer{{"id", "x"}, {"choices", nlohmann::json::array({choice})}};
+  if (prompt >= 0) answer["usage"] = {{"prompt_tokens", prompt}, {"total_tokens", 99}};
+  return answer;
 }
 
 }  // namespace gembench::testing

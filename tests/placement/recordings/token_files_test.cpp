@@ -17,8 +17,11 @@ using nlohmann::json;
 using testing::base64;
 using testing::bytes_of;
 using testing::expect_error;
+using testing::expect_windows;
+using testing::input_of;
 using testing::npy;
 using testing::random_ids;
+using testing::response;
 using testing::TempDir;
 
 TEST(Base64, DecodesWhatWasEncoded) {
@@ -45,30 +48,6 @@ RecordingInput at(const std::filesystem::path& path, RecordingInput input,
   input.paths = {path};
   input.requests = requests;
   return input;
-}
-
-bool looks_like(const char* format, const RecordingInput& input) {
-  return find_format(format, input).recognise(input);
-}
-
-/// Windows of the ids counted one by one.
-void expect_windows(const std::vector<Trace>& parts, const std::vector<std::uint16_t>& ids,
-                    const RecordingInput& shape, int window) {
-  const auto each = std::size_t(shape.layers * shape.topk);
-  std::size_t step = 0;
-  for (const auto& part : parts) {
-    EXPECT_NO_THROW(validate(part));
-    for (int s = 0; s < part.steps; ++s, ++step)
-      for (int layer = 0; layer < shape.layers; ++layer) {
-        std::vector<std::int32_t> counts(std::size_t(shape.experts), 0);
-        for (std::size_t token = 0; token < std::size_t(window); ++token)
-          for (int k = 0; k < shape.topk; ++k)
-            ++counts[ids[(step * std::size_t(window) + token) * each +
-                         std::size_t(layer * shape.topk + k)]];
-        ASSERT_TRUE(std::ranges::equal(part.loads(s, layer), counts)) << step << ' ' << layer;
-      }
-  }
-  EXPECT_EQ(step, ids.size() / each / std::size_t(window));
 }
 
 TEST(IdsFile, WindowsOfEveryWidthAreTheSame) {
@@ -187,145 +166,6 @@ TEST(RequestsFile, WrongOnesAreRefusedWithTheLine) {
     expect_error(ExitCode::usage, why, [&, &t = text] {
       (void)read_ids(at(path, {{}, 2, 16, 2}, dir.write("r.csv", t)));
     });
-}
-
-RecordingInput input_of(const std::filesystem::path& path, int layers, int experts, int topk) {
-  RecordingInput input;
-  input.paths = {path};
-  input.layers = layers;
-  input.experts = experts;
-  input.topk = topk;
-  return input;
-}
-
-/// An OpenAI response of vLLM with these ids.
-json response(const std::string& routed, int prompt) {
-  json choice{{"index", 0}, {"message", {{"content", "\"routed_experts\": text"}}}};
-  choice["routed_experts"] = routed;
-  json answer{{"id", "x"}, {"choices", json::array({choice})}};
-  if (prompt >= 0) answer["usage"] = {{"prompt_tokens", prompt}, {"total_tokens", 99}};
-  return answer;
-}
-
-TEST(VllmRouted, AnswersAreRequests) {
-  const TempDir dir;
-  const auto first = random_ids(1, 7, 3, 60, 4);
-  const auto second = random_ids(2, 2, 3, 60, 4);
-  const auto routed = [](const std::vector<std::uint16_t>& ids, const char* dims) {
-    return base64(npy("|u1", dims, bytes_of<std::uint8_t>(ids)));
-  };
-  const auto a = response(routed(first, "(7, 3, 4)"), 5);
-  const auto b = response(base64(npy("<u2", "(2, 3, 4)", bytes_of<std::uint16_t>(second))), 9);
-  auto all = first;
-  all.insert(all.end(), second.begin(), second.end());
-  const json array = json::array({a, b});
-  for (const auto& text : {a.dump() + "\n\n" + b.dump() + "\n", array.dump(), array.dump(2),
-                           json{{"responses", {{"of", array}}}}.dump(1)}) {
-    const auto input = input_of(dir.write("r.jsonl", text), 0, 60, 0);
-    EXPECT_TRUE(looks_like("vllm-routed", input));
-    EXPECT_FALSE(looks_like("sglang-routed", input));
-    const auto r = read_vllm_routed(input);
-    EXPECT_EQ(r.layers, 3);
-    EXPECT_EQ(r.topk, 4);
-    EXPECT_EQ(r.ids, all);
-    ASSERT_EQ(r.requests.size(), 2u);
-    EXPECT_EQ(r.requests[0].prompt, 5);
-    EXPECT_EQ(r.requests[0].decode, 2);
-    EXPECT_EQ(r.requests[1].prompt, 2) << "a prompt longer than what was listed";
-    EXPECT_EQ(r.requests[1].first, 7u);
-    EXPECT_TRUE(r.phases_known);
-  }
-}
-
-TEST(VllmRouted, AFolderAndBareNpyFiles) {
-  const TempDir dir;
-  const auto ids = random_ids(1, 7, 3, 60, 4);
-  const auto bytes = npy("|u1", "(7, 3, 4)", bytes_of<std::uint8_t>(ids));
-  (void)dir.write("b.npy", bytes);
-  (void)dir.write("a.json", response(base64(bytes), -1).dump());
-  (void)dir.write("notes.txt", "nothing");
-  const auto r = read_vllm_routed(input_of(dir.at(""), 3, 60, 4));
-  EXPECT_EQ(r.requests.size(), 2u);
-  EXPECT_EQ(r.tokens(), 14u);
-  EXPECT_FALSE(r.phases_known);
-  EXPECT_EQ(r.requests[1].decode, 7);
-}
-
-TEST(VllmRouted, DenseLayersAreDropped) {
-  const TempDir dir;
-  auto ids = random_ids(1, 7, 4, 60, 4);
-  for (std::size_t token = 0; token < 7; ++token)
-    for (std::size_t i = 0; i < 4; ++i) ids[token * 16 + i] = 0;
-  const auto bytes = npy("|u1", "(7, 4, 4)", bytes_of<std::uint8_t>(ids));
-  const auto r = read_vllm_routed(input_of(dir.write("a.npy", bytes), 0, 60, 0));
-  EXPECT_EQ(r.layers, 3);
-  EXPECT_EQ(r.model_layers, 4);
-  EXPECT_EQ(r.layer_ids, (std::vector<std::int32_t>{1, 2, 3}));
-  for (std::size_t token = 0; token < 7; ++token)
-    for (std::size_t i = 0; i < 12; ++i) EXPECT_EQ(r.ids[token * 12 + i], ids[token * 16 + 4 + i]);
-}
-
-TEST(SglangRouted, NeedsTheShapeAndHasTheSame) {
-  const TempDir dir;
-  const auto ids = random_ids(1, 7, 3, 300, 4);
-  json answer{{"text", "hi"}};
-  answer["meta_info"] = {{"prompt_tokens", 3},
-                         {"routed_experts", base64(bytes_of<std::int32_t>(ids))}};
-  json chat{{"choices", json::array()}, {"usage", {{"prompt_tokens", 4}}}};
-  chat["sgl_ext"] = {{"routed_experts", base64(bytes_of<std::int32_t>(ids))}};
-  const auto path = dir.write("a.jsonl", answer.dump() + "\n" + chat.dump());
-  EXPECT_TRUE(looks_like("sglang-routed", input_of(path, 0, 0, 0)));
-  EXPECT_FALSE(looks_like("vllm-routed", input_of(path, 0, 0, 0)));
-  const auto r = read_sglang_routed(input_of(path, 3, 300, 4));
-  ASSERT_EQ(r.requests.size(), 2u);
-  EXPECT_EQ(r.requests[0].prompt, 3);
-  EXPECT_EQ(r.requests[1].prompt, 4);
-  EXPECT_TRUE(std::equal(ids.begin(), ids.end(), r.ids.begin()));
-  expect_error(ExitCode::usage, "pass --layers (dense ones counted)",
-               [&] { (void)read_sglang_routed(input_of(path, 0, 300, 4)); });
-  expect_error(ExitCode::usage, "no whole tokens of 5 layers",
-               [&] { (void)read_sglang_routed(input_of(path, 5, 300, 4)); });
-}
-
-TEST(RoutedExperts, HostileOnesAreRefused) {
-  const TempDir dir;
-  const auto good = bytes_of<std::uint8_t>(random_ids(1, 2, 3, 60, 4));
-  const std::vector<std::pair<std::string, std::string>> broken{
-      {"", "no answer"},
-      {"{}", "no answer"},
-      {"{\"routed_experts\": null}", "no answer"},
-      {"{\"routed_experts\": \"%%%%\"}", ":1: its base64"},
-      {"{}\n{\"routed_experts\": \"AAAA\"}", ":2:"},
-      {"{\"routed_experts\": \"" + base64("PK\x03\x04PK\x03\x04PK") + "\"}", "is no .npy"},
-      {response(base64(npy("|u1", "(99999999999, 3, 4)", good)), 1).dump(), "no whole tokens"},
-      {response(base64(npy("|u1", "(2, 99999999999, 4)", good)), 1).dump(), "check --layers"},
-      {response(base64(npy("|u1", "(2, 3, 0)", "")), 1).dump(), "check --layers"},
-      {response(base64(npy("|u1", "(2, 3, 4)", good.substr(1))), 1).dump(), "no whole tokens"},
-      {response(base64(npy("|u1", "(24,)", good)), 1).dump(), "[token][layer][k]"},
-      {response(base64(npy("<f4", "(1, 3, 2)", good)), 1).dump(), "whole numbers"},
-      {response(base64(npy("|u1", "(2, 3, 4)", std::string(24, '\7'))), 1).dump(),
-       "expert 7 of 60"},
-      {response(base64(npy("|u1", "(2, 3, 4)", std::string(24, '\xff'))), 1).dump(), "expert 255"},
-      {std::string(100000, '['), "nested too deeply"},
-      {"{\"a\": " + std::string(100000, '['), "nested too deeply"},
-      {"{\"a\": NaN}", "no JSON"},
-      {"{\"a\": \"\xff\xfe\"}", "no JSON"},
-      {"{\"routed_experts\": \"AAA", "no JSON"},
-      {std::string("\x1f\x8b\x08\x00garbage", 11), "cannot be read"},
-  };
-  for (const auto& [text, why] : broken)
-    expect_error(ExitCode::usage, why, [&, &t = text] {
-      (void)read_vllm_routed(input_of(dir.write("r.json", t), 0, 60, 0));
-    });
-  auto other = response(base64(npy("|u1", "(2, 3, 4)", good)), 1).dump() + "\n" +
-               response(base64(npy("|u1", "(2, 4, 3)", good)), 1).dump();
-  expect_error(ExitCode::usage, "an answer has 4 layers where 3 are expected",
-               [&] { (void)read_vllm_routed(input_of(dir.write("r.json", other), 0, 60, 0)); });
-  expect_error(ExitCode::usage, "does not exist",
-               [&] { (void)read_vllm_routed(input_of(dir.at("none"), 0, 60, 0)); });
-  std::filesystem::create_directory(dir.at("empty"));
-  expect_error(ExitCode::usage, "is not a folder of",
-               [&] { (void)read_vllm_routed(input_of(dir.at("empty"), 0, 60, 0)); });
 }
 
 /// Damaged files are read, or refused by name; nothing else happens.

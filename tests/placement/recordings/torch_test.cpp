@@ -1,3 +1,4 @@
+#include "placement/encodings/elements.hpp"
 #include "tests/placement/recordings/made_recordings.hpp"
 
 namespace gembench {
@@ -55,6 +56,11 @@ TEST(SglangStat, EveryStorageAndAnOffset) {
   EXPECT_EQ(read("ShortStorage", raw_all<std::int16_t>({9, 1, 2, 3, 4})), expected);
   EXPECT_EQ(read("IntStorage", raw_all<std::int32_t>({9, 1, 2, 3, 4})), expected);
   EXPECT_EQ(read("LongStorage", raw_all<std::int64_t>({9, 1, 2, 3, 4})), expected);
+  EXPECT_EQ(read("HalfStorage", raw_all<std::uint16_t>({0x4880, 0x3c00, 0x4000, 0x4200, 0x4400})),
+            expected);
+  EXPECT_EQ(
+      read("BFloat16Storage", raw_all<std::uint16_t>({0x4110, 0x3f80, 0x4000, 0x4040, 0x4080})),
+      expected);
   EXPECT_EQ(read("FloatStorage", raw_all<float>({9, 1, 2, 3, 4})), expected);
   EXPECT_EQ(read("DoubleStorage", raw_all<double>({9, 1, 2, 3, 4})), expected);
 }
@@ -82,7 +88,7 @@ TEST(SglangStat, RefusesTensorsThatLieAboutThemselves) {
   refuse("lacks its entry a/data/7", {"IntStorage", "7", "cpu", 12, 0, {3, 2, 2}, {4, 2, 1}});
   refuse("lacks its entry a/data/../",
          {"IntStorage", "../data.pkl", "cpu", 12, 0, {3, 2, 2}, {4, 2, 1}});
-  refuse("torch HalfStorage", {"HalfStorage", "0", "cpu", 12, 0, {3, 2, 2}, {4, 2, 1}});
+  refuse("names torch Complex", {"ComplexFloatStorage", "0", "cpu", 12, 0, {3, 2, 2}, {4, 2, 1}});
   expect_refused("no whole number", [] {
     (void)read_stat(archive(stat_pickle({"FloatStorage", "0", "cpu", 2, 0, {1, 2}, {2, 1}}),
                             raw_all<float>({1, 0.5f})));
@@ -111,6 +117,40 @@ TEST(SglangStat, RefusesOtherArchives) {
   expect_refused("2 files", [&] {
     (void)read_raw("sglang-stat", {{dir.at("text.pt"), dir.at("text.pt")}, 0, 0, 0});
   });
+}
+
+TEST(TorchFiles, WhatElseIsInOneIsSaid) {
+  const TempDir dir;
+  const auto path = write_zip(
+      dir.at("a.pt"),
+      archive(kStart + dict(text("rank") + integer(0) + text("expert_hits") + tensor(kCounts)) +
+              "."));
+  expect_refused("a dict of 'rank' (number), 'expert_hits' (tensor [3][2][2])", [&] {
+    (void)find_format("auto", {{path}, 0, 0, 0});
+  });
+}
+
+/// Every whole number of 16-bit floats up to where they are exact, made by their definition.
+TEST(TorchFiles, FloatsOf16BitsAreReadAsTheyAreDefined) {
+  for (int value = 0; value <= 2048; ++value) {
+    int exponent = 0, rest = value;
+    for (; rest >= 2; rest /= 2) ++exponent;
+    const auto half = value == 0 ? 0 : (exponent + 15) << 10 | ((value << 10 >> exponent) & 0x3ff);
+    const auto brain = value == 0 ? 0 : (exponent + 127) << 7 | ((value << 7 >> exponent) & 0x7f);
+    std::int64_t found = -1;
+    EXPECT_TRUE(to_integers(Element::float16, raw(static_cast<std::uint16_t>(half)), {&found, 1}));
+    EXPECT_EQ(found, value);
+    if (value > 256) continue;
+    EXPECT_TRUE(
+        to_integers(Element::bfloat16, raw(static_cast<std::uint16_t>(brain)), {&found, 1}));
+    EXPECT_EQ(found, value);
+  }
+  std::int64_t found = 0;
+  for (const auto wrong :
+       std::vector<std::uint16_t>{0x3800, 0x7c00, 0x7e00, 0x0001})  // 0.5, infinite, NaN, tiny
+    EXPECT_FALSE(to_integers(Element::float16, raw(wrong), {&found, 1}));
+  for (const auto wrong : std::vector<std::uint16_t>{0x3f00, 0x7f80, 0x7fc0, 0x0001})
+    EXPECT_FALSE(to_integers(Element::bfloat16, raw(wrong), {&found, 1}));
 }
 
 TEST(SglangStat, SurvivesDamage) {
@@ -195,6 +235,44 @@ TEST(SglangPerPass, RanksAreSourcesAndReplicasOneExpert) {
   const auto alone = read_recording("auto", {{rank0}, 0, 0, 1});
   EXPECT_EQ(alone.tokens, (std::vector<std::int32_t>{5, 1, 4, 2, 4, 2, 6, 0}));
   EXPECT_EQ(alone.sources, 0);
+}
+
+/// Files of `per_token`: ids [layer][token][4], filled up with -1, of a dense and an MoE layer.
+TEST(SglangPerPass, PerTokenTellsTopKAndPhases) {
+  const TempDir dir;
+  const auto file = [&](int rank, const std::vector<int>& modes, std::int32_t third = -1) {
+    std::string records;
+    for (std::size_t i = 0; i < modes.size(); ++i)
+      records += dict(text("forward_pass_id") + integer(int(i)) + text("rank") + integer(rank) +
+                      text("forward_mode") + integer(modes[i]) + text("topk_ids_of_layer") +
+                      tensor({"IntStorage", "0", "cpu", 16, 0, {2, 2, 4}, {8, 4, 1}}) +
+                      text("global_physical_count") +
+                      tensor({"IntStorage", "1", "cpu", 6, 0, {2, 3}, {3, 1}}));
+    const auto pickle =
+        kStart +
+        dict(text("records") + list(records) + text("last_physical_to_logical_map") +
+             tensor({"LongStorage", "2", "cpu", 6, 0, {2, 3}, {3, 1}})) +
+        ".";
+    return write_zip(dir.at(std::to_string(rank) + ".pt"),
+                     {{"b/data.pkl", pickle},
+                      {"b/data/0", raw_all<std::int32_t>({-1, -1, -1, -1, -1, -1, -1, -1,  //
+                                                          0, 2, third, -1, 1, 2, -1, -1})},
+                      {"b/data/1", raw_all<std::int32_t>({0, 0, 0, 1, 1, 2})},
+                      {"b/data/2", raw_all<std::int64_t>({0, 1, 2, 0, 1, 2})}});
+  };
+  const auto one = file(0, {2, 1, 3, 2}), two = file(1, {2, 1, 3, 1});
+  const auto trace = read_recording("auto", {{one, two}, 0, 0, 0});
+  EXPECT_EQ(trace.topk, 2);
+  EXPECT_EQ(trace.phase, (std::vector<std::int32_t>{kDecode, kPrefill, kMixed, kMixed}));
+  EXPECT_EQ(trace.layer_ids, std::vector<std::int32_t>{1});
+  expect_refused("has topk = 2 but 3 was stated", [&] {
+    (void)read_recording("auto", {{one}, 0, 0, 3});
+  });
+  // Idle ranks have no say; an unknown mode makes all unknown, as tokens of unequal numbers do.
+  EXPECT_EQ(read_recording("auto", {{one, file(1, {4, 4, 4, 4})}, 0, 0, 0}).phase,
+            (std::vector<std::int32_t>{kDecode, kPrefill, kMixed, kDecode}));
+  EXPECT_TRUE(read_recording("auto", {{file(0, {2, 7})}, 0, 0, 0}).phase.empty());
+  EXPECT_EQ(read_raw("sglang-per-pass", {{file(0, {2}, 1)}, 0, 0, 0}).topk, 0);
 }
 
 TEST(SglangPerPass, RefusesFilesThatDoNotBelongTogether) {

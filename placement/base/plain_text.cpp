@@ -1,0 +1,20 @@
+#include "placement/base/plain_text.hpp"
+
+#include <fmt/format.h>
+
+#include "placement/base/error.hpp"
+
+namespace gembench::inline base {
+
+std::string_view without_bom(std::string_view text) {
+  constexpr std::string_view kBom = "\xef\xbb\xbf";
+  if (text.starts_with(kBom)) text.remove_prefix(kBom.size());
+  return text;
+}
+
+void refuse_utf16(std::string_view text, std::string_view name) {
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"))
+    throw usage_error(fmt::format("{} is a text in UTF-16; save it as UTF-8", name));
+}
+
+}  // namespace gembench::inline base
