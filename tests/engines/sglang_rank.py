@@ -42,16 +42,12 @@ def main():
     if asked.get("break") == "planner":
         import gembench.engine_planner
         gembench.engine_planner.EnginePlanner.plan = fail
-    if asked.get("break") == f"rank{rank}":
-        import gembench.engine_planner
-        gembench.engine_planner.EnginePlanner.plan = fail
-    if asked.get("break") == "try_out":
-        import gembench._planner
-        gembench._planner.Problem = fail
-
     from sglang.srt.plugins import load_plugins
     load_plugins()
     started = len(lines)
+    if asked.get("break") == f"late{rank}":
+        import gembench.engine_planner
+        gembench.engine_planner.EnginePlanner.plan = fail
     location = expert_location.compute_initial_expert_location_metadata(object(), moe_ep_rank=rank)
     expert_location.set_global_expert_location_metadata(location)
     recorder = expert_distribution.ExpertDistributionRecorder.init_new(location, rank)
