@@ -60,7 +60,7 @@ def main():
     slots = (EXPERTS + REDUNDANT) // ranks
     model = types.SimpleNamespace(
         num_moe_layers=LAYERS, num_logical_experts=EXPERTS, num_routed_experts=EXPERTS,
-        num_redundant_experts=REDUNDANT, num_physical_experts=EXPERTS + REDUNDANT, num_expert_groups=0,
+        num_redundant_experts=REDUNDANT, num_physical_experts=EXPERTS + REDUNDANT, num_expert_groups=int(asked.get("groups", 1)),
         num_local_physical_experts=slots, moe_layers=[], set_eplb_state=lambda *_: None,
         expert_weights=[[(torch.arange(rank * slots, (rank + 1) * slots) % EXPERTS).float()[:, None].contiguous()]
                         for _ in range(LAYERS)])

@@ -79,7 +79,8 @@ def _policy(own: Any, triple: bool, planner: EnginePlanner, windows: Windows) ->
                 return _as_vllm_has_it(phy2log, weight.shape[1], triple, weight.device)
             except Exception as error:
                 log.warning("gembench leaves this plan to vLLM's own policy: %s", error)
-            arguments = (weight, num_replicas, num_groups, num_nodes, num_ranks)
+            # vLLM 0.33.0 divides by num_groups, which some models give as 0; 1 means the same.
+            arguments = (weight, num_replicas, num_groups or 1, num_nodes, num_ranks)
             if old_global_expert_indices is None:
                 return super().rebalance_experts(*arguments)
             return super().rebalance_experts(*arguments, old_global_expert_indices)
