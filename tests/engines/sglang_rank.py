@@ -63,11 +63,6 @@ def main():
         model_config=object(), get_model=lambda: model, get_expert_location_updater=lambda: updater,
         get_expert_backup_client=lambda: None,
         get_weight_updater=lambda: types.SimpleNamespace(update_weights_from_disk=None))
-    if asked.get("dead"):
-        from sglang.srt.elastic_ep.elastic_ep import ElasticEPState, ElasticEPStateManager
-        active = torch.tensor([int(str(r) not in asked["dead"]) for r in range(ranks)], dtype=torch.int32)
-        ElasticEPStateManager._instance = ElasticEPState(active, active.clone(), active.clone())
-
     generator = torch.Generator().manual_seed(1 + rank)
     for number in range(rounds * 7):
         forward(recorder, location, number, generator, torch)

@@ -94,5 +94,40 @@ class Served(unittest.TestCase):
             self.assertTrue(all(set(row) == set(range(EXPERTS)) for row in answer["maps"]))
 
 
+class Called(unittest.TestCase):
+    """SGLang's function itself, hooked by its own registry."""
+
+    def test_dead_ranks_get_nothing(self):
+        import torch
+        from gembench import sglang_plugin
+        from sglang.srt.elastic_ep.elastic_ep import ElasticEPState, ElasticEPStateManager
+        from sglang.srt.eplb import eplb_algorithms
+        from sglang.srt.plugins.hook_registry import HookRegistry
+        sglang_plugin.register()
+        HookRegistry.apply_hooks()
+        lines = engine_support.collect_lines("sglang.gembench")
+        alive = torch.tensor([1, 1, 0, 1], dtype=torch.int32)
+        ElasticEPStateManager._instance = ElasticEPState(alive, alive.clone(), alive.clone())
+        for algorithm in (eplb_algorithms.EplbAlgorithm.elasticity_aware,
+                          eplb_algorithms.EplbAlgorithm.elasticity_aware_hierarchical):
+            given = dict(tokens_per_expert=torch.randint(0, 50, (5, 3, EXPERTS), dtype=torch.int32),
+                         num_physical_experts=24, num_local_physical_experts=6, num_groups=4, num_nodes=1,
+                         algorithm=algorithm)
+            ours = eplb_algorithms.rebalance_experts(**given)
+            own = eplb_algorithms.rebalance_experts.__wrapped__(**given)
+            self.assertEqual(lines, [])
+            for a, b in zip(ours[::2], own[::2]):
+                self.assertEqual((a.shape, a.dtype), (b.shape, b.dtype))
+            phy2log, slots_of, counts = ours
+            self.assertEqual(phy2log[:, 12:18].tolist(), own[0][:, 12:18].tolist())  # zeros, as SGLang has it
+            self.assertFalse(((slots_of >= 12) & (slots_of < 18)).any())
+            self.assertTrue((counts >= 1).all() and (counts.sum(1) == 18).all())
+            for layer, expert in ((layer, expert) for layer in range(3) for expert in range(EXPERTS)):
+                used = [slot for slot in slots_of[layer, expert].tolist() if slot >= 0]
+                self.assertEqual(len(used), counts[layer, expert])
+                self.assertTrue(all(phy2log[layer, slot] == expert for slot in used))
+
+
 if __name__ == "__main__":
+    engine_support.stand_ins()
     engine_support.main("sglang", "torch", "gembench")

@@ -32,7 +32,7 @@ class Windows:
         try:
             from vllm.distributed.eplb.eplb_state import EplbState
             if not hasattr(EplbState.rearrange, "of_gembench"):
-                EplbState.rearrange = self._wrapped(EplbState.rearrange)
+                setattr(EplbState, "rearrange", self._wrapped(EplbState.rearrange))
         except Exception as error:
             self._log.warning("gembench plans on sums of loads, since vLLM's window is not to be had: %s", error)
 
