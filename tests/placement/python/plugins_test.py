@@ -142,6 +142,37 @@ class Settings(Case):
         self.assertEqual(used_rows(loads * 0, 8)[0].shape, (1, 2, 3))
 
 
+class Speeds(Case):
+    def speeds(self, ranks, gpus=(), ids=("A", "B", "C"), **settings):
+        """Seconds at the last load point of every rank that the planner is given, or None."""
+        from gembench import engine_planner
+        from gembench.engine_settings import Settings
+        from gembench.profile import Profile
+        known = Profile(np.array([0, 1]), np.array([[0, 1.0], [0, 2.0], [0, 3.0]]), list(ids))
+        engine_planner.Profile.load = classmethod(lambda cls, path: known)
+        planner = engine_planner.EnginePlanner(Settings(profile="p.h5", **settings), logging.getLogger("vllm.gembench"))
+        _, found = planner._speeds(ranks, tuple(gpus))
+        planner._speeds(ranks, tuple(gpus))  # no second line
+        return None if found is None else found.latency[:, 1].tolist()
+
+    def test_gpus_are_found_by_uuid_else_by_rank(self):
+        self.assertEqual(self.speeds(2, ("C", "A")), [3, 1])
+        self.assertEqual(self.speeds(3, ("C", "A", "new")), [1, 2, 3])
+        self.assertEqual(self.speeds(3), [1, 2, 3])
+        self.assertEqual(self.speeds(3, ids=("", "", "")), [1, 2, 3])
+        self.assertEqual(self.lines, [])
+
+    def test_a_profile_of_other_gpus_is_not_used(self):
+        self.assertIsNone(self.speeds(2))
+        self.assertEqual(len(self.warnings()), 1)
+        self.assertIn("it holds 3 ranks, not 2", self.warnings()[0])
+
+    def test_speeds_for_another_number_of_ranks_are_not_used(self):
+        self.speeds(3, speeds=(1.0, 0.5))
+        self.assertEqual(len(self.warnings()), 1)
+        self.assertIn("2 numbers for 3 ranks", self.warnings()[0])
+
+
 class SGLang(Case):
     def setUp(self):
         super().setUp()
