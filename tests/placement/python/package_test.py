@@ -168,6 +168,9 @@ fewer = [loads[:, 0, plan.phy2log[0, rank * 6:rank * 6 + 6]].sum() for rank in r
                                    "32", "--steps", "8"),
                          r"3 layers x 8 experts \+ 1 shared, top-2, hidden 64, ffn 16")
 
+    def test_plug_ins_plan_with_it(self):
+        self.call(PYTHON, TOP / "tests/placement/python/plugins_test.py")
+
     def test_types_hold(self):
         if shutil.which("mypy") is None:
             self.skipTest("mypy is not installed")
