@@ -18,6 +18,7 @@ STUBS = ("IPython", "compressed_tensors", "flashinfer", "gguf", "sgl_kernel", "t
 
 def stand_ins():
     import stubs
+    os.environ["VLLM_PLUGINS"] = "gembench"  # where vllm-ascend is installed, vLLM would look for an NPU
     stubs.stand_in_for(STUBS)
 
 
