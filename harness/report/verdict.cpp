@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "harness/report/conclusion.hpp"
@@ -54,17 +54,6 @@ std::string in_words(const Difference& d) {
                      percent_change(*d.high));
 }
 
-/// The placement that looks fastest: typical differences to the first one.
-int candidate_of(const Comparison& comparison) {
-  int best = 0;
-  double least = 0;
-  for (int i = 1; i < static_cast<int>(comparison.placements.size()); ++i) {
-    const double typical = between(comparison, i, 0).typical;
-    if (typical < least) std::tie(best, least) = std::pair(i, typical);
-  }
-  return best;
-}
-
 bool beats(const Comparison& comparison, int placement, int other) {
   return below_zero(between(comparison, placement, other));
 }
@@ -109,7 +98,7 @@ std::string fastest_sentence(const Comparison& comparison, int fastest, int firs
 
 /// Of the one that looks fastest, which is not certain.
 std::string open_sentence(const RunReader& file, const Comparison& comparison, int first) {
-  const int best = candidate_of(comparison);
+  const int best = looks_fastest(comparison, first);
   const bool beats_first = best != first && below_zero(printed(comparison, best, first));
   std::vector<int> rivals;
   for (int i = 0; i < static_cast<int>(comparison.placements.size()); ++i) {
@@ -128,6 +117,21 @@ std::string open_sentence(const RunReader& file, const Comparison& comparison, i
 }
 
 }  // namespace
+
+int looks_fastest(const Comparison& comparison, int first) {
+  int best = first;
+  double least = 0;
+  bool certain = false;
+  for (int i = 0; i < static_cast<int>(comparison.placements.size()); ++i) {
+    if (i == first) continue;
+    const bool sure = below_zero(printed(comparison, i, first));
+    const double typical = between(comparison, i, first).typical;
+    if (!(typical < 0) || (certain && !sure)) continue;
+    if (typical < least || (sure && !certain))
+      std::tie(best, least, certain) = std::tuple(i, typical, sure);
+  }
+  return best;
+}
 
 std::optional<int> fastest_of(const Comparison& comparison) {
   const int count = static_cast<int>(comparison.placements.size());

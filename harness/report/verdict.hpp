@@ -18,6 +18,10 @@ struct Verdict {
 /// The placement that every interval of `every_pair` says is faster; none while one is open.
 [[nodiscard]] std::optional<int> fastest_of(const Comparison& comparison);
 
+/// The placement with the least step time against `first`, among those that are certainly faster
+/// than it if there are any; `first` itself if none seems to be faster.
+[[nodiscard]] int looks_fastest(const Comparison& comparison, int first);
+
 /// "gem is faster than linear: step time -13.30 % (95 % CI -14.10 % .. -12.50 %)", the faster one
 /// first; none if the interval is missing or includes zero. For pooled launches too.
 [[nodiscard]] std::optional<std::string> faster_sentence(const std::string& placement,

@@ -35,6 +35,17 @@ TEST(Verdict, two_that_both_beat_the_first_are_not_the_fastest_before_one_beats_
   EXPECT_EQ(fastest_of(of(3, {one, two, pair(2, 1, 0.01, 0.03)})), 1);
 }
 
+TEST(Verdict, what_is_certain_comes_before_what_only_seems_better) {
+  const auto certain = pair(1, 0, -0.2, -0.1), seems = pair(2, 0, -0.5, 0.1);
+  EXPECT_EQ(looks_fastest(of(3, {certain, seems}), 0), 1);
+  EXPECT_EQ(looks_fastest(of(3, {pair(2, 0, -0.2, -0.1), pair(1, 0, -0.5, 0.1)}), 0), 2);
+  EXPECT_EQ(looks_fastest(of(3, {certain, pair(2, 0, -0.3, -0.2)}), 0), 2);
+  EXPECT_EQ(looks_fastest(of(3, {pair(1, 0, -0.1, 0.05), seems}), 0), 2);
+  EXPECT_EQ(looks_fastest(of(3, {pair(1, 0, 0.1, 0.2), pair(2, 0, -0.01, 0.2)}), 0), 0);
+  // Against another than the first one.
+  EXPECT_EQ(looks_fastest(of(3, {pair(1, 0, 0.1, 0.2), pair(2, 1, -0.02, -0.01)}), 1), 0);
+}
+
 TEST(Verdict, the_faster_one_comes_first_in_the_sentence) {
   EXPECT_EQ(faster_sentence("gem", "linear", -0.2, -0.25, -0.1),
             "gem is faster than linear: step time -20.00 % (95 % CI -25.00 % .. -10.00 %)");
