@@ -255,8 +255,10 @@ MeasuredProfile Session::measure_profile(const std::string& kept,
                                          const std::vector<std::int64_t>& load_points) {
   const Trace& trace = workload.measured;
   const TokenRange tokens = tokens_of(0);
-  const std::size_t set_bytes = sz(comm.node_size()) * sz(profiled.slots) *
-                                sz(store->weight_layers()) * device->expert_bytes();
+  // Nodes may have different numbers of ranks, and all ranks must hold as many sets.
+  const auto sharers = static_cast<std::int64_t>(comm.max(comm.node_size()));
+  const std::size_t set_bytes =
+      sz(sharers) * sz(profiled.slots) * sz(store->weight_layers()) * device->expert_bytes();
   const std::vector<Placement> sets = profiled_weights(
       profiled, alternation.resident ? static_cast<int>(options.placements.size()) : 1, set_bytes);
   std::vector<const Placement*> held;
