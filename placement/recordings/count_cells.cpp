@@ -5,16 +5,18 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "placement/base/checked_sizes.hpp"
 
 namespace gembench::inline recordings {
 namespace {
 
-using Role = CountColumns::Role;
-
 constexpr std::size_t kMaxCells = std::size_t{1} << 25;  // 1 GiB
 constexpr std::size_t kMaxSources = 1 << 16;
+// Steps are handed on with all their counts. Beyond this, nearly all would be absent from the file.
+constexpr std::int64_t kMaxAbsent = std::int64_t{1} << 28;
+constexpr std::int64_t kMaxPerCell = 64;
 
 }  // namespace
 
@@ -94,6 +96,16 @@ std::vector<std::string> CountCells::finish(StepPass& pass) {
   StepBatches batches(
       input_, {static_cast<std::int64_t>(layers.size()), experts, 0, 0, layer_ids_of(layers), 0},
       pass);
+  const auto distinct =
+      std::ranges::count_if(cells_, [&, last = cells_.front().step - 1](const Cell& c) mutable {
+        return std::exchange(last, c.step) != c.step;
+      });
+  if (distinct > (kMaxAbsent + kMaxPerCell * std::ssize(cells_)) /
+                     static_cast<std::int64_t>(batches.step_size()))
+    throw usage_error(fmt::format(
+        "{}: {} steps of {} layers x {} experts have {} counts, so nearly all are absent; check "
+        "the columns of steps, layers and experts",
+        name_of(input_), distinct, layers.size(), experts, cells_.size()));
   std::vector<std::int64_t> counts(batches.step_size(), 0);
   std::int64_t steps = 0;
   for (std::size_t i = 0; i < cells_.size(); ++i) {

@@ -164,8 +164,13 @@ std::int64_t CountsTable::whole(std::string_view cell, std::size_t column,
   auto [stop, error] = std::from_chars(cell.data(), end, value);
   // 7.0 is whole; 7,0 is, where commas do not separate.
   if (error == std::errc{} && stop != end &&
-      (*stop == '.' || (*stop == ',' && columns_.separator != ',')))
-    stop = std::find_if(stop + 1, end, [](char c) { return c != '0'; });
+      (*stop == '.' || (*stop == ',' && columns_.separator != ','))) {
+    const auto* decimals = stop + 1;
+    stop = std::find_if(decimals, end, [](char c) { return c != '0'; });
+    if (stop == end && end - decimals == 3)
+      refuse(fmt::format("column {}: {} may be {} or thousands; write whole numbers",
+                         columns_.names[column], shown(cell), value));
+  }
   if (error == std::errc{} && stop == end && value >= 0 && value <= most) return value;
   const auto refuse_as = [&](const char* as, std::string_view text) {
     refuse(fmt::format("column {}: {} {}", columns_.names[column], text, as));

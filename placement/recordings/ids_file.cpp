@@ -105,6 +105,7 @@ std::span<const std::uint16_t> IdsFile::read(std::size_t most) {
   } catch (const Error& error) {
     in_.refuse(fmt::format("is wrong: {}", error.what()));
   }
+  if (ids_.empty()) return ids_;  // all without routes: nothing tells top-k yet
   if (!checker_) checker_.emplace(input_.layers, input_.experts, sieve_.topk());
   const auto kept = static_cast<std::size_t>(input_.layers * sieve_.topk());
   const auto at = checker_->wrong(ids_);
@@ -138,11 +139,12 @@ std::vector<std::string> window_ids(const RecordingInput& input, int window, boo
   if (window_size == 0) throw usage_error("a window of 0 tokens; give at least 1");
   const auto block =
       static_cast<std::size_t>(window) * std::max<std::size_t>(1, kBlock / window_size);
-  std::optional<StepGatherer> steps;  // the first block tells top-k
+  std::optional<StepGatherer> steps;  // the first block with routes tells top-k
   std::vector<std::uint16_t> waiting;
   while (!file.at_end()) {
     const auto ids = file.read(block);
     waiting.insert(waiting.end(), ids.begin(), ids.end());
+    if (ids.empty()) continue;
     if (!steps) {
       Trace trace;
       trace.layers = input.layers;

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <span>
 #include <tuple>
 #include <unordered_map>
 
@@ -124,7 +126,9 @@ class RouteLines {
     }
   }
 
-  /// Hooks that count tokens from 0 in every pass name a token of a request several times.
+  /// Hooks that count tokens from 0 in every pass name a token of a request several times. Where a
+  /// log lacks lines, begins within a pass or ends in one, layers have different numbers of turns;
+  /// then only the order of the file tells which lines are of one pass.
   void number_turns() {
     const auto before = [](const Entry& a, const Entry& b) {
       return std::pair(a.key(), a.ids) < std::pair(b.key(), b.ids);
@@ -132,17 +136,54 @@ class RouteLines {
     std::sort(entries_.begin(), entries_.end(), before);
     for (std::size_t i = 1; i < entries_.size(); ++i)
       if (entries_[i].key() == entries_[i - 1].key()) entries_[i].turn = entries_[i - 1].turn + 1;
+    leave_out_mixed_passes();
     std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
       return std::tie(a.request, a.turn, a.token, a.layer) <
              std::tie(b.request, b.turn, b.token, b.layer);
     });
   }
+  /// Entries are sorted by token, layer and place in the file.
+  void leave_out_mixed_passes() {
+    const auto same_token = [](const Entry& a, const Entry& b) {
+      return a.request == b.request && a.token == b.token;
+    };
+    auto kept = entries_.begin();
+    for (auto first = entries_.begin(); first != entries_.end();) {
+      const auto end = std::find_if(first, entries_.end(),
+                                    [&](const Entry& e) { return !same_token(e, *first); });
+      if (mixes_passes({first, end})) {
+        const auto turns = std::max_element(
+            first, end, [](const Entry& a, const Entry& b) { return a.turn < b.turn; });
+        mixed_ += turns->turn + 1;
+      } else {
+        kept = std::move(first, end, kept);
+      }
+      first = end;
+    }
+    entries_.erase(kept, entries_.end());
+    if (entries_.empty())
+      throw usage_error(fmt::format(
+          "{} lacks lines, and does not tell which lines are of one pass; record it again",
+          recording_.source));
+  }
+  /// Of one token: layers have different numbers of turns, and the file does not go through them
+  /// pass by pass and layer by layer.
+  static bool mixes_passes(std::span<const Entry> token) {
+    std::vector<std::uint32_t> turns;  // of every layer
+    for (const auto& entry : token) {
+      if (entry.turn == 0) turns.push_back(0);
+      turns.back() = entry.turn + 1;
+    }
+    if (std::ranges::adjacent_find(turns, std::not_equal_to{}) == turns.end()) return false;
+    std::vector<Entry> by_pass(token.begin(), token.end());
+    std::ranges::stable_sort(by_pass, {}, &Entry::turn);
+    return !std::ranges::is_sorted(by_pass, {}, &Entry::ids);
+  }
   void settle_layers() {
     std::vector<std::int32_t> layers;
-    for (const auto& entry : entries_) {
-      const auto at = std::lower_bound(layers.begin(), layers.end(), entry.layer);
-      if (at == layers.end() || *at != entry.layer) layers.insert(at, entry.layer);
-    }
+    for (const auto& entry : entries_) layers.push_back(entry.layer);
+    std::sort(layers.begin(), layers.end());
+    layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
     recording_.layers = static_cast<int>(layers.size());
     if (input_.layers > 0 && input_.layers != recording_.layers)
       throw usage_error(
@@ -179,6 +220,11 @@ class RouteLines {
     if (incomplete > 0)
       recording_.notes.push_back(fmt::format(
           "left out {} tokens without routes in all of the {} layers", incomplete, layers));
+    if (mixed_ > 0)
+      recording_.notes.push_back(fmt::format(
+          "left out {} tokens whose lines of several passes cannot be told apart, since the file "
+          "lacks some",
+          mixed_));
     std::erase_if(recording_.requests, [](const auto& request) { return request.decode == 0; });
   }
 
@@ -188,6 +234,7 @@ class RouteLines {
   std::vector<Entry> entries_;
   std::vector<std::uint16_t> ids_;
   std::uint32_t last_request_ = 0;
+  std::size_t mixed_ = 0;  // tokens left out
 };
 
 TokenRecording read(const RecordingInput& input) {

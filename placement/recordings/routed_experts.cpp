@@ -120,7 +120,7 @@ class Answers {
     const auto answers = static_cast<std::int64_t>(rows.size());
     const auto shortest = *std::min_element(rows.begin(), rows.end());
     const auto prompt = response.prompt_tokens, completion = response.completion_tokens;
-    if (prompt < 0) return -1;
+    if (prompt < 0 || response.without_routes > 0) return -1;
     if (completion < 0) return prompt;  // as much of it as is listed
     const auto all = std::accumulate(rows.begin(), rows.end(), std::int64_t{0});
     const auto decode = std::max<std::int64_t>(completion - answers, 0);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -60,6 +61,7 @@ struct Finder {
     std::vector<RoutedAnswer> answers;      // that wait for a statement of their tokens
     std::vector<RoutedResponse> responses;  // that have one
     std::int64_t prompt_tokens = -1, completion_tokens = -1;
+    int without_routes = 0;
     bool says_usage = false;  // it is the value of `usage` or `meta_info`
   };
   const std::function<void(RoutedResponse)>& keep;
@@ -77,8 +79,8 @@ struct Finder {
   }
   static void complete(Scope& scope) {
     if (scope.answers.empty()) return;
-    scope.responses.push_back(
-        {std::exchange(scope.answers, {}), scope.prompt_tokens, scope.completion_tokens});
+    scope.responses.push_back({std::exchange(scope.answers, {}), scope.prompt_tokens,
+                               scope.completion_tokens, std::exchange(scope.without_routes, 0)});
   }
   /// Answers whose prompt is known are complete; others wait for the enclosing object.
   bool leave() {
@@ -87,6 +89,7 @@ struct Finder {
     Scope& around = open.back();
     if (scope.prompt_tokens >= 0) complete(scope);
     for (auto& answer : scope.answers) around.answers.push_back(std::move(answer));
+    around.without_routes += scope.without_routes;
     for (auto& response : scope.responses) around.responses.push_back(std::move(response));
     if (scope.says_usage && around.prompt_tokens < 0) {
       around.prompt_tokens = scope.prompt_tokens;
@@ -113,7 +116,10 @@ struct Finder {
     return true;
   }
 
-  bool null() { return other(); }
+  bool null() {
+    if (!nested && open.back().key == kRoutes) ++open.back().without_routes;
+    return other();
+  }
   bool boolean(bool) { return other(); }
   bool number_integer(std::int64_t value) {
     if (nested) nested->number(value);
@@ -124,8 +130,12 @@ struct Finder {
   bool binary(nlohmann::json::binary_t&) { return other(); }
   bool string(std::string& text) {
     if (nested) NestedRoutes::refuse();
-    if (open.back().key == kRoutes && !text.empty())
-      open.back().answers.push_back({std::move(text), {}, {}});
+    auto& scope = open.back();
+    if (scope.key != kRoutes) return true;
+    if (text.empty())
+      ++scope.without_routes;
+    else
+      scope.answers.push_back({std::move(text), {}, {}});
     return true;
   }
   bool key(std::string& name) {
@@ -146,7 +156,10 @@ struct Finder {
   bool end_array() {
     if (!nested) return leave();
     if (!nested->leave()) return true;
-    if (!nested->answer.ids.empty()) open.back().answers.push_back(std::move(nested->answer));
+    if (nested->answer.ids.empty())
+      ++open.back().without_routes;
+    else
+      open.back().answers.push_back(std::move(nested->answer));
     nested.reset();
     return true;
   }

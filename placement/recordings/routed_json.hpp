@@ -20,6 +20,7 @@ struct RoutedResponse {
   std::vector<RoutedAnswer> answers;
   std::int64_t prompt_tokens = -1;      ///< -1: not said
   std::int64_t completion_tokens = -1;  ///< of all answers together; -1: not said
+  int without_routes = 0;               ///< answers more, which completion_tokens counts too
 };
 
 /// Every response in a file of JSON lines, of server-sent events, or of one document, in order.

@@ -54,6 +54,7 @@ StepBatches::StepBatches(const RecordingInput& input, RecordedShape shape, StepP
   auto& survey = pass_.survey;
   if (pass_.aim != Aim::keep) {
     survey.circular = shape_.circular;
+    survey.experts = shape_.experts;
     survey.rows.assign(static_cast<std::size_t>(shape_.layers), 0);
     if (input.experts > 0 && shape_.experts > input.experts)
       survey.shared = static_cast<int>(shape_.experts - input.experts);
@@ -67,7 +68,10 @@ StepBatches::StepBatches(const RecordingInput& input, RecordedShape shape, StepP
   batch_.sources = shape_.sources;
   batch_.source = name_;
   if (pass_.aim == Aim::add_up) pass_.totals.counts.assign(step_size_, 0);
-  if (pass_.aim == Aim::keep) settle_layers();
+  if (pass_.aim != Aim::keep) return;
+  if (std::ssize(survey.rows) != shape_.layers || survey.experts != shape_.experts)
+    throw usage_error(name_ + " was changed while it was read; import it again");
+  settle_layers();
 }
 
 void StepBatches::refuse(std::size_t row, const std::string& why) const {
@@ -90,7 +94,11 @@ void StepBatches::settle_layers() {
   batch_.model_layers = shape_.model_layers;
   if (some_left_out && shape_.layer_ids.empty())
     batch_.model_layers = static_cast<int>(shape_.layers);
-  if (pass_.survey.shared > 0) batch_.topk = pass_.survey.topk;
+  const auto& survey = pass_.survey;
+  if (survey.shared == 0) return;
+  if (input_.topk != survey.topk + survey.shared)  // as engines with fused ones count
+    require_stated(name_, "topk", survey.topk, input_.topk);
+  batch_.topk = survey.topk;
 }
 
 /// A row is looked at once, so that no loop behind this one can overflow.

@@ -32,6 +32,7 @@ struct StepRange {
 struct StepSurvey {
   bool circular = false;
   std::int64_t steps = 0, idle = 0;  ///< idle: without a token
+  std::int64_t experts = 0;          ///< of a layer, those of `shared` included
   std::vector<char> rows;            ///< [row] has a token in some step
   StepRange gap{0, 0};               ///< the longest run of idle steps between others
   std::int64_t idle_at_ends = 0;     ///< idle steps at the beginning and the end

@@ -206,6 +206,21 @@ TEST_F(Forms, WideTablesAsPandasWritesThem) {
   expect_same({a, file("b.csv", ",step,layer,e0,e1,e2,e3,e4", half)});
 }
 
+/// "1,000" of English tables and "1.000" of German ones: one, or a thousand.
+TEST(CountsCsv, ThousandsAreNotTakenForDecimals) {
+  TempDir dir;
+  const auto read = [&](const std::string& row, char separator) {
+    std::string text = "step,layer,e0,e1\n" + row + "\n";
+    std::replace(text.begin(), text.end(), '|', separator);
+    if (separator != ',') std::replace(text.begin(), text.begin() + 16, ',', separator);
+    return read_counts_csv(dir.write("a.csv", text), 1).tokens;
+  };
+  EXPECT_EQ(read("0|0|1.0|7.00", ';'), (std::vector<std::int32_t>{1, 7}));
+  EXPECT_EQ(read("0|0|1,0|7,0000", '\t'), (std::vector<std::int32_t>{1, 7}));
+  expect_refused("may be 1 or thousands", [&] { (void)read("0|0|1.000|7", ';'); });
+  expect_refused("may be 1 or thousands", [&] { (void)read("0|0|1,000|7", '\t'); });
+}
+
 TEST_F(Forms, WhatIsAssumedIsSaid) {
   const auto notes = [&](const std::string& header, const char* format, int ranks) {
     const RecordingInput input{{file("a.csv", header, cells(ranks, format))}, 0, 0, 2};
@@ -257,6 +272,12 @@ TEST(CountsCsv, RefusesHugeThingsBeforeTheyCostMemory) {
   expect_refused("does not exist", [&] { (void)read_counts_csv(dir.at("none.csv"), 1); });
   expect_refused("not a regular file", [&] { (void)read_counts_csv(dir.at("."), 1); });
   expect_refused("not a regular file", [&] { (void)read_counts_csv("/dev/zero", 1); });
+  // A row for each step of many layers would be handed on as all layers' counts each time.
+  std::string thin = "step,layer,expert,count\n";
+  for (int layer = 0; layer < 4096; ++layer) thin += "0," + std::to_string(layer) + ",1023,1\n";
+  for (int step = 1; step < 2000; ++step) thin += std::to_string(step) + ",0,0,1\n";
+  expect_refused("nearly all are absent",
+                 [&] { (void)read_counts_csv(dir.write("thin.csv", thin), 1); });
   const auto good = dir.write("good.csv", "step,layer,e0,e1\n0,0,2,2\n");
   expect_refused("pass --topk N", [&] { (void)read_counts_csv(good, 0); });
 }

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/token_recording.hpp"
@@ -108,6 +110,40 @@ TEST_F(RouteLines, LinesOfWholeBatches) {
           json{{"layer", layer}, {"batch_id", pass < 2 ? 0 : 1}, {"topk_experts", chosen}}.dump());
     }
   expect_same(read(file(all)));
+}
+
+/// Token 0 of passes in which it has other choices each time. Whatever line is missing, no token is
+/// made of two passes: what is read is a pass.
+TEST_F(RouteLines, PassesAreNeverMixed) {
+  std::vector<std::string> all;
+  for (int pass = 0; pass < kTokens; ++pass)
+    for (int layer = 0; layer < kLayers; ++layer)
+      all.push_back(usual(0, 0, layer, choices(pass, layer)).dump());
+  const auto whole = read(file(all));
+  EXPECT_EQ(whole.ids, ids);
+  const auto each = static_cast<std::size_t>(kLayers * kTopk);
+  for (std::size_t lost = 0; lost < all.size(); ++lost) {
+    auto fewer = all;
+    fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(lost));
+    fewer.push_back(usual(1, 0, 0, choices(0, 0)).dump());  // so that something is left
+    fewer.push_back(usual(1, 0, 1, choices(0, 1)).dump());
+    fewer.push_back(usual(1, 0, 2, choices(0, 2)).dump());
+    const auto r = read(file(fewer));
+    for (std::size_t token = 0; token < r.tokens(); ++token) {
+      const auto found = std::span(r.ids).subspan(token * each, each);
+      bool is_a_pass = false;
+      for (std::size_t pass = 0; pass < kTokens; ++pass)
+        is_a_pass =
+            is_a_pass || std::ranges::equal(found, std::span(ids).subspan(pass * each, each));
+      EXPECT_TRUE(is_a_pass) << "token " << token << " without line " << lost;
+    }
+    EXPECT_EQ(r.notes.size(), 1u) << "line " << lost;
+  }
+  // A log that was stopped within its last pass loses that pass only.
+  all.pop_back();
+  EXPECT_EQ(read(file(all)).tokens(), static_cast<std::size_t>(kTokens - 1));
+  all.erase(all.begin());
+  expect_refused("does not tell which lines are of one pass", [&] { (void)read(file(all)); });
 }
 
 TEST_F(RouteLines, WhatIsIncompleteIsLeftOutAndCounted) {

@@ -102,6 +102,19 @@ TEST(VllmRouted, TheLastRowsAreThoseOfGeneratedTokens) {
         }
 }
 
+/// completion_tokens counts answers without routes too, so that nothing tells the phases.
+TEST(VllmRouted, AnswersBesideOnesWithoutRoutesHaveNoPhases) {
+  const TempDir dir;
+  for (const json& none : {json(), json(""), json::array()}) {
+    auto response = answers({9}, 5, 10);
+    response["choices"].push_back({{"routed_experts", none}});
+    const auto r = read_vllm_routed(input_of(dir.write("r.json", response.dump()), 0, 60, 0));
+    ASSERT_EQ(r.requests.size(), 1u) << none;
+    EXPECT_EQ(r.tokens(), 9u);
+    EXPECT_FALSE(r.phases_known) << none;
+  }
+}
+
 TEST(VllmRouted, ResponsesThatContradictThemselvesAreLeftOutAndCounted) {
   const TempDir dir;
   const auto read = [&](const std::vector<json>& responses) {

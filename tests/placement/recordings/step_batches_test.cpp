@@ -162,6 +162,12 @@ TEST(StepBatches, FusedSharedExpertsAreLeftOutIfTheModelsExpertsAreStated) {
   EXPECT_EQ(result.totals.counts, (Counts{3, 2, 1, 2}));
   ASSERT_EQ(result.notes.size(), 1u);
   EXPECT_NE(result.notes[0].find("experts 4 to 5"), std::string::npos) << result.notes[0];
+  // Top-k may be stated with the shared experts, as such engines count, or without them.
+  for (const int topk : {2, 4})
+    EXPECT_EQ(collect({1, 6, 0, 0, {}, 0}, steps, {{"a.rec"}, 0, 4, topk}).batches.at(0).topk, 2);
+  expect_refused("has topk = 2 but 1 was stated", [&] {
+    (void)collect({1, 6, 0, 0, {}, 0}, steps, {{"a.rec"}, 0, 4, 1});
+  });
   const auto sources = collect({1, 3, 0, 2, {}, 0}, {{2, 1, 3, 0, 1, 1}}, {{"a.rec"}, 0, 2, 0});
   EXPECT_EQ(sources.batches.at(0).source_tokens, (std::vector<std::int32_t>{2, 1, 0, 1}));
   EXPECT_EQ(sources.batches[0].tokens, (std::vector<std::int32_t>{2, 2}));

@@ -87,6 +87,22 @@ TEST(IdsFile, LongOnesComeInParts) {
   expect_windows(parts, ids, shape, 16);
 }
 
+/// A first block without routes does not tell that experts are fused.
+TEST(IdsFile, BeginsWithManyTokensWithoutARoute) {
+  const TempDir dir;
+  const RecordingInput shape{{}, 1, 4, 3};  // two choices and shared expert 4
+  for (const std::size_t none : {std::size_t{10}, std::size_t{2000000}}) {
+    std::vector<std::uint16_t> ids(none * 3, 0xff);
+    for (int token = 0; token < 4; ++token) ids.insert(ids.end(), {0, 3, 4});
+    std::vector<Trace> parts;
+    window_ids(at(dir.write("ids", bytes_of<std::uint8_t>(ids)), shape), 2, true,
+               [&](const Trace& part) { parts.push_back(part); });
+    ASSERT_EQ(parts.size(), 1u) << none;
+    EXPECT_EQ(parts[0].topk, 2);
+    EXPECT_EQ(parts[0].tokens, (std::vector<std::int32_t>{2, 0, 0, 2, 2, 0, 0, 2}));
+  }
+}
+
 TEST(IdsFile, WrongOnesAreRefusedWithThePlace) {
   const TempDir dir;
   const RecordingInput shape{{}, 2, 8, 2};
