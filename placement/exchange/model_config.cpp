@@ -80,7 +80,8 @@ bool lists(const Json* list, std::int64_t layer) {
          });
 }
 
-/// Whether a layer has experts. Every rule of a model that its file has must hold.
+/// Whether a layer has experts: as a list or pattern says it of each layer, or where all rules that
+/// the file has hold.
 bool has_experts(const Json& config, std::int64_t layer) {
   constexpr std::string_view kPattern = "hybrid_override_pattern", kListed = "moe_layers",
                              kDense = "mlp_only_layers", kEvery = "moe_layer_freq";
@@ -99,14 +100,19 @@ bool has_experts(const Json& config, std::int64_t layer) {
            every->at(static_cast<std::size_t>(layer)) == 1;
   }
   const std::int64_t first = number(config, kFirstMoe, 0, kMostLayers).value_or(0);
-  const std::int64_t last = one_of(config, "moe_layer_end_index", kMostLayers);
+  constexpr std::string_view kLast = "moe_layer_end_index";  // -1: the last one
+  const std::int64_t stated = number(config, {&kLast, 1}, -1, kMostLayers).value_or(-1);
+  const std::int64_t last = stated < 0 ? kMostLayers : stated;
+  const std::int64_t period = one_of(config, "expert_layer_period", 1);
+  const std::int64_t offset = one_of(config, "expert_layer_offset", 0);
   const auto divides = [](std::int64_t step, std::int64_t at) {
     return step < 2 || at % step == 0;
   };
   return layer >= first && layer <= last && divides(one_of(config, "moe_layer_freq", 1), layer) &&
          divides(one_of(config, "moe_layer_interval", 1), layer - first) &&
          divides(one_of(config, "decoder_sparse_step", 1), layer + 1) &&
-         divides(one_of(config, "interleave_moe_layer_step", 1), layer + 1);
+         divides(one_of(config, "interleave_moe_layer_step", 1), layer + 1) &&
+         (period < 2 || layer % period == offset);
 }
 
 int shared_experts(const Json& config, const std::string& type, int ffn) {

@@ -83,6 +83,8 @@ TEST(ModelConfig, knows_which_layers_have_experts) {
   EXPECT_EQ(layers(R"("moe_layer_freq": 2)"), (List{0, 2, 4}));
   EXPECT_EQ(layers(R"("hybrid_override_pattern": "MEM*EM")"), (List{1, 4}));
   EXPECT_EQ(layers(R"("first_k_dense_replace": null)"), range(0, 6));
+  EXPECT_EQ(layers(R"("moe_layer_start_index": 2, "moe_layer_end_index": -1)"), range(2, 6));
+  EXPECT_EQ(layers(R"("expert_layer_period": 2, "expert_layer_offset": 1)"), (List{1, 3, 5}));
 }
 
 TEST(ModelConfig, refuses_what_states_no_moe_model) {
