@@ -18,8 +18,8 @@
 #include "harness/cli/trace_options.hpp"
 #include "harness/cli/version.hpp"
 #include "placement/base/error.hpp"
-#include "placement/files/input_file.hpp"
 #include "placement/base/known_names.hpp"
+#include "placement/files/input_file.hpp"
 #include "results/run_reader.hpp"
 
 namespace po = boost::program_options;

@@ -14,7 +14,8 @@ using Json = OptionSet::Json;
 
 void model_options(OptionSet& set, ModelOptions& o, bool with_widths) {
   set.group("Model");
-  set.text("model", o.model, "NAME", "shape preset ('gembench list'), or a config.json from huggingface.co or its folder")
+  set.text("model", o.model, "NAME",
+           "shape preset ('gembench list'), or a config.json from huggingface.co or its folder")
       .offers(model_words())
       .stated(o.model_stated);
   Option& scale = set.real("scale", o.scale, "F", "divide hidden and ffn by F");

@@ -18,11 +18,11 @@
 #include "harness/run/workload.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "placement/base/error.hpp"
-#include "placement/files/whole_file.hpp"
 #include "placement/exchange/placement_file.hpp"
 #include "placement/exchange/placement_formats.hpp"
-#include "placement/strategies/ablation.hpp"
 #include "placement/exchange/plan_by_name.hpp"
+#include "placement/files/whole_file.hpp"
+#include "placement/strategies/ablation.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "results/trace_file.hpp"
 

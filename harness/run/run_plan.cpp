@@ -14,8 +14,8 @@
 #include "harness/run/sizes.hpp"
 #include "placement/base/error.hpp"
 #include "placement/cost/node_targets.hpp"
-#include "placement/strategies/exact.hpp"
 #include "placement/exchange/plan_by_name.hpp"
+#include "placement/strategies/exact.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "results/profile_file.hpp"
 

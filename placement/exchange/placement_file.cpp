@@ -7,9 +7,9 @@
 #include <cmath>
 
 #include "placement/base/error.hpp"
+#include "placement/encodings/bounded_json.hpp"
 #include "placement/files/input_file.hpp"
 #include "placement/files/whole_file.hpp"
-#include "placement/encodings/bounded_json.hpp"
 
 namespace gembench::inline exchange {
 namespace {

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "placement/files/output_owner.hpp"
 #include "placement/cost/placement.hpp"
+#include "placement/files/output_owner.hpp"
 #include "placement/loads/planned_steps.hpp"
 
 namespace gembench::inline exchange {

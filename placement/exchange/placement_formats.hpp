@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "placement/exchange/placement_file.hpp"
 #include "placement/exchange/format_row.hpp"
+#include "placement/exchange/placement_file.hpp"
 #include "placement/loads/trace.hpp"
 
 /// Placements in the formats that serving engines load.

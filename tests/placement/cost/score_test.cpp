@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "placement/base/statistics.hpp"
-#include "placement/strategies/ablation.hpp"
 #include "placement/exchange/plan_by_name.hpp"
+#include "placement/strategies/ablation.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "tests/placement/support.hpp"
 

@@ -1,9 +1,9 @@
 #include <gtest/gtest.h>
 
 #include "placement/exchange/placement_file.hpp"
+#include "placement/exchange/plan_by_name.hpp"
 #include "placement/loads/planned_steps.hpp"
 #include "placement/loads/synthetic.hpp"
-#include "placement/exchange/plan_by_name.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "tests/placement/support.hpp"
 

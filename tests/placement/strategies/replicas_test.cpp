@@ -2,9 +2,9 @@
 #include <numeric>
 
 #include "placement/cost/bound.hpp"
-#include "placement/exchange/placement_file.hpp"
 #include "placement/cost/score.hpp"
 #include "placement/cost/token_split.hpp"
+#include "placement/exchange/placement_file.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "tests/placement/support.hpp"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "placement/exchange/placement_file.hpp"
 #include "placement/cost/score.hpp"
+#include "placement/exchange/placement_file.hpp"
 #include "placement/exchange/plan_by_name.hpp"
 #include "placement/strategies/slot_count.hpp"
 #include "placement/strategies/strategy.hpp"
