@@ -52,6 +52,11 @@ void define(OptionSet& set, ConvertCommand& o) {
            "bytes of a token (0 = from the model that the file names)")
       .range(0, 1e9)
       .refused_if(writes_placement, "--token-bytes is for traffic formats: drop it");
+  set.text("token-split", o.token_split, "RULE",
+           "how replicas share tokens: even, one-per-source (as vllm-ascend) or local-first (as "
+           "SGLang)")
+      .one_of({"even", "one-per-source", "local-first"})
+      .refused_if(writes_placement, "--token-split is for traffic formats: drop it");
   output_options(set, o);
   quiet_option(set, o.quiet);
   set.group("Other");

@@ -10,6 +10,7 @@
 #include "harness/commands/commands.hpp"
 #include "harness/run/byte_costs.hpp"
 #include "harness/run/model_file.hpp"
+#include "harness/run/workload.hpp"
 #include "moe_layer/model/shape.hpp"
 #include "placement/base/error.hpp"
 #include "placement/exchange/pair_traffic.hpp"
@@ -108,14 +109,14 @@ void place_in_model(const ConvertCommand& options, const std::optional<Trace>& t
   }
 }
 
-ReadPlacement read_input(const ConvertCommand& options, const std::optional<Trace>& trace) {
+PlacementFile read_input(const ConvertCommand& options, const std::optional<Trace>& trace) {
   const std::string& path = options.files[0];
   StatedShape stated{options.ranks.value_or(0), options.layers.value_or(0),
                      options.experts.value_or(0)};
   if (trace && stated.layers == 0) stated.layers = trace->layers;
   if (trace && stated.experts == 0) stated.experts = trace->experts;
-  ReadPlacement read = read_any_placement(path, stated, options.from_format);
-  const Placement& placement = read.file.placement;
+  PlacementFile file = read_any_placement(path, stated, options.from_format);
+  const Placement& placement = file.placement;
   const auto agree = [&](const char* name, std::optional<int> said, int found) {
     if (said && *said != found) {
       throw usage_error(fmt::format("{} has {} {}: correct --{}", path, found, name, name));
@@ -123,16 +124,16 @@ ReadPlacement read_input(const ConvertCommand& options, const std::optional<Trac
   };
   agree("ranks", options.ranks, placement.ranks);
   agree("experts", options.experts, placement.experts);
-  if (read.merged > 0) {
+  if (const auto repeats = count_repeats(placement); repeats > 0) {
     tell(
-        fmt::format("{} slots of {} repeat an expert of their rank: they count as empty here, "
-                    "while an engine sends such a rank a share of tokens for each",
-                    read.merged, path));
+        fmt::format("{} slots of {} repeat an expert of their rank, which then gets a share of "
+                    "tokens for each; plans by gembench use such slots for other experts",
+                    repeats, path));
   }
-  place_in_model(options, trace, read.file);
+  place_in_model(options, trace, file);
   agree("layers", options.layers, placement.layers);
-  if (read.file.program.empty()) read.file.program = program_version();
-  return read;
+  if (file.program.empty()) file.program = program_version();
+  return file;
 }
 
 std::string shape_line(const PlacementFile& file) {
@@ -148,8 +149,9 @@ void convert_traffic(const ConvertCommand& options, const TrafficFormat& format,
         "{} is about the tokens of one layer: add --trace FILE and --layer L", options.to));
   }
   const Placement& placement = file.placement;
-  const auto text = format.write({placement, *trace, *options.layer, options.step,
-                                  token_bytes(options.token_bytes, file.model)});
+  const auto text =
+      format.write({placement, *trace, *options.layer, options.step,
+                    token_bytes(options.token_bytes, file.model), split_rule(options.token_split)});
   write_whole_file(options.output, text, options.overwrite);
   const bool expected = !trace->has_ids() && !format.of_counts.empty();
   print_result("# {}: {}; layer {}, {}; {}\n# {}{}{}\n# use: {}\n", options.output, format.name,
@@ -177,8 +179,8 @@ void convert_placement(const ConvertCommand& options, const PlacementFile& file)
     print_result(
         "# every layer of the model is treated as a MoE layer: if not, add --first-layer\n");
   }
-  print_result("# use: {}\n# not in the file: {}\n", format.usage(file, options.output),
-               format.loses);
+  print_result("# use: {}\n# loaded by: {}\n# not in the file: {}\n",
+               format.usage(file, options.output), format.loaded_by, format.loses);
 }
 
 }  // namespace
@@ -193,7 +195,7 @@ void execute(const ConvertCommand& options) {
   if (!traffic) static_cast<void>(find_placement_format(options.to));
   std::optional<Trace> trace;
   if (!options.trace.empty()) trace = read_trace(options.trace);
-  const PlacementFile file = read_input(options, trace).file;
+  const PlacementFile file = read_input(options, trace);
   if (traffic) {
     convert_traffic(options, *traffic, file, trace);
   } else {

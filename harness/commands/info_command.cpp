@@ -96,7 +96,7 @@ FileFacts placement_facts(const std::string& path) {
                   {{"format", format.name}, {"of", format.what}},
                   {"score", "run --placements file:", "convert"}};
   try {
-    const PlacementFile file = read_any_placement(path, {}).file;
+    const PlacementFile file = read_any_placement(path, {});
     const Placement& placement = file.placement;
     facts.facts.emplace_back("strategy", placement.strategy);
     facts.facts.emplace_back("model", file.model);

@@ -57,8 +57,8 @@ void broadcast(const Comm& comm, Profile& profile) {
 }
 
 void broadcast(const Comm& comm, Placement& placement) {
-  auto& [layers, ranks, slots, experts, slot_expert, strategy] = placement;
-  send_all(comm, layers, ranks, slots, experts, slot_expert, strategy);
+  auto& [layers, ranks, slots, experts, slot_expert, strategy, repeats] = placement;
+  send_all(comm, layers, ranks, slots, experts, slot_expert, strategy, repeats);
 }
 
 void broadcast(const Comm& comm, std::vector<Placement>& placements) {

@@ -73,8 +73,8 @@ int placed_slots(const std::vector<std::string>& strategies, const StatedShape& 
   for (const std::string& strategy : strategies) {
     const auto file = strategy.find(kFile);  // relabel:file:PATH too
     if (file == std::string::npos) continue;
-    const auto read = read_any_placement(strategy.substr(file + kFile.size()), shape);
-    const Placement& placement = read.file.placement;
+    const Placement placement =
+        read_any_placement(strategy.substr(file + kFile.size()), shape).placement;
     // Errors are reported when planning uses them.
     if (placement.ranks != shape.ranks || placement.slots > shape.experts) continue;
     most = std::max(most, placement.slots);

@@ -186,12 +186,19 @@ CostModel cost_model(const std::string& asked, const Profile& profile, int slots
   return {profile, decide_cost(asked, profile).kind, slots};
 }
 
+SplitRule split_rule(std::string_view name) {
+  constexpr std::pair<std::string_view, SplitRule> kRules[] = {
+      {"even", SplitRule::even},
+      {"by-speed", SplitRule::by_speed},
+      {"water-fill", SplitRule::water_fill},
+      {"one-per-source", SplitRule::one_per_source},
+      {"local-first", SplitRule::local_first}};
+  return std::ranges::find(kRules, name, [](const auto& row) { return row.first; })->second;
+}
+
 TokenRule token_rule(const std::string& name, const CostModel& cost) {
   if (name == "water-fill-blind") return {SplitRule::water_fill, equal_speeds(cost, cost.ranks())};
-  return {name == "water-fill" ? SplitRule::water_fill
-          : name == "by-speed" ? SplitRule::by_speed
-                               : SplitRule::even,
-          cost};
+  return {split_rule(name), cost};
 }
 
 SyntheticSpec synthetic_spec(const ModelShape& model, int steps, int tokens, std::uint64_t seed) {

@@ -16,9 +16,9 @@ void require_physical_slots(const Placement& placement);
 /// Chooses which replica computes each assignment of a rank, on the host, from counts alone. After
 /// that, a pair names a physical slot, rank * slots + slot, instead of an expert.
 ///
-/// `even` and `by_speed`: every rank splits its own tokens, nothing is exchanged. `water_fill`:
-/// all ranks exchange their counts, compute the same split of the sum, and use their part of it in
-/// the order of ranks, so that the sum is split exactly.
+/// With all rules but `water_fill` every rank splits its own tokens, nothing is exchanged. With
+/// `water_fill` all ranks exchange their counts, compute the same split of the sum, and use their
+/// part of it in the order of ranks, so that the sum is split exactly.
 class ReplicaChoice {
  public:
   /// Usage error as require_physical_slots.

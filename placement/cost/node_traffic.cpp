@@ -86,7 +86,7 @@ NodeTraffic node_traffic(const Trace& trace, const Placement& placement, const N
   for (int step = 0; step < trace.steps; ++step) {
     if (trace.tokens_in_step(step) == 0) continue;
     for (int layer = 0; layer < trace.layers; ++layer) {
-      split.slot_loads(trace.loads(step, layer), layer, slots);
+      split.slot_loads(trace, step, layer, slots);
       trace.has_ids() ? cross_by_ids(sum, targets, trace, step, layer, placement, slots, absent)
                       : cross_by_counts(sum, targets, trace.tokens_in_step(step), slots,
                                         placement.slots, absent);

@@ -35,7 +35,7 @@ std::vector<std::int64_t> rank_loads(const Trace& trace, const Placement& placem
   auto row = std::span(loads);
   for (int step = 0; step < trace.steps; ++step)
     for (int layer = 0; layer < trace.layers; ++layer, row = row.subspan(ranks))
-      split.rank_loads(trace.loads(step, layer), layer, row.first(ranks));
+      split.rank_loads(trace, step, layer, row.first(ranks));
   return loads;
 }
 
@@ -45,17 +45,17 @@ void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
     seconds[rank] = cost.seconds(static_cast<int>(rank), loads[rank]);
 }
 
-void rank_seconds(const CostModel& cost, const TokenSplit& split,
-                  std::span<const std::int32_t> tokens, int layer, std::span<double> seconds) {
+void rank_seconds(const CostModel& cost, const TokenSplit& split, const Trace& trace, int step,
+                  int layer, std::span<double> seconds) {
   std::vector<std::int64_t> loads(seconds.size());
   if (cost.kind() == CostKind::sum) {
-    split.rank_loads(tokens, layer, loads);
+    split.rank_loads(trace, step, layer, loads);
     rank_seconds(cost, loads, seconds);
     return;
   }
   const auto slots = static_cast<std::size_t>(split.slots());
   loads.resize(seconds.size() * slots);
-  split.slot_loads(tokens, layer, loads);
+  split.slot_loads(trace, step, layer, loads);
   for (std::size_t rank = 0; rank < seconds.size(); ++rank) {
     const int r = static_cast<int>(rank);
     seconds[rank] = cost.seconds(r, 0);
@@ -75,7 +75,7 @@ std::vector<double> predicted_layer_seconds(const Trace& trace, const Placement&
   for (int step = 0; step < trace.steps; ++step) {
     if (pulse) pulse();
     for (int layer = 0; layer < trace.layers; ++layer) {
-      rank_seconds(cost, split, trace.loads(step, layer), layer, of_ranks);
+      rank_seconds(cost, split, trace, step, layer, of_ranks);
       seconds.push_back(*std::max_element(of_ranks.begin(), of_ranks.end()));
     }
   }

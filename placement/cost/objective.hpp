@@ -26,9 +26,9 @@ void require_same_ranks(const Placement& placement, const CostModel& cost);
 /// With cost model `per-expert` as if they were spread evenly over a rank's experts.
 void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
                   std::span<double> seconds);
-/// Seconds of ranks by either cost model, from `tokens` [expert]: prefer this one.
-void rank_seconds(const CostModel& cost, const TokenSplit& split,
-                  std::span<const std::int32_t> tokens, int layer, std::span<double> seconds);
+/// Seconds of ranks in a step of a trace by either cost model: prefer this one.
+void rank_seconds(const CostModel& cost, const TokenSplit& split, const Trace& trace, int step,
+                  int layer, std::span<double> seconds);
 
 /// [step][layer]: predicted seconds to the barrier, max over ranks of the cost of its load.
 /// `pulse`, if set, is called every step and may throw.

@@ -71,14 +71,13 @@ Counts gather_steps(const Trace& trace, const TokenSplit& split, const CostModel
   for (int step = first; step < end; ++step) {
     StepSums& sums = steps[static_cast<std::size_t>(step)];
     for (int layer = 0; layer < trace.layers; ++layer) {
-      const auto tokens = trace.loads(step, layer);
-      split.rank_loads(tokens, layer, loads);
+      split.rank_loads(trace, step, layer, loads);
       if (cost.kind() == CostKind::sum) {
         rank_seconds(cost, loads, seconds);
         rank_seconds(equal, loads, equal_seconds);
       } else {
-        rank_seconds(cost, split, tokens, layer, seconds);
-        rank_seconds(equal, split, tokens, layer, equal_seconds);
+        rank_seconds(cost, split, trace, step, layer, seconds);
+        rank_seconds(equal, split, trace, step, layer, equal_seconds);
       }
       const auto slowest = std::max_element(seconds.begin(), seconds.end());
       ++counts.slowest[static_cast<std::size_t>(slowest - seconds.begin())];

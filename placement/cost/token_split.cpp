@@ -17,6 +17,15 @@ std::uint32_t phase_of(std::size_t shift) {
   return static_cast<std::uint32_t>(shift) * 2654435769U;
 }
 
+/// Adds the tokens of a replica to where it is.
+struct AddTo {
+  const std::vector<std::int32_t>& where;  // [replica]
+  std::span<std::int64_t> row;
+  void operator()(std::size_t replica, std::int32_t count) const {
+    row[static_cast<std::size_t>(where[replica])] += count;
+  }
+};
+
 }  // namespace
 
 TokenSplit::TokenSplit(const Placement& placement, SplitRule rule, const CostModel* cost)
@@ -26,7 +35,8 @@ TokenSplit::TokenSplit(const Placement& placement, SplitRule rule, const CostMod
       experts_(placement.experts),
       rule_(rule) {
   validate(placement);
-  if (rule != SplitRule::even && (!cost || cost->ranks() != ranks_))
+  const bool needs_speeds = rule == SplitRule::by_speed || rule == SplitRule::water_fill;
+  if (needs_speeds && (!cost || cost->ranks() != ranks_))
     throw usage_error(
         fmt::format("tokens split by speed need the speeds of {} ranks; give the profile of the "
                     "ranks that are placed on",
@@ -44,11 +54,19 @@ TokenSplit::TokenSplit(const Placement& placement, SplitRule rule, const CostMod
         const auto expert = on_rank[static_cast<std::size_t>(slot)];
         if (expert >= 0) cells[static_cast<std::size_t>(expert)].push_back(rank * slots_ + slot);
       }
+      if (placement.repeats.empty() || rule == SplitRule::water_fill) continue;
+      const auto first = on_rank.data() - placement.slot_expert.data();
+      for (auto at = placement.repeats.begin() + first, end = at + slots_; at != end; ++at) {
+        if (*at < 0) continue;
+        auto& one = cells[static_cast<std::size_t>(*at)];
+        one.push_back(one.back());  // the slot on this rank
+      }
     }
     for (std::size_t e = 0; e < experts; ++e) {
       auto& one = cells[e];
-      std::rotate(one.begin(), one.begin() + static_cast<std::ptrdiff_t>(e % one.size()),
-                  one.end());
+      if (rule != SplitRule::one_per_source)
+        std::rotate(one.begin(), one.begin() + static_cast<std::ptrdiff_t>(e % one.size()),
+                    one.end());
       first_.push_back(static_cast<std::int32_t>(cell_.size()));
       cell_.insert(cell_.end(), one.begin(), one.end());
       for (auto cell : one) rank_.push_back(cell / slots_);
@@ -58,6 +76,7 @@ TokenSplit::TokenSplit(const Placement& placement, SplitRule rule, const CostMod
     first_shared_.push_back(shared_.size());
   }
   if (rule == SplitRule::by_speed) find_shares(*cost);
+  if (rule == SplitRule::one_per_source) count_senders();
   if (rule == SplitRule::water_fill) water_.emplace(*cost);
 }
 
@@ -77,9 +96,30 @@ void TokenSplit::find_shares(const CostModel& cost) {
   }
 }
 
+void TokenSplit::count_senders() {
+  share_.resize(rank_.size());
+  for (std::size_t e = 0; e + 1 < first_.size(); ++e) {
+    const auto copies = first_[e + 1] - first_[e];
+    for (std::int32_t i = 0, sum = 0; i < copies; ++i)  // ranks i, i + copies, ...
+      share_[static_cast<std::size_t>(first_[e] + i)] = sum += (ranks_ - 1 - i) / copies + 1;
+  }
+}
+
+std::optional<std::size_t> TokenSplit::only_replica(std::size_t at, std::size_t copies,
+                                                    int source) const {
+  if (copies == 1) return at;
+  if (rule_ == SplitRule::one_per_source) return at + static_cast<std::size_t>(source) % copies;
+  if (rule_ != SplitRule::local_first) return std::nullopt;
+  const auto first = rank_.begin() + static_cast<std::ptrdiff_t>(at);
+  const auto here = std::find(first, first + static_cast<std::ptrdiff_t>(copies), source);
+  if (here == first + static_cast<std::ptrdiff_t>(copies)) return std::nullopt;
+  return at + static_cast<std::size_t>(here - first);
+}
+
 template <class Add>
-void TokenSplit::split(std::span<const std::int32_t> tokens, int layer, std::size_t shift,
+void TokenSplit::split(std::span<const std::int32_t> tokens, int layer, std::optional<int> source,
                        Add add) const {
+  const auto shift = static_cast<std::size_t>(source.value_or(0));
   if (rule_ == SplitRule::water_fill) return fill(tokens, layer, shift, add);
   // `add` gets the index of a replica in rank_ and cell_, and its tokens.
   const auto* first = first_.data() + static_cast<std::size_t>(layer) * (tokens.size() + 1);
@@ -88,7 +128,10 @@ void TokenSplit::split(std::span<const std::int32_t> tokens, int layer, std::siz
     const auto copies = static_cast<std::size_t>(first[e + 1]) - at;
     if (copies == 1) {
       add(at, tokens[e]);
-    } else if (rule_ == SplitRule::by_speed) {
+    } else if (const auto only = source && depends_on_source() ? only_replica(at, copies, *source)
+                                                               : std::nullopt) {
+      add(*only, tokens[e]);
+    } else if (!share_.empty()) {
       const auto all = share_[at + copies - 1];
       const auto phase = (all / 2 + ((all * phase_of(shift)) >> 32)) % all;
       std::int64_t before = 0;
@@ -154,22 +197,38 @@ void TokenSplit::fill(std::span<const std::int32_t> tokens, int layer, std::size
   for (std::size_t i = 0; i < replicas; ++i) add(begin + i, dealt[i]);
 }
 
+template <class Add>
+void TokenSplit::split(const Trace& trace, int step, int layer, Add add) const {
+  if (!depends_on_source() || trace.sources != ranks_ || trace.source_tokens.empty())
+    return split(trace.loads(step, layer), layer, std::nullopt, add);
+  const auto experts = static_cast<std::size_t>(experts_);
+  auto left = trace.source_loads(step, layer);
+  for (int source = 0; source < ranks_; ++source, left = left.subspan(experts))
+    split(left.first(experts), layer, source, add);
+}
+
 void TokenSplit::rank_loads(std::span<const std::int32_t> tokens, int layer,
-                            std::span<std::int64_t> row, int shift) const {
+                            std::span<std::int64_t> row, std::optional<int> source) const {
   std::fill(row.begin(), row.end(), 0);
-  split(tokens, layer, static_cast<std::size_t>(shift),
-        [&](std::size_t replica, std::int32_t count) {
-          row[static_cast<std::size_t>(rank_[replica])] += count;
-        });
+  split(tokens, layer, source, AddTo{rank_, row});
 }
 
 void TokenSplit::slot_loads(std::span<const std::int32_t> tokens, int layer,
-                            std::span<std::int64_t> row, int shift) const {
+                            std::span<std::int64_t> row, std::optional<int> source) const {
   std::fill(row.begin(), row.end(), 0);
-  split(tokens, layer, static_cast<std::size_t>(shift),
-        [&](std::size_t replica, std::int32_t count) {
-          row[static_cast<std::size_t>(cell_[replica])] = count;
-        });
+  split(tokens, layer, source, AddTo{cell_, row});
+}
+
+void TokenSplit::rank_loads(const Trace& trace, int step, int layer,
+                            std::span<std::int64_t> row) const {
+  std::fill(row.begin(), row.end(), 0);
+  split(trace, step, layer, AddTo{rank_, row});
+}
+
+void TokenSplit::slot_loads(const Trace& trace, int step, int layer,
+                            std::span<std::int64_t> row) const {
+  std::fill(row.begin(), row.end(), 0);
+  split(trace, step, layer, AddTo{cell_, row});
 }
 
 }  // namespace gembench::inline cost

@@ -15,14 +15,6 @@ struct StatedShape {
   int experts = 0;
 };
 
-/// The content of a file.
-struct ReadPlacement {
-  PlacementFile file;
-  /// Slots that repeat an expert of their rank. They are read as empty, since a rank computes an
-  /// expert once; an engine would send such a rank a share of tokens for each.
-  std::int64_t merged = 0;
-};
-
 /// A format: plain functions on whole contents. Errors are usage errors that name layer and rank;
 /// the caller adds the file's name.
 struct PlacementFormat {
@@ -32,7 +24,7 @@ struct PlacementFormat {
   /// Whether the content looks like it. Never throws.
   bool (*recognise)(std::string_view content);
   /// Checks the content by the rules of the engine's own loader.
-  ReadPlacement (*read)(std::string_view content, const StatedShape& stated);
+  PlacementFile (*read)(std::string_view content, const StatedShape& stated);
   /// Rejects what the engine could not load: in every format except our own, a rank with an empty
   /// slot.
   std::string (*write)(const PlacementFile& file);
@@ -40,6 +32,8 @@ struct PlacementFormat {
   std::string (*usage)(const PlacementFile& file, const std::string& path);
   /// The proposal that defines it, if no release of the engine reads it; it may change. Else empty.
   std::string_view experimental = {};
+  /// Versions of the reader that are known to load it, and conditions, for `convert`.
+  std::string_view loaded_by = {};
 };
 
 }  // namespace gembench::inline exchange

@@ -12,7 +12,7 @@ bool recognise(std::string_view content) {
   return mentions(content, "gembench-placement");
 }
 
-ReadPlacement read(std::string_view content, const StatedShape& /*stated*/) {
+PlacementFile read(std::string_view content, const StatedShape& /*stated*/) {
   return {placement_from_json(content)};
 }
 
@@ -23,6 +23,8 @@ std::string usage(const PlacementFile& /*file*/, const std::string& path) {
 }  // namespace
 
 const PlacementFormat kGembenchFormat = {
-    "gembench", "gembench's placement.json", "nothing", recognise, read, placement_to_json, usage};
+    "gembench", "gembench's placement.json", "nothing", recognise,
+    read,       placement_to_json,           usage,     {},
+    "gembench"};
 
 }  // namespace gembench::inline exchange

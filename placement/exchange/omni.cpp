@@ -62,7 +62,7 @@ Pattern parse(std::string_view content) {
   return pattern;
 }
 
-ReadPlacement read(std::string_view content, const StatedShape& /*stated*/) {
+PlacementFile read(std::string_view content, const StatedShape& /*stated*/) {
   const Pattern pattern = parse(content);
   const auto ranks = pattern.ranks, layers = pattern.layers, experts = pattern.experts;
   const auto has = [&](std::int64_t rank, std::int64_t layer, std::int64_t expert) {
@@ -77,8 +77,8 @@ ReadPlacement read(std::string_view content, const StatedShape& /*stated*/) {
     }
   if (slots * ranks < experts) throw usage_error("some expert is on no rank");
   require_slots(layers, ranks * slots);
-  ReadPlacement result;
-  auto& placement = result.file.placement;
+  PlacementFile result;
+  auto& placement = result.placement;
   placement = empty_placement(static_cast<int>(layers), static_cast<int>(ranks),
                               static_cast<int>(experts), static_cast<int>(slots));
   placement.strategy = kName;
@@ -94,6 +94,7 @@ ReadPlacement read(std::string_view content, const StatedShape& /*stated*/) {
 
 std::string write(const PlacementFile& file) {
   require_full(file.placement, kName);
+  require_once(file.placement, kName);
   const auto& placement = file.placement;
   auto content = npy_content(
       "<i4", fmt::format("({}, {}, {})", placement.ranks, placement.layers, placement.experts));
@@ -120,6 +121,8 @@ const PlacementFormat kOmniFormat = {
     recognise,
     read,
     write,
-    usage};
+    usage,
+    {},
+    "omni-infer (the Python loader of August 2025 was tried)"};
 
 }  // namespace gembench::inline exchange

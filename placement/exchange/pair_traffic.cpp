@@ -65,8 +65,7 @@ class Counting {
     return std::move(found_);
   }
 
-  PairTraffic by_sources(int step) {
-    const auto loads = trace_.source_loads(step, layer_);
+  PairTraffic by_sources(std::span<const std::int32_t> loads) {
     for (int source = 0; source < ranks_; ++source) {
       const auto own = loads.subspan(sz(source) * sz(trace_.experts), sz(trace_.experts));
       std::int64_t pairs = 0;
@@ -80,7 +79,22 @@ class Counting {
     return std::move(found_);
   }
 
+  /// Equal shares of every expert's tokens, dealt round and round the ranks.
+  [[nodiscard]] std::vector<std::int32_t> equal_sources(int step) const {
+    const auto tokens = trace_.loads(step, layer_);
+    std::vector<std::int32_t> loads(sz(ranks_) * tokens.size());
+    for (std::size_t expert = 0, next = 0; expert < tokens.size(); ++expert) {
+      const auto each = tokens[expert] / ranks_, more = tokens[expert] % ranks_;
+      for (std::size_t source = 0; source < sz(ranks_); ++source)
+        loads[source * tokens.size() + expert] = each;
+      for (int i = 0; i < more; ++i, next = (next + 1) % sz(ranks_))
+        ++loads[next * tokens.size() + expert];
+    }
+    return loads;
+  }
+
   PairTraffic by_counts(int step) {
+    if (split_.depends_on_source()) return by_sources(equal_sources(step));
     const int tokens = trace_.tokens_in_step(step);
     split_.slot_loads(trace_.loads(step, layer_), layer_, quota_);
     // Dealt round and round the ranks, so that all send equally many, the first ones one more.
@@ -149,7 +163,8 @@ PairTraffic pair_traffic(const Trace& trace, const Placement& placement, const T
     throw usage_error(fmt::format("the trace has no step {}; it has {}", step, trace.steps));
   Counting counting(trace, placement, split, layer);
   if (trace.has_ids()) return counting.by_ids(step);
-  if (has_sources(trace, placement.ranks)) return counting.by_sources(step);
+  if (has_sources(trace, placement.ranks))
+    return counting.by_sources(trace.source_loads(step, layer));
   return counting.by_counts(step);
 }
 

@@ -22,7 +22,8 @@ struct PairTraffic {
 
 /// With ids, tokens belong to ranks in order and in equal shares, as in `run`. With counts by
 /// source, and as many sources as ranks, the sources are the ranks. With plain counts every rank
-/// has an equal share of every expert's tokens. `split` is of this placement, by the rule `even`.
+/// has an equal share of every expert's tokens. `split` is of this placement, by a rule that
+/// needs no speeds.
 /// `layer` is an index of both. Usage error if they do not match, or there are too many ranks for a
 /// matrix.
 [[nodiscard]] PairTraffic pair_traffic(const Trace& trace, const Placement& placement,

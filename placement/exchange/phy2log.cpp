@@ -29,7 +29,7 @@ bool recognise(std::string_view content) {
   }
 }
 
-ReadPlacement read(std::string_view content, const StatedShape& stated) {
+PlacementFile read(std::string_view content, const StatedShape& stated) {
   if (!is_torch(content)) return placement_of_rows(npy_rows(content), stated, kName);
   TorchFile file(content, kTorch);
   return placement_of_rows(torch_rows(file, &file.root(), "at its root"), stated, kName);
@@ -42,7 +42,7 @@ std::string write(const PlacementFile& file) {
       "<i4", fmt::format("({}, {})", placement.layers, slots_of_layer(placement, 0).size()));
   for (int layer = 0; layer < placement.layers; ++layer) {
     const auto row = slots_of_layer(placement, layer);
-    content.append(reinterpret_cast<const char*>(row.data()), row.size_bytes());
+    content.append(reinterpret_cast<const char*>(row.data()), row.size() * sizeof row[0]);
   }
   return content;
 }
@@ -59,6 +59,8 @@ const PlacementFormat kPhy2logFormat = {kName,
                                         recognise,
                                         read,
                                         write,
-                                        usage};
+                                        usage,
+                                        {},
+                                        "numpy, or what takes the result of DeepSeek's EPLB"};
 
 }  // namespace gembench::inline exchange

@@ -23,10 +23,8 @@ nlohmann::ordered_json slots_to_json(const Placement& placement) {
   auto all = nlohmann::ordered_json::array();
   for (int layer = 0; layer < placement.layers; ++layer) {
     auto ranks = nlohmann::ordered_json::array();
-    for (int rank = 0; rank < placement.ranks; ++rank) {
-      const auto slots = placement.on_rank(layer, rank);
-      ranks.push_back(std::vector<std::int32_t>(slots.begin(), slots.end()));
-    }
+    for (int rank = 0; rank < placement.ranks; ++rank)
+      ranks.push_back(slots_of_rank(placement, layer, rank));
     all.push_back(std::move(ranks));
   }
   return all;
@@ -144,6 +142,7 @@ PlacementFile from_json(const Json& json) {
         placement.slot_expert.push_back(whole(expert, rank_name));
     }
   }
+  separate_repeats(placement);
   validate(placement);
   if (json.contains("layer_ids")) file.layer_ids = whole_list(json["layer_ids"], "layer_ids");
   if (json.contains("model_layers"))

@@ -27,8 +27,7 @@ std::string names() {
 bool same_locations(const Placement& a, const Placement& b) {
   if (a.layers != b.layers || a.ranks != b.ranks || a.experts != b.experts) return false;
   const auto held = [](const Placement& placement, int layer, int rank) {
-    const auto slots = placement.on_rank(layer, rank);
-    std::vector<std::int32_t> experts(slots.begin(), slots.end());
+    auto experts = slots_of_rank(placement, layer, rank);
     std::erase(experts, -1);
     std::ranges::sort(experts);
     return experts;
@@ -69,7 +68,7 @@ const PlacementFormat& recognise_placement(std::string_view content) {
   throw usage_error(fmt::format("it is no placement in any of the formats {}", names()));
 }
 
-ReadPlacement read_any_placement(const std::filesystem::path& path, const StatedShape& stated,
+PlacementFile read_any_placement(const std::filesystem::path& path, const StatedShape& stated,
                                  std::string_view format) {
   const auto content = read_input_file(path, kMaxPlacementBytes);
   try {
@@ -106,15 +105,10 @@ Placement read_placement_for(const std::filesystem::path& path, const Trace& tra
 
 PlacementFile read_placement_file_for(const std::filesystem::path& path, const Trace& trace,
                                       int ranks) {
-  auto read = read_any_placement(path, {ranks, trace.layers, trace.experts});
-  if (read.merged > 0)
-    throw usage_error(
-        fmt::format("{} has {} slots whose expert their rank holds already; gembench convert {} "
-                    "--to gembench says how that is taken",
-                    path.string(), read.merged, path.string()));
+  auto file = read_any_placement(path, {ranks, trace.layers, trace.experts});
   try {
-    read.file.placement = fit_to_trace(read.file, trace, ranks);
-    return std::move(read.file);
+    file.placement = fit_to_trace(file, trace, ranks);
+    return file;
   } catch (const Error& error) {
     throw usage_error(fmt::format("{}: {}", path.string(), error.what()));
   }
@@ -131,6 +125,7 @@ PlacementFile select_layers(const PlacementFile& file, std::span<const std::int3
   auto& to = result.placement;
   to.layers = static_cast<int>(layer_ids.size());
   to.slot_expert.clear();
+  to.repeats.clear();
   for (const auto id : layer_ids) {
     const auto found = std::ranges::find(known, id);
     if (found == known.end())
@@ -141,6 +136,7 @@ PlacementFile select_layers(const PlacementFile& file, std::span<const std::int3
     const auto row = slots_of_layer(from, static_cast<int>(found - known.begin()));
     to.slot_expert.insert(to.slot_expert.end(), row.begin(), row.end());
   }
+  separate_repeats(to);
   if (!file.layer_ids.empty()) result.layer_ids.assign(layer_ids.begin(), layer_ids.end());
   return result;
 }
@@ -149,7 +145,7 @@ std::string checked_text(const PlacementFormat& format, const PlacementFile& fil
   const auto& placement = file.placement;
   validate(placement);
   auto text = format.write(file);
-  auto back = format.read(text, {placement.ranks, placement.layers, placement.experts}).file;
+  auto back = format.read(text, {placement.ranks, placement.layers, placement.experts});
   if (!back.layer_ids.empty()) {
     std::vector<std::int32_t> ids;
     for (int layer = 0; layer < placement.layers; ++layer) ids.push_back(file.layer_id(layer));

@@ -26,7 +26,7 @@ namespace gembench::inline exchange {
 
 /// A file of any format, `format` a name or `auto`; usage errors name the file. Files above
 /// kMaxPlacementBytes are refused before they are read.
-[[nodiscard]] ReadPlacement read_any_placement(const std::filesystem::path& path,
+[[nodiscard]] PlacementFile read_any_placement(const std::filesystem::path& path,
                                                const StatedShape& stated,
                                                std::string_view format = "auto");
 
@@ -35,8 +35,7 @@ namespace gembench::inline exchange {
 /// in order. Usage error for another shape or other ranks.
 [[nodiscard]] Placement fit_to_trace(const PlacementFile& file, const Trace& trace, int ranks);
 
-/// A file of any format, matched to the trace. Usage errors name the file; duplicate experts on a
-/// rank are an error too (read_any_placement reports them).
+/// A file of any format, matched to the trace. Usage errors name the file.
 [[nodiscard]] Placement read_placement_for(const std::filesystem::path& path, const Trace& trace,
                                            int ranks);
 /// With the other facts that the file has about the placement; layer_ids stay the file's.

@@ -41,6 +41,7 @@ std::string_view file_in(std::string_view name) {
 Placement plan_by_name(std::string_view name, const PlanInput& input) {
   if (name.starts_with(kRelabel)) {
     const auto plain = plan_by_name(name.substr(kRelabel.size()), input);
+    require_no_repeats(plain);
     auto placement = relabel(plain, input.trace, input.cost, input.watch);
     placement.strategy = name;
     return placement;

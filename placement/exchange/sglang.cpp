@@ -45,13 +45,13 @@ std::vector<SlotRow> rows_of(std::string_view content) {
   return rows;
 }
 
-ReadPlacement read(std::string_view content, const StatedShape& stated) {
+PlacementFile read(std::string_view content, const StatedShape& stated) {
   const auto rows = rows_of(content);
   auto result = placement_of_rows(rows, stated, kName);
   // One row per layer of the model; the file does not say which of them are dense.
-  result.file.layer_ids.resize(rows.size());
-  std::iota(result.file.layer_ids.begin(), result.file.layer_ids.end(), 0);
-  result.file.model_layers = result.file.placement.layers;
+  result.layer_ids.resize(rows.size());
+  std::iota(result.layer_ids.begin(), result.layer_ids.end(), 0);
+  result.model_layers = result.placement.layers;
   return result;
 }
 
@@ -87,6 +87,8 @@ const PlacementFormat kSglangFormat = {kName,
                                        recognise,
                                        read,
                                        write,
-                                       usage};
+                                       usage,
+                                       {},
+                                       "SGLang (the loaders of 0.5.5 and 0.5.23 were tried)"};
 
 }  // namespace gembench::inline exchange

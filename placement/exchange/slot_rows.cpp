@@ -4,33 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "placement/base/checked_sizes.hpp"
 #include "placement/base/index.hpp"
 
 namespace gembench::inline exchange {
-namespace {
-
-/// Empties slots whose expert their rank holds already; how many.
-std::int64_t merge_duplicates(Placement& placement) {
-  std::vector<std::int64_t> last_seen(sz(placement.experts), 0);  // (layer, rank) from 1
-  std::int64_t merged = 0, cell = 0;
-  for (int layer = 0; layer < placement.layers; ++layer)
-    for (int rank = 0; rank < placement.ranks; ++rank) {
-      ++cell;
-      for (auto& expert : placement.on_rank(layer, rank)) {
-        if (std::exchange(last_seen[sz(expert)], cell) != cell) continue;
-        expert = -1;
-        ++merged;
-      }
-    }
-  return merged;
-}
-
-}  // namespace
-
-ReadPlacement placement_of_rows(const std::vector<SlotRow>& rows, const StatedShape& stated,
+PlacementFile placement_of_rows(const std::vector<SlotRow>& rows, const StatedShape& stated,
                                 std::string_view format) {
   if (rows.empty() || rows[0].empty()) throw usage_error("it holds no layer, or no slot");
   if (stated.ranks < 1)
@@ -40,8 +19,8 @@ ReadPlacement placement_of_rows(const std::vector<SlotRow>& rows, const StatedSh
   if (slots % sz(stated.ranks) != 0)
     throw usage_error(
         fmt::format("{} slots do not divide over {} ranks; correct --ranks", slots, stated.ranks));
-  ReadPlacement read;
-  auto& placement = read.file.placement;
+  PlacementFile read;
+  auto& placement = read.placement;
   placement.strategy = format;
   placement.layers = static_cast<int>(rows.size());
   placement.ranks = stated.ranks;
@@ -60,7 +39,7 @@ ReadPlacement placement_of_rows(const std::vector<SlotRow>& rows, const StatedSh
   }
   placement.experts =
       stated.experts > 0 ? stated.experts : std::ranges::max(placement.slot_expert) + 1;
-  read.merged = merge_duplicates(placement);
+  separate_repeats(placement);
   validate(placement);
   return read;
 }
@@ -71,9 +50,11 @@ void require_slots(std::int64_t layers, std::int64_t slots) {
                                   layers, slots, kMaxPlacementSlots));
 }
 
-std::span<const std::int32_t> slots_of_layer(const Placement& placement, int layer) {
-  const auto slots = sz(placement.ranks) * sz(placement.slots);
-  return std::span(placement.slot_expert).subspan(sz(layer) * slots, slots);
+void require_once(const Placement& placement, std::string_view format) {
+  if (count_repeats(placement) > 0)
+    throw usage_error(fmt::format(
+        "{} slots repeat an expert of their rank, which {} cannot hold; plan it with gembench",
+        count_repeats(placement), format));
 }
 
 std::string row_text(std::span<const std::int32_t> row) {
@@ -95,8 +76,7 @@ int redundant_slots(const Placement& placement) {
 void require_full(const Placement& placement, std::string_view format, bool replicas) {
   for (int layer = 0; layer < placement.layers; ++layer)
     for (int rank = 0; rank < placement.ranks; ++rank) {
-      const auto slots = placement.on_rank(layer, rank);
-      const auto empty = std::ranges::count(slots, -1);
+      const auto empty = std::ranges::count(slots_of_rank(placement, layer, rank), -1);
       if (empty > 0)
         throw usage_error(fmt::format(
             "layer {}: rank {} has {} of its {} slots empty, and {} needs the same number of "

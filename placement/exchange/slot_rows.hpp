@@ -16,16 +16,14 @@ using SlotRow = std::vector<std::int32_t>;
 
 /// [layer] rows of as many slots each -> a placement on stated.ranks ranks, which must be stated
 /// and divide them. Experts are those stated, or as many as the highest id says. Usage errors for
-/// that and as validate(); an expert that a rank holds already is merged.
-[[nodiscard]] ReadPlacement placement_of_rows(const std::vector<SlotRow>& rows,
+/// that and as validate(); a slot whose expert its rank holds already is in `repeats`.
+[[nodiscard]] PlacementFile placement_of_rows(const std::vector<SlotRow>& rows,
                                               const StatedShape& stated, std::string_view format);
 
 /// Most slots of all layers; more are rejected (usage error) before they are allocated.
 inline constexpr std::int64_t kMaxPlacementSlots = std::int64_t{1} << 24;
 void require_slots(std::int64_t layers, std::int64_t slots);
 
-/// All slots of a layer.
-[[nodiscard]] std::span<const std::int32_t> slots_of_layer(const Placement& placement, int layer);
 /// "0, 1, 2"
 [[nodiscard]] std::string row_text(std::span<const std::int32_t> row);
 /// "[[0, 1], [1, 0]]", as Python's json writes it.
@@ -36,6 +34,8 @@ void require_slots(std::int64_t layers, std::int64_t slots);
 /// Usage error with the remedy for an empty slot, which no engine's format can hold.
 /// `replicas`: whether it can hold any.
 void require_full(const Placement& placement, std::string_view format, bool replicas = true);
+/// Usage error where a rank holds an expert twice, for formats that cannot hold that.
+void require_once(const Placement& placement, std::string_view format);
 /// Whether a JSON text may have this member: a cheap test for recognising formats.
 [[nodiscard]] bool mentions(std::string_view content, std::string_view name);
 

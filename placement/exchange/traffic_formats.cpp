@@ -32,7 +32,7 @@ std::string write_matrix(const TrafficInput& input) {
     throw usage_error("how many bytes a token has is not known; add --token-bytes");
   const int first = input.step.value_or(0), count = input.step ? 1 : input.trace.steps;
   const auto ranks = sz(input.placement.ranks);
-  const TokenSplit split(input.placement);
+  const TokenSplit split(input.placement, input.rule);
   std::vector<double> tokens(
       checked_product({input.placement.ranks, input.placement.ranks}, "the matrix of ranks"), 0);
   for (int step = first; step < first + count; ++step) {
@@ -58,8 +58,8 @@ std::string use_matrix(const Placement& placement, const std::string& path) {
 // https://github.com/NVIDIA/TensorRT-LLM, tests/microbenchmarks
 std::string write_pattern(const TrafficInput& input) {
   if (!input.step) throw usage_error("a routing pattern is one of one step; add --step N");
-  const auto traffic = pair_traffic(input.trace, input.placement, TokenSplit(input.placement),
-                                    *input.step, input.layer);
+  const TokenSplit split(input.placement, input.rule);
+  const auto traffic = pair_traffic(input.trace, input.placement, split, *input.step, input.layer);
   const auto [least, most] = std::ranges::minmax(traffic.sources);
   if (least != most)
     throw usage_error(

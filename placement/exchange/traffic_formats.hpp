@@ -7,10 +7,10 @@
 #include <string_view>
 
 #include "placement/cost/placement.hpp"
+#include "placement/cost/token_split.hpp"
 #include "placement/loads/trace.hpp"
 
 /// The traffic between ranks under a placement, in the formats of communication benchmarks.
-/// Replicas share an expert's tokens evenly.
 namespace gembench::inline exchange {
 
 /// What to write, with layer and step.
@@ -20,6 +20,7 @@ struct TrafficInput {
   int layer = 0;                 ///< index of both
   std::optional<int> step = {};  ///< none: mean over all
   double row_bytes = 0;          ///< of one token on the wire; nccl-alltoallv
+  SplitRule rule = SplitRule::even;  ///< of replicas; one that needs no speeds
 };
 
 /// A row of the table: plain functions.

@@ -88,7 +88,7 @@ LoadBalancer read_yaml(std::string_view content) {
   return config;
 }
 
-ReadPlacement read(std::string_view content, const StatedShape& stated) {
+PlacementFile read(std::string_view content, const StatedShape& stated) {
   LoadBalancer config = read_yaml(content);
   if (!config.assignments || !config.num_slots)
     throw usage_error(fmt::format("it needs both {} and num_slots", kAssignments));
@@ -104,7 +104,7 @@ ReadPlacement read(std::string_view content, const StatedShape& stated) {
     rows.push_back(std::move(row));
   }
   auto result = placement_of_rows(rows, known, kName);
-  result.file.layer_ids = std::move(ids);
+  result.layer_ids = std::move(ids);
   return result;
 }
 
@@ -128,12 +128,16 @@ std::string usage(const PlacementFile& file, const std::string& path) {
 
 }  // namespace
 
-const PlacementFormat kTrtllmFormat = {kName,
-                                       "TensorRT-LLM, moe_config.load_balancer",
-                                       "ranks; layers of the whole model; where it comes from",
-                                       recognise,
-                                       read,
-                                       write,
-                                       usage};
+const PlacementFormat kTrtllmFormat = {
+    kName,
+    "TensorRT-LLM, moe_config.load_balancer",
+    "ranks; layers of the whole model; where it comes from",
+    recognise,
+    read,
+    write,
+    usage,
+    {},
+    "TensorRT-LLM, with attention DP and more than one expert-parallel rank (its loader of 2026 "
+    "was read, not run)"};
 
 }  // namespace gembench::inline exchange

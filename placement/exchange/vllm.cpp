@@ -42,7 +42,7 @@ bool is_map(std::string_view content) {
   return first != std::string_view::npos && content[first] == '[';
 }
 
-ReadPlacement read_map(std::string_view content, const StatedShape& stated) {
+PlacementFile read_map(std::string_view content, const StatedShape& stated) {
   const Json json = parse_bounded_json(content);
   std::vector<SlotRow> rows;
   if (any_array(json, "the map")[0].is_array()) {
@@ -71,7 +71,7 @@ bool is_jsonl(std::string_view content) {
   return mentions(content, kMapping);
 }
 
-ReadPlacement mapping_of(const Json& json, const StatedShape& stated) {
+PlacementFile mapping_of(const Json& json, const StatedShape& stated) {
   if (whole(field(json, "version"), "version") != 1)
     throw usage_error("its version is not 1, which is all that is known here");
   const int slots = whole(field(json, "num_slots"), "num_slots");
@@ -92,8 +92,8 @@ ReadPlacement mapping_of(const Json& json, const StatedShape& stated) {
   return placement_of_rows(rows, {stated.ranks, stated.layers, slots - redundant}, kJsonl);
 }
 
-ReadPlacement read_jsonl(std::string_view content, const StatedShape& stated) {
-  std::optional<ReadPlacement> found;
+PlacementFile read_jsonl(std::string_view content, const StatedShape& stated) {
+  std::optional<PlacementFile> found;
   while (!content.empty()) {
     const auto end = content.find('\n');
     const auto line = content.substr(0, end);
@@ -132,7 +132,7 @@ bool is_rank_map(std::string_view content) {
   return mentions(content, kExpertRank);
 }
 
-ReadPlacement read_rank_map(std::string_view content, const StatedShape& stated) {
+PlacementFile read_rank_map(std::string_view content, const StatedShape& stated) {
   const Json json = parse_bounded_json(content);
   only_fields(json, {kExpertRank});
   const auto ranks = whole_list(field(json, kExpertRank), kExpertRank);
@@ -149,10 +149,10 @@ ReadPlacement read_rank_map(std::string_view content, const StatedShape& stated)
   const auto slots = std::ranges::max(on_rank, {}, &SlotRow::size).size();
   const int layers = stated_layers(stated, kRankMap);
   require_slots(layers, count * static_cast<std::int64_t>(slots));
-  ReadPlacement result;
-  result.file.placement =
+  PlacementFile result;
+  result.placement =
       empty_placement(layers, count, static_cast<int>(ranks.size()), static_cast<int>(slots));
-  auto& placement = result.file.placement;
+  auto& placement = result.placement;
   placement.strategy = kRankMap;
   for (int layer = 0; layer < placement.layers; ++layer)
     for (int rank = 0; rank < count; ++rank)
@@ -164,6 +164,7 @@ ReadPlacement read_rank_map(std::string_view content, const StatedShape& stated)
 
 std::string write_rank_map(const PlacementFile& file) {
   require_full(file.placement, kRankMap, false);
+  require_once(file.placement, kRankMap);
   const auto& placement = file.placement;
   if (redundant_slots(placement) > 0)
     throw usage_error(
@@ -193,22 +194,26 @@ constexpr const char* kNotByMoeIndex = "ranks; which layers are dense; where it 
 
 }  // namespace
 
-const PlacementFormat kVllmMapFormat = {.name = kMap,
-                                        .what = "vLLM, initial_expert_map_path",
-                                        .loses = kNotByMoeIndex,
-                                        .recognise = is_map,
-                                        .read = read_map,
-                                        .write = write_map,
-                                        .usage = use_map,
-                                        .experimental = "vLLM's pull request 49572"};
-const PlacementFormat kVllmJsonlFormat = {.name = kJsonl,
-                                          .what = "vLLM, initial_mapping_path",
-                                          .loses = kNotByMoeIndex,
-                                          .recognise = is_jsonl,
-                                          .read = read_jsonl,
-                                          .write = write_jsonl,
-                                          .usage = use_jsonl,
-                                          .experimental = "vLLM's pull request 41141"};
+const PlacementFormat kVllmMapFormat = {
+    .name = kMap,
+    .what = "vLLM, initial_expert_map_path",
+    .loses = kNotByMoeIndex,
+    .recognise = is_map,
+    .read = read_map,
+    .write = write_map,
+    .usage = use_map,
+    .experimental = "vLLM's pull request 49572",
+    .loaded_by = "no release of vLLM: needs pull request 49572 of vLLM, not merged"};
+const PlacementFormat kVllmJsonlFormat = {
+    .name = kJsonl,
+    .what = "vLLM, initial_mapping_path",
+    .loses = kNotByMoeIndex,
+    .recognise = is_jsonl,
+    .read = read_jsonl,
+    .write = write_jsonl,
+    .usage = use_jsonl,
+    .experimental = "vLLM's pull request 41141",
+    .loaded_by = "no release of vLLM: needs pull request 41141 of vLLM, not merged"};
 const PlacementFormat kVllmRankMapFormat = {
     .name = kRankMap,
     .what = "vLLM, expert_to_ep_rank: one map for all layers, no replicas",
@@ -217,6 +222,7 @@ const PlacementFormat kVllmRankMapFormat = {
     .read = read_rank_map,
     .write = write_rank_map,
     .usage = use_rank_map,
-    .experimental = "vLLM's issue 34297"};
+    .experimental = "vLLM's issue 34297",
+    .loaded_by = "no release of vLLM: proposed in issue 34297 of vLLM"};
 
 }  // namespace gembench::inline exchange

@@ -27,7 +27,7 @@ void require_index(const Json& object, const char* name, std::size_t index,
                                   where, name, field(object, name).dump()));
 }
 
-ReadPlacement read(std::string_view content, const StatedShape& stated) {
+PlacementFile read(std::string_view content, const StatedShape& stated) {
   const Json json = parse_bounded_json(content);
   only_fields(json, {"moe_layer_count", "layer_list"});
   const int layers = whole(field(json, "moe_layer_count"), "moe_layer_count");
@@ -61,6 +61,7 @@ ReadPlacement read(std::string_view content, const StatedShape& stated) {
 
 std::string write(const PlacementFile& file) {
   require_full(file.placement, kName);
+  require_once(file.placement, kName);
   const auto& placement = file.placement;
   using Ordered = nlohmann::ordered_json;
   auto layers = Ordered::array();
@@ -87,12 +88,15 @@ std::string usage(const PlacementFile& file, const std::string& path) {
 
 }  // namespace
 
-const PlacementFormat kVllmAscendFormat = {kName,
-                                           "vllm-ascend, expert_map_path",
-                                           "which layers are dense; where it comes from",
-                                           recognise,
-                                           read,
-                                           write,
-                                           usage};
+const PlacementFormat kVllmAscendFormat = {
+    kName,
+    "vllm-ascend, expert_map_path",
+    "which layers are dense; where it comes from",
+    recognise,
+    read,
+    write,
+    usage,
+    {},
+    "vllm-ascend (the loaders of 0.11.0, 0.13.0, 0.18.0 and 0.23.0 were tried)"};
 
 }  // namespace gembench::inline exchange

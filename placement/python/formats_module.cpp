@@ -23,7 +23,7 @@ std::string convert(const std::string& path, const std::string& to, int ranks, i
                     int experts) {
   try {
     const auto& format = find_placement_format(to);
-    return checked_text(format, read_any_placement(path, {ranks, layers, experts}).file);
+    return checked_text(format, read_any_placement(path, {ranks, layers, experts}));
   } catch (const Error& error) {
     throw nb::value_error(error.what());
   }

@@ -28,7 +28,7 @@ class RowSearch {
     load_.resize(ranks_ * steps);
     std::vector<std::int64_t> row(ranks_);
     for (std::size_t step = 0; step < steps; ++step) {
-      split.rank_loads(trace.loads(static_cast<int>(step), layer), layer, row);
+      split.rank_loads(trace, static_cast<int>(step), layer, row);
       for (std::size_t r = 0; r < ranks_; ++r) load_[r * steps + step] = row[r];
     }
     steps_ = steps;
@@ -172,7 +172,7 @@ double layer_seconds(const Trace& trace, const TokenSplit& split, int layer,
   std::vector<double> seconds(static_cast<std::size_t>(split.ranks()));
   double sum = 0;
   for (int step = 0; step < trace.steps; ++step) {
-    rank_seconds(cost, split, trace.loads(step, layer), layer, seconds);
+    rank_seconds(cost, split, trace, step, layer, seconds);
     sum += *std::max_element(seconds.begin(), seconds.end());
   }
   return sum;

@@ -80,6 +80,7 @@ double Replan::cost() const {
 Replan replan(const Placement& from, const Trace& trace, const CostModel& cost,
               const ReplanOptions& options) {
   validate(from);
+  require_no_repeats(from);
   require_same_shape(trace, from);
   require_same_ranks(from, cost);
   if (trace.steps < 1) throw usage_error("the trace has no steps to judge a placement on");

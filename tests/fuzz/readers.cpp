@@ -102,7 +102,7 @@ std::map<std::string, Reader, std::less<>> readers() {
     all[fmt::format("placement:{}", format.name)] = [&format](std::string_view content) {
       (void)format.recognise(content);
       const ReadPlacement found = format.read(content, {2, 2, 4});
-      if (found.merged == 0) validate(found.file.placement);
+      validate(found.placement);
     };
   }
   all["requests"] = [](std::string_view content) {

@@ -14,7 +14,8 @@ using testing::expect_refused;
 using Row = std::vector<std::int64_t>;
 using Tokens = std::vector<std::int32_t>;
 
-constexpr SplitRule kRules[] = {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill};
+constexpr SplitRule kRules[] = {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill,
+                                SplitRule::one_per_source, SplitRule::local_first};
 
 /// Experts of one layer on the ranks named; as many slots as the fullest rank needs.
 Placement on_ranks(int ranks, const std::vector<std::vector<int>>& hosts) {
@@ -106,6 +107,96 @@ TEST(SplitRules, EvenTurnsWithTheShift) {
     split.rank_loads(Tokens{4}, 0, row, shift);
     for (int r = 0; r < 3; ++r) EXPECT_EQ(row[std::size_t(r)], 1 + (r == shift % 3)) << shift;
   }
+}
+
+/// As engines send tokens: to slots, whichever rank they are on.
+TEST(SplitRules, ARankThatHoldsAnExpertTwiceGetsTwoShares) {
+  Random random(31);
+  for (int round = 0; round < 100; ++round) {
+    const int ranks = 2 + static_cast<int>(random.below(3)), slots = 3;
+    Placement placement{1, ranks, slots, ranks, {}, "made"};
+    for (int e = 0; e < ranks; ++e) placement.slot_expert.push_back(e);  // every expert somewhere
+    while (std::ssize(placement.slot_expert) < ranks * slots)
+      placement.slot_expert.push_back(
+          static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(ranks))));
+    const auto held = placement.slot_expert;  // with repeats
+    separate_repeats(placement);
+    validate(placement);
+    std::vector<std::int32_t> tokens;
+    std::vector<std::int64_t> expected(static_cast<std::size_t>(ranks), 0), found(expected);
+    for (int e = 0; e < ranks; ++e) {
+      const auto copies = static_cast<std::int32_t>(std::ranges::count(held, e));
+      const auto each = static_cast<std::int32_t>(random.below(50));
+      tokens.push_back(each * copies);
+      for (std::size_t slot = 0; slot < held.size(); ++slot)
+        if (held[slot] == e) expected[slot / static_cast<std::size_t>(slots)] += each;
+    }
+    TokenSplit(placement).rank_loads(tokens, 0, found);
+    EXPECT_EQ(found, expected);
+    std::vector<std::int64_t> of_slots(held.size());
+    TokenSplit(placement).slot_loads(tokens, 0, of_slots);
+    for (std::size_t slot = 0; slot < held.size(); ++slot) {
+      if (placement.slot_expert[slot] < 0) {
+        EXPECT_EQ(of_slots[slot], 0);
+      }
+    }
+    EXPECT_EQ(std::accumulate(of_slots.begin(), of_slots.end(), std::int64_t{0}),
+              std::accumulate(tokens.begin(), tokens.end(), std::int64_t{0}));
+  }
+}
+
+/// What `init_eplb_config` of vllm-ascend 0.23.0 gave for 3 and 2 copies on 4 ranks.
+TEST(SplitRules, OnePerSourceIsVllmAscendsTable) {
+  const auto placement = on_ranks(4, {{0, 1, 2}, {0, 3}});
+  const TokenSplit split(placement, SplitRule::one_per_source);
+  const std::vector<std::vector<int>> table = {{0, 1, 2, 0}, {0, 3, 0, 3}};
+  for (std::size_t expert = 0; expert < table.size(); ++expert) {
+    Tokens tokens(2, 0);
+    tokens[expert] = 5;
+    for (int source = 0; source < 4; ++source) {
+      Row row(4), expected(4, 0);
+      split.rank_loads(tokens, 0, row, source);
+      expected[std::size_t(table[expert][std::size_t(source)])] = 5;
+      EXPECT_EQ(row, expected) << expert << " from " << source;
+    }
+  }
+  Row row(4);
+  split.rank_loads(Tokens{400, 0}, 0, row);
+  EXPECT_EQ(row, (Row{200, 100, 100, 0})) << "two ranks of four send to the first replica";
+}
+
+TEST(SplitRules, LocalFirstKeepsTokensWhereTheyAre) {
+  const auto placement = on_ranks(4, {{1, 3}, {0}});
+  const TokenSplit split(placement, SplitRule::local_first);
+  const auto from = [&](std::optional<int> source) {
+    Row row(4);
+    split.rank_loads(Tokens{6, 0}, 0, row, source);
+    return row;
+  };
+  EXPECT_EQ(from(1), (Row{0, 6, 0, 0}));
+  EXPECT_EQ(from(3), (Row{0, 0, 0, 6}));
+  EXPECT_EQ(from(0), (Row{0, 3, 0, 3}));
+  EXPECT_EQ(from({}), (Row{0, 3, 0, 3})) << "all ranks together, as if they had equally many";
+}
+
+TEST(SplitRules, SourcesOfATraceCountWhereTheRuleDependsOnThem) {
+  const auto placement = on_ranks(2, {{0, 1}, {0}});
+  Trace trace;
+  trace.steps = trace.layers = trace.topk = 1;
+  trace.experts = trace.sources = 2;
+  trace.tokens = {10, 4};
+  trace.source_tokens = {8, 1, 2, 3};  // [source][expert]
+  const auto loads = [&](SplitRule rule) {
+    Row row(2);
+    TokenSplit(placement, rule).rank_loads(trace, 0, 0, row);
+    return row;
+  };
+  EXPECT_EQ(loads(SplitRule::even), (Row{9, 5}));
+  EXPECT_EQ(loads(SplitRule::one_per_source), (Row{12, 2}));
+  EXPECT_EQ(loads(SplitRule::local_first), (Row{12, 2}));
+  EXPECT_EQ(rank_loads(trace, placement, {SplitRule::local_first}), (Row{12, 2}));
+  trace.sources = 0;
+  EXPECT_EQ(loads(SplitRule::local_first), (Row{9, 5}));
 }
 
 TEST(SplitRules, BySpeedGivesEveryReplicaItsShare) {

@@ -35,8 +35,8 @@ TEST(PlainText, WhatEditorsAddMeansNothing) {
        {"{\"physical_to_logical_map\": [[0, 1],\r\n [1, 0]]}\r\n",
         "num_slots: 2\r\nlayer_updates_per_iter: 0\r\ninitial_global_assignments:\r\n"
         "  0: [0, 1]\r\n  1: [1, 0]\r\n"}) {
-    const auto plain = read_any_placement(dir.write("p", text), {2, 0, 0}).file.placement;
-    const auto edited = read_any_placement(dir.write("q", kBom + text), {2, 0, 0}).file.placement;
+    const auto plain = read_any_placement(dir.write("p", text), {2, 0, 0}).placement;
+    const auto edited = read_any_placement(dir.write("q", kBom + text), {2, 0, 0}).placement;
     EXPECT_EQ(edited.slot_expert, plain.slot_expert);
   }
   const std::string utf16(

@@ -12,7 +12,7 @@ using testing::random_full_placement;
 void survives(const PlacementFormat& format, std::string_view content) {
   try {
     const auto read = format.read(content, {2, 2, 0});
-    validate(read.file.placement);
+    validate(read.placement);
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::usage) << error.what();
     EXPECT_LT(std::string_view(error.what()).size(), 1000U);
