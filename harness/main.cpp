@@ -92,15 +92,19 @@ int run_together(int argc, char** argv) {
 }
 
 template <class C>
-void execute_alone(const C& command) {
-  if constexpr (!std::same_as<C, RunCommand>) execute(command);
+ExitCode execute_alone(const C& command) {
+  if constexpr (std::same_as<C, AdviseCommand>)
+    return execute(command);
+  else if constexpr (!std::same_as<C, RunCommand>)
+    execute(command);
+  return ExitCode::ok;
 }
 
 int run_alone(const Command& command) {
   if (launched_as().rank != 0) return static_cast<int>(ExitCode::ok);  // profile --with
-  std::visit([](const auto& one) { execute_alone(one); }, command);
+  const ExitCode code = std::visit([](const auto& one) { return execute_alone(one); }, command);
   require_printed();
-  return static_cast<int>(ExitCode::ok);
+  return static_cast<int>(code);
 }
 
 }  // namespace

@@ -255,6 +255,8 @@ const std::vector<CommandRow>& commands() {
                           "make a placement, without MPI"),
       row_of<ScoreCommand>("score", "score --trace FILE [options] [placement.json ...]",
                            "predict the cost of placements, without MPI"),
+      row_of<AdviseCommand>("advise", "advise --trace FILE --ranks N [options]",
+                            "say whether another placement would pay, from recorded loads"),
       row_of<ConvertCommand>("convert", "convert FILE --to FORMAT -o FILE [options]",
                              "convert placements to and from the formats of serving engines"),
       row_of<CompareCommand>(

@@ -184,6 +184,18 @@ struct ScoreCommand : ProblemOptions {
   }
 };
 
+struct AdviseCommand : ProblemOptions {
+  static constexpr const char* kName = "advise";
+  std::vector<std::string> files;       ///< it takes none
+  std::string against = "linear";       ///< what runs today
+  std::vector<std::string> strategies;  ///< that may be better
+  double min_gain = 1;                  ///< %, of step time, that a change must save
+  std::string to = "gembench";          ///< format of the placement that is written
+
+  /// `against`, then the strategies, or a default selection.
+  [[nodiscard]] std::vector<std::string> named() const;
+};
+
 struct TraceMakeCommand : ModelOptions, LoadOptions, OutputOptions {
   int steps = 1024;
   std::uint64_t seed = 1;
@@ -226,6 +238,7 @@ struct ConvertCommand : OutputOptions {
   std::string trace;
   std::optional<int> layer, step;  ///< of the trace, whose traffic is written
   double token_bytes = 0;          ///< sent for one token; 0 = the model's
+  std::string token_split = "even";
   std::vector<std::string> files;
 };
 
@@ -260,8 +273,9 @@ struct ManCommand {
   static constexpr const char* kName = "man";
 };
 
-using Command = std::variant<ListCommand, RunCommand, ProfileCommand, PlanCommand, ScoreCommand,
-                             TraceMakeCommand, TraceImportCommand, TraceInfoCommand, ConvertCommand,
-                             InfoCommand, CompareCommand, CompletionCommand, ManCommand>;
+using Command =
+    std::variant<ListCommand, RunCommand, ProfileCommand, PlanCommand, ScoreCommand, AdviseCommand,
+                 TraceMakeCommand, TraceImportCommand, TraceInfoCommand, ConvertCommand,
+                 InfoCommand, CompareCommand, CompletionCommand, ManCommand>;
 
 }  // namespace gembench::inline cli

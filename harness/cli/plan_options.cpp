@@ -14,7 +14,7 @@
 namespace gembench::inline cli {
 namespace {
 
-void problem_options(OptionSet& set, ProblemOptions& o) {
+void loads_and_speeds_options(OptionSet& set, ProblemOptions& o) {
   set.group("Planning without MPI");
   set.count("ranks", o.ranks, "ranks to place on (default: the profile's)").range(1, 65536);
   set.text("trace", o.trace, "FILE", "trace.h5 to plan on");
@@ -22,6 +22,9 @@ void problem_options(OptionSet& set, ProblemOptions& o) {
            "profile.h5, or builtin:NAME for latencies measured by others (default: ranks of equal "
            "speed)")
       .offers(profile_words());
+}
+
+void plan_steps_options(OptionSet& set, ProblemOptions& o) {
   set.count("plan-steps", o.plan_steps,
             "plan on the first N steps only; score then judges on the other steps (default: all)")
       .range(1, 1e6);
@@ -29,6 +32,9 @@ void problem_options(OptionSet& set, ProblemOptions& o) {
            "like --plan-steps, as a share of the steps (0 = plan on all)")
       .range(0, 1)
       .excludes("plan-steps", "--split and --plan-steps exclude each other: drop one");
+}
+
+void assumed_speed_options(OptionSet& set, ProblemOptions& o) {
   slowdown_options(
       set, o,
       {"slowdown of every rank, on top of the profile", "none, low (7.7 %) or high (27.7 %)",
@@ -39,6 +45,12 @@ void problem_options(OptionSet& set, ProblemOptions& o) {
       .refused_if([&o] { return !o.slowed(); },
                   "--slowdown-floor limits a slowdown: add --slowdown, --variability or "
                   "--slowdown-from");
+}
+
+void problem_options(OptionSet& set, ProblemOptions& o) {
+  loads_and_speeds_options(set, o);
+  plan_steps_options(set, o);
+  assumed_speed_options(set, o);
 }
 
 void node_options(OptionSet& set, ProblemOptions& o) {
@@ -141,6 +153,50 @@ void define(OptionSet& set, ScoreCommand& o) {
     // Files are judged with the cost of their bytes.
     if (!o.files.empty()) anyway.insert(anyway.end(), {"node-cost", "node-costs"});
     require_takers(set, names, o, anyway);
+  });
+}
+
+std::vector<std::string> AdviseCommand::named() const {
+  std::vector<std::string> all{against};
+  if (strategies.empty()) {
+    all.insert(all.end(), {"eplb", "gem"});
+  } else {
+    all.insert(all.end(), strategies.begin(), strategies.end());
+  }
+  std::erase_if(all,
+                [&](const std::string& name) { return &name != all.data() && name == against; });
+  return all;
+}
+
+void define(OptionSet& set, AdviseCommand& o) {
+  loads_and_speeds_options(set, o);
+  assumed_speed_options(set, o);
+  set.group("Placement");
+  set.text("against", o.against, "NAME", "what runs today: a strategy, or file:PATH")
+      .offers(strategy_words())
+      .correct([&o] { o.against = as_known_placement(o.against); });
+  set.names("strategies", o.strategies, "A,B,...",
+            "strategies that may be better (default: eplb,gem)")
+      .offers(strategy_words())
+      .correct(
+          [&o] { std::ranges::transform(o.strategies, o.strategies.begin(), as_known_placement); });
+  set.real("min-gain", o.min_gain, "%",
+           "least share of the time in MoE layers that a change must save")
+      .range(0, 100);
+  cost_option(set, o.cost);
+  slot_options(set, o);
+  set.text("to", o.to, "FORMAT",
+           "with --output: format of the placement that is written if one is recommended; see "
+           "'gembench list'")
+      .offers(placement_format_words(true));
+  output_options(set, o);
+  table_or_json_option(set, o.format);
+  quiet_option(set, o.quiet);
+  seed_option(set, o);
+  set.rule([&set, &o] {
+    require_takers(set, o.named(), o, taken_anyway(o));
+    if (o.files.empty()) return;
+    throw usage_error(fmt::format("advise accepts no file '{}': give --trace", o.files[0]));
   });
 }
 

@@ -3,6 +3,7 @@
 #include "harness/cli/options.hpp"
 #include "moe_layer/mpi/comm.hpp"
 #include "moe_layer/mpi/progress.hpp"
+#include "placement/base/error.hpp"
 
 namespace gembench::inline commands {
 
@@ -21,6 +22,8 @@ void execute(const TraceImportCommand& command);
 void execute(const TraceInfoCommand& command);
 void execute(const PlanCommand& command);
 void execute(const ScoreCommand& command);
+/// The exit code is the advice.
+[[nodiscard]] ExitCode execute(const AdviseCommand& command);
 void execute(const ConvertCommand& command);
 void execute(const InfoCommand& command);
 void execute(const CompareCommand& command);

@@ -16,6 +16,8 @@ enum class ExitCode : int {
   environment = 3,  ///< no GPU, too little memory, a missing CPU feature
   output = 4,       ///< a result exists already or cannot be written
   timeout = 5,
+  not_recommended = 6,        ///< `advise`: no placement would pay
+  insufficient_evidence = 7,  ///< `advise`: the recording does not tell
 };
 
 /// The text with control characters replaced by '?', so that it breaks neither a line nor a

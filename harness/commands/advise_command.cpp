@@ -1,0 +1,161 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numbers>
+#include <optional>
+
+#include "harness/cli/option_values.hpp"
+#include "harness/cli/printing.hpp"
+#include "harness/cli/version.hpp"
+#include "harness/commands/commands.hpp"
+#include "harness/report/advice_report.hpp"
+#include "harness/run/advice.hpp"
+#include "harness/run/layout.hpp"
+#include "harness/run/plan_progress.hpp"
+#include "harness/run/profile_fit.hpp"
+#include "harness/run/profile_source.hpp"
+#include "harness/run/stop.hpp"
+#include "harness/run/workload.hpp"
+#include "placement/base/error.hpp"
+#include "placement/base/random.hpp"
+#include "placement/cost/objective.hpp"
+#include "placement/exchange/placement_formats.hpp"
+#include "placement/exchange/plan_by_name.hpp"
+#include "placement/files/whole_file.hpp"
+#include "placement/speeds/profile_verdict.hpp"
+#include "results/profile_file.hpp"
+#include "results/trace_file.hpp"
+
+namespace gembench::inline commands {
+namespace {
+
+/// A speed that ranks may have, and what a planner would know of it.
+struct SpeedDraw {
+  TokenRule known, true_one;
+};
+
+/// Of a normal distribution (Box and Muller 1958).
+double normal(Random& random) {
+  const double radius = std::sqrt(-2 * std::log(1 - random.uniform()));
+  return radius * std::cos(2 * std::numbers::pi * random.uniform());
+}
+
+/// [rank] standard error of a measured profile's speeds, as a share; empty: not known.
+std::vector<double> speed_errors(const std::string& path) {
+  if (path.empty() || path.starts_with(kBuiltin)) return {};
+  const ProfileFile file = read_profile_file(path);
+  if (file.samples.points == 0) return {};
+  std::vector<double> errors;
+  for (const RankSpeed& rank : judge_speeds(file.profile, file.samples))
+    errors.push_back(rank.noise / kNormal);
+  return errors;
+}
+
+/// As many draws as blocks are judged.
+class Speeds {
+ public:
+  Speeds(const AdviseCommand& options, const Trace& trace) {
+    const Profile profile =
+        load_profile({AdviseCommand::kName, options.profile, options.ranks}, trace, source);
+    ranks = profile.ranks;
+    const StatedShape shape{ranks, trace.layers, trace.experts};
+    asked = slots_of(options, shape, placed_slots(options.named(), shape));
+    const bool drawn = options.variability != "none" || options.slowdown_from.starts_with(kBuiltin);
+    const auto errors = drawn ? std::vector<double>() : speed_errors(options.profile);
+    const auto rule = [&](const Profile& of) {
+      return token_rule(options.token_split, cost_model(options.cost, of, asked.even));
+    };
+    for (int draw = 0; draw < (drawn || !errors.empty() ? kAdviceBlocks : 1); ++draw) {
+      Profile known = profile;
+      const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(draw);
+      slow_down(known, slowdown_of(options, ranks, seed), options.slowdown_floor);
+      Profile truth = known;
+      Random random(fold(seed, 0x61647669));  // "advi"
+      for (std::size_t rank = 0; rank < errors.size(); ++rank)
+        stretch(truth, static_cast<int>(rank), std::exp(errors[rank] * normal(random)));
+      draws.push_back({rule(known), rule(truth)});
+    }
+    if (drawn) source += "; every block with other drawn speeds, which the plans know";
+    if (!errors.empty()) source += "; every block with other errors of the profile";
+    if (options.profile.empty() && !drawn)
+      source += ": unequal GPUs are not allowed for; measure them with gembench profile";
+    cost = name_of(draws[0].known.cost.kind());
+  }
+  [[nodiscard]] const SpeedDraw& draw(int block) const {
+    return draws[static_cast<std::size_t>(block) % draws.size()];
+  }
+
+  int ranks = 0;
+  SlotCount asked;
+  std::string source, cost;
+
+ private:
+  std::vector<SpeedDraw> draws;
+};
+
+/// The whole recording's plan, in an engine's format.
+void write_plan(const AdviseCommand& options, const Trace& trace, const Placement& placement,
+                const OutputOwner& owner, AdviceContext& context) {
+  PlacementFile file;
+  file.placement = placement;
+  file.layer_ids = trace.layer_ids;
+  file.model_layers = trace.model_layers;
+  file.seed = options.seed;
+  file.trace_source = options.trace;
+  file.profile_source = context.speeds;
+  file.program = program_version();
+  file.planned_on = PlanningRecord{{planned_steps(digests_of(trace), 0, trace.steps)}, true};
+  const PlacementFormat& format = find_placement_format(options.to);
+  write_whole_file(owner, checked_text(format, file), options.overwrite);
+  context.file = options.output;
+  context.use = fmt::format("{} ({})", format.usage(file, options.output), format.loaded_by);
+}
+
+}  // namespace
+
+ExitCode execute(const AdviseCommand& options) {
+  if (options.trace.empty()) throw usage_error("advise needs --trace FILE");
+  std::optional<OutputOwner> owner;
+  if (!options.output.empty()) {
+    static_cast<void>(find_placement_format(options.to));
+    owner.emplace(options.output);
+    if (!options.overwrite) require_new(options.output);
+    require_writable(options.output);
+  }
+  const Trace trace = read_trace(options.trace);
+  const Speeds speeds(options, trace);
+  AdviceContext context{options.trace,
+                        trace.steps,
+                        speeds.ranks,
+                        speeds.source + "; cost model " + speeds.cost,
+                        options.against,
+                        options.min_gain / 100,
+                        {},
+                        "",
+                        ""};
+  const auto note = totals_note(options.trace, trace);
+  if (!note.empty()) context.notes.push_back(note);
+  const auto place = [&](const std::string& name, const Trace& steps, int block) {
+    const StopScope stop;
+    const TokenRule& rule = speeds.draw(block).known;
+    return plan_aloud(
+        name, plan_input(options, options.seed, {speeds.asked}, steps, rule.cost, rule.spec()),
+        options.quiet, "nothing was advised");
+  };
+  const auto seconds = [&](const Placement& placement, const Trace& steps, int block) {
+    const TokenRule& rule = speeds.draw(block).true_one;
+    return objective(steps, placement, rule.cost, rule.spec());
+  };
+  const Advice advice = advise({trace, options.named(), context.least_gain, place, seconds});
+  if (owner && advice.word == AdviceWord::recommended)
+    write_plan(options, trace, place(advice.best, trace, 0), *owner, context);
+  else if (owner)
+    context.notes.push_back(
+        fmt::format("{} was not written: nothing is recommended", options.output));
+  print_result("{}", advice_report(context, advice, options.format));
+  return advice.word == AdviceWord::recommended       ? ExitCode::ok
+         : advice.word == AdviceWord::not_recommended ? ExitCode::not_recommended
+                                                      : ExitCode::insufficient_evidence;
+}
+
+}  // namespace gembench::inline commands

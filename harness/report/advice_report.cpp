@@ -1,0 +1,86 @@
+#include "harness/report/advice_report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "harness/report/numbers.hpp"
+
+namespace gembench::inline report {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string table(const AdviceContext& context, const Advice& advice) {
+  std::string text = fmt::format("# loads of {}: {} steps; {} ranks\n# speeds: {}\n", context.trace,
+                                 context.steps, context.ranks, context.speeds);
+  if (advice.blocks > 0)
+    text += fmt::format(
+        "# {} blocks of {} steps or one more from the later half, each planned on all steps before "
+        "it\n",
+        advice.blocks, advice.block_steps);
+  for (const std::string& note : context.notes) text += fmt::format("# {}\n", note);
+  std::size_t width = 12;
+  for (const auto& row : advice.placements) width = std::max(width, row.name.size());
+  if (!advice.placements.empty())
+    text += fmt::format(
+        "# {0:<{1}} predicted step time against {2}\n# {3:<{1}}          %            "
+        "95 % CI    blocks with less\n",
+        "", width, context.against, "placement");
+  for (const auto& [name, change, better] : advice.placements)
+    text += fmt::format("  {:<{}} {:>10} {:>18} {:>19}\n", name, width,
+                        fmt::format("{:+.2f}", change.typical * 100),
+                        fmt::format("{:+.2f} .. {:+.2f}", *change.low * 100, *change.high * 100),
+                        fmt::format("{} of {}", better, advice.blocks));
+  for (const auto& point : advice.learning)
+    text += fmt::format(
+        "{}{} of {} steps",
+        &point == advice.learning.data()
+            ? fmt::format("# on the last quarter, {} planned on the last: ", advice.best)
+            : std::string(", "),
+        percent_change(point.change), point.steps);
+  if (!advice.learning.empty()) text += '\n';
+  if (!context.file.empty())
+    text += fmt::format("# result: {}\n# use: {}\n", context.file, context.use);
+  return text + fmt::format("# {}\n", advice.sentence);
+}
+
+std::string json(const AdviceContext& context, const Advice& advice) {
+  ordered_json placements = ordered_json::array(), learning = ordered_json::array();
+  for (const auto& [name, change, better] : advice.placements)
+    placements.push_back({{"placement", name},
+                          {"change", json_number(change.typical)},
+                          {"low", json_number(change.low)},
+                          {"high", json_number(change.high)},
+                          {"blocks_with_less", better}});
+  for (const auto& [steps, change] : advice.learning)
+    learning.push_back({{"planned_steps", steps}, {"change", json_number(change)}});
+  return ordered_json{{"verdict", name_of(advice.word)},
+                      {"sentence", advice.sentence},
+                      {"best", advice.best},
+                      {"against", context.against},
+                      {"least_gain", context.least_gain},
+                      {"trace", context.trace},
+                      {"steps", context.steps},
+                      {"ranks", context.ranks},
+                      {"speeds", context.speeds},
+                      {"blocks", advice.blocks},
+                      {"block_steps", advice.block_steps},
+                      {"placements", placements},
+                      {"learning", learning},
+                      {"notes", context.notes},
+                      {"file", context.file},
+                      {"use", context.use}}
+             .dump(2) +
+         "\n";
+}
+
+}  // namespace
+
+std::string advice_report(const AdviceContext& context, const Advice& advice,
+                          const std::string& format) {
+  return format == "json" ? json(context, advice) : table(context, advice);
+}
+
+}  // namespace gembench::inline report

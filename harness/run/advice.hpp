@@ -1,0 +1,64 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/statistics/interval.hpp"
+#include "placement/cost/placement.hpp"
+#include "placement/loads/trace.hpp"
+
+namespace gembench::inline run {
+
+/// Whether another placement than today's would pay, asked of recorded loads. Ours.
+struct AdviceQuestion {
+  const Trace& trace;
+  std::vector<std::string> names;  ///< strategies; the first is what runs today
+  double least_gain = 0.01;        ///< share of step time that a change must save to pay
+  /// Plans on steps. `draw`: which of several possible speeds of the ranks are known then.
+  std::function<Placement(const std::string& name, const Trace& steps, int draw)> place;
+  /// Predicted seconds of steps under the speeds of a draw.
+  std::function<double(const Placement& placement, const Trace& steps, int draw)> seconds;
+};
+
+enum class AdviceWord { recommended, not_recommended, insufficient_evidence };
+/// "recommended", "not recommended", "insufficient evidence".
+[[nodiscard]] std::string_view name_of(AdviceWord word);
+
+/// One strategy against today's, over blocks of steps that it was not planned on.
+struct AdvisedPlacement {
+  std::string name;
+  Difference change;  ///< of predicted step time, against today's
+  int better = 0;     ///< blocks in which it takes less time
+};
+
+/// The best strategy, planned on the last of the early steps only, and judged on the last quarter.
+struct LearningPoint {
+  int steps = 0;      ///< planned on
+  double change = 0;  ///< of predicted step time, against today's
+};
+
+struct Advice {
+  AdviceWord word = AdviceWord::insufficient_evidence;
+  std::string sentence;  ///< that begins with the word, without a full stop
+  std::string best;      ///< the strategy that the sentence speaks of; empty: none
+  std::vector<AdvisedPlacement> placements;
+  std::vector<LearningPoint> learning;
+  int blocks = 0;       ///< that were judged
+  int block_steps = 0;  ///< of the smallest block
+};
+
+/// Cuts the later half of the steps into blocks, as many speeds as blocks are drawn, and every
+/// block is judged under plans made on all steps before it. `recommended`: some strategy's interval
+/// lies beyond the least gain; `not recommended`: all end before it; else the evidence is
+/// insufficient, and the sentence says how much more to record. The intervals hold together (95 %)
+/// and allow for successive blocks that are alike.
+[[nodiscard]] Advice advise(const AdviceQuestion& question);
+
+inline constexpr int kAdviceBlocks = 12;
+/// Fewer steps give no interval: two are planned on or judged in every block.
+inline constexpr int kLeastAdviceSteps = 2 * kLeastBlocks;
+
+}  // namespace gembench::inline run

@@ -1,0 +1,129 @@
+#include "harness/run/advice.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "placement/base/random.hpp"
+#include "placement/cost/objective.hpp"
+#include "placement/exchange/plan_by_name.hpp"
+#include "tests/placement/support.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr int kRanks = 4, kExperts = 16, kTokens = 256;
+
+/// Top-1 choices of one layer, drawn with `weight(step, expert)`.
+Trace drawn(int steps, std::uint64_t seed, const std::function<double(int, int)>& weight) {
+  Trace trace;
+  trace.steps = steps;
+  trace.layers = trace.topk = 1;
+  trace.experts = kExperts;
+  trace.tokens.assign(static_cast<std::size_t>(steps) * kExperts, 0);
+  Random random(seed);
+  for (int step = 0; step < steps; ++step) {
+    std::vector<double> below;
+    double sum = 0;
+    for (int e = 0; e < kExperts; ++e) below.push_back(sum += weight(step, e));
+    for (int token = 0; token < kTokens; ++token) {
+      const auto at = std::ranges::upper_bound(below, random.uniform() * sum) - below.begin();
+      ++trace.loads(step, 0)[static_cast<std::size_t>(std::min<std::ptrdiff_t>(at, kExperts - 1))];
+    }
+  }
+  return trace;
+}
+
+Advice asked(const Trace& trace, const Profile& profile = equal_ranks(kRanks, kTokens),
+             double least_gain = 0.01) {
+  const CostModel cost(profile);
+  return advise({trace,
+                 {"linear", "eplb", "gem"},
+                 least_gain,
+                 [&](const std::string& name, const Trace& steps, int) {
+                   return plan_by_name(name, {steps, cost});
+                 },
+                 [&](const Placement& placement, const Trace& steps, int) {
+                   return objective(steps, placement, cost);
+                 }});
+}
+
+double skewed(int /*step*/, int expert) {
+  return expert < 4 ? 3 : 1;  // all on one rank under linear
+}
+
+TEST(Advice, RecommendsWhatPaysOnStepsNotSeen) {
+  const Advice advice = asked(drawn(120, 1, skewed));
+  EXPECT_EQ(advice.word, AdviceWord::recommended) << advice.sentence;
+  EXPECT_TRUE(advice.sentence.starts_with("recommended: ")) << advice.sentence;
+  EXPECT_NE(advice.sentence.find(advice.best + " takes "), std::string::npos);
+  EXPECT_NE(advice.sentence.find(" % less time in the MoE layers than linear"), std::string::npos);
+  ASSERT_EQ(advice.placements.size(), 2U);
+  EXPECT_EQ(advice.blocks, kAdviceBlocks);
+  EXPECT_EQ(advice.block_steps, 5);
+  for (const auto& row : advice.placements) {
+    EXPECT_EQ(row.better, kAdviceBlocks);
+    EXPECT_NEAR(row.change.typical, -0.4, 0.1) << "12 of 24 parts against about 7";
+  }
+  ASSERT_EQ(advice.learning.size(), 3U);
+  EXPECT_EQ(advice.learning[0].steps, 22);
+  EXPECT_EQ(advice.learning[2].steps, 90);
+  EXPECT_LT(advice.learning[2].change, -0.3);
+}
+
+TEST(Advice, DoesNotRecommendWhereLoadsAreEven) {
+  const Advice advice = asked(drawn(400, 2, [](int, int) { return 1; }));
+  EXPECT_EQ(advice.word, AdviceWord::not_recommended) << advice.sentence;
+  EXPECT_TRUE(advice.sentence.starts_with("not recommended: nothing saves 1.0 %: at best "))
+      << advice.sentence;
+}
+
+TEST(Advice, EvenLoadsOnUnequalRanksPay) {
+  Profile profile = equal_ranks(kRanks, kTokens);
+  stretch(profile, 2, 1.3);
+  const Advice advice =
+      asked(drawn(200, 3, [](int, int expert) { return 1 + expert % 3; }), profile);
+  EXPECT_EQ(advice.word, AdviceWord::recommended) << advice.sentence;
+  EXPECT_EQ(advice.best, "gem");
+}
+
+TEST(Advice, SaysWhatIsMissing) {
+  EXPECT_NE(asked(drawn(1, 4, skewed)).sentence.find("one step"), std::string::npos);
+  const Advice few = asked(drawn(kLeastAdviceSteps - 1, 4, skewed));
+  EXPECT_EQ(few.word, AdviceWord::insufficient_evidence);
+  EXPECT_NE(few.sentence.find("the recording has 11 steps; record at least 12"), std::string::npos)
+      << few.sentence;
+  EXPECT_TRUE(few.placements.empty());
+}
+
+/// Every tenth of the steps belongs to a request of its own taste, so what was seen says little.
+TEST(Advice, AFewRequestsOfDifferentTasteAreNoEvidence) {
+  const Advice advice = asked(drawn(60, 5, [](int step, int expert) {
+    return Random(fold(static_cast<std::uint64_t>(step / 10), static_cast<std::uint64_t>(expert)))
+                       .uniform() < 0.2
+               ? 6
+               : 1;
+  }));
+  EXPECT_EQ(advice.word, AdviceWord::insufficient_evidence) << advice.sentence;
+  EXPECT_NE(advice.sentence.find("record about "), std::string::npos) << advice.sentence;
+}
+
+/// Under loads that nothing can improve, a gain may be announced in 2.5 % of cases at most.
+TEST(Advice, ChanceIsNotRecommended) {
+  int wrong = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed)
+    wrong +=
+        asked(drawn(48, 100 + seed, [](int, int) { return 1; }), equal_ranks(kRanks, kTokens), 0)
+            .word == AdviceWord::recommended;
+  EXPECT_LE(wrong, 4);
+}
+
+TEST(Advice, NeedsSomethingToCompare) {
+  const Trace trace = drawn(20, 1, skewed);
+  testing::expect_refused("--strategies", [&] { (void)advise({trace, {"linear"}, 0.01, {}, {}}); });
+}
+
+}  // namespace
+}  // namespace gembench
