@@ -7,6 +7,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/verdict.hpp"
 #include "harness/run/same_run.hpp"
 
 namespace gembench::inline report {
@@ -81,7 +82,7 @@ PooledDifference pooled_difference(std::span<const Difference> launches, int com
 }
 
 LaunchRun launch_of(const std::string& path, const RunReader& file, const Comparison& comparison) {
-  LaunchRun launch{path, file.completed(), {}, comparison};
+  LaunchRun launch{path, file.completed(), !outputs_are_wrong(file), {}, comparison};
   const RunInfo& info = file.info();
   launch.info.shape = info.shape;
   launch.info.labels = info.labels;
@@ -114,6 +115,11 @@ Pooling pool(const std::vector<LaunchRun>& launches) {
     if (!launch.completed) {
       pooling.not_pooled.push_back(fmt::format(
           "{} is not complete and not pooled: continue its run with --resume", launch.path));
+      continue;
+    }
+    if (!launch.correct) {
+      pooling.not_pooled.push_back(fmt::format(
+          "{} is not pooled: its outputs are wrong, so its times mean nothing", launch.path));
       continue;
     }
     const auto group = std::ranges::find_if(

@@ -35,7 +35,8 @@ struct PooledDifference {
 struct LaunchRun {
   std::string path;
   bool completed = false;
-  RunInfo info;  ///< without its large arrays
+  bool correct = true;  ///< its outputs, where they were checked
+  RunInfo info;         ///< without its large arrays
   Comparison comparison;
 };
 [[nodiscard]] LaunchRun launch_of(const std::string& path, const RunReader& file,

@@ -162,9 +162,13 @@ std::optional<std::string> faster_sentence(const std::string& placement,
   return fmt::format("{} is faster than {}: step time {}", reference, placement, in_words(d));
 }
 
-Verdict verdict_of(const RunReader& file, const Comparison& comparison) {
+bool outputs_are_wrong(const RunReader& file) {
   const CheckRecord& check = file.end().check;
-  if (file.completed() && check.mode != "none" && !check.passed) {
+  return file.completed() && check.mode != "none" && !check.passed;
+}
+
+Verdict verdict_of(const RunReader& file, const Comparison& comparison) {
+  if (outputs_are_wrong(file)) {
     return {{}, "no verdict: outputs are wrong, so times mean nothing"};
   }
   if (comparison.placements.size() < 2) {

@@ -15,6 +15,9 @@ struct Verdict {
 };
 [[nodiscard]] Verdict verdict_of(const RunReader& file, const Comparison& comparison);
 
+/// Whether the check of a complete run failed: its times are of something else.
+[[nodiscard]] bool outputs_are_wrong(const RunReader& file);
+
 /// The placement that every interval of `every_pair` says is faster; none while one is open.
 [[nodiscard]] std::optional<int> fastest_of(const Comparison& comparison);
 

@@ -133,6 +133,13 @@ class Compare(CliTest):
         copied = self.good("compare", "1.h5", "copy.h5", "2.h5")
         self.assertIn("# POOLED over 2 launches", copied)
         self.assertIn("# copy.h5 is not pooled: it holds the same launch as 1.h5", copied)
+        # Nor are the times of wrong outputs.
+        with h5py.File(self.folder / "3.h5", "r+") as file:
+            file["check"].attrs["passed"] = type(file["check"].attrs["passed"])(0)
+        wrong = self.good("compare", *names)
+        self.assertIn("# POOLED over 2 launches", wrong)
+        self.assertIn("# 3.h5 is not pooled: its outputs are wrong", wrong)
+        self.assertIn("# 3.h5: no verdict: outputs are wrong", wrong)
 
     def test_other_configurations_are_printed_one_after_the_other(self):
         self.run_it("a.h5")

@@ -117,6 +117,17 @@ TEST(Pool, a_trace_must_hold_the_same_loads_whatever_the_seed) {
   EXPECT_NE(why_not_pooled(a, b)->find("loads"), std::string::npos);
 }
 
+TEST(Pool, times_of_wrong_outputs_are_left_out) {
+  auto wrong = launch("b");
+  wrong.correct = false;
+  const Pooling pooling = pool({launch("a"), wrong, launch("c")});
+  ASSERT_EQ(pooling.groups.size(), 1u);
+  EXPECT_EQ(pooling.groups[0].paths, (std::vector<std::string>{"a", "c"}));
+  ASSERT_EQ(pooling.not_pooled.size(), 1u);
+  EXPECT_NE(pooling.not_pooled[0].find("b is not pooled: its outputs are wrong"),
+            std::string::npos);
+}
+
 TEST(Pool, copies_and_unfinished_files_are_no_launches) {
   auto copy = launch("b");
   copy.info.facts["started"] = "a";
