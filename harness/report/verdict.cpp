@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "harness/report/conclusion.hpp"
@@ -13,24 +14,21 @@ namespace gembench::inline report {
 namespace {
 
 /// The same difference, seen from the other placement.
-double turned(double share) {
-  return 1 / (1 + share) - 1;
+Difference turned(Difference d) {
+  const auto other = [](double share) { return 1 / (1 + share) - 1; };
+  d.mean = other(d.mean);
+  d.typical = other(d.typical);
+  std::swap(d.low, d.high);
+  if (d.low) d.low = other(*d.low);
+  if (d.high) d.high = other(*d.high);
+  return d;
 }
 
 /// `placement` against `reference`, whichever way round it was compared.
 Difference between_in(const std::vector<PairDifference>& pairs, int placement, int reference) {
   for (const PairDifference& pair : pairs) {
     if (pair.placement == placement && pair.reference == reference) return pair.step_time;
-    if (pair.placement != reference || pair.reference != placement) continue;
-    Difference d = pair.step_time;
-    d.mean = turned(d.mean);
-    d.typical = turned(d.typical);
-    if (d.low && d.high) {
-      const double low = turned(*d.high);
-      d.high = turned(*d.low);
-      d.low = low;
-    }
-    return d;
+    if (pair.placement == reference && pair.reference == placement) return turned(pair.step_time);
   }
   return {};
 }
@@ -54,6 +52,16 @@ std::string in_words(const Difference& d) {
                      percent_change(*d.high));
 }
 
+/// "gem is faster than linear: step time ..."; `d` is `placement` against `other`.
+std::string faster(const std::string& placement, const std::string& other, const Difference& d) {
+  return fmt::format("{} is faster than {}: step time {}", placement, other, in_words(d));
+}
+
+std::string faster(const Comparison& comparison, int placement, int other) {
+  return faster(comparison.label(placement), comparison.label(other),
+                printed(comparison, placement, other));
+}
+
 bool beats(const Comparison& comparison, int placement, int other) {
   return below_zero(between(comparison, placement, other));
 }
@@ -72,12 +80,6 @@ std::string open_question(const RunReader& file, const Comparison& comparison, i
                      what_decides(file, comparison, open));
 }
 
-/// "gem is faster than linear: step time ..."
-std::string faster(const Comparison& comparison, int placement, int other) {
-  return fmt::format("{} is faster than {}: step time {}", comparison.label(placement),
-                     comparison.label(other), in_words(printed(comparison, placement, other)));
-}
-
 /// Of the placement that is faster than every other.
 std::string fastest_sentence(const Comparison& comparison, int fastest, int first) {
   std::vector<int> others;
@@ -87,10 +89,10 @@ std::string fastest_sentence(const Comparison& comparison, int fastest, int firs
   if (others.size() == 1) return faster(comparison, fastest, others[0]);
   const int next = *std::ranges::max_element(
       others, {}, [&](int other) { return between(comparison, fastest, other).typical; });
-  std::string text = fmt::format(
-      "{} is faster than every other placement: step time {} against {}, which comes next",
-      comparison.label(fastest), in_words(printed(comparison, fastest, next)),
-      comparison.label(next));
+  const std::string text = fmt::format("{} against {}, which comes next",
+                                       faster(comparison.label(fastest), "every other placement",
+                                              printed(comparison, fastest, next)),
+                                       comparison.label(next));
   if (next == first || fastest == first) return text;
   return text + fmt::format(", and {} against {}", in_words(printed(comparison, fastest, first)),
                             comparison.label(first));
@@ -153,13 +155,7 @@ std::optional<std::string> faster_sentence(const std::string& placement,
   d.typical = typical;
   d.low = low;
   d.high = high;
-  if (*high < 0) {
-    return fmt::format("{} is faster than {}: step time {}", placement, reference, in_words(d));
-  }
-  d.typical = turned(typical);
-  d.low = turned(*high);
-  d.high = turned(*low);
-  return fmt::format("{} is faster than {}: step time {}", reference, placement, in_words(d));
+  return *high < 0 ? faster(placement, reference, d) : faster(reference, placement, turned(d));
 }
 
 bool outputs_are_wrong(const RunReader& file) {
