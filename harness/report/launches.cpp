@@ -7,6 +7,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/run_config.hpp"
 #include "harness/report/verdict.hpp"
 #include "harness/run/same_run.hpp"
 
@@ -37,6 +38,7 @@ PooledRuns pooled_runs(const std::vector<const LaunchRun*>& launches) {
   for (const LaunchRun* launch : launches) {
     runs.paths.push_back(launch->path);
     runs.seeds.push_back(launch->info.seed);
+    runs.in_sample |= planned_in_sample(launch->info);
   }
   const Comparison& first = launches.front()->comparison;
   for (std::size_t pair = 0; pair < first.pairs.size(); ++pair) {

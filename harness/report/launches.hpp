@@ -56,6 +56,7 @@ struct PooledRuns {
   std::vector<std::string> paths;
   std::vector<std::uint64_t> seeds;
   std::vector<PooledPair> pairs;
+  bool in_sample = false;  ///< planned on the measured steps
 };
 struct Pooling {
   std::vector<PooledRuns> groups;       ///< of two launches and more

@@ -117,7 +117,8 @@ std::string pooled_verdict(const PooledRuns& runs) {
                : fmt::format("no difference was found between {} and {}", placement, reference));
     if (!faster) found.back() += ": more launches would narrow the interval";
   }
-  return fmt::format("over {} launches: {}", runs.paths.size(), fmt::join(found, "; "));
+  return fmt::format("{}over {} launches: {}", runs.in_sample ? kInSample : "", runs.paths.size(),
+                     fmt::join(found, "; "));
 }
 
 }  // namespace gembench::inline report

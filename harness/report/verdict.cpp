@@ -9,6 +9,7 @@
 
 #include "harness/report/conclusion.hpp"
 #include "harness/report/numbers.hpp"
+#include "harness/report/run_config.hpp"
 
 namespace gembench::inline report {
 namespace {
@@ -177,9 +178,12 @@ Verdict verdict_of(const RunReader& file, const Comparison& comparison) {
   }
   const auto fastest = fastest_of(comparison);
   const int first = comparison.pairs.empty() ? 0 : comparison.pairs.front().reference;
-  return {fastest, fmt::format("{}{}", file.completed() ? "" : "the run is unfinished; so far ",
-                               fastest ? fastest_sentence(comparison, *fastest, first)
-                                       : open_sentence(file, comparison, first))};
+  const bool in_sample = planned_in_sample(file.info());
+  return {in_sample ? std::nullopt : fastest,
+          fmt::format("{}{}{}", in_sample ? kInSample : "",
+                      file.completed() ? "" : "the run is unfinished; so far ",
+                      fastest ? fastest_sentence(comparison, *fastest, first)
+                              : open_sentence(file, comparison, first))};
 }
 
 }  // namespace gembench::inline report

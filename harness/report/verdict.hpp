@@ -9,11 +9,16 @@ namespace gembench::inline report {
 
 /// What a run has found, for a reader who reads one line of it.
 struct Verdict {
-  /// The placement that is faster than every other one beyond doubt: all intervals hold together.
+  /// The placement that is faster than every other one beyond doubt: all intervals hold together,
+  /// and it was not planned on the measured steps.
   std::optional<int> fastest;
   std::string sentence;  ///< without a full stop
 };
 [[nodiscard]] Verdict verdict_of(const RunReader& file, const Comparison& comparison);
+
+/// What comes before a sentence about such placements (see planned_in_sample).
+inline constexpr const char* kInSample =
+    "planned on the measured steps (in-sample), so gains are larger than a deployment would see: ";
 
 /// Whether the check of a complete run failed: its times are of something else.
 [[nodiscard]] bool outputs_are_wrong(const RunReader& file);

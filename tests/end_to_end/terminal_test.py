@@ -140,6 +140,18 @@ class Terminal(CliTest):
         self.assertTrue(lines[-2].startswith("# check: FAIL"), lines[-2])
         self.assertTrue(lines[-1].startswith("# no verdict: outputs are wrong"), lines[-1])
 
+    def test_gains_on_the_steps_that_were_planned_on_are_doubted(self):
+        name = self.measured(0.5)
+        with h5py.File(self.folder / name, "r+") as file:
+            config = json.loads(file.attrs["config"])
+            self.assertIs(config["in-sample"], False)
+            file.attrs["config"] = json.dumps({**config, "in-sample": True})
+        table = self.good("compare", name)
+        self.assertRegex(table.splitlines()[-1], r"^# planned on the measured steps \(in-sample\), so gains are .*: "
+                                                 r"gem is faster than linear: step time -50.00 %")
+        self.assertEqual({row.split()[-1] for row in rows_of(table)[1:]}, {"-"})
+        self.assertIsNone(json.loads(self.good("compare", name, "--format", "json"))["fastest"])
+
     def test_bold_print_is_for_terminals_alone(self):
         name = self.measured(0.5)
         shown, _ = self.on_terminal(PROGRAM, "compare", name)

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <functional>
 
+#include "harness/report/launches_report.hpp"
+
 namespace gembench {
 namespace {
 
@@ -126,6 +128,25 @@ TEST(Pool, times_of_wrong_outputs_are_left_out) {
   ASSERT_EQ(pooling.not_pooled.size(), 1u);
   EXPECT_NE(pooling.not_pooled[0].find("b is not pooled: its outputs are wrong"),
             std::string::npos);
+}
+
+TEST(Pool, gains_on_the_steps_that_were_planned_on_are_doubted) {
+  const auto said = [](const char* config, const char* files) {
+    auto a = launch("a"), b = launch("b");
+    for (auto* one : {&a, &b}) {
+      one->info.config = config;
+      one->info.facts["placement_files"] = files;
+    }
+    return pooled_verdict(pool({a, b}).groups.at(0));
+  };
+  const std::string doubt = "planned on the measured steps (in-sample), ";
+  EXPECT_TRUE(said(R"({"in-sample": true})", "").starts_with(doubt));
+  EXPECT_TRUE(
+      said("{}", "p.json was planned on 4 of these 8 steps (IN-SAMPLE)").starts_with(doubt));
+  for (const char* config : {R"({"in-sample": false})", "{}"}) {
+    EXPECT_TRUE(said(config, "p.json was planned on none of these steps").starts_with("over 2 "))
+        << config;
+  }
 }
 
 TEST(Pool, copies_and_unfinished_files_are_no_launches) {
