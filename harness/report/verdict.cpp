@@ -67,8 +67,8 @@ bool beats(const Comparison& comparison, int placement, int other) {
   return below_zero(between(comparison, placement, other));
 }
 
-/// "between gem and eplb no difference was found: what would decide"; `best` looks fastest and
-/// `rivals` may be as fast.
+/// "no difference was found between gem and eplb: what would decide"; `best` looks fastest and
+/// `rivals` may be as fast. Without an interval, none was looked for.
 std::string open_question(const RunReader& file, const Comparison& comparison, int best,
                           const std::vector<int>& rivals) {
   std::string names = comparison.label(best);
@@ -77,8 +77,9 @@ std::string open_question(const RunReader& file, const Comparison& comparison, i
     names += (rival == rivals.back() ? " and " : ", ") + comparison.label(rival);
     open.push_back(between(comparison, best, rival));
   }
-  return fmt::format("no difference was found between {}: {}", names,
-                     what_decides(file, comparison, open));
+  const bool looked_for =
+      std::ranges::all_of(open, [](const Difference& d) { return d.low.has_value(); });
+  return fmt::format("{}: {}", undecided(names, looked_for), what_decides(file, comparison, open));
 }
 
 /// Of the placement that is faster than every other.
@@ -146,6 +147,11 @@ std::optional<int> fastest_of(const Comparison& comparison) {
     if (all) return i;
   }
   return {};
+}
+
+std::string undecided(const std::string& names, bool looked_for) {
+  return looked_for ? fmt::format("no difference was found between {}", names)
+                    : fmt::format("too short to tell {} apart", names);
 }
 
 std::optional<std::string> faster_sentence(const std::string& placement,

@@ -37,4 +37,8 @@ inline constexpr const char* kInSample =
                                                          double typical, std::optional<double> low,
                                                          std::optional<double> high);
 
+/// "no difference was found between gem and linear", of `names` "gem and linear"; where there is no
+/// interval, none was `looked_for`: "too short to tell gem and linear apart".
+[[nodiscard]] std::string undecided(const std::string& names, bool looked_for);
+
 }  // namespace gembench::inline report

@@ -130,6 +130,17 @@ TEST(Pool, times_of_wrong_outputs_are_left_out) {
             std::string::npos);
 }
 
+TEST(Pool, launches_too_few_for_an_interval_do_not_speak_of_no_difference) {
+  EXPECT_EQ(pooled_verdict(pool({launch("a"), launch("b")}).groups.at(0)),
+            "over 2 launches: too short to tell gem and linear apart: it takes 3 launches");
+  auto slower = launch("c"), as_fast = launch("d");
+  slower.comparison.pairs[0].step_time = found(0.1, 0.01);
+  as_fast.comparison.pairs[0].step_time = found(0, 0.01);
+  EXPECT_EQ(pooled_verdict(pool({launch("a"), slower, as_fast}).groups.at(0)),
+            "over 3 launches: no difference was found between gem and linear: more launches would "
+            "narrow the interval");
+}
+
 TEST(Pool, gains_on_the_steps_that_were_planned_on_are_doubted) {
   const auto said = [](const char* config, const char* files) {
     auto a = launch("a"), b = launch("b");
