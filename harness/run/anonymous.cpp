@@ -116,7 +116,10 @@ void anonymise(std::map<std::string, std::vector<std::string>>& rank_facts,
 }
 
 void anonymise(RunInfo& info, const Identity& identity) {
-  std::erase_if(info.facts, [](const auto& fact) { return names_job(fact.first); });
+  std::erase_if(info.facts, [](const auto& fact) {
+    const auto& [name, value] = fact;
+    return names_job(name) || (name.starts_with("env_") && names_gpu(value));
+  });
   for (auto& [name, value] : info.facts) value = anonymous(value, identity);
   for (Placement& placement : info.placements) {
     placement.strategy = anonymous(placement.strategy, identity);

@@ -56,6 +56,9 @@ TEST(Anonymous, every_text_of_a_run_is_told_without_names) {
   info.facts = {{"notes", "/home/alice/a.h5 on node07"},
                 {"env_SLURM_JOB_NODELIST", "node[07-08]"},
                 {"env_SLURM_JOB_ID", "12"},
+                {"env_CUDA_VISIBLE_DEVICES", "GPU-5a1c7f7e-0d6b-4f0c-8b4e-2f7d2b1f9a10,1"},
+                {"env_NCCL_TOPO_DUMP_FILE", "MIG-5a1c7f7e.xml"},
+                {"env_NCCL_DEBUG", "INFO"},
                 {"env_SLURM_NTASKS", "4"}};
   info.config = "{\"profile\":\"/home/alice/p.h5\"}";
   info.command_line = "gembench run --profile /home/alice/p.h5";
@@ -64,8 +67,8 @@ TEST(Anonymous, every_text_of_a_run_is_told_without_names) {
   info.placements[1].strategy = "file:/home/alice/p.json";
   info.rank_facts["host"] = {"node07.cluster.org"};
   anonymise(info, kMe);
-  const std::map<std::string, std::string> facts{{"notes", "~/a.h5 on host0"},
-                                                 {"env_SLURM_NTASKS", "4"}};
+  const std::map<std::string, std::string> facts{
+      {"notes", "~/a.h5 on host0"}, {"env_NCCL_DEBUG", "INFO"}, {"env_SLURM_NTASKS", "4"}};
   EXPECT_EQ(info.facts, facts);
   EXPECT_EQ(info.config, "{\"profile\":\"~/p.h5\"}");
   EXPECT_EQ(info.command_line, "gembench run --profile ~/p.h5");
