@@ -132,4 +132,8 @@ void anonymise(RunInfo& info, const Identity& identity) {
   anonymise(info.rank_facts, identity);
 }
 
+void anonymise(RunEnd& end, const Identity& identity) {
+  for (std::string* text : {&end.check.message, &end.stopped}) *text = anonymous(*text, identity);
+}
+
 }  // namespace gembench::inline run

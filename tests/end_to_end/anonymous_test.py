@@ -73,6 +73,9 @@ class Anonymous(CliTest):
         self.assertIn("was finished before", self.good(*self.words, "-o", "a.h5", "--resume", ranks=2))
         self.one_sentence(self.gembench(*self.words, "-o", "a.h5", "--resume", "--seed", "7", ranks=2), 2,
                           "--seed")
+        # With names it is another one.
+        self.one_sentence(self.gembench(*self.words[:-1], "-o", "a.h5", "--resume", ranks=2), 2,
+                          "--resume needs the --anonymous of the earlier run, which had true and not false")
 
     def test_an_interrupted_run_goes_on(self):
         self.good(*self.words, "-o", "a.h5", ranks=2)
@@ -95,6 +98,8 @@ class Anonymous(CliTest):
         with h5py.File(self.folder / "a.h5") as file:
             self.assertEqual(set(file["environment/host"].asstr()), {socket.gethostname()})
             self.assertEqual(file["placement"].asstr()[1], f"file:{self.folder}/p.json")
+        self.one_sentence(self.gembench(*self.words, "-o", "a.h5", "--resume", ranks=2), 2,
+                          "--resume needs the --anonymous of the earlier run, which had false and not true")
 
     def test_a_profile(self):
         profile = ["profile", "--model", "gpt-oss-20b", "--scale", "16", "--layers", "2", "--profile-seconds",

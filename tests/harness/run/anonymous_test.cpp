@@ -77,5 +77,12 @@ TEST(Anonymous, every_text_of_a_run_is_told_without_names) {
   EXPECT_EQ(info.rank_facts["host"], std::vector<std::string>{"host0"});
 }
 
+TEST(Anonymous, what_a_check_says_names_nobody) {
+  RunEnd end;
+  end.check.message = "file:/home/alice/p.json step 3 layer 0: token 5 is off by 0.5";
+  anonymise(end, kMe);
+  EXPECT_EQ(end.check.message, "file:~/p.json step 3 layer 0: token 5 is off by 0.5");
+}
+
 }  // namespace
 }  // namespace gembench
