@@ -14,6 +14,7 @@ from analysis_support import ReportTest, loaded, main
 from gembench_analysis import figures
 from gembench_analysis.experts import layer_loads
 from gembench_analysis.loading import load
+from gembench_analysis.next_steps import OUTPUT, _again
 from gembench_analysis.verdict import verdict
 
 
@@ -184,6 +185,26 @@ class Answer(ReportTest):
                     self.assertIn(said, found)
                 self.assertEqual("--export" in found, outcome == "faster")
                 self.assertEqual(bool(found), bool(expected[outcome]))
+
+    def test_a_command_is_said_again_without_options_however_they_were_typed(self):
+        run = load(self.made())
+        self.assertEqual(self.again(run, "none"), [])
+        for typed in ("-o 'my run.h5'", "-o'my run.h5'", "'-omy run.h5'", "--output 'my run.h5'",
+                      "'--output=my run.h5'", "--overwrite -oa.h5", "-o a.h5 -o b.h5"):
+            for line in (f"gembench run -q {typed} --seed 3", f"gembench run -q --seed 3 {typed}"):
+                self.assertEqual(self.again(run, line), ["gembench run -q --seed 3 --output b.h5"], line)
+        for typed in ("--placements linear,gem", "--placements linear, gem", "--placements=linear, gem",
+                      "--placements linear ,gem", "--placements linear, --precision 2 %"):
+            self.assertEqual(self.again(run, f"gembench run {typed} -q", "--placements", "--precision"),
+                             ["gembench run -q --output b.h5"], typed)
+        self.assertEqual(self.again(run, "gembench run --trace 'my loads.h5' --precision 2 %"),
+                         ["gembench run --trace 'my loads.h5' --precision 2 % --output b.h5"])
+        run["environment_anonymous"] = ("rank", ["yes"] * run.sizes["rank"])
+        self.assertEqual(self.again(run, "gembench run -q"), [], "its paths are not the real ones")
+
+    def again(self, run, line, *without):
+        run.attrs["command_line"] = line
+        return _again(run, (*OUTPUT, *without), "--output", "b.h5")
 
     def test_a_placement_that_is_not_there_cannot_be_exported(self):
         self.refused(self.report(self.made(), "--export", "none"), 2, "--export: there is no 'none'")
