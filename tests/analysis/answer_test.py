@@ -127,9 +127,13 @@ class Answer(ReportTest):
         self.assertEqual(page.count('class="fall"'), 1)
         self.assertIn("rank 2: latency falls by 10.0 % from 100 to 200 assignments", page)
         self.assertIn("Latency falls while load grows on 1 rank (triangles).", page)
+        self.assertNotIn("By the single readings", page)
         with h5py.File(path, "a") as file:  # within the noise of the two points
             file["profile_spread"][2, 1:] = 0.2 * file["profile_latency"][2, 1]
-        self.assertNotIn('class="fall"', self.page(path))
+            file.attrs["profile_dents"] = "latency falls by 9.9 % from 100 to 200 tokens on rank 2, beyond noise"
+        page = self.page(path)
+        self.assertNotIn('class="fall"', page)
+        self.assertIn("does not hold: latency falls by 9.9 % from 100 to 200 tokens on rank 2, beyond noise.", page)
 
     def test_bursts_are_ringed(self):
         path = self.made(steps=36)

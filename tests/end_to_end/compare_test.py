@@ -69,6 +69,7 @@ class Compare(CliTest):
         for name in ("a.h5", "s.h5"):
             with h5py.File(self.folder / name) as file:
                 summary = file["summary"]
+                every, _ = self.pairs("a.h5", "--against", "all")
                 for k, label in enumerate(PLACEMENTS):
                     run, _ = self.pairs("a.h5", "--against", label)
                     for p, row in enumerate(run["placements"]):
@@ -81,9 +82,16 @@ class Compare(CliTest):
                                 self.assertEqual(summary[f"{key}_{end}"][p], value, key)
                         for part, key in (("", "typical"), ("_low", "low"), ("_high", "high"),
                                           ("_mean", "mean"), ("_blocks", "blocks")):
-                            if p != k:
+                            if p != k and (k == 0 or key not in ("low", "high")):
                                 self.assertEqual(summary[f"difference{part}"][k, p],
                                                  row["difference"][key], part)
+                # Those to the first as they are printed, others as the verdict has them.
+                for pair in every["pairs"]:
+                    p, k = PLACEMENTS.index(pair["placement"]), PLACEMENTS.index(pair["against"])
+                    for low, high in (("low", "high"), ("high", "low")):
+                        if k != 0:
+                            self.assertEqual(summary[f"difference_{low}"][k, p], pair[low])
+                        self.assertAlmostEqual(1 / (1 + summary[f"difference_{low}"][p, k]) - 1, pair[high])
         self.one_sentence(self.gembench("compare", "a.h5", "--summary", "s.h5"), 4, "s.h5")
         self.one_sentence(self.gembench("compare", "a.h5", "a.h5", "--summary", "t.h5"), 2,
                           "--summary takes one results file")
