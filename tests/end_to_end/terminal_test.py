@@ -216,6 +216,33 @@ class Terminal(CliTest):
         self.assertLess(max(map(len, bars)), 70)
         self.assertNotIn("\x1b", out)
 
+    def test_local_sh_cuts_progress_to_a_window_that_shrinks(self):
+        # In the place of mpirun, what draws the same bar until it is told to stop.
+        (self.folder / "mpirun").write_text(
+            "#!/bin/bash\nif [[ $1 == --version ]]; then echo 'mpirun (Open MPI) 4.1.4'; exit; fi\n"
+            "for i in {1..600}; do\n"
+            "  printf '\\rgembench: measuring [####----]  50 %%, 12 s to go, linear\\n' >&2\n"
+            "  if [[ -e stop ]]; then break; fi\n  sleep 0.05\ndone\n"
+            "printf '\\r%60s\\r\\n' '' >&2\nprintf 'gembench: done\\n' >&2\n")
+        (self.folder / "mpirun").chmod(0o755)
+        child, ours = pty.fork()
+        if child == 0:
+            os.chdir(self.folder)
+            os.environ.update(PATH=f"{self.folder}:{os.environ['PATH']}", TERM="xterm", GEMBENCH=PROGRAM)
+            os.environ.pop("COLUMNS", None)
+            os.execvp("bash", ["bash", str(TOP / "jobs/local.sh"), "-n", "2", "run", "-o", "b.h5"])
+        self.addCleanup(os.close, ours)
+        shown = ""
+        for columns, until in ((80, "to go, linear"), (30, "\rgembench: measuring [####----\r")):
+            fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            while until not in shown:
+                shown += os.read(ours, 65536).decode()
+        (self.folder / "stop").touch()
+        while not shown.endswith("gembench: done\r\n"):
+            shown += os.read(ours, 65536).decode()
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        self.assertTrue(shown.endswith("\r" + 29 * " " + "\rgembench: done\r\n"), repr(shown[-200:]))
+
 
 if __name__ == "__main__":
     main()
