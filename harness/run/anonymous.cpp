@@ -10,7 +10,7 @@
 #include <cstdlib>
 
 #include "harness/run/kept_environment.hpp"
-#include "harness/run/run_facts.hpp"
+#include "harness/run/labels.hpp"
 #include "moe_layer/mpi/rank_place.hpp"
 
 namespace gembench::inline run {
