@@ -56,10 +56,15 @@ epilogue+='|(mpirun|prterun) has exited due to process rank .* calling "abort"'
 abort_line='^Abort\([0-9]+\) on node [0-9]+ .*application called MPI_Abort\('
 without_epilogue() {
   trap '' INT TERM HUP PIPE  # as long as mpirun has something to say
-  local line inside=0 known=0 said=0 block='' kept=''
+  local line frame columns=${COLUMNS:-} inside=0 known=0 said=0 block='' kept=''
+  if [[ ! $columns =~ ^[1-9][0-9]{0,4}$ ]]; then columns=0; fi
+  trap 'columns=$(stty size <&3 2>/dev/null | cut -d" " -f2)' WINCH
   while IFS= read -r line || [[ -n $line ]]; do
     if [[ $line == $'\r'* ]]; then  # progress in place: the line's end is for this loop alone
-      printf '%s' "$line"
+      frame=$line
+      if ((columns)); then frame=${line:0:columns}; fi  # the window may be narrower by now
+      if [[ $line == *$'\r' ]]; then frame=${frame%$'\r'}$'\r'; fi
+      printf '%s' "$frame"
       continue
     fi
     if [[ $line =~ ^-{60,}$ ]]; then

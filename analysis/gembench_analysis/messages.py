@@ -69,7 +69,7 @@ def wait(rows: List[Summary]) -> str:
 
 
 def speeds(run: xr.Dataset, reduced: xr.Dataset) -> str:
-    """The spread at the mean load, and where the latency falls."""
+    """The spread at the mean load, and where the latency falls: by figures.falls, and as the program says."""
     found = figures.rank_speeds(run, reduced)
     if found is None:
         return ""
@@ -81,7 +81,8 @@ def speeds(run: xr.Dataset, reduced: xr.Dataset) -> str:
         ranks = len({one.rank for one in fallen})
         said += (f" Latency falls while load grows on {ranks} rank{'' if ranks == 1 else 's'} "
                  "(triangles).")
-    return said
+    dents = run.attrs.get("profile_dents")
+    return said + (f" By the single readings, which the file does not hold: {dents}." if dents else "")
 
 
 def prediction(rows: List[Summary]) -> str:

@@ -3,7 +3,7 @@
 import os
 import shlex
 from dataclasses import dataclass
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 import xarray as xr
 
@@ -44,7 +44,9 @@ def _scaled(run: xr.Dataset) -> str:
 
 def _again(run: xr.Dataset, without: Sequence[str], *more: str) -> List[str]:
     """The run's command without these options (each with its value, if it has one) and with more;
-    none if the file does not know it."""
+    none if the file does not know it, or only without names (--anonymous)."""
+    if "environment_anonymous" in run:
+        return []
     try:
         words = shlex.split(str(run.attrs.get("command_line", "")))
     except ValueError:
@@ -52,18 +54,19 @@ def _again(run: xr.Dataset, without: Sequence[str], *more: str) -> List[str]:
     if words[1:2] != ["run"]:
         return []
     kept: List[str] = []
-    skipping = False
+    dropped: Optional[str] = None  # the value, as far as it goes, of an option that is left out
     for word in words:
         if word.startswith("-"):
-            # --name=value holds its value already. Of the others, a word that follows is the value.
-            if word.split("=", 1)[0] in without:
-                skipping = "=" not in word
-                continue
-            skipping = False
-        elif skipping:
-            skipping = False
-            continue
-        kept.append(word)
+            # --name=value and -nVALUE hold their value. Of the others, a word that follows is the value.
+            name = word.split("=", 1)[0] if word.startswith("--") else word[:2]
+            dropped = word.removeprefix(name) if name in without else None
+        elif dropped is not None and dropped and not (
+                dropped.endswith(",") or word.startswith(",") or word == "%"):
+            dropped = None  # "a, b" and "50 %" are one value
+        elif dropped is not None:
+            dropped += word
+        if dropped is None:
+            kept.append(word)
     return [shlex.join(kept + list(more))]
 
 

@@ -76,8 +76,9 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
                 [(name, draw_ranks.wait_map(reduced, name)) for name in order]),
         Section("speeds", "How fast each rank is",
                 "Time of the expert phase by load, from the profile; the thick line is the slowest "
-                f"rank at the mean load. A triangle marks where latency falls while load grows, by at "
-                f"least 2 % and beyond noise. {profiled}", [("", draw_ranks.speeds(run, reduced))]),
+                "rank at the mean load. A triangle marks where latency falls while load grows, by at "
+                "least 2 % and by more than the middle half of the readings at a load spans. "
+                f"{profiled}", [("", draw_ranks.speeds(run, reduced))]),
         Section("prediction", "Predicted against measured",
                 "Every dot is a step. On the line the prediction is exact; above it the step took "
                 f"longer. {predicted}", [("", draw_times.prediction(reduced))]),

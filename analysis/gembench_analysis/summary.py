@@ -99,7 +99,7 @@ class Summary:
     replicas: float  # of a layer, beyond the first of each expert, at the beginning
     changes: List[Change] = field(default_factory=list)
     rates: Dict[str, Rate] = field(default_factory=dict)
-    against: Dict[str, Difference] = field(default_factory=dict)  # to the other placements
+    against: Dict[str, Difference] = field(default_factory=dict)  # to the others; see /summary in SCHEMA.md
     difference: Optional[Difference] = None  # to the first placement; None for itself
     intervals: Dict[str, Optional[Interval]] = field(default_factory=dict)  # by name
 

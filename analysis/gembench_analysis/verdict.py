@@ -79,23 +79,20 @@ def _sentence(rows: List[Summary], ranks: int) -> "tuple[str, str, Optional[str]
     if ranks == 1:
         return OPEN, ("There is nothing to compare: one rank holds every expert under each placement, so "
                 "their times differ by noise alone."), None
-    # One that is certainly faster before one that only seems to be.
+    # One that is certainly faster before one that only may be, and that before those that are slower.
     faster = [row for row in others if row.difference and row.difference.sure and row.difference.typical < 0]
-    best = min(faster or others, key=lambda row: row.difference.typical if row.difference else 0.0)
+    unsure = [row for row in others if row.difference and not row.difference.sure]
+    best = min(faster or unsure or others, key=lambda row: row.difference.typical if row.difference else 0.0)
     found = best.difference
     assert found is not None
     if found.low is None:
         return OPEN, (f"Too short for a verdict: {best.placement} against {reference}: step time "
                       f"{change(found.typical)} ({interval(found)})."), None
-    if found.typical < 0 and found.sure:
+    if faster:
         return FASTER, (f"{best.placement} is faster than {reference}: step time "
                         f"{change(found.typical)} ({interval(found)})."), best.placement
-    if found.typical < 0:
-        return OPEN, (f"No placement is certainly faster than {reference}: the best, "
-                      f"{best.placement}, has step time {change(found.typical)}, but the interval "
-                      f"includes zero ({interval(found)})."), None
-    if not found.sure:
-        return OPEN, (f"No placement is certainly faster or slower than {reference}: the next, "
+    if unsure:
+        return OPEN, (f"No placement is certainly faster than {reference}: the best of those that may be, "
                       f"{best.placement}, has step time {change(found.typical)}, and the interval "
                       f"includes zero ({interval(found)})."), None
     return SLOWER, (f"Every other placement is slower than {reference}: the next, "

@@ -15,6 +15,7 @@
 #include "harness/cli/file_options.hpp"
 #include "harness/cli/plan_options.hpp"
 #include "harness/cli/run_options.hpp"
+#include "harness/cli/shell_word.hpp"
 #include "harness/cli/trace_options.hpp"
 #include "harness/cli/version.hpp"
 #include "placement/base/error.hpp"
@@ -204,7 +205,8 @@ Parsed parse_as(const CommandRow& row, const Line& given) {
   if constexpr (requires { command.words; }) {
     command.program = line.program;
     command.words = line.words;
-    command.command_line = fmt::format("gembench {}", fmt::join(line.words, " "));
+    command.command_line = "gembench";
+    for (const std::string& word : line.words) command.command_line += ' ' + shell_word(word);
   }
   try {
     auto values = store(all, row.name, {line.words.begin() + 1, line.words.end()});

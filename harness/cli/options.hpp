@@ -149,7 +149,7 @@ struct RunCommand : SessionOptions {
   std::optional<int> ranks;        ///< for a dry run without these ranks
   double timeout = 0;              ///< s, 0 = none
   std::string config_from;         ///< results.h5 whose run is replayed
-  std::string command_line;        ///< as one text
+  std::string command_line;        ///< as one text, for a shell
   std::string program;             ///< as it was called
   std::vector<std::string> words;  ///< after it, as they were given
   bool without_launcher =

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -38,10 +39,16 @@ const char* frame_end() {
   return terminal().by_lines ? "\n" : "";
 }
 
+/// Characters that fit in a line of the terminal as it is now. The last column stays free:
+/// terminals differ in where the cursor is after it.
+int room() {
+  return columns_now() - 1;
+}
+
 /// What takes the drawn progress away. Blanks, since they need no terminal that knows codes.
 std::string clearing() {
   if (drawn == 0) return {};
-  const std::string blanks(drawn, ' ');
+  const std::string blanks(std::min(drawn, static_cast<std::size_t>(room())), ' ');
   drawn = 0;
   return fmt::format("\r{}\r{}", blanks, frame_end());
 }
@@ -89,9 +96,10 @@ bool draws_progress() {
 void draw_progress(const ProgressState& state) {
   if (!draws_progress()) return;
   const std::lock_guard lock(drawing);
-  // The last column stays free: terminals differ in where the cursor is after it.
-  const std::string line = progress_bar(state, terminal().columns - 1);
-  const std::string rest(drawn > line.size() ? drawn - line.size() : 0, ' ');
+  const int width = room();
+  const std::string line = progress_bar(state, width);
+  const std::size_t before = std::min(drawn, static_cast<std::size_t>(width));
+  const std::string rest(before > line.size() ? before - line.size() : 0, ' ');
   write_error(fmt::format("\r{}{}{}", line, rest, frame_end()));
   drawn = line.size() + rest.size();
 }

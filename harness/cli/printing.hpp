@@ -33,6 +33,7 @@ void require_printed();
 
 /// Whether progress is drawn in place, on a terminal; else it is told in lines.
 [[nodiscard]] bool draws_progress();
+inline constexpr double kRedraw = 0.2;  ///< s between drawings
 /// Draws it over what was drawn before. Whatever is printed next takes its place.
 void draw_progress(const ProgressState& state);
 void clear_progress();

@@ -3,7 +3,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <string>
 
@@ -11,8 +10,6 @@
 
 namespace gembench::inline cli {
 namespace {
-
-constexpr int kNarrowest = 20;
 
 bool names(std::string_view words, std::string_view word) {
   return words.find(word) != std::string_view::npos;
@@ -26,6 +23,10 @@ StreamFacts facts_of_streams() {
   if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0) facts.columns = size.ws_col;
   facts.launched = !launched_as().by.empty();
   return facts;
+}
+
+Terminal this_terminal() {
+  return terminal_in(facts_of_streams(), [](const char* name) { return std::getenv(name); });
 }
 
 }  // namespace
@@ -49,14 +50,16 @@ Terminal terminal_in(const StreamFacts& streams,
   } else if (stated > 0) {
     found.columns = stated;
   }
-  found.columns = std::max(found.columns, kNarrowest);
   return found;
 }
 
 const Terminal& terminal() {
-  static const Terminal found =
-      terminal_in(facts_of_streams(), [](const char* name) { return std::getenv(name); });
+  static const Terminal found = this_terminal();
   return found;
+}
+
+int columns_now() {
+  return this_terminal().columns;
 }
 
 }  // namespace gembench::inline cli

@@ -11,7 +11,7 @@ struct Terminal {
   bool in_place = false;  ///< standard error may be overwritten with carriage returns
   /// A script reads standard error line by line and draws: what is drawn ends with a line's end.
   bool by_lines = false;
-  int columns = 80;  ///< of standard error
+  int columns = 80;  ///< of standard error; at least 1
 
   bool operator==(const Terminal&) const = default;
 };
@@ -30,5 +30,7 @@ struct StreamFacts {
 
 /// This process's, as it was when first asked.
 [[nodiscard]] const Terminal& terminal();
+/// Its columns now: a window changes its size.
+[[nodiscard]] int columns_now();
 
 }  // namespace gembench::inline cli

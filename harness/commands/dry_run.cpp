@@ -10,6 +10,7 @@
 #include "harness/cli/run_length.hpp"
 #include "harness/report/csv.hpp"
 #include "harness/report/numbers.hpp"
+#include "harness/run/labels.hpp"
 #include "harness/run/run_facts.hpp"
 #include "harness/run/sizes.hpp"
 #include "placement/base/index.hpp"

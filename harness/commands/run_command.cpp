@@ -137,6 +137,7 @@ class Run {
       if (!found_.remark.empty() && !options_.quiet) tell(found_.remark);
       if (found_.state != Earlier::nothing) {
         reader_ = std::make_unique<RunReader>(found_.path);
+        require_same_anonymity(reader_->info(), options_.anonymous);
         require_same_command(reader_->info(), comm_.size(), stored_options());
       }
       if (found_.state == Earlier::complete) {
@@ -330,6 +331,7 @@ class Run {
     on_root(comm_, [&] {
       end.seconds.insert(seconds_.begin(), seconds_.end());
       end.seconds["total"] = wall_seconds() - begin_;
+      if (identity_) anonymise(end, *identity_);
       ReducedRun run;
       writer_->finish(end, [&](const RunReader& written) {
         run = reduced(written);

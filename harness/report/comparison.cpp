@@ -290,11 +290,13 @@ std::vector<std::string> labels_of(const ReducedRun& run) {
   return labels;
 }
 
-std::vector<PairDifference> differences(const ReducedRun& run, std::vector<PairDifference> pairs) {
+/// The 95 % hold for so many intervals `together`.
+std::vector<PairDifference> differences(const ReducedRun& run, std::vector<PairDifference> pairs,
+                                        std::size_t together) {
   for (PairDifference& pair : pairs) {
     pair.step_time =
         paired_difference(run.step_times[sz(pair.reference)], run.step_times[sz(pair.placement)],
-                          run.blocks[sz(pair.placement)], static_cast<int>(pairs.size()));
+                          run.blocks[sz(pair.placement)], static_cast<int>(together));
     // One rank holds every expert under any placement: all differences are noise.
     if (run.placements.front().last_share.size() == 1)
       pair.step_time.low = pair.step_time.high = {};
@@ -339,8 +341,10 @@ ReducedRun reduce(const RunReader& file, double non_moe_time) {
 
 Comparison compare(const ReducedRun& run, const std::string& against) {
   const auto labels = labels_of(run);
-  return {run.placements, differences(run, pairs_to_compare(labels, against)), run.drift,
-          differences(run, pairs_to_compare(labels, kAgainstAll))};
+  const auto pairs = pairs_to_compare(labels, against);
+  const auto every = pairs_to_compare(labels, kAgainstAll);
+  return {run.placements, differences(run, pairs, pairs.size()), run.drift,
+          differences(run, every, every.size())};
 }
 
 Comparison compare(const RunReader& file, double non_moe_time, const std::string& against) {
@@ -362,8 +366,11 @@ RunSummary summary_of(const ReducedRun& run) {
                               row.last_share.end());
   }
   summary.differences.assign(labels.size() * labels.size(), {});
+  const std::size_t every = pairs_to_compare(labels, kAgainstAll).size();
   for (const std::string& label : labels) {
-    for (const PairDifference& pair : differences(run, pairs_to_compare(labels, label))) {
+    const auto pairs = pairs_to_compare(labels, label);
+    const std::size_t together = label == labels.front() ? pairs.size() : every;
+    for (const PairDifference& pair : differences(run, pairs, together)) {
       const Difference& d = pair.step_time;
       summary.differences[sz(pair.reference) * labels.size() + sz(pair.placement)] = {
           d.typical, d.low.value_or(NAN), d.high.value_or(NAN), d.mean,

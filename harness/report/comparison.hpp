@@ -83,8 +83,9 @@ struct ReducedRun {
 [[nodiscard]] Comparison compare(const RunReader& file, double non_moe_time,
                                  const std::string& against = "");
 
-/// The summary as stored in the file: differences between all placements; the 95 % hold for all
-/// differences against one placement together.
+/// The summary as stored in the file: differences between all placements. The 95 % hold for all
+/// differences against the first placement together, as they are printed; else for those between
+/// all placements together, as the verdict has them.
 [[nodiscard]] RunSummary summary_of(const ReducedRun& run);
 
 }  // namespace gembench::inline report

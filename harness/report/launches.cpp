@@ -7,6 +7,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/run_config.hpp"
+#include "harness/report/verdict.hpp"
 #include "harness/run/same_run.hpp"
 
 namespace gembench::inline report {
@@ -36,6 +38,7 @@ PooledRuns pooled_runs(const std::vector<const LaunchRun*>& launches) {
   for (const LaunchRun* launch : launches) {
     runs.paths.push_back(launch->path);
     runs.seeds.push_back(launch->info.seed);
+    runs.in_sample |= planned_in_sample(launch->info);
   }
   const Comparison& first = launches.front()->comparison;
   for (std::size_t pair = 0; pair < first.pairs.size(); ++pair) {
@@ -81,7 +84,7 @@ PooledDifference pooled_difference(std::span<const Difference> launches, int com
 }
 
 LaunchRun launch_of(const std::string& path, const RunReader& file, const Comparison& comparison) {
-  LaunchRun launch{path, file.completed(), {}, comparison};
+  LaunchRun launch{path, file.completed(), !outputs_are_wrong(file), {}, comparison};
   const RunInfo& info = file.info();
   launch.info.shape = info.shape;
   launch.info.labels = info.labels;
@@ -114,6 +117,11 @@ Pooling pool(const std::vector<LaunchRun>& launches) {
     if (!launch.completed) {
       pooling.not_pooled.push_back(fmt::format(
           "{} is not complete and not pooled: continue its run with --resume", launch.path));
+      continue;
+    }
+    if (!launch.correct) {
+      pooling.not_pooled.push_back(fmt::format(
+          "{} is not pooled: its outputs are wrong, so its times mean nothing", launch.path));
       continue;
     }
     const auto group = std::ranges::find_if(

@@ -35,7 +35,8 @@ struct PooledDifference {
 struct LaunchRun {
   std::string path;
   bool completed = false;
-  RunInfo info;  ///< without its large arrays
+  bool correct = true;  ///< its outputs, where they were checked
+  RunInfo info;         ///< without its large arrays
   Comparison comparison;
 };
 [[nodiscard]] LaunchRun launch_of(const std::string& path, const RunReader& file,
@@ -55,6 +56,7 @@ struct PooledRuns {
   std::vector<std::string> paths;
   std::vector<std::uint64_t> seeds;
   std::vector<PooledPair> pairs;
+  bool in_sample = false;  ///< planned on the measured steps
 };
 struct Pooling {
   std::vector<PooledRuns> groups;       ///< of two launches and more

@@ -112,12 +112,17 @@ std::string pooled_verdict(const PooledRuns& runs) {
   std::vector<std::string> found;
   for (const auto& [placement, reference, d] : runs.pairs) {
     const auto faster = faster_sentence(placement, reference, d.typical, d.low, d.high);
-    found.push_back(
-        faster ? *faster
-               : fmt::format("no difference was found between {} and {}", placement, reference));
-    if (!faster) found.back() += ": more launches would narrow the interval";
+    if (faster) {
+      found.push_back(*faster);
+      continue;
+    }
+    found.push_back(fmt::format(
+        "{}: {}", undecided(fmt::format("{} and {}", placement, reference), d.low.has_value()),
+        d.low ? "more launches would narrow the interval"
+              : fmt::format("it takes {} launches", kLeastLaunches)));
   }
-  return fmt::format("over {} launches: {}", runs.paths.size(), fmt::join(found, "; "));
+  return fmt::format("{}over {} launches: {}", runs.in_sample ? kInSample : "", runs.paths.size(),
+                     fmt::join(found, "; "));
 }
 
 }  // namespace gembench::inline report

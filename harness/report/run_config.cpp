@@ -20,4 +20,12 @@ std::string planned_cost(const RunInfo& info) {
   return name_of(cost_kind(config.is_object() ? config.value("cost", "") : ""));
 }
 
+bool planned_in_sample(const RunInfo& info) {
+  const auto config = nlohmann::json::parse(info.config, nullptr, false);
+  const auto stated = config.is_object() ? config.find("in-sample") : config.end();
+  if (stated != config.end() && *stated == true) return true;
+  const auto files = info.facts.find("placement_files");  // see to_text(FileOrigin)
+  return files != info.facts.end() && files->second.find("(IN-SAMPLE)") != std::string::npos;
+}
+
 }  // namespace gembench::inline report

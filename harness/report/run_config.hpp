@@ -11,4 +11,7 @@ namespace gembench::inline report {
 /// "sum" or "per-expert": the cost model that the run planned with.
 [[nodiscard]] std::string planned_cost(const RunInfo& info);
 
+/// Whether placements, or files of them, were planned on the steps that they are judged on.
+[[nodiscard]] bool planned_in_sample(const RunInfo& info);
+
 }  // namespace gembench::inline report

@@ -4,33 +4,32 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "harness/report/conclusion.hpp"
 #include "harness/report/numbers.hpp"
+#include "harness/report/run_config.hpp"
 
 namespace gembench::inline report {
 namespace {
 
 /// The same difference, seen from the other placement.
-double turned(double share) {
-  return 1 / (1 + share) - 1;
+Difference turned(Difference d) {
+  const auto other = [](double share) { return 1 / (1 + share) - 1; };
+  d.mean = other(d.mean);
+  d.typical = other(d.typical);
+  std::swap(d.low, d.high);
+  if (d.low) d.low = other(*d.low);
+  if (d.high) d.high = other(*d.high);
+  return d;
 }
 
 /// `placement` against `reference`, whichever way round it was compared.
 Difference between_in(const std::vector<PairDifference>& pairs, int placement, int reference) {
   for (const PairDifference& pair : pairs) {
     if (pair.placement == placement && pair.reference == reference) return pair.step_time;
-    if (pair.placement != reference || pair.reference != placement) continue;
-    Difference d = pair.step_time;
-    d.mean = turned(d.mean);
-    d.typical = turned(d.typical);
-    if (d.low && d.high) {
-      const double low = turned(*d.high);
-      d.high = turned(*d.low);
-      d.low = low;
-    }
-    return d;
+    if (pair.placement == reference && pair.reference == placement) return turned(pair.step_time);
   }
   return {};
 }
@@ -54,12 +53,22 @@ std::string in_words(const Difference& d) {
                      percent_change(*d.high));
 }
 
+/// "gem is faster than linear: step time ..."; `d` is `placement` against `other`.
+std::string faster(const std::string& placement, const std::string& other, const Difference& d) {
+  return fmt::format("{} is faster than {}: step time {}", placement, other, in_words(d));
+}
+
+std::string faster(const Comparison& comparison, int placement, int other) {
+  return faster(comparison.label(placement), comparison.label(other),
+                printed(comparison, placement, other));
+}
+
 bool beats(const Comparison& comparison, int placement, int other) {
   return below_zero(between(comparison, placement, other));
 }
 
-/// "between gem and eplb no difference was found: what would decide"; `best` looks fastest and
-/// `rivals` may be as fast.
+/// "no difference was found between gem and eplb: what would decide"; `best` looks fastest and
+/// `rivals` may be as fast. Without an interval, none was looked for.
 std::string open_question(const RunReader& file, const Comparison& comparison, int best,
                           const std::vector<int>& rivals) {
   std::string names = comparison.label(best);
@@ -68,14 +77,9 @@ std::string open_question(const RunReader& file, const Comparison& comparison, i
     names += (rival == rivals.back() ? " and " : ", ") + comparison.label(rival);
     open.push_back(between(comparison, best, rival));
   }
-  return fmt::format("no difference was found between {}: {}", names,
-                     what_decides(file, comparison, open));
-}
-
-/// "gem is faster than linear: step time ..."
-std::string faster(const Comparison& comparison, int placement, int other) {
-  return fmt::format("{} is faster than {}: step time {}", comparison.label(placement),
-                     comparison.label(other), in_words(printed(comparison, placement, other)));
+  const bool looked_for =
+      std::ranges::all_of(open, [](const Difference& d) { return d.low.has_value(); });
+  return fmt::format("{}: {}", undecided(names, looked_for), what_decides(file, comparison, open));
 }
 
 /// Of the placement that is faster than every other.
@@ -87,10 +91,10 @@ std::string fastest_sentence(const Comparison& comparison, int fastest, int firs
   if (others.size() == 1) return faster(comparison, fastest, others[0]);
   const int next = *std::ranges::max_element(
       others, {}, [&](int other) { return between(comparison, fastest, other).typical; });
-  std::string text = fmt::format(
-      "{} is faster than every other placement: step time {} against {}, which comes next",
-      comparison.label(fastest), in_words(printed(comparison, fastest, next)),
-      comparison.label(next));
+  const std::string text = fmt::format("{} against {}, which comes next",
+                                       faster(comparison.label(fastest), "every other placement",
+                                              printed(comparison, fastest, next)),
+                                       comparison.label(next));
   if (next == first || fastest == first) return text;
   return text + fmt::format(", and {} against {}", in_words(printed(comparison, fastest, first)),
                             comparison.label(first));
@@ -145,6 +149,11 @@ std::optional<int> fastest_of(const Comparison& comparison) {
   return {};
 }
 
+std::string undecided(const std::string& names, bool looked_for) {
+  return looked_for ? fmt::format("no difference was found between {}", names)
+                    : fmt::format("too short to tell {} apart", names);
+}
+
 std::optional<std::string> faster_sentence(const std::string& placement,
                                            const std::string& reference, double typical,
                                            std::optional<double> low, std::optional<double> high) {
@@ -153,18 +162,16 @@ std::optional<std::string> faster_sentence(const std::string& placement,
   d.typical = typical;
   d.low = low;
   d.high = high;
-  if (*high < 0) {
-    return fmt::format("{} is faster than {}: step time {}", placement, reference, in_words(d));
-  }
-  d.typical = turned(typical);
-  d.low = turned(*high);
-  d.high = turned(*low);
-  return fmt::format("{} is faster than {}: step time {}", reference, placement, in_words(d));
+  return *high < 0 ? faster(placement, reference, d) : faster(reference, placement, turned(d));
+}
+
+bool outputs_are_wrong(const RunReader& file) {
+  const CheckRecord& check = file.end().check;
+  return file.completed() && check.mode != "none" && !check.passed;
 }
 
 Verdict verdict_of(const RunReader& file, const Comparison& comparison) {
-  const CheckRecord& check = file.end().check;
-  if (file.completed() && check.mode != "none" && !check.passed) {
+  if (outputs_are_wrong(file)) {
     return {{}, "no verdict: outputs are wrong, so times mean nothing"};
   }
   if (comparison.placements.size() < 2) {
@@ -177,9 +184,12 @@ Verdict verdict_of(const RunReader& file, const Comparison& comparison) {
   }
   const auto fastest = fastest_of(comparison);
   const int first = comparison.pairs.empty() ? 0 : comparison.pairs.front().reference;
-  return {fastest, fmt::format("{}{}", file.completed() ? "" : "the run is unfinished; so far ",
-                               fastest ? fastest_sentence(comparison, *fastest, first)
-                                       : open_sentence(file, comparison, first))};
+  const bool in_sample = planned_in_sample(file.info());
+  return {in_sample ? std::nullopt : fastest,
+          fmt::format("{}{}{}", in_sample ? kInSample : "",
+                      file.completed() ? "" : "the run is unfinished; so far ",
+                      fastest ? fastest_sentence(comparison, *fastest, first)
+                              : open_sentence(file, comparison, first))};
 }
 
 }  // namespace gembench::inline report

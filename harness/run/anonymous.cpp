@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "harness/run/kept_environment.hpp"
+#include "harness/run/labels.hpp"
 #include "moe_layer/mpi/rank_place.hpp"
 
 namespace gembench::inline run {
@@ -24,21 +25,38 @@ bool in_word(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-';
 }
 
-/// Replaces `name` wherever `fits(before, after)`, the characters around it (0 at an end).
+/// Replaces `name` wherever `fits(before, after)`, the texts around it.
 template <class Fits>
 std::string replaced(std::string_view text, std::string_view name, std::string_view by,
                      const Fits& fits) {
   std::string result;
+  std::size_t done = 0;
   while (!name.empty()) {
-    const auto at = text.find(name);
+    const auto at = text.find(name, done);
     if (at == std::string_view::npos) break;
-    const char before = at > 0 ? text[at - 1] : result.empty() ? '\0' : result.back();
-    const auto end = at + name.size();
-    result += text.substr(0, at);
-    result += fits(before, end < text.size() ? text[end] : '\0') ? by : name;
-    text.remove_prefix(end);
+    result += text.substr(done, at - done);
+    done = at + name.size();
+    result += fits(text.substr(0, at), text.substr(done)) ? by : name;
   }
-  return result + std::string(text);
+  return result.append(text.substr(done));
+}
+
+/// Whether a path, or a word, may begin after this text.
+bool ends_before_word(std::string_view text) {
+  return text.empty() || (!in_word(text.back()) && text.back() != '/' && text.back() != '.');
+}
+
+/// The same, or it is glued to a short option: -o/home/alice.
+bool ends_before_path(std::string_view text) {
+  const auto size = text.size();
+  const bool option =
+      size >= 2 && text[size - 2] == '-' && std::isalpha(static_cast<unsigned char>(text.back()));
+  return ends_before_word(option ? text.substr(0, size - 2) : text);
+}
+
+/// Whether the name before this text ends there.
+bool begins_after_name(std::string_view text) {
+  return text.empty() || (!in_word(text.front()) && text.front() != '.');
 }
 
 /// Values in the order in which they appear first.
@@ -81,17 +99,20 @@ Identity identity_of(const Comm& comm) {
 }
 
 std::string anonymous(std::string_view text, const Identity& identity) {
-  std::string result = replaced(text, identity.home, "~", [](char before, char after) {
-    return !in_word(before) && before != '/' && !in_word(after) && after != '.';
+  using Text = std::string_view;
+  std::string result = replaced(text, identity.home, "~", [](Text before, Text after) {
+    return ends_before_path(before) && begins_after_name(after);
   });
-  result = replaced(result, identity.user, "user", [](char before, char after) {
-    return before == '/' && !in_word(after) && after != '.';
+  result = replaced(result, identity.user, "user", [](Text before, Text after) {
+    return (before.ends_with('/') && begins_after_name(after)) ||
+           (ends_before_path(before) && after.starts_with('/'));
   });
   for (std::size_t i = 0; i < identity.hosts.size(); ++i) {
     const std::string name = fmt::format("host{}", i);
     const std::string_view whole = identity.hosts[i];
-    const auto alone = [](char before, char after) {
-      return !in_word(before) && !in_word(after) && before != '.';
+    const auto alone = [](Text before, Text after) {
+      const bool begins = before.ends_with('/') || ends_before_word(before);
+      return begins && (after.empty() || !in_word(after.front()));
     };
     result = replaced(result, whole, name, alone);
     result = replaced(result, whole.substr(0, whole.find('.')), name, alone);
@@ -116,17 +137,24 @@ void anonymise(std::map<std::string, std::vector<std::string>>& rank_facts,
 }
 
 void anonymise(RunInfo& info, const Identity& identity) {
-  std::erase_if(info.facts, [](const auto& fact) { return names_job(fact.first); });
+  std::erase_if(info.facts, [](const auto& fact) {
+    const auto& [name, value] = fact;
+    return names_job(name) || (name.starts_with("env_") && names_gpu(value));
+  });
   for (auto& [name, value] : info.facts) value = anonymous(value, identity);
   for (Placement& placement : info.placements) {
     placement.strategy = anonymous(placement.strategy, identity);
   }
-  for (std::string& label : info.labels) label = anonymous(label, identity);
+  info.labels = labels_of(info.placements);  // two may have become the same
   for (std::string* text :
        {&info.config, &info.command_line, &info.profile.model, &info.profile.device}) {
     *text = anonymous(*text, identity);
   }
   anonymise(info.rank_facts, identity);
+}
+
+void anonymise(RunEnd& end, const Identity& identity) {
+  for (std::string* text : {&end.check.message, &end.stopped}) *text = anonymous(*text, identity);
 }
 
 }  // namespace gembench::inline run

@@ -27,7 +27,9 @@ struct Identity {
 /// `anonymous` is `yes`.
 void anonymise(std::map<std::string, std::vector<std::string>>& rank_facts,
                const Identity& identity);
-/// Also every text about the run; its environment without what names the job or its nodes.
+/// Also every text about the run; its environment without what names the job, its nodes or GPUs.
 void anonymise(RunInfo& info, const Identity& identity);
+/// What the check says of a placement's file.
+void anonymise(RunEnd& end, const Identity& identity);
 
 }  // namespace gembench::inline run

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cctype>
 #include <cstdlib>
 
+#include "harness/cli/shell_word.hpp"
 #include "moe_layer/mpi/launch.hpp"
 
 namespace gembench::inline run {
@@ -21,17 +20,6 @@ std::string started_by(const RunCommand& options, int ranks) {
 }
 
 }  // namespace
-
-std::string shell_word(const std::string& word) {
-  const auto plain = [](unsigned char c) {
-    return std::isalnum(c) != 0 ||
-           std::string_view("_-+=:,./@%^").find(static_cast<char>(c)) != std::string_view::npos;
-  };
-  if (!word.empty() && std::ranges::all_of(word, plain)) return word;
-  std::string quoted = "'";
-  for (const char c : word) c == '\'' ? quoted += "'\\''" : quoted += c;
-  return quoted + "'";
-}
 
 std::string continue_command(const RunCommand& options, int ranks) {
   std::string command = started_by(options, ranks);

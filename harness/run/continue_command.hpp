@@ -11,7 +11,4 @@ namespace gembench::inline run {
 /// --resume. Scripts that start gembench give the part before the words in GEMBENCH_STARTED_BY.
 [[nodiscard]] std::string continue_command(const RunCommand& options, int ranks);
 
-/// Quoted if a shell would interpret it.
-[[nodiscard]] std::string shell_word(const std::string& word);
-
 }  // namespace gembench::inline run

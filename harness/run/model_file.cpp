@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 
@@ -12,13 +13,25 @@
 namespace gembench::inline run {
 namespace {
 
+/// Whether a folder is called after a person: it says who runs this, and not what.
+bool is_personal(const std::filesystem::path& folder) {
+  const auto is = [&](const char* variable, const std::filesystem::path& name) {
+    const char* value = std::getenv(variable);
+    return value != nullptr && *value != '\0' &&
+           std::filesystem::path(value).lexically_normal() == name;
+  };
+  return is("HOME", folder) || is("HOME", folder / "") || is("USER", folder.filename());
+}
+
 /// "/models/Kimi-K2/config.json" -> "kimi-k2", in letters that names in results consist of.
 std::string name_of_file(std::filesystem::path path) {
   path = std::filesystem::absolute(path).lexically_normal();
   if (path.filename().empty()) path = path.parent_path();
+  const bool of_folder = path.extension() != ".json" || path.filename() == "config.json";
   if (path.extension() == ".json") {
-    path = path.filename() == "config.json" ? path.parent_path() : path.replace_extension();
+    path = of_folder ? path.parent_path() : path.replace_extension();
   }
+  if (of_folder && is_personal(path)) return "model";
   std::string name = path.filename().string();
   std::ranges::transform(name, name.begin(), [](unsigned char letter) {
     const bool plain = std::isalnum(letter) || letter == '.' || letter == '-';

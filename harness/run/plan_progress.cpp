@@ -14,7 +14,6 @@ namespace gembench::inline run {
 namespace {
 
 constexpr double kFirst = 2, kEvery = 5;  // s, of lines
-constexpr double kRedraw = 0.2;           // s, in place
 
 }  // namespace
 

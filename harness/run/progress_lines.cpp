@@ -10,7 +10,7 @@
 namespace gembench::inline run {
 namespace {
 
-constexpr double kRedraw = 0.2, kLine = 10;  // s
+constexpr double kLine = 10;  // s
 
 }  // namespace
 

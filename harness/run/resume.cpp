@@ -48,6 +48,13 @@ void require_same_command(const RunInfo& earlier, int ranks, const std::string& 
   require_same(other_command(earlier, ranks, config));
 }
 
+void require_same_anonymity(const RunInfo& earlier, bool anonymous) {
+  const bool before = earlier.rank_facts.contains("anonymous");
+  if (before == anonymous) return;
+  require_same(
+      RunDifference{"--anonymous", fmt::format("{}", before), fmt::format("{}", anonymous)});
+}
+
 void require_same_loads(const RunInfo& earlier, const std::string& trace_digest) {
   require_same(other_loads(earlier, trace_digest));
 }

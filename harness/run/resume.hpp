@@ -32,6 +32,8 @@ void require_replayable(const RunInfo& earlier, const std::vector<std::string>& 
 
 /// Requires equal ranks and options (JSON).
 void require_same_command(const RunInfo& earlier, int ranks, const std::string& config);
+/// Requires that both are --anonymous, or none: the file keeps the names that it has, or lacks.
+void require_same_anonymity(const RunInfo& earlier, bool anonymous);
 /// Requires equal loads (digest).
 void require_same_loads(const RunInfo& earlier, const std::string& trace_digest);
 /// Requires equal program, device, clock and nodes.

@@ -13,6 +13,7 @@
 #include "harness/cli/version.hpp"
 #include "harness/run/devices.hpp"
 #include "harness/run/kept_environment.hpp"
+#include "harness/run/labels.hpp"
 #include "harness/run/quiet.hpp"
 #include "moe_layer/cpu/gemm.hpp"
 #include "moe_layer/cpu/state.hpp"
@@ -39,18 +40,6 @@ std::string profile_at_mean(const CostModel& cost, int rank, const Workload& wor
 }
 
 }  // namespace
-
-std::vector<std::string> labels_of(const std::vector<Placement>& placements) {
-  std::vector<std::string> labels;
-  for (const Placement& placement : placements) {
-    std::string label = placement.strategy;
-    for (int n = 2; std::find(labels.begin(), labels.end(), label) != labels.end(); ++n) {
-      label = fmt::format("{}#{}", placement.strategy, n);
-    }
-    labels.push_back(label);
-  }
-  return labels;
-}
 
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);

@@ -23,8 +23,6 @@ namespace gembench::inline run {
                                                           const RunCommand& options);
 /// The extents of a run's arrays.
 [[nodiscard]] RunShape shape_of(const Session& session, std::size_t segments);
-/// The strategies' names, made unique: "linear", "linear#2".
-[[nodiscard]] std::vector<std::string> labels_of(const std::vector<Placement>& placements);
 
 /// "2026-11-24T11:44:18Z"
 [[nodiscard]] std::string utc_now();

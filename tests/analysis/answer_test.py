@@ -14,6 +14,7 @@ from analysis_support import ReportTest, loaded, main
 from gembench_analysis import figures
 from gembench_analysis.experts import layer_loads
 from gembench_analysis.loading import load
+from gembench_analysis.next_steps import OUTPUT, _again
 from gembench_analysis.verdict import verdict
 
 
@@ -126,9 +127,13 @@ class Answer(ReportTest):
         self.assertEqual(page.count('class="fall"'), 1)
         self.assertIn("rank 2: latency falls by 10.0 % from 100 to 200 assignments", page)
         self.assertIn("Latency falls while load grows on 1 rank (triangles).", page)
+        self.assertNotIn("By the single readings", page)
         with h5py.File(path, "a") as file:  # within the noise of the two points
             file["profile_spread"][2, 1:] = 0.2 * file["profile_latency"][2, 1]
-        self.assertNotIn('class="fall"', self.page(path))
+            file.attrs["profile_dents"] = "latency falls by 9.9 % from 100 to 200 tokens on rank 2, beyond noise"
+        page = self.page(path)
+        self.assertNotIn('class="fall"', page)
+        self.assertIn("does not hold: latency falls by 9.9 % from 100 to 200 tokens on rank 2, beyond noise.", page)
 
     def test_bursts_are_ringed(self):
         path = self.made(steps=36)
@@ -184,6 +189,26 @@ class Answer(ReportTest):
                     self.assertIn(said, found)
                 self.assertEqual("--export" in found, outcome == "faster")
                 self.assertEqual(bool(found), bool(expected[outcome]))
+
+    def test_a_command_is_said_again_without_options_however_they_were_typed(self):
+        run = load(self.made())
+        self.assertEqual(self.again(run, "none"), [])
+        for typed in ("-o 'my run.h5'", "-o'my run.h5'", "'-omy run.h5'", "--output 'my run.h5'",
+                      "'--output=my run.h5'", "--overwrite -oa.h5", "-o a.h5 -o b.h5"):
+            for line in (f"gembench run -q {typed} --seed 3", f"gembench run -q --seed 3 {typed}"):
+                self.assertEqual(self.again(run, line), ["gembench run -q --seed 3 --output b.h5"], line)
+        for typed in ("--placements linear,gem", "--placements linear, gem", "--placements=linear, gem",
+                      "--placements linear ,gem", "--placements linear, --precision 2 %"):
+            self.assertEqual(self.again(run, f"gembench run {typed} -q", "--placements", "--precision"),
+                             ["gembench run -q --output b.h5"], typed)
+        self.assertEqual(self.again(run, "gembench run --trace 'my loads.h5' --precision 2 %"),
+                         ["gembench run --trace 'my loads.h5' --precision 2 % --output b.h5"])
+        run["environment_anonymous"] = ("rank", ["yes"] * run.sizes["rank"])
+        self.assertEqual(self.again(run, "gembench run -q"), [], "its paths are not the real ones")
+
+    def again(self, run, line, *without):
+        run.attrs["command_line"] = line
+        return _again(run, (*OUTPUT, *without), "--output", "b.h5")
 
     def test_a_placement_that_is_not_there_cannot_be_exported(self):
         self.refused(self.report(self.made(), "--export", "none"), 2, "--export: there is no 'none'")

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The numbers behind the figures, against direct calculation on small runs."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from analysis_support import ReportTest, main
@@ -135,8 +137,32 @@ class Figures(ReportTest):
     def test_verdict_names_none_where_the_interval_holds_zero(self):
         run, small = self.runs(steps=64, gain=0)
         found = verdict(run, small, summarise(run))
-        self.assertIsNone(found.best if "certainly" in found.sentence else None)
-        self.assertRegex(found.sentence, "No placement is certainly faster (or slower )?than linear")
+        self.assertIsNone(found.best)
+        self.assertRegex(found.sentence, "No placement is certainly faster than linear")
+
+    def test_verdict_looks_at_every_interval(self):
+        run, small = self.runs()
+        rows = summarise(run)
+
+        def of(*intervals):
+            """With these intervals of eplb and gem against linear; None = too few blocks."""
+            changed = [rows[0]]
+            for row, (typical, *ends) in zip(rows[1:], intervals):
+                low, high = ends or (None, None)
+                changed.append(replace(row, difference=replace(row.difference, typical=typical, low=low, high=high)))
+            found = verdict(run, small, changed)
+            return found.outcome, found.sentence
+
+        slower, nearer = (0.3, 0.2, 0.4), (0.05, 0.02, 0.08)
+        self.assertRegex(" ".join(of(slower, nearer)), "^slower Every other placement is slower .* next, gem,")
+        # Whatever order they come in, and although the unsure one's estimate is the larger.
+        for pair in (((0.1, -0.1, 0.3), nearer), (nearer, (0.1, -0.1, 0.3))):
+            self.assertRegex(" ".join(of(*pair)), "^not conclusive No placement is certainly faster than linear: "
+                                                  r".* step time \+10.0 %, and the interval includes zero")
+        for pair in (((0.1,), nearer), (nearer, (0.1,)), ((0.1,), (0.2,))):
+            self.assertRegex(" ".join(of(*pair)), r"^not conclusive Too short for a verdict: .* \+10.0 % \(no interval")
+        for pair in (((-0.3, -0.7, 0.1), (-0.05, -0.08, -0.02)), ((-0.3,), (-0.05, -0.08, -0.02))):
+            self.assertRegex(" ".join(of(*pair)), "^faster gem is faster than linear")
 
     def test_the_lead_is_over_the_runner_up(self):
         run, small = self.runs(steps=64)

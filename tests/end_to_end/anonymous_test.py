@@ -46,6 +46,8 @@ class Anonymous(CliTest):
         os.environ["HOME"] = str(self.folder)
         self.addCleanup(lambda: os.environ.update(HOME=old) if old else os.environ.pop("HOME"))
         home = str(self.folder)
+        os.environ["NCCL_MADE_FOR_A_TEST"] = "GPU-5a1c7f7e-0d6b-4f0c-8b4e-2f7d2b1f9a10"
+        self.addCleanup(os.environ.pop, "NCCL_MADE_FOR_A_TEST")
         self.good("trace", "make", "--model", "gpt-oss-20b", "--layers", "2", "--tokens", "128", "--steps", "80",
                   "-o", "t.h5")
         self.good("plan", "--trace", "t.h5", "--ranks", "2", "-o", "p.json")
@@ -57,22 +59,27 @@ class Anonymous(CliTest):
         names = {socket.gethostname(), socket.gethostname().split(".")[0]}
         for text in texts_of(self.folder / name):
             self.assertNotIn(str(self.folder), text)
+            self.assertNotIn("GPU-", text)
             self.assertNotIn(f"/{pwd.getpwuid(os.geteuid()).pw_name}/", text)
             for host in names:
                 self.assertNotRegex(text, rf"(?<![\w.-]){re.escape(host)}(?![\w-])")
 
     def test_a_run(self):
-        out = self.good(*self.words, "-o", "a.h5", ranks=2)
+        out = self.good(*self.words, f"-o{self.folder}/a.h5", ranks=2)
         self.names_nobody("a.h5")
         with h5py.File(self.folder / "a.h5") as file:
             self.assertEqual(list(file["environment/host"].asstr()), ["host0", "host0"])
             self.assertEqual(list(file["placement"].asstr()), ["linear", "file:~/p.json"])
             self.assertIn("--trace ~/t.h5", file.attrs["command_line"])
+            self.assertTrue(file.attrs["command_line"].endswith(" -o~/a.h5"), file.attrs["command_line"])
         self.assertRegex(out, r"(?m)^#    0  host0 ")
         # It is still known as the run of this command, and no other.
         self.assertIn("was finished before", self.good(*self.words, "-o", "a.h5", "--resume", ranks=2))
         self.one_sentence(self.gembench(*self.words, "-o", "a.h5", "--resume", "--seed", "7", ranks=2), 2,
                           "--seed")
+        # With names it is another one.
+        self.one_sentence(self.gembench(*self.words[:-1], "-o", "a.h5", "--resume", ranks=2), 2,
+                          "--resume needs the --anonymous of the earlier run, which had true and not false")
 
     def test_an_interrupted_run_goes_on(self):
         self.good(*self.words, "-o", "a.h5", ranks=2)
@@ -95,6 +102,9 @@ class Anonymous(CliTest):
         with h5py.File(self.folder / "a.h5") as file:
             self.assertEqual(set(file["environment/host"].asstr()), {socket.gethostname()})
             self.assertEqual(file["placement"].asstr()[1], f"file:{self.folder}/p.json")
+            self.assertTrue(file.attrs["env_NCCL_MADE_FOR_A_TEST"].startswith("GPU-"))
+        self.one_sentence(self.gembench(*self.words, "-o", "a.h5", "--resume", ranks=2), 2,
+                          "--resume needs the --anonymous of the earlier run, which had false and not true")
 
     def test_a_profile(self):
         profile = ["profile", "--model", "gpt-oss-20b", "--scale", "16", "--layers", "2", "--profile-seconds",

@@ -69,6 +69,7 @@ class Compare(CliTest):
         for name in ("a.h5", "s.h5"):
             with h5py.File(self.folder / name) as file:
                 summary = file["summary"]
+                every, _ = self.pairs("a.h5", "--against", "all")
                 for k, label in enumerate(PLACEMENTS):
                     run, _ = self.pairs("a.h5", "--against", label)
                     for p, row in enumerate(run["placements"]):
@@ -81,9 +82,16 @@ class Compare(CliTest):
                                 self.assertEqual(summary[f"{key}_{end}"][p], value, key)
                         for part, key in (("", "typical"), ("_low", "low"), ("_high", "high"),
                                           ("_mean", "mean"), ("_blocks", "blocks")):
-                            if p != k:
+                            if p != k and (k == 0 or key not in ("low", "high")):
                                 self.assertEqual(summary[f"difference{part}"][k, p],
                                                  row["difference"][key], part)
+                # Those to the first as they are printed, others as the verdict has them.
+                for pair in every["pairs"]:
+                    p, k = PLACEMENTS.index(pair["placement"]), PLACEMENTS.index(pair["against"])
+                    for low, high in (("low", "high"), ("high", "low")):
+                        if k != 0:
+                            self.assertEqual(summary[f"difference_{low}"][k, p], pair[low])
+                        self.assertAlmostEqual(1 / (1 + summary[f"difference_{low}"][p, k]) - 1, pair[high])
         self.one_sentence(self.gembench("compare", "a.h5", "--summary", "s.h5"), 4, "s.h5")
         self.one_sentence(self.gembench("compare", "a.h5", "a.h5", "--summary", "t.h5"), 2,
                           "--summary takes one results file")
@@ -133,6 +141,13 @@ class Compare(CliTest):
         copied = self.good("compare", "1.h5", "copy.h5", "2.h5")
         self.assertIn("# POOLED over 2 launches", copied)
         self.assertIn("# copy.h5 is not pooled: it holds the same launch as 1.h5", copied)
+        # Nor are the times of wrong outputs.
+        with h5py.File(self.folder / "3.h5", "r+") as file:
+            file["check"].attrs["passed"] = type(file["check"].attrs["passed"])(0)
+        wrong = self.good("compare", *names)
+        self.assertIn("# POOLED over 2 launches", wrong)
+        self.assertIn("# 3.h5 is not pooled: its outputs are wrong", wrong)
+        self.assertIn("# 3.h5: no verdict: outputs are wrong", wrong)
 
     def test_other_configurations_are_printed_one_after_the_other(self):
         self.run_it("a.h5")

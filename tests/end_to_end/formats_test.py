@@ -56,6 +56,19 @@ class Formats(CliTest):
         lists = self.json_of("list")
         self.assertIn("gpt-oss-20b", [model["name"] for model in lists["models"]])
         self.assertIn("gem", [placement["name"] for placement in lists["placements"]])
+        formats = {"summary", "experimental"}
+        keys = {"models": {"layers", "experts", "topk", "shared", "hidden", "ffn", "note"},
+                "placements": {"summary", "options"}, "placement_formats": formats, "recordings": formats}
+        said = (TOP / "harness/OUTPUT.md").read_text().partition("`list` prints")[2].partition("##")[0]
+        for kind, rows in lists.items():
+            self.assertIn(f"`{kind}`", said)
+            expected = {"name", *keys.get(kind, {"summary"})}
+            for row in rows:
+                if kind == "profiles":
+                    self.assertIsInstance(row, str)
+                else:
+                    self.assertEqual(set(row), expected, kind)
+            self.assertEqual([key for key in expected if f"`{key}`" not in said], [], kind)
         made = self.json_of("trace", "make", *SHAPE, "--tokens", "64", "--steps", "40", "-o", "u.h5")
         shown = self.json_of("trace", "info", "t.h5")
         self.assertEqual({**made, "file": "t.h5"}, shown)
@@ -76,11 +89,16 @@ class Formats(CliTest):
         (self.folder / "a.u8").write_bytes(ids)
         made = self.json_of("trace", "import", "ids", "a.u8", *SHAPE, "--window", "16", "-q", "-o", "i.h5")
         self.assertEqual(made, self.json_of("trace", "info", "i.h5"))
+        self.assertEqual((made["steps"], made["tokens_a_step"], made["ids"]), (4, "16", True))
+        self.assertEqual((made["skew"], made["step_skew"]), (8, 8), "4 of 32 experts have all tokens")
 
     def test_csv_of_a_dry_run(self):
         rows = self.table_of(*RUN, "--dry-run", ranks=2)
         self.assertEqual([row["placement"] for row in rows], ["linear", "gem"])
         self.assertGreater(float(rows[0]["predicted"]), 0)
+        self.assertLessEqual(float(rows[0]["bound"]), float(rows[0]["predicted"]))
+        dry = self.json_of(*RUN, "--dry-run", ranks=2)["placements"]
+        self.assertEqual(list(rows[0]), list(dry[0]))
 
     def test_csv_of_several_files_has_one_header_and_names_them(self):
         for seed in (1, 2, 3):
@@ -107,11 +125,10 @@ class Formats(CliTest):
             self.assertEqual([row["file"] for row in rows], ["a-64.h5"] * 2 + ["a-128.h5"] * 2)
         rows = self.table_of(*sweep, "--dry-run", ranks=2)
         self.assertEqual([row["tokens"] for row in rows], ["64", "64", "128", "128"])
-        self.assertEqual(len(objects_in(self.good(*sweep, "-o", "a.h5", "--resume", "--format", "json",
-                                                  ranks=2))), 2)
+        found = objects_in(self.good(*sweep, "-o", "a.h5", "--resume", "--format", "json", ranks=2))
         lines = self.good(*sweep, "-o", "a.h5", "--resume", ranks=2).splitlines()
-        self.assertRegex(lines[-2], r"^# 64 tokens: (\w+ is faster|no difference was found)")
-        self.assertRegex(lines[-1], r"^# 128 tokens: (\w+ is faster|no difference was found)")
+        self.assertEqual(lines[-2:], [f"# {tokens} tokens: {one['verdict']}"
+                                      for tokens, one in zip((64, 128), found, strict=True)])
 
 
 if __name__ == "__main__":

@@ -251,6 +251,8 @@ class MainJob(CliTest):
         self.assertIn("(no interval: 2 blocks of the 6 needed, measure with --steps 24 or --block 1)",
                       out)
         self.assertNotIn("95 % CI", out)
+        self.assertRegex(out.splitlines()[-1], r"^# too short to tell (gem and linear|linear and gem) apart: no "
+                                               r"interval: 2 blocks of the 6 needed, measure with --steps 24")
         row = json.loads(self.good("compare", "a.h5", "--format", "json"))["placements"][1]
         self.assertEqual(row["difference"], {**row["difference"], "low": None, "high": None,
                                              "blocks": 2})

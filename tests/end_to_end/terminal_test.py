@@ -140,6 +140,18 @@ class Terminal(CliTest):
         self.assertTrue(lines[-2].startswith("# check: FAIL"), lines[-2])
         self.assertTrue(lines[-1].startswith("# no verdict: outputs are wrong"), lines[-1])
 
+    def test_gains_on_the_steps_that_were_planned_on_are_doubted(self):
+        name = self.measured(0.5)
+        with h5py.File(self.folder / name, "r+") as file:
+            config = json.loads(file.attrs["config"])
+            self.assertIs(config["in-sample"], False)
+            file.attrs["config"] = json.dumps({**config, "in-sample": True})
+        table = self.good("compare", name)
+        self.assertRegex(table.splitlines()[-1], r"^# planned on the measured steps \(in-sample\), so gains are .*: "
+                                                 r"gem is faster than linear: step time -50.00 %")
+        self.assertEqual({row.split()[-1] for row in rows_of(table)[1:]}, {"-"})
+        self.assertIsNone(json.loads(self.good("compare", name, "--format", "json"))["fastest"])
+
     def test_bold_print_is_for_terminals_alone(self):
         name = self.measured(0.5)
         shown, _ = self.on_terminal(PROGRAM, "compare", name)
@@ -203,6 +215,33 @@ class Terminal(CliTest):
         self.assertTrue(any(bar.startswith("gembench: measuring [") for bar in bars), shown)
         self.assertLess(max(map(len, bars)), 70)
         self.assertNotIn("\x1b", out)
+
+    def test_local_sh_cuts_progress_to_a_window_that_shrinks(self):
+        # In the place of mpirun, what draws the same bar until it is told to stop.
+        (self.folder / "mpirun").write_text(
+            "#!/bin/bash\nif [[ $1 == --version ]]; then echo 'mpirun (Open MPI) 4.1.4'; exit; fi\n"
+            "for i in {1..600}; do\n"
+            "  printf '\\rgembench: measuring [####----]  50 %%, 12 s to go, linear\\n' >&2\n"
+            "  if [[ -e stop ]]; then break; fi\n  sleep 0.05\ndone\n"
+            "printf '\\r%60s\\r\\n' '' >&2\nprintf 'gembench: done\\n' >&2\n")
+        (self.folder / "mpirun").chmod(0o755)
+        child, ours = pty.fork()
+        if child == 0:
+            os.chdir(self.folder)
+            os.environ.update(PATH=f"{self.folder}:{os.environ['PATH']}", TERM="xterm", GEMBENCH=PROGRAM)
+            os.environ.pop("COLUMNS", None)
+            os.execvp("bash", ["bash", str(TOP / "jobs/local.sh"), "-n", "2", "run", "-o", "b.h5"])
+        self.addCleanup(os.close, ours)
+        shown = ""
+        for columns, until in ((80, "to go, linear"), (30, "\rgembench: measuring [####----\r")):
+            fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            while until not in shown:
+                shown += os.read(ours, 65536).decode()
+        (self.folder / "stop").touch()
+        while not shown.endswith("gembench: done\r\n"):
+            shown += os.read(ours, 65536).decode()
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        self.assertTrue(shown.endswith("\r" + 29 * " " + "\rgembench: done\r\n"), repr(shown[-200:]))
 
 
 if __name__ == "__main__":

@@ -228,6 +228,11 @@ TEST(Options, mistakes_are_usage_errors_that_name_the_remedy) {
   }
 }
 
+TEST(Options, the_command_line_is_kept_as_a_shell_needs_it) {
+  EXPECT_EQ(run_of({"run", "-q", "-o", "my run.h5", "--trace=it's.h5"}).command_line,
+            R"(gembench run -q -o 'my run.h5' '--trace=it'\''s.h5')");
+}
+
 TEST(Options, json_tells_two_command_lines_apart) {
   EXPECT_NE(to_json(run_of({"run", "-o", "a", "--seed", "1"})),
             to_json(run_of({"run", "-o", "a", "--seed", "2"})));

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <functional>
 
+#include "harness/report/launches_report.hpp"
+
 namespace gembench {
 namespace {
 
@@ -115,6 +117,47 @@ TEST(Pool, a_trace_must_hold_the_same_loads_whatever_the_seed) {
   b.info.facts["trace_digest"] = "2";
   ASSERT_TRUE(why_not_pooled(a, b));
   EXPECT_NE(why_not_pooled(a, b)->find("loads"), std::string::npos);
+}
+
+TEST(Pool, times_of_wrong_outputs_are_left_out) {
+  auto wrong = launch("b");
+  wrong.correct = false;
+  const Pooling pooling = pool({launch("a"), wrong, launch("c")});
+  ASSERT_EQ(pooling.groups.size(), 1u);
+  EXPECT_EQ(pooling.groups[0].paths, (std::vector<std::string>{"a", "c"}));
+  ASSERT_EQ(pooling.not_pooled.size(), 1u);
+  EXPECT_NE(pooling.not_pooled[0].find("b is not pooled: its outputs are wrong"),
+            std::string::npos);
+}
+
+TEST(Pool, launches_too_few_for_an_interval_do_not_speak_of_no_difference) {
+  EXPECT_EQ(pooled_verdict(pool({launch("a"), launch("b")}).groups.at(0)),
+            "over 2 launches: too short to tell gem and linear apart: it takes 3 launches");
+  auto slower = launch("c"), as_fast = launch("d");
+  slower.comparison.pairs[0].step_time = found(0.1, 0.01);
+  as_fast.comparison.pairs[0].step_time = found(0, 0.01);
+  EXPECT_EQ(pooled_verdict(pool({launch("a"), slower, as_fast}).groups.at(0)),
+            "over 3 launches: no difference was found between gem and linear: more launches would "
+            "narrow the interval");
+}
+
+TEST(Pool, gains_on_the_steps_that_were_planned_on_are_doubted) {
+  const auto said = [](const char* config, const char* files) {
+    auto a = launch("a"), b = launch("b");
+    for (auto* one : {&a, &b}) {
+      one->info.config = config;
+      one->info.facts["placement_files"] = files;
+    }
+    return pooled_verdict(pool({a, b}).groups.at(0));
+  };
+  const std::string doubt = "planned on the measured steps (in-sample), ";
+  EXPECT_TRUE(said(R"({"in-sample": true})", "").starts_with(doubt));
+  EXPECT_TRUE(
+      said("{}", "p.json was planned on 4 of these 8 steps (IN-SAMPLE)").starts_with(doubt));
+  for (const char* config : {R"({"in-sample": false})", "{}"}) {
+    EXPECT_TRUE(said(config, "p.json was planned on none of these steps").starts_with("over 2 "))
+        << config;
+  }
 }
 
 TEST(Pool, copies_and_unfinished_files_are_no_launches) {

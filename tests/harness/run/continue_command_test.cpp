@@ -7,16 +7,6 @@
 namespace gembench {
 namespace {
 
-TEST(ContinueCommand, words_that_a_shell_would_change_are_quoted) {
-  EXPECT_EQ(shell_word("--slowdown=1,1.3"), "--slowdown=1,1.3");
-  EXPECT_EQ(shell_word("out/a-1.h5"), "out/a-1.h5");
-  EXPECT_EQ(shell_word(""), "''");
-  EXPECT_EQ(shell_word("a b"), "'a b'");
-  EXPECT_EQ(shell_word("$HOME"), "'$HOME'");
-  EXPECT_EQ(shell_word("it's"), R"('it'\''s')");
-  EXPECT_EQ(shell_word("~/a"), "'~/a'");
-}
-
 TEST(ContinueCommand, goes_on_instead_of_starting_anew) {
   RunCommand options;
   options.program = "bin/gembench";

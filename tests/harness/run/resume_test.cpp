@@ -19,8 +19,9 @@ RunInfo run() {
   return info;
 }
 
-/// Both checks, as a resumed run makes them.
+/// All checks, as a resumed run makes them.
 void require_same(const RunInfo& earlier, const RunInfo& mine) {
+  require_same_anonymity(earlier, mine.rank_facts.contains("anonymous"));
   require_same_command(earlier, mine.shape.ranks, mine.config);
   require_same_loads(earlier, mine.facts.at("trace_digest"));
   require_same_machine(earlier, mine);
@@ -42,6 +43,10 @@ TEST(Resume, another_run_is_refused_by_what_differs_first) {
       {"device", [](RunInfo& r) { r.facts.erase("device"); }},
       {"clock", [](RunInfo& r) { r.clock += "x"; }},
       {"nodes", [](RunInfo& r) { r.rank_facts["host"][1] += "x"; }},
+      {"--anonymous",
+       [](RunInfo& r) {
+         r.rank_facts["anonymous"] = {"yes", "yes"};
+       }},
   };
   for (const auto& [said, change] : differences) {
     RunInfo other = run();
@@ -54,6 +59,14 @@ TEST(Resume, another_run_is_refused_by_what_differs_first) {
       EXPECT_NE(std::string(error.what()).find(said), std::string::npos) << error.what();
     }
   }
+}
+
+TEST(Resume, a_file_without_names_is_not_continued_with_names) {
+  RunInfo without = run();
+  without.rank_facts["anonymous"] = {"yes", "yes"};
+  EXPECT_NO_THROW(require_same_anonymity(without, true));
+  EXPECT_THROW(require_same_anonymity(without, false), Error);
+  EXPECT_THROW(require_same_anonymity(run(), true), Error);
 }
 
 TEST(Resume, an_unreadable_config_of_the_file_is_another_run) {

@@ -2,12 +2,50 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "harness/run/model_file.hpp"
 #include "placement/base/error.hpp"
 
 namespace gembench {
 namespace {
+
+TEST(ModelFile, a_model_is_called_after_its_folder_and_after_nobody) {
+  namespace fs = std::filesystem;
+  const fs::path folder =
+      fs::temp_directory_path() / fmt::format("gembench-model-{}", static_cast<int>(getpid()));
+  fs::create_directories(folder / "alice");
+  fs::create_directories(folder / "Mini-MoE");
+  for (const char* file : {"alice/config.json", "alice/mini.json", "Mini-MoE/config.json"}) {
+    std::ofstream(folder / file)
+        << R"({"model_type": "mixtral", "hidden_size": 64, "intermediate_size": 160,
+               "num_local_experts": 8, "num_experts_per_tok": 2, "num_hidden_layers": 2})";
+  }
+  const auto name = [&](const char* file) { return model_named((folder / file).string()).name; };
+  const char* home = std::getenv("HOME");
+  const std::string before = home == nullptr ? "" : home;
+  setenv("HOME", "/home/alice", 1);
+  EXPECT_EQ(name("Mini-MoE/config.json"), "mini-moe");
+  EXPECT_EQ(name("alice/config.json"), "alice");
+  setenv("HOME", (folder / "alice/").c_str(), 1);
+  for (const char* file : {"alice/config.json", "alice", "alice/", "Mini-MoE/../alice"}) {
+    EXPECT_EQ(name(file), "model") << file;
+  }
+  EXPECT_EQ(name("alice/mini.json"), "mini") << "called after its file";
+  EXPECT_EQ(name("Mini-MoE"), "mini-moe");
+  if (home != nullptr) {
+    setenv("HOME", before.c_str(), 1);
+  } else {
+    unsetenv("HOME");
+  }
+  fs::remove_all(folder);
+}
 
 TEST(Slowdown, high_and_low_have_the_papers_spread_at_any_rank_count) {
   RunCommand options;
