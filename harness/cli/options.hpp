@@ -205,8 +205,14 @@ struct BatchingOptions {
 struct TraceImportCommand : TraceMakeCommand, BatchingOptions {
   std::string recording;           ///< of the recording, or auto
   std::vector<std::string> files;  ///< of the recording
+  std::string array;               ///< of a .npz
   bool expand_multinomial = false;
   double rescale = 0.01;  ///< largest difference between layers of an imported step
+};
+
+/// Traces of one model, one after another.
+struct TraceJoinCommand : OutputOptions {
+  std::vector<std::string> files;
 };
 
 struct TraceInfoCommand {
@@ -260,8 +266,9 @@ struct ManCommand {
   static constexpr const char* kName = "man";
 };
 
-using Command = std::variant<ListCommand, RunCommand, ProfileCommand, PlanCommand, ScoreCommand,
-                             TraceMakeCommand, TraceImportCommand, TraceInfoCommand, ConvertCommand,
-                             InfoCommand, CompareCommand, CompletionCommand, ManCommand>;
+using Command =
+    std::variant<ListCommand, RunCommand, ProfileCommand, PlanCommand, ScoreCommand,
+                 TraceMakeCommand, TraceImportCommand, TraceJoinCommand, TraceInfoCommand,
+                 ConvertCommand, InfoCommand, CompareCommand, CompletionCommand, ManCommand>;
 
 }  // namespace gembench::inline cli

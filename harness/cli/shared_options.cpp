@@ -192,7 +192,8 @@ Option& table_or_json_option(OptionSet& set, std::string& format) {
 }
 
 void quiet_option(OptionSet& set, bool& quiet) {
-  set.flag("quiet,q", quiet, "no progress on standard error");
+  set.flag("quiet,q", quiet,
+           "errors and results only: no progress, no notes, no description of the written file");
 }
 
 }  // namespace gembench::inline cli

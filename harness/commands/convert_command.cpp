@@ -123,7 +123,7 @@ ReadPlacement read_input(const ConvertCommand& options, const std::optional<Trac
   };
   agree("ranks", options.ranks, placement.ranks);
   agree("experts", options.experts, placement.experts);
-  if (read.merged > 0) {
+  if (read.merged > 0 && !options.quiet) {
     tell(
         fmt::format("{} slots of {} repeat an expert of their rank: they count as empty here, "
                     "while an engine sends such a rank a share of tokens for each",
@@ -151,6 +151,7 @@ void convert_traffic(const ConvertCommand& options, const TrafficFormat& format,
   const auto text = format.write({placement, *trace, *options.layer, options.step,
                                   token_bytes(options.token_bytes, file.model)});
   write_whole_file(options.output, text, options.overwrite);
+  if (options.quiet) return;
   const bool expected = !trace->has_ids() && !format.of_counts.empty();
   print_result("# {}: {}; layer {}, {}; {}\n# {}{}{}\n# use: {}\n", options.output, format.name,
                *options.layer,
@@ -169,6 +170,7 @@ void convert_placement(const ConvertCommand& options, const PlacementFile& file)
     throw Error(error.code(), fmt::format("{}: {}", options.files[0], error.what()));
   }
   write_whole_file(options.output, text, options.overwrite);
+  if (options.quiet) return;
   print_result("# {}: {}; {}\n", options.output, format.name, shape_line(file));
   const auto missing = missing_layers(file);
   if (!missing.empty()) {
