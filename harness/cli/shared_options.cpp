@@ -193,7 +193,7 @@ Option& table_or_json_option(OptionSet& set, std::string& format) {
 
 void quiet_option(OptionSet& set, bool& quiet) {
   set.flag("quiet,q", quiet,
-           "errors and results only: no progress, no notes, no description of the written file");
+           "print errors and results only");
 }
 
 }  // namespace gembench::inline cli
