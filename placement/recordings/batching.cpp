@@ -110,7 +110,10 @@ std::int64_t batch_continuously(const TokenRecording& recording, const Continuou
     steps.end_step(recording.phases_known ? kDecode : -1);
   }
   steps.finish();
-  return recording.requests_known ? next - order.begin() : 0;
+  // Those that were admitted at the very end have not run.
+  const auto waiting =
+      std::count_if(slots.begin(), slots.end(), [](const Slot& slot) { return slot.done == 0; });
+  return recording.requests_known ? next - order.begin() - waiting : 0;
 }
 
 std::int64_t batch_arrivals(const TokenRecording& recording, std::span<const Arrival> arrivals,
