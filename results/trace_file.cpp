@@ -21,7 +21,7 @@ using h5::Layout;
 using h5::Type;
 using h5::Variable;
 
-constexpr std::string_view kVersion = "1.2.0";
+constexpr std::string_view kVersion = "1.3.0";
 
 constexpr Variable scale(std::string_view name, std::string_view meaning,
                          Layout layout = Layout::whole) {
@@ -108,6 +108,8 @@ Trace read_from(const File& file) {
   if (has_attribute(file, "model_layers"))
     trace.model_layers =
         static_cast<int>(int_attribute(file, "model_layers", 1, std::numeric_limits<int>::max()));
+  if (has_attribute(file, "requests"))
+    trace.requests = int_attribute(file, "requests", 1, std::numeric_limits<std::int64_t>::max());
   trace.source = file.get<std::string>("/", "source");
   trace.tokens = file.read<std::int32_t>(kTokens, tokens);
   if (file.has(kIds.name)) {
@@ -143,6 +145,7 @@ void TraceWriter::begin(const Trace& trace) {
   file.set("/", "topk", std::int64_t{trace.topk});
   if (trace.model_layers > 0) file.set("/", "model_layers", std::int64_t{trace.model_layers});
   file.set("/", "source", trace.source);
+  if (trace.requests > 0) file.set("/", "requests", trace.requests);
   file.make_scale(kStep, 0);
   add_index(file, kLayer, extent(trace.layers));
   add_index(file, kExpert, extent(trace.experts));
@@ -216,6 +219,10 @@ void TraceWriter::append(const Trace& trace) {
 
 void TraceWriter::set_source(const std::string& source) {
   output_.file().set("/", "source", source);
+}
+
+void TraceWriter::set_requests(std::int64_t requests) {
+  if (requests > 0) output_.file().set("/", "requests", requests);
 }
 
 void TraceWriter::commit() {

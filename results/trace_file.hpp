@@ -30,6 +30,8 @@ class TraceWriter {
   [[nodiscard]] const Trace& shape() const { return shape_; }
   /// Instead of the first steps' `source`: what is known only at the end.
   void set_source(const std::string& source);
+  /// The same of the requests; nothing is written for 0.
+  void set_requests(std::int64_t requests);
   /// Usage error when nothing was appended.
   void commit();
 

@@ -217,8 +217,14 @@ struct BatchingOptions {
 struct TraceImportCommand : TraceMakeCommand, BatchingOptions {
   std::string recording;           ///< of the recording, or auto
   std::vector<std::string> files;  ///< of the recording
+  std::string array;               ///< of a .npz
   bool expand_multinomial = false;
   double rescale = 0.01;  ///< largest difference between layers of an imported step
+};
+
+/// Traces of one model, one after another.
+struct TraceJoinCommand : OutputOptions {
+  std::vector<std::string> files;
 };
 
 struct TraceInfoCommand {
@@ -275,7 +281,7 @@ struct ManCommand {
 
 using Command =
     std::variant<ListCommand, RunCommand, ProfileCommand, PlanCommand, ScoreCommand, AdviseCommand,
-                 TraceMakeCommand, TraceImportCommand, TraceInfoCommand, ConvertCommand,
-                 InfoCommand, CompareCommand, CompletionCommand, ManCommand>;
+                 TraceMakeCommand, TraceImportCommand, TraceJoinCommand, TraceInfoCommand,
+                 ConvertCommand, InfoCommand, CompareCommand, CompletionCommand, ManCommand>;
 
 }  // namespace gembench::inline cli

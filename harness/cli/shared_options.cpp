@@ -194,7 +194,8 @@ Option& table_or_json_option(OptionSet& set, std::string& format) {
 }
 
 void quiet_option(OptionSet& set, bool& quiet) {
-  set.flag("quiet,q", quiet, "no progress on standard error");
+  set.flag("quiet,q", quiet,
+           "print errors and results only");
 }
 
 }  // namespace gembench::inline cli

@@ -34,6 +34,7 @@ void import_options(OptionSet& set, TraceLine& o) {
   set.group(
       fmt::format("Import of recordings ('gembench list' names the formats; experimental: {})",
                   experimental_recording_formats()));
+  set.text("array", o.array, "NAME", "of a .npz with several arrays: the one to read");
   set.flag("expand-multinomial", o.expand_multinomial,
            "use run totals (recorded steps are added up) and draw --steps steps of --tokens tokens "
            "from them");
@@ -108,6 +109,8 @@ void define(OptionSet& set, TraceLine& o) {
           "--seed has no effect here, nothing is random: drop it");
   set.only([&o] { return asks_to(o, "info"); }, "format quiet",
            "trace info only reads a trace: drop --{}");
+  set.only([&o] { return asks_to(o, "join"); }, "output overwrite format quiet",
+           "trace join takes traces as they are: drop --{}");
   set.only(
       [&o] { return asks_to(o, "make"); },
       "model scale layers experts topk tokens preset set steps seed output overwrite format quiet",
@@ -116,11 +119,14 @@ void define(OptionSet& set, TraceLine& o) {
 
 Command command_of(const TraceLine& line) {
   if (asks_to(line, "make") && line.files.size() == 1) return TraceMakeCommand(line);
+  if (asks_to(line, "join") && line.files.size() > 1)
+    return TraceJoinCommand{line, {line.files.begin() + 1, line.files.end()}};
   if (asks_to(line, "info") && line.files.size() == 2)
     return TraceInfoCommand{line.files[1], line.format};
   if (!asks_to(line, "import")) {
     throw usage_error(
-        "trace needs make, import FORMAT FILE..., or info FILE: see gembench trace --help");
+        "trace needs make, import FORMAT FILE..., join FILE..., or info FILE: see gembench trace "
+        "--help");
   }
   TraceImportCommand import = line;
   import.files.erase(import.files.begin());

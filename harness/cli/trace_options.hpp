@@ -12,7 +12,7 @@ struct TraceLine : TraceImportCommand {
 };
 
 void define(OptionSet& set, TraceLine& o);
-/// Usage error for words that are none of make, import and info.
+/// Usage error for words that are none of make, import, join and info.
 [[nodiscard]] Command command_of(const TraceLine& line);
 
 }  // namespace gembench::inline cli

@@ -19,6 +19,7 @@ void execute(const Comm& comm, const ProfileCommand& command, Progress& progress
 void execute(const ProfileCommand& command);
 void execute(const TraceMakeCommand& command);
 void execute(const TraceImportCommand& command);
+void execute(const TraceJoinCommand& command);
 void execute(const TraceInfoCommand& command);
 void execute(const PlanCommand& command);
 void execute(const ScoreCommand& command);

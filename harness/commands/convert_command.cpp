@@ -124,7 +124,7 @@ PlacementFile read_input(const ConvertCommand& options, const std::optional<Trac
   };
   agree("ranks", options.ranks, placement.ranks);
   agree("experts", options.experts, placement.experts);
-  if (const auto repeats = count_repeats(placement); repeats > 0) {
+  if (const auto repeats = count_repeats(placement); repeats > 0 && !options.quiet) {
     tell(
         fmt::format("{} slots of {} repeat an expert of their rank, which then gets a share of "
                     "tokens for each; plans by gembench use such slots for other experts",
@@ -153,6 +153,7 @@ void convert_traffic(const ConvertCommand& options, const TrafficFormat& format,
       format.write({placement, *trace, *options.layer, options.step,
                     token_bytes(options.token_bytes, file.model), split_rule(options.token_split)});
   write_whole_file(options.output, text, options.overwrite);
+  if (options.quiet) return;
   const bool expected = !trace->has_ids() && !format.of_counts.empty();
   print_result("# {}: {}; layer {}, {}; {}\n# {}{}{}\n# use: {}\n", options.output, format.name,
                *options.layer,
@@ -171,6 +172,7 @@ void convert_placement(const ConvertCommand& options, const PlacementFile& file)
     throw Error(error.code(), fmt::format("{}: {}", options.files[0], error.what()));
   }
   write_whole_file(options.output, text, options.overwrite);
+  if (options.quiet) return;
   print_result("# {}: {}; {}\n", options.output, format.name, shape_line(file));
   const auto missing = missing_layers(file);
   if (!missing.empty()) {

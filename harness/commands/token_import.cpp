@@ -42,13 +42,13 @@ Batching batching_of(const TraceImportCommand& options, const RecordingInput& in
   return how;
 }
 
-void serve_arrivals(const TraceImportCommand& options, TokenRecording& recording,
-                    const KeepSteps& keep) {
+std::int64_t serve_arrivals(const TraceImportCommand& options, TokenRecording& recording,
+                            const KeepSteps& keep) {
   ServingSpec engine = options.engine;
   engine.max_requests = options.batch.value_or(0);
   const auto arrivals = read_arrivals(options.arrivals, &recording.notes);
   recording.source = fmt::format("{} on {}", options.arrivals, recording.source);
-  batch_arrivals(recording, arrivals, engine, options.seed, keep);
+  return batch_arrivals(recording, arrivals, engine, options.seed, keep);
 }
 
 }  // namespace
@@ -88,15 +88,19 @@ std::vector<std::string> import_tokens(const TraceImportCommand& options,
   if (how.window > 0 && raw && input.requests.empty()) {
     return window_ids(input, how.window, how.keep_ids, keep);  // of any size
   }
+  if (format.read_pass && !input.requests.empty()) {
+    throw usage_error(
+        fmt::format("{} lists the tokens of passes: drop --requests", name_of(input)));
+  }
   TokenRecording recording = format.read_tokens(input);
   if (how.window > 0) {
-    batch_windows(recording, how.window, how.keep_ids, keep);
+    writer.set_requests(batch_windows(recording, how.window, how.keep_ids, keep));
   } else if (!options.arrivals.empty()) {
-    serve_arrivals(options, recording, keep);
+    writer.set_requests(serve_arrivals(options, recording, keep));
   } else {
-    batch_continuously(recording,
-                       {*options.batch, options.shuffle, options.seed, options.engine.max_steps},
-                       how.keep_ids, keep);
+    writer.set_requests(batch_continuously(
+        recording, {*options.batch, options.shuffle, options.seed, options.engine.max_steps},
+        how.keep_ids, keep));
   }
   return recording.notes;
 }

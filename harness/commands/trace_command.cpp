@@ -1,9 +1,12 @@
+#include <utility>
+
 #include "harness/cli/printing.hpp"
 #include "harness/commands/commands.hpp"
 #include "harness/commands/trace_import_command.hpp"
 #include "harness/report/trace_report.hpp"
 #include "harness/run/workload.hpp"
 #include "placement/base/error.hpp"
+#include "placement/loads/joined_traces.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench::inline commands {
@@ -26,12 +29,29 @@ void print_trace(const std::string& path, const std::string& format) {
   print_text(trace_report(path, read_trace(path), format));
 }
 
+bool describes_file(const OutputOptions& options) {
+  return !options.quiet || options.format != "table";
+}
+
 void execute(const TraceMakeCommand& command) {
   const std::string output = required_output(command);
   TraceWriter writer(output, command.overwrite);  // ours before the loads are made
   writer.append(make_trace(command));
   writer.commit();
-  print_trace(output, command.format);
+  if (describes_file(command)) print_trace(output, command.format);
+}
+
+void execute(const TraceJoinCommand& command) {
+  const std::string output = required_output(command);
+  TraceWriter writer(output, command.overwrite);
+  std::vector<Trace> traces;
+  for (const std::string& file : command.files) traces.push_back(read_trace(file));
+  for (const std::string& note : make_alike(traces, command.files)) {
+    if (!command.quiet) tell(note);
+  }
+  for (Trace& trace : traces) writer.append(std::exchange(trace, {}));  // its memory is free then
+  writer.commit();
+  if (describes_file(command)) print_trace(output, command.format);
 }
 
 void execute(const TraceInfoCommand& command) {

@@ -1,6 +1,7 @@
 #include "harness/commands/trace_import_command.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -38,6 +39,7 @@ RecordingInput input_of(const TraceImportCommand& options) {
   if (options.topk) input.topk = *options.topk;
   input.id_bytes = options.id_bytes;
   input.requests = options.requests;
+  input.array = options.array;
   return input;
 }
 
@@ -58,6 +60,12 @@ void say_all(const TraceImportCommand& options, const std::vector<std::string>& 
 
 void import_totals(const TraceImportCommand& options, const RecordingFormat& format,
                    const RecordingInput& input, TraceWriter& writer) {
+  if (recordings_in(format, input).size() > 1) {
+    throw usage_error(fmt::format(
+        "{} are recordings of their own, and --expand-multinomial draws from one: import them one "
+        "by one, and join them by trace join",
+        name_of(input)));
+  }
   std::vector<std::string> notes;
   const RunTotals totals = format.read_totals(input, notes);
   say_all(options, notes);
@@ -68,18 +76,39 @@ void import_totals(const TraceImportCommand& options, const RecordingFormat& for
   });
 }
 
+/// "a.pt, b.pt and 3 more": where recordings come from that follow one another.
+std::string names_in_order(const std::vector<RecordingInput>& recordings) {
+  constexpr std::size_t kMost = 64;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < recordings.size() && i < kMost; ++i) {
+    names.push_back(name_of(recordings[i]));
+  }
+  const auto more = recordings.size() - names.size();
+  return fmt::format("{}{}", fmt::join(names, ", "),
+                     more > 0 ? fmt::format(" and {} more", more) : "");
+}
+
 void import_steps(const TraceImportCommand& options, const RecordingFormat& format,
                   const RecordingInput& input, TraceWriter& writer) {
   LayerSums sums;
   sums.tolerance = options.rescale;
-  std::string source;
-  say_all(options, format.read(input, [&](Trace steps) {
-    source = steps.source;
-    with_name(input, [&] {
-      equalise_layers(steps, sums);
-      writer.append(steps);
+  const auto recordings = recordings_in(format, input);
+  const std::string source = names_in_order(recordings);
+  std::vector<std::string> told;
+  for (const RecordingInput& one : recordings) {
+    const auto notes = format.read(one, [&](Trace steps) {
+      with_name(one, [&] {
+        equalise_layers(steps, sums);
+        writer.append(steps);
+      });
     });
-  }));
+    if (notes != told) say_all(options, notes);
+    told = notes;
+  }
+  if (recordings.size() > 1) {
+    say(options, fmt::format("{} recordings follow one another in this order", recordings.size()));
+    writer.set_source(source);
+  }
   if (sums.rescaled == 0) return;
   const auto what = fmt::format(
       "layers of {} of {} steps summed differently, by {:.2g} % at most, and were scaled to the "
@@ -103,13 +132,14 @@ void execute(const TraceImportCommand& options) {
   if (options.recording == "auto") {
     say(options, fmt::format("{} is read as {}: {}", name_of(input), format.name, format.what));
   }
-  if (format.read_tokens) {
+  if (format.read_tokens && (!format.read_pass || options.window)) {
     say_all(options, import_tokens(options, format, input, writer));
   } else {
     require_no_batching(options, input);
     (options.expand_multinomial ? import_totals : import_steps)(options, format, input, writer);
   }
   writer.commit();
+  if (!describes_file(options)) return;
   const Trace& shape = writer.shape();
   if (writer.bytes() <= kLargestShown) {
     print_trace(output, options.format);

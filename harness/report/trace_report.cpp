@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <vector>
 
 #include "harness/report/numbers.hpp"
@@ -65,6 +66,20 @@ std::ptrdiff_t steps_of(const Trace& trace, std::int32_t phase) {
   return std::count(trace.phase.begin(), trace.phase.end(), phase);
 }
 
+/// Different labels of tasks.
+std::size_t tasks_of(const Trace& trace) {
+  return std::set<std::int32_t>(trace.task.begin(), trace.task.end()).size();
+}
+
+/// On how many independent samples a plan would rest.
+std::string basis_line(const Trace& trace) {
+  const auto tasks = tasks_of(trace);
+  const auto of_tasks =
+      tasks > 0 ? fmt::format(", of {} task{}", tasks, tasks == 1 ? "" : "s") : "";
+  return trace.requests > 0 ? fmt::format("independent requests: {}{}\n", trace.requests, of_tasks)
+                            : fmt::format("independent requests: not known{}\n", of_tasks);
+}
+
 /// Facts that only recordings have: layers of the model, source ranks of tokens, phases.
 std::string origin_lines(const Trace& trace) {
   std::string text;
@@ -87,6 +102,7 @@ std::string as_table(const std::string& path, const Trace& trace, const TraceInf
       "# {}\n# source {}\nsteps {}  layers {}  experts {}  top-k {}  tokens a step {}  {}\n", path,
       trace.source, trace.steps, trace.layers, trace.experts, trace.topk, tokens_of_steps(trace),
       trace.has_ids() ? "per-token ids" : "counts");
+  text += basis_line(trace);
   text += origin_lines(trace);
   if (const auto note = totals_note(path, trace); !note.empty()) {
     text += fmt::format("# {}\n", note);
@@ -150,6 +166,8 @@ ordered_json as_json(const std::string& path, const Trace& trace, const TraceInf
       {"model_layers", trace.model_layers > 0 ? ordered_json(trace.model_layers) : ordered_json()},
       {"sources", trace.sources},
       {"phases", phases},
+      {"requests", trace.requests > 0 ? ordered_json(trace.requests) : ordered_json()},
+      {"tasks", tasks_of(trace)},
       {"note", totals_note(path, trace)},
       {"skew", json_number(info.skew)},
       {"step_skew", json_number(info.step_skew)},

@@ -44,9 +44,9 @@ void send(const Comm& comm, RoutedPoints& routed) {
 
 void broadcast(const Comm& comm, Trace& trace) {
   auto& [steps, layers, experts, topk, tokens, topk_ids, task, phase, layer_ids, model_layers,
-         sources, source_tokens, source] = trace;
+         sources, source_tokens, requests, source] = trace;
   send_all(comm, steps, layers, experts, topk, tokens, topk_ids, task, phase, layer_ids,
-           model_layers, sources, source_tokens, source);
+           model_layers, sources, source_tokens, requests, source);
 }
 
 void broadcast(const Comm& comm, Profile& profile) {

@@ -3,20 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <limits>
+
+#include "placement/base/plain_text.hpp"
 
 namespace gembench::inline base {
 namespace {
 
 constexpr std::size_t kLettersPerSlip = 3;
 constexpr std::size_t kLongest = 64;  // of a name that is compared: longer ones are no slips
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
-}
 
 /// Slips between two texts: the optimal string alignment distance.
 std::size_t slips(std::string_view a, std::string_view b) {
@@ -38,20 +33,20 @@ std::size_t slips(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string as_known(std::string_view name, const std::vector<std::string>& known) {
-  const std::string typed = lower(name);
-  const auto found = std::ranges::find(known, typed, lower);
+  const std::string typed = lower_case(name);
+  const auto found = std::ranges::find(known, typed, lower_case);
   return found == known.end() || std::ranges::find(known, name) != known.end() ? std::string(name)
                                                                                : *found;
 }
 
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& known) {
   if (name.size() > kLongest) return {};
-  const std::string typed = lower(name);
+  const std::string typed = lower_case(name);
   std::size_t fewest = std::numeric_limits<std::size_t>::max();
   const std::string* closest = nullptr;
   for (const std::string& candidate : known) {
-    const bool begins = typed.size() >= kLettersPerSlip && lower(candidate).starts_with(typed);
-    const std::size_t count = begins ? 1 : slips(typed, lower(candidate));
+    const bool begins = typed.size() >= kLettersPerSlip && lower_case(candidate).starts_with(typed);
+    const std::size_t count = begins ? 1 : slips(typed, lower_case(candidate));
     const std::size_t most = std::max<std::size_t>(1, typed.size() / kLettersPerSlip);
     if (count > most || count >= fewest || count >= typed.size()) continue;
     fewest = count;

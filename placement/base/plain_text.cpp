@@ -17,4 +17,11 @@ void refuse_utf16(std::string_view text, std::string_view name) {
     throw usage_error(fmt::format("{} is a text in UTF-16; save it as UTF-8", name));
 }
 
+std::string lower_case(std::string_view text) {
+  std::string result(text);
+  for (char& c : result)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return result;
+}
+
 }  // namespace gembench::inline base

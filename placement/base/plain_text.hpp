@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 /// What editors and spreadsheets add to texts means nothing.
@@ -10,5 +11,8 @@ namespace gembench::inline base {
 
 /// Usage error for a text in UTF-16, which spreadsheets also write; `name` for the sentence.
 void refuse_utf16(std::string_view text, std::string_view name);
+
+/// The text with ASCII letters in lower case.
+[[nodiscard]] std::string lower_case(std::string_view text);
 
 }  // namespace gembench::inline base

@@ -21,6 +21,15 @@ struct CloseArchive {
   void operator()(archive* a) const { archive_read_free(a); }
 };
 
+void read_zip(archive* in) {
+  archive_read_support_format_zip(in);
+}
+
+std::string_view name_of(archive_entry* entry) {
+  const char* name = archive_entry_pathname(entry);
+  return name ? name : "";
+}
+
 }  // namespace
 
 struct ByteStream::State {
@@ -30,9 +39,32 @@ struct ByteStream::State {
   std::string_view ahead;  // of the block, not handed out yet
   std::uint64_t position = 0;
   bool at_end = false;
+  std::string entry;  // of a zip archive
+
+  /// Opens the file, in one of the formats that `support` chooses.
+  void open(const std::filesystem::path& file, void (*support)(archive*)) {
+    path = file;
+    std::error_code error;
+    const auto status = std::filesystem::status(path, error);
+    if (!std::filesystem::exists(status)) refuse("does not exist; check the path");
+    if (!std::filesystem::is_regular_file(status)) refuse("is not a regular file; name a file");
+    in.reset(archive_read_new());
+    if (!in) throw std::bad_alloc();
+    support(in.get());
+    if (archive_read_open_filename(in.get(), path.c_str(), kBlock) != ARCHIVE_OK) refuse_archive();
+  }
+  /// The next entry; null at the end.
+  archive_entry* next_entry() {
+    archive_entry* entry_found = nullptr;
+    const int found = archive_read_next_header(in.get(), &entry_found);
+    if (found == ARCHIVE_EOF) return nullptr;
+    if (found != ARCHIVE_OK) refuse_archive();
+    return entry_found;
+  }
 
   [[noreturn]] void refuse(const std::string& why) const {
-    throw usage_error(fmt::format("{} {}", path.string(), why));
+    throw usage_error(
+        fmt::format("{}{} {}", path.string(), entry.empty() ? "" : ": " + entry, why));
   }
   [[noreturn]] void refuse_archive() const {
     const char* why = archive_error_string(in.get());
@@ -55,28 +87,33 @@ struct ByteStream::State {
 };
 
 ByteStream::ByteStream(const std::filesystem::path& path) : state_(std::make_unique<State>()) {
-  state_->path = path;
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) state_->refuse("does not exist; check the path");
-  if (!std::filesystem::is_regular_file(status))
-    state_->refuse("is not a regular file; name a file");
-  state_->in.reset(archive_read_new());
-  archive* in = state_->in.get();
-  if (!in) throw std::bad_alloc();
-  archive_read_support_filter_gzip(in);
-  archive_read_support_filter_xz(in);
-  archive_read_support_filter_zstd(in);
-  archive_read_support_format_raw(in);
-  archive_read_support_format_empty(in);
-  archive_entry* entry = nullptr;
-  if (archive_read_open_filename(in, path.c_str(), kBlock) != ARCHIVE_OK) state_->refuse_archive();
-  const int found = archive_read_next_header(in, &entry);
-  if (found == ARCHIVE_EOF) {
-    state_->at_end = true;
-  } else if (found != ARCHIVE_OK) {
-    state_->refuse_archive();
-  }
+  state_->open(path, [](archive* in) {
+    archive_read_support_filter_gzip(in);
+    archive_read_support_filter_xz(in);
+    archive_read_support_filter_zstd(in);
+    archive_read_support_format_raw(in);
+    archive_read_support_format_empty(in);
+  });
+  state_->at_end = state_->next_entry() == nullptr;
+}
+
+ByteStream::ByteStream(const std::filesystem::path& archive, std::string_view entry)
+    : state_(std::make_unique<State>()) {
+  state_->open(archive, read_zip);
+  auto* found = state_->next_entry();
+  while (found && name_of(found) != entry) found = state_->next_entry();
+  if (!found) state_->refuse(fmt::format("has no entry {}", shown(entry)));
+  state_->entry = shown(entry);
+}
+
+std::vector<std::string> ByteStream::zip_entries(const std::filesystem::path& archive,
+                                                 std::size_t most) {
+  State state;
+  state.open(archive, read_zip);
+  std::vector<std::string> names;
+  for (auto* found = state.next_entry(); found && names.size() < most; found = state.next_entry())
+    names.emplace_back(name_of(found));
+  return names;
 }
 
 ByteStream::~ByteStream() = default;

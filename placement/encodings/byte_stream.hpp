@@ -6,6 +6,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace gembench::inline encodings {
 
@@ -14,6 +16,11 @@ namespace gembench::inline encodings {
 class ByteStream {
  public:
   explicit ByteStream(const std::filesystem::path& path);
+  /// An entry of a zip archive.
+  ByteStream(const std::filesystem::path& archive, std::string_view entry);
+  /// Names of a zip archive's entries, the first `most` of them.
+  [[nodiscard]] static std::vector<std::string> zip_entries(const std::filesystem::path& archive,
+                                                            std::size_t most);
   ~ByteStream();
   ByteStream(ByteStream&&) noexcept;
   ByteStream& operator=(ByteStream&&) noexcept;

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "placement/base/error.hpp"
+#include "placement/base/plain_text.hpp"
 
 namespace gembench::inline encodings {
 namespace {
@@ -16,6 +17,14 @@ constexpr std::size_t kMaxLine = 1 << 16;
 
 }  // namespace
 
+char separator_of(std::string_view header) {
+  char separator = ',';
+  const auto often = [&](char c) { return std::count(header.begin(), header.end(), c); };
+  for (const char c : {';', '\t'})
+    if (often(c) > often(separator)) separator = c;
+  return separator;
+}
+
 TableReader::TableReader(const std::filesystem::path& path) : name_(path.string()), in_(path) {
   if (!read_row(header_, true)) in_.refuse("is empty; its first line must name the columns");
 }
@@ -23,7 +32,9 @@ TableReader::TableReader(const std::filesystem::path& path) : name_(path.string(
 std::optional<std::size_t> TableReader::column(
     std::initializer_list<std::string_view> names) const {
   for (const auto name : names) {
-    const auto found = std::find(header_.begin(), header_.end(), name);
+    const auto found = std::find_if(header_.begin(), header_.end(), [&](const auto& has) {
+      return lower_case(has) == lower_case(name);
+    });
     if (found != header_.end()) return static_cast<std::size_t>(found - header_.begin());
   }
   return std::nullopt;
@@ -40,11 +51,7 @@ bool TableReader::read_row(std::vector<std::string>& row, bool is_header) {
     if (!in_.read_line(line_, kMaxLine)) return false;
     ++number_;
   } while (line_.find_first_not_of(" \t") == std::string::npos);
-  if (is_header)
-    for (const char c : {';', '\t'})
-      if (std::count(line_.begin(), line_.end(), c) >
-          std::count(line_.begin(), line_.end(), separator_))
-        separator_ = c;
+  if (is_header) separator_ = separator_of(line_);
   row.assign(1, "");
   bool quoted = false;
   for (std::size_t i = 0; i < line_.size(); ++i) {

@@ -12,6 +12,10 @@
 
 namespace gembench::inline encodings {
 
+/// The separator of a CSV file by its first line: a comma, or what is more frequent there of
+/// semicolons and tabs.
+[[nodiscard]] char separator_of(std::string_view header);
+
 /// A CSV file (also with semicolons or tabs) whose first line names its columns, row by row. Cells
 /// may stand in double quotes (without line ends). Errors are usage errors naming the file and
 /// line.
@@ -19,7 +23,7 @@ class TableReader {
  public:
   explicit TableReader(const std::filesystem::path& path);
 
-  /// The column with one of these names.
+  /// The column with one of these names, whatever their case.
   [[nodiscard]] std::optional<std::size_t> column(
       std::initializer_list<std::string_view> names) const;
   /// Refuses a file without it.
@@ -38,7 +42,7 @@ class TableReader {
 
   std::string name_;
   ByteStream in_;
-  char separator_ = ',';  ///< or another that is more frequent in the header
+  char separator_ = ',';
   std::vector<std::string> header_, row_;
   std::string line_;
   std::int64_t number_ = 0;

@@ -40,8 +40,7 @@ using Entry = std::unique_ptr<zip_file_t, CloseEntry>;
 }  // namespace
 
 struct TorchFile::State {
-  std::string file;     ///< its name, for sentences
-  std::string content;  ///< of an archive in memory
+  std::string file;  ///< its name, for sentences
   std::unique_ptr<zip_t, DiscardArchive> archive;
   std::string prefix;  ///< of the entries' names
   Pickle pickle;
@@ -98,6 +97,10 @@ struct TorchFile::State {
   }
 };
 
+bool is_torch(std::string_view prefix) {
+  return prefix.starts_with("PK");
+}
+
 TorchFile::TorchFile(const std::filesystem::path& path) : state_(std::make_unique<State>()) {
   state_->file = path.string();
   std::error_code error;
@@ -111,11 +114,9 @@ TorchFile::TorchFile(const std::filesystem::path& path) : state_(std::make_uniqu
 TorchFile::TorchFile(std::string_view content, const std::string& name)
     : state_(std::make_unique<State>()) {
   state_->file = name;
-  state_->content = content;
   zip_error_t error;
   zip_error_init(&error);
-  zip_source_t* source =
-      zip_source_buffer_create(state_->content.data(), state_->content.size(), 0, &error);
+  zip_source_t* source = zip_source_buffer_create(content.data(), content.size(), 0, &error);
   if (source) state_->archive.reset(zip_open_from_source(source, ZIP_RDONLY, &error));
   if (source && !state_->archive) zip_source_free(source);
   zip_error_fini(&error);

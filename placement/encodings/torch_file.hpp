@@ -21,13 +21,16 @@ struct TorchTensor {
   std::vector<std::int64_t> shape;
 };
 
+/// Whether these first bytes may be those of a file of torch.save, which is a zip archive.
+[[nodiscard]] bool is_torch(std::string_view prefix);
+
 /// A file of torch.save: a zip archive of stored entries, a pickle and one entry per storage. Every
 /// error is a usage error that names the file.
 class TorchFile {
  public:
   /// Reads and checks the pickle, 64 MiB at most.
   explicit TorchFile(const std::filesystem::path& path);
-  /// The same of a file's content; `name` for sentences.
+  /// The same of a file's content, which must outlive it; `name` for sentences.
   TorchFile(std::string_view content, const std::string& name);
   ~TorchFile();
   TorchFile(TorchFile&&) noexcept;

@@ -35,10 +35,6 @@ std::vector<SlotRow> rows_of(const std::vector<std::int64_t>& cells, std::size_t
 
 }  // namespace
 
-bool is_torch(std::string_view content) {
-  return content.starts_with("PK");
-}
-
 std::vector<SlotRow> torch_rows(TorchFile& file, const PickleValue* value,
                                 const std::string& what) {
   const auto tensor = file.tensor(value, what, 2, 2);

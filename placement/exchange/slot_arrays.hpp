@@ -9,9 +9,6 @@
 
 namespace gembench::inline exchange {
 
-/// Whether a content may be a file of torch.save.
-[[nodiscard]] bool is_torch(std::string_view content);
-
 /// Maps [layer][slot] in binary files as rows. Usage errors; sizes are checked before anything of
 /// that size is allocated.
 [[nodiscard]] std::vector<SlotRow> torch_rows(TorchFile& file, const PickleValue* value,

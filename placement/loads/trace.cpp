@@ -76,6 +76,8 @@ void validate_shape(const Trace& trace) {
   for (auto label : trace.task)
     if (label < 0)
       throw usage_error(fmt::format("the trace has the task label {}; they count from 0", label));
+  if (trace.requests < 0)
+    throw usage_error(fmt::format("the trace has {} requests; make it again", trace.requests));
   validate_phases(trace);
   validate_layer_ids(trace);
 }
@@ -249,6 +251,7 @@ Trace slice(const Trace& trace, int first, int count) {
   part.layer_ids = trace.layer_ids;
   part.model_layers = trace.model_layers;
   part.sources = trace.sources;
+  part.requests = trace.requests;
   const auto begin = static_cast<std::ptrdiff_t>(cell(trace, first, 0));
   const auto end = static_cast<std::ptrdiff_t>(cell(trace, first + count, 0));
   part.tokens.assign(trace.tokens.begin() + begin, trace.tokens.begin() + end);
@@ -277,6 +280,7 @@ Trace first_layers(const Trace& trace, int layers) {
   part.phase = trace.phase;
   part.model_layers = trace.model_layers;
   part.sources = trace.sources;
+  part.requests = trace.requests;
   if (!trace.layer_ids.empty())
     part.layer_ids.assign(trace.layer_ids.begin(), trace.layer_ids.begin() + layers);
   const auto row = static_cast<std::size_t>(layers) * static_cast<std::size_t>(trace.experts);

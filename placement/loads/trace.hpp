@@ -36,6 +36,9 @@ struct Trace {
   int sources = 0;
   /// [step][layer][source][expert]: `tokens` by source, which it sums to. Empty without sources.
   std::vector<std::int32_t> source_tokens;
+  /// Independent requests that the whole recording's tokens come from; 0 if unknown. Steps of one
+  /// request are alike, so a plan rests on these and not on the number of steps.
+  std::int64_t requests = 0;
   /// Its origin: a file's name, or a generator with its parameters. Free text for people.
   std::string source;
 

@@ -49,7 +49,7 @@ void require_room(const std::vector<Arrival>& arrivals) {
 
 std::vector<Arrival> read_table(const std::filesystem::path& path) {
   TableReader table(path);
-  const auto time = table.need_column({"TIMESTAMP", "timestamp_ms", "timestamp", "Timestamp"});
+  const auto time = table.need_column({"TIMESTAMP", "timestamp_ms"});
   const auto prompt = table.need_column({"ContextTokens", "input_length", "Request tokens"});
   const auto generated = table.need_column({"GeneratedTokens", "output_length", "Response tokens"});
   const bool milliseconds = table.column({"timestamp_ms"}).has_value() ||
@@ -58,8 +58,8 @@ std::vector<Arrival> read_table(const std::filesystem::path& path) {
   while (table.next()) {
     if (arrivals.size() == kMostRequests)
       table.refuse(fmt::format("more than {} requests; cut the file", kMostRequests));
-    // A date has dashes within.
-    const bool date = table.column({"TIMESTAMP"}) || table.cell(time).find('-', 1) == 4;
+    // Azure's are dates, which have dashes within.
+    const bool date = table.column({"ContextTokens"}) || table.cell(time).find('-', 1) == 4;
     const double seconds = date           ? date_of(table, time)
                            : milliseconds ? table.real(time) / 1000
                                           : table.real(time);

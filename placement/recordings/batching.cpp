@@ -45,12 +45,14 @@ std::size_t stand_in(const RecordedRequest& request, const Arrival& arrival, int
 
 }  // namespace
 
-void batch_windows(const TokenRecording& recording, int window, bool keep_ids,
-                   const KeepSteps& keep) {
+std::int64_t batch_windows(const TokenRecording& recording, int window, bool keep_ids,
+                           const KeepSteps& keep) {
   if (window < 1) throw usage_error(fmt::format("a window of {} tokens; give at least 1", window));
   StepGatherer steps(shape_of(recording, fmt::format("windows of {} tokens", window)), keep_ids,
                      keep);
+  std::int64_t used = 0;
   for (const auto& request : recording.requests) {
+    if (request.tokens() >= window) ++used;
     for (int at = 0; request.tokens() - at >= window; at += window) {
       for (int token = at; token < at + window; ++token)
         steps.add(recording.token(request.first + sz(token)), task_of(recording, request));
@@ -62,10 +64,11 @@ void batch_windows(const TokenRecording& recording, int window, bool keep_ids,
     throw usage_error(fmt::format("{} has no request of {} tokens; use smaller windows",
                                   recording.source, window));
   steps.finish();
+  return recording.requests_known ? used : 0;
 }
 
-void batch_continuously(const TokenRecording& recording, const ContinuousBatching& how,
-                        bool keep_ids, const KeepSteps& keep) {
+std::int64_t batch_continuously(const TokenRecording& recording, const ContinuousBatching& how,
+                                bool keep_ids, const KeepSteps& keep) {
   if (how.batch < 1)
     throw usage_error(fmt::format("a batch of {} requests; give at least 1", how.batch));
   std::vector<const RecordedRequest*> order;
@@ -107,10 +110,14 @@ void batch_continuously(const TokenRecording& recording, const ContinuousBatchin
     steps.end_step(recording.phases_known ? kDecode : -1);
   }
   steps.finish();
+  // Those that were admitted at the very end have not run.
+  const auto waiting =
+      std::count_if(slots.begin(), slots.end(), [](const Slot& slot) { return slot.done == 0; });
+  return recording.requests_known ? next - order.begin() - waiting : 0;
 }
 
-void batch_arrivals(const TokenRecording& recording, std::span<const Arrival> arrivals,
-                    const ServingSpec& engine, std::uint64_t seed, const KeepSteps& keep) {
+std::int64_t batch_arrivals(const TokenRecording& recording, std::span<const Arrival> arrivals,
+                            const ServingSpec& engine, std::uint64_t seed, const KeepSteps& keep) {
   std::vector<const RecordedRequest*> recorded;
   for (const auto& request : recording.requests)
     if (request.tokens() > 0) recorded.push_back(&request);
@@ -124,13 +131,16 @@ void batch_arrivals(const TokenRecording& recording, std::span<const Arrival> ar
                            arrivals.size(), engine.max_batch_tokens, engine.step_seconds,
                            engine.token_seconds, seed)),
       false, keep);
+  std::vector<bool> used(recorded.size());
   serve(arrivals, engine, [&](double, std::span<const ServedPart> parts) {
     std::int64_t prompt = 0;
     std::int64_t decode = 0;
     for (const auto& part : parts) {
       const auto& arrival = arrivals[part.request];
       const auto key = fold(seed, part.request);
-      const auto& request = *recorded[key % recorded.size()];
+      const auto drawn = key % recorded.size();
+      const auto& request = *recorded[drawn];
+      used[drawn] = true;
       for (int pass = part.first; pass < part.first + part.count; ++pass) {
         steps.add(recording.token(stand_in(request, arrival, pass, key)),
                   task_of(recording, request));
@@ -142,6 +152,7 @@ void batch_arrivals(const TokenRecording& recording, std::span<const Arrival> ar
   if (steps.steps() == 0)
     throw usage_error("the arrivals have no tokens; give requests with prompts");
   steps.finish();
+  return recording.requests_known ? std::count(used.begin(), used.end(), true) : 0;
 }
 
 }  // namespace gembench::inline recordings

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 
 #include "placement/base/checked_sizes.hpp"
 #include "placement/base/error.hpp"
+#include "placement/base/plain_text.hpp"
+#include "placement/encodings/table_reader.hpp"
 
 namespace gembench::inline recordings {
 namespace {
@@ -102,14 +103,10 @@ std::string CountColumns::unused() const {
 
 std::optional<CountColumns> parse_count_header(std::string_view line, std::string& why) {
   CountColumns columns;
-  const auto often = [&](char c) { return std::count(line.begin(), line.end(), c); };
-  for (const char c : {';', '\t'})
-    if (often(c) > often(columns.separator)) columns.separator = c;
+  columns.separator = separator_of(line);
   bool more = true;
   for (auto rest = line; more;) {
-    std::string name(take_cell(rest, more, columns.separator));
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const auto name = lower_case(take_cell(rest, more, columns.separator));
     const auto* known = std::find_if(std::begin(kNames), std::end(kNames),
                                      [&](const Name& one) { return one.name == name; });
     auto role = known != std::end(kNames)       ? known->role

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -65,7 +66,7 @@ namespace {
 
 /// Of a torch file, what it holds, or why it cannot be read.
 std::string in_torch_file(const RecordingInput& input) {
-  if (input.paths.empty() || first_bytes(input.paths[0], 2) != "PK") return "";
+  if (input.paths.empty() || !is_torch(first_bytes(input.paths[0], 2))) return "";
   try {
     return fmt::format(" (it holds {})", TorchFile(input.paths[0]).contents());
   } catch (const Error& error) {
@@ -73,7 +74,30 @@ std::string in_torch_file(const RecordingInput& input) {
   }
 }
 
+/// The input's paths, each as an input of its own.
+std::vector<RecordingInput> one_by_one(const RecordingInput& input) {
+  std::vector<RecordingInput> all;
+  for (const auto& path : input.paths) {
+    all.push_back(input);
+    all.back().paths = {path};
+  }
+  return all;
+}
+
+bool recognises_each(const RecordingFormat& format, const RecordingInput& input) {
+  const auto each = one_by_one(input);
+  return std::all_of(each.begin(), each.end(),
+                     [&](const auto& one) { return format.recognise(one); });
+}
+
 }  // namespace
+
+std::vector<RecordingInput> recordings_in(const RecordingFormat& format,
+                                          const RecordingInput& input) {
+  if (input.paths.size() < 2 || format.recognise(input) || !recognises_each(format, input))
+    return {input};
+  return one_by_one(input);
+}
 
 const RecordingFormat& find_format(std::string_view name, const RecordingInput& input) {
   std::error_code error;
@@ -84,7 +108,16 @@ const RecordingFormat& find_format(std::string_view name, const RecordingInput& 
   std::vector<const RecordingFormat*> found;
   for (const auto& format : formats)
     if (name == "auto" ? format.recognise(input) : name == format.name) found.push_back(&format);
-  if (found.size() == 1) return *found.front();
+  if (found.empty() && name == "auto" && input.paths.size() > 1)
+    for (const auto& format : formats)
+      if (recognises_each(format, input)) found.push_back(&format);
+  if (found.size() == 1) {
+    if (!input.array.empty() && found[0]->name != kNpy.name && found[0]->name != kIds.name)
+      throw usage_error(
+          fmt::format("{} is read as {}, which has no arrays to choose from: drop --array",
+                      name_of(input), found[0]->name));
+    return *found.front();
+  }
   std::vector<std::string_view> names;
   for (const auto& format : formats) names.push_back(format.name);
   if (name != "auto")

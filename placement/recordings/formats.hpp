@@ -3,6 +3,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "placement/loads/trace.hpp"
 #include "placement/recordings/recording.hpp"
@@ -31,10 +32,15 @@ extern const RecordingFormat kRouteLines;
 /// The formats of proposals that no release has adopted, for help texts.
 [[nodiscard]] std::string experimental_recording_formats();
 
-/// By its name, or the only one that recognises the input where `name` is "auto". Usage error that
-/// names the candidates.
+/// By its name, or where `name` is "auto" the only one that recognises the input, else each of its
+/// paths. Usage error that names the candidates.
 [[nodiscard]] const RecordingFormat& find_format(std::string_view name,
                                                  const RecordingInput& input);
+
+/// Recordings in the input, in its order: one, or one for each path if the format recognises every
+/// path alone but not all together.
+[[nodiscard]] std::vector<RecordingInput> recordings_in(const RecordingFormat& format,
+                                                        const RecordingInput& input);
 
 /// The whole recording of steps in memory, its layers equalised (LayerSums' tolerance) and
 /// validated. Usage error that names the file.

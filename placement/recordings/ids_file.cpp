@@ -7,7 +7,6 @@
 #include <string>
 
 #include "placement/base/checked_sizes.hpp"
-#include "placement/encodings/npy.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/recordings/requests_file.hpp"
 #include "placement/recordings/step_gatherer.hpp"
@@ -26,7 +25,8 @@ void widen(std::span<const char> elements, std::uint16_t* to) {
   }
 }
 
-const RecordingInput& checked(const RecordingInput& input) {
+RecordingInput checked(RecordingInput input, const std::optional<NpyHeader>& array) {
+  if (input.layers == 0 && array && array->shape.size() == 2) input.layers = 1;
   if (input.layers < 1 || input.experts < 1 || input.topk < 1 || input.topk > input.experts ||
       input.experts > kMaxTokenExperts)
     throw usage_error(
@@ -59,27 +59,34 @@ bool holds_ids(const NpyHeader& array) {
   return array.shape.size() == 3 && array.element < Element::float16;  // floats come last
 }
 
-IdsFile::IdsFile(const RecordingInput& input)
-    : in_(only_path(input)),
-      input_(checked(input)),
-      sieve_(input.layers, input.experts, input.topk),
+IdsFile::Opened IdsFile::open(const RecordingInput& input) {
+  const auto& path = only_path(input);
+  if (!is_npz(path) && !is_npy(first_bytes(path, kNpyPrefix)) && input.array.empty())
+    return {ByteStream(path), std::nullopt};
+  auto [in, header] = open_npy(path, input.array);
+  return {std::move(in), std::move(header)};
+}
+
+IdsFile::IdsFile(const RecordingInput& input) : IdsFile(input, open(input)) {}
+
+IdsFile::IdsFile(const RecordingInput& input, Opened opened)
+    : in_(std::move(opened.in)),
+      input_(checked(input, opened.array)),
+      sieve_(input_.layers, input_.experts, input_.topk),
       width_(input.id_bytes) {
-  if (!is_npy(first_bytes(input.paths[0], kNpyPrefix))) {
+  if (!opened.array) {
     if (width_ == 1 && input.experts > 256)
       in_.refuse(fmt::format("has ids of 1 byte, too small for {} experts; pass --id-bytes 2",
                              input.experts));
     return;
   }
-  std::string header(kNpyPrefix, '\0');
-  in_.read_exactly(header);
-  header.resize(std::max(kNpyPrefix, npy_header_bytes(header, name_of(input))));
-  in_.read_exactly(std::span(header).subspan(kNpyPrefix));
-  const auto array = parse_npy_header(header, name_of(input));
-  if (!holds_ids(array) || array.shape[1] != input.layers || array.shape[2] != input.topk)
+  auto array = std::move(*opened.array);
+  if (input_.layers == 1 && array.shape.size() == 2) array.shape.insert(array.shape.begin() + 1, 1);
+  if (!holds_ids(array) || array.shape[1] != input_.layers || array.shape[2] != input_.topk)
     in_.refuse(
         fmt::format("must hold whole numbers [token][{} layers][{} choices]; check layers "
                     "and top-k",
-                    input.layers, input.topk));
+                    input_.layers, input_.topk));
   npy_ = true;
   width_ = static_cast<int>(size_of(array.element));
   declared_ = static_cast<std::uint64_t>(array.shape[0]);
@@ -135,7 +142,7 @@ std::vector<std::string> window_ids(const RecordingInput& input, int window, boo
                                     const KeepSteps& keep) {
   IdsFile file(input);
   const auto window_size =
-      checked_product({window, input.layers, input.topk}, "a window of " + name_of(input));
+      checked_product({window, file.layers(), input.topk}, "a window of " + name_of(input));
   if (window_size == 0) throw usage_error("a window of 0 tokens; give at least 1");
   const auto block =
       static_cast<std::size_t>(window) * std::max<std::size_t>(1, kBlock / window_size);
@@ -147,13 +154,13 @@ std::vector<std::string> window_ids(const RecordingInput& input, int window, boo
     if (ids.empty()) continue;
     if (!steps) {
       Trace trace;
-      trace.layers = input.layers;
+      trace.layers = file.layers();
       trace.experts = input.experts;
       trace.topk = file.sieve().topk();
       trace.source = fmt::format("{}; windows of {} tokens", name_of(input), window);
       steps.emplace(trace, keep_ids, keep);
     }
-    const auto each = static_cast<std::size_t>(input.layers * file.sieve().topk());
+    const auto each = static_cast<std::size_t>(file.layers() * file.sieve().topk());
     const auto whole = each * static_cast<std::size_t>(window);
     std::size_t at = 0;
     for (; at + whole <= waiting.size(); at += whole) {
@@ -174,7 +181,7 @@ std::vector<std::string> window_ids(const RecordingInput& input, int window, boo
 TokenRecording read_ids(const RecordingInput& input) {
   IdsFile file(input);
   TokenRecording recording;
-  recording.layers = input.layers;
+  recording.layers = file.layers();
   recording.experts = input.experts;
   recording.topk = input.topk;
   recording.source = name_of(input);
@@ -195,6 +202,7 @@ TokenRecording read_ids(const RecordingInput& input) {
     cut_into_requests(recording, input.requests, file.tokens());
   } else {
     recording.requests.push_back({0, 0, static_cast<int>(file.tokens()), 0});
+    recording.requests_known = false;
   }
   move_requests(recording.requests, file.sieve().removed());
   return recording;
@@ -208,7 +216,8 @@ bool never(const RecordingInput&) {
 
 }  // namespace
 
-const RecordingFormat kIds{"ids", "per token: raw ids [token][layer][k], or a .npy of that shape",
+const RecordingFormat kIds{"ids",
+                           "per token: raw ids [token][layer][k], or a .npy or .npz of that shape",
                            never, nullptr, read_ids};
 
 }  // namespace gembench::inline recordings

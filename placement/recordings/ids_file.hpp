@@ -8,19 +8,19 @@
 #include <vector>
 
 #include "placement/encodings/byte_stream.hpp"
-#include "placement/encodings/npy.hpp"
+#include "placement/encodings/npy_stream.hpp"
 #include "placement/recordings/recording.hpp"
 #include "placement/recordings/token_recording.hpp"
 #include "placement/recordings/token_sieve.hpp"
 
-/// Plain expert ids [token][layer][k]: raw, or a .npy of that shape.
+/// Plain expert ids [token][layer][k]: raw, or an array of that shape in a .npy or .npz.
 namespace gembench::inline recordings {
 
 /// Reads ids of a file of any size sequentially.
 class IdsFile {
  public:
-  /// `input` is one file, and states layers, experts and top-k. Usage error for an impossible
-  /// shape, or a .npy of another one.
+  /// `input` is one file, and states layers, experts and top-k; an array [token][k] is of one
+  /// layer, which need not be stated. Usage error for an impossible shape, or an array of another.
   IdsFile(const RecordingInput& input);
 
   /// The next `most` tokens, fewer only at the end, [token][layer][k], less those that the sieve
@@ -28,10 +28,18 @@ class IdsFile {
   /// range or repeated within a layer, and for a file that does not end with a whole token.
   [[nodiscard]] std::span<const std::uint16_t> read(std::size_t most);
   [[nodiscard]] std::size_t tokens() const { return tokens_; }  ///< read so far
+  [[nodiscard]] int layers() const { return input_.layers; }
   [[nodiscard]] bool at_end() const { return at_end_; }
   [[nodiscard]] const TokenSieve& sieve() const { return sieve_; }
 
  private:
+  struct Opened {
+    ByteStream in;
+    std::optional<NpyHeader> array;  // none: raw
+  };
+  static Opened open(const RecordingInput& input);
+  IdsFile(const RecordingInput& input, Opened opened);
+
   ByteStream in_;
   RecordingInput input_;
   TokenSieve sieve_;

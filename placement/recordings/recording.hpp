@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -23,6 +24,7 @@ struct RecordingInput {
   // For raw ids, which have no header.
   int id_bytes = 1;                     ///< of an id: 1 or 2
   std::filesystem::path requests = {};  ///< table of requests (requests_file.hpp); empty: none
+  std::string array = {};               ///< of a .npz; empty: its only one
 };
 
 /// Receives the steps in order, a batch at a time, as recorded: no count is negative, but layers of
@@ -37,7 +39,8 @@ struct TokenRecording;
 struct StepPass;
 
 /// A format of recordings. Its entries are steps (forward passes), or tokens, which batching.hpp
-/// groups into steps: either `read_pass` or `read_tokens` is set.
+/// groups into steps: `read_pass` or `read_tokens` is set. A format with both has steps, and may
+/// list the tokens of each.
 struct RecordingFormat {
   std::string_view name;  ///< as on the command line
   std::string_view what;  ///< who writes it, for `list` and for people
@@ -63,6 +66,11 @@ struct RecordingFormat {
 [[nodiscard]] std::string name_of(const RecordingInput& input);
 /// The path of a format with exactly one file. Usage error otherwise.
 [[nodiscard]] const std::filesystem::path& only_path(const RecordingInput& input);
+/// Usage error if the user stated another `what` (--what, --model) than the recording has.
+void require_stated(const std::string& name, const char* what, std::int64_t has, int stated);
+/// What the user must know of counts up to `largest` from numbers that are exact up to `exact`
+/// (exact_up_to(); 0: all are).
+[[nodiscard]] std::vector<std::string> rounding_notes(std::int64_t exact, std::int64_t largest);
 /// At most the first `count` unpacked bytes; none if reading fails. For recognise().
 [[nodiscard]] std::string first_bytes(const std::filesystem::path& path, std::size_t count);
 

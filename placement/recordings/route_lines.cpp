@@ -225,6 +225,7 @@ class RouteLines {
           "left out {} tokens whose lines of several passes cannot be told apart, since the file "
           "lacks some",
           mixed_));
+    recording_.requests_known = !requests_.contains("");
     std::erase_if(recording_.requests, [](const auto& request) { return request.decode == 0; });
   }
 

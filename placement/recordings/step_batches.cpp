@@ -23,13 +23,6 @@ bool no_tokens(std::span<const std::int64_t> counts) {
   return any == 0;
 }
 
-/// `what` as --what and --model state it.
-void require_stated(const std::string& name, const char* what, std::int64_t has, int stated) {
-  if (stated != 0 && has != stated)
-    throw usage_error(fmt::format("{} has {} = {} but {} was stated; correct --{} or --model", name,
-                                  what, has, stated, what));
-}
-
 }  // namespace
 
 std::vector<StepRange> StepSurvey::in_order_of_time() const {

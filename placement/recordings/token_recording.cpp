@@ -9,13 +9,13 @@
 namespace gembench::inline recordings {
 namespace {
 
-/// Whether all k ids of the layer are 0, or all -1, in every token.
+/// Whether all k ids of the layer are 0, or all -1, in every token. With top-1, 0 may be a choice.
 bool is_dense(const TokenRecording& recording, int layer) {
   const auto k = static_cast<std::size_t>(recording.topk);
   const auto each = recording.ids_per_token();
   for (auto at = static_cast<std::size_t>(layer) * k; at < recording.ids.size(); at += each) {
     const auto first = recording.ids[at];
-    if (first != 0 && first != kNoExpert) return false;
+    if (first != kNoExpert && (first != 0 || k < 2)) return false;
     for (std::size_t j = 1; j < k; ++j)
       if (recording.ids[at + j] != first) return false;
   }
@@ -82,7 +82,6 @@ void validate(const TokenRecording& recording) {
 }
 
 void drop_dense_layers(TokenRecording& recording) {
-  if (recording.topk < 2) return;
   std::vector<std::int32_t> kept;
   for (int layer = 0; layer < recording.layers; ++layer)
     if (!is_dense(recording, layer)) kept.push_back(layer);

@@ -30,10 +30,12 @@ struct TokenRecording {
   int model_layers = 0;
   std::vector<std::uint16_t> ids;         ///< [token][layer][k], distinct within a layer
   std::vector<RecordedRequest> requests;  ///< in the order recorded
-  bool phases_known = false;              ///< whether prompt and decode say which is which
-  std::vector<std::string> tasks;         ///< labels of workloads; empty when unknown
-  std::string source;                     ///< for people
-  std::vector<std::string> notes;         ///< what the user must know, such as what was left out
+  /// False where `requests` are other runs of tokens, such as those of a rank in a pass.
+  bool requests_known = true;
+  bool phases_known = false;       ///< whether prompt and decode say which is which
+  std::vector<std::string> tasks;  ///< labels of workloads; empty when unknown
+  std::string source;              ///< for people
+  std::vector<std::string> notes;  ///< what the user must know, such as what was left out
 
   [[nodiscard]] std::size_t ids_per_token() const {
     return static_cast<std::size_t>(layers) * static_cast<std::size_t>(topk);
@@ -70,8 +72,8 @@ class TokenChecker {
 void validate(const TokenRecording& recording);
 
 /// Removes the layers where every token has expert 0, or -1, k times: engines list dense layers
-/// this way. The other layers keep their index in layer_ids. Nothing changes with top-1, where such
-/// a layer may be a router's choice.
+/// this way. The other layers keep their index in layer_ids. With top-1 a layer of expert 0 may be
+/// a router's choice and is kept.
 void drop_dense_layers(TokenRecording& recording);
 
 }  // namespace gembench::inline recordings

@@ -39,9 +39,8 @@ std::vector<std::string> read_tensor(const RecordingInput& input, StepPass& pass
     largest = std::max(largest, *std::max_element(counts.begin(), counts.end()));
   }
   auto notes = batches.finish();
-  if (const auto exact = exact_up_to(tensor.element); exact > 0 && largest > exact)
-    notes.push_back(fmt::format(
-        "its numbers have 16 bits, which round counts above {}; save them as integers", exact));
+  const auto rounded = rounding_notes(exact_up_to(tensor.element), largest);
+  notes.insert(notes.end(), rounded.begin(), rounded.end());
   return notes;
 }
 
@@ -60,7 +59,7 @@ std::vector<std::string> read_bare(const RecordingInput& input, StepPass& pass) 
 /// Whether the only path is a torch file with such a root.
 template <class Test>
 bool root_is(const RecordingInput& input, Test test) {
-  if (input.paths.size() != 1 || first_bytes(input.paths[0], 2) != "PK") return false;
+  if (input.paths.size() != 1 || !is_torch(first_bytes(input.paths[0], 2))) return false;
   try {
     const TorchFile file(input.paths[0]);
     return test(file);

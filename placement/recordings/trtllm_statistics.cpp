@@ -1,5 +1,6 @@
 // TensorRT-LLM's expert statistics: a folder with meta_info.json and a rank{r}.safetensors of every
 // rank, each with a tensor "{iteration}_{layer}": how many of the rank's tokens every expert got.
+// Beside them, or alone, may be rank{r}_raw.safetensors with the ids of each token, [token][k].
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +12,9 @@
 #include "placement/encodings/safetensors.hpp"
 #include "placement/files/input_file.hpp"
 #include "placement/recordings/formats.hpp"
+#include "placement/recordings/pass_tokens.hpp"
 #include "placement/recordings/step_batches.hpp"
+#include "placement/recordings/token_sieve.hpp"
 
 namespace gembench::inline recordings {
 namespace {
@@ -20,11 +23,13 @@ namespace fs = std::filesystem;
 constexpr std::uintmax_t kMaxMeta = 1 << 20;  // bytes
 constexpr int kMaxRanks = 4096;
 
-/// The position of a layer's counts in an iteration.
+/// A layer of an iteration in a file: its counts, or the ids of its tokens [token][k].
 struct Place {
   std::int32_t iteration = 0;
   std::int32_t layer = 0;
   std::uint64_t offset = 0;
+  std::int64_t tokens = 0;  ///< of ids
+  Element element = Element::int64;
   friend bool operator<(const Place& a, const Place& b) {
     return a.iteration != b.iteration ? a.iteration < b.iteration : a.layer < b.layer;
   }
@@ -38,6 +43,15 @@ struct RankFile {
   std::vector<Place> places;  ///< ascending
 };
 
+/// Files of all ranks with counts, with ids, or with both; each empty or with equal places.
+struct Recorded {
+  std::vector<RankFile> counts, ids;
+  [[nodiscard]] const std::vector<RankFile>& any() const { return counts.empty() ? ids : counts; }
+};
+
+constexpr const char* kOfCounts = "";
+constexpr const char* kOfIds = "_raw";  // what names of files with ids end with
+
 /// The whole of `text` as a number that is not negative; -1 where it is none.
 std::int32_t number(std::string_view text) {
   std::int32_t value = -1;
@@ -45,21 +59,41 @@ std::int32_t number(std::string_view text) {
   return error == std::errc{} && stop == text.data() + text.size() && value >= 0 ? value : -1;
 }
 
-std::vector<Place> places_of(const RandomAccessFile& file, std::int64_t experts) {
+/// Sets what a tensor of ids has. Refuses any other.
+void take_ids(const RandomAccessFile& file, const SafeTensor& tensor, const RecordedShape& shape,
+              Place& place) {
+  place.element = tensor.type == "I32" ? Element::int32 : Element::int64;
+  const auto token = static_cast<std::uint64_t>(shape.topk) * size_of(place.element);
+  const bool known = tensor.type == "I32" || tensor.type == "I64";
+  if (!known || tensor.shape.size() != 2 || tensor.shape[1] != shape.topk ||
+      tensor.bytes % token != 0 ||
+      tensor.bytes / token != static_cast<std::uint64_t>(tensor.shape[0]))
+    file.refuse(fmt::format(
+        "has a tensor {} that is no I32 or I64 [tokens][{}], the top-k of meta_info.json",
+        shown(tensor.name), shape.topk));
+  place.tokens = tensor.shape[0];
+}
+
+std::vector<Place> places_of(const RandomAccessFile& file, const RecordedShape& shape,
+                             bool of_ids) {
   std::vector<Place> places;
   for (const auto& tensor : read_safetensors_header(file)) {
-    const auto shown = tensor.name.substr(0, 64);
     const auto middle = tensor.name.find('_');
-    const auto iteration = number(std::string_view(tensor.name).substr(0, middle));
-    const auto layer =
+    Place place;
+    place.iteration = number(std::string_view(tensor.name).substr(0, middle));
+    place.layer =
         middle == std::string::npos ? -1 : number(std::string_view(tensor.name).substr(middle + 1));
-    if (iteration < 0 || layer < 0)
-      file.refuse(fmt::format("has a tensor {} where iteration_layer belongs", shown));
-    if (tensor.type != "I64" || tensor.shape != std::vector{experts} ||
-        tensor.bytes != static_cast<std::uint64_t>(experts) * sizeof(std::int64_t))
+    place.offset = tensor.offset;
+    if (place.iteration < 0 || place.layer < 0)
+      file.refuse(fmt::format("has a tensor {} where iteration_layer belongs", shown(tensor.name)));
+    if (of_ids) {
+      take_ids(file, tensor, shape, place);
+    } else if (tensor.type != "I64" || tensor.shape != std::vector{shape.experts} ||
+               tensor.bytes != static_cast<std::uint64_t>(shape.experts) * sizeof(std::int64_t)) {
       file.refuse(fmt::format("has a tensor {} that is no I64 [{}], the experts of meta_info.json",
-                              shown, experts));
-    places.push_back({iteration, layer, tensor.offset});
+                              shown(tensor.name), shape.experts));
+    }
+    places.push_back(place);
   }
   if (places.empty()) file.refuse("holds no counts; record some iterations");
   std::sort(places.begin(), places.end());
@@ -106,43 +140,102 @@ RecordedShape read_meta(const fs::path& folder) {
   return shape;
 }
 
-/// Files of counts; rank{r}_raw.safetensors hold something else.
-std::size_t count_rank_files(const fs::path& folder) {
+std::size_t count_rank_files(const fs::path& folder, std::string_view end) {
   std::size_t count = 0;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const auto stem = entry.path().stem().string();
-    if (entry.path().extension() == ".safetensors" && stem.starts_with("rank") &&
-        number(std::string_view(stem).substr(4)) >= 0)
-      ++count;
+    if (entry.path().extension() != ".safetensors" || !stem.starts_with("rank") ||
+        !stem.ends_with(end))
+      continue;
+    const auto rank = std::string_view(stem).substr(4);
+    if (rank.size() > end.size() && number(rank.substr(0, rank.size() - end.size())) >= 0) ++count;
   }
   return count;
 }
 
-std::vector<RankFile> open_ranks(const fs::path& folder, std::int64_t experts) {
+/// Of every rank; empty where there is none.
+std::vector<RankFile> open_ranks(const fs::path& folder, const RecordedShape& shape,
+                                 const char* end) {
   std::vector<RankFile> ranks;
   for (int rank = 0; rank < kMaxRanks; ++rank) {
-    const auto path = folder / fmt::format("rank{}.safetensors", rank);
+    const auto path = folder / fmt::format("rank{}{}.safetensors", rank, end);
     std::error_code error;
     if (!fs::exists(path, error)) break;
     RandomAccessFile file(path);
-    auto places = places_of(file, experts);
+    auto places = places_of(file, shape, end == kOfIds);
     ranks.push_back({std::move(file), std::move(places)});
     if (!(ranks.back().places == ranks.front().places))
       ranks.back().file.refuse(
           "has other iterations or layers than rank 0; recordings of all ranks "
           "belong together");
   }
-  if (ranks.size() != count_rank_files(folder) || ranks.empty())
+  if (ranks.size() != count_rank_files(folder, end))
     throw usage_error(
-        fmt::format("{} has no rank{}.safetensors; a recording has a file of every rank",
-                    folder.string(), ranks.size()));
+        fmt::format("{} has no rank{}{}.safetensors; a recording has a file of every rank",
+                    folder.string(), ranks.size(), end));
   return ranks;
+}
+
+Recorded open_all(const fs::path& folder, const RecordedShape& shape) {
+  Recorded all{open_ranks(folder, shape, kOfCounts), open_ranks(folder, shape, kOfIds)};
+  if (all.any().empty())
+    throw usage_error(fmt::format(
+        "{} has no rank0.safetensors; a recording has a file of every rank", folder.string()));
+  if (all.counts.empty() || all.ids.empty()) return all;
+  if (all.counts.size() != all.ids.size())
+    throw usage_error(fmt::format(
+        "{} has counts of {} ranks and ids of {}; give both of every rank, or move one away",
+        folder.string(), all.counts.size(), all.ids.size()));
+  if (!(all.counts[0].places == all.ids[0].places))
+    all.ids[0].file.refuse("has other iterations or layers than the file of counts beside it");
+  return all;
+}
+
+/// [token][k]; negative: no route.
+void read_ids(const RankFile& from, const Place& place, std::int64_t topk,
+              std::vector<std::int64_t>& ids) {
+  ids.resize(static_cast<std::size_t>(place.tokens * topk));
+  std::vector<char> bytes(ids.size() * size_of(place.element));
+  from.file.read_at(place.offset, std::as_writable_bytes(std::span(bytes)));
+  if (!to_integers(place.element, bytes, ids)) from.file.refuse("holds ids that are no numbers");
+}
+
+/// The counts of a place by its ids.
+void count_ids(const RankFile& from, const Place& place, const RecordedShape& shape,
+               std::span<std::int64_t> counts) {
+  std::vector<std::int64_t> ids;
+  read_ids(from, place, shape.topk, ids);
+  std::fill(counts.begin(), counts.end(), 0);
+  for (const auto id : ids) {
+    if (id >= shape.experts)
+      from.file.refuse(fmt::format("names expert {} of {} in tensor {}_{}", id, shape.experts,
+                                   place.iteration, place.layer));
+    if (id >= 0) ++counts[static_cast<std::size_t>(id)];
+  }
+}
+
+/// The counts of a rank's place: as recorded, as its ids tell, and if both are there they agree.
+void read_counts(const Recorded& all, std::size_t rank, std::size_t at, const RecordedShape& shape,
+                 std::span<std::int64_t> counts) {
+  if (all.counts.empty()) return count_ids(all.ids[rank], all.ids[rank].places[at], shape, counts);
+  const auto& place = all.counts[rank].places[at];
+  all.counts[rank].file.read_at(place.offset, std::as_writable_bytes(counts));
+  if (all.ids.empty()) return;
+  std::vector<std::int64_t> of_ids(counts.size());
+  count_ids(all.ids[rank], all.ids[rank].places[at], shape, of_ids);
+  const auto [counted, listed] = std::mismatch(counts.begin(), counts.end(), of_ids.begin());
+  if (counted != counts.end())
+    all.ids[rank].file.refuse(fmt::format(
+        "lists {} tokens of expert {} in layer {} of iteration {} where the file beside it counts "
+        "{}; give files of one recording",
+        *listed, counted - counts.begin(), place.layer, place.iteration, *counted));
 }
 
 std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
   const auto& folder = only_path(input);
   auto shape = read_meta(folder);
-  const auto ranks = open_ranks(folder, shape.experts);
+  const auto all = open_all(folder, shape);
+  const auto& ranks = all.any();
   shape.layer_ids = layers_of(ranks[0]);
   shape.layers = static_cast<std::int64_t>(shape.layer_ids.size());
   shape.sources = static_cast<int>(ranks.size());
@@ -153,9 +246,8 @@ std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
   for (std::size_t first = 0; first < ranks[0].places.size(); first += layers) {
     auto to = std::span(counts);
     for (std::size_t layer = 0; layer < layers; ++layer)
-      for (const auto& rank : ranks) {
-        rank.file.read_at(rank.places[first + layer].offset,
-                          std::as_writable_bytes(to.first(experts)));
+      for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+        read_counts(all, rank, first + layer, shape, to.first(experts));
         to = to.subspan(experts);
       }
     batches.add(counts);
@@ -163,16 +255,64 @@ std::vector<std::string> read(const RecordingInput& input, StepPass& pass) {
   return batches.finish();
 }
 
+/// Adds a rank's tokens of the iteration whose places begin at `first`.
+void add_tokens(const RankFile& from, std::size_t first, TokenRecording& recording) {
+  std::vector<std::int64_t> all, ids;
+  const auto& head = from.places[first];
+  for (std::size_t layer = 0; layer < static_cast<std::size_t>(recording.layers); ++layer) {
+    const auto& place = from.places[first + layer];
+    if (place.tokens != head.tokens)
+      from.file.refuse(fmt::format("has {} tokens in layer {} of iteration {} and {} in layer {}",
+                                   place.tokens, place.layer, place.iteration, head.tokens,
+                                   head.layer));
+    read_ids(from, place, recording.topk, ids);
+    all.insert(all.end(), ids.begin(), ids.end());
+  }
+  add_pass(recording, all, static_cast<std::size_t>(recording.topk), 0);
+}
+
+/// The tokens of every iteration, rank by rank.
+TokenRecording read_tokens(const RecordingInput& input) {
+  const auto& folder = only_path(input);
+  const auto shape = read_meta(folder);
+  const auto all = open_all(folder, shape);
+  if (all.ids.empty())
+    throw usage_error(fmt::format(
+        "{} has no rank0_raw.safetensors with the ids of tokens: drop --window", folder.string()));
+  TokenRecording recording;
+  recording.source = name_of(input);
+  recording.layer_ids = layers_of(all.ids[0]);
+  recording.layers = static_cast<int>(recording.layer_ids.size());
+  recording.experts = static_cast<int>(shape.experts);
+  recording.topk = shape.topk;
+  recording.requests_known = false;
+  require_stated(name_of(input), "layers", recording.layers, input.layers);
+  require_stated(name_of(input), "experts", recording.experts, input.experts);
+  require_stated(name_of(input), "topk", recording.topk, input.topk);
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(shape.experts));
+  const auto layers = recording.layer_ids.size();
+  for (std::size_t first = 0; first < all.ids[0].places.size(); first += layers)
+    for (std::size_t rank = 0; rank < all.ids.size(); ++rank) {
+      for (std::size_t layer = 0; layer < layers; ++layer)
+        read_counts(all, rank, first + layer, shape, counts);  // for its checks
+      add_tokens(all.ids[rank], first, recording);
+    }
+  sift(recording);
+  validate(recording);
+  return recording;
+}
+
 bool recognise(const RecordingInput& input) {
   std::error_code error;
   return input.paths.size() == 1 && fs::exists(input.paths[0] / "meta_info.json", error) &&
-         fs::exists(input.paths[0] / "rank0.safetensors", error);
+         (fs::exists(input.paths[0] / "rank0.safetensors", error) ||
+          fs::exists(input.paths[0] / "rank0_raw.safetensors", error));
 }
 
 }  // namespace
 
 const RecordingFormat kTrtllmStatistics{
     "trtllm-statistics", "TensorRT-LLM: folder of meta_info.json and rank*.safetensors", recognise,
-    read};
+    read, read_tokens};
 
 }  // namespace gembench::inline recordings

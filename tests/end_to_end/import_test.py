@@ -113,7 +113,6 @@ class Formats(ImportCase):
     def test_trtllm_statistics(self):
         counts = numpy.stack([routed(12, 4, experts=8, tokens=tokens, topk=2) for tokens in (5, 9)])
         recorders.save_trtllm_statistics(counts, self.folder / "stats", topk=2)
-        (self.folder / "stats/rank0_raw.safetensors").write_bytes(b"something else")
         trace = self.imported("auto", "stats", told="is read as trtllm-statistics")
         self.equal(trace["source_tokens"], counts.transpose(1, 2, 0, 3))
         self.equal(trace["tokens"], counts.sum(0))
@@ -132,6 +131,23 @@ class Formats(ImportCase):
         recorders.torch_save(Tensor(counts.astype(float), "npu:0"), self.folder / "a.pt")
         self.equal(self.imported("auto", "a.pt", "--topk", "2", told="as ascend-pt")["tokens"],
                    counts)
+
+    def test_totals_follow_one_another_and_traces_are_joined(self):
+        counts = routed(3, 2, experts=8, tokens=20, topk=2)
+        for name, one in zip("abc", counts):
+            numpy.savez_compressed(self.folder / f"{name}.npz", counts=one, other=one + 1)
+        self.refused("b.npz holds counts, other: name one with --array", "auto", "b.npz")
+        words = ["--topk", "2", "--array", "counts"]
+        trace = self.imported("auto", "b.npz", "a.npz", *words, told="2 recordings follow one another")
+        self.equal(trace["tokens"], counts[[1, 0]])
+        self.assertEqual(trace["source"], "b.npz, a.npz")
+        self.assertIn("independent requests: not known", self.printed)
+        done = self.gembench("trace", "import", "auto", "c.npz", *words, "-q", "-o", "c.h5")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        self.good("trace", "join", "t.h5", "c.h5", "-o", "all.h5")
+        with h5py.File(self.folder / "all.h5") as file:
+            self.equal(file["tokens"][:], counts[[1, 0, 2]])
+            self.assertIn("joined: t.h5 (2 steps of b.npz, a.npz), c.h5", file.attrs["source"])
 
     def test_text(self):
         counts = routed(2, 3, experts=8, tokens=20, topk=2)

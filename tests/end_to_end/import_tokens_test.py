@@ -80,8 +80,9 @@ class ImportTokens(Importing):
         data, attributes = self.import_it("ids", "a.u8", *SHAPE, "--requests", "r.csv", "--batch", 3)
         waiting = collections.deque(range(8))
         slots = [[waiting.popleft(), lengths[i] * i // 3] for i in range(3)]
-        steps, tasks, full = [], [], True
+        steps, tasks, ran, full = [], [], set(), True
         while full:
+            ran.update(request for request, _ in slots)
             steps.append([starts[request] + done for request, done in slots])
             tasks.append(int(sum(request >= 4 for request, _ in slots) >= 2))
             for slot in slots:
@@ -93,6 +94,9 @@ class ImportTokens(Importing):
         np.testing.assert_array_equal(data["task"], tasks)
         np.testing.assert_array_equal(data["phase"], np.zeros(len(steps)))
         self.assertIn("tasks from 0: math, code", attributes["source"])
+        self.assertEqual(attributes["requests"], len(ran))
+        self.assertIn(f"independent requests: {len(ran)}, of 2 tasks\n",
+                      self.good("trace", "info", "t.h5"))
 
     def test_answers_of_vllm_and_sglang(self):
         ids = made_ids(9, layers=LAYERS + 1)

@@ -83,7 +83,11 @@ std::filesystem::path place(std::string_view format, std::string_view content) {
   if (format == "omni") return folder().write("activation_counts_recordstep_1_rank_0.txt", content);
   if (format == "trtllm-statistics") {
     folder().write("meta_info.json", R"({"num_experts": 4, "num_experts_per_token": 2})");
-    folder().write("rank0.safetensors", content);
+    // Counts are of 64 bits, ids of tokens may be of 32.
+    const bool ids = content.find("\"I32\"") != std::string_view::npos;
+    std::filesystem::remove(folder().path() /
+                            (ids ? "rank0.safetensors" : "rank0_raw.safetensors"));
+    folder().write(ids ? "rank0_raw.safetensors" : "rank0.safetensors", content);
     return folder().path();
   }
   return folder().write("input", content);
@@ -95,7 +99,8 @@ std::map<std::string, Reader, std::less<>> readers() {
     all[fmt::format("recording:{}", format.name)] = [&format](std::string_view content) {
       const RecordingInput input{{place(format.name, content)}, 2, 4, 2};
       (void)format.recognise(input);
-      format.read_pass ? read_steps(format, input) : read_tokens(format, input);
+      if (format.read_pass) read_steps(format, input);
+      if (format.read_tokens) read_tokens(format, input);
     };
   }
   for (const PlacementFormat& format : placement_formats()) {

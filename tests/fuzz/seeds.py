@@ -69,6 +69,8 @@ def recordings():
     yield "trtllm-statistics", file_of(recorders.save_safetensors, {
         f"{100 + step}_{3 + layer}": COUNTS[step, layer].astype("i8")
         for step in range(3) for layer in range(LAYERS)})
+    yield "trtllm-statistics", file_of(recorders.save_safetensors, {
+        f"100_{3 + layer}": TOKENS[:, layer].astype("i4") for layer in range(LAYERS)})
     yield "sglang-json", text({"logical_count": COUNTS.tolist()})
     yield "sglang-json", text({"logical_count": COUNTS[0].astype(float).tolist()})
     yield "sglang-stat", file_of(recorders.torch_save, {
@@ -76,6 +78,13 @@ def recordings():
     yield "sglang-per-pass", file_of(recorders.torch_save, {
         "records": [{"forward_pass_id": i, "rank": 0, "gatherer_key": "primary",
                      "global_physical_count": recorders.Tensor(physical)} for i in range(2)],
+        "last_physical_to_logical_map": recorders.Tensor(MAP)})
+    slots = TOKENS.transpose(1, 0, 2).astype("i4")  # layer, token, k
+    yield "sglang-per-pass", file_of(recorders.torch_save, {
+        "records": [{"forward_pass_id": 0, "rank": 0, "gatherer_key": "primary", "forward_mode": 3,
+                     "extend_seq_lens": [3, 1], "topk_ids_of_layer": recorders.Tensor(slots),
+                     "global_physical_count": recorders.Tensor(numpy.array(
+                         [numpy.bincount(row.ravel(), minlength=6) for row in slots], dtype="i4"))}],
         "last_physical_to_logical_map": recorders.Tensor(MAP)})
     yield "ascend-pt", file_of(recorders.torch_save, counts32)
     yield "omni", lines(*("\t".join(map(str, row)) for row in COUNTS[0]))

@@ -38,6 +38,7 @@ void expect_equal(const Trace& a, const Trace& b) {
   EXPECT_EQ(a.layers, b.layers);
   EXPECT_EQ(a.experts, b.experts);
   EXPECT_EQ(a.topk, b.topk);
+  EXPECT_EQ(a.requests, b.requests);
   EXPECT_EQ(a.tokens, b.tokens);
   EXPECT_EQ(a.topk_ids, b.topk_ids);
   EXPECT_EQ(a.task, b.task);
@@ -55,6 +56,7 @@ Trace recorded(bool with_ids) {
   trace.layer_ids = {3, 4, 9};
   trace.model_layers = 12;
   trace.sources = 2;
+  trace.requests = 5;
   for (int step = 0; step < trace.steps; ++step) {
     trace.task.push_back(step / 20);
     trace.phase.push_back(step % 3);

@@ -118,7 +118,7 @@ def check_trace(path):
                            for source in range(3)]] * 2 for step in range(5)])
     with h5py.File(path) as file:
         assert file.attrs["schema"] == "gembench-trace"
-        assert file.attrs["schema_version"] == "1.2.0"
+        assert file.attrs["schema_version"] == "1.3.0"
         assert file.attrs["model_layers"] == 5
         assert (file["source_tokens"][:] == expected).all()
         for name in file:

@@ -54,6 +54,61 @@ TEST(Npy, TotalsHaveTwoDimensionsAndDenseLayersKeepTheirPlace) {
   EXPECT_EQ(trace.model_layers, 3);
 }
 
+TEST(Npy, RoundedCountsAreSaid) {
+  const TempDir dir;
+  const auto notes = [&](std::uint16_t half) {
+    const auto path =
+        dir.write("a.npy", npy(header("<f2", "1, 2"), raw_all<std::uint16_t>({half, 0x3c00})));
+    const RecordingInput input{{path}, 0, 0, 1};
+    return find_format("npy", input).read(input, [](const Trace&) {});
+  };
+  EXPECT_TRUE(notes(0x6800).empty());   // 2048
+  ASSERT_EQ(notes(0x6801).size(), 1U);  // 2050
+  EXPECT_NE(notes(0x6801)[0].find("round counts above 2048"), std::string::npos);
+}
+
+TEST(Npz, HasOneArrayOrAnswersWhichOne) {
+  const TempDir dir;
+  const auto counts = npy(header("<i4", "1, 2"), raw_all<std::int32_t>({3, 1}));
+  const auto others = npy(header("<i4", "1, 2"), raw_all<std::int32_t>({2, 2}));
+  const auto read = [&](const Entries& entries, const char* array,
+                        zip_int32_t method = ZIP_CM_STORE) {
+    RecordingInput input{{write_zip(dir.at("a.npz"), entries, method)}, 0, 0, 1};
+    input.array = array;
+    return read_recording("auto", input).tokens;
+  };
+  const std::vector<std::int32_t> first{3, 1}, second{2, 2};
+  for (const auto method : {ZIP_CM_STORE, ZIP_CM_DEFLATE}) {
+    EXPECT_EQ(read({{"counts.npy", counts}}, "", method), first);
+    EXPECT_EQ(read({{"counts.npy", counts}, {"b.npy", others}}, "b", method), second);
+  }
+  const auto refuse = [&](const char* part, const Entries& entries, const char* array) {
+    expect_refused(part, [&] { (void)read(entries, array); });
+  };
+  refuse("a.npz holds counts, b: name one with --array",
+         {{"counts.npy", counts}, {"b.npy", others}}, "");
+  refuse("a.npz holds counts, no array 'x': name one with --array", {{"counts.npy", counts}}, "x");
+  refuse("a.npz holds no array", {{"notes.txt", "x"}}, "");
+  refuse("a.npz: c.npy is no .npy file", {{"c.npy", "twelve bytes"}}, "");
+  expect_refused("a.npy is no .npz", [&] {
+    RecordingInput input{{dir.write("a.npy", counts)}, 0, 0, 1};
+    input.array = "counts";
+    (void)read_recording("auto", input);
+  });
+  expect_refused("is read as csv, which has no arrays", [&] {
+    RecordingInput input{{dir.write("a.csv", "step,layer,e0\n0,0,1\n")}, 0, 0, 1};
+    input.array = "counts";
+    (void)read_recording("auto", input);
+  });
+}
+
+TEST(Npz, SurvivesDamage) {
+  const TempDir dir;
+  const auto array = npy(header("<i4", "2, 1, 2"), raw_all<std::int32_t>({1, 1, 2, 2}));
+  expect_survives_damage(
+      "npy", "a.npz", slurp(write_zip(dir.at("a.npz"), {{"a.npy", array}}, ZIP_CM_DEFLATE)), 100);
+}
+
 TEST(Npy, RefusesOthers) {
   const TempDir dir;
   const auto refuse = [&](const char* part, const std::string& bytes) {

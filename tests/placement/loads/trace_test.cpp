@@ -1,5 +1,6 @@
 #include "placement/loads/trace.hpp"
 
+#include "placement/loads/joined_traces.hpp"
 #include "tests/placement/support.hpp"
 
 namespace gembench {
@@ -186,6 +187,65 @@ TEST(Trace, RefusesWhatContradictsItself) {
   expect_refused("do not form", [&] { count_tokens(trace, 4); });
   trace.topk_ids[3] = 77;
   expect_refused("names expert 77", [&] { count_tokens(trace, 3); });
+}
+
+/// Traces that may follow one another keep what both have.
+TEST(JoinedTraces, AreMadeAlikeAndSaySo) {
+  const auto joined = [](Trace a, Trace b) {
+    std::vector<Trace> both{std::move(a), std::move(b)};
+    const std::vector<std::string> names{"a.h5", "b.h5"};
+    auto notes = make_alike(both, names);
+    for (const auto& trace : both) EXPECT_NO_THROW(validate(trace));
+    return std::make_pair(both, notes);
+  };
+  auto rich = with_ids();
+  rich.source = "run";
+  rich.requests = 3;
+  rich.task = rich.phase = {0, 1};
+  rich.layer_ids = {3, 5};
+  rich.model_layers = 7;
+  rich.sources = 1;
+  rich.source_tokens = rich.tokens;
+  const auto [same, none] = joined(rich, rich);
+  EXPECT_TRUE(none.empty());
+  EXPECT_EQ(same[1].topk_ids, rich.topk_ids);
+  EXPECT_EQ(same[1].source_tokens, rich.source_tokens);
+  EXPECT_EQ(same[0].task, rich.task);
+  EXPECT_EQ(same[0].phase, rich.phase);
+  EXPECT_EQ(same[0].requests, 6);
+  EXPECT_EQ(same[1].source, "joined: a.h5 (2 steps of run), b.h5 (2 steps of run)");
+  auto poor = with_ids();
+  poor.topk_ids.clear();
+  poor.layer_ids = rich.layer_ids;
+  const auto [alike, notes] = joined(rich, poor);
+  EXPECT_EQ(notes.size(), 4U);
+  for (const auto& trace : alike) {
+    EXPECT_TRUE(trace.task.empty() && trace.phase.empty() && !trace.has_ids());
+    EXPECT_TRUE(trace.sources == 0 && trace.source_tokens.empty());
+    EXPECT_EQ(trace.requests, 0);
+    EXPECT_EQ(trace.model_layers, 7);
+    EXPECT_EQ(trace.tokens, rich.tokens);
+  }
+  poor.layer_ids = {0, 1};  // as if they were not numbered
+  EXPECT_EQ(joined(with_ids(), poor).first[0].layer_ids, poor.layer_ids);
+}
+
+TEST(JoinedTraces, OfSeveralModelsAreRefused) {
+  const auto refuse = [](const char* part, auto change) {
+    std::vector<Trace> both(2, with_ids());
+    both[0].model_layers = 7;
+    change(both[1]);
+    const std::vector<std::string> names{"a.h5", "b.h5"};
+    expect_refused(part, [&] { (void)make_alike(both, names); });
+  };
+  refuse("b.h5 has layers = 1 where a.h5 has 2", [](Trace& t) { t.layers = 1; });
+  refuse("b.h5 has experts = 5 where a.h5 has 4", [](Trace& t) { t.experts = 5; });
+  refuse("b.h5 has top-k 1 where a.h5 has 2", [](Trace& t) { t.topk = 1; });
+  refuse("b.h5 has model layers = 8 where a.h5 has 7", [](Trace& t) { t.model_layers = 8; });
+  refuse("b.h5 has as its layer 1 the model's 4 where a.h5 has 1", [](Trace& t) {
+    t.layer_ids = {0, 4};
+  });
+  expect_refused("no traces to join", [] { (void)make_alike({}, {}); });
 }
 
 TEST(Trace, AStepMayBeIdle) {

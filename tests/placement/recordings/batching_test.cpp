@@ -84,7 +84,9 @@ void expect_step(const Trace& trace, int step, const TokenRecording& r,
 TEST(Windows, AreConsecutiveTokensOfOneRequest) {
   const auto r = made_recording(1, 20, 12, true);
   Kept kept;
-  batch_windows(r, 4, true, kept.keep());
+  EXPECT_EQ(batch_windows(r, 4, true, kept.keep()),
+            std::count_if(r.requests.begin(), r.requests.end(),
+                          [](const auto& request) { return request.tokens() >= 4; }));
   int step = 0;
   for (const auto& request : r.requests) {
     for (int at = 0; at + 4 <= request.tokens(); at += 4, ++step) {
@@ -107,11 +109,11 @@ TEST(Windows, AreConsecutiveTokensOfOneRequest) {
 
 TEST(Windows, WithoutIdsOrPhasesHaveNone) {
   auto r = made_recording(1, 20, 12, true);
-  r.phases_known = false;
+  r.phases_known = r.requests_known = false;
   r.tasks.clear();
   for (auto& request : r.requests) request.task = 0;
   Kept kept;
-  batch_windows(r, 4, false, kept.keep());
+  EXPECT_EQ(batch_windows(r, 4, false, kept.keep()), 0);
   EXPECT_TRUE(kept.all.phase.empty());
   EXPECT_TRUE(kept.all.task.empty());
   EXPECT_FALSE(kept.all.has_ids());
@@ -186,8 +188,10 @@ TEST(ContinuousBatching, ShufflesBySeed) {
 TEST(ContinuousBatching, EndsWhereAskedAndRefusesTooFewRequests) {
   const auto r = made_recording(7, 40, 20, false);
   Kept kept;
-  batch_continuously(r, {4, false, 1, 5}, true, kept.keep());
+  const auto used = batch_continuously(r, {4, false, 1, 5}, true, kept.keep());
   EXPECT_EQ(kept.all.steps, 5);
+  EXPECT_GE(used, 4);  // four at once
+  EXPECT_LE(used, 4 + 5 * 4);
   expect_error(ExitCode::usage, "40 requests with generated tokens, too few for a batch of 41",
                [&] {
                  batch_continuously(r, {41, false, 1, 0}, true, [](const Trace&) {});

@@ -41,6 +41,27 @@ TEST(RecordingFormats, SeveralCandidatesAreNamed) {
   });
 }
 
+/// Files of a format that is one file are recordings of their own, in the order of the input.
+TEST(RecordingFormats, FilesThatAreRecordingsOfTheirOwnComeOneByOne) {
+  const TempDir dir;
+  const auto json = [&](const char* name) {
+    return dir.write(name, "{\"logical_count\": [[[1, 1]]]}");
+  };
+  const RecordingInput two{{json("b.json"), json("a.json")}, 0, 0, 1};
+  const auto& format = find_format("auto", two);
+  EXPECT_EQ(format.name, "sglang-json");
+  const auto each = recordings_in(format, two);
+  ASSERT_EQ(each.size(), 2U);
+  EXPECT_EQ(each[0].paths, std::vector<std::filesystem::path>{two.paths[0]});
+  EXPECT_EQ(each[1].topk, 1);
+  const auto csv = dir.write("a.csv", "layer,expert,count\n0,0,1\n");  // are added up
+  EXPECT_EQ(recordings_in(find_format("csv", {{csv, csv}, 0, 0, 1}), {{csv, csv}, 0, 0, 1}).size(),
+            1U);
+  expect_refused("not in a known recording format", [&] {
+    (void)find_format("auto", {{two.paths[0], dir.write("c.npy", "\x93NUMPY\x01")}, 0, 0, 0});
+  });
+}
+
 TEST(RecordingFormats, NamesAreUnique) {
   const auto formats = recording_formats();
   for (const auto& a : formats)

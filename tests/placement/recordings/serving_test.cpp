@@ -162,6 +162,10 @@ TEST(ArrivalsFile, PublicOnesAreReadAsTheyAre) {
        "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
        "5.5,ChatGPT,7,5,12,Conversation log\n5,GPT-4,9,3,12,API log\n"},
       {"d.csv", "\xef\xbb\xbfTimestamp;Request tokens;Response tokens\r\n5.5;7;5\r\n5.0;9;3\r\n"},
+      {"f.csv",
+       "Timestamp,contextTokens,generatedtokens\n2024-05-10 00:00:01.5,7,5\n"
+       "2024-05-10 00:00:01,9,3\n"},
+      {"g.csv", "TimeStamp_MS,INPUT_LENGTH,Output_Length\n27500,7,5\n27000,9,3\n"},
       {"e.csv",
        "Timestamp,Request tokens,Response tokens\n2024-05-10 00:00:01.5,7,5\n"
        "2024-05-10 00:00:01,9,3\n"}};

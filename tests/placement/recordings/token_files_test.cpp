@@ -76,6 +76,24 @@ TEST(IdsFile, WindowsOfEveryWidthAreTheSame) {
   }
 }
 
+TEST(IdsFile, AnArrayOfTwoDimensionsIsOneLayer) {
+  const TempDir dir;
+  const RecordingInput shape{{}, 1, 40, 3};
+  const auto ids = random_ids(3, 20, 1, 40, 3);
+  const auto path = dir.write("ids.npy", npy("|u1", "(20, 3)", bytes_of<std::uint8_t>(ids)));
+  for (const int stated : {0, 1}) {
+    std::vector<Trace> parts;
+    window_ids(input_of(path, stated, 40, 3), 4, true,
+               [&](const Trace& part) { parts.push_back(part); });
+    expect_windows(parts, ids, shape, 4);
+  }
+  const auto whole = read_ids(input_of(path, 0, 40, 3));
+  EXPECT_EQ(whole.ids, ids);
+  EXPECT_FALSE(whole.requests_known);
+  expect_error(ExitCode::usage, "must hold whole numbers [token][2 layers][3 choices]",
+               [&] { (void)read_ids(input_of(path, 2, 40, 3)); });
+}
+
 TEST(IdsFile, LongOnesComeInParts) {
   const TempDir dir;
   const RecordingInput shape{{}, 2, 16, 2};

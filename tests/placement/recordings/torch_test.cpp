@@ -1,4 +1,5 @@
 #include "placement/encodings/elements.hpp"
+#include "placement/recordings/token_recording.hpp"
 #include "tests/placement/recordings/made_recordings.hpp"
 
 namespace gembench {
@@ -273,6 +274,86 @@ TEST(SglangPerPass, PerTokenTellsTopKAndPhases) {
             (std::vector<std::int32_t>{kDecode, kPrefill, kMixed, kDecode}));
   EXPECT_TRUE(read_recording("auto", {{file(0, {2, 7})}, 0, 0, 0}).phase.empty());
   EXPECT_EQ(read_raw("sglang-per-pass", {{file(0, {2}, 1)}, 0, 0, 0}).topk, 0);
+}
+
+/// A pass of `per_token` with ids [2 layers][tokens][3] of three physical experts, the third a
+/// replica of expert 1; the first layer is dense.
+struct TokenPass {
+  int mode;
+  std::vector<std::int32_t> lengths, ids, counts;
+};
+
+std::filesystem::path write_tokens(const TempDir& dir, const std::vector<TokenPass>& passes) {
+  std::string records;
+  Entries entries{{"b/data.pkl", ""}};
+  const auto add = [&](const std::string& data) {
+    entries.emplace_back("b/data/" + std::to_string(entries.size() - 1), data);
+    return std::to_string(entries.size() - 2);
+  };
+  for (std::size_t i = 0; i < passes.size(); ++i) {
+    const auto& [mode, lengths, ids, counts] = passes[i];
+    std::vector<std::int32_t> all(ids.size(), -1);
+    all.insert(all.end(), ids.begin(), ids.end());
+    const auto size = static_cast<std::int32_t>(all.size());
+    std::string items;
+    for (const auto length : lengths) items += integer(length);
+    records += dict(
+        text("forward_pass_id") + integer(int(i)) + text("rank") + integer(0) +
+        text("forward_mode") + integer(mode) + text("extend_seq_lens") + list(items) +
+        text("topk_ids_of_layer") +
+        tensor(
+            {"IntStorage", add(raw_all(all)), "cpu", size, 0, {2, size / 6, 3}, {size / 2, 3, 1}}) +
+        text("global_physical_count") +
+        tensor({"IntStorage", add(raw_all(counts)), "cpu", 6, 0, {2, 3}, {3, 1}}));
+  }
+  const auto map = add(raw_all<std::int64_t>({0, 1, 1, 0, 1, 1}));
+  entries[0].second = kStart +
+                      dict(text("records") + list(records) + text("last_physical_to_logical_map") +
+                           tensor({"LongStorage", map, "cpu", 6, 0, {2, 3}, {3, 1}})) +
+                      ".";
+  return write_zip(dir.at("tokens.pt"), entries);
+}
+
+TEST(SglangPerPass, PerTokenListsTheTokensOfEveryPass) {
+  const TempDir dir;
+  const auto read = [&](const std::vector<TokenPass>& passes) {
+    const RecordingInput input{{write_tokens(dir, passes)}, 0, 0, 0};
+    return find_format("auto", input).read_tokens(input);
+  };
+  const TokenPass prefill{1, {2}, {0, -1, -1, 2, -1, -1}, {0, 0, 0, 1, 0, 1}};
+  const TokenPass decode{2, {}, {1, -1, -1}, {0, 0, 0, 0, 1, 0}};
+  const TokenPass mixed{3, {2, 1}, {0, -1, -1, 0, -1, -1, 1, -1, -1}, {0, 0, 0, 2, 1, 0}};
+  const auto r = read({prefill, decode, mixed});
+  EXPECT_EQ(r.ids, (std::vector<std::uint16_t>{0, 1, 1, 0, 0, 1}));
+  EXPECT_EQ(r.experts, 2);
+  EXPECT_EQ(r.topk, 1);
+  EXPECT_EQ(r.layer_ids, std::vector<std::int32_t>{1});
+  EXPECT_EQ(r.model_layers, 2);
+  EXPECT_TRUE(r.phases_known && !r.requests_known);
+  ASSERT_EQ(r.requests.size(), 3U);
+  const int prompts[] = {2, 0, 2}, decodes[] = {0, 1, 1};
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(r.requests[i].prompt, prompts[i]);
+    EXPECT_EQ(r.requests[i].decode, decodes[i]);
+  }
+  auto other = mixed;
+  other.lengths = {2};  // of two tokens, and there are three
+  EXPECT_FALSE(read({prefill, other}).phases_known);
+  other = mixed;
+  other.counts[3] = 1;
+  expect_refused("counts other tokens than it lists in pass 0", [&] { (void)read({other}); });
+  other = decode;
+  other.ids[0] = 3;
+  expect_refused("names physical expert 3 of 3 in pass 0", [&] { (void)read({other}); });
+  other.ids = {0, 1, -1};
+  other.counts = {0, 0, 0, 1, 1, 0};
+  expect_refused("a token with 2 experts in a layer where others have 1", [&] {
+    (void)read({prefill, other});
+  });
+  const std::vector<std::int32_t> ones(6, 1);
+  const RecordingInput without{{write_zip(dir.at("0.pt"), per_pass(0, ones, ones))}, 0, 0, 0};
+  expect_refused("does not list tokens with their experts",
+                 [&] { (void)find_format("auto", without).read_tokens(without); });
 }
 
 TEST(SglangPerPass, RefusesFilesThatDoNotBelongTogether) {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "placement/recordings/token_recording.hpp"
 #include "tests/placement/recordings/made_recordings.hpp"
 
 namespace gembench {
@@ -34,7 +35,6 @@ class TrtllmStatistics : public ::testing::Test {
     write("meta_info.json", kMeta);
     write("rank0.safetensors", good_rank(0));
     write("rank1.safetensors", good_rank(10));
-    write("rank0_raw.safetensors", "something else");
   }
   void write(const std::string& name, const std::string& bytes) const {
     (void)dir_.write(name, bytes);
@@ -63,6 +63,77 @@ TEST_F(TrtllmStatistics, IterationsAreStepsAndRanksSources) {
   EXPECT_EQ(trace.source_tokens, (std::vector<std::int32_t>{1, 3, 1, 13, 2, 2, 12, 2,  //
                                                             5, 7, 15, 7, 6, 6, 16, 6}));
   EXPECT_EQ(trace.tokens, (std::vector<std::int32_t>{2, 16, 14, 4, 20, 14, 22, 12}));
+}
+
+/// Ids [token][1] of two iterations of layers 3 and 4 that have these counts of two experts; -1 is
+/// put before them.
+std::string raw_rank(const std::vector<std::pair<int, int>>& counts) {
+  std::string entries, data;
+  const char* const names[] = {"10_3", "10_4", "9_3", "9_4"};
+  for (std::size_t i = 0; i < 4; ++i) {
+    std::vector<std::int32_t> ids{-1};
+    ids.insert(ids.end(), static_cast<std::size_t>(counts[i].first), 0);
+    ids.insert(ids.end(), static_cast<std::size_t>(counts[i].second), 1);
+    const auto bytes = raw_all(ids);
+    entries += (i == 0 ? "" : ",") + entry(names[i], data.size(), data.size() + bytes.size(), "I32",
+                                           fmt::format("{},1", ids.size()));
+    data += bytes;
+  }
+  return safetensors("{" + entries + "}", data);
+}
+
+/// The ids tell the same counts, beside these and alone, and are read as tokens.
+TEST_F(TrtllmStatistics, IdsOfTokensMatchTheCounts) {
+  const auto of_counts = read();
+  write("rank0_raw.safetensors", raw_rank({{5, 7}, {6, 6}, {1, 3}, {2, 2}}));
+  expect("counts of 2 ranks and ids of 1");
+  write("rank1_raw.safetensors", raw_rank({{15, 7}, {16, 6}, {1, 13}, {12, 2}}));
+  EXPECT_EQ(read().source_tokens, of_counts.source_tokens);
+  const auto tokens =
+      find_format("auto", {{dir_.at("")}, 0, 0, 0}).read_tokens({{dir_.at("")}, 2, 2, 1});
+  EXPECT_EQ(tokens.layer_ids, (std::vector<std::int32_t>{3, 4}));
+  EXPECT_EQ(tokens.tokens(), 4U + 14 + 12 + 22);
+  ASSERT_EQ(tokens.requests.size(), 4U);  // iteration 9 of both ranks comes first
+  EXPECT_EQ(tokens.requests[1].first, 4U);
+  EXPECT_EQ(tokens.requests[1].tokens(), 14);
+  EXPECT_FALSE(tokens.requests_known);
+  EXPECT_EQ(std::vector<std::uint16_t>(tokens.ids.begin(), tokens.ids.begin() + 8),
+            (std::vector<std::uint16_t>{0, 0, 1, 0, 1, 1, 1, 1}));
+  EXPECT_NE(tokens.notes.at(0).find("left out 4 of 56 tokens"), std::string::npos);
+  for (const char* rank : {"rank0.safetensors", "rank1.safetensors"}) fs::remove(dir_.at(rank));
+  EXPECT_EQ(read().source_tokens, of_counts.source_tokens);
+  EXPECT_EQ(find_format("auto", {{dir_.at("")}, 0, 0, 0}).name, "trtllm-statistics");
+}
+
+TEST_F(TrtllmStatistics, RefusesIdsThatAreOfSomethingElse) {
+  fs::remove(dir_.at("rank1.safetensors"));
+  const auto refuse = [&](const char* part, const std::string& ids) {
+    SCOPED_TRACE(part);
+    write("rank0_raw.safetensors", ids);
+    expect(part);
+    expect_refused(part, [&] {
+      (void)find_format("trtllm-statistics", {{dir_.at("")}, 0, 0, 0})
+          .read_tokens({{dir_.at("")}, 0, 0, 0});
+    });
+  };
+  refuse("lists 2 tokens of expert 0 in layer 3 of iteration 9 where the file beside it counts 1",
+         raw_rank({{5, 7}, {6, 6}, {2, 2}, {2, 2}}));
+  const auto data = raw_all<std::int32_t>({0, 1, 0, 7});
+  const auto two = [&](const char* type, const char* shape) {
+    return safetensors("{" + entry("9_3", 0, 16, type, shape) + "}", data);
+  };
+  refuse("no I32 or I64 [tokens][1]", two("F32", "4,1"));
+  refuse("no I32 or I64 [tokens][1]", two("I32", "2,2"));
+  refuse("no I32 or I64 [tokens][1]", two("I32", "3,1"));
+  refuse("no I32 or I64 [tokens][1]", two("I32", "4"));
+  refuse("other iterations or layers than the file of counts", two("I32", "4,1"));
+  fs::remove(dir_.at("rank0.safetensors"));
+  refuse("names expert 7 of 2 in tensor 9_3", two("I32", "4,1"));
+  fs::remove(dir_.at("rank0_raw.safetensors"));
+  write("rank0.safetensors", good_rank(0));
+  expect_refused("no rank0_raw.safetensors with the ids of tokens", [&] {
+    (void)find_format("auto", {{dir_.at("")}, 0, 0, 0}).read_tokens({{dir_.at("")}, 0, 0, 0});
+  });
 }
 
 TEST_F(TrtllmStatistics, RefusesFilesThatDoNotBelongTogether) {
