@@ -13,8 +13,11 @@ namespace {
 using nlohmann::ordered_json;
 
 std::string table(const AdviceContext& context, const Advice& advice) {
-  std::string text = fmt::format("# loads of {}: {} steps; {} ranks\n# speeds: {}\n", context.trace,
-                                 context.steps, context.ranks, context.speeds);
+  std::string text = fmt::format(
+      "# loads of {}: {} steps of {}; {} ranks\n# speeds: {}\n", context.trace, context.steps,
+      context.requests > 0 ? fmt::format("{} requests", context.requests)
+                           : std::string("an unknown number of requests (if few, this says little)"),
+      context.ranks, context.speeds);
   if (advice.blocks > 0)
     text += fmt::format(
         "# {} blocks of {} steps or one more from the later half, each planned on all steps before "
@@ -63,6 +66,8 @@ std::string json(const AdviceContext& context, const Advice& advice) {
                       {"least_gain", context.least_gain},
                       {"trace", context.trace},
                       {"steps", context.steps},
+                      {"requests", context.requests > 0 ? ordered_json(context.requests)
+                                                         : ordered_json(nullptr)},
                       {"ranks", context.ranks},
                       {"speeds", context.speeds},
                       {"blocks", advice.blocks},

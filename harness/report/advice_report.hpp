@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@ namespace gembench::inline report {
 struct AdviceContext {
   std::string trace;
   int steps = 0;
+  std::int64_t requests = 0;  ///< independent ones; 0: not known
   int ranks = 0;
   std::string speeds;              ///< source of the speeds, and which of them were drawn
   std::string against;             ///< the strategy that runs today

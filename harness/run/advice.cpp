@@ -121,15 +121,22 @@ Advice advise(const AdviceQuestion& question) {
   if (question.names.size() < 2)
     throw usage_error("advice needs a strategy to compare with today's: name one in --strategies");
   const int steps = question.trace.steps;
+  const std::int64_t requests = question.trace.requests;
   Advice advice;
-  if (steps < kLeastAdviceSteps) {
+  if (requests > 0 && requests < kLeastAdviceSteps) {
+    advice.sentence = fmt::format(
+        "the recording has {} request{}, and the next ones may choose other experts; record at "
+        "least {}, better hundreds",
+        requests, requests == 1 ? "" : "s", kLeastAdviceSteps);
+  } else if (steps < kLeastAdviceSteps) {
     advice.sentence = fmt::format(
         "the recording has {}; record at least {}, better hundreds, of the requests you serve",
         steps == 1 ? "one step, which does not tell how loads vary"
                    : fmt::format("{} steps", steps),
         kLeastAdviceSteps);
   } else {
-    advice.blocks = std::min(kAdviceBlocks, steps / 2);
+    const auto units = requests > 0 ? std::min<std::int64_t>(requests, steps) : steps;
+    advice.blocks = static_cast<int>(std::min<std::int64_t>(kAdviceBlocks, units / 2));
     advice.block_steps = steps / 2 / advice.blocks;
     judge_blocks(question, advice);
     decide(question, advice);

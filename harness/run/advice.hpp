@@ -50,15 +50,17 @@ struct Advice {
   int block_steps = 0;  ///< of the smallest block
 };
 
-/// Cuts the later half of the steps into blocks, as many speeds as blocks are drawn, and every
-/// block is judged under plans made on all steps before it. `recommended`: some strategy's interval
+/// Cuts the later half of the steps into blocks, no more than it has independent requests if these
+/// are known. Every block is judged under plans made on all steps before it, with speeds of its own
+/// draw. `recommended`: some strategy's interval
 /// lies beyond the least gain; `not recommended`: all end before it; else the evidence is
 /// insufficient, and the sentence says how much more to record. The intervals hold together (95 %)
 /// and allow for successive blocks that are alike.
 [[nodiscard]] Advice advise(const AdviceQuestion& question);
 
 inline constexpr int kAdviceBlocks = 12;
-/// Fewer steps give no interval: two are planned on or judged in every block.
+/// Fewer steps give no interval, nor do fewer independent requests: in the later half are too few
+/// blocks then.
 inline constexpr int kLeastAdviceSteps = 2 * kLeastBlocks;
 
 }  // namespace gembench::inline run

@@ -120,6 +120,18 @@ TEST(Advice, ChanceIsNotRecommended) {
   EXPECT_LE(wrong, 4);
 }
 
+TEST(Advice, RestsOnRequestsWhereTheyAreKnown) {
+  Trace trace = drawn(120, 1, skewed);
+  trace.requests = 3;
+  const Advice few = asked(trace);
+  EXPECT_EQ(few.word, AdviceWord::insufficient_evidence);
+  EXPECT_NE(few.sentence.find("has 3 requests"), std::string::npos) << few.sentence;
+  trace.requests = 16;
+  const Advice enough = asked(trace);
+  EXPECT_EQ(enough.word, AdviceWord::recommended) << enough.sentence;
+  EXPECT_EQ(enough.blocks, 8) << "of the later half";
+}
+
 TEST(Advice, NeedsSomethingToCompare) {
   const Trace trace = drawn(20, 1, skewed);
   testing::expect_refused("--strategies", [&] { (void)advise({trace, {"linear"}, 0.01, {}, {}}); });
