@@ -110,8 +110,9 @@ void slot_options(OptionSet& set, SlotOptions& o) {
       .range(0, 1 << 24);
   set.text("token-split", o.token_split, "RULE",
            "how replicas share tokens: even, by-speed, water-fill (equalises finish times every "
-           "step) or water-fill-blind (the same as if speeds were equal)")
-      .one_of({"even", "by-speed", "water-fill", "water-fill-blind"});
+           "step), water-fill-blind (the same as if speeds were equal), lp (the least time of the "
+           "slowest rank, every step) or lp-blind (its fewest tokens, as LPLB)")
+      .one_of({"even", "by-speed", "water-fill", "water-fill-blind", "lp", "lp-blind"});
 }
 
 void node_cost_options(OptionSet& set, NodeOptions& o, std::function<bool()> nodes_unknown) {

@@ -187,11 +187,12 @@ CostModel cost_model(const std::string& asked, const Profile& profile, int slots
 }
 
 TokenRule token_rule(const std::string& name, const CostModel& cost) {
-  if (name == "water-fill-blind") return {SplitRule::water_fill, equal_speeds(cost, cost.ranks())};
-  return {name == "water-fill" ? SplitRule::water_fill
-          : name == "by-speed" ? SplitRule::by_speed
-                               : SplitRule::even,
-          cost};
+  if (name == "even") return {SplitRule::even, cost};
+  if (name == "by-speed") return {SplitRule::by_speed, cost};
+  if (name == "water-fill") return {SplitRule::water_fill, cost};
+  if (name == "lp") return {SplitRule::least, cost};
+  if (name == "lp-blind") return {SplitRule::least, CostModel(equal_ranks(cost.ranks(), 1))};
+  return {SplitRule::water_fill, equal_speeds(cost, cost.ranks())};
 }
 
 SyntheticSpec synthetic_spec(const ModelShape& model, int steps, int tokens, std::uint64_t seed) {

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "placement/cost/least_split.hpp"
 #include "placement/cost/placement.hpp"
 #include "placement/cost/water_fill.hpp"
 
@@ -13,10 +14,16 @@ namespace gembench::inline cost {
 
 /// The rule that divides an expert's tokens among its replicas.
 enum class SplitRule {
-  even,       ///< equally
-  by_speed,   ///< in proportion to the speeds of the replicas' ranks: 1 / CostModel::mean_slope
-  water_fill  ///< step by step, equalising predicted finish times (water_fill.hpp)
+  even,        ///< equally
+  by_speed,    ///< in proportion to the speeds of the replicas' ranks: 1 / CostModel::mean_slope
+  water_fill,  ///< step by step, equalising predicted finish times (water_fill.hpp)
+  least        ///< step by step, the least time of the slowest rank (least_split.hpp)
 };
+
+/// Whether the rule needs the tokens of all ranks.
+constexpr bool needs_all_tokens(SplitRule rule) {
+  return rule == SplitRule::water_fill || rule == SplitRule::least;
+}
 
 /// A rule and the speeds that it uses. Equal speeds give the variant that ignores speed.
 struct SplitSpec {
@@ -39,6 +46,9 @@ struct SplitSpec {
 ///
 /// `water_fill` (ours): begins with the even split, then levels one replicated expert after the
 /// other until nothing changes, at most kWaterFillRounds times. Needs the tokens of all ranks.
+///
+/// `least`: the optimum that LPLB's linear program has (least_split.hpp); with speeds it is ours.
+/// Needs the tokens of all ranks.
 ///
 /// `shift` is for a rank that splits only its own tokens: it passes its rank, so that the
 /// remainders of all ranks do not meet on the same replica.
@@ -70,6 +80,9 @@ class TokenSplit {
   void split(std::span<const std::int32_t> tokens, int layer, std::size_t shift, Add add) const;
   template <class Add>
   void fill(std::span<const std::int32_t> tokens, int layer, std::size_t shift, Add add) const;
+  template <class Add>
+  void fill_least(std::span<const std::int32_t> tokens, int layer, Add add) const;
+  void find_edges(const CostModel& cost);
   void find_shares(const CostModel& cost);
 
   int layers_;
@@ -83,7 +96,9 @@ class TokenSplit {
   std::vector<std::int32_t> cell_;         // rank * slots + slot
   std::vector<std::int64_t> share_;        // by_speed: weights of an expert's replicas up to this
   std::optional<WaterFill> water_;         // water_fill
-  std::vector<std::int32_t> shared_;       // water_fill: experts with replicas
+  std::optional<RankCurves> curves_;       // least
+  std::vector<ReplicaEdges> edges_;        // least: [layer]
+  std::vector<std::int32_t> shared_;       // experts with replicas
   std::vector<std::size_t> first_shared_;  // [layer + 1] offset into shared_
 };
 

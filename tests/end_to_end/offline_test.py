@@ -235,7 +235,7 @@ class Planner(CliTest):
 
     def test_replicas_are_planned_and_shared_by_every_rule(self):
         means = {}
-        for rule in ("even", "by-speed", "water-fill", "water-fill-blind"):
+        for rule in ("even", "by-speed", "water-fill", "water-fill-blind", "lp", "lp-blind"):
             _, rows = self.score("--ranks", "4", "--spare-slots", "2", "--replicas", "5",
                                  "--variability", "high", "--token-split", rule, "--strategies",
                                  "eplb,gem,gem+")
@@ -245,6 +245,8 @@ class Planner(CliTest):
             means[rule] = rows["eplb"]["step_mean"]
         self.assertLess(means["water-fill"], means["water-fill-blind"])
         self.assertLess(means["water-fill"], means["even"])
+        self.assertLessEqual(means["lp"], means["water-fill"])
+        self.assertLess(means["lp"], means["lp-blind"])
 
     def test_traffic_between_nodes_is_shown_and_planned_with(self):
         at = ("--ranks", "4", "--variability", "high", "--spare-slots", "1", "--ranks-per-node", "2",
