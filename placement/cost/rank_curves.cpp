@@ -74,7 +74,8 @@ double RankCurves::least_seconds(std::span<const std::int32_t> some, std::int64_
   double high = low;
   for (const auto rank : some) high = std::max(high, seconds(rank, tokens));
   while (low < high) {
-    const auto guess = low + (high - low) / 2;
+    const auto middle = low + (high - low) / 2;
+    const auto guess = middle < high ? middle : low;  // between neighbours it may round up
     if (fits(guess))
       high = std::min(guess, reached);
     else

@@ -68,7 +68,8 @@ class ThresholdPlanner {
     auto low = least_threshold(s);
     auto high = s.finish[at(s.order[0])];  // nothing moves
     for (int guess = 0; low < high && guess < kMostGuesses; ++guess) {
-      const auto level = guess == 0 ? low : low + (high - low) / 2;
+      const auto middle = low + (high - low) / 2;
+      const auto level = guess > 0 && middle < high ? middle : low;
       if (hand_over(tokens, layer, level, s)) {
         high = std::min(level, slowest(s));
         s.best.swap(s.quotas);
