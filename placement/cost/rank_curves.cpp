@@ -1,6 +1,7 @@
 #include "placement/cost/rank_curves.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace gembench::inline cost {

@@ -7,6 +7,8 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <span>
+#include <vector>
 
 #include "placement/base/error.hpp"
 #include "placement/cost/objective.hpp"

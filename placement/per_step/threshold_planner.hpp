@@ -1,9 +1,6 @@
 #pragma once
 
-#include <cstdint>
-#include <vector>
-
-#include "placement/per_step/step_system.hpp"
+#include "placement/per_step/step_plan.hpp"
 
 namespace gembench::inline per_step {
 
