@@ -5,6 +5,7 @@
 #include "placement/base/known_names.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/traffic_formats.hpp"
+#include "placement/per_step/step_system.hpp"
 #include "placement/speeds/builtin_profiles.hpp"
 #include "placement/speeds/builtin_slowdowns.hpp"
 #include "placement/strategies/strategy.hpp"
@@ -25,6 +26,10 @@ std::vector<std::string> model_words() {
 
 std::vector<std::string> strategy_words() {
   return names_of_rows(strategy_table());
+}
+
+std::vector<std::string> step_system_words() {
+  return names_of_rows(step_systems());
 }
 
 std::vector<std::string> profile_words() {

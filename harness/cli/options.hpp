@@ -76,6 +76,15 @@ struct MoveCostOptions {
   double bandwidth = 0;     ///< bytes per second that weights move at; 0 = moves cost nothing
 };
 
+/// Systems that rebalance every step, and what that costs.
+struct PerStepOptions : MoveCostOptions {
+  PerStepOptions() { bandwidth = 450e9; }  // one direction of an H100's NVLink
+  std::vector<std::string> per_step;
+  int least_tokens = 1;  ///< of a replica that is fetched
+  double hidden = 0;     ///< share of the time of moving weights that other work hides
+  double solve_us = 0;   ///< us that planning a layer takes
+};
+
 struct PlanningOptions {
   std::vector<std::string> placements = {"linear", "eplb", "gem"};
   std::string profile;
@@ -172,7 +181,7 @@ struct PlanCommand : ProblemOptions, MoveCostOptions {
   ReplanOptions replan;  ///< of `from`; no moves: it is planned from scratch
 };
 
-struct ScoreCommand : ProblemOptions {
+struct ScoreCommand : ProblemOptions, PerStepOptions {
   static constexpr const char* kName = "score";
   std::vector<std::string> strategies;
   bool ablation = false;

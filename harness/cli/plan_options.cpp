@@ -10,6 +10,8 @@
 #include "harness/cli/shared_options.hpp"
 #include "harness/cli/strategy_rules.hpp"
 #include "placement/base/error.hpp"
+#include "placement/base/known_names.hpp"
+#include "placement/per_step/step_system.hpp"
 
 namespace gembench::inline cli {
 namespace {
@@ -74,6 +76,46 @@ void node_options(OptionSet& set, ProblemOptions& o) {
       .range(0, 65536);
   set.text("from", o.from, "FILE",
            "current placement, in any format that convert reads, from which moves are counted");
+}
+
+void per_step_options(OptionSet& set, PerStepOptions& o, const SlotOptions& slots,
+                      const std::vector<std::string>& files) {
+  set.group("Systems that rebalance every step");
+  set.names("per-step", o.per_step, "A,B,...",
+            "judge every placement also under these (see 'gembench list'): their masters are its "
+            "experts, their redundant slots its spare ones")
+      .offers(step_system_words())
+      .correct([&o] {
+        for (std::string& name : o.per_step) name = as_known(name, step_system_words());
+      })
+      .excludes("ablation", "--ablation and --per-step exclude each other: drop one")
+      .refused_if(
+          [&slots, &files] {
+            return slots.spare_slots == 0 && slots.replicas == 0 && files.empty();
+          },
+          "--per-step needs redundant slots: add --spare-slots N");
+  constexpr const char* kNeed =
+      "--least-tokens, --bandwidth, --expert-bytes, --hidden and --solve-us are for systems that "
+      "rebalance every step: add --per-step, or drop them";
+  set.number("least-tokens", o.least_tokens, "tokens that a fetched replica gets at least")
+      .range(1, 1 << 24)
+      .needs("per-step", kNeed);
+  set.real("bandwidth", o.bandwidth, "B/S",
+           "bytes per second at which a rank receives weights (default: one direction of an H100's "
+           "NVLink; 0 = moves cost nothing)")
+      .range(0, 1e15)
+      .needs("per-step", kNeed);
+  set.real("expert-bytes", o.expert_bytes, "B",
+           "bytes of an expert's weights (0 = from the profile's model)")
+      .range(0, 1e15)
+      .needs("per-step", kNeed);
+  set.real("hidden", o.hidden, "SHARE", "share of the time of moving weights that other work hides")
+      .range(0, 1)
+      .needs("per-step", kNeed);
+  set.real("solve-us", o.solve_us, "US",
+           "microseconds that planning a layer takes in every step (UltraEP says below 100)")
+      .range(0, 1e9)
+      .needs("per-step", kNeed);
 }
 
 void seed_option(OptionSet& set, ProblemOptions& o) {
@@ -142,6 +184,7 @@ void define(OptionSet& set, ScoreCommand& o) {
   cost_option(set, o.cost);
   slot_options(set, o);
   node_options(set, o);
+  per_step_options(set, o, o, o.files);
   set.group("Output", false);
   format_option(set, o.format);
   quiet_option(set, o.quiet);
@@ -150,6 +193,8 @@ void define(OptionSet& set, ScoreCommand& o) {
     auto names = o.planned();
     for (const std::string& file : o.files) names.push_back("file:" + file);
     auto anyway = taken_anyway(o);
+    for (const std::string& name : o.per_step) static_cast<void>(find_step_system(name));
+    if (!o.per_step.empty()) anyway.insert(anyway.end(), {"spare-slots", "replicas"});
     // Files are judged with the cost of their bytes.
     if (!o.files.empty()) anyway.insert(anyway.end(), {"node-cost", "node-costs"});
     require_takers(set, names, o, anyway);

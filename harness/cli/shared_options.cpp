@@ -110,10 +110,11 @@ void slot_options(OptionSet& set, SlotOptions& o) {
       .range(0, 1 << 24);
   set.text("token-split", o.token_split, "RULE",
            "how replicas share tokens: even, by-speed, water-fill (equalises finish times every "
-           "step), water-fill-blind (the same as if speeds were equal), one-per-source (as "
+           "step), water-fill-blind (the same as if speeds were equal), lp (the least time of the "
+           "slowest rank, every step), lp-blind (its fewest tokens, as LPLB), one-per-source (as "
            "vllm-ascend) or local-first (as SGLang)")
-      .one_of(
-          {"even", "by-speed", "water-fill", "water-fill-blind", "one-per-source", "local-first"});
+      .one_of({"even", "by-speed", "water-fill", "water-fill-blind", "lp", "lp-blind",
+               "one-per-source", "local-first"});
 }
 
 void node_cost_options(OptionSet& set, NodeOptions& o, std::function<bool()> nodes_unknown) {
@@ -194,8 +195,7 @@ Option& table_or_json_option(OptionSet& set, std::string& format) {
 }
 
 void quiet_option(OptionSet& set, bool& quiet) {
-  set.flag("quiet,q", quiet,
-           "print errors and results only");
+  set.flag("quiet,q", quiet, "print errors and results only");
 }
 
 }  // namespace gembench::inline cli

@@ -125,7 +125,8 @@ ExitCode execute(const AdviseCommand& options) {
   const Trace trace = read_trace(options.trace);
   const Speeds speeds(options, trace);
   AdviceContext context{options.trace,
-                        trace.steps, trace.requests,
+                        trace.steps,
+                        trace.requests,
                         speeds.ranks,
                         speeds.source + "; cost model " + speeds.cost,
                         options.against,

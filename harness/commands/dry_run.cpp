@@ -94,6 +94,8 @@ ordered_json as_json(const Outlook& o) {
         {{"placement", o.labels[i]},
          {"predicted", o.scores[i].step_mean},
          {"bound", o.scores[i].bound},
+         {"token_balance", o.scores[i].balance.tokens},
+         {"time_balance", o.scores[i].balance.time},
          {"aggregate_imbalance", o.scores[i].aggregate_imbalance},
          {"step_imbalance", o.scores[i].step_imbalance},
          {"duplicates", o.scores[i].duplicates},
@@ -130,12 +132,13 @@ ordered_json as_json(const Outlook& o) {
 
 /// The rows of the JSON's `placements`, in s.
 CsvTable csv_table(const Outlook& o) {
-  CsvTable table{{"placement", "predicted", "bound", "aggregate_imbalance", "step_imbalance",
-                  "duplicates", "planning_seconds"},
+  CsvTable table{{"placement", "predicted", "bound", "token_balance", "time_balance",
+                  "aggregate_imbalance", "step_imbalance", "duplicates", "planning_seconds"},
                  {}};
   for (std::size_t i = 0; i < o.scores.size(); ++i) {
     const Score& s = o.scores[i];
     table.lines.push_back({csv_text(o.labels[i]), csv_number(s.step_mean), csv_number(s.bound),
+                           csv_number(s.balance.tokens), csv_number(s.balance.time),
                            csv_number(s.aggregate_imbalance), csv_number(s.step_imbalance),
                            fmt::format("{}", s.duplicates),
                            o.planning_seconds.empty() ? "" : csv_number(o.planning_seconds[i])});
@@ -195,6 +198,13 @@ std::string as_table(const Outlook& o) {
         s.step_mean * 1e6, s.bound * 1e6, s.gap * 100, s.aggregate_imbalance, s.step_imbalance,
         s.duplicates,
         o.planning_seconds.empty() ? "-" : fmt::format("{:.3f}", o.planning_seconds[i]));
+  }
+  if (!o.scores.empty()) {
+    const PerfectBalance& balance = o.scores[0].balance;
+    text += fmt::format(
+        "# perfect balance, if tokens needed no experts: {:.0f} us with as many tokens on every "
+        "rank, {:.0f} us with ranks that finish together\n",
+        balance.tokens * 1e6, balance.time * 1e6);
   }
   text += time_line(o);
   text += fmt::format(

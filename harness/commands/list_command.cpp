@@ -11,6 +11,7 @@
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/traffic_formats.hpp"
 #include "placement/loads/synthetic.hpp"
+#include "placement/per_step/step_system.hpp"
 #include "placement/recordings/formats.hpp"
 #include "placement/speeds/builtin_profiles.hpp"
 #include "placement/speeds/builtin_slowdowns.hpp"
@@ -68,6 +69,7 @@ ordered_json all_lists() {
   }
   return {{"models", models},
           {"placements", placements},
+          {"per_step", presets_of(step_systems())},
           {"placement_formats", formats_of(placement_formats())},
           {"traffic_formats", formats_of(traffic_formats())},
           {"presets", presets_of(synthetic_presets())},
@@ -93,6 +95,8 @@ void print_lists() {
       "  {:<12} {}\n  {:<12} {}\n", "file:PATH", "a placement file in any of the formats below",
       "relabel:NAME",
       "NAME's placement, with each rank's experts moved to the rank whose speed suits them");
+  print_result("\nsystems that rebalance every step (--per-step of score)\n");
+  for (const StepSystem& s : step_systems()) print_result("  {:<14} {}\n", s.name, s.summary);
   print_result("\nplacement formats (convert)\n");
   for (const PlacementFormat& f : placement_formats()) {
     print_result("  {:<14} {}{}\n", f.name, f.what, experimental(f.experimental));

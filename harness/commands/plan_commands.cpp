@@ -1,5 +1,7 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
@@ -22,6 +24,7 @@
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/plan_by_name.hpp"
 #include "placement/files/whole_file.hpp"
+#include "placement/per_step/step_score.hpp"
 #include "placement/strategies/ablation.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "results/trace_file.hpp"
@@ -156,6 +159,45 @@ Replan rebalance(const PlanCommand& options, const Problem& problem, const CostM
   return found;
 }
 
+/// Judges `placement`, whose row is the last one, under the systems of --per-step that can do
+/// anything for it.
+void judge_per_step(const ScoreCommand& options, const Problem& problem, const CostModel& cost,
+                    const Placement& placement, std::vector<JudgedPlacement>& rows) {
+  if (options.per_step.empty()) return;
+  const JudgedPlacement base = rows.back();
+  rows.back().charge = StepCharge{};
+  for (const std::string& name : options.per_step) {
+    const StepSystem& system = find_step_system(name);
+    if (!system.applies_to(placement)) continue;
+    const StepInput input{placement, cost, options.ranks_per_node.value_or(0),
+                          options.least_tokens};
+    const StepScore found = score_per_step(problem.judged, system, input,
+                                           problem.from ? &problem.from->placement : nullptr);
+    JudgedPlacement row{fmt::format("{} + {}", base.name, name), 0, found.score};
+    row.in_sample = base.in_sample;
+    row.charge = {found.fetched, 0, problem.judged.layers * options.solve_us * 1e-6};
+    if (system.fetches) {
+      const std::string& model = problem.profile.model;
+      row.charge->bytes = found.fetched * expert_bytes(options, model);
+      row.charge->seconds +=
+          found.most_fetched * move_seconds(options, model) * (1 - options.hidden);
+    }
+    rows.push_back(row);
+  }
+}
+
+/// The header's sentence on --per-step. Usage error if weights move and their size is unknown.
+std::string per_step_note(const ScoreCommand& options, const std::string& model) {
+  if (std::ranges::any_of(options.per_step,
+                          [](const auto& name) { return find_step_system(name).fetches; })) {
+    static_cast<void>(expert_bytes(options, model));
+  }
+  return fmt::format(
+      "rebalanced every step: weights arrive at {:g} GB/s, {:g} % of that time is hidden, planning "
+      "a layer takes {:g} us; a layer waits for the rank that receives most",
+      options.bandwidth * 1e-9, options.hidden * 100, options.solve_us);
+}
+
 }  // namespace
 
 void execute(const PlanCommand& options) {
@@ -212,6 +254,8 @@ void execute(const ScoreCommand& options) {
   const TokenRule rule = token_rule(options.token_split, cost);
   const SplitSpec split = rule.spec();
   const std::vector<std::string> strategies = options.planned();
+  if (!options.per_step.empty())
+    problem.context.notes.push_back(per_step_note(options, problem.profile.model));
   std::vector<JudgedPlacement> rows;
   const auto plan_to_score = [&](const std::string& name) {
     const StopScope stop;
@@ -226,6 +270,7 @@ void execute(const ScoreCommand& options) {
     problem.say_origin(std::string(file_in(name)),
                        problem.record(begun_from ? &*begun_from : nullptr, looks_at_loads(name)),
                        rows.back());
+    judge_per_step(options, problem, cost, placement, rows);
     if (!options.ablation) continue;
     const std::optional<int> in_sample = rows.back().in_sample;
     const StopScope stop;
@@ -248,7 +293,13 @@ void execute(const ScoreCommand& options) {
     rows.push_back(
         problem.judge(std::filesystem::path(path).filename(), 0, file.placement, cost, split));
     problem.say_origin(path, problem.record(&file, false), rows.back());
+    judge_per_step(options, problem, cost, file.placement, rows);
   }
+  if (!options.per_step.empty() && rows.size() == strategies.size() + options.files.size())
+    throw usage_error(fmt::format(
+        "no placement has anything to rebalance by {}: systems that fetch need --spare-slots N, "
+        "lplb needs replicas",
+        fmt::join(options.per_step, ", ")));
   print_result("{}", score_report(problem.context, rows, options.format));
 }
 

@@ -30,6 +30,13 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
     }
   }
   for (const std::string& note : context.notes) text += fmt::format("# {}\n", note);
+  if (!rows.empty()) {
+    const PerfectBalance& balance = rows[0].score.balance;
+    text += fmt::format(
+        "# perfect balance, if tokens needed no experts: {} us with as many tokens on every rank, "
+        "{} us with ranks that finish together\n",
+        shown(balance.tokens, 1, kUs), shown(balance.time, 1, kUs));
+  }
   text += fmt::format(
       "# {0:<{1}}          step time (us)               bound     gap    lost at barriers (us)    "
       "imbalance      slowest     extra\n"
@@ -41,7 +48,11 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
     text.pop_back();
     text += "  between nodes: MB       us\n";
   }
-  for (const auto& [name, seconds, s, nodes, in_sample] : rows) {
+  if (!rows.empty() && rows[0].charge) {
+    text.pop_back();
+    text += "  fetched: experts       MB  mean with it\n";
+  }
+  for (const auto& [name, seconds, s, nodes, in_sample, charge] : rows) {
     text += fmt::format(
         "  {:<{}} {:>9} {:>9} {:>9} {:>9} {:>7} {:>8} {:>8} {:>8} {:>7} {:>7} {:>5} {:>7} {:>7} "
         "{:>7}\n",
@@ -50,22 +61,30 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
         shown(s.straggle_load, 1, kUs), shown(s.straggle_speed, 1, kUs),
         shown(s.aggregate_imbalance, 3), shown(s.step_imbalance, 3), s.straggler,
         shown(s.straggler_share, 1, 100), s.duplicates, s.moves, shown(seconds, 3));
-    if (!nodes) continue;
     text.pop_back();
-    text += fmt::format(" {:>18.3f} {:>8.1f}\n", nodes->bytes * 1e-6, nodes->seconds * kUs);
+    if (rows[0].nodes && !nodes) text += fmt::format(" {:>18} {:>8}", "-", "-");
+    if (nodes)
+      text += fmt::format(" {:>18.3f} {:>8.1f}", nodes->bytes * 1e-6, nodes->seconds * kUs);
+    if (charge) {
+      text += fmt::format(" {:>17.1f} {:>8.1f} {:>13}", charge->fetched, charge->bytes * 1e-6,
+                          shown(s.step_mean + charge->seconds, 1, kUs));
+    }
+    text += '\n';
   }
   return text;
 }
 
 std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
   ordered_json list = ordered_json::array();
-  for (const auto& [name, seconds, s, nodes, in_sample] : rows) {
+  for (const auto& [name, seconds, s, nodes, in_sample, charge] : rows) {
     list.push_back({{"placement", name},
                     {"step_mean", s.step_mean},
                     {"step_p50", s.step_p50},
                     {"step_p99", s.step_p99},
                     {"bound", s.bound},
                     {"gap", json_number(s.gap)},
+                    {"token_balance", s.balance.tokens},
+                    {"time_balance", s.balance.time},
                     {"straggle", s.straggle},
                     {"straggle_load", s.straggle_load},
                     {"straggle_speed", s.straggle_speed},
@@ -79,6 +98,10 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
     list.back()["in_sample_steps"] = in_sample ? ordered_json(*in_sample) : ordered_json(nullptr);
     if (nodes) list.back()["node_bytes"] = nodes->bytes;
     if (nodes) list.back()["node_seconds"] = nodes->seconds;
+    if (!charge) continue;
+    list.back()["fetched_experts"] = charge->fetched;
+    list.back()["fetched_bytes"] = charge->bytes;
+    list.back()["charged_mean"] = s.step_mean + charge->seconds;
   }
   return ordered_json{{"profile", context.profile},
                       {"trace", context.trace},
@@ -96,21 +119,28 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
 
 std::string csv(const std::vector<JudgedPlacement>& rows) {
   const bool with_nodes = !rows.empty() && rows[0].nodes;
+  const bool with_charge = !rows.empty() && rows[0].charge;
   std::string text =
-      "placement,step_mean,step_p50,step_p99,bound,gap,straggle,straggle_load,straggle_speed,"
+      "placement,step_mean,step_p50,step_p99,bound,gap,token_balance,time_balance,straggle,"
+      "straggle_load,straggle_speed,"
       "aggregate_imbalance,step_imbalance,slowest_rank,slowest_share,duplicates,moves,plan_"
       "seconds,in_sample_steps";
-  text += with_nodes ? ",node_bytes,node_seconds\n" : "\n";
-  for (const auto& [name, seconds, s, nodes, in_sample] : rows) {
+  if (with_nodes) text += ",node_bytes,node_seconds";
+  text += with_charge ? ",fetched_experts,fetched_bytes,charged_mean\n" : "\n";
+  for (const auto& [name, seconds, s, nodes, in_sample, charge] : rows) {
     text += fmt::format(
-        "\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", name, csv_number(s.step_mean),
+        "\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", name, csv_number(s.step_mean),
         csv_number(s.step_p50), csv_number(s.step_p99), csv_number(s.bound), csv_number(s.gap),
-        csv_number(s.straggle), csv_number(s.straggle_load), csv_number(s.straggle_speed),
+        csv_number(s.balance.tokens), csv_number(s.balance.time), csv_number(s.straggle),
+        csv_number(s.straggle_load), csv_number(s.straggle_speed),
         csv_number(s.aggregate_imbalance), csv_number(s.step_imbalance), s.straggler,
         csv_number(s.straggler_share), s.duplicates, s.moves, csv_number(seconds));
     text += in_sample ? fmt::format(",{}", *in_sample) : ",";
     if (with_nodes)
       text += nodes ? fmt::format(",{:.6g},{:.6g}", nodes->bytes, nodes->seconds) : ",,";
+    if (charge)
+      text += fmt::format(",{:.6g},{:.6g},{}", charge->fetched, charge->bytes,
+                          csv_number(s.step_mean + charge->seconds));
     text += '\n';
   }
   return text;

@@ -21,12 +21,20 @@ struct ScoreContext {
   std::vector<std::string> notes;  ///< sentences for the header
 };
 
+/// What rebalancing adds to a step.
+struct StepCharge {
+  double fetched = 0;  ///< experts that ranks receive
+  double bytes = 0;    ///< of these
+  double seconds = 0;  ///< until the rank that receives most has them, and for planning
+};
+
 struct JudgedPlacement {
   std::string name;
   double plan_seconds = 0;  ///< wall clock of planning; 0 = read from a file
   Score score;
   std::optional<NodeTraffic> nodes = {};  ///< of a step, expected; none: no nodes named
   std::optional<int> in_sample = {};      ///< judged steps that it was planned on; none: unknown
+  std::optional<StepCharge> charge = {};  ///< none: nothing is rebalanced in any row
 };
 
 /// In the format of the options: table, csv or json. Seconds in the latter two.

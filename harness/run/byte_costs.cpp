@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <string_view>
 
 #include "harness/cli/number_file.hpp"
 #include "moe_layer/model/shape.hpp"
@@ -14,42 +15,57 @@ namespace {
 
 constexpr int kMatrices = 3;  // of an expert: gate, up, down
 
-/// Width, inner width and bytes a number of "NAME[/SCALE] DTYPE".
-struct KnownModel {
-  double hidden = 0, ffn = 0, size = 0;
+/// Bytes of a number, as models are named.
+struct Precision {
+  std::string_view name;
+  double weight;
+  double token;  ///< 0 = unknown
+};
+constexpr Precision kPrecisions[] = {
+    {"f32", 4, 4},
+    {"bf16", 2, 2},
+    {"fp8 (blocks)", 1, 0},
+    {"mxfp4 weights", 17.0 / 32, 0},  // 4 bits, and 8 of every 32 numbers
 };
 
-/// All 0 if no preset has that name.
+struct KnownModel {
+  double weights = 0;  ///< bytes of an expert's
+  double token = 0;    ///< bytes
+};
+
+/// Of "NAME[/SCALE] PRECISION[, more]". All 0 if no preset has that name, or the precision is
+/// unknown.
 KnownModel known_model(const std::string& model) {
-  const auto space = model.rfind(' ');
-  if (space == std::string::npos || model.find('(') != std::string::npos) return {};
-  const auto dtype = model.substr(space + 1);
-  if (dtype != name_of(DType::f32) && dtype != name_of(DType::bf16)) return {};
+  const auto space = model.find(' ');
+  if (space == std::string::npos) return {};
+  const auto size = std::string_view(model).substr(space + 1, model.find(',', space) - space - 1);
+  const auto* precision = std::ranges::find(kPrecisions, size, &Precision::name);
   const auto slash = model.find('/');
   const auto name = model.substr(0, std::min(slash, space));
   const auto presets = model_presets();
   const auto found = std::ranges::find(presets, name, &ModelShape::name);
-  if (found == presets.end()) return {};
+  if (found == presets.end() || precision == std::end(kPrecisions)) return {};
   const double scale =
       slash < space ? std::strtod(model.substr(slash + 1, space).c_str(), nullptr) : 1;
   if (!(scale >= 1)) return {};
   const ModelShape shape = scaled(*found, scale);
-  const auto size = size_of(dtype == name_of(DType::f32) ? DType::f32 : DType::bf16);
-  return {double(shape.hidden), double(shape.ffn), static_cast<double>(size)};
+  return {kMatrices * double(shape.hidden) * double(shape.ffn) * precision->weight,
+          double(shape.hidden) * precision->token};
 }
 
 }  // namespace
 
-double move_seconds(const MoveCostOptions& options, const std::string& model) {
-  if (options.bandwidth == 0) return 0;
-  const KnownModel known = known_model(model);
-  const double bytes = options.expert_bytes > 0 ? options.expert_bytes
-                                                : kMatrices * known.hidden * known.ffn * known.size;
+double expert_bytes(const MoveCostOptions& options, const std::string& model) {
+  const double bytes = options.expert_bytes > 0 ? options.expert_bytes : known_model(model).weights;
   if (bytes == 0) {
     throw usage_error(
         fmt::format("the size of an expert of '{}' is unknown: add --expert-bytes", model));
   }
-  return bytes / options.bandwidth;
+  return bytes;
+}
+
+double move_seconds(const MoveCostOptions& options, const std::string& model) {
+  return options.bandwidth == 0 ? 0 : expert_bytes(options, model) / options.bandwidth;
 }
 
 void require_nodes_to_price(const NodeOptions& options, int nodes) {
@@ -66,9 +82,7 @@ void price_links(const NodeOptions& options, NodeNetwork& network) {
 }
 
 double token_bytes(double stated, const std::string& model) {
-  if (stated > 0) return stated;
-  const KnownModel known = known_model(model);
-  return known.hidden * known.size;
+  return stated > 0 ? stated : known_model(model).token;
 }
 
 NodeNetwork node_network(const ProblemOptions& options, const std::string& model, int ranks) {

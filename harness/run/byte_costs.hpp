@@ -7,6 +7,10 @@
 
 namespace gembench::inline run {
 
+/// Bytes of one expert's weights: --expert-bytes, or by the shape of the model that `model` names;
+/// usage error if they are unknown.
+[[nodiscard]] double expert_bytes(const MoveCostOptions& options, const std::string& model);
+
 /// Seconds that moving one expert's weights takes: --expert-bytes, or those of the model that
 /// `model` names ("deepseek-v3 bf16", as profiles and placements say), over --bandwidth. 0 without
 /// --bandwidth; usage error if it is given and the bytes are unknown.

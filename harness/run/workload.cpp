@@ -191,6 +191,7 @@ SplitRule split_rule(std::string_view name) {
       {"even", SplitRule::even},
       {"by-speed", SplitRule::by_speed},
       {"water-fill", SplitRule::water_fill},
+      {"lp", SplitRule::least},
       {"one-per-source", SplitRule::one_per_source},
       {"local-first", SplitRule::local_first}};
   return std::ranges::find(kRules, name, [](const auto& row) { return row.first; })->second;
@@ -198,6 +199,7 @@ SplitRule split_rule(std::string_view name) {
 
 TokenRule token_rule(const std::string& name, const CostModel& cost) {
   if (name == "water-fill-blind") return {SplitRule::water_fill, equal_speeds(cost, cost.ranks())};
+  if (name == "lp-blind") return {SplitRule::least, CostModel(equal_ranks(cost.ranks(), 1))};
   return {split_rule(name), cost};
 }
 

@@ -76,7 +76,7 @@ struct CostDecision {
 /// not say.
 [[nodiscard]] CostModel cost_model(const std::string& asked, const Profile& profile, int slots);
 
-/// The rule of a word that --token-split accepts, except water-fill-blind.
+/// The rule of a word that --token-split accepts, except the blind ones.
 [[nodiscard]] SplitRule split_rule(std::string_view name);
 
 /// The rule of --token-split, with the speeds it uses.

@@ -16,16 +16,16 @@ void require_physical_slots(const Placement& placement);
 /// Chooses which replica computes each assignment of a rank, on the host, from counts alone. After
 /// that, a pair names a physical slot, rank * slots + slot, instead of an expert.
 ///
-/// With all rules but `water_fill` every rank splits its own tokens, nothing is exchanged. With
-/// `water_fill` all ranks exchange their counts, compute the same split of the sum, and use their
-/// part of it in the order of ranks, so that the sum is split exactly.
+/// Rules that need the tokens of all ranks (needs_all_tokens): all ranks exchange their counts,
+/// compute the same split of the sum, and use their part of it in the order of ranks, so that the
+/// sum is split exactly. Other rules: every rank splits its own tokens, nothing is exchanged.
 class ReplicaChoice {
  public:
   /// Usage error as require_physical_slots.
   ReplicaChoice(const Placement& placement, const SplitSpec& splitting);
 
   /// Whether choose() needs the counts of all ranks.
-  [[nodiscard]] bool needs_all_counts() const { return rule_ == SplitRule::water_fill; }
+  [[nodiscard]] bool needs_all_counts() const { return needs_all_tokens(rule_); }
   /// [physical_slot], of every layer.
   [[nodiscard]] const std::vector<Location>& locations() const { return locations_; }
 

@@ -201,6 +201,23 @@ double bound_by_experts(const Trace& trace, const CostModel& cost, std::int64_t 
 
 }  // namespace
 
+PerfectBalance perfect_balance(const Trace& trace, const CostModel& cost) {
+  Memo together([&](std::int64_t total) { return fractional_optimum(cost, total); });
+  Memo alike([&](std::int64_t total) {
+    double slowest = 0;
+    for (int rank = 0; rank < cost.ranks(); ++rank)
+      slowest = std::max(slowest, cost.seconds(rank, (total + cost.ranks() - 1) / cost.ranks()));
+    return slowest;
+  });
+  PerfectBalance sum;
+  for (int step = 0; step < trace.steps; ++step) {
+    const auto total = std::int64_t{trace.tokens_in_step(step)} * trace.topk;
+    sum.tokens += alike(total) * trace.layers;
+    sum.time += together(total) * trace.layers;
+  }
+  return sum;
+}
+
 double lower_bound(const Trace& trace, const CostModel& cost, int slots) {
   const auto spare = slots == 0 ? 0 : std::int64_t{slots} * cost.ranks() - trace.experts;
   return cost.kind() == CostKind::sum ? bound_by_tokens(trace, cost, spare)

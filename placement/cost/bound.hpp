@@ -15,4 +15,12 @@ namespace gembench::inline cost {
 ///    a rank, where that is cheapest.
 [[nodiscard]] double lower_bound(const Trace& trace, const CostModel& cost, int slots = 0);
 
+/// Seconds of all steps and layers if tokens could be shared out at will, without any experts. With
+/// cost model `per-expert` as if a rank's tokens were spread evenly over its experts.
+struct PerfectBalance {
+  double tokens = 0;  ///< every rank gets as many, rounded up: MoonEP's aim
+  double time = 0;    ///< all ranks finish together
+};
+[[nodiscard]] PerfectBalance perfect_balance(const Trace& trace, const CostModel& cost);
+
 }  // namespace gembench::inline cost

@@ -60,25 +60,40 @@ Counts no_counts(const Trace& trace, std::size_t ranks) {
           std::vector<std::int64_t>(ranks, 0)};
 }
 
+/// What every rank takes for the tokens of its slots.
+void slot_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
+                  std::span<const std::int64_t> slots, std::span<double> seconds) {
+  if (cost.kind() == CostKind::sum) return rank_seconds(cost, loads, seconds);
+  const auto each = slots.size() / seconds.size();
+  for (std::size_t rank = 0; rank < seconds.size(); ++rank) {
+    const int r = static_cast<int>(rank);
+    seconds[rank] = cost.seconds(r, 0);
+    for (const auto tokens : slots.subspan(rank * each, each))
+      seconds[rank] += cost.expert_seconds(r, tokens);
+  }
+}
+
 /// Steps [first, end): their sums into `steps`, their counts returned.
-Counts gather_steps(const Trace& trace, const TokenSplit& split, const CostModel& cost,
-                    const CostModel& equal, int first, int end, std::vector<StepSums>& steps) {
-  const auto ranks = static_cast<std::size_t>(split.ranks());
+Counts gather_steps(const Trace& trace, const Placement& placement, const SlotLoads& slot_loads,
+                    const CostModel& cost, const CostModel& equal, int first, int end,
+                    std::vector<StepSums>& steps) {
+  const auto ranks = static_cast<std::size_t>(placement.ranks);
+  const auto each = static_cast<std::size_t>(placement.slots);
   Counts counts = no_counts(trace, ranks);
+  std::vector<std::int64_t> slots(ranks * each);
   std::vector<std::int64_t> loads(ranks);
   std::vector<double> seconds(ranks);
   std::vector<double> equal_seconds(ranks);
   for (int step = first; step < end; ++step) {
     StepSums& sums = steps[static_cast<std::size_t>(step)];
     for (int layer = 0; layer < trace.layers; ++layer) {
-      split.rank_loads(trace, step, layer, loads);
-      if (cost.kind() == CostKind::sum) {
-        rank_seconds(cost, loads, seconds);
-        rank_seconds(equal, loads, equal_seconds);
-      } else {
-        rank_seconds(cost, split, trace, step, layer, seconds);
-        rank_seconds(equal, split, trace, step, layer, equal_seconds);
+      slot_loads(step, layer, slots);
+      for (std::size_t rank = 0; rank < ranks; ++rank) {
+        const auto own = std::span(slots).subspan(rank * each, each);
+        loads[rank] = std::accumulate(own.begin(), own.end(), std::int64_t{0});
       }
+      slot_seconds(cost, loads, slots, seconds);
+      slot_seconds(equal, loads, slots, equal_seconds);
       const auto slowest = std::max_element(seconds.begin(), seconds.end());
       ++counts.slowest[static_cast<std::size_t>(slowest - seconds.begin())];
       sums.seconds += *slowest;
@@ -94,18 +109,19 @@ Counts gather_steps(const Trace& trace, const TokenSplit& split, const CostModel
 
 /// In blocks of steps on all CPUs: whole numbers can be added in any order, and other values stay
 /// separate by step.
-Gathered gather(const Trace& trace, const TokenSplit& split, const CostModel& cost) {
+Gathered gather(const Trace& trace, const Placement& placement, const SlotLoads& loads,
+                const CostModel& cost) {
   constexpr int kBlocks = 16;  // more threads would each need a table of layers * ranks
-  const auto equal = equal_speeds(cost, split.ranks());
+  const auto equal = equal_speeds(cost, placement.ranks);
   Gathered all{std::vector<StepSums>(static_cast<std::size_t>(trace.steps)),
-               no_counts(trace, static_cast<std::size_t>(split.ranks()))};
+               no_counts(trace, static_cast<std::size_t>(placement.ranks))};
   std::mutex adding;
   parallel_for(std::min(kBlocks, trace.steps), 0, [&](int block) {
     const auto begin_of = [&](int b) {
       return static_cast<int>(std::int64_t{trace.steps} * b / std::min(kBlocks, trace.steps));
     };
-    const Counts counts =
-        gather_steps(trace, split, cost, equal, begin_of(block), begin_of(block + 1), all.steps);
+    const Counts counts = gather_steps(trace, placement, loads, cost, equal, begin_of(block),
+                                       begin_of(block + 1), all.steps);
     const std::lock_guard lock(adding);
     all.counts.add(counts);
   });
@@ -117,9 +133,19 @@ Gathered gather(const Trace& trace, const TokenSplit& split, const CostModel& co
 Score score(const Trace& trace, const Placement& placement, const CostModel& cost,
             const Placement* from, const SplitSpec& split) {
   require_same_shape(trace, placement);
+  const TokenSplit rule(placement, split);
+  return score(trace, placement, cost, from,
+               [&](int step, int layer, std::span<std::int64_t> slots) {
+                 rule.slot_loads(trace, step, layer, slots);
+               });
+}
+
+Score score(const Trace& trace, const Placement& placement, const CostModel& cost,
+            const Placement* from, const SlotLoads& loads) {
+  require_same_shape(trace, placement);
   require_same_ranks(placement, cost);
   if (trace.steps < 1) throw usage_error("the trace has no steps to judge a placement on");
-  const auto gathered = gather(trace, TokenSplit(placement, split), cost);
+  const auto gathered = gather(trace, placement, loads, cost);
   const auto steps = static_cast<double>(trace.steps);
   const auto rows = steps * trace.layers;
   std::vector<double> step_seconds;
@@ -137,6 +163,8 @@ Score score(const Trace& trace, const Placement& placement, const CostModel& cos
   result.step_p99 = quantile(std::move(step_seconds), 0.99);
   result.bound = lower_bound(trace, cost, placement.slots) / steps;
   result.gap = result.bound > 0 ? result.step_mean / result.bound - 1 : 0;
+  const PerfectBalance balance = perfect_balance(trace, cost);
+  result.balance = {balance.tokens / steps, balance.time / steps};
   const auto ranks = static_cast<std::ptrdiff_t>(placement.ranks);
   const auto& tokens = gathered.counts.tokens;
   for (auto layer = tokens.begin(); layer != tokens.end(); layer += ranks)

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <vector>
 
+#include "placement/cost/bound.hpp"
 #include "placement/cost/placement.hpp"
 #include "placement/cost/token_split.hpp"
 #include "placement/loads/trace.hpp"
@@ -18,6 +21,7 @@ struct Score {
   double bound =
       0;           ///< s, lower bound of step_mean for any placement with the same number of slots
   double gap = 0;  ///< step_mean / bound - 1
+  PerfectBalance balance;          ///< s per step: what no placement is needed for
   double aggregate_imbalance = 0;  ///< mean over layers of max/mean over ranks of summed tokens
   double step_imbalance = 0;       ///< mean over steps and layers of max/mean over ranks of tokens
   int straggler = 0;               ///< rank that is slowest most often
@@ -40,6 +44,15 @@ struct Score {
 /// ranks without speed and shapes that do not match; `from` as in count_moves.
 [[nodiscard]] Score score(const Trace& trace, const Placement& placement, const CostModel& cost,
                           const Placement* from = nullptr, const SplitSpec& split = {});
+
+/// Tokens of every slot in one step and layer of the trace: `slots` [rank][slot], overwritten.
+/// Called by several threads, for every step and layer once.
+using SlotLoads = std::function<void(int step, int layer, std::span<std::int64_t> slots)>;
+
+/// The same where `loads` says what the slots of `placement` compute, whatever experts they hold in
+/// that step. Bound, copies and moves are those of `placement`.
+[[nodiscard]] Score score(const Trace& trace, const Placement& placement, const CostModel& cost,
+                          const Placement* from, const SlotLoads& loads);
 
 /// Steps to plan on, and the later ones to judge on.
 struct HeldOut {

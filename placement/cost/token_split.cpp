@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "placement/base/error.hpp"
 
@@ -35,7 +36,7 @@ TokenSplit::TokenSplit(const Placement& placement, SplitRule rule, const CostMod
       experts_(placement.experts),
       rule_(rule) {
   validate(placement);
-  const bool needs_speeds = rule == SplitRule::by_speed || rule == SplitRule::water_fill;
+  const bool needs_speeds = rule == SplitRule::by_speed || needs_all_tokens(rule);
   if (needs_speeds && (!cost || cost->ranks() != ranks_))
     throw usage_error(
         fmt::format("tokens split by speed need the speeds of {} ranks; give the profile of the "
@@ -54,7 +55,7 @@ TokenSplit::TokenSplit(const Placement& placement, SplitRule rule, const CostMod
         const auto expert = on_rank[static_cast<std::size_t>(slot)];
         if (expert >= 0) cells[static_cast<std::size_t>(expert)].push_back(rank * slots_ + slot);
       }
-      if (placement.repeats.empty() || rule == SplitRule::water_fill) continue;
+      if (placement.repeats.empty() || needs_all_tokens(rule)) continue;
       const auto first = on_rank.data() - placement.slot_expert.data();
       for (auto at = placement.repeats.begin() + first, end = at + slots_; at != end; ++at) {
         if (*at < 0) continue;
@@ -78,6 +79,22 @@ TokenSplit::TokenSplit(const Placement& placement, SplitRule rule, const CostMod
   if (rule == SplitRule::by_speed) find_shares(*cost);
   if (rule == SplitRule::one_per_source) count_senders();
   if (rule == SplitRule::water_fill) water_.emplace(*cost);
+  if (rule == SplitRule::least) find_edges(*cost);
+}
+
+void TokenSplit::find_edges(const CostModel& cost) {
+  curves_.emplace(cost);
+  for (std::size_t layer = 0; layer < static_cast<std::size_t>(layers_); ++layer) {
+    const auto* first = first_.data() + layer * (static_cast<std::size_t>(experts_) + 1);
+    std::vector<std::int32_t> begin{0};
+    std::vector<std::int32_t> ranks;
+    for (auto i = first_shared_[layer]; i < first_shared_[layer + 1]; ++i) {
+      const auto e = static_cast<std::size_t>(shared_[i]);
+      ranks.insert(ranks.end(), rank_.begin() + first[e], rank_.begin() + first[e + 1]);
+      begin.push_back(static_cast<std::int32_t>(ranks.size()));
+    }
+    edges_.emplace_back(std::move(begin), std::move(ranks), ranks_);
+  }
 }
 
 void TokenSplit::find_shares(const CostModel& cost) {
@@ -121,6 +138,7 @@ void TokenSplit::split(std::span<const std::int32_t> tokens, int layer, std::opt
                        Add add) const {
   const auto shift = static_cast<std::size_t>(source.value_or(0));
   if (rule_ == SplitRule::water_fill) return fill(tokens, layer, shift, add);
+  if (rule_ == SplitRule::least) return fill_least(tokens, layer, add);
   // `add` gets the index of a replica in rank_ and cell_, and its tokens.
   const auto* first = first_.data() + static_cast<std::size_t>(layer) * (tokens.size() + 1);
   for (std::size_t e = 0; e < tokens.size(); ++e) {
@@ -205,6 +223,33 @@ void TokenSplit::split(const Trace& trace, int step, int layer, Add add) const {
   auto left = trace.source_loads(step, layer);
   for (int source = 0; source < ranks_; ++source, left = left.subspan(experts))
     split(left.first(experts), layer, source, add);
+}
+
+template <class Add>
+void TokenSplit::fill_least(std::span<const std::int32_t> tokens, int layer, Add add) const {
+  thread_local LeastSplitScratch scratch;
+  thread_local std::vector<std::int64_t> load;    // [rank]
+  thread_local std::vector<std::int32_t> shared;  // [replicated expert] tokens
+  thread_local std::vector<std::int32_t> counts;  // [replica of one] tokens
+  const auto* first = first_.data() + static_cast<std::size_t>(layer) * (tokens.size() + 1);
+  const auto& edges = edges_[static_cast<std::size_t>(layer)];
+  load.assign(static_cast<std::size_t>(ranks_), 0);
+  shared.clear();
+  counts.resize(edges.rank.size());
+  for (std::size_t e = 0; e < tokens.size(); ++e) {
+    const auto at = static_cast<std::size_t>(first[e]);
+    if (first[e + 1] - first[e] > 1) {
+      shared.push_back(tokens[e]);
+    } else {
+      load[static_cast<std::size_t>(rank_[at])] += tokens[e];
+      add(at, tokens[e]);
+    }
+  }
+  static_cast<void>(least_split(*curves_, edges, shared, load, counts, scratch));
+  std::size_t next = 0;
+  for (std::size_t e = 0; e < tokens.size(); ++e)
+    for (auto i = first[e]; first[e + 1] - first[e] > 1 && i < first[e + 1]; ++i)
+      add(static_cast<std::size_t>(i), counts[next++]);
 }
 
 void TokenSplit::rank_loads(std::span<const std::int32_t> tokens, int layer,

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "placement/cost/least_split.hpp"
 #include "placement/cost/placement.hpp"
 #include "placement/cost/water_fill.hpp"
 #include "placement/loads/trace.hpp"
@@ -17,14 +18,20 @@ enum class SplitRule {
   even,        ///< equally
   by_speed,    ///< in proportion to the speeds of the replicas' ranks: 1 / CostModel::mean_slope
   water_fill,  ///< step by step, equalising predicted finish times (water_fill.hpp)
+  least,       ///< step by step, the least time of the slowest rank (least_split.hpp)
   one_per_source,  ///< every rank sends all its tokens of an expert to one replica (vllm-ascend)
   local_first      ///< a rank that holds a replica uses that one, others split evenly (SGLang)
 };
 
+/// Whether the rule needs the tokens of all ranks.
+constexpr bool needs_all_tokens(SplitRule rule) {
+  return rule == SplitRule::water_fill || rule == SplitRule::least;
+}
+
 /// A rule and the speeds that it uses. Equal speeds give the variant that ignores speed.
 struct SplitSpec {
   SplitRule rule = SplitRule::even;
-  const CostModel* cost = nullptr;  ///< needed by `by_speed` and `water_fill`
+  const CostModel* cost = nullptr;  ///< needed by `by_speed`, `water_fill` and `least`
 };
 
 /// How many of an expert's tokens in one step each of its replicas gets: the only definition. No
@@ -45,6 +52,9 @@ struct SplitSpec {
 ///
 /// `water_fill` (ours): begins with the even split, then levels one replicated expert after the
 /// other until nothing changes, at most kWaterFillRounds times. Needs the tokens of all ranks.
+///
+/// `least`: the optimum that LPLB's linear program has (least_split.hpp); with speeds it is ours.
+/// Needs the tokens of all ranks.
 ///
 /// `one_per_source`, as vllm-ascend (0.23.0, `init_eplb_config`): rank r sends to replica r mod c,
 /// in the order of slots. Of all ranks' tokens, each replica gets the share of the ranks that send
@@ -98,6 +108,9 @@ class TokenSplit {
                                                         int source) const;
   template <class Add>
   void fill(std::span<const std::int32_t> tokens, int layer, std::size_t shift, Add add) const;
+  template <class Add>
+  void fill_least(std::span<const std::int32_t> tokens, int layer, Add add) const;
+  void find_edges(const CostModel& cost);
   void find_shares(const CostModel& cost);
   void count_senders();
 
@@ -113,7 +126,9 @@ class TokenSplit {
   // by_speed, one_per_source: weights of an expert's replicas up to this
   std::vector<std::int64_t> share_;
   std::optional<WaterFill> water_;         // water_fill
-  std::vector<std::int32_t> shared_;       // water_fill: experts with replicas
+  std::optional<RankCurves> curves_;       // least
+  std::vector<ReplicaEdges> edges_;        // least: [layer]
+  std::vector<std::int32_t> shared_;       // experts with replicas
   std::vector<std::size_t> first_shared_;  // [layer + 1] offset into shared_
 };
 

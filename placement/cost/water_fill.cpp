@@ -12,47 +12,21 @@ constexpr int kMostGuesses = 24;  // of a level; four or five are enough if curv
 }  // namespace
 
 WaterFill::WaterFill(const CostModel& cost)
-    : ranks_(cost.ranks()),
-      experts_(cost.kind() == CostKind::per_expert),
-      slots_(cost.slots()),
-      load_points_(cost.load_points().begin(), cost.load_points().end()) {
-  for (int rank = 0; rank < ranks_; ++rank) {
-    const auto first = static_cast<std::ptrdiff_t>(seconds_.size());
-    const auto latency = cost.latency(rank);
-    seconds_.insert(seconds_.end(), latency.begin(), latency.end());
-    for (auto one = seconds_.begin() + first + 1; one < seconds_.end(); ++one)
-      *one = std::max(*one, *(one - 1));
-    const auto* own = seconds_.data() + first;
-    double slope = 0;
-    for (std::size_t k = 0; k + 1 < load_points_.size(); ++k) {
-      slope = (own[k + 1] - own[k]) / (load_points_[k + 1] - load_points_[k]);
-      slope_.push_back(slope);
-    }
-    slope_.push_back(slope);  // continued beyond the last
-  }
-}
+    : curves_(cost), experts_(cost.kind() == CostKind::per_expert), slots_(cost.slots()) {}
 
 void WaterFill::clear(WaterFillScratch& scratch) const {
-  const auto ranks = static_cast<std::size_t>(ranks_);
-  scratch.load.assign(ranks, 0);
-  scratch.seconds.resize(ranks);
-  for (std::size_t r = 0; experts_ && r < ranks; ++r)
-    scratch.seconds[r] = seconds_[r * load_points_.size()];
-}
-
-double WaterFill::at(int rank, std::int64_t load) const {
-  const auto x = static_cast<double>(load);
-  const auto k = static_cast<std::size_t>(
-      std::upper_bound(load_points_.begin() + 1, load_points_.end(), x) - load_points_.begin() - 1);
-  const auto cell = static_cast<std::size_t>(rank) * load_points_.size() + k;
-  return seconds_[cell] + slope_[cell] * (x - load_points_[k]);
+  const auto count = static_cast<std::size_t>(ranks());
+  scratch.load.assign(count, 0);
+  scratch.seconds.resize(count);
+  for (std::size_t r = 0; experts_ && r < count; ++r)
+    scratch.seconds[r] = curves_.idle(static_cast<int>(r));
 }
 
 double WaterFill::finish(int rank, std::int32_t tokens, const WaterFillScratch& scratch) const {
   const auto r = static_cast<std::size_t>(rank);
-  if (!experts_) return at(rank, scratch.load[r] + tokens);
-  const auto idle = seconds_[r * load_points_.size()];
-  return scratch.seconds[r] + (at(rank, tokens * slots_) - idle) / static_cast<double>(slots_);
+  if (!experts_) return curves_.seconds(rank, scratch.load[r] + tokens);
+  return scratch.seconds[r] + (curves_.seconds(rank, tokens * slots_) - curves_.idle(rank)) /
+                                  static_cast<double>(slots_);
 }
 
 void WaterFill::add(int rank, std::int32_t before, std::int32_t tokens,
@@ -60,23 +34,19 @@ void WaterFill::add(int rank, std::int32_t before, std::int32_t tokens,
   const auto r = static_cast<std::size_t>(rank);
   scratch.load[r] += tokens;
   if (experts_)
-    scratch.seconds[r] +=
-        (at(rank, (before + std::int64_t{tokens}) * slots_) - at(rank, before * slots_)) /
-        static_cast<double>(slots_);
+    scratch.seconds[r] += (curves_.seconds(rank, (before + std::int64_t{tokens}) * slots_) -
+                           curves_.seconds(rank, before * slots_)) /
+                          static_cast<double>(slots_);
 }
 
 /// Tokens that the rank can finish within `level`, at most `most`.
 std::int32_t WaterFill::room(int rank, double level, std::int32_t most,
                              const WaterFillScratch& scratch) const {
   const auto r = static_cast<std::size_t>(rank);
-  const auto* own = seconds_.data() + r * load_points_.size();
-  if (experts_) level = own[0] + static_cast<double>(slots_) * (level - scratch.seconds[r]);
-  const auto* above = std::upper_bound(own, own + load_points_.size(), level);
-  if (above == own) return 0;
-  const auto k = static_cast<std::size_t>(above - own - 1);
-  const auto slope = slope_[r * load_points_.size() + k];
-  if (slope <= 0) return most;  // flat beyond the last load point
-  const auto load = load_points_[k] + (level - own[k]) / slope;
+  if (experts_)
+    level = curves_.idle(rank) + static_cast<double>(slots_) * (level - scratch.seconds[r]);
+  const auto load = curves_.load_within(rank, level);
+  if (load < 0) return 0;
   const auto tokens =
       experts_ ? load / static_cast<double>(slots_) : load - static_cast<double>(scratch.load[r]);
   return tokens >= most ? most : tokens <= 0 ? 0 : static_cast<std::int32_t>(tokens);

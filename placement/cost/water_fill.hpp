@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "placement/cost/rank_curves.hpp"
 #include "placement/speeds/profile.hpp"
 
 namespace gembench::inline cost {
@@ -27,7 +28,7 @@ class WaterFill {
   /// Keeps what it needs of the model.
   explicit WaterFill(const CostModel& cost);
 
-  [[nodiscard]] int ranks() const { return ranks_; }
+  [[nodiscard]] int ranks() const { return curves_.ranks(); }
   /// Resets all ranks to no tokens.
   void clear(WaterFillScratch& scratch) const;
   /// Adds `tokens` (below zero: removes) of one expert on a rank that had `before` of it.
@@ -42,16 +43,12 @@ class WaterFill {
   [[nodiscard]] double finish(int rank, std::int32_t tokens, const WaterFillScratch& scratch) const;
 
  private:
-  [[nodiscard]] double at(int rank, std::int64_t load) const;
   [[nodiscard]] std::int32_t room(int rank, double level, std::int32_t most,
                                   const WaterFillScratch& scratch) const;
 
-  int ranks_;
+  RankCurves curves_;
   bool experts_;
   std::int64_t slots_;
-  std::vector<double> load_points_;
-  std::vector<double> seconds_;  // [rank][load_point], nowhere falling
-  std::vector<double> slope_;    // [rank][load_point] of the piece that begins there
 };
 
 }  // namespace gembench::inline cost

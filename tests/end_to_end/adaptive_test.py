@@ -13,7 +13,7 @@ LONG = [*SMALL[:SMALL.index("--steps") + 1], "48", *SMALL[SMALL.index("--steps")
 
 class Replicas(CliTest):
     def test_every_split_computes_every_pair_and_is_checked(self):
-        for rule in ("even", "by-speed", "water-fill", "water-fill-blind"):
+        for rule in ("even", "by-speed", "water-fill", "water-fill-blind", "lp"):
             with self.subTest(rule=rule):
                 out = self.good("run", *SMALL, "--placements", "linear,eplb,gem+", "--spare-slots",
                                 "2", "--replicas", "4", "--token-split", rule, "--variability",

@@ -235,7 +235,7 @@ class Planner(CliTest):
 
     def test_replicas_are_planned_and_shared_by_every_rule(self):
         means = {}
-        for rule in ("even", "by-speed", "water-fill", "water-fill-blind"):
+        for rule in ("even", "by-speed", "water-fill", "water-fill-blind", "lp", "lp-blind"):
             _, rows = self.score("--ranks", "4", "--spare-slots", "2", "--replicas", "5",
                                  "--variability", "high", "--token-split", rule, "--strategies",
                                  "eplb,gem,gem+")
@@ -245,6 +245,30 @@ class Planner(CliTest):
             means[rule] = rows["eplb"]["step_mean"]
         self.assertLess(means["water-fill"], means["water-fill-blind"])
         self.assertLess(means["water-fill"], means["even"])
+        self.assertLessEqual(means["lp"], means["water-fill"])
+        self.assertLess(means["lp"], means["lp-blind"])
+
+    def test_systems_that_rebalance_every_step_are_judged_with_what_they_move(self):
+        at = ("--ranks", "4", "--variability", "high", "--spare-slots", "1", "--strategies",
+              "linear,eplb", "--per-step", "ultraep,ultraep-speed,lplb", "--expert-bytes", "9e6",
+              "--bandwidth", "1e6", "--hidden", "0.5", "--solve-us", "100")
+        judged, rows = self.score(*at)
+        self.assertEqual(list(rows), ["linear", "linear + ultraep", "linear + ultraep-speed", "eplb",
+                                      "eplb + ultraep", "eplb + ultraep-speed", "eplb + lplb"])
+        self.assertIn("weights arrive at 0.001 GB/s, 50 % of that time is hidden, planning a layer "
+                      "takes 100 us", " ".join(judged["notes"]))
+        for name, row in rows.items():
+            self.assertEqual(row["charged_mean"] > row["step_mean"], "+" in name)
+            self.assertEqual(row["fetched_experts"] > 0, "ultraep" in name)
+            self.assertEqual(row["fetched_bytes"], 9e6 * row["fetched_experts"])
+            charge = row["charged_mean"] - row["step_mean"] - 2 * 1e-4 * ("+" in name)
+            self.assertGreaterEqual(charge + 1e-6, 0.5 * row["fetched_bytes"] / 1e6 / 4)
+            self.assertLessEqual(charge - 1e-6, 0.5 * row["fetched_bytes"] / 1e6)
+            self.assertGreaterEqual(row["step_mean"] * (1 + 1e-9), row["time_balance"])
+            self.assertGreater(row["token_balance"], row["time_balance"])
+        self.assertLess(rows["linear + ultraep"]["step_mean"], rows["linear"]["step_mean"])
+        self.assertLess(rows["linear + ultraep-speed"]["step_mean"],
+                        rows["linear + ultraep"]["step_mean"])
 
     def test_traffic_between_nodes_is_shown_and_planned_with(self):
         at = ("--ranks", "4", "--variability", "high", "--spare-slots", "1", "--ranks-per-node", "2",

@@ -33,7 +33,8 @@ TEST(MoeLayers, replicas_and_empty_slots_change_nothing_but_who_computes) {
   const Profile equal = equal_ranks(rig.comm.size(), kTokens * rig.model.topk);
   const CostModel cost(equal);
   const int slots = std::min(rig.model.experts, rig.model.experts / rig.comm.size() + 2);
-  for (const SplitRule rule : {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill}) {
+  for (const SplitRule rule :
+       {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill, SplitRule::least}) {
     const Placement placement =
         replicated_placement(rig.model.layers, rig.comm.size(), rig.model.experts, slots, 11);
     EXPECT_EQ(count_duplicates(placement) > 0, rig.comm.size() > 1);

@@ -289,7 +289,7 @@ void print_split() {
     std::vector<std::int64_t> row(placement.slot_expert.size());
     for (auto [rule, name] :
          {std::pair{SplitRule::even, "even"}, std::pair{SplitRule::by_speed, "by-speed"},
-          std::pair{SplitRule::water_fill, "water-fill"}}) {
+          std::pair{SplitRule::water_fill, "water-fill"}, std::pair{SplitRule::least, "lp"}}) {
       const TokenSplit split(placement, rule, &cost);
       const auto seconds = seconds_of(20, [&] {
         for (int step = 0; step < trace.steps; ++step)

@@ -18,7 +18,7 @@ ARROWS = {
 }
 # Folder -> its subfolders, lowest first ("" is the folder itself): each may include those before it.
 FLOORS = {
-    "placement": ["base", "loads", "speeds", "cost", "search", "strategies", "c_api", "files",
+    "placement": ["base", "loads", "speeds", "cost", "per_step", "search", "strategies", "c_api", "files",
                   "encodings", "exchange", "recordings", "python"],
     "results": ["hdf5", ""],
     "moe_layer": ["mpi", "model", "device", "cpu", "cuda", "dispatch", "", "profiler"],

@@ -130,6 +130,7 @@ TEST(OptionRules, one_of_several_strategies_that_takes_an_option_is_enough) {
         "score --trace t --strategies linear,eplb-hier --nodes 2",
         "score --trace t --strategies linear,random --seed 4",
         "score --trace t p.json --token-split water-fill",
+        "score --trace t --strategies linear --per-step ultraep --spare-slots 1 --hidden 0.5",
         "score --trace t p.json --node-cost 1e-9 --ranks-per-node 4"}) {
     EXPECT_EQ(refusal(line), "") << line;
   }

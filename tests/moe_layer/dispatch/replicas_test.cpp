@@ -83,8 +83,8 @@ TEST_P(Replicas, every_pair_goes_to_a_physical_slot_of_its_expert_in_the_shares_
 
 INSTANTIATE_TEST_SUITE_P(Rules, Replicas,
                          testing::Values(SplitRule::even, SplitRule::by_speed,
-                                         SplitRule::water_fill, SplitRule::one_per_source,
-                                         SplitRule::local_first));
+                                         SplitRule::water_fill, SplitRule::least,
+                                         SplitRule::one_per_source, SplitRule::local_first));
 
 TEST(ReplicaChoice, refuses_more_physical_slots_than_sixteen_bits_name) {
   const Placement placement = replicated_placement(1, 4096, 256, 17, 1);

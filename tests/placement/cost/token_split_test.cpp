@@ -14,7 +14,8 @@ using testing::expect_refused;
 using Row = std::vector<std::int64_t>;
 using Tokens = std::vector<std::int32_t>;
 
-constexpr SplitRule kRules[] = {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill,
+constexpr SplitRule kRules[] = {SplitRule::even,           SplitRule::by_speed,
+                                SplitRule::water_fill,     SplitRule::least,
                                 SplitRule::one_per_source, SplitRule::local_first};
 
 /// Experts of one layer on the ranks named; as many slots as the fullest rank needs.
@@ -245,7 +246,7 @@ TEST(SplitRules, AlikeWhereNothingIsReplicatedOrRanksAreAlike) {
 TEST(SplitRules, NeedTheSpeedsOfTheirRanks) {
   const auto placement = on_ranks(2, {{0, 1}});
   const CostModel three(equal_ranks(3, 10));
-  for (auto rule : {SplitRule::by_speed, SplitRule::water_fill}) {
+  for (auto rule : {SplitRule::by_speed, SplitRule::water_fill, SplitRule::least}) {
     expect_refused("speeds of 2 ranks", [&] { (void)TokenSplit(placement, rule); });
     expect_refused("speeds of 2 ranks", [&] { (void)TokenSplit(placement, rule, &three); });
   }
@@ -309,6 +310,98 @@ TEST(WaterFill, ComesCloseToTheBestSplitThereIs) {
     }
     EXPECT_LT(sum, 1.03 * best_sum);
     EXPECT_GT(even_sum, 1.05 * best_sum) << "or there was nothing to find";
+  }
+}
+
+TEST(LeastSplit, IsTheBestSplitThereIs) {
+  Random random(10);
+  double even_sum = 0, best_sum = 0;
+  for (int i = 0; i < 60; ++i) {
+    const int ranks = 2 + int(random.below(3));
+    const auto hosts = random_hosts(random, ranks, 3 + int(random.below(2)));
+    const auto placement = on_ranks(ranks, hosts);
+    const auto tokens = random_tokens(random, hosts.size(), i % 2 ? 8 : 3);
+    auto profile = testing::uneven_profile(ranks, std::uint64_t(i));
+    for (auto& point : profile.load_points) point /= i % 3 == 0 ? 1 : 8;  // the kinks count
+    const CostModel cost(profile);
+    Row slots(placement.slot_expert.size(), 0);
+    const auto best = brute_force(cost, placement, hosts, tokens, 0, slots);
+    Row found(slots.size()), even(slots.size());
+    TokenSplit(placement, SplitRule::least, &cost).slot_loads(tokens, 0, found);
+    TokenSplit(placement).slot_loads(tokens, 0, even);
+    EXPECT_NEAR(slowest(cost, found, placement.slots), best, 1e-12 * best) << i;
+    even_sum += slowest(cost, even, placement.slots);
+    best_sum += best;
+  }
+  EXPECT_GT(even_sum, 1.02 * best_sum) << "or there was nothing to find";
+}
+
+TEST(LeastSplit, IsNoSlowerThanWaterFillOnManyRanksAndKeepsWhatNeedNotMove) {
+  Random random(12);
+  for (int i = 0; i < 40; ++i) {
+    const int ranks = 2 + int(random.below(30));
+    const auto hosts = random_hosts(random, ranks, ranks * 3);
+    const auto placement = on_ranks(ranks, hosts);
+    const auto tokens = random_tokens(random, hosts.size(), 4000);
+    const CostModel cost(i % 2 ? testing::uneven_profile(ranks, std::uint64_t(i), i % 4 == 1)
+                               : equal_ranks(ranks, 1));
+    const RankCurves curves(cost);
+    double least = 0, filled = 0;
+    Row row(std::size_t(ranks), 0);
+    TokenSplit(placement, SplitRule::least, &cost).rank_loads(tokens, 0, row);
+    for (int r = 0; r < ranks; ++r) least = std::max(least, curves.seconds(r, row[std::size_t(r)]));
+    TokenSplit(placement, SplitRule::water_fill, &cost).rank_loads(tokens, 0, row);
+    for (int r = 0; r < ranks; ++r)
+      filled = std::max(filled, curves.seconds(r, row[std::size_t(r)]));
+    EXPECT_LE(least, filled * (1 + 1e-12)) << i;
+  }
+  // One rank is busy with an expert of its own; the two others can share as they like.
+  const auto placement = on_ranks(3, {{0}, {1, 2}});
+  const CostModel equal(equal_ranks(3, 1));
+  Row row(3);
+  TokenSplit(placement, SplitRule::least, &equal).rank_loads(Tokens{90, 40}, 0, row);
+  EXPECT_EQ(row, (Row{90, 20, 20}));
+}
+
+TEST(RankCurves, FindTheLeastTimeOfWholeTokens) {
+  Random random(13);
+  for (int i = 0; i < 60; ++i) {
+    const int ranks = 1 + int(random.below(4));
+    const RankCurves curves(
+        CostModel(testing::uneven_profile(ranks, std::uint64_t(i), i % 2 == 0)));
+    std::vector<std::int32_t> some;
+    for (int r = 0; r < ranks; ++r) some.push_back(r);
+    const auto tokens = std::int64_t(random.below(600));
+    std::vector<double> times;  // at which a rank can finish another token
+    for (int r = 0; r < ranks; ++r)
+      for (std::int64_t n = 0; n <= tokens; ++n) times.push_back(curves.seconds(r, n));
+    std::sort(times.begin(), times.end());
+    const auto fits = [&](double level) {
+      std::int64_t sum = 0;
+      for (int r = 0; r < ranks; ++r) {
+        std::int64_t n = -1;
+        while (n < tokens && curves.seconds(r, n + 1) <= level) ++n;
+        sum += std::max<std::int64_t>(0, n);
+        EXPECT_EQ(std::min(curves.tokens_within(r, level), tokens), n);
+      }
+      return sum >= tokens;
+    };
+    const auto expected = tokens == 0 ? 0.0 : *std::find_if(times.begin(), times.end(), fits);
+    EXPECT_EQ(curves.least_seconds(some, tokens, 0), expected) << i;
+  }
+}
+
+TEST(RankCurves, EndWhereTimesAreNeighboursToTheLastBit) {
+  Random random(14);
+  for (int i = 0; i < 300; ++i) {  // loops for ever where a middle rounds to its upper end
+    auto profile = equal_ranks(3, 1000);
+    for (std::size_t r = 0; r < 3; ++r)
+      profile.latency[2 * r + 1] = (1 + random.uniform() * (r == 0 ? 0 : 1e-15)) * 1e-3 / 3;
+    const RankCurves curves{CostModel(profile)};
+    const std::vector<std::int32_t> some{0, 1, 2};
+    const auto tokens = std::int64_t(1 + random.below(900));
+    const auto least = curves.least_seconds(some, tokens, 0);
+    EXPECT_NEAR(least, double((tokens + 2) / 3) * 1e-6 / 3, 1e-14);
   }
 }
 

@@ -13,7 +13,8 @@ using testing::expect_refused;
 
 using Plan = Placement (*)(const PlanInput&);
 
-constexpr SplitRule kRules[] = {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill};
+constexpr SplitRule kRules[] = {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill,
+                                SplitRule::least};
 
 TEST(PlannedReplicas, AreGivenOutOneByOneToTheLargestLoad) {
   Trace layer;

@@ -96,7 +96,8 @@ TEST(Replan, KeepsReplicasApartAndHelpsByEveryRule) {
   input.replicas = 6;
   const auto from = plan_eplb(input);
   ASSERT_GT(count_duplicates(from), 0);
-  for (auto rule : {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill}) {
+  for (auto rule :
+       {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill, SplitRule::least}) {
     const SplitSpec split{rule, &changed};
     const auto found = replan(from, trace, changed, {.max_moves = 10, .split = split});
     validate(found.placement);
