@@ -186,6 +186,7 @@ struct ScoreCommand : ProblemOptions {
 
 struct TraceMakeCommand : ModelOptions, LoadOptions, OutputOptions {
   int steps = 1024;
+  std::optional<int> ranks;  ///< of presets that speak of ranks
   std::uint64_t seed = 1;
 };
 

@@ -40,6 +40,16 @@ void spread_topk(std::span<double> weight, int topk, std::span<double> share);
 void repair(std::span<std::int32_t> counts, std::span<double> weight, std::int64_t target,
             std::int32_t limit, Random& random);
 
+/// The counts of a step of `tokens` tokens that choose `topk` experts each, in proportion to
+/// `weight`: binomial around the shares of spread_topk, then repair. `share` is written, `weight`
+/// used up.
+void draw_counts(std::span<double> weight, std::span<double> share, int topk, std::int32_t tokens,
+                 std::span<std::int32_t> counts, Random& random);
+
+/// Deals `total` round and round, the first to counts[first % size]: everybody an equal part, up to
+/// one. Writes `counts`.
+void deal_evenly(std::span<std::int32_t> counts, std::int64_t total, std::int64_t first);
+
 /// Which experts of a layer switch together.
 struct Groups {
   std::vector<int> of;  ///< [expert] -> group, -1 = none

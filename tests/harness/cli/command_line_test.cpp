@@ -212,6 +212,11 @@ TEST(Options, mistakes_are_usage_errors_that_name_the_remedy) {
       {{"plan", "--horizon", "-1", "-o", "a"}, "horizon"},
       {{"convert", "p.json", "--first-layer", "99999", "-o", "a"}, "first-layer"},
       {{"convert", "p.json", "--model-layers", "0", "-o", "a"}, "model-layers"},
+      {{"trace", "make", "--preset", "w2-hot-rank", "-o", "a"}, "add --ranks"},
+      {{"trace", "make", "--preset", "W1-Hot-Experts", "--ranks", "4", "-o", "a"},
+       "speak of ranks"},
+      {{"trace", "import", "csv", "a.csv", "--ranks", "4", "-o", "a"}, "for trace make"},
+      {{"run", "--preset", "w4-source-ragged", "-o", "a"}, "--preset even --tokens-per-rank"},
       {{"run", "--config", "/nowhere/c.ini", "-o", "a"}, "/nowhere/c.ini"},
   };
   for (const Mistake& mistake : mistakes) {
