@@ -31,6 +31,7 @@ struct LoadOptions {
   std::optional<int> tokens;     ///< of the current step; the first of a sweep
   std::vector<int> token_sweep;  ///< all that were asked for
   std::string preset = "serving";
+  std::optional<double> alpha;   ///< of preset power-law
   std::vector<std::string> set;  ///< NAME=VALUE of the preset's parameters
 };
 

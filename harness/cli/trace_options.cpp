@@ -35,6 +35,10 @@ void synthetic_options(OptionSet& set, TraceLine& o) {
       .refused_if(imports, "--preset is for trace make: drop it")
       .refused_if([&o] { return needs_ranks(o) && !o.ranks; },
                   "this --preset speaks of ranks: add --ranks N");
+  set.amount("alpha", o.alpha, "A", "exponent of preset power-law, as --set alpha=A (default: 1.2)")
+      .range(0, 3)
+      .refused_if([&o] { return o.preset != "power-law"; },
+                  "--alpha is of the loads of --preset power-law: add that, or drop it");
   set.count("ranks", o.ranks, "for presets that speak of ranks, which hold experts in order")
       .range(1, kMaxExperts)
       .refused_if(imports, "--ranks is for trace make: drop it")
@@ -126,10 +130,11 @@ void define(OptionSet& set, TraceLine& o) {
           "--seed has no effect here, nothing is random: drop it");
   set.only([&o] { return asks_to(o, "info"); }, "format quiet",
            "trace info only reads a trace: drop --{}");
-  set.only([&o] { return asks_to(o, "make"); },
-           "model scale layers experts topk tokens preset ranks set steps seed output overwrite "
-           "format quiet",
-           "--{} is for trace import, not for trace make: drop it");
+  set.only(
+      [&o] { return asks_to(o, "make"); },
+      "model scale layers experts topk tokens preset alpha ranks set steps seed output overwrite "
+      "format quiet",
+      "--{} is for trace import, not for trace make: drop it");
 }
 
 Command command_of(const TraceLine& line) {

@@ -220,6 +220,7 @@ Trace synthetic_trace(const LoadOptions& options, const SyntheticSpec& spec) {
     }
     set.push_back({text.substr(0, equals), number});
   }
+  if (options.alpha) set.push_back({"alpha", *options.alpha});
   return make_trace(options.preset, spec, set);
 }
 

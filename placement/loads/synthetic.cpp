@@ -17,6 +17,7 @@
 #include "placement/loads/draws.hpp"
 #include "placement/loads/synthetic_bursty.hpp"
 #include "placement/loads/synthetic_imbalance.hpp"
+#include "placement/loads/synthetic_power_law.hpp"
 #include "placement/loads/synthetic_serving.hpp"
 
 namespace gembench::inline loads {
@@ -60,6 +61,9 @@ constexpr Field<B> kBursty[] = {{"zipf", &B::zipf, 0, 0.8},
                                 {"drift_sigma", &B::drift_sigma, 0, 1.5},
                                 {"drift_rho", &B::drift_rho, 0, 1},
                                 {"correlated", &B::correlated, 1, 1e6, true}};
+
+using L = PowerLawParameters;
+constexpr Field<L> kPowerLaw[] = {{"alpha", &L::alpha, 0, 3}};
 
 using W = ImbalanceParameters;
 constexpr std::array<Field<W>, 0> kNone{};
@@ -139,6 +143,12 @@ Listed bursty(Trace* trace, const SyntheticSpec& spec, Set set, std::string_view
   return list<B>(parameters, kBursty);
 }
 
+Listed power_law(Trace* trace, const SyntheticSpec& spec, Set set, std::string_view preset) {
+  const auto parameters = with<L>({}, kPowerLaw, set, preset);
+  if (trace) fill_power_law(*trace, spec, parameters);
+  return list<L>(parameters, kPowerLaw);
+}
+
 /// One of the workloads W0 to W7, with those parameters that it has.
 template <void (*fill)(Trace&, const SyntheticSpec&, const W&), const auto& fields>
 Listed workload(Trace* trace, const SyntheticSpec& spec, Set set, std::string_view preset) {
@@ -152,6 +162,8 @@ Listed workload(Trace* trace, const SyntheticSpec& spec, Set set, std::string_vi
 constexpr SyntheticPreset kPresets[] = {
     {"serving", "temporal experts in groups, after GEM's figures", serving},
     {"bursty", "strongly skewed prefill: hot experts, bursts, tasks, drift", bursty},
+    {"power-law", "AIConfigurator's loads: their density falls as load^-alpha (--alpha)",
+     power_law},
     {"even", "equal counts, rotating", workload<fill_even, kNone>},
     {"w0-balanced", "W0 of Megatron-LM PR 7488, like W1-W7 with numbers of ours: equal counts",
      workload<fill_even, kNone>},

@@ -46,6 +46,8 @@ struct SyntheticPreset {
 ///             every task, groups of experts with bursts of x3, tasks that change popularity and
 ///             bursts of all layers at once (labelled in Trace::task), slow drift, and the noise of
 ///             tokens that come in correlated runs.
+///  `power-law`  loads from a power law of exponent alpha, as AIConfigurator makes them
+///             (synthetic_power_law.hpp).
 ///  `even` the same count for every expert, up to one token; for tests and calibration.
 ///  `w0-balanced` to `w7-burst`  the workloads of Megatron-LM's proposed token-imbalance benchmark
 ///             (synthetic_imbalance.hpp); their numbers are ours.

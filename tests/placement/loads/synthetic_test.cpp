@@ -47,6 +47,8 @@ TEST(Synthetic, IsTheSameOnEveryMachine) {
   EXPECT_EQ(hash(make_trace("serving", spec)), 15707650300612752862u);
   EXPECT_EQ(hash(make_trace("even", spec)), 7885145652162341414u);
   EXPECT_EQ(hash(make_trace("serving", {16, 2, 8, 2, 16, 42})), 2280790173940143449u);
+  EXPECT_EQ(hash(make_trace("power-law", spec)), 14666103208893377043u);
+  EXPECT_EQ(hash(make_trace("power-law", {16, 2, 256, 8, 16, 42})), 8319969402816215559u);
   SyntheticSpec odd{40, 2, 13, 3, 101, 42};
   odd.ranks = 4;
   const std::uint64_t workloads[] = {
@@ -93,6 +95,30 @@ TEST(Synthetic, EvenFavoursNobody) {
     }
   const auto [least, most] = std::minmax_element(total.begin(), total.end());
   EXPECT_LE(*most - *least, 1) << "also over all steps";
+}
+
+TEST(Synthetic, PowerLawIsAiconfiguratorsFormula) {
+  // Every token chooses two of many experts: no expert reaches the cap, and steps average out, so
+  // that sums are proportional to the drawn loads. Their quantiles are those of the inverted law.
+  for (const double alpha : {0.4, 1.0, 1.2, 2.2}) {
+    const SyntheticParameter set[] = {{"alpha", alpha}};
+    const auto trace = make_trace("power-law", {20, 1, 4096, 2, 65536, 8}, set);
+    std::vector<double> sums(4096, 0);
+    for (std::size_t i = 0; i < trace.tokens.size(); ++i) sums[i % 4096] += trace.tokens[i];
+    const auto law = [&](double u) {
+      const double high = 0.8 * 65536;
+      const double slope = 1 - alpha;
+      return alpha == 1 ? std::pow(high, u)
+                        : std::pow(1 + u * (std::pow(high, slope) - 1), 1 / slope);
+    };
+    for (const double u : {0.5, 0.75, 0.97}) {
+      const double measured = quantile(sums, u) / quantile(sums, 0.9);
+      EXPECT_NEAR(measured / (law(u) / law(0.9)), 1, 0.25) << alpha << " " << u;
+    }
+  }
+  const SyntheticParameter even[] = {{"alpha", 0}};
+  EXPECT_EQ(make_trace("power-law", {9, 2, 7, 2, 33, 1}, even).tokens,
+            make_trace("even", {9, 2, 7, 2, 33, 1}).tokens);
 }
 
 /// Duty and mean count when used, of one expert of a layer.
@@ -327,7 +353,7 @@ TEST(Synthetic, RefusesTheImpossible) {
   refuse("give 1 to 8 ranks", "w4-source-ragged", two);
   two.ranks = 2;
   refuse("4 of 8 experts are left", "w5-zero-expert-rank", two);
-  refuse("choose one of serving, bursty, even", "flat", {1, 1, 8, 2, 1, 0});
+  refuse("choose one of serving, bursty, power-law, even", "flat", {1, 1, 8, 2, 1, 0});
   refuse("smaller top-k", "even", {1, 1, 8, 9, 1, 0});
   refuse("at least 1", "even", {0, 1, 8, 2, 1, 0});
   refuse("at least 1", "serving", {1, 1, 8, 2, -1, 0});
@@ -344,6 +370,7 @@ TEST(Synthetic, RefusesForeignParameters) {
   refuse("it has zipf, hot_share", "bursty", {"sigma", 1});
   refuse("it has sigma, temporal_low", "serving", {"zipf", 1});
   refuse("it has none", "even", {"zipf", 1});
+  refuse("a number from 0 to 3", "power-law", {"alpha", 3.5});
   refuse("it has heat, hot_share", "w1-hot-experts", {"dwell", 1});
   refuse("it has none", "w0-balanced", {"heat", 1});
   refuse("burst of preset 'w7-burst' cannot be above period", "w7-burst", {"burst", 33});
