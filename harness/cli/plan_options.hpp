@@ -8,5 +8,6 @@ namespace gembench::inline cli {
 /// The options of the commands that plan and judge without MPI, which write into `o`.
 void define(OptionSet& set, PlanCommand& o);
 void define(OptionSet& set, ScoreCommand& o);
+void define(OptionSet& set, SensitivityCommand& o);
 
 }  // namespace gembench::inline cli

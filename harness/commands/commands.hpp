@@ -21,6 +21,7 @@ void execute(const TraceImportCommand& command);
 void execute(const TraceInfoCommand& command);
 void execute(const PlanCommand& command);
 void execute(const ScoreCommand& command);
+void execute(const SensitivityCommand& command);
 void execute(const ConvertCommand& command);
 void execute(const InfoCommand& command);
 void execute(const CompareCommand& command);
