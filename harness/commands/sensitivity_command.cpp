@@ -9,6 +9,7 @@
 #include "harness/commands/plan_problem.hpp"
 #include "harness/report/sensitivity_report.hpp"
 #include "harness/run/workload.hpp"
+#include "placement/base/error.hpp"
 #include "placement/base/random.hpp"
 
 namespace gembench::inline commands {
@@ -45,6 +46,10 @@ std::vector<double> step_means(const Problem& problem, const ProblemOptions& opt
 }  // namespace
 
 void execute(const SensitivityCommand& command) {
+  const ModelShape model = model_of(command);
+  if (*command.ranks > model.experts)
+    throw usage_error(fmt::format("{} ranks are more than the {} experts: lower --ranks",
+                                  *command.ranks, model.experts));
   const auto strategies = command.strategies.size();
   SensitivityContext context;
   context.draws = command.draws;
@@ -70,7 +75,6 @@ void execute(const SensitivityCommand& command) {
         rows.push_back(sensitivity_row(command.strategies[i], alpha, command.spreads[s],
                                        seconds[s][i], i == 0 ? nullptr : &seconds[s][0]));
   }
-  const ModelShape model = model_of(command);
   context.score.trace =
       fmt::format("power-law, {} steps of {} tokens, {} layers, {} experts, top-k {}",
                   command.steps, tokens_per_step(command), model.layers, model.experts, model.topk);

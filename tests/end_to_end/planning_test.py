@@ -51,6 +51,7 @@ class Planning(CliTest):
         self.assertIsNone(changes["linear", 0, 0.3])
         self.assertLess(abs(changes["gem", 0, 0]), 0.02)  # nothing to gain
         self.assertLess(changes["gem", 1.2, 0.3], -0.1)
+        self.one_sentence(self.gembench("sensitivity", *shape, "--ranks", "17"), 2, "lower --ranks")
 
     def start(self, *command):
         job = subprocess.Popen([str(word) for word in command], cwd=self.folder, text=True,
