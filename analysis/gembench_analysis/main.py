@@ -6,7 +6,7 @@ import sys
 import tempfile
 from typing import List, Optional, Sequence
 
-from . import export, figure_files, markdown, page, perfetto, runs
+from . import export, figure_files, markdown, page, perfetto, runs, sensitivity
 from .loading import FileError, load
 from .reduction import reduce
 from .next_steps import placement_file
@@ -27,7 +27,9 @@ def _options(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
         prog="gembench-report", allow_abbrev=False,
         description="Writes a report of one or several results.h5 (or .partial) of gembench run.",
         epilog="exit codes: 0 ok, 2 usage or a file that cannot be read, 4 output")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="results.h5, or its .partial")
+    parser.add_argument("files", nargs="+", metavar="FILE",
+                        help="results.h5, or its .partial; or one .json of gembench sensitivity, "
+                             "whose chart is written as FILE.svg")
     parser.add_argument("-o", "--output", metavar="FILE",
                         help="report to write (default: the first FILE with .html, or standard "
                              "output with --format md)")
@@ -47,7 +49,14 @@ def _options(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.placements is not None and not options.figures:
         parser.error("--placements chooses what --figures shows; add --figures DIR")
+    if _is_sensitivity(options) and (options.figures or options.trace or options.export
+                                     or options.format != "html"):
+        parser.error("of gembench sensitivity there is only a chart; give just FILE.json and -o")
     return options
+
+
+def _is_sensitivity(options: argparse.Namespace) -> bool:
+    return len(options.files) == 1 and str(options.files[0]).endswith(".json")
 
 
 def write(path: str, text: str, option: str = "-o") -> None:
@@ -82,6 +91,10 @@ def _figures(loaded: List[Run], folder: str, placements: List[str]) -> str:
 def _report(options: argparse.Namespace) -> List[str]:
     """Carries out the options; returns what was written."""
     output, written = options.output, []
+    if _is_sensitivity(options):
+        output = output or os.path.splitext(options.files[0])[0] + ".svg"
+        write(output, sensitivity.chart(options.files[0]))
+        return [output]
     if output is None and options.format == "html":
         output = os.path.splitext(options.files[0].removesuffix(".partial"))[0] + ".html"
     loaded = []

@@ -260,6 +260,9 @@ const std::vector<CommandRow>& commands() {
                            "predict the cost of placements, without MPI"),
       row_of<AdviseCommand>("advise", "advise --trace FILE --ranks N [options]",
                             "say whether another placement would pay, from recorded loads"),
+      row_of<SensitivityCommand>(
+          "sensitivity", "sensitivity --ranks N [options]",
+          "predict gains against imbalance of loads and spread of speeds, without MPI"),
       row_of<ConvertCommand>("convert", "convert FILE --to FORMAT -o FILE [options]",
                              "convert placements to and from the formats of serving engines"),
       row_of<CompareCommand>(
@@ -281,7 +284,7 @@ std::string general_help() {
       "gembench: measure how much time MoE layers lose at their barriers, and how much a better "
       "expert placement saves\n\nUsage: gembench COMMAND [options]\n\n";
   for (const CommandRow& command : commands()) {
-    text += fmt::format("  {:<10} {}\n", command.name, command.summary);
+    text += fmt::format("  {:<12} {}\n", command.name, command.summary);
   }
   return text +
          "\n'gembench help COMMAND' lists a command's options; 'gembench --version' the versions."

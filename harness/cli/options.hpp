@@ -31,6 +31,7 @@ struct LoadOptions {
   std::optional<int> tokens;     ///< of the current step; the first of a sweep
   std::vector<int> token_sweep;  ///< all that were asked for
   std::string preset = "serving";
+  std::optional<double> alpha;   ///< of preset power-law
   std::vector<std::string> set;  ///< NAME=VALUE of the preset's parameters
 };
 
@@ -205,8 +206,20 @@ struct AdviseCommand : ProblemOptions {
   [[nodiscard]] std::vector<std::string> named() const;
 };
 
+/// How much strategies gain by imbalance of loads and spread of speeds, on made loads.
+struct SensitivityCommand : ModelOptions, LoadOptions, ProblemOptions {
+  static constexpr const char* kName = "sensitivity";
+  SensitivityCommand() { split = 0.5; }
+  std::vector<std::string> strategies = {"linear", "eplb", "gem"};  ///< the first is the reference
+  std::vector<double> alphas = {0, 0.4, 0.8, 1.2};                  ///< of power-law loads
+  std::vector<double> spreads = {0, 0.077, 0.277};  ///< slowest over fastest rank, minus 1
+  int draws = 6;                                    ///< of loads, and of which rank is slow
+  int steps = 128;                                  ///< of a draw
+};
+
 struct TraceMakeCommand : ModelOptions, LoadOptions, OutputOptions {
   int steps = 1024;
+  std::optional<int> ranks;  ///< of presets that speak of ranks
   std::uint64_t seed = 1;
 };
 
@@ -288,9 +301,9 @@ struct ManCommand {
   static constexpr const char* kName = "man";
 };
 
-using Command =
-    std::variant<ListCommand, RunCommand, ProfileCommand, PlanCommand, ScoreCommand, AdviseCommand,
-                 TraceMakeCommand, TraceImportCommand, TraceJoinCommand, TraceInfoCommand,
-                 ConvertCommand, InfoCommand, CompareCommand, CompletionCommand, ManCommand>;
+using Command = std::variant<ListCommand, RunCommand, ProfileCommand, PlanCommand, ScoreCommand,
+                             AdviseCommand, SensitivityCommand, TraceMakeCommand,
+                             TraceImportCommand, TraceJoinCommand, TraceInfoCommand, ConvertCommand,
+                             InfoCommand, CompareCommand, CompletionCommand, ManCommand>;
 
 }  // namespace gembench::inline cli

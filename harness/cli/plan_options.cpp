@@ -1,6 +1,7 @@
 #include "harness/cli/plan_options.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -53,6 +54,18 @@ void problem_options(OptionSet& set, ProblemOptions& o) {
   loads_and_speeds_options(set, o);
   plan_steps_options(set, o);
   assumed_speed_options(set, o);
+}
+
+/// Numbers separated by commas; `unit` as in parse_real.
+Option& list_option(OptionSet& set, const char* name, std::vector<double>& to, const char* unit,
+                    const char* help) {
+  return set.call(
+      name, fmt::format("{0},{0},...", unit).c_str(), help,
+      [&to, name, unit](const std::string& text) {
+        to.clear();
+        for (const std::string& part : split_list(text)) to.push_back(parse_real(name, unit, part));
+      },
+      [&to] { return OptionSet::Json(to); }, fmt::format("{}", fmt::join(to, ",")));
 }
 
 void node_options(OptionSet& set, ProblemOptions& o) {
@@ -243,6 +256,52 @@ void define(OptionSet& set, AdviseCommand& o) {
     if (o.files.empty()) return;
     throw usage_error(fmt::format("advise accepts no file '{}': give --trace", o.files[0]));
   });
+}
+
+void define(OptionSet& set, SensitivityCommand& o) {
+  model_options(set, o, false);
+  set.group("Loads and speeds");
+  tokens_option(set, o, "tokens of a step over all ranks (default: 1024)")
+      .refused_if([&o] { return o.token_sweep.size() > 1; },
+                  "sensitivity accepts one value for --tokens, only run accepts several");
+  set.number("steps", o.steps, "steps of a draw: the first half is planned on, the rest judged")
+      .range(2, 1e6);
+  list_option(set, "alphas", o.alphas, "A",
+              "exponents of power-law loads: 0 = equal, 1.2 = very uneven")
+      .range(0, 3);
+  list_option(set, "spreads", o.spreads, "SHARE",
+              "spreads of the ranks' speeds: 0.077 or 7.7% = the slowest takes 7.7 % longer than "
+              "the fastest, the others evenly between")
+      .range(0, 10);
+  set.number("draws", o.draws, "draws of loads and of which rank is slow").range(1, 1000);
+  set.count("ranks", o.ranks, "ranks to place on").range(1, 65536);
+  set.text("profile", o.profile, "SOURCE",
+           "profile.h5, or builtin:NAME for latencies measured by others (default: ranks of equal "
+           "speed)")
+      .offers(profile_words());
+  set.group("Placement");
+  set.names("strategies", o.strategies, "A,B,...",
+            "strategies to plan with and judge; the first is what the others are compared with")
+      .offers(strategy_words())
+      .correct(
+          [&o] { std::ranges::transform(o.strategies, o.strategies.begin(), as_known_placement); })
+      .refused_if(
+          [&o] {
+            return std::ranges::any_of(o.strategies, [](const std::string& name) {
+              return name.find("file:") != std::string::npos;
+            });
+          },
+          "a file does not suit loads that are drawn: name strategies only");
+  cost_option(set, o.cost);
+  set.group("Output", false);
+  format_option(set, o.format);
+  quiet_option(set, o.quiet);
+  set.group("Other");
+  set.seed(o.seed, "of the first draw; the next one has the next number");
+  set.refuse_if([&o] { return !o.ranks; }, "sensitivity needs --ranks N");
+  set.refuse_if([&o] { return o.alphas.empty() || o.spreads.empty() || o.strategies.empty(); },
+                "--alphas, --spreads and --strategies need at least one value each");
+  set.rule([&set, &o] { require_takers(set, o.strategies, o, {"seed"}); });
 }
 
 }  // namespace gembench::inline cli

@@ -9,5 +9,6 @@ namespace gembench::inline cli {
 void define(OptionSet& set, PlanCommand& o);
 void define(OptionSet& set, ScoreCommand& o);
 void define(OptionSet& set, AdviseCommand& o);
+void define(OptionSet& set, SensitivityCommand& o);
 
 }  // namespace gembench::inline cli

@@ -7,6 +7,8 @@
 #include "harness/cli/offered_words.hpp"
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/strategy_rules.hpp"
+#include "placement/base/known_names.hpp"
+#include "placement/loads/synthetic.hpp"
 
 namespace gembench::inline cli {
 
@@ -52,8 +54,8 @@ Option& tokens_option(OptionSet& set, LoadOptions& o, const char* help) {
 }
 
 Option& preset_option(OptionSet& set, LoadOptions& o) {
-  return set.text("preset", o.preset, "NAME", "synthetic loads: serving, bursty or even")
-      .one_of({"serving", "bursty", "even"});
+  return set.text("preset", o.preset, "NAME", "synthetic loads, see 'gembench list'")
+      .one_of(names_of_rows(synthetic_presets()));
 }
 
 void routing_options(OptionSet& set, RoutingOptions& o, const char* tokens_help, bool several) {
@@ -75,9 +77,12 @@ void routing_options(OptionSet& set, RoutingOptions& o, const char* tokens_help,
       .one_of({"synthetic", "trace", "router"})
       .refused_if([&o] { return o.routing == "trace" && o.trace.empty(); },
                   "--routing trace needs --trace FILE");
-  preset_option(set, o).refused_if(
-      [&o] { return o.routing != "synthetic"; },
-      "--preset is for synthetic loads: drop it, or --trace and --routing");
+  preset_option(set, o)
+      .refused_if([&o] { return o.routing != "synthetic"; },
+                  "--preset is for synthetic loads: drop it, or --trace and --routing")
+      .refused_if([&o] { return o.preset == "w4-source-ragged"; },
+                  "w4-source-ragged is even loads from batches of different size: give --preset "
+                  "even --tokens-per-rank N,N,...");
   set.text("trace", o.trace, "FILE", "trace.h5 of 'gembench trace'; implies --routing trace")
       .refused_if([&o, several] { return several && o.routing != "trace"; },
                   "--routing router reads no --trace: drop one of them");

@@ -2,13 +2,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/shared_options.hpp"
+#include "placement/base/checked_sizes.hpp"
 #include "placement/base/error.hpp"
+#include "placement/loads/synthetic.hpp"
 #include "placement/recordings/formats.hpp"
 
 namespace gembench::inline cli {
 namespace {
+
+bool needs_ranks(const TraceLine& o) {
+  return std::ranges::any_of(synthetic_presets(), [&o](const SyntheticPreset& preset) {
+    return preset.needs_ranks && preset.name == o.preset;
+  });
+}
 
 bool asks_to(const TraceLine& o, const char* what) {
   return !o.files.empty() && o.files[0] == what;
@@ -21,7 +31,19 @@ void synthetic_options(OptionSet& set, TraceLine& o) {
       .refused_if([&o] { return o.token_sweep.size() > 1; },
                   "trace accepts one value for --tokens, only run accepts several");
   set.group("Synthetic loads");
-  preset_option(set, o).refused_if(imports, "--preset is for trace make: drop it");
+  preset_option(set, o)
+      .refused_if(imports, "--preset is for trace make: drop it")
+      .refused_if([&o] { return needs_ranks(o) && !o.ranks; },
+                  "this --preset speaks of ranks: add --ranks N");
+  set.amount("alpha", o.alpha, "A", "exponent of preset power-law, as --set alpha=A (default: 1.2)")
+      .range(0, 3)
+      .refused_if([&o] { return o.preset != "power-law"; },
+                  "--alpha is of the loads of --preset power-law: add that, or drop it");
+  set.count("ranks", o.ranks, "for presets that speak of ranks, which hold experts in order")
+      .range(1, kMaxExperts)
+      .refused_if(imports, "--ranks is for trace make: drop it")
+      .refused_if([&o] { return !needs_ranks(o); },
+                  "--ranks is for presets that speak of ranks ('gembench list'): drop it");
   set.names("set", o.set, "NAME=V,...", "parameters of the preset; trace info lists them all")
       .refused_if(imports, "--set is for trace make: drop it");
   set.number("steps", o.steps, "steps to make, or to draw")
@@ -113,7 +135,8 @@ void define(OptionSet& set, TraceLine& o) {
            "trace join takes traces as they are: drop --{}");
   set.only(
       [&o] { return asks_to(o, "make"); },
-      "model scale layers experts topk tokens preset set steps seed output overwrite format quiet",
+      "model scale layers experts topk tokens preset alpha ranks set steps seed output overwrite "
+      "format quiet",
       "--{} is for trace import, not for trace make: drop it");
 }
 

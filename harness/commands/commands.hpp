@@ -25,6 +25,7 @@ void execute(const PlanCommand& command);
 void execute(const ScoreCommand& command);
 /// The exit code is the advice.
 [[nodiscard]] ExitCode execute(const AdviseCommand& command);
+void execute(const SensitivityCommand& command);
 void execute(const ConvertCommand& command);
 void execute(const InfoCommand& command);
 void execute(const CompareCommand& command);

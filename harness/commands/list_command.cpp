@@ -34,7 +34,10 @@ ordered_json named(const Row& row, std::string_view says) {
 template <class Rows>
 ordered_json presets_of(const Rows& rows) {
   ordered_json all = ordered_json::array();
-  for (const auto& row : rows) all.push_back(named(row, row.summary));
+  for (const auto& row : rows) {
+    all.push_back(named(row, row.summary));
+    if constexpr (requires { row.needs_ranks; }) all.back()["needs_ranks"] = row.needs_ranks;
+  }
   return all;
 }
 
@@ -106,7 +109,7 @@ void print_lists() {
   }
   print_result("\nsynthetic loads (--preset)\n");
   for (const SyntheticPreset& p : synthetic_presets()) {
-    print_result("  {:<12} {}\n", p.name, p.summary);
+    print_result("  {:<20} {}{}\n", p.name, p.summary, p.needs_ranks ? " (with --ranks)" : "");
   }
   print_result("\nrecordings (trace import)\n");
   for (const RecordingFormat& f : recording_formats())

@@ -8,14 +8,12 @@
 #include "harness/cli/printing.hpp"
 #include "harness/cli/version.hpp"
 #include "harness/commands/commands.hpp"
+#include "harness/commands/plan_problem.hpp"
 #include "harness/report/replan_report.hpp"
 #include "harness/report/score_report.hpp"
 #include "harness/run/byte_costs.hpp"
-#include "harness/run/layout.hpp"
 #include "harness/run/placement_files.hpp"
 #include "harness/run/plan_progress.hpp"
-#include "harness/run/profile_fit.hpp"
-#include "harness/run/profile_source.hpp"
 #include "harness/run/stop.hpp"
 #include "harness/run/workload.hpp"
 #include "moe_layer/mpi/clock.hpp"
@@ -27,123 +25,9 @@
 #include "placement/per_step/step_score.hpp"
 #include "placement/strategies/ablation.hpp"
 #include "placement/strategies/strategy.hpp"
-#include "results/trace_file.hpp"
 
 namespace gembench::inline commands {
 namespace {
-
-/// What `plan` and `score` work on.
-struct Problem {
-  Trace plan;
-  Trace judged;  ///< the later steps, or all
-  Profile profile;
-  SlotCount asked;
-  std::optional<PlacementFile> from;
-  TraceDigests digests;  ///< of the whole trace
-  ScoreContext context;
-
-  NodeNetwork network;
-
-  [[nodiscard]] PlanInput input(const ProblemOptions& options, const CostModel& cost,
-                                const SplitSpec& split) const {
-    return plan_input(options, options.seed, {asked, options.nodes, options.groups, network}, plan,
-                      cost, split);
-  }
-  [[nodiscard]] JudgedPlacement judge(const std::string& name, double plan_seconds,
-                                      const Placement& placement, const CostModel& cost,
-                                      const SplitSpec& split) const {
-    JudgedPlacement row{name, plan_seconds,
-                        score(judged, placement, cost, from ? &from->placement : nullptr, split)};
-    if (network.ranks_per_node > 0) row.nodes = node_traffic(judged, placement, network, split);
-    return row;
-  }
-  /// The file that a strategy's name begins from.
-  [[nodiscard]] std::optional<PlacementFile> file_of(const std::string& name) const {
-    const std::string path(file_in(name));
-    if (path.empty()) return std::nullopt;
-    return read_placement_file_for(path, plan, profile.ranks);
-  }
-  [[nodiscard]] int first_judged() const { return context.held_out ? plan.steps : 0; }
-  /// Of a placement that begins as this file, or was planned here from nothing.
-  [[nodiscard]] PlanningRecord record(const PlacementFile* begun_from, bool planned_here) const {
-    PlanningRecord all;
-    if (begun_from) all = begun_from->planned_on.value_or(PlanningRecord{{}, false});
-    if (planned_here) all.parts.push_back(planned_steps(digests, 0, plan.steps));
-    return all;
-  }
-  /// Which of the judged steps the row's placement was planned on; a file is also named in the
-  /// header.
-  void say_origin(const std::string& path, const PlanningRecord& known, JudgedPlacement& row) {
-    PlacementFile file;
-    file.planned_on = known;
-    const FileOrigin origin = origin_of(path, file, digests, first_judged(), judged.steps);
-    row.in_sample = origin.planned;
-    if (!path.empty()) context.notes.push_back(to_text(origin));
-  }
-};
-
-/// Divides the trace into planning steps and judged steps.
-void split_trace(const ProblemOptions& options, const Trace& whole, Problem& problem) {
-  if (options.split > 0) {
-    HeldOut parts = hold_out(whole, options.split);
-    problem.plan = std::move(parts.plan);
-    problem.judged = std::move(parts.judged);
-    problem.context.held_out = true;
-    return;
-  }
-  const int plan = options.plan_steps.value_or(whole.steps);
-  if (plan > whole.steps) {
-    throw usage_error(
-        fmt::format("{} has only {} steps: lower --plan-steps", options.trace, whole.steps));
-  }
-  problem.context.held_out = plan < whole.steps;
-  problem.plan = slice(whole, 0, plan);
-  problem.judged = problem.context.held_out ? slice(whole, plan, whole.steps - plan) : whole;
-}
-
-/// `command` needs it; `read`: placements that are planned or judged, as strategies.
-Problem load_problem(const char* command, const ProblemOptions& options,
-                     std::vector<std::string> read) {
-  if (options.trace.empty()) throw usage_error(fmt::format("{} needs --trace FILE", command));
-  if (!options.from.empty()) read.push_back("file:" + options.from);
-  Problem problem;
-  const Trace whole = read_trace(options.trace);
-  problem.digests = digests_of(whole);
-  split_trace(options, whole, problem);
-  problem.profile =
-      load_profile({command, options.profile, options.ranks}, whole, problem.context.profile);
-  const int ranks = problem.profile.ranks;
-  const StatedShape shape{ranks, whole.layers, whole.experts};
-  problem.asked = slots_of(options, shape, placed_slots(read, shape));
-  const auto slowdown = slowdown_of(options, ranks, options.seed);
-  slow_down(problem.profile, slowdown, options.slowdown_floor);
-  problem.network = node_network(options, problem.profile.model, ranks);
-  if (!options.from.empty()) problem.from = read_placement_file_for(options.from, whole, ranks);
-  const CostDecision chosen = decide_cost(options.cost, problem.profile);
-  const FitError fit = cost_model(options.cost, problem.profile, problem.asked.even).fit_error();
-  problem.context.profile += fmt::format(
-      "; cost model {} ({}), off by {:.2f} % on average and {:.2f} % at most where it was "
-      "measured",
-      name_of(chosen.kind), chosen.why, fit.mean * 100, fit.worst * 100);
-  if (options.token_split != "even") {
-    problem.context.profile += fmt::format("; tokens of replicas split by {}", options.token_split);
-  }
-  problem.context.trace = options.trace;
-  for (const std::string& note :
-       {totals_note(options.trace, whole),
-        options.profile.empty()
-            ? std::string()
-            : other_model_note(options.profile, problem.profile, whole, problem.asked.even),
-        options.profile.empty() ? std::string()
-                                : other_loads_note(options.profile, problem.profile, whole)}) {
-    if (!note.empty()) problem.context.notes.push_back(note);
-  }
-  problem.context.ranks = ranks;
-  problem.context.planned_steps = problem.plan.steps;
-  problem.context.judged_steps = problem.judged.steps;
-  problem.context.slowdown = slowdown;
-  return problem;
-}
 
 /// --max-moves: the current placement with a few swaps.
 Replan rebalance(const PlanCommand& options, const Problem& problem, const CostModel& cost,
@@ -257,15 +141,8 @@ void execute(const ScoreCommand& options) {
   if (!options.per_step.empty())
     problem.context.notes.push_back(per_step_note(options, problem.profile.model));
   std::vector<JudgedPlacement> rows;
-  const auto plan_to_score = [&](const std::string& name) {
-    const StopScope stop;
-    return plan_aloud(name, problem.input(options, cost, split), options.quiet,
-                      "nothing was scored");
-  };
   for (const std::string& name : strategies) {
-    const double begin = wall_seconds();
-    const Placement placement = plan_to_score(name);
-    rows.push_back(problem.judge(name, wall_seconds() - begin, placement, cost, split));
+    rows.push_back(problem.plan_and_judge(name, options, cost, split));
     const auto begun_from = problem.file_of(name);
     problem.say_origin(std::string(file_in(name)),
                        problem.record(begun_from ? &*begun_from : nullptr, looks_at_loads(name)),

@@ -143,7 +143,7 @@ class Run {
       if (found_.state == Earlier::complete) {
         // The router's choices follow from the options; other loads may come from files.
         if (options_.routing != "router") {
-          const Workload loads = make_workload(options_, model_of(options_));
+          const Workload loads = make_workload(options_, model_of(options_), comm_.size());
           require_same_loads(reader_->info(), digest(loads.measured));
         }
       } else if (found_.state == Earlier::unfinished) {

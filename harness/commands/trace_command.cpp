@@ -14,8 +14,8 @@ namespace {
 
 Trace make_trace(const TraceMakeCommand& options) {
   const ModelShape model = model_of(options);
-  return synthetic_trace(
-      options, synthetic_spec(model, options.steps, tokens_per_step(options), options.seed));
+  return synthetic_trace(options, synthetic_spec(model, options.steps, tokens_per_step(options),
+                                                 options.seed, options.ranks.value_or(0)));
 }
 
 }  // namespace

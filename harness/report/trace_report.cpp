@@ -96,6 +96,18 @@ std::string origin_lines(const Trace& trace) {
   return text;
 }
 
+std::string power_law_line(const TraceInfo& info) {
+  if (!info.power_law) return "power law of loads: no alpha, since they are too even or too few\n";
+  const PowerLawFit& fit = *info.power_law;
+  return fmt::format(
+      "power law of loads: alpha {:.2f} +- {:.2f} (standard error, {} experts), {} (distance "
+      "{:.3f}, "
+      "up to {:.3f} by chance)\n",
+      fit.alpha, fit.error, fit.experts,
+      fit.distance <= fit.by_chance ? "which fits" : "but they follow none", fit.distance,
+      fit.by_chance);
+}
+
 std::string as_table(const std::string& path, const Trace& trace, const TraceInfo& info) {
   const TraceInfoOptions options;
   std::string text = fmt::format(
@@ -111,6 +123,7 @@ std::string as_table(const std::string& path, const Trace& trace, const TraceInf
       "hottest expert / mean: {:.2f} summed over steps ({}), {:.2f} within a step (at most "
       "{:.2f})\n",
       info.skew, spread_over_layers(info), info.step_skew, info.largest_step_skew);
+  text += power_law_line(info);
   text += fmt::format(
       "experts: {:.1f} % consistent (used in at least {:.0f} % of steps), {:.1f} % temporal (in "
       "{:.0f} "
@@ -132,6 +145,14 @@ ordered_json drift_of(const LoadDrift& drift) {
           {"moved", json_number(drift.variation)},
           {"moved_most", json_number(drift.largest_variation)},
           {"layer", drift.layer}};
+}
+
+ordered_json power_law_of(const PowerLawFit& fit) {
+  return {{"alpha", json_number(fit.alpha)},
+          {"error", json_number(fit.error)},
+          {"distance", json_number(fit.distance)},
+          {"by_chance", json_number(fit.by_chance)},
+          {"experts", fit.experts}};
 }
 
 ordered_json as_json(const std::string& path, const Trace& trace, const TraceInfo& info) {
@@ -172,6 +193,7 @@ ordered_json as_json(const std::string& path, const Trace& trace, const TraceInf
       {"skew", json_number(info.skew)},
       {"step_skew", json_number(info.step_skew)},
       {"largest_step_skew", json_number(info.largest_step_skew)},
+      {"power_law", info.power_law ? power_law_of(*info.power_law) : ordered_json()},
       {"consistent", json_number(info.consistent)},
       {"temporal", json_number(info.temporal)},
       {"temporal_duty", json_number(info.temporal_duty)},

@@ -134,7 +134,7 @@ void Session::load_workload() {
     limits_.rows = std::min<std::int64_t>(limits_.pairs, tokens);
   } else {
     const double begin = wall_seconds();
-    on_root(comm, [&] { workload = make_workload(options, model); });
+    on_root(comm, [&] { workload = make_workload(options, model, comm.size()); });
     load_seconds = wall_seconds() - begin;
     broadcast(comm, workload.plan);
     broadcast(comm, workload.measured);

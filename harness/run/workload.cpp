@@ -121,7 +121,7 @@ Workload split_workload(const Trace& whole, int plan_steps, int steps, bool in_s
   return workload;
 }
 
-Workload make_workload(const SessionOptions& options, const ModelShape& model) {
+Workload make_workload(const SessionOptions& options, const ModelShape& model, int ranks) {
   if (options.routing == "trace") {
     TraceDigests digests;
     const Trace trace = load_trace(options, model, digests);
@@ -155,7 +155,8 @@ Workload make_workload(const SessionOptions& options, const ModelShape& model) {
   }
   const int plan = options.in_sample ? 0 : options.plan_steps.value_or(kSyntheticPlanSteps);
   const Trace trace = synthetic_trace(
-      options, synthetic_spec(model, plan + options.steps, tokens_per_step(options), options.seed));
+      options,
+      synthetic_spec(model, plan + options.steps, tokens_per_step(options), options.seed, ranks));
   Workload workload = split_workload(trace, plan, options.steps, options.in_sample);
   workload.digests = digests_of(trace);
   change_tasks(workload.measured, parse_drift(options.drift), options.seed);
@@ -203,7 +204,8 @@ TokenRule token_rule(const std::string& name, const CostModel& cost) {
   return {split_rule(name), cost};
 }
 
-SyntheticSpec synthetic_spec(const ModelShape& model, int steps, int tokens, std::uint64_t seed) {
+SyntheticSpec synthetic_spec(const ModelShape& model, int steps, int tokens, std::uint64_t seed,
+                             int ranks) {
   SyntheticSpec spec;
   spec.steps = steps;
   spec.layers = model.layers;
@@ -211,6 +213,7 @@ SyntheticSpec synthetic_spec(const ModelShape& model, int steps, int tokens, std
   spec.topk = model.topk;
   spec.tokens = tokens;
   spec.seed = seed;
+  spec.ranks = ranks;
   return spec;
 }
 
@@ -226,6 +229,7 @@ Trace synthetic_trace(const LoadOptions& options, const SyntheticSpec& spec) {
     }
     set.push_back({text.substr(0, equals), number});
   }
+  if (options.alpha) set.push_back({"alpha", *options.alpha});
   return make_trace(options.preset, spec, set);
 }
 

@@ -47,8 +47,9 @@ inline constexpr int kSyntheticPlanSteps = 1024;
 inline constexpr int kRouterPlanSteps = 32;
 
 /// Rank 0's workload for `synthetic` and `trace` routing. Usage error when a trace belongs to
-/// another model, has too few steps, or disagrees with --tokens.
-[[nodiscard]] Workload make_workload(const SessionOptions& options, const ModelShape& model);
+/// another model, has too few steps, or disagrees with --tokens. `ranks`: of the run.
+[[nodiscard]] Workload make_workload(const SessionOptions& options, const ModelShape& model,
+                                     int ranks);
 
 /// Divides a whole trace (planning steps first) into a workload.
 [[nodiscard]] Workload split_workload(const Trace& whole, int plan_steps, int steps,
@@ -87,8 +88,9 @@ struct TokenRule {
 };
 [[nodiscard]] TokenRule token_rule(const std::string& name, const CostModel& cost);
 
+/// `ranks`: 0 = not known.
 [[nodiscard]] SyntheticSpec synthetic_spec(const ModelShape& model, int steps, int tokens,
-                                           std::uint64_t seed);
+                                           std::uint64_t seed, int ranks);
 /// --preset with --set for a shape.
 [[nodiscard]] Trace synthetic_trace(const LoadOptions& options, const SyntheticSpec& spec);
 

@@ -118,6 +118,23 @@ void repair(std::span<std::int32_t> counts, std::span<double> weight, std::int64
   }
 }
 
+void draw_counts(std::span<double> weight, std::span<double> share, int topk, std::int32_t tokens,
+                 std::span<std::int32_t> counts, Random& random) {
+  spread_topk(weight, topk, share);
+  for (std::size_t e = 0; e < counts.size(); ++e) {
+    counts[e] = binomial(random, tokens, share[e]);
+    weight[e] = share[e] * (1 - share[e]);
+  }
+  repair(counts, weight, std::int64_t{tokens} * topk, tokens, random);
+}
+
+void deal_evenly(std::span<std::int32_t> counts, std::int64_t total, std::int64_t first) {
+  const auto size = static_cast<std::int64_t>(counts.size());
+  std::fill(counts.begin(), counts.end(), static_cast<std::int32_t>(total / size));
+  for (std::int64_t i = 0; i < total % size; ++i)
+    ++counts[static_cast<std::size_t>((first + i) % size)];
+}
+
 Groups draw_groups(Random& random, int experts, double share_low, double share_high, int low,
                    int high) {
   std::vector<std::size_t> order(static_cast<std::size_t>(experts));

@@ -15,7 +15,7 @@ namespace gembench::inline loads {
 /// Sum of twelve uniforms (Irwin-Hall), mean 0, variance 1. Tails end at 6, which is enough.
 [[nodiscard]] double normal(Random& random);
 
-/// exp(x) for |x| < 10, relative error below 1e-13.
+/// exp(x), relative error below 1e-13 for |x| < 10 and 1e-10 for |x| < 40.
 [[nodiscard]] double exponential(double x);
 
 /// ln(x) for finite x > 0, absolute error below 1e-13.
@@ -39,6 +39,16 @@ void spread_topk(std::span<double> weight, int topk, std::span<double> share);
 /// up. `target` must lie between 0 and limit * counts.size().
 void repair(std::span<std::int32_t> counts, std::span<double> weight, std::int64_t target,
             std::int32_t limit, Random& random);
+
+/// The counts of a step of `tokens` tokens that choose `topk` experts each, in proportion to
+/// `weight`: binomial around the shares of spread_topk, then repair. `share` is written, `weight`
+/// used up.
+void draw_counts(std::span<double> weight, std::span<double> share, int topk, std::int32_t tokens,
+                 std::span<std::int32_t> counts, Random& random);
+
+/// Deals `total` round and round, the first to counts[first % size]: everybody an equal part, up to
+/// one. Writes `counts`.
+void deal_evenly(std::span<std::int32_t> counts, std::int64_t total, std::int64_t first);
 
 /// Which experts of a layer switch together.
 struct Groups {

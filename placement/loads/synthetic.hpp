@@ -16,10 +16,17 @@ struct SyntheticParameter {
   double value = 0;
 };
 
-/// A row of the table of presets: a name and a line for people.
+/// A row of the table of presets.
 struct SyntheticPreset {
   std::string_view name;
-  std::string_view summary;
+  std::string_view summary;  ///< a line for people
+  /// Fills a trace, which is sized and zero, with `set` put into the defaults (unless `trace` is
+  /// null), and returns all parameters. For make_trace and synthetic_parameters, which check the
+  /// spec.
+  std::vector<SyntheticParameter> (*generate)(Trace* trace, const SyntheticSpec& spec,
+                                              std::span<const SyntheticParameter> set,
+                                              std::string_view name);
+  bool needs_ranks = false;  ///< SyntheticSpec::ranks
 };
 
 /// The presets, in the order in which a list shows them.
@@ -39,7 +46,11 @@ struct SyntheticPreset {
 ///             every task, groups of experts with bursts of x3, tasks that change popularity and
 ///             bursts of all layers at once (labelled in Trace::task), slow drift, and the noise of
 ///             tokens that come in correlated runs.
+///  `power-law`  loads from a power law of exponent alpha, as AIConfigurator makes them
+///             (synthetic_power_law.hpp).
 ///  `even` the same count for every expert, up to one token; for tests and calibration.
+///  `w0-balanced` to `w7-burst`  the workloads of Megatron-LM's proposed token-imbalance benchmark
+///             (synthetic_imbalance.hpp); their numbers are ours.
 /// Counts only (no ids), at most one per token and expert, sum = tokens * topk in every layer.
 /// `source` of the trace names preset, shape, seed and every parameter with its value.
 /// A pure function of its arguments, identical on every machine; more steps continue a shorter

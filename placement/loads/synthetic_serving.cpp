@@ -32,12 +32,7 @@ class ServingLayer {
     const double switch_off = 1 / parameters_.mean_dwell;
     const double switch_on = switch_off * parameters_.duty / (1 - parameters_.duty);
     choose_active();
-    spread_topk(weight_, spec_.topk, share_);
-    for (std::size_t e = 0; e < counts.size(); ++e) {
-      counts[e] = binomial(random_, spec_.tokens, share_[e]);
-      weight_[e] = share_[e] * (1 - share_[e]);
-    }
-    repair(counts, weight_, std::int64_t{spec_.tokens} * spec_.topk, spec_.tokens, random_);
+    draw_counts(weight_, share_, spec_.topk, spec_.tokens, counts, random_);
     for (auto& on : on_) on = on ? random_.uniform() >= switch_off : random_.uniform() < switch_on;
   }
 

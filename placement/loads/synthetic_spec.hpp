@@ -12,6 +12,9 @@ struct SyntheticSpec {
   int topk = 0;
   int tokens = 0;  ///< per step
   std::uint64_t seed = 0;
+  /// For presets that speak of ranks: rank r holds the r-th block of successive experts, as
+  /// `linear` places them. 0 = not known.
+  int ranks = 0;
 };
 
 }  // namespace gembench::inline loads

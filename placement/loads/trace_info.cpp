@@ -279,6 +279,7 @@ TraceInfo trace_info(const Trace& trace, const TraceInfoOptions& options) {
     for (auto* drift : {&info.halves, &info.chance})
       if (*drift) (*drift)->to = 1;
   }
+  info.power_law = fit_power_law(trace);
   info.tasks = drift_between_tasks(trace, options.most_tasks);
   return info;
 }

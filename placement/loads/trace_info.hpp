@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "placement/loads/power_law_fit.hpp"
 #include "placement/loads/trace.hpp"
 
 namespace gembench::inline loads {
@@ -72,7 +73,8 @@ struct TraceInfo {
   std::optional<LoadDrift> halves;
   /// Even steps against odd ones: the apparent drift by chance and sampling alone.
   std::optional<LoadDrift> chance;
-  std::vector<LoadDrift> tasks;  ///< every pair of tasks with a load, by label
+  std::optional<PowerLawFit> power_law;  ///< of the loads summed over steps
+  std::vector<LoadDrift> tasks;          ///< every pair of tasks with a load, by label
 };
 
 /// Statistics of the loads of a trace. A pure function; validates the trace (usage error) and

@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """The report's figures as files: each is a document of its own and holds what its panel holds."""
 
+import json
 import re
 import xml.etree.ElementTree as xml
 from collections import Counter
 
 from analysis_support import ReportTest, main
-from gembench_analysis import figure_files, load, reduce, runs, summarise
+from gembench_analysis import figure_files, load, reduce, runs, sensitivity, summarise
+from gembench_analysis.loading import FileError
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -117,6 +119,44 @@ class FigureFiles(ReportTest):
         labels = [one.text for one in step.iter(SVG + "text") if one.get("class") == "name"]
         self.assertEqual(labels[1:], ["linear", "gem"])
         self.assertIn("data-name='eplb'", (self.folder / "page.html").read_text())
+
+    def sensitivity(self, **changed):
+        rows = [{"strategy": name, "alpha": alpha, "spread": spread, "step_mean": 1e-3,
+                 "change": None if name == "linear" else -0.1 * alpha - spread,
+                 "low": None if name == "linear" else -0.1 * alpha - spread - 0.01,
+                 "high": None if name == "linear" else -0.1 * alpha - spread + 0.01, **changed}
+                for name in ("linear", "gem", "<b>") for alpha in (0, 1) for spread in (0, 0.3)]
+        return {"profile": "p <&>", "loads": "power-law", "ranks": 4, "draws": 3,
+                "sensitivity": rows}
+
+    def test_the_chart_of_a_sensitivity(self):
+        path = self.folder / "s.json"
+        path.write_text(json.dumps(self.sensitivity()))
+        done = self.report(path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        text = (self.folder / "s.svg").read_text()
+        root = xml.fromstring(text)
+        self.assertEqual(len(list(root.iter(SVG + "circle"))), 2 * 2 * 2)
+        self.assertIn("gem at alpha 1: -40.00 % (-41.00 .. -39.00)", text)
+        self.assertEqual(root.find(SVG + "title").text,
+                         "Most is gained at alpha 1 and 30 %: gem -40.0 % step time")
+        self.assertNotRegex(text, r"NaN|\bnan\b|data-")
+
+    def test_what_is_no_sensitivity_is_refused(self):
+        path = self.folder / "s.json"
+        whole = self.sensitivity()
+        for text in ("", "[]", "{", "[" * 100000, json.dumps({**whole, "sensitivity": [1]}),
+                     json.dumps(self.sensitivity(alpha=None)),
+                     json.dumps(self.sensitivity(change="x")),
+                     json.dumps(self.sensitivity(low=1e300)),
+                     json.dumps(self.sensitivity(spread=True)).replace("true", "NaN")):
+            path.write_text(text)
+            with self.assertRaisesRegex(FileError, "make it again"):
+                sensitivity.chart(str(path))
+        path.write_text(json.dumps(self.sensitivity(change=None)))
+        with self.assertRaisesRegex(FileError, "two strategies"):
+            sensitivity.chart(str(path))
+        self.refused(self.report(self.folder / "none.json"), 2, "check the name")
 
     def test_refusals(self):
         path = self.made()

@@ -40,7 +40,8 @@ class Golden(CliTest):
         self.assertEqual(text, path.read_text())
 
     def test_help(self):
-        for command in ("run", "profile", "trace", "plan", "score", "convert", "compare", "info"):
+        for command in ("run", "profile", "trace", "plan", "score", "sensitivity", "convert",
+                        "compare", "info"):
             text = self.good(command, "--help")
             self.assertLessEqual(max(map(len, text.splitlines())), 100)
             self.matches(f"help_{command}", text)

@@ -26,6 +26,33 @@ class Planning(CliTest):
             placement = json.loads((self.folder / f"{strategy}.json").read_text())
             self.assertLess(placement["predicted_step"], 1.3 * placement["bound_step"])
 
+    def test_sensitivity_is_score_on_drawn_loads(self):
+        shape = ["--experts", "16", "--topk", "2", "--layers", "2", "--tokens", "512", "--steps", "24"]
+        common = ["--ranks", "4", "--strategies", "linear,eplb,gem", "--format", "json", "-q"]
+        swept = json.loads(self.good(
+            "sensitivity", *shape, *common, "--alphas", "0,1.2", "--spreads", "0,30%", "--draws", "2",
+            "--seed", "5"))
+        self.assertEqual(len(swept["sensitivity"]), 2 * 2 * 3)
+        means = []
+        for seed in ("5", "6"):
+            self.good("trace", "make", *shape, "--preset", "power-law", "--alpha", "1.2", "--seed",
+                      seed, "-o", f"{seed}.h5")
+            score = json.loads(self.good("score", "--trace", f"{seed}.h5", *common, "--split", "0.5"))
+            self.assertTrue(score["held_out"])
+            means.append([row["step_mean"] for row in score["placements"]])
+        rows = [row for row in swept["sensitivity"] if row["alpha"] == 1.2 and row["spread"] == 0]
+        for strategy, row in enumerate(rows):
+            self.assertAlmostEqual(row["step_mean"],
+                                   (means[0][strategy] + means[1][strategy]) / 2, delta=1e-12)
+        self.assertAlmostEqual(rows[2]["change"],
+                               sum(one[2] / one[0] - 1 for one in means) / 2, delta=1e-9)
+        changes = {(row["strategy"], row["alpha"], row["spread"]): row["change"]
+                   for row in swept["sensitivity"]}
+        self.assertIsNone(changes["linear", 0, 0.3])
+        self.assertLess(abs(changes["gem", 0, 0]), 0.02)  # nothing to gain
+        self.assertLess(changes["gem", 1.2, 0.3], -0.1)
+        self.one_sentence(self.gembench("sensitivity", *shape, "--ranks", "17"), 2, "lower --ranks")
+
     def start(self, *command):
         job = subprocess.Popen([str(word) for word in command], cwd=self.folder, text=True,
                                env={**os.environ, "GEMBENCH": PROGRAM}, stdout=subprocess.DEVNULL,

@@ -154,8 +154,8 @@ TEST(Options, a_model_by_default_is_not_stated) {
 }
 
 TEST(Options, help_and_version_are_texts) {
-  for (const char* command :
-       {"run", "profile", "trace", "plan", "score", "convert", "compare", "info", "list"}) {
+  for (const char* command : {"run", "profile", "trace", "plan", "score", "sensitivity", "convert",
+                              "compare", "info", "list"}) {
     const Parsed parsed = parse({command, "--help"});
     ASSERT_TRUE(parsed.text) << command;
     EXPECT_EQ(parsed.text->find("Usage: gembench "), 0U);
@@ -217,6 +217,16 @@ TEST(Options, mistakes_are_usage_errors_that_name_the_remedy) {
       {{"plan", "--horizon", "-1", "-o", "a"}, "horizon"},
       {{"convert", "p.json", "--first-layer", "99999", "-o", "a"}, "first-layer"},
       {{"convert", "p.json", "--model-layers", "0", "-o", "a"}, "model-layers"},
+      {{"trace", "make", "--preset", "w2-hot-rank", "-o", "a"}, "add --ranks"},
+      {{"trace", "make", "--preset", "W1-Hot-Experts", "--ranks", "4", "-o", "a"},
+       "speak of ranks"},
+      {{"trace", "import", "csv", "a.csv", "--ranks", "4", "-o", "a"}, "for trace make"},
+      {{"run", "--preset", "w4-source-ragged", "-o", "a"}, "--preset even --tokens-per-rank"},
+      {{"sensitivity"}, "sensitivity needs --ranks"},
+      {{"sensitivity", "--ranks", "4", "--alphas", "0,x"}, "'x' is not a number"},
+      {{"sensitivity", "--ranks", "4", "--alphas", "3.5"}, "between 0 and 3"},
+      {{"sensitivity", "--ranks", "4", "--spreads", ","}, "at least one value"},
+      {{"sensitivity", "--ranks", "4", "--strategies", "linear,file:a.json"}, "strategies only"},
       {{"run", "--config", "/nowhere/c.ini", "-o", "a"}, "/nowhere/c.ini"},
   };
   for (const Mistake& mistake : mistakes) {
@@ -246,6 +256,16 @@ TEST(Options, json_tells_two_command_lines_apart) {
 TEST(Options, json_is_silent_about_where_and_how_results_are_shown) {
   EXPECT_EQ(to_json(run_of({"run", "-o", "a", "-q"})),
             to_json(run_of({"run", "-o", "b", "--overwrite", "--format", "json"})));
+}
+
+TEST(Options, spreads_are_shares_or_percentages) {
+  const auto o = std::get<SensitivityCommand>(
+      parse({"sensitivity", "--ranks", "4", "--spreads", "0, 7.7%,0.277", "--alphas", "1"})
+          .command);
+  ASSERT_EQ(o.spreads.size(), 3U);
+  EXPECT_DOUBLE_EQ(o.spreads[1], 0.077);
+  EXPECT_DOUBLE_EQ(o.spreads[2], 0.277);
+  EXPECT_EQ(o.alphas, std::vector<double>{1});
 }
 
 TEST(Options, sweeps_are_lists_factors_or_increments) {

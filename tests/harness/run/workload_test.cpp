@@ -87,13 +87,15 @@ TEST(Workload, planned_steps_come_before_measured_ones) {
   options.tokens = 64;
   ModelShape model = model_of(options);
   model.layers = 2;
-  const Workload workload = make_workload(options, model);
+  const Workload workload = make_workload(options, model, 4);
   EXPECT_EQ(workload.plan.steps, 6);
   EXPECT_EQ(workload.measured.steps, 4);
   EXPECT_EQ(workload.first_measured, 6);
   EXPECT_EQ(workload.tokens, 64);
+  options.preset = "w2-hot-rank";  // of four ranks, which a run knows
+  EXPECT_NE(make_workload(options, model, 4).plan.tokens, workload.plan.tokens);
   options.in_sample = true;
-  const Workload in_sample = make_workload(options, model);
+  const Workload in_sample = make_workload(options, model, 4);
   EXPECT_EQ(in_sample.plan.tokens, in_sample.measured.tokens);
 }
 

@@ -15,8 +15,13 @@ using testing::expect_refused;
 std::uint64_t hash(const Trace& trace) {
   std::uint64_t key = 0;
   for (auto count : trace.tokens) key = fold(key, static_cast<std::uint64_t>(count));
+  for (auto count : trace.source_tokens) key = fold(key, static_cast<std::uint64_t>(count));
   return key;
 }
+
+constexpr const char* kWorkloads[] = {
+    "w0-balanced",      "w1-hot-experts",      "w2-hot-rank",         "w3-spread-hot",
+    "w4-source-ragged", "w5-zero-expert-rank", "w6-rotating-hotspot", "w7-burst"};
 
 TEST(Synthetic, EveryShapeIsASoundTrace) {
   const SyntheticSpec specs[] = {{3, 2, 1, 1, 1, 0},     {3, 2, 2, 1, 7, 1},
@@ -24,9 +29,12 @@ TEST(Synthetic, EveryShapeIsASoundTrace) {
                                  {9, 1, 16, 15, 3, 4},   {5, 3, 7, 3, 1000, 5},
                                  {4, 1, 256, 8, 16, 6},  {4, 1, 256, 8, 16384, 7},
                                  {2, 1, 65536, 1, 9, 8}, {3, 1, 4, 2, 200000000, 9}};
-  for (const auto& spec : specs)
-    for (const char* preset : {"serving", "bursty", "even"}) {
-      const auto trace = make_trace(preset, spec);
+  for (auto spec : specs)
+    for (const auto& preset : synthetic_presets()) {
+      spec.ranks = std::min(spec.experts, 4);
+      const int idle = (spec.experts + spec.ranks - 1) / spec.ranks;  // at most
+      if (preset.name == "w5-zero-expert-rank" && spec.experts - idle < spec.topk) continue;
+      const auto trace = make_trace(preset.name, spec);
       EXPECT_NO_THROW(validate(trace)) << trace.source;
       EXPECT_EQ(trace.tokens_in_step(0), spec.tokens) << trace.source;
       EXPECT_FALSE(trace.has_ids());
@@ -39,6 +47,15 @@ TEST(Synthetic, IsTheSameOnEveryMachine) {
   EXPECT_EQ(hash(make_trace("serving", spec)), 15707650300612752862u);
   EXPECT_EQ(hash(make_trace("even", spec)), 7885145652162341414u);
   EXPECT_EQ(hash(make_trace("serving", {16, 2, 8, 2, 16, 42})), 2280790173940143449u);
+  EXPECT_EQ(hash(make_trace("power-law", spec)), 14666103208893377043u);
+  EXPECT_EQ(hash(make_trace("power-law", {16, 2, 256, 8, 16, 42})), 8319969402816215559u);
+  SyntheticSpec odd{40, 2, 13, 3, 101, 42};
+  odd.ranks = 4;
+  const std::uint64_t workloads[] = {
+      16250596733552569523u, 15024077432529090251u, 4961377539289564057u, 9125631781631417704u,
+      11378326884836955396u, 14344787255853569716u, 3142136968400965684u, 10725239509547649019u};
+  for (std::size_t w = 0; w < 8; ++w)
+    EXPECT_EQ(hash(make_trace(kWorkloads[w], odd)), workloads[w]) << kWorkloads[w];
   EXPECT_EQ(hash(make_trace("bursty", spec)), 7086223916175567724u);
   EXPECT_EQ(hash(make_trace("bursty", {16, 2, 128, 8, 8192, 42})), 14986095368553765087u);
 }
@@ -53,11 +70,15 @@ TEST(Synthetic, SeedsAndLayersDiffer) {
 }
 
 TEST(Synthetic, MoreStepsContinueAShorterTrace) {
-  for (const char* preset : {"serving", "bursty", "even"}) {
-    const auto few = make_trace(preset, {8, 3, 16, 2, 256, 1});
-    const auto more = make_trace(preset, {20, 3, 16, 2, 256, 1});
-    EXPECT_EQ(slice(more, 0, 8).tokens, few.tokens) << preset;
-    EXPECT_EQ(slice(more, 0, 8).task, few.task) << preset;
+  for (const auto& preset : synthetic_presets()) {
+    SyntheticSpec spec{8, 3, 16, 2, 256, 1};
+    spec.ranks = 3;
+    const auto few = make_trace(preset.name, spec);
+    spec.steps = 70;
+    const auto more = make_trace(preset.name, spec);
+    EXPECT_EQ(slice(more, 0, 8).tokens, few.tokens) << preset.name;
+    EXPECT_EQ(slice(more, 0, 8).task, few.task) << preset.name;
+    EXPECT_EQ(slice(more, 0, 8).source_tokens, few.source_tokens) << preset.name;
   }
 }
 
@@ -74,6 +95,30 @@ TEST(Synthetic, EvenFavoursNobody) {
     }
   const auto [least, most] = std::minmax_element(total.begin(), total.end());
   EXPECT_LE(*most - *least, 1) << "also over all steps";
+}
+
+TEST(Synthetic, PowerLawIsAiconfiguratorsFormula) {
+  // Every token chooses two of many experts: no expert reaches the cap, and steps average out, so
+  // that sums are proportional to the drawn loads. Their quantiles are those of the inverted law.
+  for (const double alpha : {0.4, 1.0, 1.2, 2.2}) {
+    const SyntheticParameter set[] = {{"alpha", alpha}};
+    const auto trace = make_trace("power-law", {20, 1, 4096, 2, 65536, 8}, set);
+    std::vector<double> sums(4096, 0);
+    for (std::size_t i = 0; i < trace.tokens.size(); ++i) sums[i % 4096] += trace.tokens[i];
+    const auto law = [&](double u) {
+      const double high = 0.8 * 65536;
+      const double slope = 1 - alpha;
+      return alpha == 1 ? std::pow(high, u)
+                        : std::pow(1 + u * (std::pow(high, slope) - 1), 1 / slope);
+    };
+    for (const double u : {0.5, 0.75, 0.97}) {
+      const double measured = quantile(sums, u) / quantile(sums, 0.9);
+      EXPECT_NEAR(measured / (law(u) / law(0.9)), 1, 0.25) << alpha << " " << u;
+    }
+  }
+  const SyntheticParameter even[] = {{"alpha", 0}};
+  EXPECT_EQ(make_trace("power-law", {9, 2, 7, 2, 33, 1}, even).tokens,
+            make_trace("even", {9, 2, 7, 2, 33, 1}).tokens);
 }
 
 /// Duty and mean count when used, of one expert of a layer.
@@ -258,7 +303,8 @@ TEST(Synthetic, CorrelatedTokensAreNoisier) {
 
 TEST(Synthetic, SourceNamesEveryParameter) {
   for (const auto& preset : synthetic_presets()) {
-    const SyntheticSpec spec{3, 2, 16, 4, 77, 99};
+    SyntheticSpec spec{3, 2, 16, 4, 77, 99};
+    spec.ranks = 4;
     const auto source = make_trace(preset.name, spec).source;
     for (const char* part :
          {"3 steps", "2 layers", "16 experts", "top-k 4", "77 tokens", "seed 99"})
@@ -301,7 +347,13 @@ TEST(Synthetic, RefusesTheImpossible) {
   const auto refuse = [](const char* part, std::string_view preset, SyntheticSpec spec) {
     expect_refused(part, [&] { (void)make_trace(preset, spec); });
   };
-  refuse("choose one of serving, bursty, even", "flat", {1, 1, 8, 2, 1, 0});
+  SyntheticSpec two{1, 1, 8, 5, 16, 0};
+  refuse("there are 0 ranks for 8 experts", "w2-hot-rank", two);
+  two.ranks = 9;
+  refuse("give 1 to 8 ranks", "w4-source-ragged", two);
+  two.ranks = 2;
+  refuse("4 of 8 experts are left", "w5-zero-expert-rank", two);
+  refuse("choose one of serving, bursty, power-law, even", "flat", {1, 1, 8, 2, 1, 0});
   refuse("smaller top-k", "even", {1, 1, 8, 9, 1, 0});
   refuse("at least 1", "even", {0, 1, 8, 2, 1, 0});
   refuse("at least 1", "serving", {1, 1, 8, 2, -1, 0});
@@ -318,6 +370,10 @@ TEST(Synthetic, RefusesForeignParameters) {
   refuse("it has zipf, hot_share", "bursty", {"sigma", 1});
   refuse("it has sigma, temporal_low", "serving", {"zipf", 1});
   refuse("it has none", "even", {"zipf", 1});
+  refuse("a number from 0 to 3", "power-law", {"alpha", 3.5});
+  refuse("it has heat, hot_share", "w1-hot-experts", {"dwell", 1});
+  refuse("it has none", "w0-balanced", {"heat", 1});
+  refuse("burst of preset 'w7-burst' cannot be above period", "w7-burst", {"burst", 33});
   refuse("a number from 0 to 0.9", "bursty", {"duty", 0.95});
   refuse("a number from 0 to 0.8", "bursty", {"zipf", std::nan("")});
   refuse("whole and from 1 to 1024", "bursty", {"tasks", 2.5});

@@ -1,0 +1,138 @@
+#include "harness/commands/plan_problem.hpp"
+
+#include <fmt/format.h>
+
+#include "harness/run/byte_costs.hpp"
+#include "harness/run/layout.hpp"
+#include "harness/run/placement_files.hpp"
+#include "harness/run/plan_progress.hpp"
+#include "harness/run/profile_fit.hpp"
+#include "harness/run/profile_source.hpp"
+#include "harness/run/stop.hpp"
+#include "harness/run/workload.hpp"
+#include "moe_layer/mpi/clock.hpp"
+#include "placement/base/error.hpp"
+#include "placement/exchange/plan_by_name.hpp"
+#include "results/trace_file.hpp"
+
+namespace gembench::inline commands {
+
+PlanInput Problem::input(const ProblemOptions& options, const CostModel& cost,
+                         const SplitSpec& split) const {
+  return plan_input(options, options.seed, {asked, options.nodes, options.groups, network}, plan,
+                    cost, split);
+}
+
+JudgedPlacement Problem::judge(const std::string& name, double plan_seconds,
+                               const Placement& placement, const CostModel& cost,
+                               const SplitSpec& split) const {
+  JudgedPlacement row{name, plan_seconds,
+                      score(judged, placement, cost, from ? &from->placement : nullptr, split)};
+  if (network.ranks_per_node > 0) row.nodes = node_traffic(judged, placement, network, split);
+  return row;
+}
+
+JudgedPlacement Problem::plan_and_judge(const std::string& strategy, const ProblemOptions& options,
+                                        const CostModel& cost, const SplitSpec& split) const {
+  const double begin = wall_seconds();
+  const auto plan_it = [&] {
+    const StopScope stop;
+    return plan_aloud(strategy, input(options, cost, split), options.quiet, "nothing was scored");
+  };
+  const Placement placement = plan_it();
+  return judge(strategy, wall_seconds() - begin, placement, cost, split);
+}
+
+std::optional<PlacementFile> Problem::file_of(const std::string& name) const {
+  const std::string path(file_in(name));
+  if (path.empty()) return std::nullopt;
+  return read_placement_file_for(path, plan, profile.ranks);
+}
+
+PlanningRecord Problem::record(const PlacementFile* begun_from, bool planned_here) const {
+  PlanningRecord all;
+  if (begun_from) all = begun_from->planned_on.value_or(PlanningRecord{{}, false});
+  if (planned_here) all.parts.push_back(planned_steps(digests, 0, plan.steps));
+  return all;
+}
+
+void Problem::say_origin(const std::string& path, const PlanningRecord& known,
+                         JudgedPlacement& row) {
+  PlacementFile file;
+  file.planned_on = known;
+  const FileOrigin origin = origin_of(path, file, digests, first_judged(), judged.steps);
+  row.in_sample = origin.planned;
+  if (!path.empty()) context.notes.push_back(to_text(origin));
+}
+
+namespace {
+
+/// Divides the trace into planning steps and judged steps.
+void split_trace(const ProblemOptions& options, const Trace& whole, Problem& problem) {
+  if (options.split > 0) {
+    HeldOut parts = hold_out(whole, options.split);
+    problem.plan = std::move(parts.plan);
+    problem.judged = std::move(parts.judged);
+    problem.context.held_out = true;
+    return;
+  }
+  const int plan = options.plan_steps.value_or(whole.steps);
+  if (plan > whole.steps) {
+    throw usage_error(
+        fmt::format("{} has only {} steps: lower --plan-steps", options.trace, whole.steps));
+  }
+  problem.context.held_out = plan < whole.steps;
+  problem.plan = slice(whole, 0, plan);
+  problem.judged = problem.context.held_out ? slice(whole, plan, whole.steps - plan) : whole;
+}
+
+}  // namespace
+
+Problem make_problem(const char* command, const ProblemOptions& options, const Trace& whole,
+                     std::vector<std::string> read) {
+  if (!options.from.empty()) read.push_back("file:" + options.from);
+  Problem problem;
+  problem.digests = digests_of(whole);
+  split_trace(options, whole, problem);
+  problem.profile =
+      load_profile({command, options.profile, options.ranks}, whole, problem.context.profile);
+  const int ranks = problem.profile.ranks;
+  const StatedShape shape{ranks, whole.layers, whole.experts};
+  problem.asked = slots_of(options, shape, placed_slots(read, shape));
+  const auto slowdown = slowdown_of(options, ranks, options.seed);
+  slow_down(problem.profile, slowdown, options.slowdown_floor);
+  problem.network = node_network(options, problem.profile.model, ranks);
+  if (!options.from.empty()) problem.from = read_placement_file_for(options.from, whole, ranks);
+  const CostDecision chosen = decide_cost(options.cost, problem.profile);
+  const FitError fit = cost_model(options.cost, problem.profile, problem.asked.even).fit_error();
+  problem.context.profile += fmt::format(
+      "; cost model {} ({}), off by {:.2f} % on average and {:.2f} % at most where it was "
+      "measured",
+      name_of(chosen.kind), chosen.why, fit.mean * 100, fit.worst * 100);
+  if (options.token_split != "even") {
+    problem.context.profile += fmt::format("; tokens of replicas split by {}", options.token_split);
+  }
+  problem.context.trace = options.trace;
+  for (const std::string& note :
+       {totals_note(options.trace, whole),
+        options.profile.empty()
+            ? std::string()
+            : other_model_note(options.profile, problem.profile, whole, problem.asked.even),
+        options.profile.empty() ? std::string()
+                                : other_loads_note(options.profile, problem.profile, whole)}) {
+    if (!note.empty()) problem.context.notes.push_back(note);
+  }
+  problem.context.ranks = ranks;
+  problem.context.planned_steps = problem.plan.steps;
+  problem.context.judged_steps = problem.judged.steps;
+  problem.context.slowdown = slowdown;
+  return problem;
+}
+
+Problem load_problem(const char* command, const ProblemOptions& options,
+                     std::vector<std::string> read) {
+  if (options.trace.empty()) throw usage_error(fmt::format("{} needs --trace FILE", command));
+  return make_problem(command, options, read_trace(options.trace), std::move(read));
+}
+
+}  // namespace gembench::inline commands

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/cli/options.hpp"
+#include "harness/report/score_report.hpp"
+#include "placement/exchange/placement_file.hpp"
+#include "placement/loads/planned_steps.hpp"
+#include "placement/strategies/slot_count.hpp"
+#include "placement/strategies/strategy.hpp"
+
+namespace gembench::inline commands {
+
+/// What `plan`, `score` and `sensitivity` work on.
+struct Problem {
+  Trace plan;
+  Trace judged;  ///< the later steps, or all
+  Profile profile;
+  SlotCount asked;
+  std::optional<PlacementFile> from;
+  TraceDigests digests;  ///< of the whole trace
+  ScoreContext context;
+  NodeNetwork network;
+
+  [[nodiscard]] PlanInput input(const ProblemOptions& options, const CostModel& cost,
+                                const SplitSpec& split) const;
+  [[nodiscard]] JudgedPlacement judge(const std::string& name, double plan_seconds,
+                                      const Placement& placement, const CostModel& cost,
+                                      const SplitSpec& split) const;
+  /// Plans with a strategy, aloud, and judges its placement; may be stopped.
+  [[nodiscard]] JudgedPlacement plan_and_judge(const std::string& strategy,
+                                               const ProblemOptions& options, const CostModel& cost,
+                                               const SplitSpec& split) const;
+  /// The file that a strategy's name begins from.
+  [[nodiscard]] std::optional<PlacementFile> file_of(const std::string& name) const;
+  [[nodiscard]] int first_judged() const { return context.held_out ? plan.steps : 0; }
+  /// Of a placement that begins as this file, or was planned here from nothing.
+  [[nodiscard]] PlanningRecord record(const PlacementFile* begun_from, bool planned_here) const;
+  /// Which of the judged steps the row's placement was planned on; a file is also named in the
+  /// header.
+  void say_origin(const std::string& path, const PlanningRecord& known, JudgedPlacement& row);
+};
+
+/// `command` needs it, on the loads `whole`; `read`: placements that are planned or judged, as
+/// strategies.
+[[nodiscard]] Problem make_problem(const char* command, const ProblemOptions& options,
+                                   const Trace& whole, std::vector<std::string> read);
+/// The same on the loads of --trace.
+[[nodiscard]] Problem load_problem(const char* command, const ProblemOptions& options,
+                                   std::vector<std::string> read);
+
+}  // namespace gembench::inline commands
