@@ -140,6 +140,7 @@ struct ProblemOptions : SlowdownOptions, SlotOptions, NodeOptions, OutputOptions
   std::optional<int> ranks;
   std::optional<int> plan_steps;
   double split = 0;           ///< share of the steps to plan on; 0 = use plan_steps
+  std::string judge;          ///< trace to judge on; empty: the other steps, or all
   double slowdown_floor = 0;  ///< share of a rank's smallest latency that no slowdown stretches
   std::string cost = "auto";
   double token_bytes = 0;  ///< sent for one token; 0 = the model's

@@ -183,6 +183,8 @@ void define(OptionSet& set, PlanCommand& o) {
 
 void define(OptionSet& set, ScoreCommand& o) {
   problem_options(set, o);
+  set.text("judge", o.judge, "FILE",
+           "trace.h5 to judge on, another recording of the same layers (default: --trace)");
   set.group("Placement");
   set.names("strategies", o.strategies, "A,B,...", "strategies to plan with and judge")
       .offers(strategy_words())

@@ -60,7 +60,7 @@ void Problem::say_origin(const std::string& path, const PlanningRecord& known,
                          JudgedPlacement& row) {
   PlacementFile file;
   file.planned_on = known;
-  const FileOrigin origin = origin_of(path, file, digests, first_judged(), judged.steps);
+  const FileOrigin origin = origin_of(path, file, judged_digests, first_judged(), judged.steps);
   row.in_sample = origin.planned;
   if (!path.empty()) context.notes.push_back(to_text(origin));
 }
@@ -86,6 +86,20 @@ void split_trace(const ProblemOptions& options, const Trace& whole, Problem& pro
   problem.judged = problem.context.held_out ? slice(whole, plan, whole.steps - plan) : whole;
 }
 
+/// Loads of --judge, which must be of the same model.
+void judge_on(const std::string& path, const Trace& whole, Problem& problem) {
+  Trace judged = read_trace(path);
+  if (judged.layers != whole.layers || judged.experts != whole.experts || judged.topk != whole.topk)
+    throw usage_error(fmt::format(
+        "{} has {} layers of {} experts, top-{}, and the loads planned on have {} of {}, top-{}: "
+        "give --judge a recording of the same layers",
+        path, judged.layers, judged.experts, judged.topk, whole.layers, whole.experts, whole.topk));
+  problem.judged_digests = digests_of(judged);
+  problem.judged = std::move(judged);
+  problem.context.judged_on = path;
+  problem.context.held_out = true;
+}
+
 }  // namespace
 
 Problem make_problem(const char* command, const ProblemOptions& options, const Trace& whole,
@@ -93,7 +107,9 @@ Problem make_problem(const char* command, const ProblemOptions& options, const T
   if (!options.from.empty()) read.push_back("file:" + options.from);
   Problem problem;
   problem.digests = digests_of(whole);
+  problem.judged_digests = problem.digests;
   split_trace(options, whole, problem);
+  if (!options.judge.empty()) judge_on(options.judge, whole, problem);
   problem.profile =
       load_profile({command, options.profile, options.ranks}, whole, problem.context.profile);
   const int ranks = problem.profile.ranks;

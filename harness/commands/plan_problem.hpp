@@ -20,7 +20,8 @@ struct Problem {
   Profile profile;
   SlotCount asked;
   std::optional<PlacementFile> from;
-  TraceDigests digests;  ///< of the whole trace
+  TraceDigests digests;         ///< of the whole trace that is planned on
+  TraceDigests judged_digests;  ///< of the one that is judged on, the same or --judge
   ScoreContext context;
   NodeNetwork network;
 
@@ -35,7 +36,10 @@ struct Problem {
                                                const SplitSpec& split) const;
   /// The file that a strategy's name begins from.
   [[nodiscard]] std::optional<PlacementFile> file_of(const std::string& name) const;
-  [[nodiscard]] int first_judged() const { return context.held_out ? plan.steps : 0; }
+  /// Index of the first judged step in its trace.
+  [[nodiscard]] int first_judged() const {
+    return context.held_out && context.judged_on.empty() ? plan.steps : 0;
+  }
   /// Of a placement that begins as this file, or was planned here from nothing.
   [[nodiscard]] PlanningRecord record(const PlacementFile* begun_from, bool planned_here) const;
   /// Which of the judged steps the row's placement was planned on; a file is also named in the

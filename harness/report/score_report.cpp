@@ -13,14 +13,27 @@ namespace {
 
 using nlohmann::ordered_json;
 
+/// What was planned on, after the judged steps.
+std::string basis(const ScoreContext& context) {
+  if (!context.judged_on.empty())
+    return fmt::format(", planned on {} of {}", context.planned_steps, context.trace);
+  if (context.held_out) return fmt::format(", after the {} planned on", context.planned_steps);
+  return ", the same that were planned on (in-sample)";
+}
+
+/// Step time against the first row's, a share; NaN: nothing to compare.
+double change_of(const std::vector<JudgedPlacement>& rows, const Score& score) {
+  const double first = rows[0].score.step_mean;
+  return first > 0 ? score.step_mean / first - 1 : NAN;
+}
+
 std::string table(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
   std::size_t width = 12;
   for (const auto& row : rows) width = std::max(width, row.name.size());
   std::string text =
       fmt::format("# predicted by the profile of {}; {} ranks\n# judged on {} steps of {}{}\n",
-                  context.profile, context.ranks, context.judged_steps, context.trace,
-                  context.held_out ? fmt::format(", after the {} planned on", context.planned_steps)
-                                   : std::string(", the same that were planned on (in-sample)"));
+                  context.profile, context.ranks, context.judged_steps,
+                  context.judged_on.empty() ? context.trace : context.judged_on, basis(context));
   if (!context.slowdown.empty()) {
     const auto [least, most] =
         std::minmax_element(context.slowdown.begin(), context.slowdown.end());
@@ -38,9 +51,11 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
         shown(balance.tokens, 1, kUs), shown(balance.time, 1, kUs));
   }
   text += fmt::format(
-      "# {0:<{1}}          step time (us)               bound     gap    lost at barriers (us)    "
+      "# {0:<{1}}          step time (us)            vs first    bound     gap    lost at barriers "
+      "(us)    "
       "imbalance      slowest     extra\n"
-      "# {2:<{1}}      mean       p50       p99        us       %   load    speed     total    "
+      "# {2:<{1}}      mean       p50       p99         %       us       %   load    speed     "
+      "total    "
       "step  "
       "  rank     %  copies   moves  plan s\n",
       "", width, "placement");
@@ -54,13 +69,15 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
   }
   for (const auto& [name, seconds, s, nodes, in_sample, charge] : rows) {
     text += fmt::format(
-        "  {:<{}} {:>9} {:>9} {:>9} {:>9} {:>7} {:>8} {:>8} {:>8} {:>7} {:>7} {:>5} {:>7} {:>7} "
+        "  {:<{}} {:>9} {:>9} {:>9} {:>9} {:>8} {:>7} {:>8} {:>8} {:>8} {:>7} {:>7} {:>5} {:>7} "
+        "{:>7} "
         "{:>7}\n",
         name, width, shown(s.step_mean, 1, kUs), shown(s.step_p50, 1, kUs),
-        shown(s.step_p99, 1, kUs), shown(s.bound, 1, kUs), shown(s.gap, 2, 100),
-        shown(s.straggle_load, 1, kUs), shown(s.straggle_speed, 1, kUs),
-        shown(s.aggregate_imbalance, 3), shown(s.step_imbalance, 3), s.straggler,
-        shown(s.straggler_share, 1, 100), s.duplicates, s.moves, shown(seconds, 3));
+        shown(s.step_p99, 1, kUs), fmt::format("{:+.2f}", change_of(rows, s) * 100),
+        shown(s.bound, 1, kUs), shown(s.gap, 2, 100), shown(s.straggle_load, 1, kUs),
+        shown(s.straggle_speed, 1, kUs), shown(s.aggregate_imbalance, 3),
+        shown(s.step_imbalance, 3), s.straggler, shown(s.straggler_share, 1, 100), s.duplicates,
+        s.moves, shown(seconds, 3));
     text.pop_back();
     if (rows[0].nodes && !nodes) text += fmt::format(" {:>18} {:>8}", "-", "-");
     if (nodes)
@@ -81,6 +98,7 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
                     {"step_mean", s.step_mean},
                     {"step_p50", s.step_p50},
                     {"step_p99", s.step_p99},
+                    {"against_first", json_number(change_of(rows, s))},
                     {"bound", s.bound},
                     {"gap", json_number(s.gap)},
                     {"token_balance", s.balance.tokens},
@@ -105,6 +123,7 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
   }
   return ordered_json{{"profile", context.profile},
                       {"trace", context.trace},
+                      {"judged_on", context.judged_on.empty() ? context.trace : context.judged_on},
                       {"ranks", context.ranks},
                       {"slowdown", context.slowdown},
                       {"planned_steps", context.planned_steps},
@@ -121,20 +140,22 @@ std::string csv(const std::vector<JudgedPlacement>& rows) {
   const bool with_nodes = !rows.empty() && rows[0].nodes;
   const bool with_charge = !rows.empty() && rows[0].charge;
   std::string text =
-      "placement,step_mean,step_p50,step_p99,bound,gap,token_balance,time_balance,straggle,"
+      "placement,step_mean,step_p50,step_p99,against_first,bound,gap,token_balance,time_balance,"
+      "straggle,"
       "straggle_load,straggle_speed,"
       "aggregate_imbalance,step_imbalance,slowest_rank,slowest_share,duplicates,moves,plan_"
       "seconds,in_sample_steps";
   if (with_nodes) text += ",node_bytes,node_seconds";
   text += with_charge ? ",fetched_experts,fetched_bytes,charged_mean\n" : "\n";
   for (const auto& [name, seconds, s, nodes, in_sample, charge] : rows) {
-    text += fmt::format(
-        "\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", name, csv_number(s.step_mean),
-        csv_number(s.step_p50), csv_number(s.step_p99), csv_number(s.bound), csv_number(s.gap),
-        csv_number(s.balance.tokens), csv_number(s.balance.time), csv_number(s.straggle),
-        csv_number(s.straggle_load), csv_number(s.straggle_speed),
-        csv_number(s.aggregate_imbalance), csv_number(s.step_imbalance), s.straggler,
-        csv_number(s.straggler_share), s.duplicates, s.moves, csv_number(seconds));
+    text += fmt::format("\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", name,
+                        csv_number(s.step_mean), csv_number(s.step_p50), csv_number(s.step_p99),
+                        csv_number(change_of(rows, s)), csv_number(s.bound), csv_number(s.gap),
+                        csv_number(s.balance.tokens), csv_number(s.balance.time),
+                        csv_number(s.straggle), csv_number(s.straggle_load),
+                        csv_number(s.straggle_speed), csv_number(s.aggregate_imbalance),
+                        csv_number(s.step_imbalance), s.straggler, csv_number(s.straggler_share),
+                        s.duplicates, s.moves, csv_number(seconds));
     text += in_sample ? fmt::format(",{}", *in_sample) : ",";
     if (with_nodes)
       text += nodes ? fmt::format(",{:.6g},{:.6g}", nodes->bytes, nodes->seconds) : ",,";

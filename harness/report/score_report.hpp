@@ -13,6 +13,7 @@ namespace gembench::inline report {
 struct ScoreContext {
   std::string profile;  ///< source of the speeds, with the clock if they were measured
   std::string trace;
+  std::string judged_on;  ///< another trace; empty: `trace`
   int ranks = 0;
   int planned_steps = 0;
   int judged_steps = 0;

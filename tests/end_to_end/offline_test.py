@@ -33,6 +33,47 @@ class Offline(CliTest):
         self.assertLess(means["gem"], means["linear"])
         self.assertTrue(all(row["gap"] >= 0 for row in judged["placements"]))
 
+    def test_placements_are_judged_on_another_recording(self):
+        self.make_trace()
+        shape = [*SHAPE, "--tokens", "128", "--steps", "32"]
+        self.good("trace", "make", *shape, "--seed", "5", "-o", "other.h5")
+        at = ["--ranks", "4", "--strategies", "linear,gem", "--format", "json"]
+        judged = json.loads(self.good("score", "--trace", "t.h5", "--judge", "other.h5", *at))
+        self.assertTrue(judged["held_out"])
+        self.assertEqual((judged["steps"], judged["planned_steps"]), (32, 256))
+        self.assertTrue(judged["judged_on"].endswith("other.h5"))
+        linear, gem = judged["placements"]
+        self.assertEqual(linear["against_first"], 0)
+        self.assertAlmostEqual(gem["against_first"], gem["step_mean"] / linear["step_mean"] - 1)
+        self.assertEqual(gem["in_sample_steps"], 0)
+        again = json.loads(self.good("score", "--trace", "t.h5", "--judge", "t.h5", *at))
+        self.assertEqual(again["placements"][1]["in_sample_steps"], 256)
+        self.good("trace", "make", "--model", "gpt-oss-20b", "--layers", "1", "--tokens", "64",
+                  "--steps", "8", "-o", "one.h5")
+        self.one_sentence(self.gembench("score", "--trace", "t.h5", "--judge", "one.h5", *at), 2,
+                          "a recording of the same layers")
+
+    def test_advice_is_a_word_an_exit_code_and_a_file(self):
+        self.good("trace", "make", *SHAPE, "--tokens", "256", "--steps", "48", "-o", "t.h5")
+        asked = ["advise", "--trace", "t.h5", "--ranks", "4", "--variability", "high"]
+        out = self.good(*asked, "--to", "sglang", "-o", "plan.json")
+        self.assertRegex(out.splitlines()[-1], r"^# recommended: gem takes \d+\.\d % less time in the "
+                         r"MoE layers than linear \(95 % CI -\d+\.\d \.\. -\d+\.\d %\)$")
+        self.assertIn("# use: --init-expert-location plan.json", out)
+        self.assertIn("physical_to_logical_map", (self.folder / "plan.json").read_text())
+        told = json.loads(self.good(*asked, "--format", "json"))
+        self.assertEqual((told["verdict"], told["best"], told["blocks"]), ("recommended", "gem", 12))
+        # Even loads on equal ranks: nothing to gain.
+        self.good("trace", "make", *SHAPE, "--preset", "even", "--steps", "48", "-o", "even.h5")
+        done = self.gembench("advise", "--trace", "even.h5", "--ranks", "4", "-o", "no.json")
+        self.assertEqual(done.returncode, 6, done.stdout + done.stderr)
+        self.assertIn("# not recommended: nothing saves 1.0 %", done.stdout)
+        self.assertFalse((self.folder / "no.json").exists())
+        self.good("trace", "make", *SHAPE, "--steps", "5", "-o", "few.h5")
+        done = self.gembench("advise", "--trace", "few.h5", "--ranks", "4")
+        self.assertEqual(done.returncode, 7, done.stdout + done.stderr)
+        self.assertIn("# insufficient evidence: the recording has 5 steps", done.stdout)
+
     def test_counts_in_csv_come_in(self):
         rows = ["step,layer,e0,e1,e2,e3"]
         rows += [f"{step},{layer},2,3,1,2" for step in range(3) for layer in range(2)]
