@@ -142,7 +142,8 @@ void execute(const ScoreCommand& options) {
     problem.context.notes.push_back(per_step_note(options, problem.profile.model));
   std::vector<JudgedPlacement> rows;
   for (const std::string& name : strategies) {
-    rows.push_back(problem.plan_and_judge(name, options, cost, split));
+    const auto [placement, seconds] = problem.place(name, options, cost, split);
+    rows.push_back(problem.judge(name, seconds, placement, cost, split));
     const auto begun_from = problem.file_of(name);
     problem.say_origin(std::string(file_in(name)),
                        problem.record(begun_from ? &*begun_from : nullptr, looks_at_loads(name)),

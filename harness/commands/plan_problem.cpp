@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "harness/run/byte_costs.hpp"
 #include "harness/run/layout.hpp"
 #include "harness/run/placement_files.hpp"
@@ -32,15 +34,19 @@ JudgedPlacement Problem::judge(const std::string& name, double plan_seconds,
   return row;
 }
 
+PlannedPlacement Problem::place(const std::string& strategy, const ProblemOptions& options,
+                                const CostModel& cost, const SplitSpec& split) const {
+  const StopScope stop;
+  const double begin = wall_seconds();
+  Placement placement =
+      plan_aloud(strategy, input(options, cost, split), options.quiet, "nothing was scored");
+  return {std::move(placement), wall_seconds() - begin};
+}
+
 JudgedPlacement Problem::plan_and_judge(const std::string& strategy, const ProblemOptions& options,
                                         const CostModel& cost, const SplitSpec& split) const {
-  const double begin = wall_seconds();
-  const auto plan_it = [&] {
-    const StopScope stop;
-    return plan_aloud(strategy, input(options, cost, split), options.quiet, "nothing was scored");
-  };
-  const Placement placement = plan_it();
-  return judge(strategy, wall_seconds() - begin, placement, cost, split);
+  const auto [placement, seconds] = place(strategy, options, cost, split);
+  return judge(strategy, seconds, placement, cost, split);
 }
 
 std::optional<PlacementFile> Problem::file_of(const std::string& name) const {

@@ -13,6 +13,11 @@
 
 namespace gembench::inline commands {
 
+struct PlannedPlacement {
+  Placement placement;
+  double seconds = 0;  ///< wall clock of planning
+};
+
 /// What `plan`, `score` and `sensitivity` work on.
 struct Problem {
   Trace plan;
@@ -30,7 +35,10 @@ struct Problem {
   [[nodiscard]] JudgedPlacement judge(const std::string& name, double plan_seconds,
                                       const Placement& placement, const CostModel& cost,
                                       const SplitSpec& split) const;
-  /// Plans with a strategy, aloud, and judges its placement; may be stopped.
+  /// Plans with a strategy, aloud; may be stopped.
+  [[nodiscard]] PlannedPlacement place(const std::string& strategy, const ProblemOptions& options,
+                                       const CostModel& cost, const SplitSpec& split) const;
+  /// Plans and judges.
   [[nodiscard]] JudgedPlacement plan_and_judge(const std::string& strategy,
                                                const ProblemOptions& options, const CostModel& cost,
                                                const SplitSpec& split) const;
