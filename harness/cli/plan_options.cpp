@@ -136,9 +136,17 @@ void seed_option(OptionSet& set, ProblemOptions& o) {
   set.seed(o.seed, takers_of("seed") + "; also for drawn slowdowns");
 }
 
+}  // namespace
+
+bool draws_speeds(const SlowdownOptions& o) {
+  return o.variability != "none" || o.slowdown_from.starts_with(kBuiltin);
+}
+
+namespace {
+
 /// Slowdowns may be drawn with any strategy.
 std::vector<std::string_view> taken_anyway(const ProblemOptions& o) {
-  if (o.variability != "none" || o.slowdown_from.starts_with(kBuiltin)) return {"seed"};
+  if (draws_speeds(o)) return {"seed"};
   return {};
 }
 
@@ -253,6 +261,10 @@ void define(OptionSet& set, AdviseCommand& o) {
   table_or_json_option(set, o.format);
   quiet_option(set, o.quiet);
   seed_option(set, o);
+  set.refuse_if(
+      [&o] { return !o.output.empty() && draws_speeds(o); },
+      "a placement for drawn speeds suits no real ranks: drop --output, or give the speeds "
+      "with --profile or --slowdown");
   set.rule([&set, &o] {
     require_takers(set, o.named(), o, taken_anyway(o));
     if (o.files.empty()) return;

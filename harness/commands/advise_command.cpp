@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "harness/cli/option_values.hpp"
+#include "harness/cli/plan_options.hpp"
 #include "harness/cli/printing.hpp"
 #include "harness/cli/version.hpp"
 #include "harness/commands/commands.hpp"
@@ -29,10 +30,7 @@
 namespace gembench::inline commands {
 namespace {
 
-/// A speed that ranks may have, and what a planner would know of it.
-struct SpeedDraw {
-  TokenRule known, true_one;
-};
+constexpr int kErrors = 12;  // of a measured profile that are tried
 
 /// Of a normal distribution (Box and Muller 1958).
 double normal(Random& random) {
@@ -51,7 +49,8 @@ std::vector<double> speed_errors(const std::string& path) {
   return errors;
 }
 
-/// As many draws as blocks are judged.
+/// Speeds that plans know: one set, or as many draws as plans are made. What a measured set may
+/// be in truth.
 class Speeds {
  public:
   Speeds(const AdviseCommand& options, const Trace& trace) {
@@ -60,37 +59,46 @@ class Speeds {
     ranks = profile.ranks;
     const StatedShape shape{ranks, trace.layers, trace.experts};
     asked = slots_of(options, shape, placed_slots(options.named(), shape));
-    const bool drawn = options.variability != "none" || options.slowdown_from.starts_with(kBuiltin);
+    const bool drawn = draws_speeds(options);
     const auto errors = drawn ? std::vector<double>() : speed_errors(options.profile);
     const auto rule = [&](const Profile& of) {
       return token_rule(options.token_split, cost_model(options.cost, of, asked.even));
     };
-    for (int draw = 0; draw < (drawn || !errors.empty() ? kAdviceBlocks : 1); ++draw) {
-      Profile known = profile;
-      const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(draw);
-      slow_down(known, slowdown_of(options, ranks, seed), options.slowdown_floor);
-      Profile truth = known;
-      Random random(fold(seed, 0x61647669));  // "advi"
-      for (std::size_t rank = 0; rank < errors.size(); ++rank)
-        stretch(truth, static_cast<int>(rank), std::exp(errors[rank] * normal(random)));
-      draws.push_back({rule(known), rule(truth)});
+    for (int draw = 0; draw < (drawn ? kAdvicePlans : 1); ++draw) {
+      Profile slowed = profile;
+      const auto seed = options.seed + static_cast<std::uint64_t>(draw);
+      slow_down(slowed, slowdown_of(options, ranks, seed), options.slowdown_floor);
+      known_.push_back(rule(slowed));
+      for (int error = 0; !errors.empty() && error < kErrors; ++error) {
+        Profile off = slowed;
+        Random random(fold(options.seed, static_cast<std::uint64_t>(error)));
+        for (std::size_t rank = 0; rank < errors.size(); ++rank)
+          stretch(off, static_cast<int>(rank), std::exp(errors[rank] * normal(random)));
+        truths_.push_back(rule(off));
+      }
     }
-    if (drawn) source += "; every block with other drawn speeds, which the plans know";
-    if (!errors.empty()) source += "; every block with other errors of the profile";
-    if (options.profile.empty() && !drawn)
+    if (drawn)
+      source +=
+          "; every plan with other drawn speeds, which the plans know: intervals are of the mean "
+          "over such machines";
+    if (!truths_.empty()) source += "; intervals allow for the errors of its medians";
+    if (options.profile.empty() && !options.slowed())
       source += ": unequal GPUs are not allowed for; measure them with gembench profile";
-    cost = name_of(draws[0].known.cost.kind());
+    cost = name_of(known_[0].cost.kind());
   }
-  [[nodiscard]] const SpeedDraw& draw(int block) const {
-    return draws[static_cast<std::size_t>(block) % draws.size()];
+  [[nodiscard]] const TokenRule& at(int plan, std::optional<int> error = {}) const {
+    return error ? truths_[static_cast<std::size_t>(*error)]
+                 : known_[static_cast<std::size_t>(plan) % known_.size()];
   }
+  [[nodiscard]] int errors() const { return static_cast<int>(truths_.size()); }
 
   int ranks = 0;
   SlotCount asked;
   std::string source, cost;
 
  private:
-  std::vector<SpeedDraw> draws;
+  std::vector<TokenRule> known_;   // [plan], or one
+  std::vector<TokenRule> truths_;  // [error]; empty: not measured
 };
 
 /// The whole recording's plan, in an engine's format.
@@ -136,18 +144,20 @@ ExitCode execute(const AdviseCommand& options) {
                         ""};
   const auto note = totals_note(options.trace, trace);
   if (!note.empty()) context.notes.push_back(note);
-  const auto place = [&](const std::string& name, const Trace& steps, int block) {
+  const auto place = [&](const std::string& name, const Trace& steps, int plan) {
     const StopScope stop;
-    const TokenRule& rule = speeds.draw(block).known;
+    const TokenRule& rule = speeds.at(plan);
     return plan_aloud(
         name, plan_input(options, options.seed, {speeds.asked}, steps, rule.cost, rule.spec()),
         options.quiet, "nothing was advised");
   };
-  const auto seconds = [&](const Placement& placement, const Trace& steps, int block) {
-    const TokenRule& rule = speeds.draw(block).true_one;
+  const auto seconds = [&](const Placement& placement, const Trace& steps, int plan,
+                           std::optional<int> error) {
+    const TokenRule& rule = speeds.at(plan, error);
     return objective(steps, placement, rule.cost, rule.spec());
   };
-  const Advice advice = advise({trace, options.named(), context.least_gain, place, seconds});
+  const Advice advice =
+      advise({trace, options.named(), context.least_gain, place, seconds, speeds.errors()});
   if (owner && advice.word == AdviceWord::recommended)
     write_plan(options, trace, place(advice.best, trace, 0), *owner, context);
   else if (owner)

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "harness/cli/plan_options.hpp"
 #include "harness/cli/printing.hpp"
 #include "harness/cli/version.hpp"
 #include "harness/commands/commands.hpp"
@@ -90,6 +91,9 @@ void execute(const PlanCommand& options) {
   if (!options.overwrite) require_new(options.output);
   require_writable(options.output);
   Problem problem = load_problem(PlanCommand::kName, options, {options.strategy});
+  if (draws_speeds(options))
+    problem.context.notes.push_back(
+        "planned for drawn speeds: for real ranks, give theirs with --profile or --slowdown");
   const CostModel cost = cost_model(options.cost, problem.profile, problem.asked.even);
   const TokenRule rule = token_rule(options.token_split, cost);
   const SplitSpec split = rule.spec();

@@ -15,14 +15,15 @@ using nlohmann::ordered_json;
 std::string table(const AdviceContext& context, const Advice& advice) {
   std::string text = fmt::format(
       "# loads of {}: {} steps of {}; {} ranks\n# speeds: {}\n", context.trace, context.steps,
-      context.requests > 0 ? fmt::format("{} requests", context.requests)
-                           : std::string("an unknown number of requests (if few, this says little)"),
+      context.requests > 0
+          ? fmt::format("{} requests", context.requests)
+          : std::string("an unknown number of requests (if few, this says little)"),
       context.ranks, context.speeds);
   if (advice.blocks > 0)
     text += fmt::format(
-        "# {} blocks of {} steps or one more from the later half, each planned on all steps before "
-        "it\n",
-        advice.blocks, advice.block_steps);
+        "# {} blocks of {} or {} steps from the later half, under {} plans, each made on all steps "
+        "before it\n",
+        advice.blocks, advice.block_steps, advice.block_steps + 1, advice.plans);
   for (const std::string& note : context.notes) text += fmt::format("# {}\n", note);
   std::size_t width = 12;
   for (const auto& row : advice.placements) width = std::max(width, row.name.size());
@@ -67,9 +68,10 @@ std::string json(const AdviceContext& context, const Advice& advice) {
                       {"trace", context.trace},
                       {"steps", context.steps},
                       {"requests", context.requests > 0 ? ordered_json(context.requests)
-                                                         : ordered_json(nullptr)},
+                                                        : ordered_json(nullptr)},
                       {"ranks", context.ranks},
                       {"speeds", context.speeds},
+                      {"plans", advice.plans},
                       {"blocks", advice.blocks},
                       {"block_steps", advice.block_steps},
                       {"placements", placements},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "placement/base/error.hpp"
 
@@ -12,28 +13,28 @@ namespace {
 
 constexpr double kMostSteps = 100;  // times as many: beyond, recording more is no advice
 
-/// The block of the later half of the steps with this number.
-struct Block {
-  int first = 0, steps = 0;
-};
-Block block_of(int steps, int blocks, int block) {
+/// Steps before a block of the later half.
+int steps_before(int steps, int blocks, int block) {
   const int judged = steps / 2;
-  const auto begin = [&](int b) {
-    return steps - judged + static_cast<int>(std::int64_t{judged} * b / blocks);
-  };
-  return {begin(block), begin(block + 1) - begin(block)};
+  return steps - judged + static_cast<int>(std::int64_t{judged} * block / blocks);
+}
+
+Trace block_of(const Trace& trace, int blocks, int block) {
+  const int first = steps_before(trace.steps, blocks, block);
+  return slice(trace, first, steps_before(trace.steps, blocks, block + 1) - first);
 }
 
 std::string percent(double share) {
   return fmt::format("{:.1f} %", std::abs(share) * 100);
 }
 
-/// "gem takes 6.1 % less time in the MoE layers than linear (95 % CI -7.2 .. -4.9 %)"
+/// "gem is predicted to take 6.1 % less time in the MoE layers than linear (95 % CI -7.2 .. -4.9
+/// %)"
 std::string finding(const AdvisedPlacement& one, const std::string& today) {
-  return fmt::format("{} takes {} {} time in the MoE layers than {} (95 % CI {:+.1f} .. {:+.1f} %)",
-                     one.name, percent(one.change.typical),
-                     one.change.typical > 0 ? "more" : "less", today, *one.change.low * 100,
-                     *one.change.high * 100);
+  return fmt::format(
+      "{} is predicted to take {} {} time in the MoE layers than {} (95 % CI {:+.1f} .. {:+.1f} %)",
+      one.name, percent(one.change.typical), one.change.typical > 0 ? "more" : "less", today,
+      *one.change.low * 100, *one.change.high * 100);
 }
 
 /// How many times as many steps decide on which side of the least gain a strategy lies, if it
@@ -47,34 +48,90 @@ double steps_needed(const AdvisedPlacement& one, double least_gain) {
 std::string more_steps(const AdvisedPlacement& one, const AdviceQuestion& question) {
   const double times = steps_needed(one, question.least_gain);
   if (!(times < kMostSteps))
-    return fmt::format("it saves about {}, the least that pays (--min-gain)",
-                       percent(question.least_gain));
-  return fmt::format("record about {:.0f} steps",
-                     std::ceil(std::max(times, 1.5)) * question.trace.steps);
+    return fmt::format(
+        "the loads vary too much to tell whether it saves {} (--min-gain); record many more, of "
+        "different requests",
+        percent(question.least_gain));
+  const std::int64_t requests = question.trace.requests;
+  return fmt::format("record about {:.0f} {}",
+                     std::ceil(std::max(times, 1.5)) *
+                         static_cast<double>(requests > 0 ? requests : question.trace.steps),
+                     requests > 0 ? "requests" : "steps");
+}
+
+/// Widens an interval by what the errors of speeds do to the result, as if both were independent
+/// and normal.
+void widen(const std::vector<double>& by_error, int together, Difference& change) {
+  if (by_error.size() < 2) return;
+  const auto count = static_cast<double>(by_error.size());
+  const double mean = std::accumulate(by_error.begin(), by_error.end(), 0.0) / count;
+  double squares = 0;
+  for (const double one : by_error) squares += (one - mean) * (one - mean);
+  const double half =
+      std::sqrt(squares / (count - 1)) * student_quantile(count - 1, 1 - 0.025 / together);
+  const double typical = std::log1p(change.typical);
+  change.low = std::expm1(typical - std::hypot(typical - std::log1p(*change.low), half));
+  change.high = std::expm1(typical + std::hypot(std::log1p(*change.high) - typical, half));
+}
+
+/// The change over blocks. Its interval is the wider one of blocks and of the means of those that
+/// share a plan, which show what changes slowly.
+Difference change_of(const std::vector<double>& ratios, int plans, int together) {
+  Difference change = typical_difference(ratios, together);
+  const auto blocks = static_cast<int>(ratios.size());
+  std::vector<double> means;
+  for (int plan = 0; plan < plans; ++plan) {
+    const auto first = ratios.begin() + plan * blocks / plans;
+    const auto end = ratios.begin() + (plan + 1) * blocks / plans;
+    means.push_back(std::accumulate(first, end, 0.0) / static_cast<double>(end - first));
+  }
+  const Difference slow = typical_difference(means, together);
+  const double typical = std::log1p(change.typical), middle = std::log1p(slow.typical);
+  change.low = std::min(*change.low, std::expm1(typical - middle + std::log1p(*slow.low)));
+  change.high = std::max(*change.high, std::expm1(typical - middle + std::log1p(*slow.high)));
+  return change;
 }
 
 void judge_blocks(const AdviceQuestion& question, Advice& advice) {
   const auto& names = question.names;
   std::vector<std::vector<double>> ratios(names.size() - 1);
-  for (int b = 0; b < advice.blocks; ++b) {
-    const auto [first, count] = block_of(question.trace.steps, advice.blocks, b);
-    const Trace before = slice(question.trace, 0, first);
-    const Trace judged = slice(question.trace, first, count);
-    const double today = question.seconds(question.place(names[0], before, b), judged, b);
-    for (std::size_t i = 0; i + 1 < names.size(); ++i) {
-      const double then = question.seconds(question.place(names[i + 1], before, b), judged, b);
-      ratios[i].push_back(today > 0 && then > 0 ? std::log(then / today) : 0);
+  std::vector<std::vector<double>> by_error(  // [strategy][error] mean over blocks
+      ratios.size(), std::vector<double>(static_cast<std::size_t>(question.errors), 0));
+  for (int plan = 0; plan < advice.plans; ++plan) {
+    const int first = plan * advice.blocks / advice.plans;
+    const int end = (plan + 1) * advice.blocks / advice.plans;
+    const Trace before =
+        slice(question.trace, 0, steps_before(question.trace.steps, advice.blocks, first));
+    const Placement today = question.place(names[0], before, plan);
+    for (std::size_t i = 0; i < ratios.size(); ++i) {
+      const Placement then = question.place(names[i + 1], before, plan);
+      for (int block = first; block < end; ++block) {
+        const Trace judged = block_of(question.trace, advice.blocks, block);
+        const auto ratio = [&](std::optional<int> error) {
+          const double old_time = question.seconds(today, judged, plan, error);
+          const double new_time = question.seconds(then, judged, plan, error);
+          return old_time > 0 && new_time > 0 ? std::log(new_time / old_time) : 0;
+        };
+        ratios[i].push_back(ratio({}));
+        for (int error = 0; error < question.errors; ++error)
+          by_error[i][static_cast<std::size_t>(error)] += ratio(error) / advice.blocks;
+      }
     }
   }
-  for (std::size_t i = 0; i < ratios.size(); ++i)
+  const auto together = static_cast<int>(ratios.size());
+  for (std::size_t i = 0; i < ratios.size(); ++i) {
     advice.placements.push_back(
-        {names[i + 1], typical_difference(ratios[i], static_cast<int>(ratios.size())),
+        {names[i + 1], change_of(ratios[i], advice.plans, together),
          static_cast<int>(std::ranges::count_if(ratios[i], [](double r) { return r < 0; }))});
+    widen(by_error[i], together, advice.placements.back().change);
+  }
 }
 
 void decide(const AdviceQuestion& question, Advice& advice) {
   const auto least = [](const auto& one) { return one.change.typical; };
-  const auto sure = [&](const auto& one) { return *one.change.high <= -question.least_gain; };
+  const auto sure = [&](const auto& one) {
+    return *one.change.high < 0 && *one.change.high <= -question.least_gain;
+  };
   const auto open = [&](const auto& one) { return *one.change.low < -question.least_gain; };
   auto& rows = advice.placements;
   const auto& today = question.names[0];
@@ -102,8 +159,9 @@ void learn(const AdviceQuestion& question, Advice& advice) {
   for (const int share : {4, 2, 1}) {
     const int count = early / share;
     const Trace planned = slice(question.trace, early - count, count);
-    const double today = question.seconds(question.place(question.names[0], planned, 0), last, 0);
-    const double then = question.seconds(question.place(advice.best, planned, 0), last, 0);
+    const double today =
+        question.seconds(question.place(question.names[0], planned, 0), last, 0, {});
+    const double then = question.seconds(question.place(advice.best, planned, 0), last, 0, {});
     advice.learning.push_back({count, today > 0 ? then / today - 1 : 0});
   }
 }
@@ -137,6 +195,7 @@ Advice advise(const AdviceQuestion& question) {
   } else {
     const auto units = requests > 0 ? std::min<std::int64_t>(requests, steps) : steps;
     advice.blocks = static_cast<int>(std::min<std::int64_t>(kAdviceBlocks, units / 2));
+    advice.plans = std::min(kAdvicePlans, advice.blocks);
     advice.block_steps = steps / 2 / advice.blocks;
     judge_blocks(question, advice);
     decide(question, advice);

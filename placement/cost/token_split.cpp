@@ -118,7 +118,8 @@ void TokenSplit::count_senders() {
   for (std::size_t e = 0; e + 1 < first_.size(); ++e) {
     const auto copies = first_[e + 1] - first_[e];
     for (std::int32_t i = 0, sum = 0; i < copies; ++i)  // ranks i, i + copies, ...
-      share_[static_cast<std::size_t>(first_[e] + i)] = sum += (ranks_ - 1 - i) / copies + 1;
+      share_[static_cast<std::size_t>(first_[e] + i)] = sum +=
+          i < ranks_ ? (ranks_ - 1 - i) / copies + 1 : 0;
   }
 }
 

@@ -21,18 +21,29 @@ constexpr std::uintmax_t kMostBytes = 4U << 20;
 // What models call it, the usual name first. From the configurations of the models that presets
 // name, and of Hunyuan, ERNIE-4.5, Nemotron-H and Llama-4.
 constexpr std::string_view kExperts[] = {"n_routed_experts", "num_experts", "num_local_experts",
-                                         "moe_num_experts"};
-constexpr std::string_view kTopk[] = {"num_experts_per_tok", "num_experts_per_token", "moe_topk",
-                                      "moe_k", "experts_per_token"};
+                                         "moe_num_experts", "num_routed_experts"};
+constexpr std::string_view kTopk[] = {
+    "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "experts_per_token",
+    "moe_top_k",           "top_k_experts"};
 constexpr std::string_view kFfn[] = {"moe_intermediate_size", "moe_ffn_hidden_size",
                                      "intermediate_size"};
 constexpr std::string_view kShared[] = {"n_shared_experts", "num_shared_experts",
                                         "num_shared_expert", "moe_num_shared_experts"};
 constexpr std::string_view kSharedWidth[] = {"moe_shared_expert_intermediate_size",
-                                             "shared_expert_intermediate_size"};
+                                             "shared_expert_intermediate_size",
+                                             "shared_intermediate_size"};
 constexpr std::string_view kFirstMoe[] = {"first_k_dense_replace", "moe_layer_start_index",
                                           "num_dense_layers"};
-constexpr std::string_view kNested[] = {"text_config", "llm_config", "language_config"};
+// Widths that routed experts and their tokens have, where it is not the model's.
+constexpr std::string_view kHidden[] = {"moe_latent_size", "hidden_size"};
+constexpr std::string_view kNested[] = {"text_config", "llm_config", "language_config",
+                                        "thinker_config"};
+// What says of every layer what it is: a letter, word or number each.
+constexpr std::string_view kByLayer[] = {"hybrid_override_pattern", "layers_block_type",
+                                         "mlp_layer_types", "is_moe_layer", "moe_layer_freq"};
+// A layer has experts where its number from 1 is divisible.
+constexpr std::string_view kSteps[] = {"moe_layer_interval", "decoder_sparse_step",
+                                       "interleave_moe_layer_step", "moe_layer_frequency"};
 
 /// The first of these members that is there and not null.
 const Json* first_of(const Json& config, std::span<const std::string_view> names,
@@ -80,25 +91,30 @@ bool lists(const Json* list, std::int64_t layer) {
          });
 }
 
+/// Of a letter, word, truth value or number for each layer.
+bool marks_experts(const Json& by_layer, std::size_t layer) {
+  if (by_layer.is_string()) {
+    const auto& letters = by_layer.get_ref<const std::string&>();
+    return layer < letters.size() && letters[layer] == 'E';
+  }
+  if (layer >= by_layer.size()) return false;
+  const Json& mark = by_layer[layer];
+  return mark == 1 || mark == true || mark == "moe" || mark == "sparse";
+}
+
 /// Whether a layer has experts: as a list or pattern says it of each layer, or where all rules that
 /// the file has hold.
 bool has_experts(const Json& config, std::int64_t layer) {
-  constexpr std::string_view kPattern = "hybrid_override_pattern", kListed = "moe_layers",
-                             kDense = "mlp_only_layers", kEvery = "moe_layer_freq";
-  if (const Json* pattern = first_of(config, {&kPattern, 1}); pattern && pattern->is_string()) {
-    const auto& text = pattern->get_ref<const std::string&>();
-    return static_cast<std::size_t>(layer) < text.size() &&
-           text[static_cast<std::size_t>(layer)] == 'E';
+  constexpr std::string_view kListed = "moe_layers", kDense = "mlp_only_layers";
+  for (const std::string_view& name : kByLayer) {
+    const Json* said = first_of(config, {&name, 1});
+    if (said == nullptr || !(said->is_string() || said->is_array())) continue;
+    return marks_experts(*said, static_cast<std::size_t>(layer));
   }
   if (const Json* listed = first_of(config, {&kListed, 1}); listed && listed->is_array()) {
     return lists(listed, layer);
   }
   if (lists(first_of(config, {&kDense, 1}), layer)) return false;
-  const Json* every = first_of(config, {&kEvery, 1});
-  if (every != nullptr && every->is_array()) {  // 0 or 1 for each layer
-    return static_cast<std::size_t>(layer) < every->size() &&
-           every->at(static_cast<std::size_t>(layer)) == 1;
-  }
   const std::int64_t first = number(config, kFirstMoe, 0, kMostLayers).value_or(0);
   constexpr std::string_view kLast = "moe_layer_end_index";  // -1: the last one
   const std::int64_t stated = number(config, {&kLast, 1}, -1, kMostLayers).value_or(-1);
@@ -109,9 +125,9 @@ bool has_experts(const Json& config, std::int64_t layer) {
     return step < 2 || at % step == 0;
   };
   return layer >= first && layer <= last && divides(one_of(config, "moe_layer_freq", 1), layer) &&
-         divides(one_of(config, "moe_layer_interval", 1), layer - first) &&
-         divides(one_of(config, "decoder_sparse_step", 1), layer + 1) &&
-         divides(one_of(config, "interleave_moe_layer_step", 1), layer + 1) &&
+         std::ranges::all_of(
+             kSteps,
+             [&](std::string_view step) { return divides(one_of(config, step, 1), layer + 1); }) &&
          (period < 2 || layer % period == offset);
 }
 
@@ -131,21 +147,23 @@ int shared_experts(const Json& config, const std::string& type, int ffn) {
 ModelConfig read_model_config(std::string_view text) {
   const Json whole = parse_bounded_json(text, 1 << 18);
   if (!whole.is_object()) throw usage_error("it is no config.json of a model");
-  const Json* inner = first_of(whole, kNested);
-  const Json& config = inner != nullptr && inner->is_object() ? *inner : whole;
+  const Json* outer = &whole;  // of an omni model twice: thinker_config, and text_config in it
+  for (const Json* inner = outer; inner != nullptr && inner->is_object();
+       inner = first_of(*outer, kNested))
+    outer = inner;
+  const Json& config = *outer;
   if (first_of(config, kExperts) == nullptr) {
     throw usage_error(fmt::format("it is no config.json of a MoE model: it has none of {}",
                                   fmt::join(kExperts, ", ")));
   }
-  constexpr std::string_view kHidden = "hidden_size", kLayers = "num_hidden_layers",
-                             kType = "model_type";
+  constexpr std::string_view kLayers = "num_hidden_layers", kType = "model_type";
   ModelConfig model;
   if (const Json* type = first_of(config, {&kType, 1}); type && type->is_string()) {
     model.type = shown(type->get_ref<const std::string&>());
   }
   model.experts = static_cast<int>(required(config, kExperts, 1, kMostExperts));
   model.topk = static_cast<int>(required(config, kTopk, 1, model.experts));
-  model.hidden = static_cast<int>(required(config, {&kHidden, 1}, 1, kMostWidth));
+  model.hidden = static_cast<int>(required(config, kHidden, 1, kMostWidth));
   model.ffn = static_cast<int>(required(config, kFfn, 1, kMostWidth));
   model.model_layers = static_cast<int>(required(config, {&kLayers, 1}, 1, kMostLayers));
   model.shared = shared_experts(config, model.type, model.ffn);

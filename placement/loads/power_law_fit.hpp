@@ -24,9 +24,10 @@ struct PowerLawFit {
 /// there, so its likelihood needs no correction. Left out: experts that get every token, where the
 /// law is cut off by routing, those with fewer than 10 tokens, which are mostly noise, and the
 /// lowest tenth of the others, where noise smears the law's end (it pulled an alpha of 2 down by
-/// 0.2). So alphas of 0.3 to 2.6 were found within 0.03 in the mean of 25 traces, and scattered as
-/// `error` says. None where fewer than 8 experts remain or the standard error exceeds 0.5: loads
-/// are so even then that any alpha fits. The method is ours. The trace must be valid.
+/// 0.2). So alphas of 0.6 to 2.6 were found within 0.03 in the mean of 25 traces (0.3: within
+/// 0.04), and scattered as `error` says. None where fewer than 8 experts remain or the standard
+/// error exceeds 0.5: loads are so even then that any alpha fits. The method is ours. The trace
+/// must be valid.
 [[nodiscard]] std::optional<PowerLawFit> fit_power_law(const Trace& trace);
 
 }  // namespace gembench::inline loads

@@ -166,6 +166,14 @@ TEST(SplitRules, OnePerSourceIsVllmAscendsTable) {
   EXPECT_EQ(row, (Row{200, 100, 100, 0})) << "two ranks of four send to the first replica";
 }
 
+TEST(SplitRules, MoreReplicasThanSourcesLeaveSomeWithoutTokens) {
+  Placement placement{1, 2, 2, 1, {0, 0, 0, -1}, "made"};
+  separate_repeats(placement);
+  Row row(2);
+  TokenSplit(placement, SplitRule::one_per_source).rank_loads(Tokens{100}, 0, row);
+  EXPECT_EQ(row, (Row{100, 0})) << "both ranks send to the slots of rank 0";
+}
+
 TEST(SplitRules, LocalFirstKeepsTokensWhereTheyAre) {
   const auto placement = on_ranks(4, {{1, 3}, {0}});
   const TokenSplit split(placement, SplitRule::local_first);

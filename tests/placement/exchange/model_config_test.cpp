@@ -67,6 +67,25 @@ TEST(ModelConfig, reads_the_names_that_models_use) {
             2);
 }
 
+TEST(ModelConfig, knows_widths_and_names_of_few_models) {
+  // Nemotron's experts work on a smaller width; Granite says its shared expert's.
+  EXPECT_EQ(read_model_config(R"({"hidden_size": 4096, "moe_latent_size": 1024,
+                "moe_intermediate_size": 32, "n_routed_experts": 4, "num_experts_per_tok": 2,
+                "num_hidden_layers": 2})")
+                .hidden,
+            1024);
+  EXPECT_EQ(read_model_config(R"({"hidden_size": 64, "intermediate_size": 768,
+                "shared_intermediate_size": 1536, "num_local_experts": 4,
+                "num_experts_per_tok": 2, "num_hidden_layers": 2})")
+                .shared,
+            2);
+  const ModelConfig omni = read_model_config(
+      R"({"thinker_config": {"text_config": {"hidden_size": 64, "moe_intermediate_size": 32,
+          "num_routed_experts": 4, "moe_top_k": 2, "num_hidden_layers": 2}}})");
+  EXPECT_EQ(omni.experts, 4);
+  EXPECT_EQ(omni.topk, 2);
+}
+
 TEST(ModelConfig, knows_which_layers_have_experts) {
   const auto layers = [](const std::string& more) {
     return read_model_config(R"({"text_config": {"hidden_size": 64, "intermediate_size": 32,
@@ -77,6 +96,13 @@ TEST(ModelConfig, knows_which_layers_have_experts) {
   using List = std::vector<std::int32_t>;
   EXPECT_EQ(layers(R"("interleave_moe_layer_step": 2)"), (List{1, 3, 5}));
   EXPECT_EQ(layers(R"("decoder_sparse_step": 3)"), (List{2, 5}));
+  EXPECT_EQ(layers(R"("moe_layer_interval": 2, "moe_layer_start_index": 2)"), (List{3, 5}));
+  EXPECT_EQ(layers(R"("moe_layer_frequency": 2)"), (List{1, 3, 5}));
+  EXPECT_EQ(layers(R"("mlp_layer_types": ["dense", "sparse", "sparse", "dense"])"), (List{1, 2}));
+  EXPECT_EQ(layers(R"("layers_block_type": ["mamba", "moe", "attention", "moe"])"), (List{1, 3}));
+  EXPECT_EQ(layers(R"("is_moe_layer": [false, true, false, true, true, true])"),
+            (List{1, 3, 4, 5}));
+  EXPECT_EQ(layers(R"("moe_layer_freq": [false, true, true, false, false, false])"), (List{1, 2}));
   EXPECT_EQ(layers(R"("mlp_only_layers": [0, 4])"), (List{1, 2, 3, 5}));
   EXPECT_EQ(layers(R"("moe_layers": [1, 5])"), (List{1, 5}));
   EXPECT_EQ(layers(R"("moe_layer_freq": [0, 1, 1, 0, 0, 1])"), (List{1, 2, 5}));
