@@ -149,6 +149,13 @@ CostModel read_speeds(const gembench_problem& given, const std::vector<std::int3
       profile.load_points.push_back(at);
       kept.push_back(i);
     }
+    if (kept.size() < 2) {
+      throw usage_error(
+          fmt::format("loads are so large that they are divided by {}, and so is the table, whose "
+                      "last load point {} leaves"
+                      " nothing of it: give loads of single steps, or a table that reaches them",
+                      std::int64_t{1} << shift, given.load_points[points - 1]));
+    }
     for (const std::int32_t rank : alive) {
       for (const std::size_t i : kept) {
         profile.latency.push_back(given.latency[sz(rank) * points + i]);
