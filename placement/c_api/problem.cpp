@@ -151,9 +151,8 @@ CostModel read_speeds(const gembench_problem& given, const std::vector<std::int3
     }
     if (kept.size() < 2) {
       throw usage_error(
-          fmt::format("loads are so large that they are divided by {}, and so is the table, whose "
-                      "last load point {} leaves"
-                      " nothing of it: give loads of single steps, or a table that reaches them",
+          fmt::format("loads are so large that they are divided by {}, which leaves nothing of a "
+                      "table up to load {}: give loads of single steps, or a longer table",
                       std::int64_t{1} << shift, given.load_points[points - 1]));
     }
     for (const std::int32_t rank : alive) {
