@@ -59,23 +59,28 @@ std::string more_steps(const AdvisedPlacement& one, const AdviceQuestion& questi
                      requests > 0 ? "requests" : "steps");
 }
 
+/// Standard deviation times Student's quantile for two-sided 95 % of `together` comparisons.
+double spread_of(const std::vector<double>& values, int together) {
+  const auto count = static_cast<double>(values.size());
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  double squares = 0;
+  for (const double one : values) squares += (one - mean) * (one - mean);
+  return std::sqrt(squares / (count - 1)) * student_quantile(count - 1, 1 - 0.025 / together);
+}
+
 /// Widens an interval by what the errors of speeds do to the result, as if both were independent
 /// and normal.
 void widen(const std::vector<double>& by_error, int together, Difference& change) {
   if (by_error.size() < 2) return;
-  const auto count = static_cast<double>(by_error.size());
-  const double mean = std::accumulate(by_error.begin(), by_error.end(), 0.0) / count;
-  double squares = 0;
-  for (const double one : by_error) squares += (one - mean) * (one - mean);
-  const double half =
-      std::sqrt(squares / (count - 1)) * student_quantile(count - 1, 1 - 0.025 / together);
+  const double half = spread_of(by_error, together);
   const double typical = std::log1p(change.typical);
   change.low = std::expm1(typical - std::hypot(typical - std::log1p(*change.low), half));
   change.high = std::expm1(typical + std::hypot(std::log1p(*change.high) - typical, half));
 }
 
 /// The change over blocks. Its interval is the wider one of blocks and of the means of those that
-/// share a plan, which show what changes slowly.
+/// share a plan (batch means; Law, "Simulation Modeling and Analysis", 9.5.3), which show what
+/// changes slowly.
 Difference change_of(const std::vector<double>& ratios, int plans, int together) {
   Difference change = typical_difference(ratios, together);
   const auto blocks = static_cast<int>(ratios.size());
@@ -85,10 +90,10 @@ Difference change_of(const std::vector<double>& ratios, int plans, int together)
     const auto end = ratios.begin() + (plan + 1) * blocks / plans;
     means.push_back(std::accumulate(first, end, 0.0) / static_cast<double>(end - first));
   }
-  const Difference slow = typical_difference(means, together);
-  const double typical = std::log1p(change.typical), middle = std::log1p(slow.typical);
-  change.low = std::min(*change.low, std::expm1(typical - middle + std::log1p(*slow.low)));
-  change.high = std::max(*change.high, std::expm1(typical - middle + std::log1p(*slow.high)));
+  const double half = spread_of(means, together) / std::sqrt(static_cast<double>(plans));
+  const double typical = std::log1p(change.typical);
+  change.low = std::min(*change.low, std::expm1(typical - half));
+  change.high = std::max(*change.high, std::expm1(typical + half));
   return change;
 }
 

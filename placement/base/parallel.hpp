@@ -4,14 +4,16 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 namespace gembench::inline base {
 
 /// Calls work(i) for every i in [0, count) on up to `threads` threads (0: one per CPU). If each
-/// call depends on i only, the result is the same for any number of threads. The first exception is
-/// rethrown here, after all threads have ended.
+/// call depends on i only, the result is the same for any number of threads. Where the host refuses
+/// threads, those that there are do the work, this one among them. The first exception is rethrown
+/// here, after all threads have ended.
 template <class Work>
 void parallel_for(int count, int threads, const Work& work) {
   if (threads <= 0) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
@@ -34,7 +36,11 @@ void parallel_for(int count, int threads, const Work& work) {
   };
   {
     std::vector<std::jthread> others;
-    for (int i = 1; i < threads; ++i) others.emplace_back(run);
+    others.reserve(static_cast<std::size_t>(threads));
+    try {
+      for (int i = 1; i < threads; ++i) others.emplace_back(run);
+    } catch (const std::system_error&) {  // a limit of the host: it must not change the result
+    }
     run();
   }
   if (failed) std::rethrow_exception(failed);

@@ -19,9 +19,14 @@
 namespace gembench::inline c_api {
 namespace {
 
+/// Where `sentence` does not fit, it is cut between two characters of UTF-8.
 void say(const std::string& sentence, char* message, std::size_t size) {
   if (message == nullptr || size == 0) return;
-  const std::size_t length = std::min(sentence.size(), size - 1);
+  const auto continues = [](char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+  };
+  std::size_t length = std::min(sentence.size(), size - 1);
+  while (length > 0 && length < sentence.size() && continues(sentence[length])) --length;
   std::memcpy(message, sentence.data(), length);
   message[length] = '\0';
 }
@@ -87,11 +92,11 @@ Placement plan_moves(const Problem& problem, const Strategy& strategy, const Pla
 int plan(const gembench_problem* given, std::int64_t* map, std::string& said) {
   const Problem problem = read_problem(given);
   if (map == nullptr) throw usage_error("map is NULL");
+  const Strategy& strategy =
+      find_strategy(problem.given.strategy == nullptr ? "gem" : problem.given.strategy);
   Placement placement;
   int status = GEMBENCH_OK;
   try {
-    const char* name = problem.given.strategy == nullptr ? "gem" : problem.given.strategy;
-    const Strategy& strategy = find_strategy(name);
     const PlanWatch watch = until(problem.given.time_limit);
     placement = problem.previous && problem.given.max_moves > 0
                     ? plan_moves(problem, strategy, watch)

@@ -35,7 +35,8 @@ enum {
   /* The map is the previous one, repaired if it was illegal, or without a previous one experts in
    * order. The message says why: the time limit, or what the strategy refused. */
   GEMBENCH_FALLBACK = 1,
-  /* The arguments make no problem, or memory ran out; nothing was written but the message. */
+  /* The arguments make no problem, a name of no strategy among them, or memory ran out; nothing was
+   * written but the message. */
   GEMBENCH_REFUSED = 2
 };
 
@@ -76,8 +77,11 @@ typedef struct gembench_problem {
 
   const char* strategy; /* gem, gem+, eplb, eplb-hier, flashlb, vibe, linear, ..; NULL = gem */
   uint64_t seed;
-  int32_t threads;   /* 0: one per CPU */
-  double time_limit; /* seconds; 0: none */
+  int32_t threads; /* 0: one per CPU */
+  /* Seconds from when the strategy begins; 0: none. Looked at when a layer begins and ends, and now
+   * and then within a search. Reading the problem before, and repairing the map and keeping slots
+   * after, are not covered. */
+  double time_limit;
 } gembench_problem;
 
 /* How a map does on a problem's loads, predicted. An expert's tokens are split evenly over its
@@ -109,7 +113,7 @@ static inline gembench_score gembench_no_score(void) {
 GEMBENCH_EXPORT uint32_t gembench_planner_version(void);
 
 /* Writes `map` [layer][ranks * slots]. `message`, if not NULL, gets at most `message_size` bytes
- * with the final zero: empty, or one sentence. */
+ * of UTF-8 with the final zero: empty, or one sentence. */
 GEMBENCH_EXPORT int gembench_plan(const gembench_problem* problem, int64_t* map, char* message,
                                   size_t message_size);
 

@@ -149,6 +149,12 @@ CostModel read_speeds(const gembench_problem& given, const std::vector<std::int3
       profile.load_points.push_back(at);
       kept.push_back(i);
     }
+    if (kept.size() < 2) {
+      throw usage_error(
+          fmt::format("loads are so large that they are divided by {}, which leaves nothing of a "
+                      "table up to load {}: give loads of single steps, or a longer table",
+                      std::int64_t{1} << shift, given.load_points[points - 1]));
+    }
     for (const std::int32_t rank : alive) {
       for (const std::size_t i : kept) {
         profile.latency.push_back(given.latency[sz(rank) * points + i]);

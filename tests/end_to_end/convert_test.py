@@ -169,12 +169,12 @@ class Convert(ConvertTest):
         done = self.gembench("convert", "p.json", "--to", "trtllm", "-o", "s.json")
         self.one_sentence(done, 4, "s.json exists")
         self.good("convert", "p.json", "--to", "trtllm", "-o", "s.json", "--overwrite")
-        # An expert twice on a rank is taken once, and that is said.
+        # An expert twice on a rank stays there, and that is said.
         done = self.gembench("convert", "twice.json", "--ranks", "2", "--to", "gembench", *out)
         self.assertEqual(done.returncode, 0)
         self.assertIn("1 slots of twice.json repeat an expert of their rank",
                       done.stderr)
-        self.assertEqual(json.loads(self.text("out"))["slot_expert"], [[[0, -1], [1, 2]]])
+        self.assertEqual(json.loads(self.text("out"))["slot_expert"], [[[0, 0], [1, 2]]])
 
 
 if __name__ == "__main__":

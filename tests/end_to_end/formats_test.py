@@ -58,7 +58,8 @@ class Formats(CliTest):
         self.assertIn("gem", [placement["name"] for placement in lists["placements"]])
         formats = {"summary", "experimental"}
         keys = {"models": {"layers", "experts", "topk", "shared", "hidden", "ffn", "note"},
-                "placements": {"summary", "options"}, "placement_formats": formats, "recordings": formats}
+                "placements": {"summary", "options"}, "placement_formats": formats, "recordings": formats,
+                "presets": {"summary", "needs_ranks"}}
         said = (TOP / "harness/OUTPUT.md").read_text().partition("`list` prints")[2].partition("##")[0]
         for kind, rows in lists.items():
             self.assertIn(f"`{kind}`", said)

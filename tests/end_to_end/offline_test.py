@@ -54,7 +54,7 @@ class Offline(CliTest):
                           "a recording of the same layers")
 
     def test_advice_is_a_word_an_exit_code_and_a_file(self):
-        self.good("trace", "make", *SHAPE, "--tokens", "256", "--steps", "48", "-o", "t.h5")
+        self.good("trace", "make", *SHAPE, "--tokens", "256", "--steps", "128", "-o", "t.h5")
         asked = ["advise", "--trace", "t.h5", "--ranks", "4", "--variability", "high"]
         self.one_sentence(self.gembench(*asked, "-o", "plan.json"), 2, "suits no real ranks")
         stated = [*asked[:5], "--slowdown", "1,1,1.3,1"]
@@ -64,7 +64,7 @@ class Offline(CliTest):
         self.assertIn("# use: --init-expert-location plan.json", out)
         self.assertIn("physical_to_logical_map", (self.folder / "plan.json").read_text())
         told = json.loads(self.good(*asked, "--format", "json"))
-        self.assertEqual((told["verdict"], told["best"], told["blocks"]), ("recommended", "gem", 24))
+        self.assertEqual((told["verdict"], told["best"], told["blocks"]), ("recommended", "gem", 48))
         # Even loads on equal ranks: nothing to gain.
         self.good("trace", "make", *SHAPE, "--preset", "even", "--steps", "48", "-o", "even.h5")
         done = self.gembench("advise", "--trace", "even.h5", "--ranks", "4", "-o", "no.json")

@@ -56,8 +56,8 @@ class Served(unittest.TestCase):
         ranks = serve("break=planner", rounds=2)
         self.check(ranks)
         for answer in ranks:
-            # try_out() finds it: nothing is registered, one line.
-            self.assertEqual((answer["started"], len(answer["lines"])), (1, 1))
+            # try_out() finds it: one line, and one a plan.
+            self.assertEqual((answer["started"], len(answer["lines"])), (1, 3))
             self.assertGreater(answer["asked_of_engine"], 0)
 
     def test_one_rank_that_fails_while_serving_takes_all_to_sglangs_algorithm(self):

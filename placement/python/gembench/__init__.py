@@ -5,8 +5,9 @@
     plan.phy2log            # [layers, 288] int64: the expert in every slot
 
 `loads` are tokens routed to each expert, [step, layer, expert] or [layer, expert]: numpy arrays, or
-tensors of torch and others, on any device. Calls with the same arguments return the same map in
-every process, unless `time_limit` ends one of them. Nothing here needs torch or MPI.
+tensors of torch, CuPy, JAX and others; those on a GPU are copied to the host. Calls with the same
+arguments return the same map in every process, unless `time_limit` ends one of them. Nothing here
+needs torch or MPI.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __version__ = "0.1.0"
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth to compare by
 class Plan:
     """A map of experts to slots."""
 
@@ -54,11 +55,15 @@ class Score:
 
 
 def _host(given: Any) -> npt.NDArray[Any]:
-    """On the host: a tensor of torch by its own methods, others by DLPack."""
+    """On the host: a tensor of torch by its own methods, others by DLPack. That does not leave a GPU: there
+    CuPy's arrays have get(), and numpy knows how to convert those of JAX."""
     if hasattr(given, "detach"):
         given = given.detach().cpu().numpy()
     elif not isinstance(given, np.ndarray) and hasattr(given, "__dlpack__"):
-        given = np.from_dlpack(given)
+        try:
+            given = np.from_dlpack(given)
+        except (BufferError, RuntimeError, TypeError, ValueError):
+            given = given.get() if hasattr(given, "get") else given
     return np.asarray(given)
 
 
@@ -73,11 +78,15 @@ def _array(given: Any, dtype: Any, ndim: int, name: str) -> npt.NDArray[Any]:
     return found
 
 
+def _check_ranks(ranks: int) -> None:
+    if ranks < 1:
+        raise ValueError("ranks must be at least 1")
+
+
 def _problem(loads: Any, ranks: int, slots: Optional[int], speeds: Any, profile: Optional[Profile],
              previous: Any) -> tuple[_planner.Problem, int, int]:
     """The problem, its layers and its slots."""
-    if ranks < 1:
-        raise ValueError("ranks must be at least 1")
+    _check_ranks(ranks)
     loads = _host(loads)
     narrow = loads.dtype == np.int32
     if loads.ndim == 2:
@@ -111,8 +120,8 @@ def plan(loads: Any, *, ranks: int, slots: Optional[int] = None, speeds: Any = N
     `steps_in_row`: steps that every row of loads is the sum of. `nodes`, `groups`: for strategy
     eplb-hier. `threads` 0: one per CPU. `time_limit` in seconds, 0: none.
 
-    ValueError for arguments that make no problem. On a time limit, and where the strategy refuses,
-    the previous map (or experts in order) comes back, and `note` says why.
+    ValueError for arguments that make no problem, and for an unknown strategy. On a time limit, and
+    where the strategy refuses, the previous map (or experts in order) comes back, and `note` says why.
     """
     problem, layers, slots = _problem(loads, ranks, slots, speeds, profile, previous)
     phy2log = np.empty((layers, ranks * slots), dtype=np.int64)
@@ -125,6 +134,7 @@ def score(loads: Any, phy2log: Any, *, ranks: int, speeds: Any = None,
           profile: Optional[Profile] = None, previous: Any = None, steps_in_row: int = 1) -> Score:
     """Judges any map whose every expert has a slot on a live rank; arguments as plan(). An expert may
     be on a rank twice, as in the maps of some engines."""
+    _check_ranks(ranks)
     found = _array(phy2log, np.int64, 2, "phy2log")
     problem, _, _ = _problem(loads, ranks, found.shape[1] // ranks, speeds, profile, previous)
     return Score(*problem.judge(found, steps_in_row))

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import Ints, invert, plan
-from .engine_settings import Settings
+from .engine_settings import Settings, agrees, read_settings
 from .profile import Profile
 
 Loads = Union[npt.NDArray[np.int32], npt.NDArray[np.int64]]
 Speeds = tuple[Optional[npt.NDArray[np.float64]], Optional[Profile]]
+NEARLY = 1e-3  # as far as sums of floats may be from the whole number that they mean
 
 
 def used_rows(loads: Loads, most: int) -> tuple[Loads, int]:
@@ -34,19 +35,40 @@ def used_rows(loads: Loads, most: int) -> tuple[Loads, int]:
 
 
 def counts_of(tensor: Any) -> Loads:
-    """A tensor of tokens on the host, as whole numbers: int32 stays so, all else becomes int64."""
+    """A tensor of tokens on the host, as whole numbers: int32 stays so, all else becomes int64. ValueError for
+    fractions: rounded, loads that somebody has normalised would be zeros."""
     found = tensor.detach().cpu().numpy()
     if found.dtype.kind == "f":
-        found = np.rint(found)
+        whole = np.rint(found)
+        with np.errstate(invalid="ignore"):
+            near = np.abs(found - whole) <= NEARLY  # NaN and infinity are near to nothing
+        if not near.all():
+            raise ValueError("the loads are no whole numbers of tokens: record them without normalising")
+        found = whole
     return found if found.dtype == np.int32 else np.asarray(found, dtype=np.int64)
 
 
-class EnginePlanner:
-    """Plans with fixed settings, and remembers the speeds it found for them."""
+class Once:
+    """Warnings that are worth one line, however often a server plans."""
 
-    def __init__(self, settings: Settings, log: logging.Logger) -> None:
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._said: set[str] = set()
+
+    def warning(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._log.warning("%s", text)
+
+
+class EnginePlanner:
+    """Plans with fixed settings, and remembers the speeds it found for them. With a `failure` it plans nothing."""
+
+    def __init__(self, settings: Settings, log: logging.Logger, failure: str = "") -> None:
         self.settings = settings
         self.log = log
+        self.once = Once(log)
+        self.failure = failure
         self._known: dict[tuple[int, tuple[str, ...]], Speeds] = {}
 
     def plan(self, loads: Loads, *, ranks: int, all_slots: int, previous: Optional[Ints] = None, nodes: int = 1,
@@ -56,8 +78,10 @@ class EnginePlanner:
         `loads` [step, layer, expert] tokens, int32 or int64, every row the sum of `steps_in_row` steps; empty
         rows are left out. `all_slots`: of all ranks. `previous` [layer, all_slots] or None; one of another
         shape is not used. `gpus` [rank] UUIDs, if they are known.
-        ValueError for what is no problem, RuntimeError where the strategy makes no plan.
+        ValueError for what is no problem, RuntimeError where the strategy makes no plan, and with `failure`.
         """
+        if self.failure:
+            raise RuntimeError(self.failure)
         steps, layers, experts = loads.shape
         if steps < 1 or ranks < 1 or all_slots % ranks != 0:
             raise ValueError(f"{steps} steps, {ranks} ranks and {all_slots} slots are no problem to plan")
@@ -77,32 +101,38 @@ class EnginePlanner:
         return found.phy2log
 
     def _speeds(self, ranks: int, gpus: tuple[str, ...]) -> Speeds:
-        if (ranks, gpus) not in self._known:
-            self._known[ranks, gpus] = self._find_speeds(ranks, gpus)
-        return self._known[ranks, gpus]
+        known = self._known.get((ranks, gpus))
+        if known is None:
+            known = self._set_speeds(ranks), self._find_profile(ranks, gpus)
+            if known[1] is not None or not self.settings.profile:  # a file that failed may be there next time
+                self._known[ranks, gpus] = known
+        return known
 
-    def _find_speeds(self, ranks: int, gpus: tuple[str, ...]) -> Speeds:
-        speeds: Optional[npt.NDArray[np.float64]] = None
-        if self.settings.speeds is not None:
-            if len(self.settings.speeds) == ranks:
-                speeds = np.array(self.settings.speeds, dtype=np.float64)
-            else:
-                self.log.warning("gembench takes all GPUs as equally fast: GEMBENCH_EPLB_SPEEDS has %d numbers for "
-                                  "%d ranks", len(self.settings.speeds), ranks)
+    def _set_speeds(self, ranks: int) -> Optional[npt.NDArray[np.float64]]:
+        given = self.settings.speeds
+        if given is None or len(given) == ranks:
+            return None if given is None else np.array(given, dtype=np.float64)
+        self.once.warning(f"gembench takes all GPUs as equally fast: GEMBENCH_EPLB_SPEEDS has {len(given)} numbers for "
+                          f"{ranks} ranks")
+        return None
+
+    def _find_profile(self, ranks: int, gpus: tuple[str, ...]) -> Optional[Profile]:
+        """By UUID where both sides have any; else rank by rank."""
         if not self.settings.profile:
-            return speeds, None
+            return None
         try:
             profile = Profile.load(self.settings.profile)
-            if len(gpus) == ranks and set(gpus) <= set(profile.device_ids):
-                return speeds, profile.of(gpus)
-            if profile.ranks == ranks:
-                return speeds, profile
-            why = f"it holds {profile.ranks} ranks, not {ranks}"
+            by_id = len(gpus) == ranks and any(profile.device_ids)
+            unknown = next((gpu for gpu in gpus if gpu not in profile.device_ids), "") if by_id else ""
+            if by_id and not unknown:
+                return profile.of(gpus)
+            if not by_id and profile.ranks == ranks:
+                return profile
+            why = f"it does not know {unknown}" if by_id else f"it holds {profile.ranks} ranks, not {ranks}"
         except Exception as error:  # whatever h5py says of a file
             why = str(error)
-        self.log.warning("gembench takes all GPUs as equally fast, since %s is of no use: %s",
-                          self.settings.profile, why)
-        return speeds, None
+        self.once.warning(f"gembench takes all GPUs as equally fast, since {self.settings.profile} is of no use: {why}")
+        return None
 
     @staticmethod
     def _alive(found: Speeds, ranks: int, dead: Sequence[int]) -> Speeds:
@@ -113,6 +143,19 @@ class EnginePlanner:
         return speeds, profile
 
 
+def planner_as_set(log: logging.Logger) -> EnginePlanner:
+    """As the variables say. Where they are of no use, or gembench is not, plan() raises the reason: this rank
+    comes to every comparison of maps all the same, or the others would wait for it."""
+    settings = Settings(agree=agrees())
+    try:
+        settings = read_settings()
+        planner = EnginePlanner(settings, log)
+        try_out(planner)
+        return planner
+    except Exception as error:
+        return EnginePlanner(settings, log, failure=str(error) or type(error).__name__)
+
+
 def try_out(planner: EnginePlanner) -> None:
     """Raises what makes the planner useless here, such as a strategy that does not exist: sooner than while a
     server runs. Speeds are left for when the number of ranks is known."""
@@ -121,9 +164,16 @@ def try_out(planner: EnginePlanner) -> None:
 
 
 def _share_of_cpus(ranks: int, nodes: int) -> int:
-    """All ranks of a host plan at the same time."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cpus * max(nodes, 1) // ranks)
+    """All ranks of a host plan at the same time. They share the CPUs of the process that started them; a rank may
+    be bound to some of these, and is not to divide its own again."""
+    if not hasattr(os, "sched_getaffinity"):
+        return max(1, (os.cpu_count() or 1) * max(nodes, 1) // ranks)
+    own, shared = len(os.sched_getaffinity(0)), 0
+    try:
+        shared = len(os.sched_getaffinity(os.getppid()))
+    except OSError:  # it has ended
+        pass
+    return min(own, max(1, max(own, shared) * max(nodes, 1) // ranks))
 
 
 def _check(phy2log: Ints, experts: int, ranks: int, dead: Sequence[int]) -> None:

@@ -39,7 +39,12 @@ def read_settings(environment: Optional[Mapping[str, str]] = None) -> Settings:
         profile=_text(environment, "_PROFILE"),
         rows=_value(environment, "_ROWS", Settings.rows, _positive, "a whole number from 1"),
         threads=_value(environment, "_THREADS", Settings.threads, _count, "a whole number from 0"),
-        agree=_text(environment, "_AGREE").lower() not in OFF)
+        agree=agrees(environment))
+
+
+def agrees(environment: Optional[Mapping[str, str]] = None) -> bool:
+    """Settings.agree, which is known even where other variables are of no use."""
+    return _text(environment, "_AGREE").lower() not in OFF
 
 
 def _text(environment: Optional[Mapping[str, str]], ending: str) -> str:

@@ -31,7 +31,7 @@ def convert(source: Union[str, os.PathLike[str]], to: str, *, ranks: int = 0, la
             experts: int = 0) -> str:
     """The text of a placement file in another format: `gembench list` has the names. `ranks`, `layers`
     and `experts` for files that do not say. ValueError for what the engine could not load;
-    ImportError where the package was built without libarchive, libzip and libyaml."""
+    ImportError where the package was built without libarchive, libzip and libyaml, or does not find them now."""
     text: str = _formats().convert(os.fspath(source), to, ranks, layers, experts)
     return text
 
@@ -40,6 +40,6 @@ def _formats() -> Any:
     try:
         from . import _formats as found
     except ImportError as error:
-        raise ImportError("this gembench was built without the formats of engines: install libarchive, libzip, "
-                          "libyaml and zlib with their headers, then gembench again") from error
+        raise ImportError(f"this gembench has no formats of engines ({error}): install libarchive, libzip, libyaml and "
+                          "zlib with their headers, then gembench again") from error
     return found

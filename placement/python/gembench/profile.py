@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth to compare by
 class Profile:
     """Latency of every rank against load."""
 
@@ -28,7 +28,7 @@ class Profile:
         try:
             import h5py
         except ImportError as error:
-            raise ImportError("reading profiles needs h5py: pip install gembench[profiles]") from error
+            raise ImportError("reading profiles needs h5py: pip install h5py") from error
         with h5py.File(path, "r") as file:
             schema = file.attrs.get("schema", "")
             if (schema.decode() if isinstance(schema, bytes) else schema) != "gembench-profile":
@@ -36,8 +36,9 @@ class Profile:
             overhead = np.asarray(file["overhead"], dtype=np.float64)
             latency = np.asarray(file["latency"], dtype=np.float64) + overhead[:, np.newaxis]
             ids = file["environment/device_id"][()] if "environment/device_id" in file else []
+            names = [name.decode() if isinstance(name, bytes) else str(name) for name in ids]
             return cls(np.asarray(file["load_point" if "load_point" in file else "knot"], dtype=np.int64), latency,
-                       [name.decode() if isinstance(name, bytes) else str(name) for name in ids])
+                       [name if name.startswith("GPU-") else "" for name in names])  # of a CPU: its cores
 
     def of(self, device_ids: Sequence[str]) -> "Profile":
         """The profile of these GPUs, in their order, by UUID. KeyError for one that is not in it."""

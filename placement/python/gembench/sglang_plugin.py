@@ -13,9 +13,9 @@ from typing import Any, Callable, Optional
 import numpy as np
 
 from . import Ints, invert
-from .engine_planner import EnginePlanner, counts_of, try_out
+from .engine_planner import EnginePlanner, counts_of, planner_as_set
 from .engine_ranks import plan_alike
-from .engine_settings import is_off, read_settings
+from .engine_settings import Settings, is_off
 
 TARGET = "sglang.srt.eplb.eplb_algorithms.rebalance_experts"
 
@@ -24,7 +24,8 @@ _planner: Optional[EnginePlanner] = None
 
 
 def register() -> None:
-    """Hooks the balancer. Twice is as good as once; never raises."""
+    """Hooks the balancer, unless gembench is switched off or does not know this SGLang. Twice is as good as once;
+    never raises."""
     global _planner
     if is_off():
         log.info("gembench is switched off by GEMBENCH_EPLB: SGLang places experts itself")
@@ -33,14 +34,16 @@ def register() -> None:
         from sglang.srt.plugins.hook_registry import HookRegistry, HookType
         if _planner is not None and any(hook[1] is around for hook in HookRegistry._hooks.get(TARGET, ())):
             return
-        planner = EnginePlanner(read_settings(), log)
-        try_out(planner)
+        planner = planner_as_set(log)
         HookRegistry.register(TARGET, around, HookType.AROUND)
         _planner = planner
     except Exception as error:
         log.warning("gembench does not place experts, SGLang does: %s", error)
         return
-    log.info("gembench places experts: %s", planner.settings)
+    if planner.failure:
+        log.warning("gembench does not place experts, SGLang does: %s", planner.failure)
+    else:
+        log.info("gembench places experts: %s", planner.settings)
 
 
 def around(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -64,23 +67,23 @@ def _rebalance(tokens_per_expert: Any, num_physical_experts: int, num_local_phys
     if unknown:
         raise TypeError(f"it does not know the argument {next(iter(unknown))}")
     ranks = num_physical_experts // num_local_physical_experts
-    loads = counts_of(tokens_per_expert)
-    if loads.ndim == 2:
-        loads = loads[np.newaxis]
-    dead = _dead_ranks(ranks, algorithm, broken_ranks)
     previous = _map_in_use()
-    planner = _planner
+    # At the start a map may be made outside of the engine's processes, too (its weight cache): no calls to
+    # others then, and nothing that a variable or a file of one host could change. Once a server runs, all ranks
+    # have just reduced their counts in the same way.
+    planner = EnginePlanner(Settings(threads=_planner.settings.threads), log) if previous is None else _planner
 
     def make(gpus: list[str]) -> Ints:
-        return planner.plan(loads, ranks=ranks, all_slots=num_physical_experts, previous=previous,
-                            nodes=num_nodes, groups=num_groups or 0, dead=dead, gpus=gpus)
+        loads = counts_of(tokens_per_expert)
+        if loads.ndim == 2:
+            loads = loads[np.newaxis]
+        return planner.plan(loads, ranks=ranks, all_slots=num_physical_experts, previous=previous, nodes=num_nodes,
+                            groups=num_groups or 0, dead=_dead_ranks(ranks, algorithm, broken_ranks), gpus=gpus)
 
-    # At the start a map may be made outside of the engine's processes, too (its weight cache): no calls to
-    # others then. Once a server runs, all ranks have just reduced their counts in the same way.
     together = (planner.settings.agree and previous is not None and torch.distributed.is_available()
                 and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1)
     phy2log = plan_alike(make, ranks, None, tokens_per_expert.device) if together else make([])
-    slots_of, counts = invert(phy2log, loads.shape[2])
+    slots_of, counts = invert(phy2log, tokens_per_expert.shape[-1])
     # SGLang has no empty slots: on dead ranks its own algorithm writes expert 0, which nothing points to.
     return (torch.from_numpy(np.maximum(phy2log, 0)), torch.from_numpy(slots_of), torch.from_numpy(counts))
 

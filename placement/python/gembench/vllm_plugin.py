@@ -14,9 +14,9 @@ from typing import Any, Optional
 import numpy as np
 
 from . import Ints, invert
-from .engine_planner import EnginePlanner, counts_of, try_out
+from .engine_planner import EnginePlanner, counts_of, planner_as_set
 from .engine_ranks import plan_alike
-from .engine_settings import is_off, read_settings
+from .engine_settings import is_off
 from .vllm_window import Windows
 
 PARAMETERS = ("weight", "num_replicas", "num_groups", "num_nodes", "num_ranks")
@@ -26,7 +26,8 @@ log = logging.getLogger("vllm.gembench")
 
 
 def register() -> None:
-    """Puts our policy into vLLM's table. Twice is as good as once; never raises."""
+    """Puts our policy into vLLM's table, unless gembench is switched off or does not know this vLLM. Twice is as
+    good as once; never raises."""
     if is_off():
         log.info("gembench is switched off by GEMBENCH_EPLB: vLLM places experts itself")
         return
@@ -36,14 +37,16 @@ def register() -> None:
         if getattr(own, "places_experts_by_gembench", False):
             return
         triple = _returns_triple(own)
-        planner = EnginePlanner(read_settings(), log)
-        try_out(planner)
+        planner = planner_as_set(log)
         windows = Windows(planner.settings, log)
         EPLB_POLICIES["default"] = _policy(own, triple, planner, windows)
     except Exception as error:
         log.warning("gembench does not place experts, vLLM does: %s", error)
         return
-    log.info("gembench places experts: %s", planner.settings)
+    if planner.failure:
+        log.warning("gembench does not place experts, vLLM does: %s", planner.failure)
+    else:
+        log.info("gembench places experts: %s", planner.settings)
     windows.watch()
 
 
@@ -90,31 +93,39 @@ def _policy(own: Any, triple: bool, planner: EnginePlanner, windows: Windows) ->
 
 def _plan(planner: EnginePlanner, windows: Windows, weight: Any, num_replicas: int, num_groups: int, num_nodes: int,
           num_ranks: int, old: Any) -> Ints:
-    sums = counts_of(weight)
     previous: Optional[Ints] = None
     if old is not None:
         previous = np.asarray(old.detach().cpu().numpy(), dtype=np.int64)
         # All ranks see the same map, so all of them come to the same end here, without a call.
         if previous.shape[1] != num_replicas or (previous < 0).any():
             raise RuntimeError("the number of ranks is changing")
-    loads, steps_in_row = windows.behind(sums)
 
     def make(gpus: list[str]) -> Ints:
+        loads, steps_in_row = windows.behind(counts_of(weight))
         return planner.plan(loads, ranks=num_ranks, all_slots=num_replicas, previous=previous, nodes=num_nodes,
                             groups=num_groups, gpus=gpus, steps_in_row=steps_in_row)
 
-    group = _ranks_that_plan() if planner.settings.agree else None
+    group = _ranks_that_plan(planner) if planner.settings.agree else None
     return make([]) if group is None else plan_alike(make, num_ranks, group, "cpu")
 
 
-def _ranks_that_plan() -> Any:
-    """vLLM's CPU group for EPLB, which the thread that plans has for itself; None outside of a server."""
+def _ranks_that_plan(planner: EnginePlanner) -> Any:
+    """vLLM's CPU group for EPLB, which the thread that plans has for itself; where there is none, that of the
+    ranks that share the experts. None outside of a server."""
+    import torch
     from vllm.distributed import parallel_state
-    try:
-        group = parallel_state.get_eplb_group().cpu_group
-    except (AttributeError, AssertionError):  # an older vLLM, or no groups yet
-        return None
-    return group if group is not None and group.size() > 1 else None
+    for name in ("get_eplb_group", "get_ep_group"):
+        try:
+            group = getattr(parallel_state, name)().cpu_group
+        except (AttributeError, AssertionError):  # an older vLLM, or no groups yet
+            continue
+        if group is not None:
+            return group if group.size() > 1 else None
+    if (torch.distributed.is_available() and torch.distributed.is_initialized()
+            and torch.distributed.get_world_size() > 1):
+        planner.once.warning("gembench cannot compare the maps of ranks, since this vLLM shows no group of them: set "
+                             "all ranks alike")
+    return None
 
 
 def _as_vllm_has_it(phy2log: Ints, experts: int, triple: bool, device: Any) -> Any:

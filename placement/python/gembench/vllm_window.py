@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .engine_planner import Loads
+from .engine_planner import Loads, Once
 from .engine_ranks import alike
 from .engine_settings import Settings
 
@@ -22,9 +22,10 @@ class Windows:
 
     def __init__(self, settings: Settings, log: logging.Logger) -> None:
         self._settings = settings
-        self._log = log
+        self._once = Once(log)
         self._rows: list[Any] = []  # of a model: [row, layer, expert] tensor on the server's device
         self._steps_in_row = 1
+        self._window = 1  # steps of vLLM's sums: the size of its window, once it rearranges
         self._ready: Any = None  # the event after which they may be read
 
     def watch(self) -> None:
@@ -34,10 +35,12 @@ class Windows:
             if not hasattr(EplbState.rearrange, "of_gembench"):
                 setattr(EplbState, "rearrange", self._wrapped(EplbState.rearrange))
         except Exception as error:
-            self._log.warning("gembench plans on sums of loads, since vLLM's window is not to be had: %s", error)
+            self._once.warning(f"gembench plans on sums of loads, since vLLM's window is not to be had: {error}")
 
     def behind(self, sums: Loads) -> tuple[Loads, int]:
-        """The rows [row, layer, expert] that sum to `sums` [layer, expert], and the steps of each; else the sums."""
+        """The rows [row, layer, expert] that sum to `sums` [layer, expert], and the steps of each; else the sums,
+        and the size of vLLM's window. That many steps may not have passed at the first plan; how many have, every
+        rank counts for itself, and plans must be alike."""
         if self._ready is not None:
             self._ready.synchronize()
         for rows in self._rows:
@@ -45,7 +48,9 @@ class Windows:
                 found: Loads = rows.cpu().numpy()
                 if (found.sum(axis=0) == sums).all():
                     return found, self._steps_in_row
-        return sums[np.newaxis], 1
+        if self._rows:
+            self._once.warning("gembench plans on sums of loads, since they are not those of vLLM's window")
+        return sums[np.newaxis], self._window
 
     def _wrapped(self, original: Any) -> Any:
         signature = inspect.signature(original)
@@ -56,11 +61,13 @@ class Windows:
                 given = signature.bind(state, *args, **kwargs).arguments
                 # Neither a profiling run nor loads saved earlier are what the window holds, and while ranks come
                 # or go vLLM plans for itself. All ranks know that alike.
-                self._rows = []
+                self._rows, self._window = [], 1
+                if not given.get("is_profile"):
+                    self._window = max(1, int(state.expert_load_window_size))
                 if not any(given.get(name) for name in ("is_profile", "rank_mapping", "use_last_expert_load")):
                     self._read(state)
             except Exception as error:
-                self._log.warning("gembench plans on sums of loads this time: %s", error)
+                self._once.warning(f"gembench plans on sums of loads: {error}")
             return original(state, *args, **kwargs)
 
         setattr(rearrange, "of_gembench", True)

@@ -1,6 +1,7 @@
 #include "placement/c_api/planner.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <cmath>
@@ -256,7 +257,7 @@ TEST(Planner, the_time_limit_and_what_a_strategy_refuses_leave_the_map_in_use) {
   Case made = hot_case();
   gembench_problem& p = made.problem;
   p.time_limit = 1e-12;
-  Planned planned = plan(p);
+  const Planned planned = plan(p);
   EXPECT_EQ(planned.status, GEMBENCH_FALLBACK);
   EXPECT_EQ(planned.message, "the time limit ended planning");
   EXPECT_EQ(fault(p, planned.map), "");
@@ -268,11 +269,6 @@ TEST(Planner, the_time_limit_and_what_a_strategy_refuses_leave_the_map_in_use) {
   p.time_limit = 1e-12;
   EXPECT_EQ(plan(p).map, made.previous);
   p.time_limit = 0;
-  p.strategy = "gme";
-  planned = plan(p);
-  EXPECT_EQ(planned.status, GEMBENCH_FALLBACK);
-  EXPECT_NE(planned.message.find("there is no strategy 'gme'"), std::string::npos);
-  EXPECT_EQ(planned.map, made.previous);
   p.strategy = "eplb-hier";
   p.nodes = 3;  // do not divide four ranks
   EXPECT_EQ(plan(p).status, GEMBENCH_FALLBACK);
@@ -351,10 +347,69 @@ TEST(Planner, what_makes_no_problem_is_refused_in_a_sentence) {
   EXPECT_NE(refused([](Case& c) { c.problem.struct_size = 3; }).find("struct_size"),
             std::string::npos);
   EXPECT_NE(refused([](Case& c) { c.problem.steps = 0; }), "");
+  EXPECT_NE(refused([](Case& c) { c.problem.strategy = "gme"; }).find("there is no strategy 'gme'"),
+            std::string::npos);
+  EXPECT_NE(refused([](Case& c) {  // with a map in use, too
+              c.previous.assign(c.cells(), 0);
+              c.problem.previous = c.previous.data();
+              c.problem.max_moves = 1;
+              c.problem.strategy = "";
+            })
+                .find("there is no strategy ''"),
+            std::string::npos);
   char message[8];
   EXPECT_EQ(gembench_plan(nullptr, nullptr, message, sizeof message), GEMBENCH_REFUSED);
   EXPECT_STREQ(message, "problem") << "cut to its size";
   EXPECT_EQ(gembench_plan(nullptr, nullptr, nullptr, 0), GEMBENCH_REFUSED);
+}
+
+TEST(Planner, a_message_is_cut_between_characters) {
+  Case made = hot_case();
+  made.problem.strategy = "\u00e9\u20ac\U0001f600";  // of two, three and four bytes
+  Map map(made.cells());
+  char whole[512];
+  ASSERT_EQ(gembench_plan(&made.problem, map.data(), whole, sizeof whole), GEMBENCH_REFUSED);
+  const std::string sentence = whole;
+  for (std::size_t size = 1; size <= 40; ++size) {
+    std::string message(size, '?');
+    static_cast<void>(gembench_plan(&made.problem, map.data(), message.data(), size));
+    message.resize(std::strlen(message.c_str()));
+    ASSERT_EQ(sentence.rfind(message, 0), 0U) << size;
+    EXPECT_NE(sentence[message.size()] & 0xC0, 0x80) << message << " of " << size;
+    EXPECT_GE(message.size() + 4, size);
+  }
+}
+
+TEST(Planner, a_table_that_scaling_leaves_nothing_of_is_refused_with_the_reason) {
+  Case made = hot_case();
+  std::vector<std::int64_t> wide(made.loads.begin(), made.loads.end());
+  for (auto& load : wide) load <<= 40;
+  const std::vector<std::int64_t> points = {0, 100};
+  const std::vector<double> latency = {0, 1, 0, 1, 0, 1, 0, 1};
+  made.problem.loads32 = nullptr;
+  made.problem.loads64 = wide.data();
+  made.problem.load_points = points.data();
+  made.problem.load_point_count = 2;
+  made.problem.latency = latency.data();
+  const Planned planned = plan(made.problem);
+  EXPECT_EQ(planned.status, GEMBENCH_REFUSED);
+  EXPECT_NE(planned.message.find("divided by 131072"), std::string::npos) << planned.message;
+}
+
+/// A stack beyond the address space stands for a host's limit: no thread can be started.
+TEST(Planner, threads_that_the_host_refuses_do_not_change_the_plan) {
+  Case made = hot_case();
+  made.problem.threads = 4;
+  const Planned expected = plan(made.problem);
+  pthread_attr_t before, huge;
+  ASSERT_EQ(pthread_getattr_default_np(&before), 0);
+  ASSERT_EQ(pthread_getattr_default_np(&huge), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&huge, std::size_t{1} << 50), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
+  const Planned alone = plan(made.problem);
+  ASSERT_EQ(pthread_setattr_default_np(&before), 0);
+  EXPECT_EQ(alone.status, GEMBENCH_OK) << alone.message;
+  EXPECT_EQ(alone.map, expected.map);
 }
 
 /// Older callers have a shorter struct, newer ones a longer one.

@@ -101,28 +101,29 @@ for layer in range(2):
 """)
 
     def test_mistakes_are_errors_with_a_sentence(self):
-        self.assertEqual(self.python("""
+        self.assertEqual(re.sub("one of .*", "one of NAMES", self.python("""
 for call in (lambda: gembench.plan(loads, ranks=4, slots=1), lambda: gembench.plan(-loads, ranks=4),
              lambda: gembench.plan(loads, ranks=4, speeds=[1, 2]), lambda: gembench.plan(loads + .5, ranks=4),
              lambda: gembench.plan(loads[0, 0], ranks=4), lambda: gembench.plan(loads, ranks=0),
-             lambda: gembench.invert([[9]], 8),
+             lambda: gembench.plan(loads, ranks=4, strategy='gme'), lambda: gembench.invert([[9]], 8),
              lambda: gembench.score(loads, np.zeros((2, 12), dtype=int), ranks=4)):
     try:
         call()
         print('no error')
     except (ValueError, TypeError) as error:
         print(error)
-"""), """4 live ranks with 1 slots cannot hold 8 experts
+""")), """4 live ranks with 1 slots cannot hold 8 experts
 step 0, layer 0: loads are below 0 or sum beyond 64 bits
 speeds must be one for each rank
 loads must be whole numbers, not float64
 loads must have 3 axes, not 1
 ranks must be at least 1
+there is no strategy 'gme' (did you mean 'gem'?); choose one of NAMES
 the map names experts beyond 0 .. 7
 expert 1 of layer 0 has no slot on a live rank
 """)
-        self.assertIn("there is no strategy 'gme'", self.python(
-            "plan = gembench.plan(loads, ranks=4, strategy='gme'); print(plan.note, plan.phy2log.shape)"))
+        self.assertIn("do not divide", self.python(
+            "print(gembench.plan(loads, ranks=4, strategy='eplb-hier', nodes=3).note)"))
 
     def test_two_processes_and_any_number_of_threads_plan_the_same(self):
         program = ("for threads in (1, 2, 4): print(gembench.plan(loads, ranks=4, slots=3, threads=threads, "
@@ -136,6 +137,7 @@ expert 1 of layer 0 has no slot on a live rank
                   "--tokens", "64", "--profile-seconds", "1", "--slowdown", "1,2", "-q", "-o", "profile.h5")
         self.python("""
 profile = gembench.Profile.load('profile.h5')
+assert profile.device_ids == ['', '']  # CPUs
 assert profile.ranks == 2 and (profile.latency > 0).all() and profile.load_points[0] == 0
 assert profile.latency[1].sum() > 1.5 * profile.latency[0].sum()
 plan = gembench.plan(loads, ranks=2, slots=6, profile=profile)
@@ -171,14 +173,23 @@ fewer = [loads[:, 0, plan.phy2log[0, rank * 6:rank * 6 + 6]].sum() for rank in r
     def test_plug_ins_plan_with_it(self):
         self.call(PYTHON, TOP / "tests/placement/python/plugins_test.py")
 
+    def test_the_folder_without_the_clone_says_what_it_lacks(self):
+        shutil.copytree(PACKAGE, self.folder / "alone")
+        done = subprocess.run(["cmake", "-S", "alone", "-B", "build"], cwd=self.folder, capture_output=True, text=True,
+                              timeout=HANGS)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("built from a clone", done.stderr)
+
     def test_types_hold(self):
         if shutil.which("mypy") is None:
             self.skipTest("mypy is not installed")
         self.call("mypy", "--config-file", PACKAGE / "pyproject.toml", "--cache-dir", self.folder, PACKAGE / "gembench")
 
     def test_the_wheel_needs_nothing_but_numpy(self):
-        needs = self.python("print(*__import__('importlib.metadata').metadata.requires('gembench'), sep='\\n')")
-        self.assertEqual([line for line in needs.splitlines() if "extra" not in line], ["numpy>=1.21"])
+        needs = self.python("print(*__import__('importlib.metadata').metadata.requires('gembench-planner'), sep='\\n')")
+        self.assertEqual([line for line in needs.splitlines() if "extra" not in line], ["numpy>=1.23"])
+        self.assertIn("MIT", self.python("print(__import__('importlib.metadata').metadata.distribution("
+                                         "'gembench-planner').read_text('licenses/LICENSE'))"))
         library, = self.python("print(gembench._planner.__file__)").split()
         self.assertNotRegex(self.call("readelf", "-d", library), "NEEDED.*(fmt|archive|zip|yaml|mpi|hdf5)")
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""The plug-ins without any engine and without torch: modules with the same names and signatures. The planner is
-replaced where it is not built."""
+"""The plug-ins, and the Python of the package, without any engine and without torch: plugin_stand_ins.py takes their
+place and that of the planner."""
 
+import functools
+import importlib
 import logging
 import os
 import pathlib
@@ -16,106 +18,72 @@ except ImportError:
     print("needs numpy")
     sys.exit(77)
 
-TOP = pathlib.Path(os.environ.get("GEMBENCH_TOP", pathlib.Path(__file__).resolve().parents[3]))
+from plugin_stand_ins import PLANNED, REFUSAL, Case, Hooks, Ranks, Tensor, modules
 
 
-def experts_in_order(loads32, loads64, ranks, slots, *rest):
-    """A planner in the place of the compiled one: expert p mod experts in slot p."""
-    loads = loads64 if loads32 is None else loads32
+class Arrays(Case):
+    def test_arrays_on_a_device_are_copied_to_the_host(self):
+        import gembench
 
-    class Problem:
-        def plan(self, phy2log, nodes, groups, max_moves, strategy, seed, threads, time_limit, steps_in_row):
-            if strategy == "unknown":
-                raise ValueError("there is no strategy 'unknown'")
-            PLANNED.append(types.SimpleNamespace(loads=loads, steps_in_row=steps_in_row, max_moves=max_moves,
-                                                 previous=rest[3], speeds=rest[0], strategy=strategy))
-            phy2log[:] = np.arange(ranks * slots) % loads.shape[2]
-            return REFUSAL[0]
-    return Problem()
+        class OnDevice:  # as on a GPU: numpy cannot take the capsule
+            def __init__(self, error):
+                self.error = error
 
+            def __dlpack__(self, **how):
+                raise self.error
 
-PLANNED, REFUSAL = [], [""]
+            def __dlpack_device__(self):
+                return 2, 0
 
+        class OfCuPy(OnDevice):
+            def get(self):
+                return np.arange(3)
 
-class Tensor:
-    """As much of torch's as the plug-ins use."""
+            def __array__(self, *_, **__):
+                raise TypeError("implicit conversion")
 
-    device = "cpu"
+        class OfJax(OnDevice):
+            def __array__(self, *_, **__):
+                return np.arange(3)
+        for error in (BufferError("device"), RuntimeError("device"), TypeError("max_version")):
+            for given in (OfCuPy(error), OfJax(error)):
+                self.assertEqual(gembench._host(given).tolist(), [0, 1, 2])
 
-    def __init__(self, values):
-        self.values = np.asarray(values)
-        self.shape = self.values.shape
+    def test_holders_of_arrays_can_be_compared_and_hashed(self):
+        import gembench
+        for make in (lambda: gembench.Plan(np.zeros((2, 4), np.int64), 2, ""),
+                     lambda: gembench.Profile(np.arange(2), np.ones((2, 2)))):
+            one = make()
+            self.assertTrue(one == one and one != make() and len({one, make()}) == 2)
 
-    def detach(self):
-        return self
+    def test_scoring_for_no_ranks_is_an_error_in_a_sentence(self):
+        import gembench
+        with self.assertRaisesRegex(ValueError, "^ranks must be at least 1$"):
+            gembench.score(np.ones((1, 4), np.int32), np.zeros((1, 4), np.int64), ranks=0)
 
-    cpu = detach
+    def test_why_the_formats_do_not_load_is_said(self):
+        import gembench
+        sys.modules["gembench._formats"] = None
+        with self.assertRaisesRegex(ImportError, "_formats.*: install libarchive"):
+            gembench.convert("p.json", "sglang")
 
-    def numpy(self):
-        return self.values
+    def test_fractions_are_no_loads(self):
+        from gembench.engine_planner import counts_of
+        self.assertEqual(counts_of(Tensor(np.array([3.0001, 2**25], np.float32))).tolist(), [3, 2**25])
+        for value in (0.25, np.nan, np.inf):
+            with self.assertRaisesRegex(ValueError, "no whole numbers"):
+                counts_of(Tensor(np.array([1, value])))
 
-
-def fake_torch():
-    distributed = types.SimpleNamespace(is_available=lambda: False)
-    return types.SimpleNamespace(from_numpy=Tensor, Tensor=Tensor, int32=np.int32, distributed=distributed,
-                                 ones=lambda shape, dtype: Tensor(np.ones(shape, dtype)))
-
-
-class Hooks:
-    """SGLang's HookRegistry and HookType."""
-
-    HookType = types.SimpleNamespace(AROUND="around", REPLACE="replace")
-
-    def __init__(self):
-        self.HookRegistry = types.SimpleNamespace(_hooks={}, register=self.register)
-
-    def register(self, target, hook, kind):
-        self.HookRegistry._hooks.setdefault(target, []).append((kind, hook, None))
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        sys.path.insert(0, str(TOP / "placement" / "python"))
-        self.before = dict(sys.modules)
-        self.environment = dict(os.environ)
-        for name in [name for name in os.environ if name.startswith("GEMBENCH_EPLB")]:
-            del os.environ[name]
-        for name in [name for name in sys.modules if name.split(".")[0] == "gembench"]:
-            del sys.modules[name]
-        sys.modules["gembench._planner"] = types.SimpleNamespace(Problem=experts_in_order)
-        sys.modules["torch"] = fake_torch()
-        PLANNED.clear()
-        REFUSAL[0] = ""
-        self.lines = []
-        self.handler = logging.Handler()
-        self.handler.emit = lambda record: self.lines.append((record.levelname, record.getMessage()))
-        for engine in ("sglang", "vllm"):
-            log = logging.getLogger(f"{engine}.gembench")
-            log.setLevel(logging.INFO)
-            log.addHandler(self.handler)
-            log.propagate = False
-
-    def tearDown(self):
-        for engine in ("sglang", "vllm"):
-            logging.getLogger(f"{engine}.gembench").removeHandler(self.handler)
-        for name in set(sys.modules) - set(self.before):
-            del sys.modules[name]
-        sys.modules.update(self.before)
-        os.environ.clear()
-        os.environ.update(self.environment)
-        sys.path.remove(str(TOP / "placement" / "python"))
-
-    def warnings(self):
-        return [text for level, text in self.lines if level == "WARNING"]
-
-
-def modules(names):
-    """Puts modules into sys.modules, with the packages above them."""
-    for name, module in names.items():
-        parts = name.split(".")
-        for end in range(1, len(parts)):
-            sys.modules.setdefault(".".join(parts[:end]), types.ModuleType(".".join(parts[:end])))
-        sys.modules[name] = module
+    def test_ranks_share_the_cpus_of_their_server_once(self):
+        from gembench import engine_planner
+        own = os.sched_getaffinity
+        try:
+            for mine, servers, threads in ((64, 64, 8), (8, 64, 8), (32, 64, 8), (4, 64, 4), (8, 8, 1), (2, 2, 1)):
+                os.sched_getaffinity = lambda process: range(servers if process else mine)
+                self.assertEqual(engine_planner._share_of_cpus(8, 1), threads)
+                self.assertEqual(engine_planner._share_of_cpus(16, 2), threads)
+        finally:
+            os.sched_getaffinity = own
 
 
 class Settings(Case):
@@ -157,10 +125,31 @@ class Speeds(Case):
 
     def test_gpus_are_found_by_uuid_else_by_rank(self):
         self.assertEqual(self.speeds(2, ("C", "A")), [3, 1])
-        self.assertEqual(self.speeds(3, ("C", "A", "new")), [1, 2, 3])
         self.assertEqual(self.speeds(3), [1, 2, 3])
-        self.assertEqual(self.speeds(3, ids=("", "", "")), [1, 2, 3])
+        self.assertEqual(self.speeds(3, ("C", "A", "new"), ids=("", "", "")), [1, 2, 3])
         self.assertEqual(self.lines, [])
+
+    def test_a_profile_that_does_not_know_the_gpus_is_not_used_rank_by_rank(self):
+        for ids in (("A", "B", "C"), ("A", "", "")):
+            self.lines.clear()
+            self.assertIsNone(self.speeds(3, ("C", "A", "new"), ids))
+            self.assertEqual(len(self.warnings()), 1)
+            self.assertRegex(self.warnings()[0], "p.h5 is of no use: it does not know (new|C)")
+
+    def test_a_profile_that_is_there_later_is_used_then(self):
+        from gembench import engine_planner
+        from gembench.engine_settings import Settings
+        planner = engine_planner.EnginePlanner(Settings(profile="p.h5"), logging.getLogger("vllm.gembench"))
+        answers = [OSError("not there yet"), OSError("not there yet"), "a profile"]
+
+        def load(cls, path):
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return types.SimpleNamespace(device_ids=[], ranks=2)
+        engine_planner.Profile.load = classmethod(load)
+        found = [planner._speeds(2, ())[1] is not None for _ in range(4)]
+        self.assertEqual((found, len(self.warnings())), ([False, False, True, True], 1))
 
     def test_a_profile_of_other_gpus_is_not_used(self):
         self.assertIsNone(self.speeds(2))
@@ -191,14 +180,14 @@ class SGLang(Case):
     def registered(self):
         return self.hooks.HookRegistry._hooks.get(self.plugin.TARGET, [])
 
-    def call(self, loads=None, **kwargs):
+    def call(self, loads=None, plugin=None, **kwargs):
         def own(*args, **kwargs):
             self.own.append(kwargs)
             return "own"
         given = {"tokens_per_expert": Tensor(np.ones((3, 2, 4), np.int32) if loads is None else loads),
                  "num_physical_experts": 6, "num_local_physical_experts": 3, "num_groups": None, "num_nodes": 1,
                  "algorithm": types.SimpleNamespace(name="deepseek"), **kwargs}
-        return self.plugin.around(own, **given)
+        return (plugin or self.plugin).around(own, **given)
 
     def test_registers_once_and_answers_in_sglangs_shapes(self):
         self.plugin.register()
@@ -217,15 +206,55 @@ class SGLang(Case):
         self.plugin.register()
         self.assertEqual((self.registered(), len(self.lines)), ([], 1))
 
-    def test_what_cannot_work_is_not_registered_and_said_once(self):
+    def test_what_cannot_work_is_said_and_sglang_answers(self):
+        self.metadata = types.SimpleNamespace(physical_to_logical_map=Tensor(np.arange(12).reshape(2, 6) % 4))
         for name, value in (("GEMBENCH_EPLB_STRATEGY", "unknown"), ("GEMBENCH_EPLB_ROWS", "many")):
             with self.subTest(name):
                 self.lines.clear()
                 os.environ[name] = value
                 self.plugin.register()
-                self.assertEqual((self.registered(), len(self.lines)), ([], 1))
-                self.assertIn(value, self.lines[0][1])
+                self.assertEqual((len(self.registered()), len(self.lines)), (1, 1))
+                self.assertIn(value, self.warnings()[0])
+                self.assertEqual(self.call(), "own")
+                self.assertIn(value, self.warnings()[1])
                 del os.environ[name]
+                self.hooks.HookRegistry._hooks.clear()
+
+    def test_an_unknown_sglang_is_left_alone(self):
+        del self.hooks.HookRegistry.register
+        self.plugin.register()
+        self.assertEqual((self.registered(), len(self.warnings())), ([], 1))
+
+    def test_a_rank_that_cannot_plan_is_not_waited_for(self):
+        self.metadata = types.SimpleNamespace(physical_to_logical_map=Tensor(np.arange(12).reshape(2, 6) % 4))
+        ranks = Ranks(2)
+        for name, value in (("GEMBENCH_EPLB_STRATEGY", "unknown"), ("GEMBENCH_EPLB_ROWS", "many")):
+            with self.subTest(name):
+                self.plugin.register()
+                os.environ[name] = value
+                del sys.modules["gembench.sglang_plugin"]  # every rank is a process with its own
+                broken = importlib.import_module("gembench.sglang_plugin")
+                broken.register()
+                self.lines.clear()
+                self.assertEqual(ranks.answers([self.call, lambda: self.call(plugin=broken)]), ["own", "own"])
+                self.assertFalse(ranks.barrier.broken)
+                self.assertTrue(any("do not plan alike" in text for text in self.warnings()))
+                self.assertTrue(any(value in text for text in self.warnings()))
+                del os.environ[name]
+
+    def test_nothing_of_one_host_reaches_the_first_map(self):
+        """It is not compared: ranks that are set differently, or of no use, plan it alike."""
+        first = []
+        for settings in ({}, {"STRATEGY": "eplb", "SPEEDS": "1,0.5", "PROFILE": "/nowhere/p.h5", "ROWS": "2"},
+                         {"ROWS": "many"}):
+            with self.subTest(settings):
+                os.environ.update({f"GEMBENCH_EPLB_{name}": value for name, value in settings.items()})
+                self.plugin.register()
+                self.assertEqual(self.call(loads=np.ones((5, 2, 4), np.int32))[0].values.shape, (2, 6))
+                given = PLANNED[-1]
+                first.append((given.loads.shape, given.strategy, given.speeds, given.steps_in_row, given.profile))
+                self.hooks.HookRegistry._hooks.clear()
+        self.assertEqual(first, [((5, 2, 4), "gem", None, 1, None)] * 3)
 
     def test_whatever_fails_sglang_answers_and_one_line_is_written(self):
         self.plugin.register()
@@ -244,6 +273,7 @@ class SGLang(Case):
 
     def test_a_missing_profile_means_equal_speeds_and_one_line(self):
         os.environ["GEMBENCH_EPLB_PROFILE"] = str(pathlib.Path(tempfile.gettempdir()) / "no such profile.h5")
+        self.metadata = types.SimpleNamespace(physical_to_logical_map=Tensor(np.arange(12).reshape(2, 6) % 4))
         self.plugin.register()
         self.call()
         self.call()
@@ -255,7 +285,7 @@ class SGLang(Case):
         os.environ["GEMBENCH_EPLB_SPEEDS"] = "1, 0.8"
         self.plugin.register()
         self.call()
-        self.assertEqual((PLANNED[-1].previous, PLANNED[-1].max_moves), (None, 0))
+        self.assertEqual((PLANNED[-1].previous, PLANNED[-1].max_moves, PLANNED[-1].speeds), (None, 0, None))
         self.metadata = types.SimpleNamespace(physical_to_logical_map=Tensor(np.arange(12).reshape(2, 6) % 4))
         self.call()
         self.assertEqual((PLANNED[-1].previous.shape, PLANNED[-1].max_moves), ((2, 6), 3))
@@ -295,9 +325,9 @@ class VLLM(Case):
         self.own.clear()
         return vllm_plugin
 
-    def call(self, *more, layers=2, experts=4, slots=6, ranks=2):
-        return self.policies["default"].rebalance_experts(Tensor(np.ones((layers, experts), np.int64)), slots, 0, 1,
-                                                          ranks, *more)
+    def call(self, *more, layers=2, experts=4, slots=6, ranks=2, policies=None):
+        return (policies or self.policies)["default"].rebalance_experts(
+            Tensor(np.ones((layers, experts), np.int64)), slots, 0, 1, ranks, *more)
 
     def test_replaces_the_policy_once(self):
         own = self.policy()
@@ -345,6 +375,57 @@ class VLLM(Case):
                 self.own.clear()
                 call()
                 self.assertEqual((len(self.own), len(self.lines), len(self.warnings())), (1, 1, 1))
+
+    def test_a_rank_that_cannot_plan_is_not_waited_for(self):
+        """With vLLM's group for EPLB, and in versions without one."""
+        for name in ("get_eplb_group", "get_ep_group"):
+            with self.subTest(name):
+                calls = []
+                for strategy in ("gem", "unknown"):
+                    os.environ["GEMBENCH_EPLB_STRATEGY"] = strategy
+                    self.table(self.policy())
+                    calls.append(functools.partial(self.call, policies=self.policies))
+                ranks = Ranks(2)
+                group = types.SimpleNamespace(cpu_group=ranks)
+                setattr(sys.modules["vllm.distributed.parallel_state"], name, lambda: group)
+                self.lines.clear()
+                for answer in ranks.answers(calls):
+                    self.assertEqual(answer.values.tolist(), [[0] * 6] * 2)  # vLLM's own
+                self.assertFalse(ranks.barrier.broken)
+                self.assertEqual(len(self.warnings()), 2)
+                self.assertTrue(any("do not plan alike" in text for text in self.warnings()))
+
+    def test_without_a_group_of_ranks_one_line_says_that_maps_are_not_compared(self):
+        self.table(self.policy())
+        Ranks(2)
+        self.call()
+        self.call()
+        self.assertEqual((self.own, len(self.warnings())), ([], 1))
+        self.assertIn("cannot compare", self.warnings()[0])
+
+    def test_sums_are_those_of_the_window(self):
+        """Where the window itself cannot be read, but vLLM says how long it is."""
+        kind = type("EplbState", (), {"expert_load_window_size": 1000,
+                                      "rearrange": lambda self, is_profile=False: "rearranged"})
+        self.table(self.policy(), state=kind)
+        self.lines.clear()
+        kind().rearrange(is_profile=True)
+        self.call()
+        self.assertEqual((PLANNED[-1].steps_in_row, self.lines), (1, []))
+        for _ in range(2):
+            kind().rearrange()
+            self.call()
+        self.assertEqual((PLANNED[-1].steps_in_row, len(self.warnings())), (1000, 1))
+
+    def test_a_window_that_does_not_fit_the_sums_is_said_once(self):
+        from gembench.engine_settings import Settings
+        from gembench.vllm_window import Windows
+        windows = Windows(Settings(), logging.getLogger("vllm.gembench"))
+        windows._rows, windows._window, windows._steps_in_row = [Tensor(np.ones((3, 2, 4), np.int64))], 7, 2
+        self.assertEqual(windows.behind(np.full((2, 4), 3))[1], 2)
+        for _ in range(2):
+            self.assertEqual(windows.behind(np.full((2, 4), 9))[1], 7)
+        self.assertEqual(len(self.warnings()), 1)
 
     def test_an_engine_without_the_window_is_served_sums(self):
         self.table(self.policy(), state=type("EplbState", (), {}))
