@@ -40,7 +40,7 @@ class Golden(CliTest):
         self.assertEqual(text, path.read_text())
 
     def test_help(self):
-        for command in ("run", "profile", "trace", "plan", "score", "sensitivity", "convert",
+        for command in ("run", "profile", "trace", "plan", "score", "advise", "sensitivity", "convert",
                         "compare", "info"):
             text = self.good(command, "--help")
             self.assertLessEqual(max(map(len, text.splitlines())), 100)
