@@ -263,7 +263,8 @@ const std::vector<CommandRow>& commands() {
       row_of<ConvertCommand>("convert", "convert FILE --to FORMAT -o FILE [options]",
                              "convert placements to and from the formats of serving engines"),
       row_of<CompareCommand>(
-          "compare", "compare FILE... [options]",
+          "compare",
+          "compare FILE... [options] | compare NEW.h5 --baseline OLD.h5 [--fail-above P]",
           "print the comparison stored in results.h5; launches of one configuration are pooled"),
       row_of<InfoCommand>("info", "info FILE... [options]",
                           "describe a file: results, profile, trace or placement"),

@@ -260,6 +260,8 @@ struct CompareCommand {
   std::string format = "table";
   std::string against;  ///< placement that the others are compared with, or "all"; empty: the first
   std::string summary;  ///< HDF5 file that is written instead of printing
+  std::string baseline;              ///< results.h5 of an earlier run of the same command
+  std::optional<double> fail_above;  ///< %, of step time: a slowdown that fails
   bool quiet = false;
 };
 

@@ -27,7 +27,8 @@ void execute(const ScoreCommand& command);
 [[nodiscard]] ExitCode execute(const AdviseCommand& command);
 void execute(const ConvertCommand& command);
 void execute(const InfoCommand& command);
-void execute(const CompareCommand& command);
+/// Failed, where a run is slower than `fail_above` allows.
+[[nodiscard]] ExitCode execute(const CompareCommand& command);
 void execute(const ListCommand& command);
 void execute(const CompletionCommand& command);
 void execute(const ManCommand& command);

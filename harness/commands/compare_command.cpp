@@ -6,6 +6,8 @@
 #include "harness/cli/printing.hpp"
 #include "harness/commands/commands.hpp"
 #include "harness/report/launches_report.hpp"
+#include "harness/report/regression.hpp"
+#include "harness/report/regression_report.hpp"
 #include "harness/report/report.hpp"
 #include "harness/report/run_config.hpp"
 #include "harness/report/verdict.hpp"
@@ -30,6 +32,16 @@ void write_summary_of(const std::string& path, const std::string& output) {
                 summary_of(reduce(file, stated_non_moe_time(info))));
 }
 
+/// Against an earlier run of the same command.
+ExitCode compare_with_baseline(const CompareCommand& options) {
+  const std::string& path = options.files.front();
+  const RunReader old(options.baseline), now(path);
+  const Regression regression =
+      regression_of({options.baseline, old}, {path, now}, options.fail_above);
+  print_text(regression_report(regression, options.format));
+  return has_failed(regression) ? ExitCode::failed : ExitCode::ok;
+}
+
 /// The last lines: of every file that is in no pool, then of the pools.
 void print_verdicts(const std::vector<std::string>& paths, const std::vector<std::string>& verdicts,
                     const Pooling& pooling) {
@@ -45,13 +57,14 @@ void print_verdicts(const std::vector<std::string>& paths, const std::vector<std
 
 }  // namespace
 
-void execute(const CompareCommand& options) {
+ExitCode execute(const CompareCommand& options) {
   if (options.files.empty()) throw usage_error("compare needs at least one results file");
   if (!options.summary.empty()) {
     if (options.files.size() > 1) throw usage_error("--summary takes one results file");
     write_summary_of(options.files.front(), options.summary);
-    return;
+    return ExitCode::ok;
   }
+  if (!options.baseline.empty()) return compare_with_baseline(options);
   const bool several = options.files.size() > 1, table = options.format == "table";
   const bool one_header = several && options.format == "csv";
   std::vector<LaunchRun> launches;
@@ -79,6 +92,7 @@ void execute(const CompareCommand& options) {
     }
   }
   if (several && table) print_verdicts(options.files, verdicts, pooling);
+  return ExitCode::ok;
 }
 
 }  // namespace gembench::inline commands

@@ -36,6 +36,17 @@ def mpirun(ranks):
     return ["mpirun", *words, "-n", str(ranks)]
 
 
+def keys_of(value):
+    """Keys of the objects in it; those of `facts` and the like are the run's own names."""
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value))
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*(keys_of(part) for key, part in value.items()
+                              if key not in ("facts", "config")
+                              and not (key == "ranks" and isinstance(part, dict))))
+
+
 # Seconds after which something hangs. No test judges how fast anything is: machines are shared.
 HANGS = 600
 
