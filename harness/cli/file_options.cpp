@@ -75,6 +75,9 @@ void define(OptionSet& set, CompareCommand& o) {
            "placement to compare with, or all for every pair (default: the first)");
   set.text("summary", o.summary, "FILE", "write the numbers as HDF5 instead of printing them");
   quiet_option(set, o.quiet);
+  prometheus_option(set, o.prometheus)
+      .excludes("summary", "--summary writes HDF5 and nothing else: drop --prometheus")
+      .refused_if([&o] { return o.files.size() > 1; }, "--prometheus takes one results file");
   set.group("Since an earlier run", false);
   set.text("baseline", o.baseline, "OLD.h5",
            "an earlier run of the same command: says which placements and ranks have become slower "

@@ -222,7 +222,7 @@ void comparison_options(OptionSet& set, ProfileCommand& o) {
       "--bandwidth judges a replan: name the current placement with --placement FILE");
   set.only([&o] { return !o.with.empty(); },
            "compare with placement trace routing cost max-moves horizon expert-bytes bandwidth "
-           "format quiet",
+           "prometheus format quiet",
            "--with compares two files and measures nothing: drop --{}");
 }
 
@@ -293,6 +293,7 @@ void define(OptionSet& set, ProfileCommand& o) {
   comparison_options(set, o);
   output_options(set, o);
   anonymous_option(set, o);
+  prometheus_option(set, o.prometheus);
   format_option(set, o.format);
   quiet_option(set, o.quiet);
   seed_option(set, o);

@@ -1,17 +1,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "harness/cli/printing.hpp"
 #include "harness/commands/commands.hpp"
 #include "harness/report/launches_report.hpp"
+#include "harness/report/prometheus.hpp"
 #include "harness/report/regression.hpp"
 #include "harness/report/regression_report.hpp"
 #include "harness/report/report.hpp"
 #include "harness/report/run_config.hpp"
 #include "harness/report/verdict.hpp"
 #include "placement/base/error.hpp"
+#include "placement/files/whole_file.hpp"
 
 namespace gembench::inline commands {
 namespace {
@@ -39,6 +42,11 @@ ExitCode compare_with_baseline(const CompareCommand& options) {
   const Regression regression =
       regression_of({options.baseline, old}, {path, now}, options.fail_above);
   print_text(regression_report(regression, options.format));
+  if (!options.prometheus.empty()) {
+    auto metrics = metrics_of(now, compare_file(now, path, ""));
+    std::ranges::move(metrics_of(regression), std::back_inserter(metrics));
+    write_whole_file(options.prometheus, prometheus_text(metrics), true);
+  }
   return has_failed(regression) ? ExitCode::failed : ExitCode::ok;
 }
 
@@ -74,6 +82,9 @@ ExitCode execute(const CompareCommand& options) {
     const Comparison comparison = compare_file(file, path, options.against);
     if (!one_header) {
       print_text(run_report(file, comparison, path, {options.format, bold_printing()}));
+    }
+    if (!options.prometheus.empty()) {
+      write_whole_file(options.prometheus, prometheus_text(metrics_of(file, comparison)), true);
     }
     launches.push_back(launch_of(path, file, comparison));
     verdicts.push_back(verdict_of(file, comparison).sentence);

@@ -9,6 +9,7 @@
 #include "harness/commands/commands.hpp"
 #include "harness/report/profile_compare.hpp"
 #include "harness/report/profile_report.hpp"
+#include "harness/report/prometheus.hpp"
 #include "harness/report/quiet_report.hpp"
 #include "harness/run/anonymous.hpp"
 #include "harness/run/collective_errors.hpp"
@@ -28,9 +29,10 @@ namespace {
 /// on.
 std::optional<ProfileFile> check_files(const ProfileCommand& options, int ranks,
                                        std::optional<OutputOwner>& owner) {
-  if (options.output.empty() && options.compare.empty()) {
+  if (options.output.empty() && options.compare.empty() && options.prometheus.empty()) {
     throw usage_error("profile needs --output FILE");
   }
+  if (!options.prometheus.empty()) require_writable(options.prometheus);
   if (!options.output.empty()) {
     owner.emplace(options.output);
     if (!options.overwrite) require_new(options.output);
@@ -43,6 +45,12 @@ std::optional<ProfileFile> check_files(const ProfileCommand& options, int ranks,
                                   old.profile.ranks, ranks));
   }
   return old;
+}
+
+void write_metrics(const ProfileCommand& options, const ProfileFile& file,
+                   const std::optional<ProfileComparison>& comparison) {
+  if (options.prometheus.empty()) return;
+  write_whole_file(options.prometheus, prometheus_text(metrics_of(file, comparison)), true);
 }
 
 }  // namespace
@@ -102,6 +110,7 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
       header.push_back("WARNING: " + warning);
     }
     print_text(profile_report(file, comparison, header, options.format));
+    write_metrics(options, file, comparison);
     if (options.format == "table" && !options.output.empty()) {
       print_result("# result: {}\n", options.output);
     }
@@ -115,7 +124,9 @@ void execute(const ProfileCommand& options) {
       fmt::format("{} of {}, against {} of {}", options.with,
                   now.measured.empty() ? "unknown date" : now.measured, options.compare,
                   old.measured.empty() ? "unknown date" : old.measured)};
-  print_text(profile_report(now, compare_profiles(options, old, now), header, options.format));
+  const ProfileComparison comparison = compare_profiles(options, old, now);
+  print_text(profile_report(now, comparison, header, options.format));
+  write_metrics(options, now, comparison);
 }
 
 }  // namespace gembench::inline commands

@@ -204,11 +204,15 @@ Regression regression_of(const NamedRun& old, const NamedRun& now,
   require_same(other_loads(before, fact_of(after, "trace_digest")), old, now);
   require_finished(old);
   require_finished(now);
-  Regression regression{
-      old.path, now.path, fact_of(before, "started"), fact_of(after, "started"), {},
-      {},       {},       notes_on(old, now)};
+  Regression regression;
+  regression.old_file = old.path;
+  regression.new_file = now.path;
+  regression.old_started = fact_of(before, "started");
+  regression.new_started = fact_of(after, "started");
+  regression.notes = notes_on(old, now);
   if (fail_above) regression.fail_above = *fail_above / 100;
   regression.rank_names = names_of_ranks(after);
+  regression.rank_facts = after.rank_facts;
   std::vector<std::pair<int, int>> both;  // placements: then and now
   for (int i = 0; i < after.shape.placements; ++i) {
     const auto found = std::ranges::find(before.labels, after.labels[sz(i)]);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ struct Regression {
   std::string old_file, new_file, old_started, new_started;
   std::optional<double> fail_above;     ///< fraction
   std::vector<std::string> rank_names;  ///< [rank] "rank 2 (node-3)"
+  /// [rank] texts by name, of the later run: "host", "gpu_uuid", ...
+  std::map<std::string, std::vector<std::string>> rank_facts;
   std::vector<PlacementSince> placements;
   std::vector<std::string> notes;  ///< what else differs, and noise: sentences
 

@@ -8,7 +8,7 @@ import shutil
 
 import h5py
 
-from support import TOP, CliTest, keys_of, main, small_but
+from support import TOP, CliTest, keys_of, main, metrics_in, small_but
 
 PLACEMENTS = ["linear", "eplb", "gem"]
 
@@ -186,7 +186,23 @@ class Compare(CliTest):
         for name in keys_of(told):
             self.assertIn(f"`{name}`", documented, "OUTPUT.md documents every key")
         self.assertIn("slower than old.h5", self.good("compare", "new.h5", "--baseline", "old.h5"))
-        for said, words in [("add --baseline", ["--fail-above", "5"]),
+
+        self.gembench("compare", "new.h5", "--baseline", "old.h5", "--fail-above", "5", "--prometheus", "m.prom")
+        metrics = metrics_in((self.folder / "m.prom").read_text())
+        for name in metrics:
+            self.assertIn(f"`{name.removeprefix('gembench_')}`", documented)
+        linear = (("placement", "linear"),)
+        self.assertEqual(metrics["gembench_slower_than_baseline"][()], 1)
+        self.assertEqual(metrics["gembench_step_seconds"][linear], told["placements"][0]["now"])
+        self.assertEqual(metrics["gembench_step_change_low_ratio"][linear],
+                         told["placements"][0]["difference"]["low"])
+        self.assertEqual(metrics["gembench_started_timestamp_seconds"][()], 1893456000)
+        alone = self.good("compare", "new.h5", "--prometheus", "m.prom")
+        self.assertEqual(alone, self.good("compare", "new.h5"))
+        self.assertNotIn("gembench_step_change_ratio", metrics_in((self.folder / "m.prom").read_text()))
+        self.assertEqual([path.name for path in self.folder.glob("m.prom*")], ["m.prom"])
+        for said, words in [("--prometheus takes one", ["old.h5", "--prometheus", "x"]),
+                            ("add --baseline", ["--fail-above", "5"]),
                             ("takes one results file", ["old.h5", "--baseline", "old.h5"]),
                             ("drop --against", ["--baseline", "old.h5", "--against", "gem"])]:
             self.one_sentence(self.gembench("compare", "new.h5", *words), 2, said)

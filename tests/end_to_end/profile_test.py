@@ -7,7 +7,7 @@ import shutil
 import sys
 import unittest
 
-from support import SMALL, CliTest, main
+from support import SMALL, TOP, CliTest, main, metrics_in
 
 try:
     import h5py
@@ -255,7 +255,14 @@ class Compared(CliTest):
         self.assertTrue(drift["drifted"])
         self.assertAlmostEqual(drift["relative"], 0.25)
         self.assertTrue(told["ranks"][1]["slow"])
-        text = self.good("profile", "--compare", "old.h5", "--with", "new.h5")
+        text = self.good("profile", "--compare", "old.h5", "--with", "new.h5", "--prometheus", "m.prom")
+        metrics = metrics_in((self.folder / "m.prom").read_text())
+        documented = (TOP / "harness/OUTPUT.md").read_text()
+        for name in metrics:
+            self.assertIn(f"`{name.removeprefix('gembench_')}`", documented)
+        (key,) = [key for key in metrics["gembench_rank_slower_ratio"] if ("rank", "1") in key]
+        self.assertEqual(metrics["gembench_rank_change_ratio"][key], drift["relative"])
+        self.assertEqual(metrics["gembench_rank_fail_slow"][key], 1)
         self.assertRegex(text, r"# rank 1 \(.*\) is fail-slow: 25.0 % slower than in old.h5")
         self.assertRegex(text, r"# rank 1 \(.*\) is slow: 25.0 % slower than the median rank")
 
