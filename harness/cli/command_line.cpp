@@ -249,8 +249,9 @@ const std::vector<CommandRow>& commands() {
   static const std::vector<CommandRow> table{
       row_of<RunCommand>("run", "run [options]",
                          "measure placements side by side on real MoE layers (mpirun, srun)"),
-      row_of<ProfileCommand>("profile", "profile [options] [-o profile.h5] [--compare OLD.h5]",
-                             "measure every rank's expert latency against load (mpirun, srun)"),
+      row_of<ProfileCommand>(
+          "profile", "profile [options] [-o profile.h5] [--compare OLD.h5] [--history FOLDER]",
+          "measure every rank's expert latency against load (mpirun, srun)"),
       row_of<TraceLine>("trace",
                         "trace make|import FORMAT|join|info [FILE...] [options] -o trace.h5",
                         "make or import expert loads", {"make", "import", "info"}),

@@ -161,6 +161,7 @@ struct ProfileCommand : SessionOptions, MoveCostOptions {
   ProfileCommand() { profile_seconds = 60; }
   std::string compare;     ///< profile.h5 to compare with
   std::string with;        ///< profile.h5 to compare, instead of measuring one
+  std::string history;     ///< folder of profiles, for changes over time
   std::string placement;   ///< current placement, to judge a replan
   std::string prometheus;  ///< file for a monitoring system
 };

@@ -15,7 +15,7 @@ void execute(const Comm& comm, const RunCommand& command, Progress& progress);
 /// Collective: measures and writes profile.h5, prints it, compares it.
 void execute(const Comm& comm, const ProfileCommand& command, Progress& progress);
 
-/// profile --compare OLD --with NEW
+/// profile --with FILE, with --compare or --history
 void execute(const ProfileCommand& command);
 void execute(const TraceMakeCommand& command);
 void execute(const TraceImportCommand& command);

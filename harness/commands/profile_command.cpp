@@ -29,10 +29,12 @@ namespace {
 /// on.
 std::optional<ProfileFile> check_files(const ProfileCommand& options, int ranks,
                                        std::optional<OutputOwner>& owner) {
-  if (options.output.empty() && options.compare.empty() && options.prometheus.empty()) {
+  if (options.output.empty() && options.compare.empty() && options.history.empty() &&
+      options.prometheus.empty()) {
     throw usage_error("profile needs --output FILE");
   }
   if (!options.prometheus.empty()) require_writable(options.prometheus);
+  if (!options.history.empty()) require_folder(options.history);
   if (!options.output.empty()) {
     owner.emplace(options.output);
     if (!options.overwrite) require_new(options.output);
@@ -47,10 +49,16 @@ std::optional<ProfileFile> check_files(const ProfileCommand& options, int ranks,
   return old;
 }
 
-void write_metrics(const ProfileCommand& options, const ProfileFile& file,
-                   const std::optional<ProfileComparison>& comparison) {
+/// Prints and writes what is known of the profile of `file` (empty: none was written).
+void report_profile(const ProfileCommand& options, const ProfileFile& now, const std::string& file,
+                    const std::optional<ProfileFile>& old, const std::vector<std::string>& header) {
+  std::optional<ProfileComparison> comparison;
+  std::optional<ProfileHistory> history;
+  if (old) comparison = compare_profiles(options, *old, now);
+  if (!options.history.empty()) history = read_history(options.history, now, file);
+  print_text(profile_report(now, comparison, history, header, options.format));
   if (options.prometheus.empty()) return;
-  write_whole_file(options.prometheus, prometheus_text(metrics_of(file, comparison)), true);
+  write_whole_file(options.prometheus, prometheus_text(metrics_of(now, comparison, history)), true);
 }
 
 }  // namespace
@@ -98,8 +106,6 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
     file.tight = measured.tight;
     file.seconds = measured.seconds;
     if (owner) write_profile(std::move(*owner), file, options.overwrite);
-    std::optional<ProfileComparison> comparison;
-    if (old) comparison = compare_profiles(options, *old, file);
     std::vector<std::string> header = {
         fmt::format("{}  {}  clock {} ({})", program_version(), file.profile.device,
                     file.profile.clock, session.clock_reason),
@@ -109,8 +115,7 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
     for (const std::string& warning : quiet_warnings(quiet)) {
       header.push_back("WARNING: " + warning);
     }
-    print_text(profile_report(file, comparison, header, options.format));
-    write_metrics(options, file, comparison);
+    report_profile(options, file, options.output, old, header);
     if (options.format == "table" && !options.output.empty()) {
       print_result("# result: {}\n", options.output);
     }
@@ -118,15 +123,18 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
 }
 
 void execute(const ProfileCommand& options) {
-  const ProfileFile old = read_profile_file(options.compare), now = read_profile_file(options.with);
+  const ProfileFile now = read_profile_file(options.with);
+  std::optional<ProfileFile> old;
+  if (!options.compare.empty()) old = read_profile_file(options.compare);
+  const auto date = [](const ProfileFile& file) {
+    return file.measured.empty() ? "unknown date" : file.measured;
+  };
   const std::vector<std::string> header = {
       fmt::format("{}  {}  clock {}", program_version(), now.profile.device, now.profile.clock),
-      fmt::format("{} of {}, against {} of {}", options.with,
-                  now.measured.empty() ? "unknown date" : now.measured, options.compare,
-                  old.measured.empty() ? "unknown date" : old.measured)};
-  const ProfileComparison comparison = compare_profiles(options, old, now);
-  print_text(profile_report(now, comparison, header, options.format));
-  write_metrics(options, now, comparison);
+      fmt::format(
+          "{} of {}{}", options.with, date(now),
+          old ? fmt::format(", against {} of {}", options.compare, date(*old)) : std::string())};
+  report_profile(options, now, options.with, old, header);
 }
 
 }  // namespace gembench::inline commands

@@ -154,7 +154,8 @@ std::vector<Metric> metrics_of(const Regression& regression) {
 }
 
 std::vector<Metric> metrics_of(const ProfileFile& file,
-                               const std::optional<ProfileComparison>& comparison) {
+                               const std::optional<ProfileComparison>& comparison,
+                               const std::optional<ProfileHistory>& history) {
   Metric seconds{"gembench_rank_expert_seconds",
                  "Time of the expert phase at the profile's largest load, median",
                  {}},
@@ -169,7 +170,11 @@ std::vector<Metric> metrics_of(const ProfileFile& file,
       change{"gembench_rank_change_ratio",
              "How much longer the expert phase takes than in the older profile, relative to the "
              "change that all ranks share",
-             {}};
+             {}},
+      past{"gembench_rank_history_change_ratio",
+           "How much longer the device takes than at the beginning of its history, against its "
+           "peers: its lasting changes, 0 without any",
+           {}};
   const auto speeds = judge_speeds(file.profile, file.samples);
   for (int rank = 0; rank < file.profile.ranks; ++rank) {
     const Labels labels = rank_labels(file.rank_facts, rank);
@@ -186,12 +191,20 @@ std::vector<Metric> metrics_of(const ProfileFile& file,
     add(fail_slow, speed.fail_slow || became_slower ? 1 : 0);
     if (drift != nullptr) add(change, drift->relative);
   }
+  for (const DeviceHistory& device : history ? history->devices : std::vector<DeviceHistory>()) {
+    double log_ratio = 0;
+    for (const LevelShift& shift : device.changes) log_ratio += shift.change;
+    if (device.rank) {
+      past.samples.push_back({rank_labels(file.rank_facts, *device.rank), std::expm1(log_ratio)});
+    }
+  }
   return {seconds,
           slower,
           noise,
           slow,
           fail_slow,
           change,
+          past,
           {"gembench_profile_timestamp_seconds",
            "When the profile was measured, since 1970",
            {{{}, timestamp(file.measured)}}}};

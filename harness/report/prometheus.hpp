@@ -7,6 +7,7 @@
 
 #include "harness/report/comparison.hpp"
 #include "harness/report/profile_compare.hpp"
+#include "harness/report/profile_history.hpp"
 #include "harness/report/regression.hpp"
 #include "results/profile_file.hpp"
 
@@ -30,9 +31,10 @@ struct Metric {
 [[nodiscard]] std::vector<Metric> metrics_of(const RunReader& file, const Comparison& comparison);
 /// Of a run against an earlier one.
 [[nodiscard]] std::vector<Metric> metrics_of(const Regression& regression);
-/// Of a profile, and of its comparison with an older one.
+/// Of a profile, of its comparison with an older one, and of its devices' past.
 [[nodiscard]] std::vector<Metric> metrics_of(const ProfileFile& file,
-                                             const std::optional<ProfileComparison>& comparison);
+                                             const std::optional<ProfileComparison>& comparison,
+                                             const std::optional<ProfileHistory>& history);
 
 /// The text: all metrics are gauges. Metrics without a known number are left out; bytes that are no
 /// UTF-8 become U+FFFD, since one of them would make the collector refuse the file.

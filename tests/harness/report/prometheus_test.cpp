@@ -30,7 +30,7 @@ TEST(Prometheus, a_profile_gives_each_rank_with_its_device_and_when) {
   Random random(1);
   ProfileFile file = example::profile_file(2, random);
   file.measured = "1970-01-02T00:00:01Z";
-  const std::string text = prometheus_text(metrics_of(file, std::nullopt));
+  const std::string text = prometheus_text(metrics_of(file, {}, {}));
   for (const char* part :
        {"gembench_rank_slower_ratio{rank=\"1\",host=\"host1 Ü\",device=\"device_id1 Ü\"} ",
         "# TYPE gembench_rank_slow gauge\n", "\ngembench_profile_timestamp_seconds 86401\n"}) {
@@ -38,7 +38,7 @@ TEST(Prometheus, a_profile_gives_each_rank_with_its_device_and_when) {
   }
   EXPECT_EQ(text.find("change_ratio"), std::string::npos) << "without an older profile";
   file.measured = "yesterday";
-  EXPECT_EQ(prometheus_text(metrics_of(file, std::nullopt)).find("timestamp"), std::string::npos);
+  EXPECT_EQ(prometheus_text(metrics_of(file, {}, {})).find("timestamp"), std::string::npos);
 }
 
 }  // namespace
