@@ -87,7 +87,9 @@ void define(OptionSet& set, CompareCommand& o) {
       .refused_if([&o] { return o.files.size() > 1; },
                   "--baseline takes one results file to compare with it");
   set.amount("fail-above", o.fail_above, "P",
-             "end with exit code 1 if step time has certainly grown by more than P percent")
+             "end with exit code 1 if step time has certainly grown by more than P percent; "
+             "without it 5 "
+             "percent are reported and the code is 0")
       .range(0, 1e6)
       .needs("baseline", "--fail-above judges a run against an earlier one: add --baseline OLD.h5");
   set.group("Other");

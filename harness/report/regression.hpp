@@ -28,6 +28,10 @@ enum class SinceWord { slower, not_slower, open };
 /// "slower", "not slower", "open".
 [[nodiscard]] const char* name_of(SinceWord word);
 
+/// The limit where none is stated. Launches of one command differ by a few percent beyond the noise
+/// within them (OUTPUT.md), which intervals of two runs do not contain. Ours.
+inline constexpr double kUsualLimit = 0.05;
+
 /// A run against an earlier one of the same command: its baseline.
 struct Regression {
   std::string old_file, new_file, old_started, new_started;
@@ -38,7 +42,7 @@ struct Regression {
   std::vector<PlacementSince> placements;
   std::vector<std::string> notes;  ///< what else differs, and noise: sentences
 
-  [[nodiscard]] double limit() const { return fail_above.value_or(0); }
+  [[nodiscard]] double limit() const { return fail_above.value_or(kUsualLimit); }
 };
 
 /// A results file and its name.

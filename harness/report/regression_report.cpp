@@ -77,6 +77,7 @@ std::string as_json(const Regression& regression) {
                       {"started", regression.new_started},
                       {"baseline_started", regression.old_started},
                       {"fail_above", json_number(regression.fail_above)},
+                      {"limit", regression.limit()},
                       {"failed", has_failed(regression)},
                       {"sentence", sentence_of(regression)},
                       {"notes", regression.notes},
