@@ -93,7 +93,7 @@ int run_together(int argc, char** argv) {
 
 template <class C>
 ExitCode execute_alone(const C& command) {
-  if constexpr (std::same_as<C, AdviseCommand>)
+  if constexpr (requires { ExitCode{execute(command)}; })
     return execute(command);
   else if constexpr (!std::same_as<C, RunCommand>)
     execute(command);

@@ -249,8 +249,9 @@ const std::vector<CommandRow>& commands() {
   static const std::vector<CommandRow> table{
       row_of<RunCommand>("run", "run [options]",
                          "measure placements side by side on real MoE layers (mpirun, srun)"),
-      row_of<ProfileCommand>("profile", "profile [options] [-o profile.h5] [--compare OLD.h5]",
-                             "measure every rank's expert latency against load (mpirun, srun)"),
+      row_of<ProfileCommand>(
+          "profile", "profile [options] [-o profile.h5] [--compare OLD.h5] [--history FOLDER]",
+          "measure every rank's expert latency against load (mpirun, srun)"),
       row_of<TraceLine>("trace",
                         "trace make|import FORMAT|join|info [FILE...] [options] -o trace.h5",
                         "make or import expert loads", {"make", "import", "info"}),
@@ -266,7 +267,8 @@ const std::vector<CommandRow>& commands() {
       row_of<ConvertCommand>("convert", "convert FILE --to FORMAT -o FILE [options]",
                              "convert placements to and from the formats of serving engines"),
       row_of<CompareCommand>(
-          "compare", "compare FILE... [options]",
+          "compare",
+          "compare FILE... [options] | compare NEW.h5 --baseline OLD.h5 [--fail-above P]",
           "print the comparison stored in results.h5; launches of one configuration are pooled"),
       row_of<InfoCommand>("info", "info FILE... [options]",
                           "describe a file: results, profile, trace or placement"),

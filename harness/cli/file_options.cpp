@@ -75,6 +75,23 @@ void define(OptionSet& set, CompareCommand& o) {
            "placement to compare with, or all for every pair (default: the first)");
   set.text("summary", o.summary, "FILE", "write the numbers as HDF5 instead of printing them");
   quiet_option(set, o.quiet);
+  prometheus_option(set, o.prometheus)
+      .excludes("summary", "--summary writes HDF5 and nothing else: drop --prometheus")
+      .refused_if([&o] { return o.files.size() > 1; }, "--prometheus takes one results file");
+  set.group("Since an earlier run", false);
+  set.text("baseline", o.baseline, "OLD.h5",
+           "an earlier run of the same command: says which placements and ranks have become slower "
+           "since")
+      .excludes("against", "--baseline compares each placement with itself: drop --against")
+      .excludes("summary", "--baseline writes no summary: drop one")
+      .refused_if([&o] { return o.files.size() > 1; },
+                  "--baseline takes one results file to compare with it");
+  set.amount("fail-above", o.fail_above, "P",
+             "end with exit code 1 if step time has certainly grown by more than P percent; "
+             "without it 5 "
+             "percent are reported and the code is 0")
+      .range(0, 1e6)
+      .needs("baseline", "--fail-above judges a run against an earlier one: add --baseline OLD.h5");
   set.group("Other");
 }
 

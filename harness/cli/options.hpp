@@ -170,9 +170,11 @@ struct RunCommand : SessionOptions {
 struct ProfileCommand : SessionOptions, MoveCostOptions {
   static constexpr const char* kName = "profile";
   ProfileCommand() { profile_seconds = 60; }
-  std::string compare;    ///< profile.h5 to compare with
-  std::string with;       ///< profile.h5 to compare, instead of measuring one
-  std::string placement;  ///< current placement, to judge a replan
+  std::string compare;     ///< profile.h5 to compare with
+  std::string with;        ///< profile.h5 to compare, instead of measuring one
+  std::string history;     ///< folder of profiles, for changes over time
+  std::string placement;   ///< current placement, to judge a replan
+  std::string prometheus;  ///< file for a monitoring system
 };
 
 struct PlanCommand : ProblemOptions, MoveCostOptions {
@@ -283,6 +285,9 @@ struct CompareCommand {
   std::string format = "table";
   std::string against;  ///< placement that the others are compared with, or "all"; empty: the first
   std::string summary;  ///< HDF5 file that is written instead of printing
+  std::string baseline;              ///< results.h5 of an earlier run of the same command
+  std::string prometheus;            ///< file for a monitoring system
+  std::optional<double> fail_above;  ///< %, of step time: a slowdown that fails
   bool quiet = false;
 };
 

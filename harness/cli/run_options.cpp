@@ -194,17 +194,23 @@ void hang_option(OptionSet& set, SessionOptions& o) {
 }
 
 void comparison_options(OptionSet& set, ProfileCommand& o) {
-  constexpr const char* kComparison =
-      "--with and --placement need a comparison: add --compare OLD.h5";
+  constexpr const char* kComparison = "--placement needs a comparison: add --compare OLD.h5";
   const auto no_comparison = [&o] { return o.compare.empty(); };
   set.group("Comparison");
   set.text("compare", o.compare, "FILE",
            "an older profile.h5, to report which ranks have become faster or slower since; "
            "--output may be left out");
-  set.text("with", o.with, "FILE",
-           "compare this profile.h5 with the older one, without measuring and without mpirun")
-      .refused_if(no_comparison, kComparison)
+  set.text(
+         "with", o.with, "FILE",
+         "judge this profile.h5, with --compare or --history, without measuring and without mpirun")
+      .refused_if([&o] { return o.compare.empty() && o.history.empty(); },
+                  "--with needs a comparison: add --compare OLD.h5 or --history FOLDER")
       .excludes("output", "--with measures nothing to write to --output: drop one");
+  set.text("history", o.history, "FOLDER",
+           "profiles of the same command over time: names devices that have become slower than "
+           "their own past; add to it with --output FOLDER/NAME.h5")
+      .excludes("anonymous",
+                "--history needs the names of devices, which --anonymous hides: drop one");
   set.text("placement", o.placement, "FILE",
            "current placement.json: says whether a replan pays now, on the loads of --trace")
       .refused_if(no_comparison, kComparison)
@@ -220,10 +226,11 @@ void comparison_options(OptionSet& set, ProfileCommand& o) {
   move_cost_options(
       set, o, no_question,
       "--bandwidth judges a replan: name the current placement with --placement FILE");
-  set.only([&o] { return !o.with.empty(); },
-           "compare with placement trace routing cost max-moves horizon expert-bytes bandwidth "
-           "format quiet",
-           "--with compares two files and measures nothing: drop --{}");
+  set.only(
+      [&o] { return !o.with.empty(); },
+      "compare with history placement trace routing cost max-moves horizon expert-bytes bandwidth "
+      "prometheus format quiet",
+      "--with compares two files and measures nothing: drop --{}");
 }
 
 void anonymous_option(OptionSet& set, SessionOptions& o) {
@@ -293,6 +300,7 @@ void define(OptionSet& set, ProfileCommand& o) {
   comparison_options(set, o);
   output_options(set, o);
   anonymous_option(set, o);
+  prometheus_option(set, o.prometheus);
   format_option(set, o.format);
   quiet_option(set, o.quiet);
   seed_option(set, o);

@@ -199,6 +199,12 @@ Option& table_or_json_option(OptionSet& set, std::string& format) {
       .one_of({"table", "json"});
 }
 
+Option& prometheus_option(OptionSet& set, std::string& path) {
+  return set.text("prometheus", path, "FILE",
+                  "also write the numbers as metrics of Prometheus, for node_exporter's textfile "
+                  "collector; replaces FILE");
+}
+
 void quiet_option(OptionSet& set, bool& quiet) {
   set.flag("quiet,q", quiet, "print errors and results only");
 }

@@ -31,6 +31,8 @@ void slowdown_options(OptionSet& set, SlowdownOptions& o, const SlowdownHelp& he
 void output_options(OptionSet& set, OutputOptions& o);
 Option& format_option(OptionSet& set, std::string& format);
 Option& table_or_json_option(OptionSet& set, std::string& format);
+/// A file of metrics, replaced each time.
+Option& prometheus_option(OptionSet& set, std::string& path);
 void quiet_option(OptionSet& set, bool& quiet);
 
 struct ReplanHelp {

@@ -15,7 +15,7 @@ void execute(const Comm& comm, const RunCommand& command, Progress& progress);
 /// Collective: measures and writes profile.h5, prints it, compares it.
 void execute(const Comm& comm, const ProfileCommand& command, Progress& progress);
 
-/// profile --compare OLD --with NEW
+/// profile --with FILE, with --compare or --history
 void execute(const ProfileCommand& command);
 void execute(const TraceMakeCommand& command);
 void execute(const TraceImportCommand& command);
@@ -28,7 +28,8 @@ void execute(const ScoreCommand& command);
 void execute(const SensitivityCommand& command);
 void execute(const ConvertCommand& command);
 void execute(const InfoCommand& command);
-void execute(const CompareCommand& command);
+/// Failed, where a run is slower than `fail_above` allows.
+[[nodiscard]] ExitCode execute(const CompareCommand& command);
 void execute(const ListCommand& command);
 void execute(const CompletionCommand& command);
 void execute(const ManCommand& command);

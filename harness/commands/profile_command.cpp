@@ -9,6 +9,7 @@
 #include "harness/commands/commands.hpp"
 #include "harness/report/profile_compare.hpp"
 #include "harness/report/profile_report.hpp"
+#include "harness/report/prometheus.hpp"
 #include "harness/report/quiet_report.hpp"
 #include "harness/run/anonymous.hpp"
 #include "harness/run/collective_errors.hpp"
@@ -28,9 +29,12 @@ namespace {
 /// on.
 std::optional<ProfileFile> check_files(const ProfileCommand& options, int ranks,
                                        std::optional<OutputOwner>& owner) {
-  if (options.output.empty() && options.compare.empty()) {
+  if (options.output.empty() && options.compare.empty() && options.history.empty() &&
+      options.prometheus.empty()) {
     throw usage_error("profile needs --output FILE");
   }
+  if (!options.prometheus.empty()) require_writable(options.prometheus);
+  if (!options.history.empty()) require_folder(options.history);
   if (!options.output.empty()) {
     owner.emplace(options.output);
     if (!options.overwrite) require_new(options.output);
@@ -43,6 +47,18 @@ std::optional<ProfileFile> check_files(const ProfileCommand& options, int ranks,
                                   old.profile.ranks, ranks));
   }
   return old;
+}
+
+/// Prints and writes what is known of the profile of `file` (empty: none was written).
+void report_profile(const ProfileCommand& options, const ProfileFile& now, const std::string& file,
+                    const std::optional<ProfileFile>& old, const std::vector<std::string>& header) {
+  std::optional<ProfileComparison> comparison;
+  std::optional<ProfileHistory> history;
+  if (old) comparison = compare_profiles(options, *old, now);
+  if (!options.history.empty()) history = read_history(options.history, now, file);
+  print_text(profile_report(now, comparison, history, header, options.format));
+  if (options.prometheus.empty()) return;
+  write_whole_file(options.prometheus, prometheus_text(metrics_of(now, comparison, history)), true);
 }
 
 }  // namespace
@@ -90,8 +106,6 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
     file.tight = measured.tight;
     file.seconds = measured.seconds;
     if (owner) write_profile(std::move(*owner), file, options.overwrite);
-    std::optional<ProfileComparison> comparison;
-    if (old) comparison = compare_profiles(options, *old, file);
     std::vector<std::string> header = {
         fmt::format("{}  {}  clock {} ({})", program_version(), file.profile.device,
                     file.profile.clock, session.clock_reason),
@@ -101,7 +115,7 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
     for (const std::string& warning : quiet_warnings(quiet)) {
       header.push_back("WARNING: " + warning);
     }
-    print_text(profile_report(file, comparison, header, options.format));
+    report_profile(options, file, options.output, old, header);
     if (options.format == "table" && !options.output.empty()) {
       print_result("# result: {}\n", options.output);
     }
@@ -109,13 +123,18 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
 }
 
 void execute(const ProfileCommand& options) {
-  const ProfileFile old = read_profile_file(options.compare), now = read_profile_file(options.with);
+  const ProfileFile now = read_profile_file(options.with);
+  std::optional<ProfileFile> old;
+  if (!options.compare.empty()) old = read_profile_file(options.compare);
+  const auto date = [](const ProfileFile& file) {
+    return file.measured.empty() ? "unknown date" : file.measured;
+  };
   const std::vector<std::string> header = {
       fmt::format("{}  {}  clock {}", program_version(), now.profile.device, now.profile.clock),
-      fmt::format("{} of {}, against {} of {}", options.with,
-                  now.measured.empty() ? "unknown date" : now.measured, options.compare,
-                  old.measured.empty() ? "unknown date" : old.measured)};
-  print_text(profile_report(now, compare_profiles(options, old, now), header, options.format));
+      fmt::format(
+          "{} of {}{}", options.with, date(now),
+          old ? fmt::format(", against {} of {}", options.compare, date(*old)) : std::string())};
+  report_profile(options, now, options.with, old, header);
 }
 
 }  // namespace gembench::inline commands

@@ -16,8 +16,6 @@
 namespace gembench::inline report {
 namespace {
 
-constexpr int kStepsAtOnce = 64;
-
 double mean(const std::vector<double>& values) {
   return values.empty() ? NAN
                         : std::accumulate(values.begin(), values.end(), 0.0) /

@@ -64,6 +64,8 @@ struct Comparison {
 /// compare's --against: every placement with every other.
 inline constexpr const char* kAgainstAll = "all";
 
+inline constexpr int kStepsAtOnce = 64;  ///< that are read from a file into memory
+
 /// A file summarised as one row per placement, with the step times for the differences.
 struct ReducedRun {
   std::vector<PlacementSummary> placements;

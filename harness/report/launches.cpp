@@ -96,7 +96,7 @@ LaunchRun launch_of(const std::string& path, const RunReader& file, const Compar
 }
 
 std::optional<std::string> why_not_pooled(const LaunchRun& a, const LaunchRun& b) {
-  auto other = other_command(a.info, b.info.shape.ranks, b.info.config, "seed");
+  auto other = other_command(a.info, b.info.shape.ranks, b.info.config, {"seed"});
   if (!other) other = other_labels(a, b);
   if (!other) other = other_machine(a.info, b.info);
   if (!other && loads_must_agree(a, b)) {

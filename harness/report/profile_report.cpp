@@ -239,7 +239,45 @@ ordered_json comparison_json(const ProfileComparison& comparison) {
   return all;
 }
 
+/// Index and value of what a device has at every profile; null where it was not measured.
+ordered_json speeds_json(const ProfileHistory& history, const DeviceHistory& device) {
+  std::vector<double> all(history.profiles.size(), NAN);
+  for (std::size_t i = 0; i < device.at.size(); ++i) all[device.at[i]] = device.slower[i];
+  ordered_json values = ordered_json::array();
+  for (const double value : all) values.push_back(json_number(value));
+  return values;
+}
+
+ordered_json history_json(const ProfileHistory& history) {
+  ordered_json profiles = ordered_json::array(), devices = ordered_json::array();
+  for (const auto& [name, measured] : history.profiles) {
+    profiles.push_back({{"file", name}, {"measured", measured}});
+  }
+  for (const DeviceHistory& device : history.devices) {
+    ordered_json changes = ordered_json::array();
+    for (const LevelShift& shift : device.changes) {
+      changes.push_back({{"after", history.profiles[device.at[shift.first - 1]].measured},
+                         {"since", history.profiles[device.at[shift.first]].measured},
+                         {"change", std::expm1(shift.change)},
+                         {"low", std::expm1(shift.low)},
+                         {"high", std::expm1(shift.high)},
+                         {"profiles_before", shift.before},
+                         {"profiles_since", shift.since}});
+    }
+    devices.push_back({{"device", device.device},
+                       {"rank", device.rank ? ordered_json(*device.rank) : ordered_json()},
+                       {"slower", speeds_json(history, device)},
+                       {"changes", changes}});
+  }
+  return {{"folder", history.folder},
+          {"noise", history.noise},
+          {"profiles", profiles},
+          {"left_out", history.left_out},
+          {"devices", devices}};
+}
+
 std::string as_json(const ProfileFile& file, const std::optional<ProfileComparison>& comparison,
+                    const std::optional<ProfileHistory>& history,
                     const std::vector<std::string>& sentences) {
   const Profile& profile = file.profile;
   ordered_json all{{"model", profile.model},    {"device", profile.device},
@@ -266,6 +304,7 @@ std::string as_json(const ProfileFile& file, const std::optional<ProfileComparis
   all["findings"] = sentences;
   all["ranks"] = ranks_json(file);
   if (comparison) all["comparison"] = comparison_json(*comparison);
+  if (history) all["history"] = history_json(*history);
   return all.dump(2) + '\n';
 }
 
@@ -273,10 +312,14 @@ std::string as_json(const ProfileFile& file, const std::optional<ProfileComparis
 
 std::string profile_report(const ProfileFile& file,
                            const std::optional<ProfileComparison>& comparison,
+                           const std::optional<ProfileHistory>& history,
                            const std::vector<std::string>& header, const std::string& format) {
-  const auto sentences = findings(file, comparison);
+  auto sentences = findings(file, comparison);
+  if (history) {
+    for (const std::string& sentence : findings(*history)) sentences.push_back(sentence);
+  }
   if (format == "csv") return as_csv(file);
-  if (format == "json") return as_json(file, comparison, sentences);
+  if (format == "json") return as_json(file, comparison, history, sentences);
   return as_table(file, sentences, header);
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "harness/report/profile_compare.hpp"
+#include "harness/report/profile_history.hpp"
 #include "results/profile_file.hpp"
 
 namespace gembench::inline report {
@@ -12,6 +13,7 @@ namespace gembench::inline report {
 /// The output of `profile`; OUTPUT.md is the contract. `header`: lines shown only in the table.
 [[nodiscard]] std::string profile_report(const ProfileFile& file,
                                          const std::optional<ProfileComparison>& comparison,
+                                         const std::optional<ProfileHistory>& history,
                                          const std::vector<std::string>& header,
                                          const std::string& format);
 

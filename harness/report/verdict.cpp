@@ -48,11 +48,6 @@ bool below_zero(const Difference& d) {
   return d.high && *d.high < 0;
 }
 
-std::string in_words(const Difference& d) {
-  return fmt::format("{} (95 % CI {} .. {})", percent_change(d.typical), percent_change(*d.low),
-                     percent_change(*d.high));
-}
-
 /// "gem is faster than linear: step time ..."; `d` is `placement` against `other`.
 std::string faster(const std::string& placement, const std::string& other, const Difference& d) {
   return fmt::format("{} is faster than {}: step time {}", placement, other, in_words(d));
@@ -121,6 +116,12 @@ std::string open_sentence(const RunReader& file, const Comparison& comparison, i
 }
 
 }  // namespace
+
+std::string in_words(const Difference& d) {
+  if (!d.low || !d.high) return percent_change(d.typical) + " (no interval)";
+  return fmt::format("{} (95 % CI {} .. {})", percent_change(d.typical), percent_change(*d.low),
+                     percent_change(*d.high));
+}
 
 int looks_fastest(const Comparison& comparison, int first) {
   int best = first;

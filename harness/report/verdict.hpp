@@ -30,6 +30,9 @@ inline constexpr const char* kInSample =
 /// than it if there are any; `first` itself if none seems to be faster.
 [[nodiscard]] int looks_fastest(const Comparison& comparison, int first);
 
+/// "-13.30 % (95 % CI -14.10 % .. -12.50 %)"
+[[nodiscard]] std::string in_words(const Difference& d);
+
 /// "gem is faster than linear: step time -13.30 % (95 % CI -14.10 % .. -12.50 %)", the faster one
 /// first; none if the interval is missing or includes zero. For pooled launches too.
 [[nodiscard]] std::optional<std::string> faster_sentence(const std::string& placement,

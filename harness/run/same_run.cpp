@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace gembench::inline run {
@@ -29,7 +30,8 @@ std::string fact_of(const RunInfo& info, const char* name) {
 }
 
 std::optional<RunDifference> other_command(const RunInfo& earlier, int ranks,
-                                           const std::string& config, const std::string& ignored) {
+                                           const std::string& config,
+                                           const std::vector<std::string>& ignored) {
   if (auto other = difference("number of ranks", fmt::format("{}", earlier.shape.ranks),
                               fmt::format("{}", ranks))) {
     return other;
@@ -37,7 +39,7 @@ std::optional<RunDifference> other_command(const RunInfo& earlier, int ranks,
   const auto before = nlohmann::ordered_json::parse(earlier.config, nullptr, false);
   const auto now = nlohmann::ordered_json::parse(config, nullptr, false);
   for (const auto& [name, value] : now.items()) {
-    if (name == ignored) continue;
+    if (std::ranges::find(ignored, name) != ignored.end()) continue;
     const bool known = before.is_object() && before.contains(name);
     if (auto other = difference("--" + name, known ? before[name].dump() : "none", value.dump())) {
       return other;
@@ -50,11 +52,20 @@ std::optional<RunDifference> other_loads(const RunInfo& earlier, const std::stri
   return difference("loads", fact_of(earlier, "trace_digest"), trace_digest);
 }
 
-std::optional<RunDifference> other_machine(const RunInfo& earlier, const RunInfo& mine) {
-  for (const char* name : {"program", "device"}) {
-    if (auto other = difference(name, fact_of(earlier, name), fact_of(mine, name))) return other;
+std::optional<RunDifference> other_program(const RunInfo& earlier, const RunInfo& mine) {
+  return difference("program", fact_of(earlier, "program"), fact_of(mine, "program"));
+}
+
+std::optional<RunDifference> other_device(const RunInfo& earlier, const RunInfo& mine) {
+  if (auto other = difference("device", fact_of(earlier, "device"), fact_of(mine, "device"))) {
+    return other;
   }
   return difference("clock", earlier.clock, mine.clock);
+}
+
+std::optional<RunDifference> other_machine(const RunInfo& earlier, const RunInfo& mine) {
+  if (auto other = other_program(earlier, mine)) return other;
+  return other_device(earlier, mine);
 }
 
 std::optional<RunDifference> other_nodes(const RunInfo& earlier, const RunInfo& mine) {

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "results/run_file.hpp"
 
@@ -15,13 +16,18 @@ struct RunDifference {
 
 // The first difference of a kind, if any.
 
-/// Number of ranks and options (JSON), except the option `ignored`.
-[[nodiscard]] std::optional<RunDifference> other_command(const RunInfo& earlier, int ranks,
-                                                         const std::string& config,
-                                                         const std::string& ignored = "");
+/// Number of ranks and options (JSON), except the options `ignored`.
+[[nodiscard]] std::optional<RunDifference> other_command(
+    const RunInfo& earlier, int ranks, const std::string& config,
+    const std::vector<std::string>& ignored = {});
 /// Loads, by their digest.
 [[nodiscard]] std::optional<RunDifference> other_loads(const RunInfo& earlier,
                                                        const std::string& trace_digest);
+[[nodiscard]] std::optional<RunDifference> other_program(const RunInfo& earlier,
+                                                         const RunInfo& mine);
+/// Device and clock.
+[[nodiscard]] std::optional<RunDifference> other_device(const RunInfo& earlier,
+                                                        const RunInfo& mine);
 /// Program, device and clock.
 [[nodiscard]] std::optional<RunDifference> other_machine(const RunInfo& earlier,
                                                          const RunInfo& mine);

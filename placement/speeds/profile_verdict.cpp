@@ -142,6 +142,23 @@ std::vector<RankSpeed> judge_speeds(const Profile& profile, const ProfileSamples
   return speeds;
 }
 
+std::vector<double> slower_than_peers(const Profile& profile) {
+  std::vector<double> slower;
+  for (int rank = 0; rank < profile.ranks; ++rank) {
+    std::vector<double> ratios;
+    for (std::size_t load_point = 1; load_point < profile.load_points.size(); ++load_point) {
+      std::vector<double> others;
+      for (int other = 0; other < profile.ranks; ++other) {
+        if (other != rank) others.push_back(profile.at(other, load_point));
+      }
+      const double usual = median(std::move(others));
+      if (usual > 0) ratios.push_back(profile.at(rank, load_point) / usual);
+    }
+    slower.push_back(median(std::move(ratios)) - 1);
+  }
+  return slower;
+}
+
 ProfileDrift drift_between(const Profiled& before, const Profiled& now) {
   require_comparable(before.profile, now.profile);
   Profile bare = before.profile;

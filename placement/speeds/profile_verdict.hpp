@@ -28,6 +28,11 @@ struct RankSpeed {
 [[nodiscard]] std::vector<RankSpeed> judge_speeds(const Profile& profile,
                                                   const ProfileSamples& samples);
 
+/// [rank] share by which its expert phase takes longer than the median of the other ranks', median
+/// over load points; NaN for a rank without others. Other than RankSpeed::slower, no rank is 0 by
+/// being the median, so that profiles can be compared with each other.
+[[nodiscard]] std::vector<double> slower_than_peers(const Profile& profile);
+
 /// How one rank's latencies changed between two profiles. Shares.
 struct RankDrift {
   double change = 0;  ///< median over the new profile's load points of new / old - 1

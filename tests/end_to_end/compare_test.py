@@ -8,7 +8,7 @@ import shutil
 
 import h5py
 
-from support import CliTest, main, small_but
+from support import TOP, CliTest, keys_of, main, metrics_in, small_but
 
 PLACEMENTS = ["linear", "eplb", "gem"]
 
@@ -163,6 +163,49 @@ class Compare(CliTest):
         self.one_sentence(done, 0, said)
         self.assertNotIn('"pooled"', done.stdout)
         self.assertEqual(self.gembench("compare", "a.h5", "b.h5", "--format", "json", "-q").stderr, "")
+
+    def test_a_run_that_became_slower_fails(self):
+        self.run_it("old.h5")
+        shutil.copy(self.folder / "old.h5", self.folder / "new.h5")
+        with h5py.File(self.folder / "new.h5", "r+") as file:
+            longer = file["expert_time"][..., 1] * 2
+            times = file["expert_time"][:]
+            times[..., 1] += longer
+            file["expert_time"][:] = times
+            file["step_time"][:] += longer.sum(axis=-1)[..., None]
+            file.attrs["started"] = "2030-01-01T00:00:00Z"
+        same = self.good("compare", "old.h5", "--baseline", "old.h5", "--fail-above", "5%")
+        self.assertRegex(same.splitlines()[-1], r"^# not slower than old.h5 by more than 5 %")
+        told = self.gembench("compare", "new.h5", "--baseline", "old.h5", "--fail-above", "5", "--format", "json")
+        self.assertEqual(told.returncode, 1, told.stderr)
+        told = json.loads(told.stdout)
+        self.assertEqual((told["failed"], told["fail_above"]), (True, 0.05))
+        self.assertRegex(told["sentence"], r"^slower than old.h5: .*2030-01-01.*; rank 1 .*slowed down")
+        self.assertEqual([row["placement"] for row in told["placements"]], PLACEMENTS)
+        documented = (TOP / "harness/OUTPUT.md").read_text()
+        for name in keys_of(told):
+            self.assertIn(f"`{name}`", documented, "OUTPUT.md documents every key")
+        self.assertIn("slower than old.h5", self.good("compare", "new.h5", "--baseline", "old.h5"))
+
+        self.gembench("compare", "new.h5", "--baseline", "old.h5", "--fail-above", "5", "--prometheus", "m.prom")
+        metrics = metrics_in((self.folder / "m.prom").read_text())
+        for name in metrics:
+            self.assertIn(f"`{name.removeprefix('gembench_')}`", documented)
+        linear = (("placement", "linear"),)
+        self.assertEqual(metrics["gembench_slower_than_baseline"][()], 1)
+        self.assertEqual(metrics["gembench_step_seconds"][linear], told["placements"][0]["now"])
+        self.assertEqual(metrics["gembench_step_change_low_ratio"][linear],
+                         told["placements"][0]["difference"]["low"])
+        self.assertEqual(metrics["gembench_started_timestamp_seconds"][()], 1893456000)
+        alone = self.good("compare", "new.h5", "--prometheus", "m.prom")
+        self.assertEqual(alone, self.good("compare", "new.h5"))
+        self.assertNotIn("gembench_step_change_ratio", metrics_in((self.folder / "m.prom").read_text()))
+        self.assertEqual([path.name for path in self.folder.glob("m.prom*")], ["m.prom"])
+        for said, words in [("--prometheus takes one", ["old.h5", "--prometheus", "x"]),
+                            ("add --baseline", ["--fail-above", "5"]),
+                            ("takes one results file", ["old.h5", "--baseline", "old.h5"]),
+                            ("drop --against", ["--baseline", "old.h5", "--against", "gem"])]:
+            self.one_sentence(self.gembench("compare", "new.h5", *words), 2, said)
 
     def test_one_rank_has_nothing_to_pool(self):
         for name in ("a.h5", "b.h5"):

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 
-from support import TOP, CliTest, main, small_but
+from support import TOP, CliTest, keys_of, main, small_but
 
 SHAPE = ["--model", "gpt-oss-20b", "--layers", "2"]
 RUN = ["run", *small_but(["--block", "1"]), "--clock", "cpu-time", "--placements", "linear,gem"]
@@ -18,17 +18,6 @@ def objects_in(text):
         found.append(one)
         text = text.lstrip()[end:]
     return found
-
-
-def keys_of(value):
-    """Keys of the objects in it; those of `facts` and the like are the run's own names."""
-    if isinstance(value, list):
-        return set().union(*map(keys_of, value))
-    if not isinstance(value, dict):
-        return set()
-    return set(value).union(*(keys_of(part) for key, part in value.items()
-                              if key not in ("facts", "config")
-                              and not (key == "ranks" and isinstance(part, dict))))
 
 
 class Formats(CliTest):

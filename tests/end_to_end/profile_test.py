@@ -3,11 +3,12 @@
 import csv
 import io
 import json
+import os
 import shutil
 import sys
 import unittest
 
-from support import SMALL, CliTest, main
+from support import SMALL, TOP, CliTest, keys_of, main, metrics_in
 
 try:
     import h5py
@@ -255,9 +256,60 @@ class Compared(CliTest):
         self.assertTrue(drift["drifted"])
         self.assertAlmostEqual(drift["relative"], 0.25)
         self.assertTrue(told["ranks"][1]["slow"])
-        text = self.good("profile", "--compare", "old.h5", "--with", "new.h5")
+        text = self.good("profile", "--compare", "old.h5", "--with", "new.h5", "--prometheus", "m.prom")
+        metrics = metrics_in((self.folder / "m.prom").read_text())
+        documented = (TOP / "harness/OUTPUT.md").read_text()
+        for name in metrics:
+            self.assertIn(f"`{name.removeprefix('gembench_')}`", documented)
+        (key,) = [key for key in metrics["gembench_rank_slower_ratio"] if ("rank", "1") in key]
+        self.assertEqual(metrics["gembench_rank_change_ratio"][key], drift["relative"])
+        self.assertEqual(metrics["gembench_rank_fail_slow"][key], 1)
         self.assertRegex(text, r"# rank 1 \(.*\) is fail-slow: 25.0 % slower than in old.h5")
         self.assertRegex(text, r"# rank 1 \(.*\) is slow: 25.0 % slower than the median rank")
+
+    def test_a_device_slower_than_its_own_past_is_named(self):
+        (self.folder / "h").mkdir()
+        rng = np.random.default_rng(1)
+
+        def at(day, change):
+            def make(file):
+                for rank in range(4):
+                    self.slower(rank, (1 + 0.005 * rng.normal()) * (change if rank == 2 else 1))(file)
+                file.attrs["measured"] = f"2026-11-{day:02}T00:00:00Z"
+            return make
+        for day in range(1, 13):
+            self.changed(f"h/{day}.h5", at(day, 1.15 if day > 9 else 1))
+        self.changed("h/later.h5", at(20, 1))
+        (self.folder / "h/text.h5").write_text("no HDF5")
+        os.mkfifo(self.folder / "h/pipe.h5")  # reading it would never end
+        shutil.copy(self.folder / "h/3.h5", self.folder / "h/copy.h5")
+        told = json.loads(self.good("profile", "--with", "h/12.h5", "--history", "h", "--format", "json",
+                                    "--prometheus", "m.prom"))
+        history = told["history"]
+        self.assertEqual([one["measured"][8:10] for one in history["profiles"]],
+                         [f"{day:02}" for day in range(1, 13)])
+        self.assertEqual(sorted(line.split()[0] for line in history["left_out"]),
+                         ["h/3.h5", "h/later.h5", "h/text.h5"])
+        named = [device for device in history["devices"] if device["changes"]]
+        self.assertEqual([device["rank"] for device in named], [2])
+        (change,) = named[0]["changes"]
+        self.assertEqual((change["after"][:10], change["since"][:10]), ("2026-11-09", "2026-11-10"))
+        self.assertTrue(0.1 < change["low"] < 0.15 < change["high"], change)
+        self.assertRegex("\n".join(told["findings"]), r"\(rank 2\) became 1\d\.\d % slower than its own past, against "
+                         r"its peers, between 2026-11-09T00:00:00Z and 2026-11-10T00:00:00Z .*9 profiles before, 3 since")
+        documented = (TOP / "harness/OUTPUT.md").read_text()
+        for name in keys_of(history):
+            self.assertIn(f"`{name}`", documented, "OUTPUT.md documents every key")
+        metrics = metrics_in((self.folder / "m.prom").read_text())["gembench_rank_history_change_ratio"]
+        self.assertEqual([(dict(key)["rank"], value) for key, value in metrics.items() if value],
+                         [("2", change["change"])])
+        # Before it happened there was nothing to see, and four profiles are no history.
+        early = self.good("profile", "--with", "h/9.h5", "--history", "h")
+        self.assertRegex(early, "# no device changed against its peers by 2 % .* in 9 profiles since")
+        self.assertIn("3 of the 6 profiles", self.good("profile", "--with", "h/3.h5", "--history", "h"))
+        # A new measurement joins it.
+        self.good("profile", *QUICK, "--history", "h", "-o", "h/new.h5", ranks=4)
+        self.one_sentence(self.gembench("profile", "--with", "h/9.h5", "--history", "no"), 2, "no is no folder")
 
     def test_the_whole_machine_changed(self):
         def change(file):
@@ -328,7 +380,7 @@ class Compared(CliTest):
         (self.folder / "text.h5").write_text("no HDF5")
         (self.folder / "x.json").write_text("{}")
         for said, words in [
-                ("--compare OLD.h5", ["--with", "old.h5"]),
+                ("--compare OLD.h5 or --history", ["--with", "old.h5"]),
                 ("--trace FILE", ["--compare", "old.h5", "--with", "old.h5", "--placement", "x.json"]),
                 ("drop one", ["--compare", "old.h5", "--with", "old.h5", "-o", "x.h5"]),
                 ("the clock of the old one", ["--compare", "old.h5", "--with", "clock.h5"]),

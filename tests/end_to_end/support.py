@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,42 @@ def mpirun(ranks):
     """The first words of a command on `ranks` ranks, as jobs/local.sh starts it."""
     words = subprocess.check_output([TOP / "jobs/mpirun_words.sh"], text=True).split()
     return ["mpirun", *words, "-n", str(ranks)]
+
+
+def keys_of(value):
+    """Keys of the objects in it; those of `facts` and the like are the run's own names."""
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value))
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*(keys_of(part) for key, part in value.items()
+                              if key not in ("facts", "config")
+                              and not (key == "ranks" and isinstance(part, dict))))
+
+
+def metrics_in(text):
+    """A file for Prometheus, read strictly: {name: {labels: value}}, labels as sorted pairs."""
+    label = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"'
+    sample = re.compile(rf"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{{({label}(?:,{label})*)\}})? ([^ ]+)")
+    found, name = {}, None
+    assert text.endswith("\n"), "the last line ends too"
+    lines = iter(text[:-1].split("\n"))
+    for line in lines:
+        if line.startswith("# HELP "):
+            name = line.split(" ")[2]
+            assert name not in found, f"{name} comes once, with all its samples"
+            assert next(lines) == f"# TYPE {name} gauge", line
+            found[name] = {}
+            continue
+        parsed = sample.fullmatch(line)
+        assert parsed and parsed[1] == name, line
+        labels = re.findall(label, parsed[2] or "")
+        assert len({key for key, _ in labels}) == len(labels), line
+        key = tuple(sorted(labels))
+        assert key not in found[name], f"{line} comes twice"
+        found[name][key] = float(parsed[parsed.lastindex])
+    assert all(found.values()), "each metric has a sample"
+    return found
 
 
 # Seconds after which something hangs. No test judges how fast anything is: machines are shared.

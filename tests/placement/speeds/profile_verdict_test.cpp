@@ -54,6 +54,16 @@ std::vector<int> slow_ranks(const Measured& m) {
   return slow;
 }
 
+TEST(Speeds, against_peers_no_rank_is_its_own_measure) {
+  const auto slower = slower_than_peers(measure({1, 1.2, 1, 1}, 0, 1).profile);
+  EXPECT_NEAR(slower[0], 0, 1e-12);
+  EXPECT_NEAR(slower[1], 0.2, 1e-12);
+  const auto two = slower_than_peers(measure({1, 1.25}, 0, 1).profile);
+  EXPECT_NEAR(two[0], -0.2, 1e-12);
+  EXPECT_NEAR(two[1], 0.25, 1e-12);
+  EXPECT_TRUE(std::isnan(slower_than_peers(measure({1}, 0, 1).profile)[0]));
+}
+
 TEST(Speeds, a_slow_rank_is_named_and_equal_ranks_are_not) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     EXPECT_EQ(slow_ranks(measure({1, 1, 1.1, 1}, 0.05, seed)), std::vector<int>{2});
