@@ -12,6 +12,7 @@
 #include "harness/run/layout.hpp"
 #include "harness/run/placement_files.hpp"
 #include "harness/run/plan_progress.hpp"
+#include "harness/run/planning_speeds.hpp"
 #include "harness/run/profile_fit.hpp"
 #include "harness/run/profile_source.hpp"
 #include "harness/run/stop.hpp"
@@ -29,11 +30,24 @@
 namespace gembench::inline commands {
 namespace {
 
+/// What planners and judges know of the ranks' times: one cost model on two profiles.
+struct Costs {
+  Costs(const ProblemOptions& options, const Profile& judged, const Profile& planned_on, int slots)
+      : judging(cost_model(options.cost, judged, slots)),
+        planning(planned_on, judging.kind(), slots),
+        judging_rule(token_rule(options.token_split, judging)),
+        planning_rule(token_rule(options.token_split, planning)) {}
+
+  CostModel judging, planning;
+  TokenRule judging_rule, planning_rule;
+};
+
 /// What `plan` and `score` work on.
 struct Problem {
   Trace plan;
-  Trace judged;  ///< the later steps, or all
-  Profile profile;
+  Trace judged;      ///< the later steps, or all
+  Profile profile;   ///< that judges
+  Profile planning;  ///< that is planned on: the same, or shrunk by its reliability
   SlotCount asked;
   std::optional<PlacementFile> from;
   TraceDigests digests;  ///< of the whole trace
@@ -41,16 +55,16 @@ struct Problem {
 
   NodeNetwork network;
 
-  [[nodiscard]] PlanInput input(const ProblemOptions& options, const CostModel& cost,
-                                const SplitSpec& split) const {
+  [[nodiscard]] PlanInput input(const ProblemOptions& options, const Costs& costs) const {
     return plan_input(options, options.seed, {asked, options.nodes, options.groups, network}, plan,
-                      cost, split);
+                      costs.planning, costs.planning_rule.spec());
   }
   [[nodiscard]] JudgedPlacement judge(const std::string& name, double plan_seconds,
-                                      const Placement& placement, const CostModel& cost,
-                                      const SplitSpec& split) const {
-    JudgedPlacement row{name, plan_seconds,
-                        score(judged, placement, cost, from ? &from->placement : nullptr, split)};
+                                      const Placement& placement, const Costs& costs) const {
+    const SplitSpec split = costs.judging_rule.spec();
+    JudgedPlacement row{
+        name, plan_seconds,
+        score(judged, placement, costs.judging, from ? &from->placement : nullptr, split)};
     if (network.ranks_per_node > 0) row.nodes = node_traffic(judged, placement, network, split);
     return row;
   }
@@ -107,13 +121,18 @@ Problem load_problem(const char* command, const ProblemOptions& options,
   const Trace whole = read_trace(options.trace);
   problem.digests = digests_of(whole);
   split_trace(options, whole, problem);
-  problem.profile =
-      load_profile({command, options.profile, options.ranks}, whole, problem.context.profile);
+  const ProfileFile measured =
+      load_profile_file({command, options.profile, options.ranks}, whole, problem.context.profile);
+  PlanningSpeeds speeds = planning_speeds(options, measured);
+  problem.profile = measured.profile;
+  problem.planning = std::move(speeds.profile);
+  problem.context.shrinkage = speeds.shrinkage;
   const int ranks = problem.profile.ranks;
   const StatedShape shape{ranks, whole.layers, whole.experts};
   problem.asked = slots_of(options, shape, placed_slots(read, shape));
   const auto slowdown = slowdown_of(options, ranks, options.seed);
   slow_down(problem.profile, slowdown, options.slowdown_floor);
+  slow_down(problem.planning, slowdown, options.slowdown_floor);
   problem.network = node_network(options, problem.profile.model, ranks);
   if (!options.from.empty()) problem.from = read_placement_file_for(options.from, whole, ranks);
   const CostDecision chosen = decide_cost(options.cost, problem.profile);
@@ -143,15 +162,14 @@ Problem load_problem(const char* command, const ProblemOptions& options,
 }
 
 /// --max-moves: the current placement with a few swaps.
-Replan rebalance(const PlanCommand& options, const Problem& problem, const CostModel& cost,
-                 const SplitSpec& split) {
+Replan rebalance(const PlanCommand& options, const Problem& problem, const Costs& costs) {
   const StopScope stop;
   PlanProgress progress("with --max-moves", options.quiet, "no placement was written");
   ReplanOptions how = options.replan;
   how.watch = progress.watch();
   how.move_seconds = move_seconds(options, problem.profile.model);
-  how.split = split;
-  Replan found = replan(problem.from->placement, problem.plan, cost, how);
+  how.split = costs.planning_rule.spec();
+  Replan found = replan(problem.from->placement, problem.plan, costs.planning, how);
   progress.finished();
   return found;
 }
@@ -164,21 +182,19 @@ void execute(const PlanCommand& options) {
   if (!options.overwrite) require_new(options.output);
   require_writable(options.output);
   Problem problem = load_problem(PlanCommand::kName, options, {options.strategy});
-  const CostModel cost = cost_model(options.cost, problem.profile, problem.asked.even);
-  const TokenRule rule = token_rule(options.token_split, cost);
-  const SplitSpec split = rule.spec();
+  const Costs costs(options, problem.profile, problem.planning, problem.asked.even);
   const double begin = wall_seconds();
   PlacementFile file;
   std::string rebalanced;
   if (options.replan.max_moves > 0) {
-    const Replan found = rebalance(options, problem, cost, split);
+    const Replan found = rebalance(options, problem, costs);
     file.placement = found.placement;
     file.planned_on = problem.record(&*problem.from, true);
     rebalanced = replan_report(found, options.replan.horizon);
   } else {
     const StopScope stop;
-    file.placement = plan_aloud(options.strategy, problem.input(options, cost, split),
-                                options.quiet, "no placement was written");
+    file.placement = plan_aloud(options.strategy, problem.input(options, costs), options.quiet,
+                                "no placement was written");
     const auto begun_from = problem.file_of(options.strategy);
     file.planned_on =
         problem.record(begun_from ? &*begun_from : nullptr, looks_at_loads(options.strategy));
@@ -188,16 +204,18 @@ void execute(const PlanCommand& options) {
   file.model_layers = problem.plan.model_layers;
   file.model = problem.profile.model;
   file.seed = options.seed;
-  const Score planned = score(problem.plan, file.placement, cost, nullptr, split);
+  const Score planned =
+      score(problem.plan, file.placement, costs.judging, nullptr, costs.judging_rule.spec());
   file.predicted_step = planned.step_mean;
   file.bound_step = planned.bound;
   file.trace_source = options.trace;
   file.profile_source = problem.context.profile;
+  if (problem.context.shrinkage) file.profile_source += "; " + to_text(*problem.context.shrinkage);
   file.program = program_version();
   write_placement(owner, file, options.overwrite);
   std::vector<JudgedPlacement> rows{
       problem.judge(options.replan.max_moves > 0 ? file.placement.strategy : options.strategy,
-                    seconds, file.placement, cost, split)};
+                    seconds, file.placement, costs)};
   problem.say_origin("", *file.planned_on, rows[0]);
   if (options.format == "table") print_result("{}", rebalanced);
   print_result("{}", score_report(problem.context, rows, options.format));
@@ -208,20 +226,17 @@ void execute(const ScoreCommand& options) {
   std::vector<std::string> read = options.strategies;
   for (const std::string& file : options.files) read.push_back("file:" + file);
   Problem problem = load_problem(ScoreCommand::kName, options, read);
-  const CostModel cost = cost_model(options.cost, problem.profile, problem.asked.even);
-  const TokenRule rule = token_rule(options.token_split, cost);
-  const SplitSpec split = rule.spec();
+  const Costs costs(options, problem.profile, problem.planning, problem.asked.even);
   const std::vector<std::string> strategies = options.planned();
   std::vector<JudgedPlacement> rows;
   const auto plan_to_score = [&](const std::string& name) {
     const StopScope stop;
-    return plan_aloud(name, problem.input(options, cost, split), options.quiet,
-                      "nothing was scored");
+    return plan_aloud(name, problem.input(options, costs), options.quiet, "nothing was scored");
   };
   for (const std::string& name : strategies) {
     const double begin = wall_seconds();
     const Placement placement = plan_to_score(name);
-    rows.push_back(problem.judge(name, wall_seconds() - begin, placement, cost, split));
+    rows.push_back(problem.judge(name, wall_seconds() - begin, placement, costs));
     const auto begun_from = problem.file_of(name);
     problem.say_origin(std::string(file_in(name)),
                        problem.record(begun_from ? &*begun_from : nullptr, looks_at_loads(name)),
@@ -230,9 +245,10 @@ void execute(const ScoreCommand& options) {
     const std::optional<int> in_sample = rows.back().in_sample;
     const StopScope stop;
     PlanProgress progress(name + " for --ablation", options.quiet, "nothing was scored");
-    PlanInput input = problem.input(options, cost, split);
+    PlanInput input = problem.input(options, costs);
     input.watch = progress.watch();
-    for (const AblationRow& row : ablation(input, problem.judged, find_strategy(name).plan)) {
+    for (const AblationRow& row :
+         ablation(input, problem.judged, costs.judging, find_strategy(name).plan)) {
       rows.push_back(
           {fmt::format("{}: {} loads, {} speed", name, row.per_step ? "per-step" : "mean",
                        row.measured_speed ? "measured" : "equal"),
@@ -245,8 +261,7 @@ void execute(const ScoreCommand& options) {
   }
   for (const std::string& path : options.files) {
     const PlacementFile file = *problem.file_of("file:" + path);
-    rows.push_back(
-        problem.judge(std::filesystem::path(path).filename(), 0, file.placement, cost, split));
+    rows.push_back(problem.judge(std::filesystem::path(path).filename(), 0, file.placement, costs));
     problem.say_origin(path, problem.record(&file, false), rows.back());
   }
   print_result("{}", score_report(problem.context, rows, options.format));

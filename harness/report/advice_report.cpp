@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/report/numbers.hpp"
+#include "harness/report/shrinkage_json.hpp"
 
 namespace gembench::inline report {
 namespace {
@@ -15,9 +16,11 @@ using nlohmann::ordered_json;
 std::string table(const AdviceContext& context, const Advice& advice) {
   std::string text = fmt::format(
       "# loads of {}: {} steps of {}; {} ranks\n# speeds: {}\n", context.trace, context.steps,
-      context.requests > 0 ? fmt::format("{} requests", context.requests)
-                           : std::string("an unknown number of requests (if few, this says little)"),
+      context.requests > 0
+          ? fmt::format("{} requests", context.requests)
+          : std::string("an unknown number of requests (if few, this says little)"),
       context.ranks, context.speeds);
+  if (context.shrinkage) text += fmt::format("# {}\n", to_text(*context.shrinkage));
   if (advice.blocks > 0)
     text += fmt::format(
         "# {} blocks of {} steps or one more from the later half, each planned on all steps before "
@@ -67,9 +70,10 @@ std::string json(const AdviceContext& context, const Advice& advice) {
                       {"trace", context.trace},
                       {"steps", context.steps},
                       {"requests", context.requests > 0 ? ordered_json(context.requests)
-                                                         : ordered_json(nullptr)},
+                                                        : ordered_json(nullptr)},
                       {"ranks", context.ranks},
                       {"speeds", context.speeds},
+                      {"shrinkage", shrinkage_json(context.shrinkage)},
                       {"blocks", advice.blocks},
                       {"block_steps", advice.block_steps},
                       {"placements", placements},

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/report/numbers.hpp"
+#include "harness/report/shrinkage_json.hpp"
 
 namespace gembench::inline report {
 namespace {
@@ -29,6 +30,9 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
                           *least, *most);
     }
   }
+  if (context.shrinkage)
+    text += fmt::format("# planned on {}; judged on the profile as it is\n",
+                        to_text(*context.shrinkage));
   for (const std::string& note : context.notes) text += fmt::format("# {}\n", note);
   text += fmt::format(
       "# {0:<{1}}          step time (us)               bound     gap    lost at barriers (us)    "
@@ -84,6 +88,7 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
                       {"trace", context.trace},
                       {"ranks", context.ranks},
                       {"slowdown", context.slowdown},
+                      {"shrinkage", shrinkage_json(context.shrinkage)},
                       {"planned_steps", context.planned_steps},
                       {"steps", context.judged_steps},
                       {"held_out", context.held_out},

@@ -164,13 +164,13 @@ TEST(Ablation, TellsTheWorthOfTimeAndSpeed) {
       profile.latency[rank * 2 + 1] *= 1 + 0.1 * double(rank);
     const CostModel cost(profile);
     const PlanInput input{split.plan, cost, seed};
-    const auto rows = ablation(input, split.judged);
+    const auto rows = ablation(input, split.judged, input.cost);
     for (std::size_t i = 0; i < 4; ++i) {
       EXPECT_EQ(rows[i].per_step, i >= 2);
       EXPECT_EQ(rows[i].measured_speed, i % 2 == 1);
       seconds[i] += rows[i].score.step_mean;
     }
-    EXPECT_EQ(rows[3].score.step_mean, score(split.judged, plan_gem(input), cost).step_mean)
+    EXPECT_EQ(rows[3].score.step_mean, score(split.judged, cost, plan_gem(input), cost).step_mean)
         << "the last is the strategy itself";
   }
   EXPECT_LT(seconds[1], seconds[0]) << "speed helps";
@@ -182,10 +182,10 @@ TEST(Ablation, TellsTheWorthOfTimeAndSpeed) {
 TEST(Ablation, IsBlindToWhatItIsNotTold) {
   const auto split = hold_out(testing::small_trace(20, 1, 8, 2, 3), 0.5);
   const CostModel cost(testing::uneven_profile(4, 3));
-  const auto rows = ablation({split.plan, cost, 1}, split.judged, plan_vibe);
+  const auto rows = ablation({split.plan, cost, 1}, split.judged, cost, plan_vibe);
   EXPECT_EQ(rows[0].score.step_mean, rows[2].score.step_mean) << "vibe sees means only";
   EXPECT_EQ(rows[1].score.step_mean, rows[3].score.step_mean);
-  const auto eplb = ablation({split.plan, cost, 1}, split.judged, plan_eplb);
+  const auto eplb = ablation({split.plan, cost, 1}, split.judged, cost, plan_eplb);
   for (const auto& row : eplb) EXPECT_EQ(row.score.step_mean, eplb[0].score.step_mean);
 }
 
