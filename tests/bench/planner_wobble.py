@@ -7,9 +7,9 @@ licence). A run is the GPU's lasting speed times a normal deviation of that coef
 speeds are the medians, drawn to their mean until their variance is the medians' less what so few
 runs add. `rho` of a job is the share of a single run's variance that lasts.
 
-Every draw takes other GPUs and four runs of them. A placement is planned on the earlier half of
-bursty prefill and on one run's profile: as measured, shrunk (two of the others are its --history, or
---older of them), or with equal speeds. All are judged on the later half with the fourth run.
+Every draw takes other GPUs and runs of them. A placement is planned by gem+ on the earlier half of
+bursty prefill and on one run's profile: as measured, shrunk (with another run, or --older of them, as
+--history), or with equal speeds. All are judged on the later half with yet another run.
 Everything goes through gembench's command line. Exit 1 when a bar is missed, unless --no-bars.
 """
 
