@@ -202,9 +202,9 @@ Reliability reliability(const Profiled& now, std::span<const OlderProfile> older
   const std::vector<Logs> logs = logs_of(now.profile, older);
   const Logs mean = mean_of(logs);
   const auto profiles = static_cast<double>(logs.size());
-  const double between = profiles *
-                         std::inner_product(mean.begin(), mean.end(), mean.begin(), 0.0) /
-                         static_cast<double>(mean.size() - 1);
+  const auto free = static_cast<double>(mean.size() - 1);
+  const double between =
+      profiles * std::inner_product(mean.begin(), mean.end(), mean.begin(), 0.0) / free;
   found.passing = std::max(noise_of_rounds(now), older.empty() ? 0.0 : within(logs));
   const double lasting = std::max(0.0, (between - found.passing) / profiles);
   if (found.passing > 0) found.rho = lasting / (lasting + found.passing);

@@ -37,15 +37,17 @@ struct Reliability {
 /// Fleiss 1979). A profile's log slowdown of a rank is a lasting part, of variance b between ranks,
 /// plus a passing one, of variance w: rho = b / (b + w). What all ranks share is left out.
 ///
-/// With older profiles w is the mean square within ranks, between profiles, and b = (mean square
-/// between ranks - w) / profiles, at least 0. With one profile w is only the noise of its rounds
-/// (blocks of consecutive rounds, so that slow disturbances count), and a speed that differs from
-/// day to day looks reliable. w is never below the noise of the rounds. Compared are the new
+/// With k profiles of n ranks, w is the mean square within ranks, between profiles, and never below
+/// the noise of the new one's rounds. With one, w is only that noise (scatter between blocks of
+/// consecutive rounds, so that slow disturbances count), and a speed that differs from day to day
+/// looks reliable. b = (mean square between ranks - w) / k, at least 0. Compared are the new
 /// profile's load points that all profiles cover.
 ///
-/// Limits: with n ranks and k profiles, w rests on (n - 1)(k - 1) degrees of freedom and b on n -
-/// 1, so rho of 4 ranks and 2 profiles is rough; every rank counts as equally noisy. 1 for one
-/// rank, and where nothing says what passes: fewer than 6 rounds, and no older profile.
+/// Limits: w rests on (n - 1)(k - 1) degrees of freedom and b on n - 1, so rho of few ranks and 2
+/// profiles is rough, and where nothing lasts it is above 0 by chance (0.2 on average for 8 ranks);
+/// every rank counts as equally noisy; the profile that is shrunk stays the new one, not a mean of
+/// all. rho is 1 for one rank, and where nothing says what passes: fewer than 6 rounds, and no
+/// older profile.
 ///
 /// Usage error for samples that are not this profile's, and older profiles that are not comparable
 /// (require_comparable), had other emulated slowdowns, or have no load in common.

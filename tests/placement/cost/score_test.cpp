@@ -170,7 +170,7 @@ TEST(Ablation, TellsTheWorthOfTimeAndSpeed) {
       EXPECT_EQ(rows[i].measured_speed, i % 2 == 1);
       seconds[i] += rows[i].score.step_mean;
     }
-    EXPECT_EQ(rows[3].score.step_mean, score(split.judged, cost, plan_gem(input), cost).step_mean)
+    EXPECT_EQ(rows[3].score.step_mean, score(split.judged, plan_gem(input), cost).step_mean)
         << "the last is the strategy itself";
   }
   EXPECT_LT(seconds[1], seconds[0]) << "speed helps";
@@ -187,6 +187,11 @@ TEST(Ablation, IsBlindToWhatItIsNotTold) {
   EXPECT_EQ(rows[1].score.step_mean, rows[3].score.step_mean);
   const auto eplb = ablation({split.plan, cost, 1}, split.judged, cost, plan_eplb);
   for (const auto& row : eplb) EXPECT_EQ(row.score.step_mean, eplb[0].score.step_mean);
+  const CostModel truth(testing::uneven_profile(4, 5));  // planned on other speeds than judged on
+  const auto judged = ablation({split.plan, cost, 1}, split.judged, truth, plan_eplb);
+  EXPECT_EQ(judged[0].score.step_mean,
+            score(split.judged, plan_eplb({split.plan, cost, 1}), truth).step_mean);
+  EXPECT_NE(judged[0].score.step_mean, eplb[0].score.step_mean);
 }
 
 }  // namespace
