@@ -65,6 +65,13 @@ struct SlowdownOptions {
   }
 };
 
+/// Which speeds are planned on.
+struct SpeedOptions {
+  std::string speeds = "shrunk";  ///< by their reliability, or as measured
+  std::vector<std::string>
+      history;  ///< older profiles of the same ranks: files, or folders of them
+};
+
 struct SlotOptions {
   int spare_slots = 0;  ///< per rank
   int replicas = 0;     ///< beyond the first of an expert, a layer in all
@@ -134,7 +141,7 @@ struct SessionOptions : ModelOptions,
 };
 
 /// Options that `plan` and `score` share.
-struct ProblemOptions : SlowdownOptions, SlotOptions, NodeOptions, OutputOptions {
+struct ProblemOptions : SpeedOptions, SlowdownOptions, SlotOptions, NodeOptions, OutputOptions {
   std::string trace;
   std::string profile;
   std::optional<int> ranks;

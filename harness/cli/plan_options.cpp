@@ -25,6 +25,19 @@ void loads_and_speeds_options(OptionSet& set, ProblemOptions& o) {
            "profile.h5, or builtin:NAME for latencies measured by others (default: ranks of equal "
            "speed)")
       .offers(profile_words());
+  set.text(
+         "speeds", o.speeds, "KIND",
+         "speeds of a measured profile to plan on: shrunk (every rank drawn to the mean as far as "
+         "its speed does not last) or measured (as in the paper)")
+      .one_of({"shrunk", "measured"});
+  set.names("history", o.history, "FILE,...",
+            "older profiles of the same ranks, or folders of them, which show how far speeds last")
+      .needs("profile", "--history is for a measured profile: add --profile FILE, or drop it")
+      .refused_if(
+          [&o] { return o.profile.starts_with(kBuiltin); },
+          "--history is for a measured profile and others measured the built-in ones: drop it")
+      .refused_if([&o] { return o.speeds == "measured"; },
+                  "--history has no effect on --speeds measured: drop one of them");
 }
 
 void plan_steps_options(OptionSet& set, ProblemOptions& o) {

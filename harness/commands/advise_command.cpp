@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "harness/run/advice.hpp"
 #include "harness/run/layout.hpp"
 #include "harness/run/plan_progress.hpp"
+#include "harness/run/planning_speeds.hpp"
 #include "harness/run/profile_fit.hpp"
 #include "harness/run/profile_source.hpp"
 #include "harness/run/stop.hpp"
@@ -38,14 +40,13 @@ double normal(Random& random) {
   return radius * std::cos(2 * std::numbers::pi * random.uniform());
 }
 
-/// [rank] standard error of a measured profile's speeds, as a share; empty: not known.
-std::vector<double> speed_errors(const std::string& path) {
-  if (path.empty() || path.starts_with(kBuiltin)) return {};
-  const ProfileFile file = read_profile_file(path);
-  if (file.samples.points == 0) return {};
+/// [rank] standard deviation of what a measured profile's speeds may be off by, as a share: the
+/// noise of its readings, and at least what passes between profiles; empty: not known.
+std::vector<double> speed_errors(const ProfileFile& file, const std::optional<Shrinkage>& shrunk) {
+  if (file.samples.points == 0 && !shrunk) return {};
   std::vector<double> errors;
   for (const RankSpeed& rank : judge_speeds(file.profile, file.samples))
-    errors.push_back(rank.noise / kNormal);
+    errors.push_back(std::max(rank.noise / kNormal, shrunk ? shrunk->passing : 0.0));
   return errors;
 }
 
@@ -54,13 +55,16 @@ std::vector<double> speed_errors(const std::string& path) {
 class Speeds {
  public:
   Speeds(const AdviseCommand& options, const Trace& trace) {
-    const Profile profile =
-        load_profile({AdviseCommand::kName, options.profile, options.ranks}, trace, source);
+    const ProfileFile measured =
+        load_profile_file({AdviseCommand::kName, options.profile, options.ranks}, trace, source);
+    const PlanningSpeeds planning = planning_speeds(options, measured);
+    const Profile& profile = planning.profile;
+    shrinkage = planning.shrinkage;
     ranks = profile.ranks;
     const StatedShape shape{ranks, trace.layers, trace.experts};
     asked = slots_of(options, shape, placed_slots(options.named(), shape));
     const bool drawn = draws_speeds(options);
-    const auto errors = drawn ? std::vector<double>() : speed_errors(options.profile);
+    const auto errors = drawn ? std::vector<double>() : speed_errors(measured, shrinkage);
     const auto rule = [&](const Profile& of) {
       return token_rule(options.token_split, cost_model(options.cost, of, asked.even));
     };
@@ -95,6 +99,7 @@ class Speeds {
   int ranks = 0;
   SlotCount asked;
   std::string source, cost;
+  std::optional<Shrinkage> shrinkage;
 
  private:
   std::vector<TokenRule> known_;   // [plan], or one
@@ -111,6 +116,7 @@ void write_plan(const AdviseCommand& options, const Trace& trace, const Placemen
   file.seed = options.seed;
   file.trace_source = options.trace;
   file.profile_source = context.speeds;
+  if (context.shrinkage) file.profile_source += "; " + to_text(*context.shrinkage);
   file.program = program_version();
   file.planned_on = PlanningRecord{{planned_steps(digests_of(trace), 0, trace.steps)}, true};
   const PlacementFormat& format = find_placement_format(options.to);
@@ -137,6 +143,7 @@ ExitCode execute(const AdviseCommand& options) {
                         trace.requests,
                         speeds.ranks,
                         speeds.source + "; cost model " + speeds.cost,
+                        speeds.shrinkage,
                         options.against,
                         options.min_gain / 100,
                         {},

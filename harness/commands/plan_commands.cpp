@@ -15,6 +15,7 @@
 #include "harness/run/byte_costs.hpp"
 #include "harness/run/placement_files.hpp"
 #include "harness/run/plan_progress.hpp"
+#include "harness/run/planning_speeds.hpp"
 #include "harness/run/stop.hpp"
 #include "harness/run/workload.hpp"
 #include "moe_layer/mpi/clock.hpp"
@@ -31,15 +32,14 @@ namespace gembench::inline commands {
 namespace {
 
 /// --max-moves: the current placement with a few swaps.
-Replan rebalance(const PlanCommand& options, const Problem& problem, const CostModel& cost,
-                 const SplitSpec& split) {
+Replan rebalance(const PlanCommand& options, const Problem& problem, const Costs& costs) {
   const StopScope stop;
   PlanProgress progress("with --max-moves", options.quiet, "no placement was written");
   ReplanOptions how = options.replan;
   how.watch = progress.watch();
   how.move_seconds = move_seconds(options, problem.profile.model);
-  how.split = split;
-  Replan found = replan(problem.from->placement, problem.plan, cost, how);
+  how.split = costs.planning_rule.spec();
+  Replan found = replan(problem.from->placement, problem.plan, costs.planning, how);
   progress.finished();
   return found;
 }
@@ -94,21 +94,19 @@ void execute(const PlanCommand& options) {
   if (draws_speeds(options))
     problem.context.notes.push_back(
         "planned for drawn speeds: for real ranks, give theirs with --profile or --slowdown");
-  const CostModel cost = cost_model(options.cost, problem.profile, problem.asked.even);
-  const TokenRule rule = token_rule(options.token_split, cost);
-  const SplitSpec split = rule.spec();
+  const Costs costs = problem.costs(options);
   const double begin = wall_seconds();
   PlacementFile file;
   std::string rebalanced;
   if (options.replan.max_moves > 0) {
-    const Replan found = rebalance(options, problem, cost, split);
+    const Replan found = rebalance(options, problem, costs);
     file.placement = found.placement;
     file.planned_on = problem.record(&*problem.from, true);
     rebalanced = replan_report(found, options.replan.horizon);
   } else {
     const StopScope stop;
-    file.placement = plan_aloud(options.strategy, problem.input(options, cost, split),
-                                options.quiet, "no placement was written");
+    file.placement = plan_aloud(options.strategy, problem.input(options, costs), options.quiet,
+                                "no placement was written");
     const auto begun_from = problem.file_of(options.strategy);
     file.planned_on =
         problem.record(begun_from ? &*begun_from : nullptr, looks_at_loads(options.strategy));
@@ -118,16 +116,18 @@ void execute(const PlanCommand& options) {
   file.model_layers = problem.plan.model_layers;
   file.model = problem.profile.model;
   file.seed = options.seed;
-  const Score planned = score(problem.plan, file.placement, cost, nullptr, split);
+  const Score planned =
+      score(problem.plan, file.placement, costs.judging, nullptr, costs.judging_rule.spec());
   file.predicted_step = planned.step_mean;
   file.bound_step = planned.bound;
   file.trace_source = options.trace;
   file.profile_source = problem.context.profile;
+  if (problem.context.shrinkage) file.profile_source += "; " + to_text(*problem.context.shrinkage);
   file.program = program_version();
   write_placement(owner, file, options.overwrite);
   std::vector<JudgedPlacement> rows{
       problem.judge(options.replan.max_moves > 0 ? file.placement.strategy : options.strategy,
-                    seconds, file.placement, cost, split)};
+                    seconds, file.placement, costs)};
   problem.say_origin("", *file.planned_on, rows[0]);
   if (options.format == "table") print_result("{}", rebalanced);
   print_result("{}", score_report(problem.context, rows, options.format));
@@ -138,28 +138,27 @@ void execute(const ScoreCommand& options) {
   std::vector<std::string> read = options.strategies;
   for (const std::string& file : options.files) read.push_back("file:" + file);
   Problem problem = load_problem(ScoreCommand::kName, options, read);
-  const CostModel cost = cost_model(options.cost, problem.profile, problem.asked.even);
-  const TokenRule rule = token_rule(options.token_split, cost);
-  const SplitSpec split = rule.spec();
+  const Costs costs = problem.costs(options);
   const std::vector<std::string> strategies = options.planned();
   if (!options.per_step.empty())
     problem.context.notes.push_back(per_step_note(options, problem.profile.model));
   std::vector<JudgedPlacement> rows;
   for (const std::string& name : strategies) {
-    const auto [placement, seconds] = problem.place(name, options, cost, split);
-    rows.push_back(problem.judge(name, seconds, placement, cost, split));
+    const auto [placement, seconds] = problem.place(name, options, costs);
+    rows.push_back(problem.judge(name, seconds, placement, costs));
     const auto begun_from = problem.file_of(name);
     problem.say_origin(std::string(file_in(name)),
                        problem.record(begun_from ? &*begun_from : nullptr, looks_at_loads(name)),
                        rows.back());
-    judge_per_step(options, problem, cost, placement, rows);
+    judge_per_step(options, problem, costs.judging, placement, rows);
     if (!options.ablation) continue;
     const std::optional<int> in_sample = rows.back().in_sample;
     const StopScope stop;
     PlanProgress progress(name + " for --ablation", options.quiet, "nothing was scored");
-    PlanInput input = problem.input(options, cost, split);
+    PlanInput input = problem.input(options, costs);
     input.watch = progress.watch();
-    for (const AblationRow& row : ablation(input, problem.judged, find_strategy(name).plan)) {
+    for (const AblationRow& row :
+         ablation(input, problem.judged, costs.judging, find_strategy(name).plan)) {
       rows.push_back(
           {fmt::format("{}: {} loads, {} speed", name, row.per_step ? "per-step" : "mean",
                        row.measured_speed ? "measured" : "equal"),
@@ -172,10 +171,9 @@ void execute(const ScoreCommand& options) {
   }
   for (const std::string& path : options.files) {
     const PlacementFile file = *problem.file_of("file:" + path);
-    rows.push_back(
-        problem.judge(std::filesystem::path(path).filename(), 0, file.placement, cost, split));
+    rows.push_back(problem.judge(std::filesystem::path(path).filename(), 0, file.placement, costs));
     problem.say_origin(path, problem.record(&file, false), rows.back());
-    judge_per_step(options, problem, cost, file.placement, rows);
+    judge_per_step(options, problem, costs.judging, file.placement, rows);
   }
   if (!options.per_step.empty() && rows.size() == strategies.size() + options.files.size())
     throw usage_error(fmt::format(

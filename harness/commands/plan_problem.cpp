@@ -8,6 +8,7 @@
 #include "harness/run/layout.hpp"
 #include "harness/run/placement_files.hpp"
 #include "harness/run/plan_progress.hpp"
+#include "harness/run/planning_speeds.hpp"
 #include "harness/run/profile_fit.hpp"
 #include "harness/run/profile_source.hpp"
 #include "harness/run/stop.hpp"
@@ -19,34 +20,41 @@
 
 namespace gembench::inline commands {
 
-PlanInput Problem::input(const ProblemOptions& options, const CostModel& cost,
-                         const SplitSpec& split) const {
+Costs::Costs(const ProblemOptions& options, const Profile& judged, const Profile& planned_on,
+             int slots)
+    : judging(cost_model(options.cost, judged, slots)),
+      planning(planned_on, judging.kind(), slots),
+      judging_rule(token_rule(options.token_split, judging)),
+      planning_rule(token_rule(options.token_split, planning)) {}
+
+PlanInput Problem::input(const ProblemOptions& options, const Costs& costs) const {
   return plan_input(options, options.seed, {asked, options.nodes, options.groups, network}, plan,
-                    cost, split);
+                    costs.planning, costs.planning_rule.spec());
 }
 
 JudgedPlacement Problem::judge(const std::string& name, double plan_seconds,
-                               const Placement& placement, const CostModel& cost,
-                               const SplitSpec& split) const {
-  JudgedPlacement row{name, plan_seconds,
-                      score(judged, placement, cost, from ? &from->placement : nullptr, split)};
+                               const Placement& placement, const Costs& costs) const {
+  const SplitSpec split = costs.judging_rule.spec();
+  JudgedPlacement row{
+      name, plan_seconds,
+      score(judged, placement, costs.judging, from ? &from->placement : nullptr, split)};
   if (network.ranks_per_node > 0) row.nodes = node_traffic(judged, placement, network, split);
   return row;
 }
 
 PlannedPlacement Problem::place(const std::string& strategy, const ProblemOptions& options,
-                                const CostModel& cost, const SplitSpec& split) const {
+                                const Costs& costs) const {
   const StopScope stop;
   const double begin = wall_seconds();
   Placement placement =
-      plan_aloud(strategy, input(options, cost, split), options.quiet, "nothing was scored");
+      plan_aloud(strategy, input(options, costs), options.quiet, "nothing was scored");
   return {std::move(placement), wall_seconds() - begin};
 }
 
 JudgedPlacement Problem::plan_and_judge(const std::string& strategy, const ProblemOptions& options,
-                                        const CostModel& cost, const SplitSpec& split) const {
-  const auto [placement, seconds] = place(strategy, options, cost, split);
-  return judge(strategy, seconds, placement, cost, split);
+                                        const Costs& costs) const {
+  const auto [placement, seconds] = place(strategy, options, costs);
+  return judge(strategy, seconds, placement, costs);
 }
 
 std::optional<PlacementFile> Problem::file_of(const std::string& name) const {
@@ -116,13 +124,18 @@ Problem make_problem(const char* command, const ProblemOptions& options, const T
   problem.judged_digests = problem.digests;
   split_trace(options, whole, problem);
   if (!options.judge.empty()) judge_on(options.judge, whole, problem);
-  problem.profile =
-      load_profile({command, options.profile, options.ranks}, whole, problem.context.profile);
+  const ProfileFile measured =
+      load_profile_file({command, options.profile, options.ranks}, whole, problem.context.profile);
+  PlanningSpeeds speeds = planning_speeds(options, measured);
+  problem.profile = measured.profile;
+  problem.planning = std::move(speeds.profile);
+  problem.context.shrinkage = speeds.shrinkage;
   const int ranks = problem.profile.ranks;
   const StatedShape shape{ranks, whole.layers, whole.experts};
   problem.asked = slots_of(options, shape, placed_slots(read, shape));
   const auto slowdown = slowdown_of(options, ranks, options.seed);
   slow_down(problem.profile, slowdown, options.slowdown_floor);
+  slow_down(problem.planning, slowdown, options.slowdown_floor);
   problem.network = node_network(options, problem.profile.model, ranks);
   if (!options.from.empty()) problem.from = read_placement_file_for(options.from, whole, ranks);
   const CostDecision chosen = decide_cost(options.cost, problem.profile);

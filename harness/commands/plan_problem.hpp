@@ -6,12 +6,21 @@
 
 #include "harness/cli/options.hpp"
 #include "harness/report/score_report.hpp"
+#include "harness/run/workload.hpp"
 #include "placement/exchange/placement_file.hpp"
 #include "placement/loads/planned_steps.hpp"
 #include "placement/strategies/slot_count.hpp"
 #include "placement/strategies/strategy.hpp"
 
 namespace gembench::inline commands {
+
+/// What planners and judges know of the ranks' times: one cost model on two profiles.
+struct Costs {
+  Costs(const ProblemOptions& options, const Profile& judged, const Profile& planned_on, int slots);
+
+  CostModel judging, planning;
+  TokenRule judging_rule, planning_rule;
+};
 
 struct PlannedPlacement {
   Placement placement;
@@ -21,8 +30,9 @@ struct PlannedPlacement {
 /// What `plan`, `score` and `sensitivity` work on.
 struct Problem {
   Trace plan;
-  Trace judged;  ///< the later steps, or all
-  Profile profile;
+  Trace judged;      ///< the later steps, or all
+  Profile profile;   ///< that judges
+  Profile planning;  ///< that is planned on: the same, or shrunk by its reliability
   SlotCount asked;
   std::optional<PlacementFile> from;
   TraceDigests digests;         ///< of the whole trace that is planned on
@@ -30,23 +40,24 @@ struct Problem {
   ScoreContext context;
   NodeNetwork network;
 
-  [[nodiscard]] PlanInput input(const ProblemOptions& options, const CostModel& cost,
-                                const SplitSpec& split) const;
+  [[nodiscard]] PlanInput input(const ProblemOptions& options, const Costs& costs) const;
   [[nodiscard]] JudgedPlacement judge(const std::string& name, double plan_seconds,
-                                      const Placement& placement, const CostModel& cost,
-                                      const SplitSpec& split) const;
+                                      const Placement& placement, const Costs& costs) const;
   /// Plans with a strategy, aloud; may be stopped.
   [[nodiscard]] PlannedPlacement place(const std::string& strategy, const ProblemOptions& options,
-                                       const CostModel& cost, const SplitSpec& split) const;
+                                       const Costs& costs) const;
   /// Plans and judges.
   [[nodiscard]] JudgedPlacement plan_and_judge(const std::string& strategy,
-                                               const ProblemOptions& options, const CostModel& cost,
-                                               const SplitSpec& split) const;
+                                               const ProblemOptions& options,
+                                               const Costs& costs) const;
   /// The file that a strategy's name begins from.
   [[nodiscard]] std::optional<PlacementFile> file_of(const std::string& name) const;
   /// Index of the first judged step in its trace.
   [[nodiscard]] int first_judged() const {
     return context.held_out && context.judged_on.empty() ? plan.steps : 0;
+  }
+  [[nodiscard]] Costs costs(const ProblemOptions& options) const {
+    return {options, profile, planning, asked.even};
   }
   /// Of a placement that begins as this file, or was planned here from nothing.
   [[nodiscard]] PlanningRecord record(const PlacementFile* begun_from, bool planned_here) const;

@@ -36,10 +36,10 @@ Trace drawn_loads(const SensitivityCommand& command, double alpha, std::uint64_t
 /// Predicted seconds of a step by strategy.
 std::vector<double> step_means(const Problem& problem, const ProblemOptions& options,
                                const std::vector<std::string>& strategies) {
-  const CostModel cost = cost_model(options.cost, problem.profile, problem.asked.even);
+  const Costs costs = problem.costs(options);
   std::vector<double> seconds;
   for (const std::string& name : strategies)
-    seconds.push_back(problem.plan_and_judge(name, options, cost, {}).score.step_mean);
+    seconds.push_back(problem.plan_and_judge(name, options, costs).score.step_mean);
   return seconds;
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/report/numbers.hpp"
+#include "harness/report/shrinkage_json.hpp"
 
 namespace gembench::inline report {
 namespace {
@@ -19,6 +20,7 @@ std::string table(const AdviceContext& context, const Advice& advice) {
           ? fmt::format("{} requests", context.requests)
           : std::string("an unknown number of requests (if few, this says little)"),
       context.ranks, context.speeds);
+  if (context.shrinkage) text += fmt::format("# {}\n", to_text(*context.shrinkage));
   if (advice.blocks > 0)
     text += fmt::format(
         "# {} blocks of {} or {} steps from the later half, under {} plans, each made on all steps "
@@ -71,6 +73,7 @@ std::string json(const AdviceContext& context, const Advice& advice) {
                                                         : ordered_json(nullptr)},
                       {"ranks", context.ranks},
                       {"speeds", context.speeds},
+                      {"shrinkage", shrinkage_json(context.shrinkage)},
                       {"plans", advice.plans},
                       {"blocks", advice.blocks},
                       {"block_steps", advice.block_steps},

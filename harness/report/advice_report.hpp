@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/run/advice.hpp"
+#include "harness/run/planning_speeds.hpp"
 
 namespace gembench::inline report {
 
@@ -14,7 +16,8 @@ struct AdviceContext {
   int steps = 0;
   std::int64_t requests = 0;  ///< independent ones; 0: not known
   int ranks = 0;
-  std::string speeds;              ///< source of the speeds, and which of them were drawn
+  std::string speeds;  ///< source of the speeds, and which of them were drawn
+  std::optional<Shrinkage> shrinkage;
   std::string against;             ///< the strategy that runs today
   double least_gain = 0;           ///< share
   std::vector<std::string> notes;  ///< sentences

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/report/numbers.hpp"
+#include "harness/report/shrinkage_json.hpp"
 
 namespace gembench::inline report {
 namespace {
@@ -42,6 +43,9 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
                           *least, *most);
     }
   }
+  if (context.shrinkage)
+    text += fmt::format("# planned on {}; judged on the profile as it is\n",
+                        to_text(*context.shrinkage));
   for (const std::string& note : context.notes) text += fmt::format("# {}\n", note);
   if (!rows.empty()) {
     const PerfectBalance& balance = rows[0].score.balance;
@@ -126,6 +130,7 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
                       {"judged_on", context.judged_on.empty() ? context.trace : context.judged_on},
                       {"ranks", context.ranks},
                       {"slowdown", context.slowdown},
+                      {"shrinkage", shrinkage_json(context.shrinkage)},
                       {"planned_steps", context.planned_steps},
                       {"steps", context.judged_steps},
                       {"held_out", context.held_out},

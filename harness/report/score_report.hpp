@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/run/planning_speeds.hpp"
 #include "placement/cost/node_traffic.hpp"
 #include "placement/cost/score.hpp"
 
@@ -17,9 +18,10 @@ struct ScoreContext {
   int ranks = 0;
   int planned_steps = 0;
   int judged_steps = 0;
-  bool held_out = false;           ///< judged on later steps than the planning steps
-  std::vector<double> slowdown;    ///< [rank] on top of the profile
-  std::vector<std::string> notes;  ///< sentences for the header
+  bool held_out = false;               ///< judged on later steps than the planning steps
+  std::optional<Shrinkage> shrinkage;  ///< of the speeds that were planned on
+  std::vector<double> slowdown;        ///< [rank] on top of the profile
+  std::vector<std::string> notes;      ///< sentences for the header
 };
 
 /// What rebalancing adds to a step.

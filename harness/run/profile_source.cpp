@@ -2,15 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "harness/cli/option_values.hpp"
 #include "placement/base/error.hpp"
 #include "placement/speeds/builtin_profiles.hpp"
 #include "placement/speeds/builtin_slowdowns.hpp"
-#include "results/profile_file.hpp"
 
 namespace gembench::inline run {
 
-Profile load_profile(const ProfileSource& from, const Trace& trace, std::string& source) {
+ProfileFile load_profile_file(const ProfileSource& from, const Trace& trace, std::string& source) {
+  ProfileFile found;
   const bool stated = from.profile.empty() || from.profile.starts_with(kBuiltin);
   if (stated && !from.ranks) {
     throw usage_error(std::string(from.command) +
@@ -20,15 +22,17 @@ Profile load_profile(const ProfileSource& from, const Trace& trace, std::string&
     Profile equal = equal_ranks(*from.ranks, std::int64_t{trace.max_tokens_in_step()} * trace.topk);
     for (double& seconds : equal.latency) seconds *= 1e-6;
     source = "equally fast ranks at 1 us a token, none measured";
-    return equal;
+    found.profile = std::move(equal);
+    return found;
   }
   source = from.profile;
   if (stated) {
-    Profile builtin = builtin_profile(from.profile.substr(kBuiltin.size()), *from.ranks);
-    source += fmt::format(" ({}, measured by others)", builtin.model);
-    return builtin;
+    found.profile = builtin_profile(from.profile.substr(kBuiltin.size()), *from.ranks);
+    source += fmt::format(" ({}, measured by others)", found.profile.model);
+    return found;
   }
-  Profile profile = read_profile(from.profile);
+  found = read_profile_file(from.profile);
+  const Profile& profile = found.profile;
   if (from.ranks && *from.ranks != profile.ranks) {
     throw usage_error(fmt::format("{} holds {} ranks, not {}: drop --ranks", from.profile,
                                   profile.ranks, *from.ranks));
@@ -36,7 +40,11 @@ Profile load_profile(const ProfileSource& from, const Trace& trace, std::string&
   if (profile.clock == "wall" || profile.clock == "cpu-time") {
     source += fmt::format(" (clock {})", profile.clock);
   }
-  return profile;
+  return found;
+}
+
+Profile load_profile(const ProfileSource& from, const Trace& trace, std::string& source) {
+  return load_profile_file(from, trace, source).profile;
 }
 
 void slow_down(Profile& profile, const std::vector<double>& slowdown, double floor) {

@@ -6,6 +6,7 @@
 
 #include "placement/loads/trace.hpp"
 #include "placement/speeds/profile.hpp"
+#include "results/profile_file.hpp"
 
 namespace gembench::inline run {
 
@@ -18,7 +19,10 @@ struct ProfileSource {
 
 /// The profile of --profile for commands that measure none: a file, a built-in one, or without the
 /// option ranks of equal speed. `source` describes it. Usage error if it does not match --ranks, or
-/// needs it.
+/// needs it. Only a file's has samples.
+[[nodiscard]] ProfileFile load_profile_file(const ProfileSource& from, const Trace& trace,
+                                            std::string& source);
+/// Without the readings.
 [[nodiscard]] Profile load_profile(const ProfileSource& from, const Trace& trace,
                                    std::string& source);
 

@@ -5,7 +5,7 @@
 namespace gembench::inline strategies {
 
 std::array<AblationRow, 4> ablation(const PlanInput& input, const Trace& judged,
-                                    Placement (*plan)(const PlanInput&)) {
+                                    const CostModel& truth, Placement (*plan)(const PlanInput&)) {
   const auto mean = summed_steps(input.trace);
   const auto equal = equal_speeds(input.cost, input.cost.ranks());
   std::array<AblationRow, 4> rows;
@@ -16,7 +16,7 @@ std::array<AblationRow, 4> ablation(const PlanInput& input, const Trace& judged,
     const auto& speeds = row.measured_speed ? input.cost : equal;
     const auto known = row.per_step ? speeds : over_steps(speeds, input.trace.steps);
     const auto placement = plan(input.with(row.per_step ? input.trace : mean, known));
-    row.score = score(judged, placement, input.cost, nullptr, input.split);
+    row.score = score(judged, placement, truth, nullptr, input.split);
   }
   return rows;
 }

@@ -39,10 +39,10 @@ STEPS = 2048  # half of them are planned on
 BURSTY_BARS = [("eplb", 5, 4.5), ("linear", 12, None)]
 
 
-def roofline(path, name, ranks, tiles):
+def roofline(path, name, ranks, tiles, slowdown=1):
     """Latency model A of the study: LAUNCH + max(weights of all experts, tokens in whole tiles).
     By default a line through the middle of every tile stands for its stairs, half a tile of 2,048
-    to 16,384 tokens: a profile of 3 loads, with which the search is 10 times faster."""
+    to 16,384 tokens: a profile of 3 loads, with which the search is 10 times faster. `slowdown` of every rank."""
     model, experts, topk, tokens, read, token = MODELS[name]
     most, weights = tokens * topk, experts / ranks * read
     if tiles:
@@ -52,7 +52,8 @@ def roofline(path, name, ranks, tiles):
     else:
         load_points = numpy.array([0, max(1, round(weights / token - TILE / 2)), most])
         latency = numpy.maximum(weights, token * (load_points + TILE / 2))
-    write_profile(path, latency * 1e-6, load_points, [LAUNCH] * ranks,
+    latency = latency * 1e-6 * numpy.reshape(slowdown, (-1, 1))
+    write_profile(path, latency, load_points, [LAUNCH] * ranks,
                   f"{model}, {experts // ranks} experts a rank, prefill roofline like an H100's")
 
 

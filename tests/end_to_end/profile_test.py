@@ -373,6 +373,43 @@ class Compared(CliTest):
         self.assertFalse(dear["comparison"]["replan"]["pays"])
         self.assertEqual(dear["comparison"]["replan"]["moves"], 0)
 
+    def test_plans_rest_on_the_speeds_that_last(self):
+        self.good("trace", "make", *SMALL[:6], "--tokens", "128", "--steps", "32", "-o", "t.h5")
+        (self.folder / "kept").mkdir()
+        self.changed("kept/a.h5", self.slower(1, 1.5))
+        self.changed("kept/b.h5", self.slower(2, 1.5))
+        self.changed("now.h5", self.slower(0, 1.5))
+
+        def told(*words):
+            return json.loads(self.good("score", "--trace", "t.h5", "--profile", "now.h5",
+                                        "--strategies", "gem", "--format", "json", *words))
+        plain, alone, kept = told("--speeds", "measured"), told(), told("--history", "kept")
+        self.assertIsNone(plain["shrinkage"])
+        self.assertIsNone(alone["shrinkage"])  # its rounds are equal: nothing passes
+        self.assertEqual(alone["placements"][0]["step_mean"], plain["placements"][0]["step_mean"])
+        # Another rank is slow every day: nothing lasts, and the slow one is stretched by 1.5^-3/4.
+        found = kept["shrinkage"]
+        self.assertEqual((found["rho"], found["profiles"]), (0, 3))
+        self.assertAlmostEqual(found["largest"], 1 - 1.5 ** -0.75)
+        # Judged on the profile as it is, a plan on equal ranks is the worse one.
+        self.assertGreater(kept["placements"][0]["step_mean"], plain["placements"][0]["step_mean"])
+        self.assertEqual(kept["placements"][0]["bound"], plain["placements"][0]["bound"])
+        plan = self.good("plan", "--trace", "t.h5", "--profile", "now.h5", "--history",
+                         "kept/a.h5,now.h5", "-o", "p.json")  # the profile itself does not count
+        self.assertIn("rho 0.00 on 2 profiles, ranks by at most 26.2 %; judged on the profile as it is",
+                      plan)
+        advice = json.loads(self.gembench("advise", "--trace", "t.h5", "--profile", "now.h5",
+                                          "--history", "kept", "--format", "json").stdout)
+        self.assertEqual(advice["shrinkage"], found)
+        self.changed("kept/a.h5", lambda file: file.attrs.update(model="other"))
+        self.assertEqual(told("--history", "kept")["shrinkage"]["profiles"], 2)  # the others do
+        for said, words in [("the model of the old one", ["--history", "kept/a.h5"]),
+                            ("drop one of them", ["--history", "kept", "--speeds", "measured"]),
+                            ("no.h5", ["--history", "no.h5"])]:
+            with self.subTest(words):
+                self.one_sentence(self.gembench("score", "--trace", "t.h5", "--profile", "now.h5",
+                                                *words), 2, said)
+
     def test_mistakes(self):
         def other_clock(file):
             file.attrs["clock"] = "other"

@@ -164,7 +164,7 @@ TEST(Ablation, TellsTheWorthOfTimeAndSpeed) {
       profile.latency[rank * 2 + 1] *= 1 + 0.1 * double(rank);
     const CostModel cost(profile);
     const PlanInput input{split.plan, cost, seed};
-    const auto rows = ablation(input, split.judged);
+    const auto rows = ablation(input, split.judged, input.cost);
     for (std::size_t i = 0; i < 4; ++i) {
       EXPECT_EQ(rows[i].per_step, i >= 2);
       EXPECT_EQ(rows[i].measured_speed, i % 2 == 1);
@@ -182,11 +182,16 @@ TEST(Ablation, TellsTheWorthOfTimeAndSpeed) {
 TEST(Ablation, IsBlindToWhatItIsNotTold) {
   const auto split = hold_out(testing::small_trace(20, 1, 8, 2, 3), 0.5);
   const CostModel cost(testing::uneven_profile(4, 3));
-  const auto rows = ablation({split.plan, cost, 1}, split.judged, plan_vibe);
+  const auto rows = ablation({split.plan, cost, 1}, split.judged, cost, plan_vibe);
   EXPECT_EQ(rows[0].score.step_mean, rows[2].score.step_mean) << "vibe sees means only";
   EXPECT_EQ(rows[1].score.step_mean, rows[3].score.step_mean);
-  const auto eplb = ablation({split.plan, cost, 1}, split.judged, plan_eplb);
+  const auto eplb = ablation({split.plan, cost, 1}, split.judged, cost, plan_eplb);
   for (const auto& row : eplb) EXPECT_EQ(row.score.step_mean, eplb[0].score.step_mean);
+  const CostModel truth(testing::uneven_profile(4, 5));  // planned on other speeds than judged on
+  const auto judged = ablation({split.plan, cost, 1}, split.judged, truth, plan_eplb);
+  EXPECT_EQ(judged[0].score.step_mean,
+            score(split.judged, plan_eplb({split.plan, cost, 1}), truth).step_mean);
+  EXPECT_NE(judged[0].score.step_mean, eplb[0].score.step_mean);
 }
 
 }  // namespace
