@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "harness/statistics/interval.hpp"
 #include "placement/base/statistics.hpp"
@@ -10,20 +11,10 @@
 namespace gembench::inline statistics {
 namespace {
 
-/// Differences that are worth a degree of freedom of the shared noise: a median absolute deviation
-/// has 0.37 of the efficiency of a standard deviation, and successive differences 2/3.
-constexpr double kDifferencesAFreedom = 4;
+/// Differences that are worth a degree of freedom of the shared noise: successive ones have 2/3 of
+/// the efficiency of a standard deviation, and the largest are left out.
+constexpr double kDifferencesAFreedom = 2;
 constexpr std::size_t kLeast = kLeastBefore + kLeastSince;
-
-std::vector<double> differences_of(std::span<const std::vector<double>> series) {
-  std::vector<double> differences;
-  for (const auto& values : series) {
-    for (std::size_t i = 1; i < values.size(); ++i) {
-      differences.push_back(std::abs(values[i] - values[i - 1]));
-    }
-  }
-  return differences;
-}
 
 /// What all splits of all series are judged by.
 struct Noise {
@@ -65,21 +56,22 @@ Split split_at(std::span<const double> values, std::size_t at) {
   return split;
 }
 
-/// The split with the largest CUSUM statistic.
-Split best_split(std::span<const double> values) {
+/// The split with the largest CUSUM statistic; none if too few values are on one side of it.
+std::optional<Split> best_split(std::span<const double> values) {
   const auto n = static_cast<double>(values.size());
   const double middle = mean(values);
   double sum = 0, most = -1;
-  std::size_t best = kLeastBefore;
-  for (std::size_t at = 1; at + kLeastSince <= values.size(); ++at) {
+  std::size_t best = 0;
+  for (std::size_t at = 1; at < values.size(); ++at) {
     sum += values[at - 1] - middle;
     const auto before = static_cast<double>(at);
     const double statistic = sum * sum / (before * (n - before));
-    if (at >= kLeastBefore && statistic > most) {
+    if (statistic > most) {
       most = statistic;
       best = at;
     }
   }
+  if (best < kLeastBefore || best + kLeastSince > values.size()) return std::nullopt;
   return split_at(values, best);
 }
 
@@ -111,12 +103,12 @@ void search(std::span<const double> all, std::size_t first, std::size_t last, co
   std::size_t place = 0;
   double most = 1;  // how far a difference is beyond noise
   for_each_part(last - first, [&](std::size_t offset, std::size_t length) {
-    const Split split = best_split(all.subspan(first + offset, length));
-    if (std::abs(split.change) <= split.share * noise.limit) return;
-    const double half = split.half(noise, noise.probability);
-    if (!(std::abs(split.change) > most * half)) return;
-    most = std::abs(split.change) / half;
-    place = first + offset + split.at;
+    const auto split = best_split(all.subspan(first + offset, length));
+    if (!split || std::abs(split->change) <= split->share * noise.limit) return;
+    const double half = split->half(noise, noise.probability);
+    if (!(std::abs(split->change) > most * half)) return;
+    most = std::abs(split->change) / half;
+    place = first + offset + split->at;
   });
   if (place == 0) return;
   search(all, first, place, noise, found);
@@ -127,8 +119,24 @@ void search(std::span<const double> all, std::size_t first, std::size_t last, co
 }  // namespace
 
 double shared_noise(std::span<const std::vector<double>> series) {
-  const auto differences = differences_of(series);
-  return differences.empty() ? 0 : 1.4826 * quantile(differences, 0.5) / std::sqrt(2);
+  double squares = 0, products = 0, count = 0;
+  for (const auto& values : series) {
+    double largest = 0;
+    for (std::size_t i = 1; i < values.size(); ++i) {
+      const double difference = values[i] - values[i - 1], square = difference * difference;
+      squares += square;
+      largest = std::max(largest, square);
+      if (i > 1) products += difference * (values[i - 1] - values[i - 2]);
+    }
+    if (values.size() < 3) continue;
+    squares -= largest;  // it may be a change
+    count += static_cast<double>(values.size()) - 2;
+  }
+  if (!(squares > 0) || count < 1) return 0;
+  // Of neighbours with correlation r, successive differences have -(1 - r) / 2.
+  const double raised = 1 + 2 * products / squares + 1 / std::sqrt(count);
+  const double r = std::clamp(raised, 0.0, kMostCorrelation);
+  return std::sqrt(squares / count / 2 * (1 + r)) / (1 - r);
 }
 
 std::vector<std::vector<LevelShift>> level_shifts(std::span<const std::vector<double>> series,

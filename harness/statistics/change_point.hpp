@@ -6,8 +6,8 @@
 
 namespace gembench::inline statistics {
 
-/// Values that a change needs before and after it: a single odd value is no change.
-inline constexpr std::size_t kLeastBefore = 4, kLeastSince = 2;
+/// Values that a change needs before and after it: one or two odd values are no change.
+inline constexpr std::size_t kLeastBefore = 4, kLeastSince = 3;
 /// How often histories without any change may show one, all series of a call together.
 inline constexpr double kFalseAlarm = 0.01;
 
@@ -19,8 +19,9 @@ struct LevelShift {
   double low = 0, high = 0;           ///< 95 % interval of `change`, given where it is
 };
 
-/// The noise of single values that all series share, robust: from differences of successive values,
-/// of which few are changes. 0 without any.
+/// The noise of single values that all series share: from differences of successive values without
+/// the largest of each series, which may be a change, and widened where neighbours are alike. 0
+/// without any.
 [[nodiscard]] double shared_noise(std::span<const std::vector<double>> series);
 
 /// [series] the shifts of each, in order of time; at most kMostShifts of one series. `least_noise`:
@@ -32,9 +33,12 @@ struct LevelShift {
 /// of all parts of all series (Bonferroni), by two estimates of noise at once: the one that all
 /// series share, and the part's own around its two means, widened where neighbours are alike. So
 /// neither a noisy series among quiet ones nor few values make a change. The one furthest beyond
-/// noise counts, then both sides of it are searched. Histories of 2 and 8 series without a change
-/// show one in less than kFalseAlarm of all cases, also where noise has heavy tails, differs
-/// between series or is correlated (tests/harness/statistics/change_point_test.cpp).
+/// noise counts, then both sides of it are searched.
+///
+/// Measured: of simulated histories without a change, 2 to 8 series of 6 to 60 values against their
+/// peers, 0 to 0.9 % show one, whether noise is normal, correlated (0.3), five times as large in
+/// one series, or Student's t with 3 degrees of freedom; of 32 series of 100 values 0 %, but with
+/// the last kind 5 %.
 [[nodiscard]] std::vector<std::vector<LevelShift>> level_shifts(
     std::span<const std::vector<double>> series, double least_noise);
 inline constexpr std::size_t kMostShifts = 16;

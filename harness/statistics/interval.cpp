@@ -16,7 +16,6 @@ namespace {
 /// them.
 constexpr std::size_t kMostPairs = 512;
 constexpr double kCut = 2.5;  // robust standard deviations
-constexpr double kMostCorrelation = 0.6;
 
 /// Ascending means of all pairs of values, each with itself too.
 std::vector<double> pair_means(std::span<const double> values) {

@@ -12,6 +12,9 @@ namespace gembench::inline statistics {
 inline constexpr int kLeastBlocks = 6;
 inline constexpr double kNormal = 1.959963984540054;  ///< quantile: two-sided 95 %
 
+/// Of neighbours in time: a larger one cannot be told from a trend in so few values.
+inline constexpr double kMostCorrelation = 0.6;
+
 /// A relative difference between paired times; all are fractions (-0.05 = 5 % less).
 struct Difference {
   double mean =

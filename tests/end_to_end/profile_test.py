@@ -306,7 +306,7 @@ class Compared(CliTest):
         # Before it happened there was nothing to see, and four profiles are no history.
         early = self.good("profile", "--with", "h/9.h5", "--history", "h")
         self.assertRegex(early, "# no device changed against its peers by 2 % .* in 9 profiles since")
-        self.assertIn("3 of the 6 profiles", self.good("profile", "--with", "h/3.h5", "--history", "h"))
+        self.assertIn("3 of the 7 profiles", self.good("profile", "--with", "h/3.h5", "--history", "h"))
         # A new measurement joins it.
         self.good("profile", *QUICK, "--history", "h", "-o", "h/new.h5", ranks=4)
         self.one_sentence(self.gembench("profile", "--with", "h/9.h5", "--history", "no"), 2, "no is no folder")

@@ -102,8 +102,9 @@ TEST(LevelShifts, a_change_and_the_way_back_are_two) {
 
 TEST(LevelShifts, too_few_values_or_a_single_odd_one_are_no_change) {
   EXPECT_TRUE(shifts_of({}).empty());
-  EXPECT_FALSE(any(shifts_of(changed(5, 4, 1))));
+  EXPECT_FALSE(any(shifts_of(changed(6, 3, 1))));
   EXPECT_FALSE(any(shifts_of(changed(20, 19, 0.5)))) << "the last value alone";
+  EXPECT_FALSE(any(shifts_of(changed(20, 18, 0.5)))) << "two";
   EXPECT_FALSE(any(shifts_of(Series(3, std::vector<double>(20, 0.1))))) << "no noise at all";
   Series exact(2, std::vector<double>(20, 0.1));
   for (std::size_t i = 12; i < 20; ++i) exact[0][i] += 0.05;
