@@ -103,7 +103,8 @@ def chart(path: str) -> str:
     ends = [100 * value for row in shown for value in (row.change, row.low, row.high)
             if value is not None] + [0.0]
     room = (max(ends) - min(ends)) * 0.06 or 1.0
-    body, top = svg.text(8, 12, "step time against reference (%)", "start", "title"), 44.0
+    reference = next((row.strategy for row in rows if row.change is None), "the first strategy")
+    body, top = svg.text(8, 12, f"step time against {reference} (%)", "start", "title"), 44.0
     for spread in spreads:
         body += _panel([row for row in shown if row.spread == spread], names, min(ends) - room,
                        max(ends) + room, top)
@@ -115,9 +116,9 @@ def chart(path: str) -> str:
                        52, bottom + 22)
     drawing = svg.figure(body, bottom + 32, "step time by imbalance and spread of speeds")
     best = min(shown, key=lambda row: row.change if row.change is not None else math.inf)
-    heading = (f"Most is gained at alpha {best.alpha:g} and {100 * best.spread:g} %: "
+    heading = (f"Most is gained at alpha {best.alpha:g} and {100 * best.spread:g} % spread of speeds: "
                f"{best.strategy} {100 * (best.change or 0):+.1f} % step time")
     said = (f"Predicted by {found.get('profile')}; {found.get('ranks')} ranks; "
             f"{found.get('loads')}; mean of {found.get('draws')} draws with its 95 % interval, "
             "judged on steps not planned on.")
-    return figure_files.alone(drawing, heading, "Below zero is faster than the first strategy.", said)
+    return figure_files.alone(drawing, heading, f"Below zero is faster than {reference}.", said)

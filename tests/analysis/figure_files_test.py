@@ -139,7 +139,8 @@ class FigureFiles(ReportTest):
         self.assertEqual(len(list(root.iter(SVG + "circle"))), 2 * 2 * 2)
         self.assertIn("gem at alpha 1: -40.00 % (-41.00 .. -39.00)", text)
         self.assertEqual(root.find(SVG + "title").text,
-                         "Most is gained at alpha 1 and 30 %: gem -40.0 % step time")
+                         "Most is gained at alpha 1 and 30 % spread of speeds: "
+                         "gem -40.0 % step time")
         self.assertNotRegex(text, r"NaN|\bnan\b|data-")
 
     def test_what_is_no_sensitivity_is_refused(self):
