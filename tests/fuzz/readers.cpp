@@ -106,7 +106,7 @@ std::map<std::string, Reader, std::less<>> readers() {
   for (const PlacementFormat& format : placement_formats()) {
     all[fmt::format("placement:{}", format.name)] = [&format](std::string_view content) {
       (void)format.recognise(content);
-      const ReadPlacement found = format.read(content, {2, 2, 4});
+      const PlacementFile found = format.read(content, {2, 2, 4});
       validate(found.placement);
     };
   }
