@@ -92,7 +92,9 @@ std::string manual_page(const std::vector<CommandPage>& commands, const std::str
                 {"2", "a mistake on the command line, in a configuration or an input file"},
                 {"3", "the machine lacks something: a GPU, memory, a library"},
                 {"4", "a result exists already or cannot be written"},
-                {"5", "ended by --timeout or --hang-timeout"}});
+                {"5", "ended by --timeout or --hang-timeout"},
+                {"6", "advise: not recommended"},
+                {"7", "advise: insufficient evidence"}});
   text += ".SH ENVIRONMENT\n";
   text += list({{"GEMBENCH", "executable that the job scripts start instead of the installed one"},
                 {"GEMBENCH_SITE", "file that the job scripts read instead of their site.sh"},
