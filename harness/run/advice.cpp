@@ -148,8 +148,10 @@ void decide(const AdviceQuestion& question, Advice& advice) {
     advice.sentence = finding(*best, today);
   } else if (std::ranges::none_of(rows, open)) {
     advice.word = AdviceWord::not_recommended;
-    advice.sentence = fmt::format("nothing saves {}: at best {}", percent(question.least_gain),
-                                  finding(*best, today));
+    advice.sentence = *best->change.low == 0 && *best->change.high == 0
+                          ? fmt::format("nothing is predicted to take less time than {}", today)
+                          : fmt::format("nothing saves {}: at best {}",
+                                        percent(question.least_gain), finding(*best, today));
   } else {
     for (const auto& row : rows)
       if (open(row) && (!open(*best) || least(row) < least(*best))) best = &row;
