@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # From a fresh clone to a first comparison: installs what is missing, builds Release, and runs the
-# main command on 4 ranks. jobs/quickstart.sh [FILE] writes FILE (default quickstart.h5) and its
-# report as a web page in the same folder.
+# main command on 4 ranks. jobs/quickstart.sh [FILE [OPTION...]] writes FILE (default quickstart.h5)
+# and its report as a web page in the same folder; options are gembench run's.
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 output=${1:-quickstart.h5}
 say() { echo "quickstart: $*" >&2; }
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
-  echo "usage: jobs/quickstart.sh [FILE]"
+  echo "usage: jobs/quickstart.sh [FILE [OPTION OF RUN...]]"
   exit 0
 fi
-if (($# > 1)) || [[ ${1:-} == -* ]]; then
-  echo "usage: jobs/quickstart.sh [FILE]" >&2
+if [[ ${1:-} == -* || (-n ${2:-} && $2 != -*) ]]; then
+  echo "usage: jobs/quickstart.sh [FILE [OPTION OF RUN...]]" >&2
   exit 2
 fi
 
@@ -47,12 +47,12 @@ report=$top/jobs/report.sh
 report=${report#"$PWD/"}
 
 SECONDS=0
-say "running on 4 ranks until every difference is known to 2 points, 150 s at most"
+say "running on 4 ranks until every difference is known to 2 points, 150 s at most${2:+, but ${*:2}}"
 "$top/jobs/local.sh" -n 4 run \
   --model gpt-oss-20b --scale 4 --layers 8 --tokens 1024 \
   --routing synthetic --preset serving \
   --placements linear,eplb,gem,gem+ --variability high \
-  --overwrite --output "$output"
+  --overwrite --output "$output" "${@:2}"
 say "ran in ${SECONDS} s; the raw data of every step, layer and rank is in $output"
 page=${output%.h5}.html
 "$top/jobs/report.sh" "$output" -o "$page" -q
