@@ -44,7 +44,7 @@ def quickstart():
     """Ranks and options of the command in jobs/quickstart.sh."""
     text = (TOP / "jobs/quickstart.sh").read_text().replace("\\\n", " ")
     ranks, words = re.search(r'local\.sh" -n (\d+) run (.*)', text).groups()
-    return int(ranks), words.replace('--output "$output"', "").split()
+    return int(ranks), words.replace('--output "$output" "${@:2}"', "").split()
 
 
 def run(ranks, folder, *words):
