@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 #include <optional>
 
 #include "harness/cli/option_values.hpp"
@@ -13,6 +11,7 @@
 #include "harness/report/advice_report.hpp"
 #include "harness/run/advice.hpp"
 #include "harness/run/layout.hpp"
+#include "harness/run/placement_files.hpp"
 #include "harness/run/plan_progress.hpp"
 #include "harness/run/planning_speeds.hpp"
 #include "harness/run/profile_fit.hpp"
@@ -25,6 +24,7 @@
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/plan_by_name.hpp"
 #include "placement/files/whole_file.hpp"
+#include "placement/loads/draws.hpp"
 #include "placement/speeds/profile_verdict.hpp"
 #include "results/profile_file.hpp"
 #include "results/trace_file.hpp"
@@ -33,12 +33,6 @@ namespace gembench::inline commands {
 namespace {
 
 constexpr int kErrors = 12;  // of a measured profile that are tried
-
-/// Of a normal distribution (Box and Muller 1958).
-double normal(Random& random) {
-  const double radius = std::sqrt(-2 * std::log(1 - random.uniform()));
-  return radius * std::cos(2 * std::numbers::pi * random.uniform());
-}
 
 /// [rank] standard deviation of what a measured profile's speeds may be off by, as a share: the
 /// noise of its readings, and at least what passes between profiles; empty: not known.
@@ -77,7 +71,7 @@ class Speeds {
         Profile off = slowed;
         Random random(fold(options.seed, static_cast<std::uint64_t>(error)));
         for (std::size_t rank = 0; rank < errors.size(); ++rank)
-          stretch(off, static_cast<int>(rank), std::exp(errors[rank] * normal(random)));
+          stretch(off, static_cast<int>(rank), exponential(errors[rank] * normal(random)));
         truths_.push_back(rule(off));
       }
     }
@@ -107,8 +101,8 @@ class Speeds {
 };
 
 /// The whole recording's plan, in an engine's format.
-void write_plan(const AdviseCommand& options, const Trace& trace, const Placement& placement,
-                const OutputOwner& owner, AdviceContext& context) {
+void write_plan(const AdviseCommand& options, const Trace& trace, const std::string& name,
+                const Placement& placement, const OutputOwner& owner, AdviceContext& context) {
   PlacementFile file;
   file.placement = placement;
   file.layer_ids = trace.layer_ids;
@@ -118,7 +112,13 @@ void write_plan(const AdviseCommand& options, const Trace& trace, const Placemen
   file.profile_source = context.speeds;
   if (context.shrinkage) file.profile_source += "; " + to_text(*context.shrinkage);
   file.program = program_version();
-  file.planned_on = PlanningRecord{{planned_steps(digests_of(trace), 0, trace.steps)}, true};
+  PlanningRecord record;
+  if (const std::string path(file_in(name)); !path.empty())
+    record = read_placement_file_for(path, trace, context.ranks)
+                 .planned_on.value_or(PlanningRecord{{}, false});
+  if (looks_at_loads(name))
+    record.parts.push_back(planned_steps(digests_of(trace), 0, trace.steps));
+  file.planned_on = record;
   const PlacementFormat& format = find_placement_format(options.to);
   write_whole_file(owner, checked_text(format, file), options.overwrite);
   context.file = options.output;
@@ -166,7 +166,7 @@ ExitCode execute(const AdviseCommand& options) {
   const Advice advice =
       advise({trace, options.named(), context.least_gain, place, seconds, speeds.errors()});
   if (owner && advice.word == AdviceWord::recommended)
-    write_plan(options, trace, place(advice.best, trace, 0), *owner, context);
+    write_plan(options, trace, advice.best, place(advice.best, trace, 0), *owner, context);
   else if (owner)
     context.notes.push_back(
         fmt::format("{} was not written: nothing is recommended", options.output));

@@ -150,6 +150,7 @@ Problem make_problem(const char* command, const ProblemOptions& options, const T
   problem.context.trace = options.trace;
   for (const std::string& note :
        {totals_note(options.trace, whole),
+        options.judge.empty() ? std::string() : totals_note(options.judge, problem.judged),
         options.profile.empty()
             ? std::string()
             : other_model_note(options.profile, problem.profile, whole, problem.asked.even),

@@ -41,11 +41,13 @@ std::string table(const AdviceContext& context, const Advice& advice) {
                         fmt::format("{} of {}", better, advice.blocks));
   for (const auto& point : advice.learning)
     text += fmt::format(
-        "{}{} of {} steps",
+        "{}{} steps: {}",
         &point == advice.learning.data()
-            ? fmt::format("# on the last quarter, {} planned on the last: ", advice.best)
+            ? fmt::format(
+                  "# predicted step time against {} on the last quarter, {} planned on the last ",
+                  context.against, advice.best)
             : std::string(", "),
-        percent_change(point.change), point.steps);
+        point.steps, percent_change(point.change));
   if (!advice.learning.empty()) text += '\n';
   if (!context.file.empty())
     text += fmt::format("# result: {}\n# use: {}\n", context.file, context.use);

@@ -28,6 +28,10 @@ double change_of(const std::vector<JudgedPlacement>& rows, const Score& score) {
   return first > 0 ? score.step_mean / first - 1 : NAN;
 }
 
+std::string signed_percent(double share) {
+  return std::isfinite(share) ? fmt::format("{:+.2f}", share * 100) : "-";
+}
+
 std::string table(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
   std::size_t width = 12;
   for (const auto& row : rows) width = std::max(width, row.name.size());
@@ -77,11 +81,10 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
         "{:>7} "
         "{:>7}\n",
         name, width, shown(s.step_mean, 1, kUs), shown(s.step_p50, 1, kUs),
-        shown(s.step_p99, 1, kUs), fmt::format("{:+.2f}", change_of(rows, s) * 100),
-        shown(s.bound, 1, kUs), shown(s.gap, 2, 100), shown(s.straggle_load, 1, kUs),
-        shown(s.straggle_speed, 1, kUs), shown(s.aggregate_imbalance, 3),
-        shown(s.step_imbalance, 3), s.straggler, shown(s.straggler_share, 1, 100), s.duplicates,
-        s.moves, shown(seconds, 3));
+        shown(s.step_p99, 1, kUs), signed_percent(change_of(rows, s)), shown(s.bound, 1, kUs),
+        shown(s.gap, 2, 100), shown(s.straggle_load, 1, kUs), shown(s.straggle_speed, 1, kUs),
+        shown(s.aggregate_imbalance, 3), shown(s.step_imbalance, 3), s.straggler,
+        shown(s.straggler_share, 1, 100), s.duplicates, s.moves, shown(seconds, 3));
     text.pop_back();
     if (rows[0].nodes && !nodes) text += fmt::format(" {:>18} {:>8}", "-", "-");
     if (nodes)

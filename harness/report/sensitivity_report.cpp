@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "harness/report/numbers.hpp"
+#include "harness/report/shrinkage_json.hpp"
 #include "harness/statistics/interval.hpp"
 
 namespace gembench::inline report {
@@ -36,6 +37,9 @@ std::string table(const SensitivityContext& context, const std::vector<Sensitivi
       "against {} (negative = faster), mean over draws with its 95 % interval\n",
       score.profile, score.ranks, score.trace, context.draws, score.planned_steps,
       score.judged_steps, rows.empty() ? "the first" : rows[0].strategy);
+  if (score.shrinkage)
+    text +=
+        fmt::format("# planned on {}; judged on the profile as it is\n", to_text(*score.shrinkage));
   for (const std::string& note : score.notes) text += fmt::format("# {}\n", note);
   text += fmt::format("# {:<{}} {:>7} {:>9} {:>12} {:>9} {:>18}\n", "strategy", width, "alpha",
                       "spread %", "step mean us", "change %", "95 % interval");
@@ -73,6 +77,7 @@ std::string json(const SensitivityContext& context, const std::vector<Sensitivit
   return ordered_json{{"profile", score.profile},
                       {"loads", score.trace},
                       {"ranks", score.ranks},
+                      {"shrinkage", shrinkage_json(score.shrinkage)},
                       {"draws", context.draws},
                       {"planned_steps", score.planned_steps},
                       {"steps", score.judged_steps},

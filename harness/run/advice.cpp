@@ -56,7 +56,8 @@ std::string more_steps(const AdvisedPlacement& one, const AdviceQuestion& questi
   return fmt::format("record about {:.0f} {}",
                      std::ceil(std::max(times, 1.5)) *
                          static_cast<double>(requests > 0 ? requests : question.trace.steps),
-                     requests > 0 ? "requests" : "steps");
+                     requests > 0 ? "requests" : "steps") +
+         (question.errors > 0 ? ", or profile the speeds longer" : "");
 }
 
 /// Standard deviation times Student's quantile for two-sided 95 % of `together` comparisons.

@@ -49,7 +49,8 @@ class History {
         try {
           add(path);
         } catch (const Error& error) {
-          if (error.code() != ExitCode::usage) throw;  // of other ranks, models, ...
+          // Of other ranks, models, ...
+          if (error.code() != ExitCode::usage || profiles_.size() == kMostProfiles) throw;
         }
       }
     }

@@ -109,6 +109,8 @@ bool has_experts(const Json& config, std::int64_t layer) {
   for (const std::string_view& name : kByLayer) {
     const Json* said = first_of(config, {&name, 1});
     if (said == nullptr || !(said->is_string() || said->is_array())) continue;
+    if (name == "layers_block_type" && std::ranges::find(*said, Json("moe")) == said->end())
+      continue;  // it names the mixers alone
     return marks_experts(*said, static_cast<std::size_t>(layer));
   }
   if (const Json* listed = first_of(config, {&kListed, 1}); listed && listed->is_array()) {

@@ -100,6 +100,7 @@ TEST(ModelConfig, knows_which_layers_have_experts) {
   EXPECT_EQ(layers(R"("moe_layer_frequency": 2)"), (List{1, 3, 5}));
   EXPECT_EQ(layers(R"("mlp_layer_types": ["dense", "sparse", "sparse", "dense"])"), (List{1, 2}));
   EXPECT_EQ(layers(R"("layers_block_type": ["mamba", "moe", "attention", "moe"])"), (List{1, 3}));
+  EXPECT_EQ(layers(R"("layers_block_type": ["mamba", "attention"])"), range(0, 6));
   EXPECT_EQ(layers(R"("is_moe_layer": [false, true, false, true, true, true])"),
             (List{1, 3, 4, 5}));
   EXPECT_EQ(layers(R"("moe_layer_freq": [false, true, true, false, false, false])"), (List{1, 2}));
