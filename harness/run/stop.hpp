@@ -4,6 +4,7 @@
 #include <string>
 
 #include "moe_layer/mpi/comm.hpp"
+#include "placement/base/error.hpp"
 
 namespace gembench::inline run {
 
@@ -33,6 +34,10 @@ class StopScope {
 [[nodiscard]] bool must_stop();
 /// Throws the error for it: failed or timeout. `where`: "while planning gem"; `kept` as below.
 [[noreturn]] void throw_stopped(const std::string& where, const std::string& kept);
+
+/// Ends this process with `code` unless it ends by itself within `seconds`: for MPI_Finalize, which
+/// waits for all ranks, also for one that is stopped. `sentence`: said then, "" = nothing.
+void end_within(unsigned seconds, ExitCode code, const std::string& sentence);
 
 /// Collective: if any rank has been asked to end, all throw the same error: failed or timeout.
 /// `kept` ends the sentence: what is safe, and how to continue.

@@ -80,6 +80,7 @@ std::string hang_sentence(const std::string& why, const std::string& host,
 
 Watchdog::Watchdog(const Comm& comm, double time_limit, double hang_timeout)
     : board_(comm),
+      rank_(comm.rank()),
       ranks_(comm.size()),
       limit_(time_limit),
       deadline_(time_limit > 0 ? wall_seconds() + time_limit + kGraceSeconds : HUGE_VAL),
@@ -87,12 +88,25 @@ Watchdog::Watchdog(const Comm& comm, double time_limit, double hang_timeout)
       thread_([this] { watch(); }) {}
 
 Watchdog::~Watchdog() {
+  limit_the_end();
   {
     const std::lock_guard lock(mutex_);
     over_ = true;
   }
   wake_.notify_one();
   thread_.join();
+}
+
+void Watchdog::limit_the_end() const {
+  if (!must_stop() && hang_timeout_ == HUGE_VAL) return;
+  const double seconds = must_stop() ? kGraceSeconds : std::ceil(hang_timeout_);
+  const bool speaks = rank_ == 0 && !asked_to_stop();  // asked to end, it has said so
+  end_within(static_cast<unsigned>(seconds), asked_to_stop() ? ExitCode::failed : ExitCode::timeout,
+             speaks
+                 ? fmt::format("all is done, and a rank did not end within {:g} s: see whether it "
+                               "is stopped or gone",
+                               seconds)
+                 : std::string());
 }
 
 bool Watchdog::wait(double seconds) {

@@ -34,7 +34,8 @@ inline constexpr double kStopSeconds = 3;
 /// can no longer end normally: kGraceSeconds after the time limit, after `hang_timeout` seconds
 /// without progress (0 = never) outside of Phase::prepare, or after kStopSeconds without progress
 /// when a signal asked it to end, which launchers send when another rank has died. It wakes once a
-/// second and never calls MPI, so it also works if MPI hangs.
+/// second and never calls MPI, so it also works if MPI hangs. When it ends it limits the time that
+/// the process may still take: MPI's own end waits for all ranks.
 class Watchdog {
  public:
   /// Collective, as is the end; `time_limit` in seconds from now, 0 = none.
@@ -51,11 +52,13 @@ class Watchdog {
   /// Does not return.
   void end(const std::string& why, ExitCode code);
   [[nodiscard]] std::vector<RankSeen> look() const;
+  /// What follows the watchdog waits for all ranks, too.
+  void limit_the_end() const;
   /// Waits; true when it is over.
   bool wait(double seconds);
 
   ProgressBoard board_;
-  int ranks_;
+  int rank_, ranks_;
   double limit_, deadline_, hang_timeout_;
   std::mutex mutex_;
   std::condition_variable wake_;

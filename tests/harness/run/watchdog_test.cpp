@@ -1,6 +1,9 @@
 #include "harness/run/watchdog.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "harness/run/stop.hpp"
 
 namespace gembench {
 namespace {
@@ -75,6 +78,15 @@ TEST(Progress, is_ordered_as_ranks_run) {
   }
   progress.enter(Phase::gather), note();
   for (std::size_t i = 1; i < seen.size(); ++i) EXPECT_LT(seen[i - 1], seen[i]) << i;
+}
+
+TEST(Watchdog, limits_what_comes_after_it) {
+  EXPECT_EXIT(
+      {
+        end_within(1, ExitCode::timeout, "rank 1 waited");
+        while (true) pause();
+      },
+      testing::ExitedWithCode(static_cast<int>(ExitCode::timeout)), "^gembench: rank 1 waited\n$");
 }
 
 }  // namespace
