@@ -39,6 +39,23 @@ LayerProblem::LayerProblem(const Trace& trace, int layer, const SearchCosts& sea
                    [&](std::size_t x, std::size_t y) { return totals[x] > totals[y]; });
 }
 
+LayerProblem every_nth_step(const LayerProblem& problem, std::size_t n) {
+  auto few = problem;
+  few.steps = (problem.steps + n - 1) / n;
+  few.stride = (few.steps + 63) / 64 * 64;
+  const auto thin = [&](auto& rows) {
+    if (rows.empty()) return;
+    const auto all = rows;
+    rows.assign(few.experts * few.stride, 0);
+    for (std::size_t e = 0; e < few.experts; ++e)
+      for (std::size_t t = 0; t < few.steps; ++t)
+        rows[e * few.stride + t] = all[e * problem.stride + t * n];
+  };
+  thin(few.narrow);
+  thin(few.wide);
+  return few;
+}
+
 double evaluate(const LayerProblem& problem, const Assignment& assignment) {
   std::vector<std::int64_t> load(problem.ranks);
   double sum = 0;

@@ -52,6 +52,10 @@ struct LayerProblem {
   }
 };
 
+/// The same problem for every n-th step only, with the totals of all: a search there takes an n-th
+/// of the time.
+[[nodiscard]] LayerProblem every_nth_step(const LayerProblem& problem, std::size_t n);
+
 /// The objective of an assignment in seconds, computed from scratch.
 [[nodiscard]] double evaluate(const LayerProblem& problem, const Assignment& assignment);
 

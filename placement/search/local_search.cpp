@@ -9,10 +9,10 @@ namespace {
 
 /// Perturbations by the search of the problem's width of units.
 template <class Units>
-double improve_as(const LayerProblem& problem, Assignment& assignment, Isa isa, int perturbations,
-                  Random* random) {
+double improve_as(const LayerProblem& problem, Assignment& assignment, Isa isa, double least_gain,
+                  int perturbations, Random* random) {
   separate_replicas(problem, assignment);
-  SwapSearch<Units> search(problem, assignment, isa);
+  SwapSearch<Units> search(problem, assignment, isa, kMostSwaps, least_gain);
   search.descend();
   for (int perturbation = 0; perturbation < perturbations; ++perturbation)
     search.try_perturbation(*random);
@@ -20,22 +20,22 @@ double improve_as(const LayerProblem& problem, Assignment& assignment, Isa isa, 
   return search.value();
 }
 
-double improve_any(const LayerProblem& problem, Assignment& assignment, Isa isa, int perturbations,
-                   Random* random) {
-  return problem.costs.narrow()
-             ? improve_as<std::int16_t>(problem, assignment, isa, perturbations, random)
-             : improve_as<std::int32_t>(problem, assignment, isa, perturbations, random);
+double improve_any(const LayerProblem& problem, Assignment& assignment, Isa isa, double least_gain,
+                   int perturbations, Random* random) {
+  const auto improve_in =
+      problem.costs.narrow() ? improve_as<std::int16_t> : improve_as<std::int32_t>;
+  return improve_in(problem, assignment, isa, least_gain, perturbations, random);
 }
 
 }  // namespace
 
-double improve(const LayerProblem& problem, Assignment& assignment, Isa isa) {
-  return improve_any(problem, assignment, isa, 0, nullptr);
+double improve(const LayerProblem& problem, Assignment& assignment, Isa isa, double least_gain) {
+  return improve_any(problem, assignment, isa, least_gain, 0, nullptr);
 }
 
 double improve_with_perturbations(const LayerProblem& problem, Assignment& assignment, Isa isa,
                                   int perturbations, Random& random) {
-  return improve_any(problem, assignment, isa, perturbations, &random);
+  return improve_any(problem, assignment, isa, kLeastGain, perturbations, &random);
 }
 
 }  // namespace gembench::inline search

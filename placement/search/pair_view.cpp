@@ -11,7 +11,7 @@ constexpr std::size_t kChunk = 4;  // words of steps between two checks of a swa
 }  // namespace
 
 template <class Units>
-PairView<Units>::PairView(const LayerProblem& problem, const SwapState<Units>& state, Isa isa)
+PairView<Units>::PairView(const LayerProblem& problem, SwapState<Units>& state, Isa isa)
     : p_(&problem),
       state_(&state),
       mask_of_(step_mask<Units>(isa)),

@@ -17,7 +17,8 @@ namespace gembench::inline search {
 template <class Units>
 class PairView {
  public:
-  PairView(const LayerProblem& problem, const SwapState<Units>& state, Isa isa);
+  /// `state`: only its room is brought up to date here.
+  PairView(const LayerProblem& problem, SwapState<Units>& state, Isa isa);
 
   /// Loads a pair in its current state; false if it cannot gain more than `enough` seconds.
   bool look(std::size_t a, std::size_t b, double enough);
@@ -39,7 +40,7 @@ class PairView {
   void find_units();
 
   const LayerProblem* p_;
-  const SwapState<Units>* state_;
+  SwapState<Units>* state_;
   StepMask<Units> mask_of_;
   CriticalGain gain_in_;
   std::size_t a_ = 0;

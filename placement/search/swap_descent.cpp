@@ -7,19 +7,17 @@
 namespace gembench::inline search {
 namespace {
 
-// A swap must gain more than rounding could pretend, relative to the objective.
-constexpr double kLeastGain = 1e-10;
-
 constexpr std::size_t kSlotsAPulse = 16;
 
 }  // namespace
 
 template <class Units>
 SwapSearch<Units>::SwapSearch(const LayerProblem& problem, const Assignment& start, Isa isa,
-                              std::size_t most_swaps)
+                              std::size_t most_swaps, double least_gain)
     : p_(&problem),
       state_(problem, start),
-      enough_(kLeastGain * state_.value()),
+      least_gain_(least_gain),
+      enough_(least_gain * state_.value()),
       view_(problem, state_, isa),
       most_swaps_(most_swaps * problem.experts),
       changed_at_(problem.ranks, clock_),
@@ -208,7 +206,7 @@ void SwapSearch<Units>::descend() {
   do {
     while (round(false)) {
     }
-  } while (round(true));
+  } while (least_gain_ <= kLeastGain && round(true));
 }
 
 template <class Units>

@@ -24,6 +24,9 @@ struct Swap {
 /// placements.
 inline constexpr std::size_t kMostSwaps = 1000;
 
+/// Least gain of a swap, relative to the objective: more than rounding could pretend.
+inline constexpr double kLeastGain = 1e-10;
+
 /// Local search by swaps over one layer; Units is the type of what an expert adds to a load in a
 /// step.
 ///
@@ -41,9 +44,11 @@ inline constexpr std::size_t kMostSwaps = 1000;
 template <class Units>
 class SwapSearch {
  public:
-  /// `most_swaps`: swaps per expert after which a descent ends.
+  /// `most_swaps`: swaps per expert after which a descent ends. `least_gain`: by which a swap must
+  /// lower the objective, relative to that of the start; above kLeastGain a descent does not look
+  /// again at pairs whose own ranks have not changed.
   SwapSearch(const LayerProblem& problem, const Assignment& start, Isa isa,
-             std::size_t most_swaps = kMostSwaps);
+             std::size_t most_swaps = kMostSwaps, double least_gain = kLeastGain);
   SwapSearch(const SwapSearch&) = delete;  // the view points into the state
   SwapSearch& operator=(const SwapSearch&) = delete;
 
@@ -100,7 +105,8 @@ class SwapSearch {
 
   const LayerProblem* p_;
   SwapState<Units> state_;
-  double enough_;  // seconds that a swap must gain: more than rounding errors
+  double least_gain_;  // share of the start's objective that a swap must gain
+  double enough_;      // the same in seconds
   PairView<Units> view_;
   Work work_;
   std::size_t most_swaps_;      // of a descent

@@ -8,16 +8,36 @@
 namespace gembench::inline search {
 namespace {
 
-/// Inserts a rank among the slowest, after ranks with the same time.
+constexpr std::size_t kUnknown = ~std::size_t{0};
+constexpr std::size_t kMostFallen = 16;  // times the steps: memory, no more
+
+/// Inserts a rank among the known slowest, after ranks with the same time. The last one falls out
+/// if there is no place for it.
 void insert(Slowest& top, std::uint32_t rank, double seconds) {
-  if (seconds <= top.seconds[2]) return;
-  std::size_t at = 2;
+  std::size_t at = top.known;
+  if (at == Slowest::kKept) {
+    if (seconds <= top.seconds[--at]) return;
+  } else {
+    ++top.known;
+  }
   for (; at > 0 && seconds > top.seconds[at - 1]; --at) {
     top.seconds[at] = top.seconds[at - 1];
     top.rank[at] = top.rank[at - 1];
   }
   top.seconds[at] = seconds;
   top.rank[at] = rank;
+}
+
+/// Takes a rank out, if it is among the known slowest.
+void remove(Slowest& top, std::uint32_t rank) {
+  std::size_t at = 0;
+  while (at < top.known && top.rank[at] != rank) ++at;
+  if (at == top.known) return;
+  --top.known;
+  for (; at < top.known; ++at) {
+    top.seconds[at] = top.seconds[at + 1];
+    top.rank[at] = top.rank[at + 1];
+  }
 }
 
 }  // namespace
@@ -28,8 +48,10 @@ SwapState<Units>::SwapState(const LayerProblem& problem, const Assignment& start
       member_(problem.experts),
       load_(problem.ranks * problem.stride, 0),
       room_(problem.ranks * problem.stride, 0),
+      room_at_(problem.ranks, kUnknown),
       cost_(problem.ranks * problem.steps),
       slowest_(problem.steps),
+      level_(problem.steps),
       by_step_(problem.experts * problem.steps) {
   const auto& p = problem;
   if (p.costs.by_rank()) own_.resize(p.experts * p.stride);
@@ -50,8 +72,7 @@ SwapState<Units>::SwapState(const LayerProblem& problem, const Assignment& start
       cost_[t * p.ranks + r] = p.costs.of(r)(load_[r * p.stride + t]);
   for (std::size_t t = 0; t < p.steps; ++t) {
     rank_step(t);
-    const auto level = p.costs.level(slowest_[t].seconds[0]);
-    for (std::size_t r = 0; r < p.ranks; ++r) make_room(t, level, r);
+    level_[t] = static_cast<std::uint32_t>(p.costs.level(slowest_[t].seconds[0]));
   }
   list_critical();
 }
@@ -64,30 +85,35 @@ void SwapState<Units>::rank_step(std::size_t t) {
   slowest_[t] = top;
 }
 
-/// The three slowest after the costs of two ranks changed. No other rank is slower than the third
-/// was, so all ranks are checked only if one of the two left a place that neither fills.
+/// The slowest after the costs of two ranks changed. No rank that is not known is slower than the
+/// last known one was, so all ranks are looked at only where too few are left.
 template <class Units>
 void SwapState<Units>::update_step(std::size_t t, std::size_t a, std::size_t b) {
-  const auto& before = slowest_[t];
+  auto& top = slowest_[t];
+  const auto floor = top.seconds[top.known - 1];
   const auto* cost = cost_.data() + t * p_->ranks;
-  Slowest top;
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < 3; ++i)
-    if (before.rank[i] != kNoRank && before.rank[i] != a && before.rank[i] != b)
-      insert(top, before.rank[i], before.seconds[i]), ++kept;
-  if (kept == 3 && std::max(cost[a], cost[b]) <= before.seconds[2]) return;
-  insert(top, static_cast<std::uint32_t>(a), cost[a]);
-  insert(top, static_cast<std::uint32_t>(b), cost[b]);
-  if (top.seconds[2] < before.seconds[2])
-    rank_step(t);
-  else
-    slowest_[t] = top;
+  for (const auto r : {a, b}) remove(top, static_cast<std::uint32_t>(r));
+  for (const auto r : {a, b})
+    if (cost[r] >= floor && cost[r] > 0) insert(top, static_cast<std::uint32_t>(r), cost[r]);
+  if (top.known < Slowest::kNeeded) rank_step(t);
 }
 
 template <class Units>
-void SwapState<Units>::make_room(std::size_t t, std::size_t level, std::size_t r) {
+void SwapState<Units>::make_room(std::size_t t, std::size_t r) {
   const auto at = r * p_->stride + t;
-  room_[at] = room_units<Units>(p_->costs.load_within(r, level), load_[at]);
+  room_[at] = room_units<Units>(p_->costs.load_within(r, level_[t]), load_[at]);
+}
+
+template <class Units>
+const Units* SwapState<Units>::room(std::size_t rank) {
+  auto& at = room_at_[rank];
+  if (at == kUnknown || fallen_.size() - at >= p_->steps) {
+    for (std::size_t t = 0; t < p_->steps; ++t) make_room(t, rank);
+  } else {
+    for (; at < fallen_.size(); ++at) make_room(fallen_[at], rank);
+  }
+  at = fallen_.size();
+  return room_.data() + rank * p_->stride;
 }
 
 template <class Units>
@@ -136,18 +162,24 @@ void SwapState<Units>::swap(std::size_t a, std::size_t i, std::size_t b, std::si
     by_step_[t * p.experts + b * p.slots + j] = b_in[t];
     load_a[t] += a_in[t] - a_out[t];
     load_b[t] += b_in[t] - b_out[t];
-    cost_[t * p.ranks + a] = cost_a(load_a[t]);
-    cost_[t * p.ranks + b] = cost_b(load_b[t]);
-    const auto before = slowest_[t].seconds[0];
+    auto& seconds_a = cost_[t * p.ranks + a];
+    auto& seconds_b = cost_[t * p.ranks + b];
+    auto& top = slowest_[t];
+    const auto slower = std::max(seconds_a, seconds_b);
+    seconds_a = cost_a(load_a[t]);
+    seconds_b = cost_b(load_b[t]);
+    // Most steps: neither is or was among the slowest.
+    if (std::max({slower, seconds_a, seconds_b}) < top.seconds[top.known - 1]) continue;
     update_step(t, a, b);
-    const auto now = slowest_[t].seconds[0];
-    const auto level = p.costs.level(now);
-    if (now < before) {  // where it grew, the others have slightly more room than recorded
-      for (std::size_t r = 0; r < p.ranks; ++r) make_room(t, level, r);
-    } else {
-      make_room(t, level, a);
-      make_room(t, level, b);
-    }
+    const auto level = static_cast<std::uint32_t>(p.costs.level(top.seconds[0]));
+    // Where it grew, the others have slightly more room than recorded.
+    if (level < level_[t]) fallen_.push_back(static_cast<std::uint32_t>(t));
+    level_[t] = level;
+  }
+  room_at_[a] = room_at_[b] = kUnknown;
+  if (fallen_.size() > kMostFallen * p.steps) {
+    fallen_.clear();
+    std::fill(room_at_.begin(), room_at_.end(), kUnknown);
   }
   std::swap(member_[a * p.slots + i], member_[b * p.slots + j]);
   if (p.costs.by_rank()) {

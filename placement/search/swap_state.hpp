@@ -12,11 +12,16 @@ namespace gembench::inline search {
 
 inline constexpr std::uint32_t kNoRank = ~std::uint32_t{0};
 
-/// The three slowest ranks of a step, slowest first; kNoRank where there are fewer or they take no
-/// time. Three, because two of them may be in a swap.
+/// The slowest ranks of a step, slowest first; kNoRank where there are fewer or they take no time.
+/// Three are needed, because two of them may be in a swap. More are kept, so that a rank that
+/// becomes faster rarely makes it necessary to look at all ranks (how many: ours, measured).
 struct Slowest {
-  std::array<double, 3> seconds{};
-  std::array<std::uint32_t, 3> rank{kNoRank, kNoRank, kNoRank};
+  static constexpr std::size_t kNeeded = 3;
+  static constexpr std::size_t kKept = 6;
+  Slowest() { rank.fill(kNoRank); }
+  std::array<double, kKept> seconds{};
+  std::array<std::uint32_t, kKept> rank;
+  std::size_t known = kKept;  ///< the first of them hold; no other rank is slower than the last one
 };
 
 /// An assignment with all derived values, updated by every swap. A plain value: a copy can restore
@@ -50,9 +55,8 @@ class SwapState {
     return load_.data() + rank * p_->stride;
   }
   /// [step] units that a rank can grow by without becoming the slowest; may be slightly too small.
-  [[nodiscard]] const Units* room(std::size_t rank) const {
-    return room_.data() + rank * p_->stride;
-  }
+  /// Until the next swap.
+  [[nodiscard]] const Units* room(std::size_t rank);
   [[nodiscard]] const Slowest& slowest(std::size_t step) const { return slowest_[step]; }
   /// Steps in which the rank is the slowest.
   [[nodiscard]] std::span<const std::uint32_t> critical(std::size_t rank) const {
@@ -63,14 +67,17 @@ class SwapState {
   void rank_step(std::size_t t);
   void update_step(std::size_t t, std::size_t a, std::size_t b);
   void list_critical();
-  void make_room(std::size_t t, std::size_t level, std::size_t r);
+  void make_room(std::size_t t, std::size_t r);
 
   const LayerProblem* p_;
   std::vector<std::uint32_t> member_;    // [rank][slot] expert
   std::vector<std::int32_t> load_;       // [rank][stride] units
-  std::vector<Units> room_;              // [rank][stride]
+  std::vector<Units> room_;              // [rank][stride], as of room_at_
+  std::vector<std::size_t> room_at_;     // [rank] of fallen_, up to where its room is known
+  std::vector<std::uint32_t> fallen_;    // steps whose slowest rank became faster, in that order
   std::vector<double> cost_;             // [step][rank] seconds
   std::vector<Slowest> slowest_;         // [step]
+  std::vector<std::uint32_t> level_;     // [step] of the slowest rank's seconds
   std::vector<std::uint32_t> begin_;     // [rank + 1] where its critical steps begin
   std::vector<std::uint32_t> critical_;  // steps by slowest rank
   std::vector<Units> by_step_;           // [step][rank][slot] units

@@ -76,6 +76,63 @@ TEST(SwapSearch, IncrementalObjectiveEqualsRecomputation) {
       }
 }
 
+template <class Units>
+void expect_gains_equal_a_new_search(const Case& c, Random& random) {
+  const auto& p = c.problem;
+  SwapSearch<Units> search(p, c.random_assignment(random), best_isa());
+  for (int swap = 0; swap < 300; ++swap) {
+    const auto a = random.below(p.ranks);
+    const auto b = (a + 1 + random.below(p.ranks - 1)) % p.ranks;
+    search.make({a, random.below(p.slots), b, random.below(p.slots), 0});
+    if (swap % 20 != 0) continue;
+    SwapSearch<Units> fresh(p, search.assignment(), best_isa());
+    EXPECT_NEAR(search.value(), fresh.value(), 1e-12 * fresh.value());
+    const auto gains = search.gains(a, b);
+    const auto expected = fresh.gains(a, b);
+    const auto slot_of = [&](std::size_t rank, std::uint32_t expert) {
+      std::size_t s = 0;
+      while (fresh.expert(rank, s) != expert) ++s;
+      return s;
+    };
+    for (std::size_t i = 0; i < p.slots; ++i)
+      for (std::size_t j = 0; j < p.slots; ++j)
+        EXPECT_NEAR(gains[i * p.slots + j],
+                    expected[slot_of(a, search.expert(a, i)) * p.slots +
+                             slot_of(b, search.expert(b, j))],
+                    1e-10 * fresh.value());
+  }
+}
+
+TEST(SwapSearch, GainsAfterManySwapsEqualThoseOfANewSearch) {
+  Random random(9);
+  for (int ranks : {2, 3, 5, 7, 16})
+    for (auto kind : {CostKind::sum, CostKind::per_expert}) {
+      const Case c(70, ranks, 1 + int(random.below(3)), std::uint64_t(ranks), kind);
+      if (c.costs.narrow())
+        expect_gains_equal_a_new_search<std::int16_t>(c, random);
+      else
+        expect_gains_equal_a_new_search<std::int32_t>(c, random);
+    }
+}
+
+TEST(LayerProblem, EveryNthStepIsTheProblemOfThoseSteps) {
+  const Case c(131, 4, 3, 5, CostKind::sum);
+  Trace few = c.trace;
+  few.tokens.clear();
+  few.steps = 0;
+  for (int t = 0; t < c.trace.steps; t += 3) {
+    const auto row = c.trace.loads(t, 0);
+    few.tokens.insert(few.tokens.end(), row.begin(), row.end());
+    ++few.steps;
+  }
+  const LayerProblem expected(few, 0, c.costs);
+  const auto found = every_nth_step(c.problem, 3);
+  EXPECT_EQ(found.steps, expected.steps);
+  EXPECT_EQ(found.narrow, expected.narrow);
+  EXPECT_EQ(found.wide, expected.wide);
+  EXPECT_EQ(found.totals, c.problem.totals);
+}
+
 TEST(SwapSearch, CountsLoadsOfMoreThan16Bits) {
   Trace trace = testing::small_trace(20, 1, 12, 2, 3);
   for (auto& tokens : trace.tokens) tokens *= 5000;

@@ -134,7 +134,7 @@ template <class Units>
 void sums_are_whole(SearchCase& c, const Assignment& start, Isa isa) {
   const auto& p = *c.problem;
   if (p.ranks < 2) return;
-  const SwapState<Units> state(p, start);
+  SwapState<Units> state(p, start);
   PairView<Units> view(p, state, isa);
   const auto a = c.random.below(p.ranks);
   const auto b = (a + 1 + c.random.below(p.ranks - 1)) % p.ranks;
