@@ -2,10 +2,14 @@
 
 #include <cstdint>
 
+#include "placement/search/starts.hpp"
 #include "placement/search/swap_descent.hpp"
 
 namespace gembench::inline search {
 namespace {
+
+/// Steps on which a large layer with many more is planned first.
+constexpr std::size_t kFewSteps = 256;
 
 /// Perturbations by the search of the problem's width of units.
 template <class Units>
@@ -34,8 +38,22 @@ double improve(const LayerProblem& problem, Assignment& assignment, Isa isa, dou
 }
 
 double improve_with_perturbations(const LayerProblem& problem, Assignment& assignment, Isa isa,
-                                  int perturbations, Random& random) {
-  return improve_any(problem, assignment, isa, kLeastGain, perturbations, &random);
+                                  int perturbations, Random& random, double least_gain) {
+  return improve_any(problem, assignment, isa, least_gain, perturbations, &random);
+}
+
+double improved_greedy(const LayerProblem& problem, Assignment& assignment, Isa isa,
+                       int perturbations, Random& random, double least_gain) {
+  const auto n = problem.steps / kFewSteps;
+  if (problem.experts <= kSmallLayer || n < 2) {
+    assignment = greedy(problem, isa);
+    return improve_with_perturbations(problem, assignment, isa, perturbations, random, least_gain);
+  }
+  const auto few = every_nth_step(problem, n);
+  assignment = greedy(few, isa);
+  improve_with_perturbations(few, assignment, isa, perturbations / 2, random, least_gain);
+  return improve_with_perturbations(problem, assignment, isa, perturbations / 4, random,
+                                    least_gain);
 }
 
 }  // namespace gembench::inline search

@@ -9,7 +9,7 @@ namespace gembench::inline strategies {
 struct SearchOptions {
   int threads = 0;  ///< layers planned at once; 0 = one per CPU
   Isa isa = best_isa();
-  int perturbations = 20;  ///< gem+ only; up to 64 experts per start, above that in all
+  int perturbations = 20;  ///< gem+ only; of every start
 };
 
 [[nodiscard]] Placement plan_gem(const PlanInput& input, const SearchOptions& options);

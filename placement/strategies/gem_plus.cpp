@@ -16,12 +16,13 @@ namespace {
 // Up to here a layer is solved exactly, in well under a millisecond.
 constexpr std::size_t kExactExperts = 8;
 
-constexpr std::size_t kPerturbedFromEverywhere = 64;
+/// Share of the objective that a swap must save in a large layer. Ours.
+constexpr double kThoroughGain = 1e-5;
 
-/// Random starts in addition to greedy and packing by means. Ours: small layers need this many to
-/// get within 0.1 % of the optimum; large ones gain more from perturbations.
+/// Random starts of a small layer in addition to greedy and packing by means. Ours: very small ones
+/// need this many to get within 0.1 % of the optimum.
 int extra_random_starts(std::size_t experts) {
-  return experts <= 16 ? 12 : experts <= 64 ? 1 : 0;
+  return experts <= 16 ? 12 : 1;
 }
 
 /// Searches from the starts; finds the optimum of layers of up to kExactExperts.
@@ -37,28 +38,26 @@ Assignment plan_layer_plus(const LayerProblem& problem, const Random& random,
 
 Assignment search_from_starts(const LayerProblem& problem, Random random,
                               const SearchOptions& options) {
-  std::vector<Assignment> starts = {greedy(problem, options.isa), speed_weighted_lpt(problem)};
+  const bool large = problem.experts > kSmallLayer;
+  Assignment best;
+  auto least = improved_greedy(problem, best, options.isa, options.perturbations, random,
+                               large ? kThoroughGain : kLeastGain);
+  if (large) return best;  // they gain more from perturbations than from other starts
+  std::vector<Assignment> starts = {speed_weighted_lpt(problem)};
   std::vector<std::int32_t> order(problem.experts);
   std::iota(order.begin(), order.end(), 0);
   for (int i = 0; i < extra_random_starts(problem.experts); ++i) {
     random.shuffle(order);
     starts.push_back(blocks(order, problem.slots));
   }
-  // Small layers: perturbations from everywhere. Large ones: from the best only, they have
-  // perturbations to spare.
-  const bool all = problem.experts <= kPerturbedFromEverywhere;
-  const Assignment* best = nullptr;
-  double least = 0;
   for (auto& start : starts) {
-    const auto seconds = improve_with_perturbations(problem, start, options.isa,
-                                                    all ? options.perturbations : 0, random);
-    if (best && seconds >= least) continue;
-    best = &start;
+    const auto seconds =
+        improve_with_perturbations(problem, start, options.isa, options.perturbations, random);
+    if (seconds >= least) continue;
+    best = start;
     least = seconds;
   }
-  auto result = *best;
-  if (!all) improve_with_perturbations(problem, result, options.isa, options.perturbations, random);
-  return result;
+  return best;
 }
 
 Placement plan_gem_plus(const PlanInput& input, const SearchOptions& options) {

@@ -6,7 +6,8 @@
 
 namespace gembench::inline strategies {
 
-/// Several starts, each improved and perturbed; the best result. All of it ours.
+/// The best of several starts, each improved with perturbations; large layers from greedy only. All
+/// of it ours.
 [[nodiscard]] Assignment search_from_starts(const LayerProblem& problem, Random random,
                                             const SearchOptions& options);
 
