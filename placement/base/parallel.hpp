@@ -10,14 +10,19 @@
 
 namespace gembench::inline base {
 
+/// Threads meant by a number of them, of which 0 is one per CPU.
+inline int threads_of(int threads) {
+  return threads > 0 ? threads
+                     : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+}
+
 /// Calls work(i) for every i in [0, count) on up to `threads` threads (0: one per CPU). If each
 /// call depends on i only, the result is the same for any number of threads. Where the host refuses
 /// threads, those that there are do the work, this one among them. The first exception is rethrown
 /// here, after all threads have ended.
 template <class Work>
 void parallel_for(int count, int threads, const Work& work) {
-  if (threads <= 0) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  threads = std::min(threads, count);
+  threads = std::min(threads_of(threads), count);
   if (threads <= 1) {
     for (int i = 0; i < count; ++i) work(i);
     return;

@@ -7,9 +7,13 @@
 #include <numeric>
 
 #include "placement/base/checked_sizes.hpp"
+#include "placement/base/parallel.hpp"
 
 namespace gembench::inline cost {
 namespace {
+
+/// Counts below which starting threads takes longer than adding.
+constexpr std::size_t kWorthThreads = std::size_t{1} << 20;
 
 void require_steps(const Trace& trace) {
   if (trace.steps < 1 || trace.layers < 1 || trace.experts < 1)
@@ -45,27 +49,36 @@ Profile derived_profile(const CostModel& cost, int ranks, LatencyOf latency_of) 
 
 }  // namespace
 
-std::vector<std::int64_t> expert_sums(const Trace& trace) {
+std::vector<std::int64_t> expert_sums(const Trace& trace, int threads) {
   require_steps(trace);
   const auto cells = static_cast<std::size_t>(trace.layers) * std::size_t(trace.experts);
   const auto steps = static_cast<std::size_t>(trace.steps);
   std::vector<std::int64_t> sums(cells, 0);
+  const std::vector<std::int32_t> none(steps % 2 ? cells : 0, 0);
   // Memory sets the pace, so every count is read once, in order. Two steps are added in 32 bits,
   // which cannot wrap (each is below 2^31), before the wider addition.
-  std::uint32_t signs = 0;
-  const auto add = [&](const std::int32_t* one, const std::int32_t* other) {
-    for (std::size_t i = 0; i < cells; ++i) {
-      const auto a = static_cast<std::uint32_t>(one[i]);
-      const auto b = static_cast<std::uint32_t>(other[i]);
-      signs |= a | b;
-      sums[i] += static_cast<std::int64_t>(std::uint64_t{a + b});
-    }
+  const auto add_part = [&](std::size_t from, std::size_t to) {
+    std::uint32_t signs = 0;
+    const auto add = [&](const std::int32_t* one, const std::int32_t* other) {
+      for (std::size_t i = from; i < to; ++i) {
+        const auto a = static_cast<std::uint32_t>(one[i]);
+        const auto b = static_cast<std::uint32_t>(other[i]);
+        signs |= a | b;
+        sums[i] += static_cast<std::int64_t>(std::uint64_t{a + b});
+      }
+    };
+    const auto* at = trace.tokens.data();
+    for (std::size_t step = 0; step + 1 < steps; step += 2, at += 2 * cells) add(at, at + cells);
+    if (steps % 2) add(at, none.data());
+    if (signs >> 31) throw usage_error("the trace has counts below zero; record it again");
   };
-  const std::vector<std::int32_t> none(steps % 2 ? cells : 0, 0);
-  const auto* at = trace.tokens.data();
-  for (std::size_t step = 0; step + 1 < steps; step += 2, at += 2 * cells) add(at, at + cells);
-  if (steps % 2) add(at, none.data());
-  if (signs >> 31) throw usage_error("the trace has counts below zero; record it again");
+  const auto parts = trace.tokens.size() < kWorthThreads
+                         ? std::size_t{1}
+                         : std::min(cells, static_cast<std::size_t>(threads_of(threads)));
+  parallel_for(static_cast<int>(parts), threads, [&](int part) {
+    const auto at = static_cast<std::size_t>(part);
+    add_part(cells * at / parts, cells * (at + 1) / parts);
+  });
   return sums;
 }
 

@@ -13,8 +13,8 @@ namespace gembench::inline cost {
 // a token per step.
 
 /// [layer][expert]: tokens over all steps. Usage error for a trace without steps, with counts below
-/// zero, or whose sizes disagree with its array.
-[[nodiscard]] std::vector<std::int64_t> expert_sums(const Trace& trace);
+/// zero, or whose sizes disagree with its array. `threads`: at most; 0 = one per CPU.
+[[nodiscard]] std::vector<std::int64_t> expert_sums(const Trace& trace, int threads = 1);
 
 /// The whole trace as one step whose loads are the sums. Usage error as expert_sums, and where a
 /// sum does not fit the 32 bits of a trace.

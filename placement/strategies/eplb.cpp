@@ -249,7 +249,7 @@ Placement plan_eplb(const PlanInput& input) {
   const auto empty = empty_plan(input, "eplb");
   auto placement = eplb_from_sums(
       {empty.experts, empty.ranks, empty.slots, 1, 1, replicas_to_make(input, empty)},
-      expert_sums(input.trace));
+      expert_sums(input.trace, input.threads));
   placement.strategy = empty.strategy;
   return placement;
 }
@@ -259,7 +259,7 @@ Placement plan_eplb_hier(const PlanInput& input) {
   const auto groups = input.groups == 0 ? input.nodes : input.groups;
   auto placement = eplb_from_sums({empty.experts, empty.ranks, empty.slots, input.nodes, groups,
                                    replicas_to_make(input, empty)},
-                                  expert_sums(input.trace));
+                                  expert_sums(input.trace, input.threads));
   placement.strategy = empty.strategy;
   return placement;
 }

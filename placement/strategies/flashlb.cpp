@@ -240,7 +240,7 @@ RankMembers flashlb_layer(const Trace& trace, int layer, int ranks, int slots, i
 
 Placement plan_flashlb(const PlanInput& input) {
   auto placement = empty_plan(input, "flashlb");
-  const auto sums = expert_sums(input.trace);
+  const auto sums = expert_sums(input.trace, input.threads);
   const auto replicas = replicas_to_make(input, placement);
   WatchedLayers watched(input.watch, placement.layers);
   for (int layer = 0; layer < placement.layers; ++layer) {

@@ -10,7 +10,7 @@ namespace gembench::inline strategies {
 
 Placement plan_vibe(const PlanInput& input) {
   auto placement = empty_plan(input, "vibe");
-  const auto sums = expert_sums(input.trace);
+  const auto sums = expert_sums(input.trace, input.threads);
   require_speeds(input.cost);
   const auto cost = over_steps(input.cost, input.trace.steps);
   const auto experts = static_cast<std::size_t>(placement.experts);

@@ -176,6 +176,19 @@ TEST(Eplb, RefusesWhatCannotBe) {
   EXPECT_EQ(hier.slots, 3);
 }
 
+TEST(ExpertSums, AreTheSameOnAnyNumberOfThreads) {
+  Trace trace;
+  trace.steps = 1025;
+  trace.layers = 7;
+  trace.experts = 150;
+  for (std::size_t i = 0; i < 1025U * 7 * 150; ++i)
+    trace.tokens.push_back(static_cast<std::int32_t>(i * 2654435761U % 1000));
+  const auto one = expert_sums(trace, 1);
+  for (int threads : {0, 2, 3, 2000}) EXPECT_EQ(expert_sums(trace, threads), one);
+  trace.tokens.back() = -1;
+  expect_refused("below zero", [&] { (void)expert_sums(trace, 2); });
+}
+
 TEST(ExpertSums, AreExactAndRefuseBrokenTraces) {
   for (int steps : {1, 2, 7}) {
     const auto trace = testing::small_trace(steps, 2, 6, 2, 1);
