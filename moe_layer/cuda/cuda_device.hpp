@@ -27,7 +27,7 @@ class CudaDevice final : public Device, private DeviceClock {
   std::optional<DeviceState> state() override { return nvml_.state(); }
   DeviceClock* clock() override { return this; }
   std::size_t memory_left() const override;
-  void connect() override { transport_.connect(); }
+  void connect() override { transport_.connect(copies_); }
   void enter(const char* phase, int layer) override;
 
   Buffer allocate(std::size_t bytes) override;

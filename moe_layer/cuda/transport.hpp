@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 #include <nccl.h>
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,8 +27,9 @@ class Transport {
 
   /// `asked`: "nccl", "mpi", or "auto", which is NCCL.
   [[nodiscard]] static Kind kind_of(const std::string& asked, bool mpi_is_cuda_aware);
-  /// Collective.
-  void connect();
+  /// Collective. What the first message between two ranks costs is spent here: NCCL connects them
+  /// only then; MPI is tried with device addresses, where it says that it takes them.
+  void connect(cudaStream_t stream);
   /// Room for the largest exchange, in bytes, of all its parts.
   void prepare(std::size_t most_sent, std::size_t most_received);
   [[nodiscard]] std::string name() const;
@@ -41,6 +43,7 @@ class Transport {
   void wait_for(cudaEvent_t event);
 
  private:
+  void meet_everyone(cudaStream_t stream);
   void exchange_by_nccl(cudaStream_t stream, std::span<const RowExchange> parts);
   void exchange_by_mpi(cudaStream_t stream, std::span<const RowExchange> parts);
   void copy_own_rows(cudaStream_t stream, std::span<const RowExchange> parts);
@@ -58,5 +61,12 @@ class Transport {
   Buffer sent_, received_;  // pinned, of staged_mpi
   std::vector<Message> sends_, receives_;
 };
+
+using SendAndReceive = std::function<void(std::span<const Message>, std::span<const Message>)>;
+
+/// Collective: device memory goes round the ranks by `exchange`; environment error if other bytes
+/// arrive.
+void require_device_addresses(const Comm& comm, const SendAndReceive& exchange, cudaStream_t stream,
+                              Whereabouts& at);
 
 }  // namespace gembench::inline cuda

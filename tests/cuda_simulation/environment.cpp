@@ -108,6 +108,7 @@ void load() {
   set_number("GEMBENCH_SIMULATED_MEMORY", the_settings.memory);
   set_number("GEMBENCH_SIMULATED_CAPABILITY", the_settings.capability);
   set_number("GEMBENCH_SIMULATED_TIMEOUT", the_settings.timeout);
+  set_number("GEMBENCH_SIMULATED_FIRST_USE", the_settings.first_use);
   the_settings.log = text("GEMBENCH_SIMULATED_LOG") == "1";
   the_settings.counters_file = text("GEMBENCH_SIMULATED_COUNTERS");
   loaded = true;
@@ -138,6 +139,12 @@ int injected_fault(const char* name) {
     }
   }
   return 0;
+}
+
+void first_use() {
+  const double until = now() + settings().first_use;
+  while (settings().first_use > 0 && now() < until) {
+  }
 }
 
 double now() {

@@ -22,6 +22,7 @@ struct Settings {
   std::size_t memory = std::size_t{8} << 30;  // bytes of each GPU
   int capability = 9;                         // compute capability, before the point
   double timeout = 60;                        // s without progress until the process gives up
+  double first_use = 0;  // s that a kernel, a size of products or a peer takes the first time
   bool log = false;
   std::string counters_file;
 };
@@ -35,6 +36,9 @@ int rank_from_environment();
 /// Counts a call of the function `name`. The code that GEMBENCH_SIMULATED_FAULT wants this call to
 /// fail with, else 0.
 int injected_fault(const char* name);
+
+/// Keeps the host busy for as long as something takes that is used for the first time.
+void first_use();
 
 /// Seconds of a clock that only goes forward.
 double now();
