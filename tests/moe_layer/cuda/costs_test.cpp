@@ -100,6 +100,13 @@ TEST(CudaCosts, nccl_sends_each_row_and_pair_once) {
   EXPECT_EQ(rig.comm.sum(counted.nccl_sent_bytes), rig.comm.sum(rows_and_pairs) + returned);
 }
 
+TEST(CudaCosts, no_message_is_moved_byte_by_byte_and_no_two_ranks_meet_in_a_layer) {
+  CudaRig rig(small_model(0), DType::bf16, kTokens);
+  const auto counted = of_layer(rig);
+  EXPECT_EQ(counted.nccl_unaligned, 0);
+  EXPECT_EQ(counted.nccl_contacts, 0);
+}
+
 TEST(CudaCosts, memory_taken_is_what_was_said_before) {
   const Comm comm = Comm::world();
   const auto device = make_simulated(comm, small_model(0), DType::bf16);
