@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kAlignment = 256;
 constexpr std::size_t kPointerArrays = 6;  // a, b, c of both products
+constexpr int kGroupedUnit = 8;            // values: cuBLAS 13.1 groups bf16 by an align8 kernel
 
 std::size_t aligned(std::size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -39,7 +40,7 @@ Experts::Experts(const ModelShape& model, DType dtype, int ranks, Whereabouts& a
       at_(at),
       gemm_(at) {
   check(cudaEventCreateWithFlags(&begun_, cudaEventDisableTiming), "cudaEventCreateWithFlags", at_);
-  if (dtype == DType::bf16) {
+  if (dtype == DType::bf16 && (model.hidden | model.ffn) % kGroupedUnit == 0) {
     Buffer scratch = device_memory(kAlignment * kAlignment, at_);
     grouped_ = gemm_.has_groups(nullptr, scratch);
   }

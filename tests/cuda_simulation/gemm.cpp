@@ -108,6 +108,16 @@ bool multiply(const Shape& s, const Types& types, const void* a, const void* b, 
   return true;
 }
 
+/// cuBLAS 13.1 has one kernel for groups of bf16 products (..._s16816gemm_bf16_grouped_..._align8):
+/// it reads and writes 8 values at once.
+bool in_eights(const Shape& s, const Types& types, const void* a, const void* b, const void* c) {
+  constexpr int kValues = 8;
+  constexpr std::uintptr_t kBytes = kValues * sizeof(__nv_bfloat16);
+  if (types.a != CUDA_R_16BF) return true;
+  const auto at = [](const void* matrix) { return reinterpret_cast<std::uintptr_t>(matrix); };
+  return (s.lda | s.ldb | s.ldc) % kValues == 0 && (at(a) | at(b) | at(c)) % kBytes == 0;
+}
+
 cublasStatus_t check_types(const Types& types, cublasComputeType_t compute, bool grouped) {
   const bool f32 = types.a == CUDA_R_32F && types.b == CUDA_R_32F && types.c == CUDA_R_32F;
   const bool bf16 = types.a == CUDA_R_16BF && types.b == CUDA_R_16BF &&
@@ -146,7 +156,7 @@ cublasStatus_t enqueue_product(cublasHandle_t handle, std::size_t products, Run 
 /// one shape a product.
 cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes,
                                 const Types& types, const void* const* a, const void* const* b,
-                                void* const* c) {
+                                void* const* c, bool grouped) {
   const std::size_t products = shapes.size();
   return enqueue_product(handle, products, [=, shapes = std::move(shapes)] {
     const std::size_t bytes = shapes.size() * sizeof(void*);
@@ -156,6 +166,11 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
     if (!arrays_fit) say("cuBLAS was given an array of pointers that is not in device memory");
     bool right = arrays_fit;
     for (std::size_t i = 0; right && i < shapes.size(); ++i) {
+      if (grouped && !in_eights(shapes[i], types, a[i], b[i], c[i])) {
+        say("cuBLAS was given a group of bf16 products that are not in units of 8 values");
+        break_context(cudaErrorMisalignedAddress);
+        return Progress::done;
+      }
       right = multiply(shapes[i], types, a[i], b[i], c[i]);
     }
     if (!right) break_context(cudaErrorIllegalAddress);
@@ -289,7 +304,7 @@ cublasStatus_t cublasGemmBatchedEx(cublasHandle_t handle, cublasOperation_t a_op
   if (count < 0) return CUBLAS_STATUS_INVALID_VALUE;
   if (count == 0) return CUBLAS_STATUS_SUCCESS;
   return enqueue_pointers(handle, std::vector<Shape>(static_cast<std::size_t>(count), shape), types,
-                          a, b, c);
+                          a, b, c, false);
 }
 
 cublasStatus_t cublasGemmGroupedBatchedEx(
@@ -320,5 +335,5 @@ cublasStatus_t cublasGemmGroupedBatchedEx(
     shapes.insert(shapes.end(), static_cast<std::size_t>(group_size[g]), shape);
   }
   if (shapes.empty()) return CUBLAS_STATUS_SUCCESS;
-  return enqueue_pointers(handle, std::move(shapes), types, a, b, c);
+  return enqueue_pointers(handle, std::move(shapes), types, a, b, c, true);
 }

@@ -85,6 +85,15 @@ TEST(CudaLayers, one_by_one_where_cublas_has_no_grouped_call) {
   EXPECT_NE(grouped->name().find("grouped experts"), std::string::npos);
 }
 
+TEST(CudaLayers, sizes_that_are_no_multiples_of_8_run_one_by_one) {
+  for (const auto& [hidden, ffn] : {std::pair{36, 24}, std::pair{48, 20}, std::pair{33, 17}}) {
+    CudaRig rig(shape(8, 2, 1, hidden, ffn), DType::bf16, kTokens);
+    EXPECT_NE(rig.device->name().find("experts one by one"), std::string::npos);
+    const CheckOutcome outcome = rig.check(random_placement(rig.model, rig.comm.size(), 2));
+    EXPECT_TRUE(outcome.passed) << hidden << " x " << ffn << ": " << outcome.message;
+  }
+}
+
 /// The residual stream of all of a rank's tokens after one step.
 std::vector<float> after_a_step(CudaRig& rig) {
   static_cast<void>(rig.step());
