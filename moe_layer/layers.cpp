@@ -67,7 +67,6 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
     locations_.push_back(make(sz(model.experts) * sizeof(Location)));
     shared_.push_back(store.shared(layer));
   }
-  input_.reserve(tokens * hidden);
   host_ids_.reserve(tokens * k);
   own_counts_.resize(sz(model.experts));
   all_counts_.resize(ranks * sz(model.experts));
@@ -105,9 +104,7 @@ void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
 
 void MoeLayers::load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids) {
   range_ = tokens;
-  input_.resize(sz(tokens.count) * sz(model_.hidden));
-  fill_input(input_, options_.seed, step, tokens.first, model_.hidden);
-  device_.upload(hidden_state_, 0, input_.data(), input_.size() * sizeof(float));
+  device_.make_inputs(stream_, {options_.seed, step, tokens.first, tokens.count, &hidden_state_});
   replaying_ = !ids.empty() || tokens.count == 0;
   device_.upload(replay_, 0, ids.data(), ids.size_bytes());
   device_.synchronize(stream_);
@@ -352,10 +349,9 @@ std::vector<float> MoeLayers::hidden_state(int token) {
 }
 
 std::int64_t MoeLayers::count_not_finite() {
-  // Into the room of the step's input, which is made again for every step.
-  input_.resize(sz(range_.count) * sz(model_.hidden));
-  device_.download(input_.data(), hidden_state_, 0, input_.size() * sizeof(float));
-  return std::count_if(input_.begin(), input_.end(), [](float x) { return !std::isfinite(x); });
+  std::vector<float> all(sz(range_.count) * sz(model_.hidden));
+  device_.download(all.data(), hidden_state_, 0, all.size() * sizeof(float));
+  return std::count_if(all.begin(), all.end(), [](float x) { return !std::isfinite(x); });
 }
 
 }  // namespace gembench::inline moe_layer

@@ -165,7 +165,6 @@ class MoeLayers {
   Buffer hidden_state_, replay_, normed_, payload_, logits_, gate_ids_, ids_, weights_;
   Buffer send_rows_, send_pairs_, row_token_, recv_rows_, recv_pairs_;
   Buffer sums_, results_, slot_tokens_, returned_, shared_sums_;
-  std::vector<float> input_;
   std::unique_ptr<Forwarding> forwarding_;   // hierarchical dispatch only
   std::unique_ptr<ReplicaChoice> replicas_;  // of placements with replicas only
   Buffer physical_slots_;                    // u16 [token][k], in the place of ids_

@@ -215,6 +215,13 @@ void CudaDevice::load_router(Buffer& to, std::span<const float> plain) {
   upload(to, 0, plain.data(), plain.size_bytes());
 }
 
+void CudaDevice::make_inputs(Stream stream, const InputArgs& args) {
+  const InputStream inputs = input_stream(args.seed, args.step);
+  const Filling filling{args.first_token, args.tokens, model_.hidden,
+                        inputs.key,       inputs.step, args.hidden_state->as<float>()};
+  check(fill_inputs(handle(stream), filling), "fill_inputs", at_);
+}
+
 void CudaDevice::route(Stream stream, const RouteArgs& args) {
   check(
       norm_rows(handle(stream), dtype_, args.tokens, model_.hidden, args.hidden_state->as<float>(),

@@ -44,6 +44,7 @@ class CudaDevice final : public Device, private DeviceClock {
   std::size_t router_bytes() const override;
   void load_router(Buffer& to, std::span<const float> plain) override;
 
+  void make_inputs(Stream stream, const InputArgs& args) override;
   void route(Stream stream, const RouteArgs& args) override;
   void pack(Stream stream, const PackArgs& args) override;
   void exchange(Stream stream, std::span<const RowExchange> parts) override;

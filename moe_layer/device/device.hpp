@@ -78,6 +78,9 @@ class Device {
   [[nodiscard]] virtual std::size_t router_bytes() const = 0;  ///< a layer's router, likewise
   virtual void load_router(Buffer& to, std::span<const float> plain) = 0;  ///< [hidden][expert]
 
+  /// Untimed, but the device should not idle for long between steps: its clock and heat are part of
+  /// what is measured.
+  virtual void make_inputs(Stream stream, const InputArgs& args) = 0;
   virtual void route(Stream stream, const RouteArgs& args) = 0;
   /// The only call that waits: for the counts.
   virtual void pack(Stream stream, const PackArgs& args) = 0;

@@ -37,6 +37,15 @@ struct DeviceState {
   std::int64_t throttle_reasons = -1;                              ///< NVML's bit mask, 0 = none
 };
 
+/// The inputs of a step's tokens, with the bits that fill_input() makes.
+struct InputArgs {
+  std::uint64_t seed = 0;
+  int step = 0;
+  int first_token = 0;
+  int tokens = 0;
+  Buffer* hidden_state = nullptr;  ///< out f32 [token][hidden]
+};
+
 /// route: RMSNorm, router GEMM, softmax, top-k; replayed experts replace the router's own choice.
 struct RouteArgs {
   int tokens = 0;

@@ -48,6 +48,13 @@ class Compiled(unittest.TestCase):
             for registers in re.findall(r"Used (\d+) registers", said):
                 self.assertLessEqual(int(registers), REGISTERS, source)
 
+    def test_inputs_have_the_hosts_bits(self):
+        """The simulation shows that the formula is the host's; here that nvcc contracts nothing."""
+        ptx = self.made["routing_kernels.cu"][0]
+        body = re.search(r"\.entry \w*fill_kernel\w*\(.*?\n\{(.*?)\n\}", ptx, re.S).group(1)
+        self.assertRegex(body, r"mul(\.rn)?\.f32")
+        self.assertNotRegex(body, r"fma|\.ftz|approx")
+
     def test_rows_are_copied_with_four_loads_under_way(self):
         (code,) = self.of("expert_kernels.cu", "copy_kernelI5uint4")
         wide = [word[:2] for word in code if ".v4." in word]

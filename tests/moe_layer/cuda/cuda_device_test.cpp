@@ -152,6 +152,22 @@ TEST(CudaLayers, whole_steps_compute_the_same_and_read_only_the_step) {
   }
 }
 
+TEST(CudaLayers, inputs_are_made_on_the_gpu_with_the_bits_of_the_host) {
+  for (const int hidden : {48, 33, 1100}) {
+    CudaRig rig(shape(8, 2, 0, hidden, 16), DType::f32, kTokens);
+    rig.use(random_placement(rig.model, rig.comm.size(), 2));
+    gembench_simulation_reset_counters();
+    rig.layers->load_step(7, rig.range, rig.ids);
+    EXPECT_EQ(gembench_simulation_counters()->copied_bytes,
+              static_cast<std::int64_t>(rig.ids.size() * sizeof(std::uint16_t)));
+    std::vector<float> row(static_cast<std::size_t>(hidden));
+    for (int token = 0; token < rig.range.count; ++token) {
+      fill_input(row, 3, 7, rig.range.first + token, hidden);
+      ASSERT_EQ(rig.layers->hidden_state(token), row) << token;
+    }
+  }
+}
+
 TEST(CudaLayers, tokens_counts_and_bytes_are_those_of_the_cpu_device) {
   CudaRig rig(small_model(0), DType::f32, kTokens);
   const Placement placement = random_placement(rig.model, rig.comm.size(), 1);
