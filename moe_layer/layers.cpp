@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "moe_layer/model/weights.hpp"
 #include "placement/base/index.hpp"
@@ -108,6 +109,42 @@ void MoeLayers::load_step(int step, TokenRange tokens, std::span<const std::uint
   replaying_ = !ids.empty() || tokens.count == 0;
   device_.upload(replay_, 0, ids.data(), ids.size_bytes());
   device_.synchronize(stream_);
+}
+
+void MoeLayers::rehearse() {
+  if (!device_.needs_rehearsal()) return;
+  device_.compare_ways(stream_, experts_.front());
+  // Those of the largest step may not fit: even loads differ by rounding from those of the run.
+  const auto most = static_cast<int>(comm_.min(options_.max_tokens));
+  int tokens = 1;
+  for (; tokens < most && rehearse(tokens); tokens *= 2) continue;
+  if (tokens >= most && most > 0) static_cast<void>(rehearse(most));
+}
+
+bool MoeLayers::rehearse(int tokens) {
+  const int k = model_.topk;
+  std::vector<std::uint16_t> ids;  // experts in turn, for the tokens of all ranks and every layer
+  const int first = comm_.rank() * tokens;
+  for (int i = 0; i < model_.layers * tokens * k; ++i) {
+    const std::int64_t turn = std::int64_t{first} * k + i % (tokens * k);
+    ids.push_back(static_cast<std::uint16_t>(turn % model_.experts));
+  }
+  load_step(0, {first, tokens}, ids);
+  route(0);
+  announce(0);
+  const auto& pairs_in = hops_.back().pairs_in;
+  const auto pairs = std::accumulate(pairs_in.begin(), pairs_in.end(), std::int64_t{0});
+  const bool fits =
+      pairs <= options_.receive.pairs && hops_.back().rows_received() <= options_.receive.rows;
+  if (comm_.min(fits ? 1 : 0) != 0) {
+    send();
+    experts(0);
+    combine(0);
+    device_.synchronize(stream_);
+    return true;
+  }
+  device_.synchronize(stream_);
+  return false;
 }
 
 double MoeLayers::run_step(std::span<LayerReading> readings) {
@@ -244,6 +281,11 @@ void MoeLayers::choose_replicas(int layer) {
 }
 
 void MoeLayers::dispatch(int layer) {
+  announce(layer);
+  send();
+}
+
+void MoeLayers::announce(int layer) {
   enter(Phase::dispatch, layer);
   if (replicas_) choose_replicas(layer);
   PackArgs args;
@@ -259,6 +301,9 @@ void MoeLayers::dispatch(int layer) {
   args.counts = hops_.front().send_counts;
   device_.pack(stream_, args);
   hops_.front().exchange_counts(comm_);
+}
+
+void MoeLayers::send() {
   hops_.front().send(device_, stream_, send_pairs_, send_rows_,
                      forwarding_ ? forwarding_->pairs() : recv_pairs_,
                      forwarding_ ? forwarding_->rows() : recv_rows_, row_bytes_);

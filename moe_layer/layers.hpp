@@ -95,6 +95,9 @@ class MoeLayers {
   void use(const Placement& placement, const SplitSpec& splitting = {});
   /// Emulates another speed from the next phase on. Local.
   void set_slowdown(double slowdown) { options_.slowdown = slowdown; }
+  /// Runs a layer with few to all tokens, untimed, on a device that needs it: nothing is then used
+  /// for the first time in a measured step. Follows use(); a step has to be loaded afterwards.
+  void rehearse();
   /// Prepares the input of a step and its tokens' experts ([layer][token][k]; empty: the router
   /// decides). Untimed. Local.
   void load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids);
@@ -135,6 +138,12 @@ class MoeLayers {
   // The phases only put work on the stream, except that dispatch waits for its counts.
   void route(int layer);
   void dispatch(int layer);
+  /// The two halves of dispatch: who sends how much to whom, and sending it.
+  void announce(int layer);
+  void send();
+  /// Of rehearse(), with so many tokens on this rank: false, on all ranks, if some rank cannot hold
+  /// what it would receive.
+  bool rehearse(int tokens);
   /// Chooses the replicas that compute this rank's pairs; waits for the router, and with water-fill
   /// for the counts of all ranks.
   void choose_replicas(int layer);

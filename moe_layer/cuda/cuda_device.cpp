@@ -52,9 +52,10 @@ CudaDevice::~CudaDevice() {
 }
 
 std::string CudaDevice::name() const {
-  return fmt::format(
-      "cuda: {}, {}, cuBLAS {} ({}), {}", gpu_.name, name_of(dtype_), cublas_version(),
-      experts_.grouped() ? "grouped experts" : "experts one by one", transport_.name());
+  return fmt::format("cuda: {}, {}, cuBLAS {} ({}), {}", gpu_.name, name_of(dtype_),
+                     cublas_version(),
+                     experts_.grouped() ? "experts grouped or one by one" : "experts one by one",
+                     transport_.name());
 }
 
 std::map<std::string, std::string> CudaDevice::facts() const {
@@ -64,6 +65,7 @@ std::map<std::string, std::string> CudaDevice::facts() const {
           {"gpu_driver_cuda", gpu_.driver},
           {"cuda_toolkit", gpu_.toolkit},
           {"cublas", cublas_version()},
+          {"expert_products", experts_.way()},
           {"nccl", Transport::nccl_version()},
           {"transport", transport_.name()},
           {"locked_clocks", locked_mhz_ > 0 ? fmt::format("{} MHz", locked_mhz_) : "no"}};
@@ -160,6 +162,10 @@ void CudaDevice::prepare(const LayerLimits& limits) {
   transport_.prepare(std::max(out, in), std::max(out, in));
   experts_.prepare(limits);
   measure_spin();
+}
+
+void CudaDevice::compare_ways(Stream stream, std::span<const Buffer* const> slots) {
+  experts_.compare(handle(stream), slots, comm_);
 }
 
 /// A launch and the wait for it also take time.

@@ -37,6 +37,8 @@ class CudaDevice final : public Device, private DeviceClock {
   void synchronize(Stream stream) override;
 
   void prepare(const LayerLimits& limits) override;
+  bool needs_rehearsal() const override { return true; }
+  void compare_ways(Stream stream, std::span<const Buffer* const> slots) override;
   std::size_t scratch_bytes(const LayerLimits& limits) const override;
   bool needs_sums() const override { return false; }
   std::size_t expert_bytes() const override { return expert_layout(model_, dtype_).bytes; }

@@ -44,7 +44,6 @@ Experts::Experts(const ModelShape& model, DType dtype, int ranks, Whereabouts& a
     Buffer scratch = device_memory(kAlignment * kAlignment, at_);
     grouped_ = gemm_.has_groups(nullptr, scratch);
   }
-  if (grouped_) return;
   for (int i = 0; i < kStreams; ++i) {
     Branch& branch = branches_.emplace_back();
     check(cudaStreamCreateWithFlags(&branch.stream, cudaStreamNonBlocking),
@@ -85,6 +84,7 @@ std::size_t Experts::chunk_bytes(const LayerLimits& limits) const {
 }
 
 void Experts::prepare(const LayerLimits& limits) {
+  most_pairs_ = limits.pairs;
   gathered_ = device_memory(limits.pairs * sz(model_.hidden) * element_, at_);
   outputs_ = device_memory(limits.pairs * sz(model_.hidden) * element_, at_);
   both_ = device_memory(rows_of(limits) * sz(2 * model_.ffn) * element_, at_);
@@ -170,7 +170,7 @@ void Experts::run(cudaStream_t stream, const ExpertArgs& args) {
                   sorting.slot_at + args.slots.size(), sorting.sorted_row, args.rows->as<void>(),
                   gathered_.as<void>()),
         "copy_rows", at_);
-  grouped_ ? run_grouped(stream) : run_each(stream, args);
+  run_products(stream, args, groups(pairs));
   const Weighing weighing{rows,
                           pairs,
                           model_.hidden,
@@ -180,6 +180,10 @@ void Experts::run(cudaStream_t stream, const ExpertArgs& args) {
                           outputs_.as<void>(),
                           args.results->as<void>()};
   check(weigh_rows(stream, dtype_, weighing), "weigh_rows", at_);
+}
+
+void Experts::run_products(cudaStream_t stream, const ExpertArgs& args, bool grouped) {
+  grouped ? run_grouped(stream) : run_each(stream, args);
 }
 
 void Experts::run_grouped(cudaStream_t stream) {

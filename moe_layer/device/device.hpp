@@ -67,8 +67,15 @@ class Device {
   [[nodiscard]] virtual Stream make_stream() = 0;
   virtual void synchronize(Stream stream) = 0;
 
-  /// Creates all kernels and internal memory that can be needed, before anything is timed.
+  /// Creates the kernels and all internal memory that can be needed, before anything is timed.
   virtual void prepare(const LayerLimits& limits) = 0;
+  /// Whether its first use of a call or a size is slower than the next, so that
+  /// MoeLayers::rehearse() has to use each before anything is timed.
+  [[nodiscard]] virtual bool needs_rehearsal() const { return false; }
+  /// Collective, part of a rehearsal: measures which of its ways to compute experts is the fastest,
+  /// with the weights of a layer, [slot].
+  virtual void compare_ways([[maybe_unused]] Stream stream,
+                            [[maybe_unused]] std::span<const Buffer* const> slots) {}
   /// Bytes that prepare() will take.
   [[nodiscard]] virtual std::size_t scratch_bytes(const LayerLimits& limits) const = 0;
   /// Whether experts() takes ExpertArgs::sums.

@@ -11,7 +11,7 @@ namespace gembench::simulation {
 namespace {
 
 using Counters = GembenchSimulationCounters;
-constexpr std::array<std::pair<const char*, std::int64_t Counters::*>, 22> kFields = {{
+constexpr std::array<std::pair<const char*, std::int64_t Counters::*>, 23> kFields = {{
     {"launches", &Counters::launches},
     {"synchronizations", &Counters::synchronizations},
     {"queries", &Counters::queries},
@@ -32,6 +32,7 @@ constexpr std::array<std::pair<const char*, std::int64_t Counters::*>, 22> kFiel
     {"nccl_sent_bytes", &Counters::nccl_sent_bytes},
     {"nccl_unaligned", &Counters::nccl_unaligned},
     {"nccl_contacts", &Counters::nccl_contacts},
+    {"first_uses", &Counters::first_uses},
     {"live_bytes", &Counters::live_bytes},
     {"peak_bytes", &Counters::peak_bytes},
 }};

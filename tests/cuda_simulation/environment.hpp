@@ -25,6 +25,7 @@ struct Settings {
   double first_use = 0;  // s that a kernel, a size of products or a peer takes the first time
   bool log = false;
   std::string counters_file;
+  std::string slow, wrong;  // calls: NAME:SECONDS, and NAME of one whose results are wrong
 };
 
 /// Read at the first call and by reload(). A value that cannot be meant ends the process, exit 2.
@@ -37,8 +38,11 @@ int rank_from_environment();
 /// fail with, else 0.
 int injected_fault(const char* name);
 
-/// Keeps the host busy for as long as something takes that is used for the first time.
-void first_use();
+/// Whether `what` is used for the first time since the settings were read; keeps the host busy for
+/// as long as that takes.
+bool first_use(const std::string& what);
+/// Seconds by which GEMBENCH_SIMULATED_SLOW wants the work of this call to take longer.
+double slowed(const char* name);
 
 /// Seconds of a clock that only goes forward.
 double now();

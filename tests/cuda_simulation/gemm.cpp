@@ -6,8 +6,11 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -143,6 +146,28 @@ cublasStatus_t enter_blas(const char* name, cublasHandle_t handle) {
   return handle ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_INITIALIZED;
 }
 
+/// Which kernel of cuBLAS multiplies, as far as anybody knows: it may be another one for every size
+/// of the matrices, of which the number of rows is the one that changes between steps.
+void use_kernel_for(const Shape& s, const Types& types, const char* call) {
+  const std::string what = std::string(call) + " " + std::to_string(types.a) + " " +
+                           std::to_string(types.c) + " " + std::to_string(s.m) + " " +
+                           std::to_string(s.k) + " " +
+                           std::to_string(std::bit_width(static_cast<unsigned>(s.n)));
+  if (first_use(what)) ++counters().first_uses;
+}
+
+/// Work of a call that takes longer where the settings want it.
+Run with_delay(const char* call, Run run) {
+  const double seconds = slowed(call);
+  if (seconds == 0) return run;
+  return [=, run = std::move(run)] {
+    const double until = now() + seconds;
+    while (now() < until) {
+    }
+    return run();
+  };
+}
+
 cublasStatus_t enqueue_product(cublasHandle_t handle, std::size_t products, Run run) {
   auto* stream = find_stream(handle->stream);
   if (!stream) return CUBLAS_STATUS_EXECUTION_FAILED;
@@ -158,7 +183,15 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
                                 const Types& types, const void* const* a, const void* const* b,
                                 void* const* c, bool grouped) {
   const std::size_t products = shapes.size();
-  return enqueue_product(handle, products, [=, shapes = std::move(shapes)] {
+  const char* const call = grouped ? "cublasGemmGroupedBatchedEx" : "cublasGemmBatchedEx";
+  // The kernel of groups is one for all sizes.
+  if (grouped) {
+    if (first_use(call)) ++counters().first_uses;
+  } else {
+    use_kernel_for(shapes.front(), types, call);
+  }
+  const bool wrong = settings().wrong == call;
+  Run run = [=, shapes = std::move(shapes)] {
     const std::size_t bytes = shapes.size() * sizeof(void*);
     const bool arrays_fit = Memory::space_of(a, bytes) == Space::device &&
                             Memory::space_of(b, bytes) == Space::device &&
@@ -174,8 +207,12 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
       right = multiply(shapes[i], types, a[i], b[i], c[i]);
     }
     if (!right) break_context(cudaErrorIllegalAddress);
+    if (right && wrong) {
+      std::memset(c[shapes.size() - 1], 0, extent_of_c(shapes.back()).values() * bytes_of(types.c));
+    }
     return Progress::done;
-  });
+  };
+  return enqueue_product(handle, products, with_delay(call, std::move(run)));
 }
 
 }  // namespace
@@ -274,10 +311,13 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t a_op, cubla
   if (const auto status = check_shape(shape, true)) return status;
   if (m == 0 || n == 0) return CUBLAS_STATUS_SUCCESS;
   if (k == 0) return CUBLAS_STATUS_NOT_SUPPORTED;  // real: C = beta C; nobody needs it here
-  return enqueue_product(handle, 1, [=] {
-    if (!multiply(shape, types, a, b, c)) break_context(cudaErrorIllegalAddress);
-    return Progress::done;
-  });
+  use_kernel_for(shape, types, "cublasGemmEx");
+  return enqueue_product(handle, 1, with_delay("cublasGemmEx", [=] {
+                           if (!multiply(shape, types, a, b, c)) {
+                             break_context(cudaErrorIllegalAddress);
+                           }
+                           return Progress::done;
+                         }));
 }
 
 cublasStatus_t cublasGemmBatchedEx(cublasHandle_t handle, cublasOperation_t a_op,

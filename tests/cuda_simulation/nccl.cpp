@@ -161,7 +161,7 @@ ncclResult_t add(const char* name, ncclComm_t comm, bool send, void* at, std::si
   if ((reinterpret_cast<std::uintptr_t>(at) | bytes) % kUnit != 0) ++counters().nccl_unaligned;
   if (so_far == 0 && peer != state.rank) {
     ++counters().nccl_contacts;
-    first_use();
+    static_cast<void>(first_use("peer " + std::to_string(peer)));
   }
   if (const auto result = ncclGroupStart()) return result;
   Message message{comm->state, send, static_cast<char*>(at), bytes, peer, so_far++ % kTags, found};

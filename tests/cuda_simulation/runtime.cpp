@@ -264,6 +264,9 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* ke
     return failed(cudaErrorInvalidResourceHandle);
   }
   ++counters().launches;
+  if (first_use("kernel " + std::to_string(reinterpret_cast<std::uintptr_t>(kernel)))) {
+    ++counters().first_uses;
+  }
   Grid grid{config->gridDim, config->blockDim, config->dynamicSmemBytes,
             place->second.bind(kernel, arguments), name_of(kernel)};
   enqueue_on(*stream, "kernel", [grid = std::move(grid)] {

@@ -107,6 +107,24 @@ TEST(CudaCosts, no_message_is_moved_byte_by_byte_and_no_two_ranks_meet_in_a_laye
   EXPECT_EQ(counted.nccl_contacts, 0);
 }
 
+TEST(CudaCosts, nothing_is_used_for_the_first_time_after_the_rehearsal) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    CudaRig rig(small_model(1), dtype, kTokens);
+    gembench_simulation_reload();  // forgets what the tests before have used
+    rig.use(random_placement(rig.model, rig.comm.size(), 1));
+    rig.layers->rehearse();
+    gembench_simulation_reset_counters();
+    std::vector<LayerReading> readings(static_cast<std::size_t>(rig.model.layers));
+    for (const std::uint64_t seed : {5, 6, 7}) {  // other loads
+      const auto ids = of_rank(random_ids(rig.model, kTokens, seed), rig.model, kTokens, rig.range);
+      rig.layers->load_step(0, rig.range, ids);
+      static_cast<void>(rig.layers->run_step(readings));
+    }
+    EXPECT_EQ(gembench_simulation_counters()->first_uses, 0);
+    EXPECT_EQ(gembench_simulation_counters()->allocations, 0);
+  }
+}
+
 TEST(CudaCosts, memory_taken_is_what_was_said_before) {
   const Comm comm = Comm::world();
   const auto device = make_simulated(comm, small_model(0), DType::bf16);

@@ -82,7 +82,7 @@ TEST(CudaLayers, one_by_one_where_cublas_has_no_grouped_call) {
   }
   const Comm comm = Comm::world();
   const auto grouped = make_simulated(comm, small_model(0), DType::bf16);
-  EXPECT_NE(grouped->name().find("grouped experts"), std::string::npos);
+  EXPECT_NE(grouped->name().find("experts grouped or one by one"), std::string::npos);
 }
 
 TEST(CudaLayers, sizes_that_are_no_multiples_of_8_run_one_by_one) {
@@ -250,6 +250,39 @@ TEST(CudaLayers, the_profile_covers_loads_from_none_to_the_largest) {
   EXPECT_EQ(profile.load_points.back(), kTokens * 3);
   EXPECT_FALSE(profile.active.empty());
   EXPECT_NE(profile.device.find("simulated"), std::string::npos) << profile.device;
+}
+
+/// What a rehearsed device says of its experts' products, and the products of a layer after that.
+std::pair<std::string, std::int64_t> rehearsed_products() {
+  CudaRig rig(small_model(0), DType::bf16, kTokens);
+  rig.use(random_placement(rig.model, rig.comm.size(), 1));
+  rig.layers->rehearse();
+  rig.load();
+  gembench_simulation_reset_counters();
+  static_cast<void>(rig.layers->run_layer(0));
+  return {rig.device->facts().at("expert_products"), gembench_simulation_counters()->gemm_calls};
+}
+
+TEST(CudaDevice, takes_the_faster_way_to_compute_experts_and_never_a_wrong_one) {
+  const auto says = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
+  {
+    const Simulated slow("GEMBENCH_SIMULATED_SLOW", "cublasGemmEx:2e-4");
+    const auto [way, products] = rehearsed_products();
+    EXPECT_TRUE(says(way, "grouped up to 183 assignments")) << way;
+    EXPECT_EQ(products, 3);  // the router's, and both of all experts
+  }
+  {
+    const Simulated slow("GEMBENCH_SIMULATED_SLOW", "cublasGemmGroupedBatchedEx:4e-3");
+    const auto [way, products] = rehearsed_products();
+    EXPECT_EQ(way, "one by one up to 183 assignments");
+    EXPECT_GT(products, 3);
+  }
+  const Simulated wrong("GEMBENCH_SIMULATED_WRONG", "cublasGemmGroupedBatchedEx");
+  const auto [way, products] = rehearsed_products();
+  EXPECT_TRUE(says(way, "one by one: ") && says(way, "wrong")) << way;
+  EXPECT_GT(products, 3);
 }
 
 TEST(CudaDevice, weights_are_there_when_sending_returns) {

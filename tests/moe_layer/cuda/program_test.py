@@ -110,7 +110,7 @@ class Runs(CudaTest):
         # Also when the job fails on one rank, and when it is asked to end.
         log.unlink()
         self.fails(3, 1, *RUN, "--lock-clocks", "1200", "--overwrite",
-                   env=[*env, "GEMBENCH_SIMULATED_MEMORY=34000000"], says=["GPU"])
+                   env=[*env, "GEMBENCH_SIMULATED_MEMORY=168300000"], says=["GPU"])
         self.assertEqual(log.read_text().splitlines(), ["lock 0 1200 1200", "reset 0"])
         log.unlink()
         # Once only: a second SIGTERM makes mpirun kill its ranks, and killed ranks
@@ -236,7 +236,7 @@ class Failures(CudaTest):
                    says=["GPU 1 of rank 1", "ncclGroupEnd failed (layer "])
 
     def test_a_kernel_that_faults_is_noticed_at_the_next_wait(self):
-        self.fails(1, 2, *RUN, "--timeout", "60", env=simulated(FAULT="execution:400:700:1"),
+        self.fails(1, 2, *RUN, "--timeout", "60", env=simulated(FAULT="execution:2500:700:1"),
                    says=["GPU 1 of rank 1", " failed (layer ", "illegal memory access"])
 
     def test_what_does_not_fit_the_device_is_refused(self):
