@@ -12,9 +12,9 @@ namespace {
 
 constexpr int kPhases = 4;
 
-/// Where a phase begins on the device's clock; it ends at the next mark.
-int mark_of(int layer, int phase) {
-  return 2 * (layer * kPhases + phase);
+/// A phase on the device's clock.
+int span_of(int layer, int phase) {
+  return layer * kPhases + phase;
 }
 
 }  // namespace
@@ -73,7 +73,7 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   all_counts_.resize(ranks * sz(model.experts));
   rows_to_.assign(layers * ranks, 0);
   device.prepare({tokens, rows, pairs});
-  if (device_clock_ != nullptr) device_clock_->reserve_marks(mark_of(model.layers, 0));
+  if (device_clock_ != nullptr) device_clock_->reserve_spans(span_of(model.layers, 0));
 }
 
 void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
@@ -158,8 +158,7 @@ double MoeLayers::run_step(std::span<LayerReading> readings) {
   }
   for (int layer = 0; device_clock_ != nullptr && layer < model_.layers; ++layer) {
     for (int phase = 0; phase < kPhases; ++phase) {
-      const int from = mark_of(layer, phase);
-      readings[sz(layer)].device_time[sz(phase)] = device_clock_->seconds_between(from, from + 1);
+      readings[sz(layer)].device_time[sz(phase)] = device_clock_->seconds_of(span_of(layer, phase));
     }
   }
   return options_.clock == Clock::wall ? previous_end_ - begin : kNotMeasured;
@@ -237,9 +236,9 @@ void MoeLayers::count(int layer, LayerReading& reading) {
 }
 
 void MoeLayers::run_phase(int phase, void (MoeLayers::*work)(int), int layer) {
-  if (device_clock_ != nullptr) device_clock_->mark(stream_, mark_of(layer, phase));
+  if (device_clock_ != nullptr) device_clock_->begin_span(span_of(layer, phase));
   (this->*work)(layer);
-  if (device_clock_ != nullptr) device_clock_->mark(stream_, mark_of(layer, phase) + 1);
+  if (device_clock_ != nullptr) device_clock_->end_span(stream_);
   device_.synchronize(stream_);
 }
 

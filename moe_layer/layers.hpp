@@ -35,9 +35,8 @@ struct LayerReading {
   double barrier_wait = kNotMeasured;   ///< t4 - t3; on cpu-time known when all ranks are together
   double combine_time = kNotMeasured;   ///< t5 - t4
   double layer_time = kNotMeasured;     ///< t5 - t0; likewise
-  /// Route, dispatch, experts and combine by the device's own clock, each from its first work on
-  /// the stream to its last, without emulated slowdown. Only from run_step(), NaN without such a
-  /// clock.
+  /// Route, dispatch, experts and combine by the device's own clock, without the host's waits and
+  /// without emulated slowdown (DeviceClock). Only from run_step(), NaN without such a clock.
   std::array<double, 4> device_time{kNotMeasured, kNotMeasured, kNotMeasured, kNotMeasured};
   std::int64_t tokens = 0;  ///< assignments (token-expert) computed here
   std::int64_t active_experts = 0;

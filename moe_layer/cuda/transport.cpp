@@ -32,8 +32,8 @@ void for_each_rank(std::span<const std::int32_t> rows, std::size_t row_bytes, F&
 
 }  // namespace
 
-Transport::Transport(const Comm& comm, Kind kind, Whereabouts& at)
-    : comm_(comm), at_(at), kind_(kind) {}
+Transport::Transport(const Comm& comm, Kind kind, Spans& spans, Whereabouts& at)
+    : comm_(comm), at_(at), spans_(spans), kind_(kind) {}
 
 Transport::~Transport() {
   // An error of this rank leaves the others in the middle of something: no orderly end then.
@@ -198,9 +198,11 @@ void Transport::exchange_by_mpi(cudaStream_t stream, std::span<const RowExchange
     out += bytes;
     in += sum(part.recv_rows) * part.row_bytes;
   }
+  spans_.close(stream);
   synchronize(stream);  // what is sent must be there
   comm_.exchange(sends_, receives_);
   if (!staged) return;
+  spans_.open(stream);
   in = received_.as<char>();
   for (const RowExchange& part : parts) {
     for_each_rank(part.recv_rows, part.row_bytes, [&](int rank, std::size_t at, std::size_t bytes) {

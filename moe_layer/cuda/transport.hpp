@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "moe_layer/cuda/errors.hpp"
+#include "moe_layer/cuda/spans.hpp"
 #include "moe_layer/device/device_calls.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
@@ -20,7 +21,8 @@ class Transport {
  public:
   enum class Kind { nccl, cuda_aware_mpi, staged_mpi };
 
-  Transport(const Comm& comm, Kind kind, Whereabouts& at);
+  /// `spans` are not those of the time in which MPI sends.
+  Transport(const Comm& comm, Kind kind, Spans& spans, Whereabouts& at);
   ~Transport();
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
@@ -56,6 +58,7 @@ class Transport {
 
   const Comm& comm_;
   Whereabouts& at_;
+  Spans& spans_;
   Kind kind_;
   ncclComm_t nccl_ = nullptr;
   Buffer sent_, received_;  // pinned, of staged_mpi

@@ -17,16 +17,19 @@
 
 namespace gembench::inline device {
 
-/// A device's own clock, read by marks on a stream.
+/// A device's own clock for the work of numbered spans on a stream. A span is timed in pieces
+/// between the host's waits: while the host waits for other ranks the device has nothing to do, and
+/// that is not its time.
 class DeviceClock {
  public:
   virtual ~DeviceClock() = default;
-  /// Room for marks 0 .. count - 1.
-  virtual void reserve_marks(int count) = 0;
-  /// Records when the stream gets here, without waiting for it.
-  virtual void mark(Stream stream, int mark) = 0;
-  /// Seconds between two marks that the stream has passed.
-  [[nodiscard]] virtual double seconds_between(int from, int to) = 0;
+  /// Room for spans 0 .. count - 1.
+  virtual void reserve_spans(int count) = 0;
+  /// The calls between these two are the span's. Neither waits.
+  virtual void begin_span(int span) = 0;
+  virtual void end_span(Stream stream) = 0;
+  /// Seconds of the device in a span that the stream has passed.
+  [[nodiscard]] virtual double seconds_of(int span) = 0;
 };
 
 /// The middle of hierarchical dispatch on a device.

@@ -29,7 +29,7 @@ TEST(CudaCosts, a_layer_with_grouped_experts_is_as_the_readme_says) {
   // The ends of route, dispatch, experts and combine are read by the clock; pack waits for counts.
   // With peers all waits are polls.
   EXPECT_EQ(counted.synchronizations, rig.comm.size() > 1 ? 0 : 5);
-  EXPECT_EQ(counted.event_records, 1 + 8);  // pack's counts; begin and end of four phases
+  EXPECT_EQ(counted.event_records, 1 + 10);  // pack's counts; begin and end of the pieces
   EXPECT_EQ(counted.allocations, 0);
   EXPECT_EQ(counted.host_allocations, 0);
   EXPECT_EQ(counted.frees, 0);
@@ -80,6 +80,7 @@ TEST(CudaCosts, mpi_waits_for_the_stream_before_it_sends) {
   CudaRig rig(small_model(0), DType::bf16, kTokens, "mpi");
   const auto counted = of_layer(rig);
   EXPECT_EQ(counted.synchronizations, 5 + 2);
+  EXPECT_EQ(counted.event_records, 1 + 14);
   EXPECT_EQ(counted.nccl_groups, 0);
   EXPECT_EQ(counted.allocations, 0);
   EXPECT_EQ(counted.host_allocations, 0);

@@ -132,6 +132,30 @@ TEST(CudaLayers, phases_are_timed_by_events_too_within_what_the_host_reads) {
   }
 }
 
+TEST(CudaLayers, what_the_host_waits_for_is_not_the_gpus_time) {
+  const Simulated streams(kOrder, "eager");  // in others nothing runs while the host waits in MPI
+  constexpr double kLate =
+      0.05;  // s, by which the last rank comes to dispatch: its router's product
+  for (const char* transport : {"nccl", "mpi"}) {
+    CudaRig rig(small_model(0), DType::bf16, kTokens, transport);
+    const bool late = rig.comm.rank() == rig.comm.size() - 1;
+    const Simulated slow("GEMBENCH_SIMULATED_SLOW", late ? "cublasGemmEx:0.05" : "none:0");
+    // Other work may disturb a layer; the wait for counts is in each.
+    double route = HUGE_VAL, host = HUGE_VAL, device = HUGE_VAL;
+    for (const LayerReading& reading : rig.step()) {
+      route = std::min(route, reading.device_time[0]);
+      host = std::min(host, reading.dispatch_time);
+      device = std::min(device, reading.device_time[1]);
+    }
+    EXPECT_LT(device, kLate / 2) << transport;
+    if (late) {
+      EXPECT_GT(route, kLate * 0.9);
+    } else {
+      EXPECT_GT(host, kLate / 2);
+    }
+  }
+}
+
 TEST(CudaLayers, whole_steps_compute_the_same_and_read_only_the_step) {
   for (const char* transport : {"nccl", "mpi"}) {
     CudaRig read(small_model(1), DType::bf16, kTokens, transport);
@@ -317,6 +341,9 @@ TEST(CudaDevice, names_its_gpu_and_how_it_sends) {
   EXPECT_EQ(uuid.size(), 40U) << uuid;
   EXPECT_EQ(uuid.find("GPU-"), 0U);
   EXPECT_EQ(facts.at("locked_clocks"), "no");
+  EXPECT_EQ(facts.at("gpu_event_floor"), "0.00 us");  // not prepared yet
+  nccl->prepare({1, 1, 1});
+  EXPECT_NE(nccl->facts().at("gpu_event_floor"), "0.00 us");
   const auto uuids = comm.gather(uuid);
   for (std::size_t i = 1; i < uuids.size(); ++i) EXPECT_NE(uuids[i], uuids[0]);
   EXPECT_GT(nccl->memory_left(), 0U);

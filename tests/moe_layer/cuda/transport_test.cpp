@@ -17,7 +17,7 @@ constexpr std::size_t kRow = 24;  // bytes
 
 /// A rank's way to the others, and a stream.
 struct Line {
-  explicit Line(Transport::Kind kind) : transport(comm, kind, at) {
+  explicit Line(Transport::Kind kind) : transport(comm, kind, spans, at) {
     if (cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess) std::abort();
     transport.connect(stream);
     transport.prepare(std::size_t{1} << 20, std::size_t{1} << 20);
@@ -31,6 +31,7 @@ struct Line {
                        .gpu = cuda::choose_gpu(comm.node_rank()).index,
                        .phase = "",
                        .on_error = {}};
+  cuda::Spans spans{at};
   Transport transport;
   cudaStream_t stream = nullptr;
 };
