@@ -66,6 +66,10 @@ class Runs(CudaTest):
                         self.assertTrue((gpu > 0).all(), phase)
                         self.assertTrue((gpu <= host + 1e-6).all(), phase)
                     uuids = {u for u in f["environment/gpu_uuid"][:]}
+                    for name in ("barrier_floor", "gpu_event_floor"):
+                        self.assertRegex(f[f"environment/{name}"].asstr()[0], r"^\d+\.\d\d us$")
+                    self.assertIn("assignments" if ranks == 1 else "one by one",
+                                  f["environment/expert_products"].asstr()[0])
                     self.assertEqual(len(uuids), ranks)
                     # Without NVML nothing is reported, and the file says so.
                     self.assertTrue(numpy.isnan(f["gpu/clock_before"][:]).all())
