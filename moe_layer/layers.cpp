@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "moe_layer/model/weights.hpp"
 #include "placement/base/index.hpp"
@@ -11,9 +12,9 @@ namespace {
 
 constexpr int kPhases = 4;
 
-/// Where a phase begins on the device's clock; it ends at the next mark.
-int mark_of(int layer, int phase) {
-  return 2 * (layer * kPhases + phase);
+/// A phase on the device's clock.
+int span_of(int layer, int phase) {
+  return layer * kPhases + phase;
 }
 
 }  // namespace
@@ -67,13 +68,12 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
     locations_.push_back(make(sz(model.experts) * sizeof(Location)));
     shared_.push_back(store.shared(layer));
   }
-  input_.reserve(tokens * hidden);
   host_ids_.reserve(tokens * k);
   own_counts_.resize(sz(model.experts));
   all_counts_.resize(ranks * sz(model.experts));
   rows_to_.assign(layers * ranks, 0);
   device.prepare({tokens, rows, pairs});
-  if (device_clock_ != nullptr) device_clock_->reserve_marks(mark_of(model.layers, 0));
+  if (device_clock_ != nullptr) device_clock_->reserve_spans(span_of(model.layers, 0));
 }
 
 void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
@@ -105,12 +105,46 @@ void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
 
 void MoeLayers::load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids) {
   range_ = tokens;
-  input_.resize(sz(tokens.count) * sz(model_.hidden));
-  fill_input(input_, options_.seed, step, tokens.first, model_.hidden);
-  device_.upload(hidden_state_, 0, input_.data(), input_.size() * sizeof(float));
+  device_.make_inputs(stream_, {options_.seed, step, tokens.first, tokens.count, &hidden_state_});
   replaying_ = !ids.empty() || tokens.count == 0;
   device_.upload(replay_, 0, ids.data(), ids.size_bytes());
   device_.synchronize(stream_);
+}
+
+void MoeLayers::rehearse() {
+  if (!device_.needs_rehearsal()) return;
+  device_.compare_ways(stream_, experts_.front());
+  // Those of the largest step may not fit: even loads differ by rounding from those of the run.
+  const auto most = static_cast<int>(comm_.min(options_.max_tokens));
+  int tokens = 1;
+  for (; tokens < most && rehearse(tokens); tokens *= 2) continue;
+  if (tokens >= most && most > 0) static_cast<void>(rehearse(most));
+}
+
+bool MoeLayers::rehearse(int tokens) {
+  const int k = model_.topk;
+  std::vector<std::uint16_t> ids;  // experts in turn, for the tokens of all ranks and every layer
+  const int first = comm_.rank() * tokens;
+  for (int i = 0; i < model_.layers * tokens * k; ++i) {
+    const std::int64_t turn = std::int64_t{first} * k + i % (tokens * k);
+    ids.push_back(static_cast<std::uint16_t>(turn % model_.experts));
+  }
+  load_step(0, {first, tokens}, ids);
+  route(0);
+  announce(0);
+  const auto& pairs_in = hops_.back().pairs_in;
+  const auto pairs = std::accumulate(pairs_in.begin(), pairs_in.end(), std::int64_t{0});
+  const bool fits =
+      pairs <= options_.receive.pairs && hops_.back().rows_received() <= options_.receive.rows;
+  if (comm_.min(fits ? 1 : 0) != 0) {
+    send();
+    experts(0);
+    combine(0);
+    device_.synchronize(stream_);
+    return true;
+  }
+  device_.synchronize(stream_);
+  return false;
 }
 
 double MoeLayers::run_step(std::span<LayerReading> readings) {
@@ -124,8 +158,7 @@ double MoeLayers::run_step(std::span<LayerReading> readings) {
   }
   for (int layer = 0; device_clock_ != nullptr && layer < model_.layers; ++layer) {
     for (int phase = 0; phase < kPhases; ++phase) {
-      const int from = mark_of(layer, phase);
-      readings[sz(layer)].device_time[sz(phase)] = device_clock_->seconds_between(from, from + 1);
+      readings[sz(layer)].device_time[sz(phase)] = device_clock_->seconds_of(span_of(layer, phase));
     }
   }
   return options_.clock == Clock::wall ? previous_end_ - begin : kNotMeasured;
@@ -203,9 +236,9 @@ void MoeLayers::count(int layer, LayerReading& reading) {
 }
 
 void MoeLayers::run_phase(int phase, void (MoeLayers::*work)(int), int layer) {
-  if (device_clock_ != nullptr) device_clock_->mark(stream_, mark_of(layer, phase));
+  if (device_clock_ != nullptr) device_clock_->begin_span(span_of(layer, phase));
   (this->*work)(layer);
-  if (device_clock_ != nullptr) device_clock_->mark(stream_, mark_of(layer, phase) + 1);
+  if (device_clock_ != nullptr) device_clock_->end_span(stream_);
   device_.synchronize(stream_);
 }
 
@@ -247,6 +280,11 @@ void MoeLayers::choose_replicas(int layer) {
 }
 
 void MoeLayers::dispatch(int layer) {
+  announce(layer);
+  send();
+}
+
+void MoeLayers::announce(int layer) {
   enter(Phase::dispatch, layer);
   if (replicas_) choose_replicas(layer);
   PackArgs args;
@@ -262,6 +300,9 @@ void MoeLayers::dispatch(int layer) {
   args.counts = hops_.front().send_counts;
   device_.pack(stream_, args);
   hops_.front().exchange_counts(comm_);
+}
+
+void MoeLayers::send() {
   hops_.front().send(device_, stream_, send_pairs_, send_rows_,
                      forwarding_ ? forwarding_->pairs() : recv_pairs_,
                      forwarding_ ? forwarding_->rows() : recv_rows_, row_bytes_);
@@ -352,10 +393,9 @@ std::vector<float> MoeLayers::hidden_state(int token) {
 }
 
 std::int64_t MoeLayers::count_not_finite() {
-  // Into the room of the step's input, which is made again for every step.
-  input_.resize(sz(range_.count) * sz(model_.hidden));
-  device_.download(input_.data(), hidden_state_, 0, input_.size() * sizeof(float));
-  return std::count_if(input_.begin(), input_.end(), [](float x) { return !std::isfinite(x); });
+  std::vector<float> all(sz(range_.count) * sz(model_.hidden));
+  device_.download(all.data(), hidden_state_, 0, all.size() * sizeof(float));
+  return std::count_if(all.begin(), all.end(), [](float x) { return !std::isfinite(x); });
 }
 
 }  // namespace gembench::inline moe_layer

@@ -35,9 +35,8 @@ struct LayerReading {
   double barrier_wait = kNotMeasured;   ///< t4 - t3; on cpu-time known when all ranks are together
   double combine_time = kNotMeasured;   ///< t5 - t4
   double layer_time = kNotMeasured;     ///< t5 - t0; likewise
-  /// Route, dispatch, experts and combine by the device's own clock, each from its first work on
-  /// the stream to its last, without emulated slowdown. Only from run_step(), NaN without such a
-  /// clock.
+  /// Route, dispatch, experts and combine by the device's own clock, without the host's waits and
+  /// without emulated slowdown (DeviceClock). Only from run_step(), NaN without such a clock.
   std::array<double, 4> device_time{kNotMeasured, kNotMeasured, kNotMeasured, kNotMeasured};
   std::int64_t tokens = 0;  ///< assignments (token-expert) computed here
   std::int64_t active_experts = 0;
@@ -95,6 +94,9 @@ class MoeLayers {
   void use(const Placement& placement, const SplitSpec& splitting = {});
   /// Emulates another speed from the next phase on. Local.
   void set_slowdown(double slowdown) { options_.slowdown = slowdown; }
+  /// Runs a layer with few to all tokens, untimed, on a device that needs it: nothing is then used
+  /// for the first time in a measured step. Follows use(); a step has to be loaded afterwards.
+  void rehearse();
   /// Prepares the input of a step and its tokens' experts ([layer][token][k]; empty: the router
   /// decides). Untimed. Local.
   void load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids);
@@ -135,6 +137,12 @@ class MoeLayers {
   // The phases only put work on the stream, except that dispatch waits for its counts.
   void route(int layer);
   void dispatch(int layer);
+  /// The two halves of dispatch: who sends how much to whom, and sending it.
+  void announce(int layer);
+  void send();
+  /// Of rehearse(), with so many tokens on this rank: false, on all ranks, if some rank cannot hold
+  /// what it would receive.
+  bool rehearse(int tokens);
   /// Chooses the replicas that compute this rank's pairs; waits for the router, and with water-fill
   /// for the counts of all ranks.
   void choose_replicas(int layer);
@@ -165,7 +173,6 @@ class MoeLayers {
   Buffer hidden_state_, replay_, normed_, payload_, logits_, gate_ids_, ids_, weights_;
   Buffer send_rows_, send_pairs_, row_token_, recv_rows_, recv_pairs_;
   Buffer sums_, results_, slot_tokens_, returned_, shared_sums_;
-  std::vector<float> input_;
   std::unique_ptr<Forwarding> forwarding_;   // hierarchical dispatch only
   std::unique_ptr<ReplicaChoice> replicas_;  // of placements with replicas only
   Buffer physical_slots_;                    // u16 [token][k], in the place of ids_

@@ -16,6 +16,7 @@
 #include "harness/run/labels.hpp"
 #include "harness/run/quiet.hpp"
 #include "moe_layer/cpu/gemm.hpp"
+#include "moe_layer/cpu/noise_probe.hpp"
 #include "moe_layer/cpu/state.hpp"
 #include "moe_layer/machine_state.hpp"
 #include "placement/cost/objective.hpp"
@@ -107,6 +108,8 @@ RunInfo describe(const Session& session, const RunCommand& options, const Profil
     info.rank_facts[name] = session.comm.gather(value);
   }
   info.quiet_before = read_quiet(session);
+  info.rank_facts["barrier_floor"] =
+      session.comm.gather(fmt::format("{:.2f} us", measure_barrier_floor(session.comm) * 1e6));
   for (const auto& [name, value] : session.device->facts()) {
     info.rank_facts[name] = session.comm.gather(value);
   }

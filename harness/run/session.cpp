@@ -60,6 +60,7 @@ void Session::make_layers() {
   const Placement* first = &linear;
   static_cast<void>(store->hold({&first, 1}));
   layers->use(linear);
+  layers->rehearse();
 }
 
 TokenRange Session::tokens_of(int measured_step, int rank) const {

@@ -8,6 +8,7 @@
 #include "moe_layer/cpu/make_device.hpp"
 #include "moe_layer/cpu/payload.hpp"
 #include "moe_layer/cpu/row_math.hpp"
+#include "moe_layer/model/weights.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "placement/base/error.hpp"
 #include "placement/base/index.hpp"
@@ -29,6 +30,11 @@ std::string CpuDevice::name() const {
 void CpuDevice::prepare(const LayerLimits& limits) {
   experts_.prepare(comm_, limits);
   routing_.prepare();
+}
+
+void CpuDevice::make_inputs(Stream, const InputArgs& args) {
+  fill_input({args.hidden_state->as<float>(), sz(args.tokens) * hidden_}, args.seed, args.step,
+             args.first_token, static_cast<int>(hidden_));
 }
 
 void CpuDevice::merge(Stream, const MergeArgs& args) {

@@ -44,6 +44,7 @@ class CpuDevice final : public Device, private DeviceForwarding {
     routing_.load_router(to, plain);
   }
 
+  void make_inputs(Stream, const InputArgs& args) override;
   void route(Stream, const RouteArgs& args) override { routing_.route(args); }
   void pack(Stream, const PackArgs& args) override { packing_.pack(args); }
   void exchange(Stream, std::span<const RowExchange> parts) override {

@@ -107,4 +107,17 @@ BarrierSkew measure_barrier_skew(const Comm& comm, const Topology& topology, dou
   return comm.rank() == 0 ? barrier_skew(all, offsets) : BarrierSkew{};
 }
 
+double measure_barrier_floor(const Comm& comm) {
+  constexpr int kBarriers = 21;
+  std::vector<double> seconds;
+  comm.barrier();  // the first gathers ranks from whatever they did before
+  for (int i = 0; i < kBarriers; ++i) {
+    const double begin = wall_seconds();
+    comm.barrier();
+    seconds.push_back(wall_seconds() - begin);
+  }
+  std::ranges::nth_element(seconds, seconds.begin() + kBarriers / 2);
+  return seconds[kBarriers / 2];
+}
+
 }  // namespace gembench::inline cpu

@@ -34,7 +34,9 @@ CudaDevice::CudaDevice(const Comm& comm, const ModelShape& model, const CudaOpti
       gpu_(choose_gpu(comm.node_rank())),
       at_{.rank = comm.rank(), .gpu = gpu_.index, .phase = "start", .layer = -1, .on_error = {}},
       nvml_(gpu_.uuid),
-      transport_(comm, Transport::kind_of(options.transport, MpiSession::is_cuda_aware()), at_),
+      spans_(at_),
+      transport_(comm, Transport::kind_of(options.transport, MpiSession::is_cuda_aware()), spans_,
+                 at_),
       experts_(model, dtype_, comm.size(), at_) {
   check(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags",
         at_);
@@ -46,24 +48,26 @@ CudaDevice::CudaDevice(const Comm& comm, const ModelShape& model, const CudaOpti
 CudaDevice::~CudaDevice() {
   if (in_range_) nvtxRangePop();
   for (const cudaStream_t stream : streams_) static_cast<void>(cudaStreamDestroy(stream));
-  for (const cudaEvent_t event : marks_) static_cast<void>(cudaEventDestroy(event));
   static_cast<void>(cudaEventDestroy(counted_));
   static_cast<void>(cudaStreamDestroy(copies_));
 }
 
 std::string CudaDevice::name() const {
-  return fmt::format(
-      "cuda: {}, {}, cuBLAS {} ({}), {}", gpu_.name, name_of(dtype_), cublas_version(),
-      experts_.grouped() ? "grouped experts" : "experts one by one", transport_.name());
+  return fmt::format("cuda: {}, {}, cuBLAS {} ({}), {}", gpu_.name, name_of(dtype_),
+                     cublas_version(),
+                     experts_.grouped() ? "experts grouped or one by one" : "experts one by one",
+                     transport_.name());
 }
 
 std::map<std::string, std::string> CudaDevice::facts() const {
   return {{"gpu", gpu_.name},
           {"gpu_uuid", gpu_.uuid},
+          {"gpu_event_floor", fmt::format("{:.2f} us", spans_.floor() * 1e6)},
           {"gpu_driver", nvml_.driver()},
           {"gpu_driver_cuda", gpu_.driver},
           {"cuda_toolkit", gpu_.toolkit},
           {"cublas", cublas_version()},
+          {"expert_products", experts_.way()},
           {"nccl", Transport::nccl_version()},
           {"transport", transport_.name()},
           {"locked_clocks", locked_mhz_ > 0 ? fmt::format("{} MHz", locked_mhz_) : "no"}};
@@ -84,22 +88,8 @@ void CudaDevice::enter(const char* phase, int layer) {
   in_range_ = true;
 }
 
-void CudaDevice::reserve_marks(int count) {
-  while (marks_.size() < sz(count)) {
-    check(cudaEventCreate(&marks_.emplace_back()), "cudaEventCreate", at_);
-  }
-}
-
-void CudaDevice::mark(Stream stream, int mark) {
-  check(cudaEventRecord(marks_[sz(mark)], handle(stream)), "cudaEventRecord", at_);
-}
-
-double CudaDevice::seconds_between(int from, int to) {
-  constexpr double kMilli = 1e-3;
-  float milliseconds = 0;
-  check(cudaEventElapsedTime(&milliseconds, marks_[sz(from)], marks_[sz(to)]),
-        "cudaEventElapsedTime", at_);
-  return milliseconds * kMilli;
+void CudaDevice::end_span(Stream stream) {
+  spans_.end(handle(stream));
 }
 
 Buffer CudaDevice::allocate(std::size_t bytes) {
@@ -129,6 +119,7 @@ Stream CudaDevice::make_stream() {
 }
 
 void CudaDevice::synchronize(Stream stream) {
+  spans_.close(handle(stream));
   transport_.synchronize(handle(stream));
 }
 
@@ -160,6 +151,11 @@ void CudaDevice::prepare(const LayerLimits& limits) {
   transport_.prepare(std::max(out, in), std::max(out, in));
   experts_.prepare(limits);
   measure_spin();
+  spans_.calibrate(copies_);
+}
+
+void CudaDevice::compare_ways(Stream stream, std::span<const Buffer* const> slots) {
+  experts_.compare(handle(stream), slots, comm_);
 }
 
 /// A launch and the wait for it also take time.
@@ -215,7 +211,15 @@ void CudaDevice::load_router(Buffer& to, std::span<const float> plain) {
   upload(to, 0, plain.data(), plain.size_bytes());
 }
 
+void CudaDevice::make_inputs(Stream stream, const InputArgs& args) {
+  const InputStream inputs = input_stream(args.seed, args.step);
+  const Filling filling{args.first_token, args.tokens, model_.hidden,
+                        inputs.key,       inputs.step, args.hidden_state->as<float>()};
+  check(fill_inputs(handle(stream), filling), "fill_inputs", at_);
+}
+
 void CudaDevice::route(Stream stream, const RouteArgs& args) {
+  spans_.open(handle(stream));
   check(
       norm_rows(handle(stream), dtype_, args.tokens, model_.hidden, args.hidden_state->as<float>(),
                 args.normed->as<float>(), args.payload->as<void>()),
@@ -240,6 +244,7 @@ void CudaDevice::route(Stream stream, const RouteArgs& args) {
 
 // The counts are on their way to the host while the rows are still being put in order.
 void CudaDevice::pack(Stream stream, const PackArgs& args) {
+  spans_.open(handle(stream));
   Packing packing{};
   packing.tokens = args.tokens;
   packing.topk = model_.topk;
@@ -264,23 +269,28 @@ void CudaDevice::pack(Stream stream, const PackArgs& args) {
                   sz(args.tokens) * sz(std::min(model_.topk, comm_.size())), packing.rows,
                   packing.row_token, args.payload->as<void>(), args.send_rows->as<void>()),
         "copy_rows", at_);
+  spans_.close(handle(stream));
   transport_.wait_for(counted_);
   std::memcpy(args.counts.data(), host_counts_.as<void>(), args.counts.size_bytes());
 }
 
 void CudaDevice::exchange(Stream stream, std::span<const RowExchange> parts) {
+  spans_.open(handle(stream));
   transport_.exchange(handle(stream), parts);
 }
 
 void CudaDevice::experts(Stream stream, const ExpertArgs& args) {
+  spans_.open(handle(stream));
   experts_.run(handle(stream), args);
 }
 
 void CudaDevice::shared_experts(Stream stream, const SharedArgs& args) {
+  spans_.open(handle(stream));
   experts_.run_shared(handle(stream), args);
 }
 
 void CudaDevice::combine(Stream stream, const CombineArgs& args) {
+  spans_.open(handle(stream));
   const Adding adding{args.tokens,
                       comm_.size(),
                       model_.hidden,

@@ -8,6 +8,7 @@
 #include "moe_layer/cuda/experts.hpp"
 #include "moe_layer/cuda/gpu.hpp"
 #include "moe_layer/cuda/nvml.hpp"
+#include "moe_layer/cuda/spans.hpp"
 #include "moe_layer/cuda/transport.hpp"
 #include "moe_layer/device/cuda_plugin.hpp"
 #include "moe_layer/device/device.hpp"
@@ -27,7 +28,7 @@ class CudaDevice final : public Device, private DeviceClock {
   std::optional<DeviceState> state() override { return nvml_.state(); }
   DeviceClock* clock() override { return this; }
   std::size_t memory_left() const override;
-  void connect() override { transport_.connect(); }
+  void connect() override { transport_.connect(copies_); }
   void enter(const char* phase, int layer) override;
 
   Buffer allocate(std::size_t bytes) override;
@@ -37,6 +38,8 @@ class CudaDevice final : public Device, private DeviceClock {
   void synchronize(Stream stream) override;
 
   void prepare(const LayerLimits& limits) override;
+  bool needs_rehearsal() const override { return true; }
+  void compare_ways(Stream stream, std::span<const Buffer* const> slots) override;
   std::size_t scratch_bytes(const LayerLimits& limits) const override;
   bool needs_sums() const override { return false; }
   std::size_t expert_bytes() const override { return expert_layout(model_, dtype_).bytes; }
@@ -44,6 +47,7 @@ class CudaDevice final : public Device, private DeviceClock {
   std::size_t router_bytes() const override;
   void load_router(Buffer& to, std::span<const float> plain) override;
 
+  void make_inputs(Stream stream, const InputArgs& args) override;
   void route(Stream stream, const RouteArgs& args) override;
   void pack(Stream stream, const PackArgs& args) override;
   void exchange(Stream stream, std::span<const RowExchange> parts) override;
@@ -54,9 +58,10 @@ class CudaDevice final : public Device, private DeviceClock {
   void spin(Stream stream, double seconds) override;
 
  private:
-  void reserve_marks(int count) override;
-  void mark(Stream stream, int mark) override;
-  double seconds_between(int from, int to) override;
+  void reserve_spans(int count) override { spans_.reserve(count); }
+  void begin_span(int span) override { spans_.begin(span); }
+  void end_span(Stream stream) override;
+  double seconds_of(int span) override { return spans_.seconds(span); }
   [[nodiscard]] std::size_t counts_bytes() const;
   [[nodiscard]] std::size_t chunk_bytes(const LayerLimits& limits) const;
   void measure_spin();
@@ -68,15 +73,15 @@ class CudaDevice final : public Device, private DeviceClock {
   Gpu gpu_;
   Whereabouts at_;  // before all that throw with it
   Nvml nvml_;
+  Spans spans_;
   Transport transport_;
   Experts experts_;
   cudaStream_t copies_ = nullptr;      // uploads, downloads, weights
   cudaEvent_t counted_ = nullptr;      // pack's counts are on the host
   std::vector<cudaStream_t> streams_;  // made for others
-  std::vector<cudaEvent_t> marks_;
-  Buffer counts_, host_counts_;   // i32 [rank][2 + slot] and its pinned copy
-  Buffer token_row_, row_count_;  // i32 [token][rank] and [1], from pack to combine
-  Buffer chunk_counts_;           // see Packing
+  Buffer counts_, host_counts_;        // i32 [rank][2 + slot] and its pinned copy
+  Buffer token_row_, row_count_;       // i32 [token][rank] and [1], from pack to combine
+  Buffer chunk_counts_;                // see Packing
   std::size_t most_rows_sent_ = 0;
   std::vector<char> packed_;  // scratch of load_expert
   double spin_overhead_ = 0;  // s, of a spin of no length

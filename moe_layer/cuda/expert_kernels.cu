@@ -9,16 +9,26 @@ constexpr unsigned kThreads = 256;
 // Enough to fill any GPU; the blocks then loop over the rest.
 constexpr std::size_t kMostBlocks = 4096;
 
-/// A warp a row, turn by turn.
+/// A warp a row, turn by turn. A thread has several loads under way, which a single one would leave
+/// waiting for memory; without __restrict__ every store would end that.
 template <class T>
 __global__ void copy_kernel(std::size_t width, const std::int32_t* count, const std::int32_t* index,
-                            const T* from, T* to) {
+                            const T* __restrict__ from, T* __restrict__ to) {
+  constexpr unsigned kHeld = 4;
   const unsigned warps = gridDim.x * blockDim.x / kWarp;
   const unsigned rows = static_cast<unsigned>(*count);
   for (unsigned row = (blockIdx.x * blockDim.x + threadIdx.x) / kWarp; row < rows; row += warps) {
     const T* source = from + static_cast<std::size_t>(index[row]) * width;
     T* target = to + row * width;
-    for (std::size_t i = threadIdx.x % kWarp; i < width; i += kWarp) target[i] = source[i];
+    std::size_t i = threadIdx.x % kWarp;
+    for (; i + (kHeld - 1) * kWarp < width; i += kHeld * kWarp) {
+      T held[kHeld];
+#pragma unroll
+      for (unsigned n = 0; n < kHeld; ++n) held[n] = source[i + n * kWarp];
+#pragma unroll
+      for (unsigned n = 0; n < kHeld; ++n) target[i + n * kWarp] = held[n];
+    }
+    for (; i < width; i += kWarp) target[i] = source[i];
   }
 }
 
@@ -101,7 +111,9 @@ __global__ void weigh_kernel(Weighing w, int packs) {
                   static_cast<std::size_t>(i)];
       for (int n = 0; n < W; ++n) sum[n] += w.pair[p].weight * to_float(output.value[n]);
     }
-    for (int n = 0; n < W; ++n) store(sum[n], sums[i].value[n]);
+    Pack<T, W> all;  // stored at once, not value by value
+    for (int n = 0; n < W; ++n) store(sum[n], all.value[n]);
+    sums[i] = all;
   }
 }
 
@@ -123,7 +135,8 @@ __global__ void add_kernel(Adding a, int packs) {
       for (int n = 0; n < W; ++n) sum.value[n] += to_float(row.value[n]);
     }
     if (a.shared != nullptr) {
-      for (int n = 0; n < W; ++n) sum.value[n] += shared[i].value[n];
+      const Pack<float, W> own = shared[i];
+      for (int n = 0; n < W; ++n) sum.value[n] += own.value[n];
     }
     x[i] = sum;
   }

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kAlignment = 256;
 constexpr std::size_t kPointerArrays = 6;  // a, b, c of both products
+constexpr int kGroupedUnit = 8;            // values: cuBLAS 13.1 groups bf16 by an align8 kernel
 
 std::size_t aligned(std::size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -39,11 +40,10 @@ Experts::Experts(const ModelShape& model, DType dtype, int ranks, Whereabouts& a
       at_(at),
       gemm_(at) {
   check(cudaEventCreateWithFlags(&begun_, cudaEventDisableTiming), "cudaEventCreateWithFlags", at_);
-  if (dtype == DType::bf16) {
+  if (dtype == DType::bf16 && (model.hidden | model.ffn) % kGroupedUnit == 0) {
     Buffer scratch = device_memory(kAlignment * kAlignment, at_);
     grouped_ = gemm_.has_groups(nullptr, scratch);
   }
-  if (grouped_) return;
   for (int i = 0; i < kStreams; ++i) {
     Branch& branch = branches_.emplace_back();
     check(cudaStreamCreateWithFlags(&branch.stream, cudaStreamNonBlocking),
@@ -84,6 +84,7 @@ std::size_t Experts::chunk_bytes(const LayerLimits& limits) const {
 }
 
 void Experts::prepare(const LayerLimits& limits) {
+  most_pairs_ = limits.pairs;
   gathered_ = device_memory(limits.pairs * sz(model_.hidden) * element_, at_);
   outputs_ = device_memory(limits.pairs * sz(model_.hidden) * element_, at_);
   both_ = device_memory(rows_of(limits) * sz(2 * model_.ffn) * element_, at_);
@@ -169,7 +170,7 @@ void Experts::run(cudaStream_t stream, const ExpertArgs& args) {
                   sorting.slot_at + args.slots.size(), sorting.sorted_row, args.rows->as<void>(),
                   gathered_.as<void>()),
         "copy_rows", at_);
-  grouped_ ? run_grouped(stream) : run_each(stream, args);
+  run_products(stream, args, groups(pairs));
   const Weighing weighing{rows,
                           pairs,
                           model_.hidden,
@@ -179,6 +180,10 @@ void Experts::run(cudaStream_t stream, const ExpertArgs& args) {
                           outputs_.as<void>(),
                           args.results->as<void>()};
   check(weigh_rows(stream, dtype_, weighing), "weigh_rows", at_);
+}
+
+void Experts::run_products(cudaStream_t stream, const ExpertArgs& args, bool grouped) {
+  grouped ? run_grouped(stream) : run_each(stream, args);
 }
 
 void Experts::run_grouped(cudaStream_t stream) {

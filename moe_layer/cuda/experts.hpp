@@ -1,11 +1,15 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "moe_layer/cuda/gemm.hpp"
 #include "moe_layer/device/device_calls.hpp"
+#include "moe_layer/mpi/comm.hpp"
 
 namespace gembench::inline cuda {
 
@@ -26,10 +30,16 @@ class Experts {
   Experts(const Experts&) = delete;
   Experts& operator=(const Experts&) = delete;
 
-  /// Whether all experts' products are one cuBLAS call; else each is a call of its own, on several
-  /// streams.
+  /// Whether all experts' products can be one cuBLAS call; else each is a call of its own, on
+  /// several streams.
   [[nodiscard]] bool grouped() const { return grouped_; }
   void prepare(const LayerLimits& limits);
+  /// Collective, after prepare(). Times both ways with the weights of a layer, for loads up to the
+  /// largest, and uses the faster one of each from now on; the grouped call never if its outputs
+  /// are not those of single calls. Every size of product has then been used.
+  void compare(cudaStream_t stream, std::span<const Buffer* const> slots, const Comm& comm);
+  /// In words, which way is used for which load.
+  [[nodiscard]] std::string way() const;
   [[nodiscard]] std::size_t scratch_bytes(const LayerLimits& limits) const;
   void run(cudaStream_t stream, const ExpertArgs& args);
   void run_shared(cudaStream_t stream, const SharedArgs& args);
@@ -42,11 +52,17 @@ class Experts {
   [[nodiscard]] std::size_t table_bytes() const;
   [[nodiscard]] std::size_t chunk_bytes(const LayerLimits& limits) const;
   void fill_table(cudaStream_t stream, const ExpertArgs& args);
+  void run_products(cudaStream_t stream, const ExpertArgs& args, bool grouped);
   void run_grouped(cudaStream_t stream);
   void run_each(cudaStream_t stream, const ExpertArgs& args);
   /// both = rows gate|up, inner = swish(gate) up, out = inner down.
   void feed_forward(cudaStream_t stream, Gemm& gemm, const Buffer& weights, const void* rows,
                     std::size_t first, int count, void* out, DType out_type, bool add);
+  // Of compare().
+  [[nodiscard]] bool groups(std::int64_t pairs) const;
+  void fill_rows(cudaStream_t stream, std::size_t rows);
+  double time_way(cudaStream_t stream, const ExpertArgs& args, bool grouped, int rounds);
+  std::vector<std::uint16_t> last_outputs(cudaStream_t stream, std::size_t pairs);
   [[nodiscard]] void* at_row(const Buffer& scratch, std::size_t row, int width) const;
 
   ModelShape model_;
@@ -56,6 +72,13 @@ class Experts {
   Whereabouts& at_;
   Gemm gemm_;
   bool grouped_ = false;
+  bool wrong_ = false;  // is the grouped call
+  struct Way {
+    std::int64_t pairs = 0;  // up to
+    bool grouped = false;
+  };
+  std::vector<Way> ways_;  // by pairs; empty: not compared
+  std::size_t most_pairs_ = 0;
   // Forked from the caller's stream and joined to it, where experts are not grouped.
   struct Branch {
     cudaStream_t stream = nullptr;

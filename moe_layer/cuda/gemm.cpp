@@ -1,6 +1,12 @@
 #include "moe_layer/cuda/gemm.hpp"
 
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <string_view>
+
 #include "moe_layer/cuda/memory.hpp"
+#include "placement/base/error.hpp"
 
 namespace gembench::inline cuda {
 namespace {
@@ -9,9 +15,20 @@ cudaDataType_t type_of(DType dtype) {
   return dtype == DType::f32 ? CUDA_R_32F : CUDA_R_16BF;
 }
 
+/// The variable overrides what is asked of cuBLAS, in either direction.
+void require_true_f32() {
+  const char* value = std::getenv("NVIDIA_TF32_OVERRIDE");
+  if (value == nullptr || std::string_view(value) == "0") return;
+  throw Error(ExitCode::environment,
+              fmt::format("NVIDIA_TF32_OVERRIDE is {}, with which cuBLAS rounds what f32 products "
+                          "read to 10 bits: unset it, or set it to 0",
+                          value));
+}
+
 }  // namespace
 
 Gemm::Gemm(Whereabouts& at) : at_(at) {
+  require_true_f32();
   check(cublasCreate(&handle_), "cublasCreate", at_);
   workspace_ = device_memory(workspace_bytes(), at_);
 }

@@ -14,6 +14,15 @@
 /// for another block, sums have a fixed order, and no call allocates or waits.
 namespace gembench::inline cuda {
 
+/// x = the inputs of a step's tokens from first_token on; see InputStream.
+struct Filling {
+  int first_token, tokens, hidden;
+  std::uint64_t key;
+  float step;
+  float* x;  // [token][hidden]
+};
+cudaError_t fill_inputs(cudaStream_t stream, const Filling& filling);
+
 /// normed = x / rms(x), as f32 and as payload. All [token][hidden].
 cudaError_t norm_rows(cudaStream_t stream, DType dtype, int tokens, int hidden, const float* x,
                       float* normed, void* payload);

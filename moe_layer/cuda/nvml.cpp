@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <type_traits>
+
 #include "placement/base/error.hpp"
 
 namespace gembench::inline cuda {
@@ -29,12 +31,16 @@ struct Nvml::Library {
   int (*unlock)(void*) = nullptr;
   bool ready = false;
 
+  /// Whether the call is there and succeeds. Versions of the library differ in the calls they have.
+  template <class... P>
+  static bool told(int (*call)(P...), std::type_identity_t<P>... arguments) {
+    return call != nullptr && call(arguments...) == 0;
+  }
+
   Library() {
     if (handle == nullptr) return;
-    bool all = true;
     const auto find = [&](auto& function, const char* name) {
       function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(handle, name));
-      all = all && function != nullptr;
     };
     find(init, "nvmlInit_v2");
     find(shutdown, "nvmlShutdown");
@@ -44,10 +50,11 @@ struct Nvml::Library {
     find(clock, "nvmlDeviceGetClockInfo");
     find(power, "nvmlDeviceGetPowerUsage");
     find(temperature, "nvmlDeviceGetTemperature");
-    find(reasons, "nvmlDeviceGetCurrentClocksThrottleReasons");
+    find(reasons, "nvmlDeviceGetCurrentClocksEventReasons");  // its name since driver 535
+    if (reasons == nullptr) find(reasons, "nvmlDeviceGetCurrentClocksThrottleReasons");
     find(lock, "nvmlDeviceSetGpuLockedClocks");
     find(unlock, "nvmlDeviceResetGpuLockedClocks");
-    ready = all && init() == 0;
+    ready = init != nullptr && shutdown != nullptr && init() == 0;
   }
   ~Library() {
     if (ready) shutdown();
@@ -58,11 +65,13 @@ struct Nvml::Library {
 };
 
 Nvml::Nvml(const std::string& uuid) : library_(std::make_unique<Library>()) {
-  if (library_->ready && library_->device_by_uuid(uuid.c_str(), &device_) != 0) device_ = nullptr;
+  if (!library_->ready || !Library::told(library_->device_by_uuid, uuid.c_str(), &device_)) {
+    device_ = nullptr;
+  }
 }
 
 Nvml::~Nvml() {
-  if (locked_) library_->unlock(device_);
+  if (locked_) Library::told(library_->unlock, device_);
 }
 
 DeviceState Nvml::state() const {
@@ -70,14 +79,15 @@ DeviceState Nvml::state() const {
   if (device_ == nullptr) return state;
   constexpr double kMega = 1e6, kMilli = 1e-3;
   unsigned value = 0;
-  if (library_->clock(device_, Library::kGraphicsClock, &value) == 0) state.clock = value * kMega;
-  if (library_->clock(device_, Library::kMemoryClock, &value) == 0) {
-    state.memory_clock = value * kMega;
-  }
-  if (library_->power(device_, &value) == 0) state.power = value * kMilli;
-  if (library_->temperature(device_, Library::kGpuSensor, &value) == 0) state.temperature = value;
+  const auto reads = [&](auto call, auto... what) {
+    return Library::told(call, device_, what..., &value);
+  };
+  if (reads(library_->clock, Library::kGraphicsClock)) state.clock = value * kMega;
+  if (reads(library_->clock, Library::kMemoryClock)) state.memory_clock = value * kMega;
+  if (reads(library_->power)) state.power = value * kMilli;
+  if (reads(library_->temperature, Library::kGpuSensor)) state.temperature = value;
   unsigned long long reasons = 0;
-  if (library_->reasons(device_, &reasons) == 0) {
+  if (Library::told(library_->reasons, device_, &reasons)) {
     state.throttle_reasons = static_cast<std::int64_t>(reasons);
   }
   return state;
@@ -85,7 +95,7 @@ DeviceState Nvml::state() const {
 
 std::string Nvml::driver() const {
   char text[96] = "";
-  const bool told = library_->ready && library_->driver_version(text, sizeof text) == 0;
+  const bool told = library_->ready && Library::told(library_->driver_version, text, sizeof text);
   return told ? text : "not known";
 }
 
@@ -97,9 +107,16 @@ void Nvml::lock_clocks(int mhz) {
                              mhz, why, mhz));
   };
   if (device_ == nullptr) throw refuse("NVML is missing or does not know the GPU");
+  // What cannot be unlocked is not locked.
+  if (library_->lock == nullptr || library_->unlock == nullptr) {
+    throw refuse("this NVML cannot do it");
+  }
   const auto clock = static_cast<unsigned>(mhz);
   const int result = library_->lock(device_, clock, clock);
-  if (result != 0) throw refuse(library_->words(result));
+  if (result != 0) {
+    throw refuse(library_->words != nullptr ? library_->words(result)
+                                            : fmt::format("NVML's error {}", result));
+  }
   locked_ = true;
 }
 

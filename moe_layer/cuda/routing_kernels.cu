@@ -1,8 +1,9 @@
-// Norm, top-k and packing: the work on a rank's own tokens before they are sent.
+// Inputs, norm, top-k and packing: the work on a rank's own tokens before they are sent.
 #include <math_constants.h>
 
 #include "moe_layer/cuda/block.hpp"
 #include "moe_layer/cuda/kernels.hpp"
+#include "moe_layer/model/uniform.hpp"
 
 namespace gembench::inline cuda {
 namespace {
@@ -10,6 +11,18 @@ namespace {
 constexpr float kRmsEpsilon = 1e-6F;
 constexpr unsigned kRowThreads = 256;    // a token's row
 constexpr unsigned kTokenThreads = 128;  // four tokens, a warp each
+
+/// A block a token.
+__global__ void fill_kernel(Filling f) {
+  const std::uint64_t key = fold(
+      f.key, static_cast<std::uint64_t>(f.first_token) + static_cast<std::uint64_t>(blockIdx.x));
+  float* row = f.x + std::size_t{blockIdx.x} * static_cast<std::size_t>(f.hidden);
+  for (int i = static_cast<int>(threadIdx.x); 2 * i < f.hidden; i += static_cast<int>(blockDim.x)) {
+    const UniformPair pair = uniform_pair(key, static_cast<std::uint64_t>(i), f.step);
+    row[2 * i] = pair.first;
+    if (2 * i + 1 < f.hidden) row[2 * i + 1] = pair.second;
+  }
+}
 
 /// A block a token.
 template <class T>
@@ -178,6 +191,11 @@ cudaError_t launch_parts(cudaStream_t stream, Kernel kernel, const Packing& pack
 }
 
 }  // namespace
+
+cudaError_t fill_inputs(cudaStream_t stream, const Filling& filling) {
+  return launch(stream, static_cast<std::size_t>(filling.tokens), kRowThreads, fill_kernel,
+                filling);
+}
 
 cudaError_t norm_rows(cudaStream_t stream, DType dtype, int tokens, int hidden, const float* x,
                       float* normed, void* payload) {

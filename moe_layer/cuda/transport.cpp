@@ -7,10 +7,13 @@
 #include <utility>
 
 #include "moe_layer/cuda/memory.hpp"
+#include "placement/base/error.hpp"
 #include "placement/base/index.hpp"
 
 namespace gembench::inline cuda {
 namespace {
+
+constexpr std::size_t kGreeting = 16;  // bytes
 
 std::size_t sum(std::span<const std::int32_t> rows) {
   return std::accumulate(rows.begin(), rows.end(), std::size_t{0});
@@ -29,8 +32,8 @@ void for_each_rank(std::span<const std::int32_t> rows, std::size_t row_bytes, F&
 
 }  // namespace
 
-Transport::Transport(const Comm& comm, Kind kind, Whereabouts& at)
-    : comm_(comm), at_(at), kind_(kind) {}
+Transport::Transport(const Comm& comm, Kind kind, Spans& spans, Whereabouts& at)
+    : comm_(comm), at_(at), spans_(spans), kind_(kind) {}
 
 Transport::~Transport() {
   // An error of this rank leaves the others in the middle of something: no orderly end then.
@@ -50,7 +53,11 @@ void Transport::abort() {
   if (nccl_ != nullptr) static_cast<void>(ncclCommAbort(std::exchange(nccl_, nullptr)));
 }
 
-void Transport::connect() {
+void Transport::connect(cudaStream_t stream) {
+  if (kind_ == Kind::cuda_aware_mpi) {
+    const auto by_mpi = [this](auto sends, auto receives) { comm_.exchange(sends, receives); };
+    require_device_addresses(comm_, by_mpi, stream, at_);
+  }
   if (kind_ != Kind::nccl) return;
   ncclUniqueId id{};
   if (comm_.rank() == 0) check(ncclGetUniqueId(&id), "ncclGetUniqueId", at_);
@@ -58,6 +65,52 @@ void Transport::connect() {
   comm_.broadcast(shared);
   check(ncclCommInitRank(&nccl_, comm_.size(), shared[0], comm_.rank()), "ncclCommInitRank", at_);
   at_.on_error = [this] { abort(); };
+  meet_everyone(stream);
+}
+
+/// Else two ranks would meet in the first step in which one has rows for the other, which takes
+/// milliseconds, and memory that nobody counted.
+void Transport::meet_everyone(cudaStream_t stream) {
+  const std::size_t ranks = sz(comm_.size());
+  const Buffer sent = device_memory(ranks * kGreeting, at_);
+  const Buffer received = device_memory(ranks * kGreeting, at_);
+  check(cudaMemsetAsync(sent.as<void>(), 0, sent.bytes(), stream), "cudaMemsetAsync", at_);
+  std::vector<Message> sends, receives;
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    if (static_cast<int>(rank) == comm_.rank()) continue;
+    const std::size_t at = rank * kGreeting;
+    sends.push_back({sent.as<char>() + at, kGreeting, static_cast<int>(rank), 0});
+    receives.push_back({received.as<char>() + at, kGreeting, static_cast<int>(rank), 0});
+  }
+  send_weights(stream, sends, receives);
+}
+
+void require_device_addresses(const Comm& comm, const SendAndReceive& exchange, cudaStream_t stream,
+                              Whereabouts& at) {
+  const int right = (comm.rank() + 1) % comm.size();
+  const int left = (comm.rank() + comm.size() - 1) % comm.size();
+  const auto greeting = [](int rank) {
+    return std::vector<char>(kGreeting, static_cast<char>(1 + rank % 100));
+  };
+  const std::vector<char> mine = greeting(comm.rank());
+  std::vector<char> got(kGreeting);
+  Buffer out = device_memory(kGreeting, at), in = device_memory(kGreeting, at);
+  const auto copy = [&](void* to, const void* from) {
+    check(cudaMemcpyAsync(to, from, kGreeting, cudaMemcpyDefault, stream), "cudaMemcpyAsync", at);
+    check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at);
+  };
+  copy(out.as<void>(), mine.data());
+  copy(in.as<void>(), got.data());
+  const Message send{out.as<char>(), kGreeting, right, 0};
+  const Message receive{in.as<char>(), kGreeting, left, 0};
+  exchange({&send, 1}, {&receive, 1});
+  copy(got.data(), in.as<void>());
+  if (got == greeting(left)) return;
+  throw Error(ExitCode::environment,
+              fmt::format("rank {} sent memory of GPU {} by MPI, which says that it takes it, and "
+                          "rank {} has received other bytes: use --transport nccl, or an MPI that "
+                          "was built with CUDA",
+                          left, at.gpu, comm.rank()));
 }
 
 void Transport::prepare(std::size_t most_sent, std::size_t most_received) {
@@ -145,9 +198,11 @@ void Transport::exchange_by_mpi(cudaStream_t stream, std::span<const RowExchange
     out += bytes;
     in += sum(part.recv_rows) * part.row_bytes;
   }
+  spans_.close(stream);
   synchronize(stream);  // what is sent must be there
   comm_.exchange(sends_, receives_);
   if (!staged) return;
+  spans_.open(stream);
   in = received_.as<char>();
   for (const RowExchange& part : parts) {
     for_each_rank(part.recv_rows, part.row_bytes, [&](int rank, std::size_t at, std::size_t bytes) {

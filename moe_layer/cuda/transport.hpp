@@ -3,11 +3,13 @@
 #include <cuda_runtime_api.h>
 #include <nccl.h>
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "moe_layer/cuda/errors.hpp"
+#include "moe_layer/cuda/spans.hpp"
 #include "moe_layer/device/device_calls.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
@@ -19,15 +21,17 @@ class Transport {
  public:
   enum class Kind { nccl, cuda_aware_mpi, staged_mpi };
 
-  Transport(const Comm& comm, Kind kind, Whereabouts& at);
+  /// `spans` are not those of the time in which MPI sends.
+  Transport(const Comm& comm, Kind kind, Spans& spans, Whereabouts& at);
   ~Transport();
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
   /// `asked`: "nccl", "mpi", or "auto", which is NCCL.
   [[nodiscard]] static Kind kind_of(const std::string& asked, bool mpi_is_cuda_aware);
-  /// Collective.
-  void connect();
+  /// Collective. What the first message between two ranks costs is spent here: NCCL connects them
+  /// only then; MPI is tried with device addresses, where it says that it takes them.
+  void connect(cudaStream_t stream);
   /// Room for the largest exchange, in bytes, of all its parts.
   void prepare(std::size_t most_sent, std::size_t most_received);
   [[nodiscard]] std::string name() const;
@@ -41,6 +45,7 @@ class Transport {
   void wait_for(cudaEvent_t event);
 
  private:
+  void meet_everyone(cudaStream_t stream);
   void exchange_by_nccl(cudaStream_t stream, std::span<const RowExchange> parts);
   void exchange_by_mpi(cudaStream_t stream, std::span<const RowExchange> parts);
   void copy_own_rows(cudaStream_t stream, std::span<const RowExchange> parts);
@@ -53,10 +58,18 @@ class Transport {
 
   const Comm& comm_;
   Whereabouts& at_;
+  Spans& spans_;
   Kind kind_;
   ncclComm_t nccl_ = nullptr;
   Buffer sent_, received_;  // pinned, of staged_mpi
   std::vector<Message> sends_, receives_;
 };
+
+using SendAndReceive = std::function<void(std::span<const Message>, std::span<const Message>)>;
+
+/// Collective: device memory goes round the ranks by `exchange`; environment error if other bytes
+/// arrive.
+void require_device_addresses(const Comm& comm, const SendAndReceive& exchange, cudaStream_t stream,
+                              Whereabouts& at);
 
 }  // namespace gembench::inline cuda

@@ -17,16 +17,19 @@
 
 namespace gembench::inline device {
 
-/// A device's own clock, read by marks on a stream.
+/// A device's own clock for the work of numbered spans on a stream. A span is timed in pieces
+/// between the host's waits: while the host waits for other ranks the device has nothing to do, and
+/// that is not its time.
 class DeviceClock {
  public:
   virtual ~DeviceClock() = default;
-  /// Room for marks 0 .. count - 1.
-  virtual void reserve_marks(int count) = 0;
-  /// Records when the stream gets here, without waiting for it.
-  virtual void mark(Stream stream, int mark) = 0;
-  /// Seconds between two marks that the stream has passed.
-  [[nodiscard]] virtual double seconds_between(int from, int to) = 0;
+  /// Room for spans 0 .. count - 1.
+  virtual void reserve_spans(int count) = 0;
+  /// The calls between these two are the span's. Neither waits.
+  virtual void begin_span(int span) = 0;
+  virtual void end_span(Stream stream) = 0;
+  /// Seconds of the device in a span that the stream has passed.
+  [[nodiscard]] virtual double seconds_of(int span) = 0;
 };
 
 /// The middle of hierarchical dispatch on a device.
@@ -67,8 +70,15 @@ class Device {
   [[nodiscard]] virtual Stream make_stream() = 0;
   virtual void synchronize(Stream stream) = 0;
 
-  /// Creates all kernels and internal memory that can be needed, before anything is timed.
+  /// Creates the kernels and all internal memory that can be needed, before anything is timed.
   virtual void prepare(const LayerLimits& limits) = 0;
+  /// Whether its first use of a call or a size is slower than the next, so that
+  /// MoeLayers::rehearse() has to use each before anything is timed.
+  [[nodiscard]] virtual bool needs_rehearsal() const { return false; }
+  /// Collective, part of a rehearsal: measures which of its ways to compute experts is the fastest,
+  /// with the weights of a layer, [slot].
+  virtual void compare_ways([[maybe_unused]] Stream stream,
+                            [[maybe_unused]] std::span<const Buffer* const> slots) {}
   /// Bytes that prepare() will take.
   [[nodiscard]] virtual std::size_t scratch_bytes(const LayerLimits& limits) const = 0;
   /// Whether experts() takes ExpertArgs::sums.
@@ -78,6 +88,9 @@ class Device {
   [[nodiscard]] virtual std::size_t router_bytes() const = 0;  ///< a layer's router, likewise
   virtual void load_router(Buffer& to, std::span<const float> plain) = 0;  ///< [hidden][expert]
 
+  /// Untimed, but the device should not idle for long between steps: its clock and heat are part of
+  /// what is measured.
+  virtual void make_inputs(Stream stream, const InputArgs& args) = 0;
   virtual void route(Stream stream, const RouteArgs& args) = 0;
   /// The only call that waits: for the counts.
   virtual void pack(Stream stream, const PackArgs& args) = 0;

@@ -12,11 +12,13 @@
 /// shapes are row-major with the last index fastest; "dtype" is the device's payload type.
 namespace gembench::inline device {
 
-/// An assignment as it is sent: 12 bytes of metadata. The pairs of a row are contiguous.
-struct Pair {
-  std::int32_t row;   ///< row within the rows its sender sends to this rank
-  std::int32_t slot;  ///< slot of the expert on the receiving rank
-  float weight;       ///< gate weight
+/// An assignment as it is sent: 16 bytes of metadata, since NCCL copies what is not a multiple of
+/// 16 byte by byte. The pairs of a row are contiguous.
+struct alignas(16) Pair {
+  std::int32_t row;         ///< row within the rows its sender sends to this rank
+  std::int32_t slot;        ///< slot of the expert on the receiving rank
+  float weight;             ///< gate weight
+  std::int32_t unused = 0;  ///< sent, so never left undefined
 };
 
 /// The largest layer that a device is prepared for.
@@ -33,6 +35,15 @@ struct DeviceState {
   double power = std::numeric_limits<double>::quiet_NaN();         ///< W
   double temperature = std::numeric_limits<double>::quiet_NaN();   ///< degree Celsius
   std::int64_t throttle_reasons = -1;                              ///< NVML's bit mask, 0 = none
+};
+
+/// The inputs of a step's tokens, with the bits that fill_input() makes.
+struct InputArgs {
+  std::uint64_t seed = 0;
+  int step = 0;
+  int first_token = 0;
+  int tokens = 0;
+  Buffer* hidden_state = nullptr;  ///< out f32 [token][hidden]
 };
 
 /// route: RMSNorm, router GEMM, softmax, top-k; replayed experts replace the router's own choice.

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "placement/base/random.hpp"
+#include "moe_layer/model/uniform.hpp"
 
 namespace gembench::inline model {
 namespace {
@@ -16,19 +16,15 @@ std::uint64_t key_of(std::uint64_t seed, Kind kind, int a, int b) {
       static_cast<std::uint64_t>(b));
 }
 
-/// Uniform in (-width, width): two 24-bit values from every hash.
 void fill_uniform(std::span<float> out, std::uint64_t key, float width) {
   const float step = width * 0x1.0p-23F;
-  const auto value = [&](std::uint64_t bits) {
-    return (static_cast<float>(bits & 0xffffff) - 0x1.0p23F + 0.5F) * step;
-  };
   const std::size_t pairs = out.size() / 2;
   for (std::size_t i = 0; i < pairs; ++i) {
-    const std::uint64_t bits = mix64(key + i);
-    out[2 * i] = value(bits);
-    out[2 * i + 1] = value(bits >> 32);
+    const UniformPair pair = uniform_pair(key, i, step);
+    out[2 * i] = pair.first;
+    out[2 * i + 1] = pair.second;
   }
-  if (out.size() % 2 == 1) out.back() = value(mix64(key + pairs));
+  if (out.size() % 2 == 1) out.back() = uniform_pair(key, pairs, step).first;
 }
 
 float unit_variance_width(int fan_in) {
@@ -57,6 +53,11 @@ void fill_expert(PlainExpert& out, std::uint64_t seed, int layer, int expert,
 
 void fill_gate(std::span<float> out, std::uint64_t seed, int layer, const ModelShape& model) {
   fill_uniform(out, key_of(seed, Kind::router, layer, 0), unit_variance_width(model.hidden));
+}
+
+InputStream input_stream(std::uint64_t seed, int step) {
+  const std::uint64_t kind = fold(mix64(seed), static_cast<std::uint64_t>(Kind::input));
+  return {fold(kind, static_cast<std::uint64_t>(step)), unit_variance_width(1) * 0x1.0p-23F};
 }
 
 void fill_input(std::span<float> out, std::uint64_t seed, int step, int first_token, int hidden) {

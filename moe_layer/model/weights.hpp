@@ -30,6 +30,14 @@ void fill_gate(std::span<float> out, std::uint64_t seed, int layer, const ModelS
 /// f32 [token][hidden] of a step's tokens first_token, first_token + 1, ...
 void fill_input(std::span<float> out, std::uint64_t seed, int step, int first_token, int hidden);
 
+/// What a device needs to make the same on its own: token t's row has the key fold(key, t), and its
+/// values are uniform_pair()s of that key and `step`.
+struct InputStream {
+  std::uint64_t key = 0;
+  float step = 0;
+};
+[[nodiscard]] InputStream input_stream(std::uint64_t seed, int step);
+
 /// Nearest bf16 (ties to even), as bits and back.
 [[nodiscard]] inline std::uint16_t to_bf16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);

@@ -141,6 +141,7 @@ class Experts {
       if (e == 0) gate_ = plain_.gate;
     }
     for (const Buffer& expert : weights_) slots_.push_back(&expert);
+    device_->compare_ways(stream_, slots_);
   }
 
   void time(const Effort& effort, int tokens) {

@@ -28,6 +28,7 @@ void time_layers(const Comm& comm, const Effort& effort, const MakeDevice& make,
   options.receive = step.limits;
   MoeLayers layers(comm, *device, model, store, options);
   layers.use(step.placement);
+  layers.rehearse();
   BareLayers bare(comm, *device, model, store, step, kSeed);
 
   const auto ours = [&] {

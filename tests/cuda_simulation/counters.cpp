@@ -11,7 +11,7 @@ namespace gembench::simulation {
 namespace {
 
 using Counters = GembenchSimulationCounters;
-constexpr std::array<std::pair<const char*, std::int64_t Counters::*>, 20> kFields = {{
+constexpr std::array<std::pair<const char*, std::int64_t Counters::*>, 23> kFields = {{
     {"launches", &Counters::launches},
     {"synchronizations", &Counters::synchronizations},
     {"queries", &Counters::queries},
@@ -30,6 +30,9 @@ constexpr std::array<std::pair<const char*, std::int64_t Counters::*>, 20> kFiel
     {"nccl_sends", &Counters::nccl_sends},
     {"nccl_receives", &Counters::nccl_receives},
     {"nccl_sent_bytes", &Counters::nccl_sent_bytes},
+    {"nccl_unaligned", &Counters::nccl_unaligned},
+    {"nccl_contacts", &Counters::nccl_contacts},
+    {"first_uses", &Counters::first_uses},
     {"live_bytes", &Counters::live_bytes},
     {"peak_bytes", &Counters::peak_bytes},
 }};

@@ -16,6 +16,9 @@ struct GembenchSimulationCounters {
   std::int64_t event_records, event_waits;
   std::int64_t gemm_calls, gemms;  ///< cuBLAS calls, matrix products in them
   std::int64_t nccl_groups, nccl_sends, nccl_receives, nccl_sent_bytes;
+  std::int64_t nccl_unaligned;  ///< messages that real NCCL moves byte by byte: not in units of 16
+  std::int64_t nccl_contacts;   ///< first messages between two ranks: real NCCL connects them then
+  std::int64_t first_uses;      ///< kernels and sizes of products: real CUDA loads their code then
   std::int64_t live_bytes, peak_bytes;  ///< of device memory; not reset
 };
 

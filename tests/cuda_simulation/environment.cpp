@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct Fault {
 Settings the_settings;
 std::vector<Fault> faults;
 std::map<std::string, int, std::less<>> calls;
+std::set<std::string> used;
 bool loaded = false;
 
 [[noreturn]] void refuse(const char* variable, std::string_view value) {
@@ -102,13 +104,17 @@ void read_faults() {
 
 void load() {
   the_settings = {};
+  used.clear();
   read_orders();
   read_faults();
   set_number("GEMBENCH_SIMULATED_GPUS", the_settings.gpus);
   set_number("GEMBENCH_SIMULATED_MEMORY", the_settings.memory);
   set_number("GEMBENCH_SIMULATED_CAPABILITY", the_settings.capability);
   set_number("GEMBENCH_SIMULATED_TIMEOUT", the_settings.timeout);
+  set_number("GEMBENCH_SIMULATED_FIRST_USE", the_settings.first_use);
   the_settings.log = text("GEMBENCH_SIMULATED_LOG") == "1";
+  the_settings.slow = text("GEMBENCH_SIMULATED_SLOW");
+  the_settings.wrong = text("GEMBENCH_SIMULATED_WRONG");
   the_settings.counters_file = text("GEMBENCH_SIMULATED_COUNTERS");
   loaded = true;
 }
@@ -138,6 +144,22 @@ int injected_fault(const char* name) {
     }
   }
   return 0;
+}
+
+bool first_use(const std::string& what) {
+  const double seconds = settings().first_use;
+  if (!used.insert(what).second) return false;
+  const double until = now() + seconds;
+  while (seconds > 0 && now() < until) {
+  }
+  return true;
+}
+
+double slowed(const char* name) {
+  const auto fields = split(settings().slow, ':');
+  if (fields.empty() || fields[0] != name) return 0;
+  if (fields.size() != 2) refuse("GEMBENCH_SIMULATED_SLOW", settings().slow);
+  return number<double>("GEMBENCH_SIMULATED_SLOW", fields[1]);
 }
 
 double now() {

@@ -22,8 +22,10 @@ struct Settings {
   std::size_t memory = std::size_t{8} << 30;  // bytes of each GPU
   int capability = 9;                         // compute capability, before the point
   double timeout = 60;                        // s without progress until the process gives up
+  double first_use = 0;  // s that a kernel, a size of products or a peer takes the first time
   bool log = false;
   std::string counters_file;
+  std::string slow, wrong;  // calls: NAME:SECONDS, and NAME of one whose results are wrong
 };
 
 /// Read at the first call and by reload(). A value that cannot be meant ends the process, exit 2.
@@ -35,6 +37,12 @@ int rank_from_environment();
 /// Counts a call of the function `name`. The code that GEMBENCH_SIMULATED_FAULT wants this call to
 /// fail with, else 0.
 int injected_fault(const char* name);
+
+/// Whether `what` is used for the first time since the settings were read; keeps the host busy for
+/// as long as that takes.
+bool first_use(const std::string& what);
+/// Seconds by which GEMBENCH_SIMULATED_SLOW wants the work of this call to take longer.
+double slowed(const char* name);
 
 /// Seconds of a clock that only goes forward.
 double now();

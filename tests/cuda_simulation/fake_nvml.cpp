@@ -149,9 +149,11 @@ NVML_CALL int nvmlDeviceGetCurrentClocksEventReasons(Handle handle, unsigned lon
   return result;
 }
 
+#ifndef GEMBENCH_NVML_WITHOUT_SOME
 NVML_CALL int nvmlDeviceGetCurrentClocksThrottleReasons(Handle handle, unsigned long long* bits) {
   return nvmlDeviceGetCurrentClocksEventReasons(handle, bits);
 }
+#endif
 
 NVML_CALL int nvmlDeviceSetGpuLockedClocks(Handle handle, unsigned least, unsigned most) {
   const int result = enter("nvmlDeviceSetGpuLockedClocks", handle);
@@ -159,8 +161,10 @@ NVML_CALL int nvmlDeviceSetGpuLockedClocks(Handle handle, unsigned least, unsign
   return result;
 }
 
+#ifndef GEMBENCH_NVML_WITHOUT_SOME
 NVML_CALL int nvmlDeviceResetGpuLockedClocks(Handle handle) {
   const int result = enter("nvmlDeviceResetGpuLockedClocks", handle);
   if (result == success) note("reset %u\n", number_of(handle));
   return result;
 }
+#endif

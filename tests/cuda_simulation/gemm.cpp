@@ -6,8 +6,11 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -108,6 +111,16 @@ bool multiply(const Shape& s, const Types& types, const void* a, const void* b, 
   return true;
 }
 
+/// cuBLAS 13.1 has one kernel for groups of bf16 products (..._s16816gemm_bf16_grouped_..._align8):
+/// it reads and writes 8 values at once.
+bool in_eights(const Shape& s, const Types& types, const void* a, const void* b, const void* c) {
+  constexpr int kValues = 8;
+  constexpr std::uintptr_t kBytes = kValues * sizeof(__nv_bfloat16);
+  if (types.a != CUDA_R_16BF) return true;
+  const auto at = [](const void* matrix) { return reinterpret_cast<std::uintptr_t>(matrix); };
+  return (s.lda | s.ldb | s.ldc) % kValues == 0 && (at(a) | at(b) | at(c)) % kBytes == 0;
+}
+
 cublasStatus_t check_types(const Types& types, cublasComputeType_t compute, bool grouped) {
   const bool f32 = types.a == CUDA_R_32F && types.b == CUDA_R_32F && types.c == CUDA_R_32F;
   const bool bf16 = types.a == CUDA_R_16BF && types.b == CUDA_R_16BF &&
@@ -133,6 +146,28 @@ cublasStatus_t enter_blas(const char* name, cublasHandle_t handle) {
   return handle ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_INITIALIZED;
 }
 
+/// Which kernel of cuBLAS multiplies, as far as anybody knows: it may be another one for every size
+/// of the matrices, of which the number of rows is the one that changes between steps.
+void use_kernel_for(const Shape& s, const Types& types, const char* call) {
+  const std::string what = std::string(call) + " " + std::to_string(types.a) + " " +
+                           std::to_string(types.c) + " " + std::to_string(s.m) + " " +
+                           std::to_string(s.k) + " " +
+                           std::to_string(std::bit_width(static_cast<unsigned>(s.n)));
+  if (first_use(what)) ++counters().first_uses;
+}
+
+/// Work of a call that takes longer where the settings want it.
+Run with_delay(const char* call, Run run) {
+  const double seconds = slowed(call);
+  if (seconds == 0) return run;
+  return [=, run = std::move(run)] {
+    const double until = now() + seconds;
+    while (now() < until) {
+    }
+    return run();
+  };
+}
+
 cublasStatus_t enqueue_product(cublasHandle_t handle, std::size_t products, Run run) {
   auto* stream = find_stream(handle->stream);
   if (!stream) return CUBLAS_STATUS_EXECUTION_FAILED;
@@ -146,9 +181,17 @@ cublasStatus_t enqueue_product(cublasHandle_t handle, std::size_t products, Run 
 /// one shape a product.
 cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes,
                                 const Types& types, const void* const* a, const void* const* b,
-                                void* const* c) {
+                                void* const* c, bool grouped) {
   const std::size_t products = shapes.size();
-  return enqueue_product(handle, products, [=, shapes = std::move(shapes)] {
+  const char* const call = grouped ? "cublasGemmGroupedBatchedEx" : "cublasGemmBatchedEx";
+  // The kernel of groups is one for all sizes.
+  if (grouped) {
+    if (first_use(call)) ++counters().first_uses;
+  } else {
+    use_kernel_for(shapes.front(), types, call);
+  }
+  const bool wrong = settings().wrong == call;
+  Run run = [=, shapes = std::move(shapes)] {
     const std::size_t bytes = shapes.size() * sizeof(void*);
     const bool arrays_fit = Memory::space_of(a, bytes) == Space::device &&
                             Memory::space_of(b, bytes) == Space::device &&
@@ -156,11 +199,20 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
     if (!arrays_fit) say("cuBLAS was given an array of pointers that is not in device memory");
     bool right = arrays_fit;
     for (std::size_t i = 0; right && i < shapes.size(); ++i) {
+      if (grouped && !in_eights(shapes[i], types, a[i], b[i], c[i])) {
+        say("cuBLAS was given a group of bf16 products that are not in units of 8 values");
+        break_context(cudaErrorMisalignedAddress);
+        return Progress::done;
+      }
       right = multiply(shapes[i], types, a[i], b[i], c[i]);
     }
     if (!right) break_context(cudaErrorIllegalAddress);
+    if (right && wrong) {
+      std::memset(c[shapes.size() - 1], 0, extent_of_c(shapes.back()).values() * bytes_of(types.c));
+    }
     return Progress::done;
-  });
+  };
+  return enqueue_product(handle, products, with_delay(call, std::move(run)));
 }
 
 }  // namespace
@@ -259,10 +311,13 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t a_op, cubla
   if (const auto status = check_shape(shape, true)) return status;
   if (m == 0 || n == 0) return CUBLAS_STATUS_SUCCESS;
   if (k == 0) return CUBLAS_STATUS_NOT_SUPPORTED;  // real: C = beta C; nobody needs it here
-  return enqueue_product(handle, 1, [=] {
-    if (!multiply(shape, types, a, b, c)) break_context(cudaErrorIllegalAddress);
-    return Progress::done;
-  });
+  use_kernel_for(shape, types, "cublasGemmEx");
+  return enqueue_product(handle, 1, with_delay("cublasGemmEx", [=] {
+                           if (!multiply(shape, types, a, b, c)) {
+                             break_context(cudaErrorIllegalAddress);
+                           }
+                           return Progress::done;
+                         }));
 }
 
 cublasStatus_t cublasGemmBatchedEx(cublasHandle_t handle, cublasOperation_t a_op,
@@ -289,7 +344,7 @@ cublasStatus_t cublasGemmBatchedEx(cublasHandle_t handle, cublasOperation_t a_op
   if (count < 0) return CUBLAS_STATUS_INVALID_VALUE;
   if (count == 0) return CUBLAS_STATUS_SUCCESS;
   return enqueue_pointers(handle, std::vector<Shape>(static_cast<std::size_t>(count), shape), types,
-                          a, b, c);
+                          a, b, c, false);
 }
 
 cublasStatus_t cublasGemmGroupedBatchedEx(
@@ -320,5 +375,5 @@ cublasStatus_t cublasGemmGroupedBatchedEx(
     shapes.insert(shapes.end(), static_cast<std::size_t>(group_size[g]), shape);
   }
   if (shapes.empty()) return CUBLAS_STATUS_SUCCESS;
-  return enqueue_pointers(handle, std::move(shapes), types, a, b, c);
+  return enqueue_pointers(handle, std::move(shapes), types, a, b, c, true);
 }

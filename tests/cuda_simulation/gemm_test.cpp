@@ -124,7 +124,7 @@ TEST_F(Gemm, groups_take_shapes_at_the_call_and_addresses_when_they_run) {
   for (const auto& order : kOrders) {
     set("ORDER", order);
     const Case cases[] = {{CUBLAS_OP_T, CUBLAS_OP_N, 8, 3, 16, 0, 1, 0},
-                          {CUBLAS_OP_N, CUBLAS_OP_N, 4, 5, 2, 1, 2, 0}};
+                          {CUBLAS_OP_N, CUBLAS_OP_N, 8, 5, 8, 8, 2, 0}};
     std::vector<int> m, n, k, lda, ldb, ldc, sizes = {2, 1};
     std::vector<cublasOperation_t> a_op, b_op;
     std::vector<float> alpha, beta;
@@ -137,15 +137,15 @@ TEST_F(Gemm, groups_take_shapes_at_the_call_and_addresses_when_they_run) {
     }
     using T = __nv_bfloat16;
     const auto a = values<T>(200, 4), b = values<T>(200, 5);
-    const Values<T> on_a(a), on_b(b), out(300);
-    EXPECT_CUDA(cudaMemsetAsync(out.get(), 0, 300 * sizeof(T), stream_.stream));
+    const Values<T> on_a(a), on_b(b), out(312);
+    EXPECT_CUDA(cudaMemsetAsync(out.get(), 0, 312 * sizeof(T), stream_.stream));
     Values<void*> host(9, true);
     const Values<void*> device(9);
     const std::size_t at[] = {0, 1, 2};
     for (const std::size_t i : at) {
-      host[i] = on_a.get() + 10 * i;
-      host[3 + i] = on_b.get() + 20 * i;
-      host[6 + i] = out.get() + 100 * i;
+      host[i] = on_a.get() + 16 * i;
+      host[3 + i] = on_b.get() + 24 * i;
+      host[6 + i] = out.get() + 104 * i;
     }
     EXPECT_CUDA(cudaMemcpyAsync(device.get(), host.get(), 9 * sizeof(void*), cudaMemcpyHostToDevice,
                                 stream_.stream));
@@ -161,11 +161,11 @@ TEST_F(Gemm, groups_take_shapes_at_the_call_and_addresses_when_they_run) {
     const auto got = out.read();
     for (const std::size_t i : at) {
       const Case& c = cases[i / 2];
-      const std::vector<T> part_a(a.begin() + static_cast<std::ptrdiff_t>(10 * i), a.end());
-      const std::vector<T> part_b(b.begin() + static_cast<std::ptrdiff_t>(20 * i), b.end());
+      const std::vector<T> part_a(a.begin() + static_cast<std::ptrdiff_t>(16 * i), a.end());
+      const std::vector<T> part_b(b.begin() + static_cast<std::ptrdiff_t>(24 * i), b.end());
       const auto right = expected(c, part_a, part_b, std::vector<T>(100, T(0.0F)));
       for (std::size_t j = 0; j < 100; ++j) {
-        ASSERT_EQ(static_cast<float>(got[100 * i + j]), static_cast<float>(right[j])) << order;
+        ASSERT_EQ(static_cast<float>(got[104 * i + j]), static_cast<float>(right[j])) << order;
       }
     }
   }
@@ -237,6 +237,24 @@ void multiply_host_memory(cublasHandle_t blas, cudaStream_t stream) {
 TEST_F(GemmDeathTest, matrices_in_host_memory_break_the_context) {
   EXPECT_EXIT(multiply_host_memory(blas_, stream_.stream), testing::ExitedWithCode(0),
               "does not lie in device memory");
+}
+
+/// Exits 0 when a group whose rows are 12 values long is refused once it runs.
+void group_in_twelves(cublasHandle_t blas, cudaStream_t stream) {
+  const Values<__nv_bfloat16> matrix(144);
+  const Values<void*> pointers(std::vector<void*>(3, matrix.get()));
+  const int side = 12, size = 1;
+  const float one = 1, zero = 0;
+  const auto op = CUBLAS_OP_N;
+  const auto status = cublasGemmGroupedBatchedEx(
+      blas, &op, &op, &side, &side, &side, &one, pointers.get(), CUDA_R_16BF, &side, pointers.get(),
+      CUDA_R_16BF, &side, &zero, pointers.get(), CUDA_R_16BF, &side, 1, &size, CUBLAS_COMPUTE_32F);
+  if (status != CUBLAS_STATUS_SUCCESS) std::quick_exit(1);
+  std::quick_exit(cudaStreamSynchronize(stream) == cudaErrorMisalignedAddress ? 0 : 2);
+}
+
+TEST_F(GemmDeathTest, groups_of_bf16_that_are_not_in_units_of_8_break_the_context) {
+  EXPECT_EXIT(group_in_twelves(blas_, stream_.stream), testing::ExitedWithCode(0), "units of 8");
 }
 
 }  // namespace

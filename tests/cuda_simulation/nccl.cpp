@@ -157,6 +157,12 @@ ncclResult_t add(const char* name, ncclComm_t comm, bool send, void* at, std::si
   auto& so_far = (send ? state.sends : state.receives)[static_cast<std::size_t>(peer)];
   ++(send ? counters().nccl_sends : counters().nccl_receives);
   if (send) counters().nccl_sent_bytes += static_cast<std::int64_t>(bytes);
+  constexpr std::uintptr_t kUnit = 16;
+  if ((reinterpret_cast<std::uintptr_t>(at) | bytes) % kUnit != 0) ++counters().nccl_unaligned;
+  if (so_far == 0 && peer != state.rank) {
+    ++counters().nccl_contacts;
+    static_cast<void>(first_use("peer " + std::to_string(peer)));
+  }
   if (const auto result = ncclGroupStart()) return result;
   Message message{comm->state, send, static_cast<char*>(at), bytes, peer, so_far++ % kTags, found};
   group.push_back(std::move(message));

@@ -215,10 +215,12 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   auto* found = find_stream(stream);
   if (!found || !state().events.contains(event)) return failed(cudaErrorInvalidResourceHandle);
   ++counters().event_records;
-  auto time = std::make_shared<double>(0);
+  // On a stream without work it happens now, however late the host waits.
+  const bool at_once = Scheduler::last(found->queue).done();
+  auto time = std::make_shared<double>(now());
   event->time = time;
-  event->ticket = enqueue_on(*found, "event record", [time] {
-    *time = now();
+  event->ticket = enqueue_on(*found, "event record", [time, at_once] {
+    if (!at_once) *time = now();
     return Progress::done;
   });
   return cudaSuccess;
@@ -264,6 +266,9 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* ke
     return failed(cudaErrorInvalidResourceHandle);
   }
   ++counters().launches;
+  if (first_use("kernel " + std::to_string(reinterpret_cast<std::uintptr_t>(kernel)))) {
+    ++counters().first_uses;
+  }
   Grid grid{config->gridDim, config->blockDim, config->dynamicSmemBytes,
             place->second.bind(kernel, arguments), name_of(kernel)};
   enqueue_on(*stream, "kernel", [grid = std::move(grid)] {

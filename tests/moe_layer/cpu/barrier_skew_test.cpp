@@ -22,5 +22,12 @@ TEST(MeasuredBarrierSkew, is_known_on_rank_0_of_several) {
   }
 }
 
+TEST(BarrierFloor, is_what_a_barrier_takes_without_anybody_late) {
+  const Comm comm = Comm::world();
+  const double floor = measure_barrier_floor(comm);
+  EXPECT_GT(floor, 0);
+  EXPECT_LT(floor, 1);  // s, also where ranks share a CPU
+}
+
 }  // namespace
 }  // namespace gembench

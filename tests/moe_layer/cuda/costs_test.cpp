@@ -29,7 +29,7 @@ TEST(CudaCosts, a_layer_with_grouped_experts_is_as_the_readme_says) {
   // The ends of route, dispatch, experts and combine are read by the clock; pack waits for counts.
   // With peers all waits are polls.
   EXPECT_EQ(counted.synchronizations, rig.comm.size() > 1 ? 0 : 5);
-  EXPECT_EQ(counted.event_records, 1 + 8);  // pack's counts; begin and end of four phases
+  EXPECT_EQ(counted.event_records, 1 + 10);  // pack's counts; begin and end of the pieces
   EXPECT_EQ(counted.allocations, 0);
   EXPECT_EQ(counted.host_allocations, 0);
   EXPECT_EQ(counted.frees, 0);
@@ -80,6 +80,7 @@ TEST(CudaCosts, mpi_waits_for_the_stream_before_it_sends) {
   CudaRig rig(small_model(0), DType::bf16, kTokens, "mpi");
   const auto counted = of_layer(rig);
   EXPECT_EQ(counted.synchronizations, 5 + 2);
+  EXPECT_EQ(counted.event_records, 1 + 14);
   EXPECT_EQ(counted.nccl_groups, 0);
   EXPECT_EQ(counted.allocations, 0);
   EXPECT_EQ(counted.host_allocations, 0);
@@ -98,6 +99,31 @@ TEST(CudaCosts, nccl_sends_each_row_and_pair_once) {
   const std::vector<std::int64_t> sent{reading.bytes_sent};
   returned = rig.comm.sum(sent[0]);
   EXPECT_EQ(rig.comm.sum(counted.nccl_sent_bytes), rig.comm.sum(rows_and_pairs) + returned);
+}
+
+TEST(CudaCosts, no_message_is_moved_byte_by_byte_and_no_two_ranks_meet_in_a_layer) {
+  CudaRig rig(small_model(0), DType::bf16, kTokens);
+  const auto counted = of_layer(rig);
+  EXPECT_EQ(counted.nccl_unaligned, 0);
+  EXPECT_EQ(counted.nccl_contacts, 0);
+}
+
+TEST(CudaCosts, nothing_is_used_for_the_first_time_after_the_rehearsal) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    CudaRig rig(small_model(1), dtype, kTokens);
+    gembench_simulation_reload();  // forgets what the tests before have used
+    rig.use(random_placement(rig.model, rig.comm.size(), 1));
+    rig.layers->rehearse();
+    gembench_simulation_reset_counters();
+    std::vector<LayerReading> readings(static_cast<std::size_t>(rig.model.layers));
+    for (const std::uint64_t seed : {5, 6, 7}) {  // other loads
+      const auto ids = of_rank(random_ids(rig.model, kTokens, seed), rig.model, kTokens, rig.range);
+      rig.layers->load_step(0, rig.range, ids);
+      static_cast<void>(rig.layers->run_step(readings));
+    }
+    EXPECT_EQ(gembench_simulation_counters()->first_uses, 0);
+    EXPECT_EQ(gembench_simulation_counters()->allocations, 0);
+  }
 }
 
 TEST(CudaCosts, memory_taken_is_what_was_said_before) {

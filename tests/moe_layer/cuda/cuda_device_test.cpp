@@ -82,7 +82,16 @@ TEST(CudaLayers, one_by_one_where_cublas_has_no_grouped_call) {
   }
   const Comm comm = Comm::world();
   const auto grouped = make_simulated(comm, small_model(0), DType::bf16);
-  EXPECT_NE(grouped->name().find("grouped experts"), std::string::npos);
+  EXPECT_NE(grouped->name().find("experts grouped or one by one"), std::string::npos);
+}
+
+TEST(CudaLayers, sizes_that_are_no_multiples_of_8_run_one_by_one) {
+  for (const auto& [hidden, ffn] : {std::pair{36, 24}, std::pair{48, 20}, std::pair{33, 17}}) {
+    CudaRig rig(shape(8, 2, 1, hidden, ffn), DType::bf16, kTokens);
+    EXPECT_NE(rig.device->name().find("experts one by one"), std::string::npos);
+    const CheckOutcome outcome = rig.check(random_placement(rig.model, rig.comm.size(), 2));
+    EXPECT_TRUE(outcome.passed) << hidden << " x " << ffn << ": " << outcome.message;
+  }
 }
 
 /// The residual stream of all of a rank's tokens after one step.
@@ -123,6 +132,30 @@ TEST(CudaLayers, phases_are_timed_by_events_too_within_what_the_host_reads) {
   }
 }
 
+TEST(CudaLayers, what_the_host_waits_for_is_not_the_gpus_time) {
+  const Simulated streams(kOrder, "eager");  // in others nothing runs while the host waits in MPI
+  constexpr double kLate =
+      0.05;  // s, by which the last rank comes to dispatch: its router's product
+  for (const char* transport : {"nccl", "mpi"}) {
+    CudaRig rig(small_model(0), DType::bf16, kTokens, transport);
+    const bool late = rig.comm.rank() == rig.comm.size() - 1;
+    const Simulated slow("GEMBENCH_SIMULATED_SLOW", late ? "cublasGemmEx:0.05" : "none:0");
+    // Other work may disturb a layer; the wait for counts is in each.
+    double route = HUGE_VAL, host = HUGE_VAL, device = HUGE_VAL;
+    for (const LayerReading& reading : rig.step()) {
+      route = std::min(route, reading.device_time[0]);
+      host = std::min(host, reading.dispatch_time);
+      device = std::min(device, reading.device_time[1]);
+    }
+    EXPECT_LT(device, kLate / 2) << transport;
+    if (late) {
+      EXPECT_GT(route, kLate * 0.9);
+    } else {
+      EXPECT_GT(host, kLate / 2);
+    }
+  }
+}
+
 TEST(CudaLayers, whole_steps_compute_the_same_and_read_only_the_step) {
   for (const char* transport : {"nccl", "mpi"}) {
     CudaRig read(small_model(1), DType::bf16, kTokens, transport);
@@ -139,6 +172,22 @@ TEST(CudaLayers, whole_steps_compute_the_same_and_read_only_the_step) {
         EXPECT_GT(rig.comm.sum(reading.tokens), 0);
       }
       EXPECT_TRUE(rig.check(random_placement(rig.model, rig.comm.size(), 2)).passed);
+    }
+  }
+}
+
+TEST(CudaLayers, inputs_are_made_on_the_gpu_with_the_bits_of_the_host) {
+  for (const int hidden : {48, 33, 1100}) {
+    CudaRig rig(shape(8, 2, 0, hidden, 16), DType::f32, kTokens);
+    rig.use(random_placement(rig.model, rig.comm.size(), 2));
+    gembench_simulation_reset_counters();
+    rig.layers->load_step(7, rig.range, rig.ids);
+    EXPECT_EQ(gembench_simulation_counters()->copied_bytes,
+              static_cast<std::int64_t>(rig.ids.size() * sizeof(std::uint16_t)));
+    std::vector<float> row(static_cast<std::size_t>(hidden));
+    for (int token = 0; token < rig.range.count; ++token) {
+      fill_input(row, 3, 7, rig.range.first + token, hidden);
+      ASSERT_EQ(rig.layers->hidden_state(token), row) << token;
     }
   }
 }
@@ -227,6 +276,39 @@ TEST(CudaLayers, the_profile_covers_loads_from_none_to_the_largest) {
   EXPECT_NE(profile.device.find("simulated"), std::string::npos) << profile.device;
 }
 
+/// What a rehearsed device says of its experts' products, and the products of a layer after that.
+std::pair<std::string, std::int64_t> rehearsed_products() {
+  CudaRig rig(small_model(0), DType::bf16, kTokens);
+  rig.use(random_placement(rig.model, rig.comm.size(), 1));
+  rig.layers->rehearse();
+  rig.load();
+  gembench_simulation_reset_counters();
+  static_cast<void>(rig.layers->run_layer(0));
+  return {rig.device->facts().at("expert_products"), gembench_simulation_counters()->gemm_calls};
+}
+
+TEST(CudaDevice, takes_the_faster_way_to_compute_experts_and_never_a_wrong_one) {
+  const auto says = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
+  {
+    const Simulated slow("GEMBENCH_SIMULATED_SLOW", "cublasGemmEx:2e-4");
+    const auto [way, products] = rehearsed_products();
+    EXPECT_TRUE(says(way, "grouped up to 183 assignments")) << way;
+    EXPECT_EQ(products, 3);  // the router's, and both of all experts
+  }
+  {
+    const Simulated slow("GEMBENCH_SIMULATED_SLOW", "cublasGemmGroupedBatchedEx:4e-3");
+    const auto [way, products] = rehearsed_products();
+    EXPECT_EQ(way, "one by one up to 183 assignments");
+    EXPECT_GT(products, 3);
+  }
+  const Simulated wrong("GEMBENCH_SIMULATED_WRONG", "cublasGemmGroupedBatchedEx");
+  const auto [way, products] = rehearsed_products();
+  EXPECT_TRUE(says(way, "one by one: ") && says(way, "wrong")) << way;
+  EXPECT_GT(products, 3);
+}
+
 TEST(CudaDevice, weights_are_there_when_sending_returns) {
   const Comm comm = Comm::world();
   constexpr std::size_t kBytes = 1000;
@@ -259,6 +341,9 @@ TEST(CudaDevice, names_its_gpu_and_how_it_sends) {
   EXPECT_EQ(uuid.size(), 40U) << uuid;
   EXPECT_EQ(uuid.find("GPU-"), 0U);
   EXPECT_EQ(facts.at("locked_clocks"), "no");
+  EXPECT_EQ(facts.at("gpu_event_floor"), "0.00 us");  // not prepared yet
+  nccl->prepare({1, 1, 1});
+  EXPECT_NE(nccl->facts().at("gpu_event_floor"), "0.00 us");
   const auto uuids = comm.gather(uuid);
   for (std::size_t i = 1; i < uuids.size(); ++i) EXPECT_NE(uuids[i], uuids[0]);
   EXPECT_GT(nccl->memory_left(), 0U);

@@ -44,6 +44,18 @@ TEST(CudaFailures, no_gpu_says_which_driver_toolkit_and_count_were_seen) {
   EXPECT_TRUE(has(text, "0 GPUs")) << text;
 }
 
+TEST(CudaFailures, a_variable_that_makes_f32_products_inexact_is_refused) {
+  const Comm comm = Comm::world();
+  const auto make = [&] { static_cast<void>(make_simulated(comm, small_model(0), DType::f32)); };
+  for (const char* value : {"1", ""}) {
+    const Simulated inexact("NVIDIA_TF32_OVERRIDE", value);
+    const std::string text = error_of(ExitCode::environment, make);
+    EXPECT_TRUE(has(text, "NVIDIA_TF32_OVERRIDE") && has(text, "unset it")) << text;
+  }
+  const Simulated exact("NVIDIA_TF32_OVERRIDE", "0");
+  make();
+}
+
 TEST(CudaFailures, a_gpu_that_is_too_old_is_named) {
   const Simulated old("GEMBENCH_SIMULATED_CAPABILITY", "7");
   const std::string text =

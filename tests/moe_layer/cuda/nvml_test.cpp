@@ -22,7 +22,8 @@ constexpr const char* kUuid = "GPU-53494d55-4c41-5445-4420-475055000001";
 /// Loads the fake, which reads its settings again: whoever asks for libnvidia-ml.so.1 then gets it.
 class FakeLibrary {
  public:
-  FakeLibrary() : handle_(dlopen(GEMBENCH_FAKE_NVML, RTLD_NOW | RTLD_LOCAL)) {
+  explicit FakeLibrary(const char* file = GEMBENCH_FAKE_NVML)
+      : handle_(dlopen(file, RTLD_NOW | RTLD_LOCAL)) {
     if (handle_ == nullptr) throw std::runtime_error(dlerror());
     reinterpret_cast<void (*)()>(dlsym(handle_, "gembench_fake_nvml_reload"))();
   }
@@ -79,6 +80,15 @@ TEST(CudaNvml, nothing_is_told_of_an_unknown_gpu_or_without_a_driver) {
   EXPECT_TRUE(std::isnan(nvml.state().clock));
   EXPECT_EQ(nvml.driver(), "not known");
   EXPECT_NE(refusal(nvml).find("NVML is missing"), std::string::npos);
+}
+
+TEST(CudaNvml, calls_that_a_library_lacks_are_missing_alone) {
+  const FakeLibrary fake(GEMBENCH_PARTIAL_NVML);
+  cuda::Nvml nvml(kUuid);
+  EXPECT_EQ(nvml.state().clock, 1.5e9);
+  EXPECT_EQ(nvml.state().throttle_reasons, 4);  // by the call's newer name
+  EXPECT_EQ(nvml.driver(), "0.0 (simulated)");
+  EXPECT_NE(refusal(nvml).find("this NVML cannot do it"), std::string::npos);
 }
 
 TEST(CudaNvml, clocks_are_locked_and_set_free) {

@@ -66,6 +66,10 @@ class Runs(CudaTest):
                         self.assertTrue((gpu > 0).all(), phase)
                         self.assertTrue((gpu <= host + 1e-6).all(), phase)
                     uuids = {u for u in f["environment/gpu_uuid"][:]}
+                    for name in ("barrier_floor", "gpu_event_floor"):
+                        self.assertRegex(f[f"environment/{name}"].asstr()[0], r"^\d+\.\d\d us$")
+                    self.assertIn("assignments" if ranks == 1 else "one by one",
+                                  f["environment/expert_products"].asstr()[0])
                     self.assertEqual(len(uuids), ranks)
                     # Without NVML nothing is reported, and the file says so.
                     self.assertTrue(numpy.isnan(f["gpu/clock_before"][:]).all())
@@ -110,7 +114,7 @@ class Runs(CudaTest):
         # Also when the job fails on one rank, and when it is asked to end.
         log.unlink()
         self.fails(3, 1, *RUN, "--lock-clocks", "1200", "--overwrite",
-                   env=[*env, "GEMBENCH_SIMULATED_MEMORY=34000000"], says=["GPU"])
+                   env=[*env, "GEMBENCH_SIMULATED_MEMORY=168300000"], says=["GPU"])
         self.assertEqual(log.read_text().splitlines(), ["lock 0 1200 1200", "reset 0"])
         log.unlink()
         # Once only: a second SIGTERM makes mpirun kill its ranks, and killed ranks
@@ -236,7 +240,7 @@ class Failures(CudaTest):
                    says=["GPU 1 of rank 1", "ncclGroupEnd failed (layer "])
 
     def test_a_kernel_that_faults_is_noticed_at_the_next_wait(self):
-        self.fails(1, 2, *RUN, "--timeout", "60", env=simulated(FAULT="execution:400:700:1"),
+        self.fails(1, 2, *RUN, "--timeout", "60", env=simulated(FAULT="execution:2500:700:1"),
                    says=["GPU 1 of rank 1", " failed (layer ", "illegal memory access"])
 
     def test_what_does_not_fit_the_device_is_refused(self):

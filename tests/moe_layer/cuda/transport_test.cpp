@@ -17,9 +17,9 @@ constexpr std::size_t kRow = 24;  // bytes
 
 /// A rank's way to the others, and a stream.
 struct Line {
-  explicit Line(Transport::Kind kind) : transport(comm, kind, at) {
+  explicit Line(Transport::Kind kind) : transport(comm, kind, spans, at) {
     if (cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess) std::abort();
-    transport.connect();
+    transport.connect(stream);
     transport.prepare(std::size_t{1} << 20, std::size_t{1} << 20);
   }
   ~Line() { static_cast<void>(cudaStreamDestroy(stream)); }
@@ -31,6 +31,7 @@ struct Line {
                        .gpu = cuda::choose_gpu(comm.node_rank()).index,
                        .phase = "",
                        .on_error = {}};
+  cuda::Spans spans{at};
   Transport transport;
   cudaStream_t stream = nullptr;
 };
@@ -81,6 +82,28 @@ TEST_P(Transports, rows_arrive_by_source_and_weights_where_they_were_sent) {
 INSTANTIATE_TEST_SUITE_P(Kinds, Transports,
                          testing::Values(Transport::Kind::nccl, Transport::Kind::cuda_aware_mpi,
                                          Transport::Kind::staged_mpi));
+
+TEST(Transport, all_ranks_have_met_when_it_is_connected) {
+  gembench_simulation_reset_counters();
+  Line line(Transport::Kind::nccl);
+  const int others = line.comm.size() - 1;
+  EXPECT_EQ(gembench_simulation_counters()->nccl_contacts, 2 * others);  // to and from each
+}
+
+TEST(Transport, device_addresses_are_tried_before_they_are_relied_on) {
+  gembench_simulation_reset_counters();
+  Line line(Transport::Kind::cuda_aware_mpi);
+  EXPECT_GT(gembench_simulation_counters()->copies, 0);
+  // An MPI that reads the addresses as its own, and sends nothing of what is there.
+  const auto lost = [](auto, auto) {};
+  try {
+    cuda::require_device_addresses(line.comm, lost, line.stream, line.at);
+    ADD_FAILURE() << "nothing was noticed";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::environment);
+    EXPECT_NE(std::string(error.what()).find("--transport nccl"), std::string::npos);
+  }
+}
 
 TEST(Transport, is_chosen_by_what_was_asked_and_by_what_mpi_takes) {
   EXPECT_EQ(Transport::kind_of("auto", true), Transport::Kind::nccl);

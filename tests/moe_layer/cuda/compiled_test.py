@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""What nvcc makes of the kernels for sm_90: budgets of the compiled code, which no simulation shows."""
+
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+KERNELS = pathlib.Path(os.environ["GEMBENCH_TOP"]) / "moe_layer" / "cuda"
+REGISTERS = 64  # with 256 threads a block half of a multiprocessor's threads still fit
+
+
+def compiled(source):
+    """The PTX and what ptxas says of every kernel of a source."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [os.environ["GEMBENCH_NVCC"], "-std=c++20", "-O3", "-arch=sm_90", "-Xptxas", "-v",
+             "--expt-relaxed-constexpr", f"-I{os.environ['GEMBENCH_TOP']}", "-cubin", "--keep",
+             "--keep-dir", folder, "-o", f"{folder}/kernels.cubin", KERNELS / source],
+            capture_output=True, text=True, check=True, cwd=folder)
+        return (pathlib.Path(folder) / source).with_suffix(".ptx").read_text(), done.stderr
+
+
+def accesses(ptx, kernel):
+    """Loads and stores of device memory in the order of the code, of every kernel so named."""
+    for name, body in re.findall(r"\.entry (\w+)\(.*?\n\{(.*?)\n\}", ptx, re.S):
+        if re.search(kernel, name):
+            yield re.findall(r"^\s*(?:@\S+ )?((?:ld|st)\.global\S*)", body, re.M)
+
+
+class Compiled(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.made = {source.name: compiled(source.name) for source in sorted(KERNELS.glob("*.cu"))}
+
+    def of(self, source, kernel):
+        found = list(accesses(self.made[source][0], kernel))
+        self.assertTrue(found, kernel)
+        return found
+
+    def test_no_kernel_spills_or_takes_many_registers(self):
+        for source, (_, said) in self.made.items():
+            spilled = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill", said)
+            self.assertTrue(spilled, source)
+            self.assertEqual(set(spilled), {("0", "0")}, source)
+            for registers in re.findall(r"Used (\d+) registers", said):
+                self.assertLessEqual(int(registers), REGISTERS, source)
+
+    def test_inputs_have_the_hosts_bits(self):
+        """The simulation shows that the formula is the host's; here that nvcc contracts nothing."""
+        ptx = self.made["routing_kernels.cu"][0]
+        body = re.search(r"\.entry \w*fill_kernel\w*\(.*?\n\{(.*?)\n\}", ptx, re.S).group(1)
+        self.assertRegex(body, r"mul(\.rn)?\.f32")
+        self.assertNotRegex(body, r"fma|\.ftz|approx")
+
+    def test_rows_are_copied_with_four_loads_under_way(self):
+        (code,) = self.of("expert_kernels.cu", "copy_kernelI5uint4")
+        wide = [word[:2] for word in code if ".v4." in word]
+        self.assertEqual(wide[:8], ["ld"] * 4 + ["st"] * 4, code)
+
+    def test_values_next_to_each_other_are_moved_at_once(self):
+        for kernel in ("swiglu", "weigh", "add"):
+            for code in self.of("expert_kernels.cu", kernel + r"_kernelI\w+Li4E"):
+                narrow = [word for word in code if word.startswith("st") and ".v4." not in word]
+                self.assertEqual(narrow, [], kernel)
+        # Rows, what is added to, and shared experts: nothing but indices is loaded one by one.
+        for code in self.of("expert_kernels.cu", r"add_kernelI\w+Li4E"):
+            self.assertEqual([word for word in code if re.fullmatch(r"ld\S*\.f32", word)
+                              and ".v4." not in word], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
