@@ -11,6 +11,7 @@
 #include "harness/cli/command_line.hpp"
 #include "harness/cli/printing.hpp"
 #include "harness/commands/commands.hpp"
+#include "harness/run/address_layout.hpp"
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/stop.hpp"
 #include "harness/run/watchdog.hpp"
@@ -127,6 +128,7 @@ int main(int argc, char** argv) {
       if (launched_as().size == 1 || !names_mpi_command(argc, argv)) throw;
       return run_together(argc, argv);
     }
+    if (std::holds_alternative<ProbeCommand>(parsed.command)) reenter_with_fixed_addresses(argv);
     if (needs_mpi(parsed)) return run_together(argc, argv);
     if (!parsed.text) return run_alone(parsed.command);
     if (launched_as().rank == 0) print_text(*parsed.text);

@@ -8,6 +8,7 @@
 #include "harness/cli/version.hpp"
 #include "harness/run/broadcast.hpp"
 #include "harness/run/collective_errors.hpp"
+#include "harness/run/cpu_turns.hpp"
 #include "harness/run/devices.hpp"
 #include "harness/run/memory.hpp"
 #include "harness/run/profiled_weights.hpp"
@@ -261,6 +262,9 @@ MeasuredProfile Session::measure_load(const std::string& kept, std::int64_t load
   ProfileOptions how = profile_options({0, load});
   how.tolerance = 0;
   how.most_rounds = kMostLoadRounds;
+  const bool on_cpus = device_kind(options.device).shows_cpu_time;
+  CpuTurns turns(on_cpus ? place.cpus : std::vector<int>(), comm.node_rank());
+  how.before_round = [&turns] { turns.next(); };
   return measure(kept, std::move(how));
 }
 
@@ -279,7 +283,8 @@ MeasuredProfile Session::measure(const std::string& kept, ProfileOptions how) {
   layers->use(profiled);
   layers->load_step(workload.first_measured, tokens, routed_ids(trace, 0, options.seed, tokens));
   ProfileLines lines(comm.rank() == 0 && !options.quiet, how.budget_seconds);
-  how.before_round = [&] {
+  how.before_round = [&, own = std::move(how.before_round)] {
+    if (own) own();
     if (!kept.empty()) throw_if_stopped(comm, kept);
     lines.at_round();
   };
