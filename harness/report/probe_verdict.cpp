@@ -34,14 +34,14 @@ std::vector<std::vector<double>> pasts_of(int ranks, const ProfileHistory& histo
 }
 
 /// The largest over ranks that were compared and are not slow; infinite where none was compared.
-template <class Which>
-double largest_resolution(const std::vector<ProbeVerdict::Rank>& ranks, Which which) {
+double largest_resolution(const std::vector<ProbeVerdict::Rank>& ranks,
+                          Slowness ProbeVerdict::Rank::*which) {
   bool compared = false;
   double most = 0;
   for (const auto& rank : ranks) {
-    if (std::isnan(which(rank).slower)) continue;
+    if (std::isnan((rank.*which).slower)) continue;
     compared = true;
-    if (!which(rank).slow) most = std::max(most, which(rank).resolution);
+    if (!(rank.*which).slow) most = std::max(most, (rank.*which).resolution);
   }
   return compared ? most : std::numeric_limits<double>::infinity();
 }
@@ -65,17 +65,22 @@ std::string slower(const Slowness& found, const std::string& than, bool emulated
 }
 
 /// That no rank is slower `than`, or that it cannot be told.
-std::string not_found(const std::string& than, double limit, double resolution) {
+std::string not_found(bool some_slow, const std::string& than, double limit, double resolution) {
+  const char* other = some_slow ? "other " : "";
   if (!(resolution > limit)) {
     return fmt::format(
-        "no rank is {} slower than {}: one that is {} slower is found in 9 of 10 "
-        "such probes",
-        in_percent(limit), than, in_percent(resolution));
+        "no {}rank is {} slower than {}: such a probe finds one that is in 9 of 10 "
+        "cases",
+        other, in_percent(limit), than);
   }
   return fmt::format(
-      "cannot tell below {} whether a rank is slower than {}: the noise hides a "
-      "smaller slowdown in more than 1 of 10 such probes",
-      in_percent(resolution), than);
+      "cannot tell below {} whether {}{}rank is slower than {}: such a probe finds "
+      "a smaller slowdown in less than 9 of 10 cases",
+      in_percent(resolution), some_slow ? "an" : "a ", other, than);
+}
+
+bool any_slow(const ProbeVerdict& verdict, Slowness ProbeVerdict::Rank::*which) {
+  return std::ranges::any_of(verdict.ranks, [&](const auto& rank) { return (rank.*which).slow; });
 }
 
 void say_others(const ProbeVerdict& verdict, std::vector<std::string>& sentences) {
@@ -87,7 +92,8 @@ void say_others(const ProbeVerdict& verdict, std::vector<std::string>& sentences
                     verdict.rounds));
     return;
   }
-  sentences.push_back(not_found("the others", verdict.limit, verdict.others_resolution));
+  sentences.push_back(not_found(any_slow(verdict, &ProbeVerdict::Rank::others), "the others",
+                                verdict.limit, verdict.others_resolution));
 }
 
 void say_past(const ProbeVerdict& verdict, std::vector<std::string>& sentences) {
@@ -100,7 +106,8 @@ void say_past(const ProbeVerdict& verdict, std::vector<std::string>& sentences) 
                     "holds {} of the {} earlier probes that it takes",
                     most, kLeastPast));
   } else {
-    sentences.push_back(not_found("it was", verdict.limit, verdict.past_resolution));
+    sentences.push_back(not_found(any_slow(verdict, &ProbeVerdict::Rank::past), "it was",
+                                  verdict.limit, verdict.past_resolution));
   }
   sentences.insert(sentences.end(), verdict.left_out.begin(), verdict.left_out.end());
 }
@@ -137,10 +144,8 @@ ProbeVerdict judge_probe(const ProfileFile& now, const std::optional<ProfileHist
   }
   verdict.rounds = static_cast<std::size_t>(
       std::ranges::count_if(readings.front(), [](double seconds) { return seconds > 0; }));
-  verdict.others_resolution =
-      largest_resolution(verdict.ranks, [](const auto& rank) { return rank.others; });
-  verdict.past_resolution =
-      largest_resolution(verdict.ranks, [](const auto& rank) { return rank.past; });
+  verdict.others_resolution = largest_resolution(verdict.ranks, &ProbeVerdict::Rank::others);
+  verdict.past_resolution = largest_resolution(verdict.ranks, &ProbeVerdict::Rank::past);
   return verdict;
 }
 

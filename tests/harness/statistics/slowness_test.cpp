@@ -24,8 +24,7 @@ double normal(Random& random) {
 }
 
 /// Ranks of one speed that drift together; `noise`: of a rank's log time, after the one before.
-Readings quiet(int ranks, int rounds, Random& random,
-               const std::function<double(int rank, double last)>& noise) {
+Readings quiet(int ranks, int rounds, const std::function<double(int rank, double last)>& noise) {
   Readings readings(sz(ranks));
   std::vector<double> last(sz(ranks), 0);
   for (int round = 0; round < rounds; ++round) {
@@ -59,8 +58,7 @@ TEST(Slowness, estimates_and_bounds_are_those_of_plain_code) {
   Random random(3);
   for (const int ranks : {2, 3, 4, 7}) {
     for (const int rounds : {20, 48, 131}) {
-      Readings readings =
-          quiet(ranks, rounds, random, [&](int, double) { return 0.05 * normal(random); });
+      Readings readings = quiet(ranks, rounds, [&](int, double) { return 0.05 * normal(random); });
       readings[0][4] = NAN;  // a round without a reading
       readings[1][9] = 0;
       const auto found = slower_than_others(readings, {0.05, 4});
@@ -113,7 +111,7 @@ TEST(Slowness, nobody_is_accused_whatever_the_noise) {
   for (const auto& kind : kinds) {
     int accused = 0;
     for (int i = 0; i < kCases; ++i) {
-      const Readings readings = quiet(i % 2 == 0 ? 2 : 6, i % 3 == 0 ? 48 : 120, random, kind);
+      const Readings readings = quiet(i % 2 == 0 ? 2 : 6, i % 3 == 0 ? 48 : 120, kind);
       // Any difference at all counts: the noise has no help from the limit.
       const SlownessQuestion question{0, readings.size()};
       accused += any_slow(slower_than_others(readings, question)) ? 1 : 0;
@@ -127,8 +125,8 @@ TEST(Slowness, what_it_says_to_find_it_finds) {
   int found = 0, of = 0;
   for (int i = 0; i < 200; ++i) {
     const auto noise = [&](int, double) { return 0.03 * normal(random); };
-    const auto resolution = slower_than_others(quiet(4, 100, random, noise), {0.05, 4})[1];
-    Readings readings = quiet(4, 100, random, noise);
+    const auto resolution = slower_than_others(quiet(4, 100, noise), {0.05, 4})[1];
+    Readings readings = quiet(4, 100, noise);
     slow_down(readings[1], 1 + resolution.resolution);
     ++of;
     found += slower_than_others(readings, {0.05, 4})[1].slow ? 1 : 0;
@@ -140,7 +138,7 @@ TEST(Slowness, the_limit_itself_is_found_and_half_of_it_is_not) {
   Random random(9);
   int at_limit = 0, at_half = 0;
   for (int i = 0; i < 100; ++i) {
-    Readings readings = quiet(4, 200, random, [&](int, double) { return 0.005 * normal(random); });
+    Readings readings = quiet(4, 200, [&](int, double) { return 0.005 * normal(random); });
     slow_down(readings[2], 1.05);
     at_limit += slower_than_others(readings, {0.05, 4})[2].slow ? 1 : 0;
     slow_down(readings[2], 1.025 / 1.05);
@@ -152,7 +150,7 @@ TEST(Slowness, the_limit_itself_is_found_and_half_of_it_is_not) {
 
 TEST(Slowness, a_minority_of_slow_ranks_is_found_and_nobody_else) {
   Random random(11);
-  Readings readings = quiet(8, 100, random, [&](int, double) { return 0.01 * normal(random); });
+  Readings readings = quiet(8, 100, [&](int, double) { return 0.01 * normal(random); });
   for (const int rank : {1, 4, 6}) slow_down(readings[sz(rank)], 3);
   const auto found = slower_than_others(readings, {0.05, 8});
   for (int rank = 0; rank < 8; ++rank)
@@ -162,7 +160,7 @@ TEST(Slowness, a_minority_of_slow_ranks_is_found_and_nobody_else) {
 
 TEST(Slowness, what_ends_within_the_measurement_is_no_slow_rank) {
   Random random(13);
-  Readings readings = quiet(2, 120, random, [&](int, double) { return 0.01 * normal(random); });
+  Readings readings = quiet(2, 120, [&](int, double) { return 0.01 * normal(random); });
   for (std::size_t round = 0; round < 80; ++round) readings[0][round] *= 1.5;
   EXPECT_FALSE(any_slow(slower_than_others(readings, {0.05, 2})));
 }
