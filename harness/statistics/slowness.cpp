@@ -11,7 +11,7 @@
 namespace gembench::inline statistics {
 namespace {
 
-constexpr double kFound = 1.2815515655446004;  // quantile of the normal distribution: 90 %
+constexpr double kFound = 1.6448536269514722;  // normal, 95 %: the noise itself is known roughly
 constexpr double kLeastPastNoise = 1e-4;       // standard deviation of a log time between probes
 constexpr std::size_t kThirds = 3;
 
@@ -23,7 +23,7 @@ struct Estimate {
   double found = 0;  ///< kFound standard errors
 };
 
-double quantile_of(const SlownessQuestion& question) {
+double error_of(const SlownessQuestion& question) {
   return kFalseAccusation / static_cast<double>(question.answers);
 }
 
@@ -36,8 +36,8 @@ Slowness answer(const Estimate& log, const SlownessQuestion& question) {
   slowness.high = std::expm1(log.high);
   if (!std::isfinite(log.certain)) return slowness;
   slowness.certain = std::expm1(log.certain);
-  slowness.resolution = std::expm1(std::max(allowed + (log.value - log.certain) + log.found,
-                                            limit - (log.high - log.value) + log.found));
+  slowness.resolution =
+      std::max(question.limit, std::expm1(allowed + (log.value - log.certain) + log.found));
   slowness.slow = log.certain > allowed && log.high >= limit;
   return slowness;
 }
@@ -119,7 +119,7 @@ Estimate estimate(std::vector<double> blocks, double likeness, const SlownessQue
     found.high = blocks[blocks.size() - at];
     found.found = kFound * (found.high - found.low) / (2 * kNormal);
   }
-  if (const std::size_t at = bound_at(blocks.size(), likeness, quantile_of(question)); at > 0)
+  if (const std::size_t at = bound_at(blocks.size(), likeness, error_of(question)); at > 0)
     found.certain = blocks[at - 1];
   return found;
 }
@@ -173,7 +173,7 @@ Slowness slower_than_past(std::span<const double> past, double now,
   };
   const double change = std::log(now) - mean;
   return answer({change, change - half(0.975), change + half(0.975),
-                 change - half(1 - quantile_of(question)), half(0.9)},
+                 change - half(1 - error_of(question)), half(0.95)},
                 question);
 }
 

@@ -28,8 +28,8 @@ struct Slowness {
   double slower = kUnknown;                ///< NaN: nothing to compare with
   double low = kUnknown, high = kUnknown;  ///< 95 % interval; NaN: too few values for one
   double certain = kUnknown;  ///< lower bound that holds in all answers together, with 99 %
-  /// The least that would have been called slow in 9 of 10 such measurements, by this one's noise;
-  /// infinite: nothing would.
+  /// The least that is called slow in 9 of 10 such measurements, by this one's noise: no less than
+  /// the limit; infinite: nothing is.
   double resolution = std::numeric_limits<double>::infinity();
   /// `certain` is above half of the limit and `high` reaches the limit; against other ranks the
   /// estimate is above half of it in each third of the rounds, too. So a rank of exactly the limit
