@@ -98,6 +98,8 @@ ExitCode execute(const Comm& comm, const ProbeCommand& given, Progress& progress
       header.push_back("WARNING: " + warning);
     }
     print_text(probe_report(file, verdict, header, options.format));
+    // Else nothing on standard error says why the exit code is not 0.
+    if (verdict.code() != ExitCode::ok && options.quiet) tell(findings(file, verdict).front());
     if (options.prometheus.empty()) return;
     write_whole_file(options.prometheus, prometheus_text(metrics_of(file, verdict)), true);
   });
