@@ -33,7 +33,8 @@ std::vector<std::vector<double>> pasts_of(int ranks, const ProfileHistory& histo
   return pasts;
 }
 
-/// The largest over ranks that were compared and are not slow; infinite where none was compared.
+/// The largest over ranks that were compared and are not slow: 0 where all are slow, infinite where
+/// none was compared.
 double largest_resolution(const std::vector<ProbeVerdict::Rank>& ranks,
                           Slowness ProbeVerdict::Rank::*which) {
   bool compared = false;
@@ -84,7 +85,7 @@ bool any_slow(const ProbeVerdict& verdict, Slowness ProbeVerdict::Rank::*which) 
 }
 
 void say_others(const ProbeVerdict& verdict, std::vector<std::string>& sentences) {
-  if (verdict.ranks.size() < 2) return;
+  if (verdict.ranks.size() < 2 || verdict.others_resolution == 0) return;
   if (std::isinf(verdict.others_resolution)) {
     sentences.push_back(
         fmt::format("cannot tell whether a rank is slower than the others: {} rounds are too few; "
@@ -105,7 +106,7 @@ void say_past(const ProbeVerdict& verdict, std::vector<std::string>& sentences) 
         fmt::format("cannot tell whether a rank is slower than it was: the history "
                     "holds {} of the {} earlier probes that it takes",
                     most, kLeastPast));
-  } else {
+  } else if (verdict.past_resolution > 0) {
     sentences.push_back(not_found(any_slow(verdict, &ProbeVerdict::Rank::past), "it was",
                                   verdict.limit, verdict.past_resolution));
   }

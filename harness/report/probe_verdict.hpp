@@ -24,7 +24,7 @@ struct ProbeVerdict {
   bool with_history = false;
   std::vector<Rank> ranks;
   std::vector<std::string> left_out;  ///< sentences: files that are not in the history, and why
-  /// The least slowdown that would have been found on any rank that is not slow; infinite: none.
+  /// The least slowdown that is found on any rank that is not slow; 0: all are; infinite: none is.
   double others_resolution = 0, past_resolution = 0;
 
   [[nodiscard]] double resolution() const { return std::min(others_resolution, past_resolution); }
