@@ -11,6 +11,7 @@
 #include "harness/cli/command_line.hpp"
 #include "harness/cli/printing.hpp"
 #include "harness/commands/commands.hpp"
+#include "harness/run/address_layout.hpp"
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/stop.hpp"
 #include "harness/run/watchdog.hpp"
@@ -25,12 +26,13 @@ using namespace gembench;
 
 bool names_mpi_command(int argc, char** argv) {
   const std::string command = argc > 1 ? argv[1] : "";
-  return command == "run" || command == "profile";
+  return command == "run" || command == "profile" || command == "probe";
 }
 
 bool needs_mpi(const Parsed& parsed) {
   const auto* profile = std::get_if<ProfileCommand>(&parsed.command);
-  return std::holds_alternative<RunCommand>(parsed.command) || (profile && profile->with.empty());
+  return std::holds_alternative<RunCommand>(parsed.command) ||
+         std::holds_alternative<ProbeCommand>(parsed.command) || (profile && profile->with.empty());
 }
 
 int report_once(const Error& error) {
@@ -38,9 +40,9 @@ int report_once(const Error& error) {
   return static_cast<int>(error.code());
 }
 
-/// Runs `work` on all ranks, with MPI. An error that all ranks agree on ends them in order; any
-/// other may be this rank's alone, so it ends the job.
-int with_mpi(int argc, char** argv, const std::function<void(const Comm&)>& work) {
+/// Runs `work` on all ranks, with MPI; its exit code is the same on all of them. An error that all
+/// ranks agree on ends them in order; any other may be this rank's alone, so it ends the job.
+int with_mpi(int argc, char** argv, const std::function<ExitCode(const Comm&)>& work) {
   // Ranks that share CPUs must yield while they wait, or a barrier takes a scheduler's time slice.
   if (ranks_share_cpus_before_mpi()) setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
   require_launcher();
@@ -50,9 +52,9 @@ int with_mpi(int argc, char** argv, const std::function<void(const Comm&)>& work
   std::string reason;
   try {
     on_every_rank(comm, [&] { require_all_ranks(comm); });
-    work(comm);
+    const ExitCode result = work(comm);
     on_root(comm, require_printed);
-    return static_cast<int>(ExitCode::ok);
+    return static_cast<int>(result);
   } catch (const AgreedError& error) {
     return report_once(error);
   } catch (const Error& error) {
@@ -82,12 +84,17 @@ int run_together(int argc, char** argv) {
       watch_for_stop(run->timeout);
       Watchdog watchdog(comm, run->timeout, run->hang_timeout);
       execute(comm, *run, watchdog.progress());
+    } else if (const auto* probe = std::get_if<ProbeCommand>(&parsed.command)) {
+      watch_for_stop(0);
+      Watchdog watchdog(comm, 0, probe->hang_timeout);
+      return execute(comm, *probe, watchdog.progress());
     } else {
       const auto& profile = std::get<ProfileCommand>(parsed.command);
       watch_for_stop(0);
       Watchdog watchdog(comm, 0, profile.hang_timeout);
       execute(comm, profile, watchdog.progress());
     }
+    return ExitCode::ok;
   });
 }
 
@@ -95,7 +102,7 @@ template <class C>
 ExitCode execute_alone(const C& command) {
   if constexpr (requires { ExitCode{execute(command)}; })
     return execute(command);
-  else if constexpr (!std::same_as<C, RunCommand>)
+  else if constexpr (!std::same_as<C, RunCommand> && !std::same_as<C, ProbeCommand>)
     execute(command);
   return ExitCode::ok;
 }
@@ -121,6 +128,7 @@ int main(int argc, char** argv) {
       if (launched_as().size == 1 || !names_mpi_command(argc, argv)) throw;
       return run_together(argc, argv);
     }
+    if (std::holds_alternative<ProbeCommand>(parsed.command)) reenter_with_fixed_addresses(argv);
     if (needs_mpi(parsed)) return run_together(argc, argv);
     if (!parsed.text) return run_alone(parsed.command);
     if (launched_as().rank == 0) print_text(*parsed.text);

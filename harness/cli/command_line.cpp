@@ -252,6 +252,8 @@ const std::vector<CommandRow>& commands() {
       row_of<ProfileCommand>(
           "profile", "profile [options] [-o profile.h5] [--compare OLD.h5] [--history FOLDER]",
           "measure every rank's expert latency against load (mpirun, srun)"),
+      row_of<ProbeCommand>("probe", "probe [options] [--slower-than SHARE] [--history FOLDER]",
+                           "name slow ranks in less than a minute (mpirun, srun, or alone)"),
       row_of<TraceLine>("trace",
                         "trace make|import FORMAT|join|info [FILE...] [options] -o trace.h5",
                         "make or import expert loads", {"make", "import", "info"}),
@@ -332,6 +334,10 @@ std::string to_json(const RunCommand& command) {
 }
 
 std::string to_json(const ProfileCommand& command) {
+  return json_of(command);
+}
+
+std::string to_json(const ProbeCommand& command) {
   return json_of(command);
 }
 

@@ -25,6 +25,7 @@ struct Parsed {
 /// --resume needs the same. Does not include where and how results are shown.
 [[nodiscard]] std::string to_json(const RunCommand& command);
 [[nodiscard]] std::string to_json(const ProfileCommand& command);
+[[nodiscard]] std::string to_json(const ProbeCommand& command);
 /// All options of the command as `name = value` lines, which --config reads.
 [[nodiscard]] std::string to_config(const RunCommand& command);
 

@@ -184,6 +184,21 @@ struct ProfileCommand : SessionOptions, MoveCostOptions {
   std::string prometheus;  ///< file for a monitoring system
 };
 
+/// Which ranks are slow, in limited time: one layer's experts, without planning.
+struct ProbeCommand : SessionOptions {
+  static constexpr const char* kName = "probe";
+  ProbeCommand() {
+    layers = 1;
+    steps = 1;
+    in_sample = true;
+    hang_timeout = 30;
+  }
+  double probe_seconds = 30;  ///< of all of it, from the start of MPI on
+  double slower_than = 0.05;  ///< share by which a rank must be slower to be named
+  std::string history;        ///< folder of earlier probes
+  std::string prometheus;     ///< file for a monitoring system
+};
+
 struct PlanCommand : ProblemOptions, MoveCostOptions {
   static constexpr const char* kName = "plan";
   PlanCommand() { replan.max_moves = 0; }
@@ -314,9 +329,10 @@ struct ManCommand {
   static constexpr const char* kName = "man";
 };
 
-using Command = std::variant<ListCommand, RunCommand, ProfileCommand, PlanCommand, ScoreCommand,
-                             AdviseCommand, SensitivityCommand, TraceMakeCommand,
-                             TraceImportCommand, TraceJoinCommand, TraceInfoCommand, ConvertCommand,
-                             InfoCommand, CompareCommand, CompletionCommand, ManCommand>;
+using Command =
+    std::variant<ListCommand, RunCommand, ProfileCommand, PlanCommand, ScoreCommand, AdviseCommand,
+                 SensitivityCommand, TraceMakeCommand, TraceImportCommand, TraceJoinCommand,
+                 TraceInfoCommand, ConvertCommand, InfoCommand, CompareCommand, CompletionCommand,
+                 ManCommand, ProbeCommand>;
 
 }  // namespace gembench::inline cli

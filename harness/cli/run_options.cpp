@@ -146,7 +146,7 @@ void measure_options(OptionSet& set, RunCommand& o) {
       .range(0, 1e3);
 }
 
-void rank_options(OptionSet& set, SessionOptions& o) {
+void device_options(OptionSet& set, DeviceOptions& o) {
   const auto no_gpu = [&o] { return !device_kind(o.device).gpu; };
   constexpr const char* kForGpus =
       "--lock-clocks and --transport are for GPUs: add --device cuda, or drop them";
@@ -163,14 +163,22 @@ void rank_options(OptionSet& set, SessionOptions& o) {
             "lock the GPUs' clocks at this many MHz while the program runs (needs the permission)")
       .range(1, 1e5)
       .refused_if(no_gpu, kForGpus);
+}
+
+void clock_option(OptionSet& set, DeviceOptions& o) {
+  set.text("clock", o.clock, "KIND", "auto, wall, or cpu-time (ranks share CPUs)")
+      .one_of({"auto", "wall", "cpu-time"});
+}
+
+void rank_options(OptionSet& set, SessionOptions& o) {
+  device_options(set, o);
   dispatch_option(set, o,
                   "flat (a token goes to every rank that needs it), or hierarchical (it crosses "
                   "the network once per node)");
   ranks_per_node_option(
       set, o,
       "treat every N ranks as a node, wherever they run (default: nodes as MPI reports them)");
-  set.text("clock", o.clock, "KIND", "auto, wall, or cpu-time (ranks share CPUs)")
-      .one_of({"auto", "wall", "cpu-time"});
+  clock_option(set, o);
   slowdown_options(set, o,
                    {"emulated slowdown of every rank, 1 = none",
                     "emulated spread of rank speeds: none, low (7.7 %) or high (27.7 %)",
@@ -304,6 +312,39 @@ void define(OptionSet& set, ProfileCommand& o) {
   format_option(set, o.format);
   quiet_option(set, o.quiet);
   seed_option(set, o);
+  hang_option(set, o);
+}
+
+void define(OptionSet& set, ProbeCommand& o) {
+  set.group("Load");
+  set.text("model", o.model, "NAME",
+           "whose experts are computed, one layer of them ('gembench list'), or a config.json")
+      .offers(model_words())
+      .stated(o.model_stated);
+  set.real("scale", o.scale, "F", "divide hidden and ffn by F");
+  tokens_option(set, o, "tokens of a step over all ranks (default: 1024)")
+      .refused_if([&o] { return o.token_sweep.size() > 1; },
+                  "probe accepts one value for --tokens, only run accepts several");
+  device_options(set, o);
+  clock_option(set, o);
+  set.call(
+      "slowdown", "S,S,...", "emulated slowdown of every rank, 1 = none",
+      [&o](const std::string& v) { o.slowdown = parse_slowdown(v); },
+      [&o] { return Json(o.slowdown); });
+  set.group("Verdict");
+  set.real("max-seconds", o.probe_seconds, "S", "time that all of it may take").range(1, 60);
+  set.real("slower-than", o.slower_than, "SHARE",
+           "name ranks that are slower than the others by this share, 0.05 or 5%")
+      .range(0.001, 10);
+  set.text(
+      "history", o.history, "FOLDER",
+      "earlier probes of the same command: also name devices that are slower than they were "
+      "then, which is all that a single rank can tell; add to it with --output FOLDER/NAME.h5");
+  output_options(set, o);
+  prometheus_option(set, o.prometheus);
+  table_or_json_option(set, o.format);
+  quiet_option(set, o.quiet);
+  set.group("Other");
   hang_option(set, o);
 }
 

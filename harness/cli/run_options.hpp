@@ -8,6 +8,7 @@ namespace gembench::inline cli {
 /// The options of the commands that measure, which write into `o`.
 void define(OptionSet& set, RunCommand& o);
 void define(OptionSet& set, ProfileCommand& o);
+void define(OptionSet& set, ProbeCommand& o);
 
 /// Fills in implied options before the checks: a trace implies its routing.
 void settle(RunCommand& o);

@@ -15,6 +15,10 @@ void execute(const Comm& comm, const RunCommand& command, Progress& progress);
 /// Collective: measures and writes profile.h5, prints it, compares it.
 void execute(const Comm& comm, const ProfileCommand& command, Progress& progress);
 
+/// Collective: names slow ranks. The same exit code on all ranks: failed where one is slow,
+/// insufficient evidence where the noise hides what was asked about.
+[[nodiscard]] ExitCode execute(const Comm& comm, const ProbeCommand& command, Progress& progress);
+
 /// profile --with FILE, with --compare or --history
 void execute(const ProfileCommand& command);
 void execute(const TraceMakeCommand& command);

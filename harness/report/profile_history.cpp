@@ -27,6 +27,7 @@ struct Kept {
   ProfileHistory::Entry entry;
   std::vector<std::string> devices;    ///< [rank]
   std::vector<double> slower, noises;  ///< [rank] against its peers; uncertainty, one sigma
+  std::vector<double> seconds = {};    ///< [rank] at the largest load
 };
 
 /// [rank] names that stay the same over time; several ranks of one device are counted.
@@ -72,6 +73,9 @@ Kept keep(const std::string& name, const ProfileFile& file) {
   Kept kept{{name, file.measured}, devices_of(file), slower_than_peers(file.profile), {}};
   for (const RankSpeed& speed : judge_speeds(file.profile, file.samples)) {
     kept.noises.push_back(speed.noise / kNormal);
+  }
+  for (int rank = 0; rank < file.profile.ranks; ++rank) {
+    kept.seconds.push_back(file.profile.at(rank, file.profile.load_points.size() - 1));
   }
   return kept;
 }
@@ -194,6 +198,7 @@ ProfileHistory read_history(const std::string& folder, const ProfileFile& now,
       const double slower = profiles[at].slower[rank];
       DeviceHistory& device = devices[profiles[at].devices[rank]];
       if (at + 1 == profiles.size()) device.rank = static_cast<int>(rank);
+      device.seconds.push_back(profiles[at].seconds[rank]);
       if (!std::isfinite(slower) || slower <= -1) continue;
       device.at.push_back(at);
       device.slower.push_back(slower);
@@ -211,6 +216,18 @@ ProfileHistory read_history(const std::string& folder, const ProfileFile& now,
   const auto shifts = level_shifts(series, within);
   for (std::size_t i = 0; i < shifts.size(); ++i) history.devices[i].changes = shifts[i];
   return history;
+}
+
+std::vector<std::string> notes_on_left_out(const ProfileHistory& history) {
+  std::vector<std::string> sentences;
+  for (std::size_t i = 0; i < history.left_out.size() && i < kMostNotes; ++i) {
+    sentences.push_back(history.left_out[i]);
+  }
+  if (history.left_out.size() > kMostNotes) {
+    sentences.push_back(fmt::format("{} more files of {} are left out",
+                                    history.left_out.size() - kMostNotes, history.folder));
+  }
+  return sentences;
 }
 
 std::vector<std::string> findings(const ProfileHistory& history) {
@@ -234,13 +251,7 @@ std::vector<std::string> findings(const ProfileHistory& history) {
         "no device changed against its peers by {:g} % and beyond noise (one sigma {:.1f} %) {}",
         kLeastShift * 100, history.noise * 100, which));
   }
-  for (std::size_t i = 0; i < history.left_out.size() && i < kMostNotes; ++i) {
-    sentences.push_back(history.left_out[i]);
-  }
-  if (history.left_out.size() > kMostNotes) {
-    sentences.push_back(fmt::format("{} more files of {} are left out",
-                                    history.left_out.size() - kMostNotes, history.folder));
-  }
+  for (const std::string& note : notes_on_left_out(history)) sentences.push_back(note);
   return sentences;
 }
 

@@ -22,6 +22,8 @@ struct DeviceHistory {
   std::vector<std::size_t> at;      ///< index of the profiles that measured it, ascending
   std::vector<double> slower;       ///< [at] share by which it takes longer than its peers there
   std::vector<LevelShift> changes;  ///< of log(1 + slower), by indices of `at`
+  /// Its expert phase at the largest load, in every profile that measured it, also without peers.
+  std::vector<double> seconds = {};
 };
 
 /// Profiles of one command over time, the newest last.
@@ -45,6 +47,9 @@ void require_folder(const std::string& folder);
 /// a `now` whose devices or time are not known.
 [[nodiscard]] ProfileHistory read_history(const std::string& folder, const ProfileFile& now,
                                           const std::string& now_file);
+
+/// Sentences on files that are not in it; of many the first.
+[[nodiscard]] std::vector<std::string> notes_on_left_out(const ProfileHistory& history);
 
 /// A sentence for every change of kLeastShift, or that there is none; then what was left out.
 [[nodiscard]] std::vector<std::string> findings(const ProfileHistory& history);

@@ -210,6 +210,37 @@ std::vector<Metric> metrics_of(const ProfileFile& file,
            {{{}, timestamp(file.measured)}}}};
 }
 
+std::vector<Metric> metrics_of(const ProfileFile& file, const ProbeVerdict& verdict) {
+  Metric slower{"gembench_probe_slower_ratio",
+                "How much longer the expert phase takes than on the other ranks, as a share",
+                {}},
+      certain{"gembench_probe_certainly_slower_ratio",
+              "What of that is certain, for all ranks together",
+              {}},
+      past{"gembench_probe_past_slower_ratio",
+           "How much longer the expert phase takes than in earlier probes, as a share",
+           {}},
+      slow{"gembench_probe_slow", "1 if the rank is slow beyond noise", {}};
+  for (int rank = 0; rank < file.profile.ranks; ++rank) {
+    const Labels labels = rank_labels(file.rank_facts, rank);
+    const ProbeVerdict::Rank& found = verdict.ranks[sz(rank)];
+    slower.samples.push_back({labels, found.others.slower});
+    certain.samples.push_back({labels, found.others.certain});
+    past.samples.push_back({labels, found.past.slower});
+    slow.samples.push_back({labels, found.slow() ? 1. : 0.});
+  }
+  return {slower,
+          certain,
+          past,
+          slow,
+          {"gembench_probe_resolution_ratio",
+           "The least slowdown that is found in 9 of 10 such probes",
+           {{{}, verdict.resolution()}}},
+          {"gembench_probe_timestamp_seconds",
+           "When it was measured, since 1970",
+           {{{}, timestamp(file.measured)}}}};
+}
+
 std::string prometheus_text(const std::vector<Metric>& metrics) {
   std::string text;
   for (const Metric& metric : metrics) {

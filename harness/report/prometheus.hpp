@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "harness/report/comparison.hpp"
+#include "harness/report/probe_verdict.hpp"
 #include "harness/report/profile_compare.hpp"
 #include "harness/report/profile_history.hpp"
 #include "harness/report/regression.hpp"
@@ -35,6 +36,8 @@ struct Metric {
 [[nodiscard]] std::vector<Metric> metrics_of(const ProfileFile& file,
                                              const std::optional<ProfileComparison>& comparison,
                                              const std::optional<ProfileHistory>& history);
+/// Of a probe.
+[[nodiscard]] std::vector<Metric> metrics_of(const ProfileFile& file, const ProbeVerdict& verdict);
 
 /// The text: all metrics are gauges. Metrics without a known number are left out; bytes that are no
 /// UTF-8 become U+FFFD, since one of them would make the collector refuse the file.

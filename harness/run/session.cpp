@@ -8,6 +8,7 @@
 #include "harness/cli/version.hpp"
 #include "harness/run/broadcast.hpp"
 #include "harness/run/collective_errors.hpp"
+#include "harness/run/cpu_turns.hpp"
 #include "harness/run/devices.hpp"
 #include "harness/run/memory.hpp"
 #include "harness/run/profiled_weights.hpp"
@@ -21,6 +22,7 @@
 namespace gembench::inline run {
 namespace {
 
+constexpr std::size_t kMostLoadRounds = 8192;  // of a single load
 constexpr int kRoutedLoads = 8;  // of a profile; as long to measure as its sweeps, about
 
 }  // namespace
@@ -254,6 +256,20 @@ ProfileOptions Session::profile_options(const std::vector<std::int64_t>& load_po
 
 MeasuredProfile Session::measure_profile(const std::string& kept,
                                          const std::vector<std::int64_t>& load_points) {
+  return measure(kept, profile_options(load_points));
+}
+
+MeasuredProfile Session::measure_load(const std::string& kept, std::int64_t load) {
+  ProfileOptions how = profile_options({0, load});
+  how.tolerance = 0;
+  how.most_rounds = kMostLoadRounds;
+  const bool on_cpus = device_kind(options.device).shows_cpu_time;
+  CpuTurns turns(on_cpus ? place.cpus : std::vector<int>(), comm.node_rank());
+  how.before_round = [&turns] { turns.next(); };
+  return measure(kept, std::move(how));
+}
+
+MeasuredProfile Session::measure(const std::string& kept, ProfileOptions how) {
   const Trace& trace = workload.measured;
   const TokenRange tokens = tokens_of(0);
   // Nodes may have different numbers of ranks, and all ranks must hold as many sets.
@@ -267,9 +283,9 @@ MeasuredProfile Session::measure_profile(const std::string& kept,
   static_cast<void>(store->hold(held));
   layers->use(profiled);
   layers->load_step(workload.first_measured, tokens, routed_ids(trace, 0, options.seed, tokens));
-  ProfileOptions how = profile_options(load_points);
   ProfileLines lines(comm.rank() == 0 && !options.quiet, how.budget_seconds);
-  how.before_round = [&] {
+  how.before_round = [&, own = std::move(how.before_round)] {
+    if (own) own();
     if (!kept.empty()) throw_if_stopped(comm, kept);
     lines.at_round();
   };

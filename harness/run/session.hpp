@@ -32,6 +32,8 @@ class Session : public Layout {
   /// the linear placement in use. `kept`: what throw_if_stopped() is to say; empty: it goes on.
   [[nodiscard]] MeasuredProfile measure_profile(const std::string& kept,
                                                 const std::vector<std::int64_t>& load_points = {});
+  /// Collective: a profile of this load alone, in as many rounds as --profile-seconds hold.
+  [[nodiscard]] MeasuredProfile measure_load(const std::string& kept, std::int64_t load);
   /// Collective: what predicts from here on, decided on rank 0 from the profile there, or taken
   /// from an earlier part of the run (kind and reason).
   void choose_cost(const Profile& profile, const std::vector<std::string>& earlier);
@@ -70,6 +72,7 @@ class Session : public Layout {
  private:
   [[nodiscard]] int most_tokens() const;
   [[nodiscard]] LayerOptions layer_options();
+  [[nodiscard]] MeasuredProfile measure(const std::string& kept, ProfileOptions how);
   [[nodiscard]] ProfileOptions profile_options(const std::vector<std::int64_t>& load_points);
   void choose_clock();
   void load_workload();

@@ -17,8 +17,7 @@
 namespace gembench::inline profiler {
 namespace {
 
-constexpr int kLeastReadings = 3;         // of every point, whatever the budget
-constexpr std::size_t kMostRounds = 200;  // bounds the file
+constexpr int kLeastReadings = 3;  // of every point, whatever the budget
 constexpr int kMostWarmups = 5;
 constexpr double kWarm = 0.02;        // two rounds agree
 constexpr double kWarmupShare = 0.2;  // of the budget, at most
@@ -225,7 +224,7 @@ class Profiler {
 
   /// Until every median is tight, or this share of the budget is spent.
   void repeat(double share) {
-    while (rounds_ < kMostRounds) {
+    while (rounds_ < options_.most_rounds) {
       std::vector<double> width;
       Points lacking;  // what is measured in any case
       for (std::size_t i = 0; i < points_.size(); ++i) {
@@ -263,7 +262,7 @@ class Profiler {
       if (dented[k] > 0) which.push_back(k);
     }
     if (which.empty()) return;
-    for (int i = 0; i < kDentRounds && rounds_ < kMostRounds && fits(which, 1, 1); ++i) {
+    for (int i = 0; i < kDentRounds && rounds_ < options_.most_rounds && fits(which, 1, 1); ++i) {
       round(which);
     }
   }

@@ -31,7 +31,8 @@ struct ProfileOptions {
   std::uint64_t seed = 0;
   /// Called by every rank before every round, if there; may throw on all of them.
   std::function<void()> before_round;
-  Progress* progress = nullptr;  ///< borrowed: the rank reports its progress there
+  Progress* progress = nullptr;   ///< borrowed: the rank reports its progress there
+  std::size_t most_rounds = 200;  ///< bounds the file
 };
 
 /// A profile and how it was measured.

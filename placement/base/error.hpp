@@ -11,13 +11,13 @@ namespace gembench::inline base {
 /// Exit codes of the program, the same on every rank.
 enum class ExitCode : int {
   ok = 0,
-  failed = 1,       ///< the check failed, or something went wrong while running
+  failed = 1,       ///< the check failed, `probe` found a slow rank, or something went wrong
   usage = 2,        ///< command line, configuration or an input file
   environment = 3,  ///< no GPU, too little memory, a missing CPU feature
   output = 4,       ///< a result exists already or cannot be written
   timeout = 5,
   not_recommended = 6,        ///< `advise`: no placement would pay
-  insufficient_evidence = 7,  ///< `advise`: the recording does not tell
+  insufficient_evidence = 7,  ///< `advise`, `probe`: it cannot be told
 };
 
 /// The text with control characters replaced by '?', so that it breaks neither a line nor a

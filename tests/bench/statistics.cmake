@@ -15,6 +15,10 @@ add_test(NAME bench.coverage COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/
                                      ${CMAKE_BINARY_DIR})
 set_tests_properties(bench.coverage PROPERTIES TIMEOUT ${GEMBENCH_PROGRAM_LIMIT} LABELS full)
 
+add_test(NAME bench.accusations COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/accusations.py
+                                        --build ${CMAKE_BINARY_DIR} --runs 200)
+set_tests_properties(bench.accusations PROPERTIES TIMEOUT ${GEMBENCH_PROGRAM_LIMIT} LABELS full)
+
 gembench_add_proof(NAME bench.verdicts SCRIPT verdicts.py ARGS --runs 2)
 gembench_add_proof(NAME bench.aa SCRIPT aa.py ARGS --runs 5)
 gembench_add_proof(NAME bench.planted SCRIPT planted.py ARGS --runs 5)

@@ -40,8 +40,8 @@ class Golden(CliTest):
         self.assertEqual(text, path.read_text())
 
     def test_help(self):
-        for command in ("run", "profile", "trace", "plan", "score", "advise", "sensitivity", "convert",
-                        "compare", "info"):
+        for command in ("run", "profile", "probe", "trace", "plan", "score", "advise", "sensitivity",
+                        "convert", "compare", "info"):
             text = self.good(command, "--help")
             self.assertLessEqual(max(map(len, text.splitlines())), 100)
             self.matches(f"help_{command}", text)

@@ -154,8 +154,8 @@ TEST(Options, a_model_by_default_is_not_stated) {
 }
 
 TEST(Options, help_and_version_are_texts) {
-  for (const char* command : {"run", "profile", "trace", "plan", "score", "sensitivity", "convert",
-                              "compare", "info", "list"}) {
+  for (const char* command : {"run", "profile", "probe", "trace", "plan", "score", "sensitivity",
+                              "convert", "compare", "info", "list"}) {
     const Parsed parsed = parse({command, "--help"});
     ASSERT_TRUE(parsed.text) << command;
     EXPECT_EQ(parsed.text->find("Usage: gembench "), 0U);
@@ -202,6 +202,10 @@ TEST(Options, mistakes_are_usage_errors_that_name_the_remedy) {
       {{"run", "--tokens", "64:128:x1", "-o", "a"}, "does not grow"},
       {{"run", "--tokens", "1:100:1", "-o", "a"}, "too many"},
       {{"profile", "--tokens", "64,128", "-o", "a"}, "only run"},
+      {{"probe", "--tokens", "64,128"}, "only run"},
+      {{"probe", "--max-seconds", "61"}, "max-seconds"},
+      {{"probe", "--slower-than", "0"}, "slower-than"},
+      {{"probe", "--slower-than", "5x"}, "%"},
       {{"run", "--tokens", "64,128", "--trace", "t.h5", "-o", "a"}, "drop --tokens or --trace"},
       {{"run", "--tokens-per-rank", "1,x", "-o", "a"}, "--tokens-per-rank"},
       {{"run", "--resume", "--overwrite", "-o", "a"}, "exclude"},
