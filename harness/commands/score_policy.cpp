@@ -36,7 +36,7 @@ ScoredPlans::Policy follow_aloud(const std::string& name, const ScoreCommand& op
     ReplanOptions how;
     how.max_moves = options.max_moves;
     how.horizon = *options.replan_every;
-    how.move_seconds = arrival;
+    how.move_seconds = arrival / 2;  // both ranks of a swap receive at the same time
     how.split = costs.planning_rule.spec();
     how.watch = progress.watch();
     Placement found = replan(now, seen, costs.planning, how).placement;

@@ -111,7 +111,7 @@ std::vector<std::string> make_alike(std::span<Trace> traces, std::span<const std
 
 Trace joined(Trace first, Trace then) {
   std::array<Trace, 2> parts{std::move(first), std::move(then)};
-  make_alike(parts, std::array<std::string, 2>{"the first part", "the second part"});
+  make_alike(parts, std::array<std::string, 2>{"the steps before", "the steps after"});
   auto& [all, more] = parts;
   const auto append = [](auto& to, const auto& from) {
     to.insert(to.end(), from.begin(), from.end());
