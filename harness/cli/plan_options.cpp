@@ -156,7 +156,7 @@ void policy_options(OptionSet& set, ScoreCommand& o) {
   set.group("Replanning, and intervals");
   set.count("replan-every", o.replan_every,
             "judge every strategy that looks at loads also as a policy: replanned every N judged "
-            "steps on all steps seen so far, with the time that its moves take")
+            "steps on the latest steps, with the time that its moves take")
       .range(1, 1e6)
       .refused_if([&o] { return o.split == 0 && !o.plan_steps && o.judge.empty(); },
                   "--replan-every needs steps that come after those planned on: add --split SHARE, "

@@ -95,10 +95,12 @@ std::string policy_note(const ScoreCommand& options, const Problem& problem) {
         *options.replan_every, problem.judged.steps));
   static_cast<void>(expert_bytes(options, problem.profile.model));
   return fmt::format(
-      "replanned every {} steps on all steps seen so far (ours); a layer changes if by these steps "
-      "it saves more until the next replanning than its moves take; weights arrive at {:g} GB/s, "
-      "{:g} % of that time is hidden, and nothing else runs in the rest; planning is not charged",
-      *options.replan_every, options.bandwidth * 1e-9, options.hidden * 100);
+      "replanned every {} steps on the latest {}, as many as were planned on at first (ours); a "
+      "layer changes if by these steps it saves more until the next replanning than its moves "
+      "take; "
+      "weights arrive at {:g} GB/s, {:g} % of that time is hidden, and nothing else runs in the "
+      "rest; planning is not charged",
+      *options.replan_every, problem.plan.steps, options.bandwidth * 1e-9, options.hidden * 100);
 }
 
 }  // namespace gembench::inline commands

@@ -16,9 +16,14 @@ struct AgainstFirst {
   double typical;
 };
 
-std::string in_words(const AgainstFirst& one, int draws) {
-  if (!one.row->drawn) return percent_change(one.typical);
-  return fmt::format("{}, {} draws", in_words(one.row->drawn->change), draws);
+/// "step time -10.00 % against linear (95 % CI -12.00 % .. -8.00 %, 12 draws)"
+std::string by_how_much(const AgainstFirst& one, const std::string& first, int draws) {
+  const std::string text =
+      fmt::format("step time {} against {}", percent_change(one.typical), first);
+  if (!one.row->drawn) return text;
+  const Difference& change = one.row->drawn->change;
+  return fmt::format("{} (95 % CI {} .. {}, {} draws)", text, percent_change(*change.low),
+                     percent_change(*change.high), draws);
 }
 
 /// Whether the interval, if there is one, holds 0.
@@ -51,18 +56,14 @@ ScoreVerdict score_verdict(const ScoreContext& context, const std::vector<Judged
   const AgainstFirst best = *std::ranges::min_element(others, {}, &AgainstFirst::typical);
   const std::string& first = rows[0].name;
   const bool less = best.typical < 0;
-  std::string text;
-  if (open(best))
-    text = fmt::format("{}: step time {}",
-                       undecided(fmt::format("{} and {}", best.row->name, first), true),
-                       in_words(best, context.draws));
-  else if (less)
-    text = fmt::format("{} is predicted to take least time: step time {} against {}",
-                       best.row->name, in_words(best, context.draws), first);
-  else
-    text =
-        fmt::format("nothing is predicted to take less time than {}: {} comes next, step time {}",
-                    first, best.row->name, in_words(best, context.draws));
+  const std::string difference = by_how_much(best, first, context.draws);
+  const std::string text =
+      open(best)
+          ? fmt::format("{}: {}", undecided(fmt::format("{} and {}", best.row->name, first), true),
+                        difference)
+      : less ? fmt::format("{} is predicted to take least time: {}", best.row->name, difference)
+             : fmt::format("nothing is predicted to take less time than {}: {} comes next, {}",
+                           first, best.row->name, difference);
   return {less ? best.row->name : first,
           fmt::format("{}{}{}",
                       in_sample ? "planned on the judged steps (in-sample), so gains are larger "

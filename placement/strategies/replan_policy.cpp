@@ -66,7 +66,8 @@ std::vector<PolicyPart> follow(const ReplanPolicy& policy, const Trace& planned,
   std::vector<PolicyPart> parts{{0, first}};
   Trace seen = planned;
   for (int step = policy.every; step < judged.steps; step += policy.every) {
-    seen = joined(seen, slice(judged, step - policy.every, policy.every));
+    seen = joined(std::move(seen), slice(judged, step - policy.every, policy.every));
+    seen = slice(seen, seen.steps - planned.steps, planned.steps);
     const Placement& now = parts.back().placement;
     PolicyPart part = adopt(policy, seen, cost, now, again(seen, now));
     if (part.placement.slot_expert == now.slot_expert) continue;

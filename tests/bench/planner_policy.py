@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """What replanning while serving saves with its moves charged, and the bar.
 
-`gem+` planned once on the earlier half of the steps, and replanned every quarter of the later half on all
-steps seen so far (`score --replan-every`), afresh or with few moves (`--max-moves`). Loads are those
+`gem+` planned once on the earlier half of the steps, and replanned every quarter of the later half on
+the latest half as many (`score --replan-every`), afresh or with few moves (`--max-moves`). Loads are those
 of planner_recordings.py, in the folder GEMBENCH_DATA; latencies are an H100's, built in; speeds are
 drawn like those of real V100 (`builtin:v100-sgemm`). Predicted, nothing ran. Weights arrive at
 --bandwidth, and nothing else runs meanwhile. The judged steps are few (128 where loads are drawn):
