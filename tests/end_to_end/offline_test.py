@@ -3,6 +3,7 @@
 import json
 import re
 
+import h5py
 import numpy
 
 from support import CliTest, main
@@ -314,10 +315,10 @@ class Planner(CliTest):
                         rows["linear + ultraep"]["step_mean"])
 
     def test_replanning_is_a_row_with_its_moves_and_draws_an_interval(self):
-        at = ["--ranks", "4", "--strategies", "linear,gem", "--expert-bytes", "1e3", "--variability",
-              "high"]
-        judged, rows = self.score(*at, "--replan-every", "16", "--bandwidth", "1e9", "--hidden", "0.5",
-                                  "--draws", "8")
+        at = ["--ranks", "4", "--strategies", "linear,gem", "--variability", "high"]
+        moves = ["--expert-bytes", "1e3", "--replan-every"]
+        judged, rows = self.score(*at, *moves, "16", "--bandwidth", "1e9", "--hidden", "0.5", "--draws",
+                                  "8")
         once, policy = rows["gem"], rows["gem every 16"]
         self.assertEqual(policy["replannings"], 3)
         self.assertGreater(policy["moved_experts"], 0)
@@ -336,9 +337,13 @@ class Planner(CliTest):
         self.assertNotIn("draws_low", rows["linear"])
         self.assertEqual(judged["draws"], 8)
         self.assertIn(judged["predicted_fastest"], judged["verdict"])
-        _, few = self.score(*at, "--replan-every", "16", "--max-moves", "2")
+        _, few = self.score(*at, *moves, "16", "--max-moves", "2")
         self.assertLessEqual(few["gem every 16, 2 moves"]["moved_experts"], 3 * 2 * 2)
-        for sentence, words in (("lower it, or judge on more", ["--replan-every", "65"]),
+        with h5py.File(self.folder / "t.h5", "a") as file:
+            file.attrs["requests"] = 10
+        for sentence, words in (("lower it, or judge on more", [*moves, "65"]),
+                                ("size of an expert of", ["--replan-every", "16"]),
+                                ("more than the 5 requests", ["--draws", "6"]),
                                 ("as many judged steps and there are 64", ["--draws", "65"]),
                                 ("name at least two", ["--draws", "8", "--strategies", "gem"])):
             self.one_sentence(self.gembench("score", "--trace", "t.h5", "--split", "0.5", *at, *words),
