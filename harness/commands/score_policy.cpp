@@ -96,8 +96,8 @@ std::string policy_note(const ScoreCommand& options, const Problem& problem) {
   static_cast<void>(expert_bytes(options, problem.profile.model));
   return fmt::format(
       "replanned every {} steps on the latest {}, as many as were planned on at first (ours); a "
-      "layer changes if by these steps it saves more until the next replanning than its moves "
-      "take; "
+      "layer changes if a plan on every other of these saves more on those between until the next "
+      "replanning than its moves take; "
       "weights arrive at {:g} GB/s, {:g} % of that time is hidden, and nothing else runs in the "
       "rest; planning is not charged",
       *options.replan_every, problem.plan.steps, options.bandwidth * 1e-9, options.hidden * 100);

@@ -23,17 +23,35 @@ std::vector<double> layer_means(const Trace& trace, const Placement& placement,
   return means;
 }
 
-/// What `next` makes of the placement in use: its layers that pay.
+/// Every other step from `first` on; counts are all that times depend on.
+Trace every_other(const Trace& trace, int first) {
+  Trace half = counts_only(trace);
+  half.tokens.clear();
+  half.steps = 0;
+  const auto row = sz(trace.layers) * sz(trace.experts);
+  for (int step = first; step < trace.steps; step += 2, ++half.steps) {
+    const auto* from = trace.loads(step, 0).data();
+    half.tokens.insert(half.tokens.end(), from, from + row);
+  }
+  return half;
+}
+
+/// What a plan on `seen` makes of the placement in use: its layers that pay.
 PolicyPart adopt(const ReplanPolicy& policy, const Trace& seen, const CostModel& cost,
-                 const Placement& now, const Placement& next) {
-  if (next.slots != now.slots)
-    throw usage_error(fmt::format(
-        "a replanning has {} slots per rank and the placement in use {}: plan both alike",
-        next.slots, now.slots));
-  validate(next);
-  require_no_repeats(next);
-  const auto before = layer_means(seen, now, cost, policy.split);
-  const auto after = layer_means(seen, next, cost, policy.split);
+                 const Placement& now, const Replanner& again) {
+  const Placement next = again(seen, now);
+  const Placement trial = again(every_other(seen, 0), now);
+  for (const Placement* plan : {&next, &trial}) {
+    if (plan->slots != now.slots)
+      throw usage_error(fmt::format(
+          "a replanning has {} slots per rank and the placement in use {}: plan both alike",
+          plan->slots, now.slots));
+    validate(*plan);
+    require_no_repeats(*plan);
+  }
+  const Trace unseen = every_other(seen, 1);
+  const auto before = layer_means(unseen, now, cost, policy.split);
+  const auto after = layer_means(unseen, trial, cost, policy.split);
   PolicyPart part{0, now};
   for (int layer = 0; layer < now.layers; ++layer) {
     std::int64_t moves = 0, most = 0;
@@ -61,6 +79,8 @@ std::vector<PolicyPart> follow(const ReplanPolicy& policy, const Trace& planned,
     throw usage_error(
         fmt::format("replanning every {} steps does not suit {} judged steps: replan every 1 to {}",
                     policy.every, judged.steps, judged.steps));
+  if (planned.steps < 2)
+    throw usage_error("a policy tries plans on half of the steps planned on: plan on at least 2");
   validate(first);
   require_no_repeats(first);
   std::vector<PolicyPart> parts{{0, first}};
@@ -69,7 +89,7 @@ std::vector<PolicyPart> follow(const ReplanPolicy& policy, const Trace& planned,
     seen = joined(std::move(seen), slice(judged, step - policy.every, policy.every));
     seen = slice(seen, seen.steps - planned.steps, planned.steps);
     const Placement& now = parts.back().placement;
-    PolicyPart part = adopt(policy, seen, cost, now, again(seen, now));
+    PolicyPart part = adopt(policy, seen, cost, now, again);
     if (part.placement.slot_expert == now.slot_expert) continue;
     part.first = step;
     parts.push_back(std::move(part));
