@@ -207,11 +207,16 @@ struct PlanCommand : ProblemOptions, MoveCostOptions {
   ReplanOptions replan;  ///< of `from`; no moves: it is planned from scratch
 };
 
+inline constexpr int kLeastDraws = 6;  ///< fewer give no interval
+
 struct ScoreCommand : ProblemOptions, PerStepOptions {
   static constexpr const char* kName = "score";
   std::vector<std::string> strategies;
   bool ablation = false;
   std::vector<std::string> files;
+  std::optional<int> replan_every;  ///< judged steps; none: planned once
+  int max_moves = 0;                ///< a layer and replanning; 0 = planned afresh
+  std::optional<int> draws;         ///< of what is uncertain; none: no intervals
 
   /// The strategies to plan with and judge; a default selection if none is named.
   [[nodiscard]] std::vector<std::string> planned() const {

@@ -12,6 +12,7 @@
 #include "harness/cli/strategy_rules.hpp"
 #include "placement/base/error.hpp"
 #include "placement/base/known_names.hpp"
+#include "placement/exchange/plan_by_name.hpp"
 #include "placement/per_step/step_system.hpp"
 
 namespace gembench::inline cli {
@@ -121,8 +122,14 @@ void per_step_options(OptionSet& set, PerStepOptions& o, const SlotOptions& slot
           },
           "--per-step needs redundant slots: add --spare-slots N");
   constexpr const char* kNeed =
-      "--least-tokens, --bandwidth, --expert-bytes, --hidden and --solve-us are for systems that "
-      "rebalance every step: add --per-step, or drop them";
+      "--least-tokens and --solve-us are for systems that rebalance every step: add --per-step, or "
+      "drop them";
+  constexpr const char* kMoves =
+      "--bandwidth, --expert-bytes and --hidden are for weights that move: add --per-step or "
+      "--replan-every, or drop them";
+  const auto nothing_moves = [&set] {
+    return !set.given("per-step") && !set.given("replan-every");
+  };
   set.number("least-tokens", o.least_tokens, "tokens that a fetched replica gets at least")
       .range(1, 1 << 24)
       .needs("per-step", kNeed);
@@ -130,18 +137,41 @@ void per_step_options(OptionSet& set, PerStepOptions& o, const SlotOptions& slot
            "bytes per second at which a rank receives weights (default: one direction of an H100's "
            "NVLink; 0 = moves cost nothing)")
       .range(0, 1e15)
-      .needs("per-step", kNeed);
+      .refused_if(nothing_moves, kMoves);
   set.real("expert-bytes", o.expert_bytes, "B",
            "bytes of an expert's weights (0 = from the profile's model)")
       .range(0, 1e15)
-      .needs("per-step", kNeed);
+      .refused_if(nothing_moves, kMoves);
   set.real("hidden", o.hidden, "SHARE", "share of the time of moving weights that other work hides")
       .range(0, 1)
-      .needs("per-step", kNeed);
+      .refused_if(nothing_moves, kMoves);
   set.real("solve-us", o.solve_us, "US",
            "microseconds that planning a layer takes in every step (UltraEP says below 100)")
       .range(0, 1e9)
       .needs("per-step", kNeed);
+}
+
+/// Judging what changes and what is uncertain.
+void policy_options(OptionSet& set, ScoreCommand& o) {
+  set.group("Replanning, and intervals");
+  set.count("replan-every", o.replan_every,
+            "judge every strategy that looks at loads also as a policy: replanned every N judged "
+            "steps on the latest steps, with the time that its moves take")
+      .range(1, 1e6)
+      .refused_if([&o] { return o.split == 0 && !o.plan_steps && o.judge.empty(); },
+                  "--replan-every needs steps that come after those planned on: add --split SHARE, "
+                  "--plan-steps N or --judge FILE");
+  set.number("max-moves", o.max_moves,
+             "with --replan-every: replan by the swaps that save most, moving at most N experts "
+             "per layer (0 = plan afresh)")
+      .range(0, 1 << 24)
+      .needs("replan-every",
+             "--max-moves limits every replanning: add --replan-every N, or drop it");
+  set.count("draws", o.draws,
+            "intervals over N draws of what is uncertain: successive blocks of the judged steps, "
+            "drawn slowdowns, errors of a measured profile")
+      .range(kLeastDraws, 1000)
+      .excludes("ablation", "--ablation and --draws exclude each other: drop one");
 }
 
 void seed_option(OptionSet& set, ProblemOptions& o) {
@@ -221,6 +251,7 @@ void define(OptionSet& set, ScoreCommand& o) {
   slot_options(set, o);
   node_options(set, o);
   per_step_options(set, o, o, o.files);
+  policy_options(set, o);
   set.group("Output", false);
   format_option(set, o.format);
   quiet_option(set, o.quiet);
@@ -234,6 +265,10 @@ void define(OptionSet& set, ScoreCommand& o) {
     // Files are judged with the cost of their bytes.
     if (!o.files.empty()) anyway.insert(anyway.end(), {"node-cost", "node-costs"});
     require_takers(set, names, o, anyway);
+    if (o.replan_every && std::ranges::none_of(o.planned(), looks_at_loads))
+      throw usage_error(
+          "--replan-every replans strategies that look at loads and none is named: add one such as "
+          "gem to --strategies, or drop it");
   });
 }
 

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <optional>
 
 #include "harness/cli/option_values.hpp"
@@ -16,33 +15,19 @@
 #include "harness/run/planning_speeds.hpp"
 #include "harness/run/profile_fit.hpp"
 #include "harness/run/profile_source.hpp"
+#include "harness/run/speed_errors.hpp"
 #include "harness/run/stop.hpp"
 #include "harness/run/workload.hpp"
 #include "placement/base/error.hpp"
-#include "placement/base/random.hpp"
 #include "placement/cost/objective.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/plan_by_name.hpp"
 #include "placement/files/whole_file.hpp"
-#include "placement/loads/draws.hpp"
-#include "placement/speeds/profile_verdict.hpp"
 #include "results/profile_file.hpp"
 #include "results/trace_file.hpp"
 
 namespace gembench::inline commands {
 namespace {
-
-constexpr int kErrors = 12;  // of a measured profile that are tried
-
-/// [rank] standard deviation of what a measured profile's speeds may be off by, as a share: the
-/// noise of its readings, and at least what passes between profiles; empty: not known.
-std::vector<double> speed_errors(const ProfileFile& file, const std::optional<Shrinkage>& shrunk) {
-  if (file.samples.points == 0 && !shrunk) return {};
-  std::vector<double> errors;
-  for (const RankSpeed& rank : judge_speeds(file.profile, file.samples))
-    errors.push_back(std::max(rank.noise / kNormal, shrunk ? shrunk->passing : 0.0));
-  return errors;
-}
 
 /// Speeds that plans know: one set, or as many draws as plans are made. What a measured set may
 /// be in truth.
@@ -67,13 +52,8 @@ class Speeds {
       const auto seed = options.seed + static_cast<std::uint64_t>(draw);
       slow_down(slowed, slowdown_of(options, ranks, seed), options.slowdown_floor);
       known_.push_back(rule(slowed));
-      for (int error = 0; !errors.empty() && error < kErrors; ++error) {
-        Profile off = slowed;
-        Random random(fold(options.seed, static_cast<std::uint64_t>(error)));
-        for (std::size_t rank = 0; rank < errors.size(); ++rank)
-          stretch(off, static_cast<int>(rank), exponential(errors[rank] * normal(random)));
-        truths_.push_back(rule(off));
-      }
+      for (int error = 0; !errors.empty() && error < kSpeedErrors; ++error)
+        truths_.push_back(rule(drawn_error(slowed, errors, options.seed, error)));
     }
     if (drawn)
       source +=

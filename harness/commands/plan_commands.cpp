@@ -10,8 +10,11 @@
 #include "harness/cli/version.hpp"
 #include "harness/commands/commands.hpp"
 #include "harness/commands/plan_problem.hpp"
+#include "harness/commands/score_draws.hpp"
+#include "harness/commands/score_policy.hpp"
 #include "harness/report/replan_report.hpp"
 #include "harness/report/score_report.hpp"
+#include "harness/report/score_verdict.hpp"
 #include "harness/run/byte_costs.hpp"
 #include "harness/run/placement_files.hpp"
 #include "harness/run/plan_progress.hpp"
@@ -60,6 +63,7 @@ void judge_per_step(const ScoreCommand& options, const Problem& problem, const C
                                            problem.from ? &problem.from->placement : nullptr);
     JudgedPlacement row{fmt::format("{} + {}", base.name, name), 0, found.score};
     row.in_sample = base.in_sample;
+    row.forecast = false;
     row.charge = {found.fetched, 0, problem.judged.layers * options.solve_us * 1e-6};
     if (system.fetches) {
       const std::string& model = problem.profile.model;
@@ -81,6 +85,61 @@ std::string per_step_note(const ScoreCommand& options, const std::string& model)
       "rebalanced every step: weights arrive at {:g} GB/s, {:g} % of that time is hidden, planning "
       "a layer takes {:g} us; a layer waits for the rank that receives most",
       options.bandwidth * 1e-9, options.hidden * 100, options.solve_us);
+}
+
+/// --ablation: the strategy, whose row is the last one, with less knowledge.
+void judge_ablation(const std::string& name, const ScoreCommand& options, const Problem& problem,
+                    const Costs& costs, std::vector<JudgedPlacement>& rows) {
+  const std::optional<int> in_sample = rows.back().in_sample;
+  const StopScope stop;
+  PlanProgress progress(name + " for --ablation", options.quiet, "nothing was scored");
+  PlanInput input = problem.input(options, costs);
+  input.watch = progress.watch();
+  for (const AblationRow& row :
+       ablation(input, problem.judged, costs.judging, find_strategy(name).plan)) {
+    rows.push_back({fmt::format("{}: {} loads, {} speed", name, row.per_step ? "per-step" : "mean",
+                                row.measured_speed ? "measured" : "equal"),
+                    0,
+                    row.score,
+                    {},
+                    in_sample});
+    rows.back().forecast = false;
+  }
+  progress.finished();
+}
+
+/// A row for every placement of the options, in their order; `notes` gets what is said of files.
+std::vector<JudgedPlacement> judge_all(const ScoreCommand& options, const Problem& problem,
+                                       const Costs& costs, ScoredPlans& plans,
+                                       std::vector<std::string>& notes) {
+  const std::vector<std::string> strategies = options.planned();
+  std::vector<JudgedPlacement> rows;
+  for (const std::string& name : strategies) {
+    const auto& [placement, seconds] = planned(name, options, problem, costs, plans);
+    rows.push_back(problem.judge(name, seconds, placement, costs));
+    const auto begun_from = problem.file_of(name);
+    problem.say_origin(std::string(file_in(name)),
+                       problem.record(begun_from ? &*begun_from : nullptr, looks_at_loads(name)),
+                       rows.back(), notes);
+    judge_per_step(options, problem, costs.judging, placement, rows);
+    if (options.ablation) judge_ablation(name, options, problem, costs, rows);
+    judge_policy(name, options, problem, costs, plans, rows);
+  }
+  for (const std::string& path : options.files) {
+    const PlacementFile file = *problem.file_of("file:" + path);
+    rows.push_back(problem.judge(std::filesystem::path(path).filename(), 0, file.placement, costs));
+    problem.say_origin(path, problem.record(&file, false), rows.back(), notes);
+    judge_per_step(options, problem, costs.judging, file.placement, rows);
+  }
+  if (!options.per_step.empty() && std::ranges::all_of(rows, &JudgedPlacement::forecast))
+    throw usage_error(fmt::format(
+        "no placement has anything to rebalance by {}: systems that fetch need --spare-slots N, "
+        "lplb needs replicas",
+        fmt::join(options.per_step, ", ")));
+  if (options.replan_every)
+    for (JudgedPlacement& row : rows)
+      if (!row.charge) row.charge.emplace();
+  return rows;
 }
 
 }  // namespace
@@ -128,7 +187,7 @@ void execute(const PlanCommand& options) {
   std::vector<JudgedPlacement> rows{
       problem.judge(options.replan.max_moves > 0 ? file.placement.strategy : options.strategy,
                     seconds, file.placement, costs)};
-  problem.say_origin("", *file.planned_on, rows[0]);
+  problem.say_origin("", *file.planned_on, rows[0], problem.context.notes);
   if (options.format == "table") print_result("{}", rebalanced);
   print_result("{}", score_report(problem.context, rows, options.format));
   if (options.format == "table") print_result("# result: {}\n", options.output);
@@ -138,48 +197,23 @@ void execute(const ScoreCommand& options) {
   std::vector<std::string> read = options.strategies;
   for (const std::string& file : options.files) read.push_back("file:" + file);
   Problem problem = load_problem(ScoreCommand::kName, options, read);
-  const Costs costs = problem.costs(options);
-  const std::vector<std::string> strategies = options.planned();
   if (!options.per_step.empty())
     problem.context.notes.push_back(per_step_note(options, problem.profile.model));
-  std::vector<JudgedPlacement> rows;
-  for (const std::string& name : strategies) {
-    const auto [placement, seconds] = problem.place(name, options, costs);
-    rows.push_back(problem.judge(name, seconds, placement, costs));
-    const auto begun_from = problem.file_of(name);
-    problem.say_origin(std::string(file_in(name)),
-                       problem.record(begun_from ? &*begun_from : nullptr, looks_at_loads(name)),
-                       rows.back());
-    judge_per_step(options, problem, costs.judging, placement, rows);
-    if (!options.ablation) continue;
-    const std::optional<int> in_sample = rows.back().in_sample;
-    const StopScope stop;
-    PlanProgress progress(name + " for --ablation", options.quiet, "nothing was scored");
-    PlanInput input = problem.input(options, costs);
-    input.watch = progress.watch();
-    for (const AblationRow& row :
-         ablation(input, problem.judged, costs.judging, find_strategy(name).plan)) {
-      rows.push_back(
-          {fmt::format("{}: {} loads, {} speed", name, row.per_step ? "per-step" : "mean",
-                       row.measured_speed ? "measured" : "equal"),
-           0,
-           row.score,
-           {},
-           in_sample});
-    }
-    progress.finished();
+  if (options.replan_every) problem.context.notes.push_back(policy_note(options, problem));
+  ScoredPlans plans;
+  std::vector<JudgedPlacement> rows =
+      judge_all(options, problem, problem.costs(options), plans, problem.context.notes);
+  if (options.draws) {
+    std::vector<std::string> repeated;
+    add_draws(
+        options, problem,
+        [&](const Problem& drawn, const Costs& costs, bool again) {
+          if (again) plans = {};
+          return judge_all(options, drawn, costs, plans, repeated);
+        },
+        rows);
   }
-  for (const std::string& path : options.files) {
-    const PlacementFile file = *problem.file_of("file:" + path);
-    rows.push_back(problem.judge(std::filesystem::path(path).filename(), 0, file.placement, costs));
-    problem.say_origin(path, problem.record(&file, false), rows.back());
-    judge_per_step(options, problem, costs.judging, file.placement, rows);
-  }
-  if (!options.per_step.empty() && rows.size() == strategies.size() + options.files.size())
-    throw usage_error(fmt::format(
-        "no placement has anything to rebalance by {}: systems that fetch need --spare-slots N, "
-        "lplb needs replicas",
-        fmt::join(options.per_step, ", ")));
+  problem.context.verdict = score_verdict(problem.context, rows);
   print_result("{}", score_report(problem.context, rows, options.format));
 }
 

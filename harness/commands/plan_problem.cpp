@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "harness/cli/plan_options.hpp"
 #include "harness/run/byte_costs.hpp"
 #include "harness/run/layout.hpp"
 #include "harness/run/placement_files.hpp"
@@ -11,6 +12,7 @@
 #include "harness/run/planning_speeds.hpp"
 #include "harness/run/profile_fit.hpp"
 #include "harness/run/profile_source.hpp"
+#include "harness/run/speed_errors.hpp"
 #include "harness/run/stop.hpp"
 #include "harness/run/workload.hpp"
 #include "moe_layer/mpi/clock.hpp"
@@ -57,6 +59,14 @@ JudgedPlacement Problem::plan_and_judge(const std::string& strategy, const Probl
   return judge(strategy, seconds, placement, costs);
 }
 
+void Problem::draw_speeds(const ProblemOptions& options, std::uint64_t seed) {
+  profile = unslowed;
+  planning = unslowed_planning;
+  context.slowdown = slowdown_of(options, profile.ranks, seed);
+  slow_down(profile, context.slowdown, options.slowdown_floor);
+  slow_down(planning, context.slowdown, options.slowdown_floor);
+}
+
 std::optional<PlacementFile> Problem::file_of(const std::string& name) const {
   const std::string path(file_in(name));
   if (path.empty()) return std::nullopt;
@@ -70,13 +80,13 @@ PlanningRecord Problem::record(const PlacementFile* begun_from, bool planned_her
   return all;
 }
 
-void Problem::say_origin(const std::string& path, const PlanningRecord& known,
-                         JudgedPlacement& row) {
+void Problem::say_origin(const std::string& path, const PlanningRecord& known, JudgedPlacement& row,
+                         std::vector<std::string>& notes) const {
   PlacementFile file;
   file.planned_on = known;
   const FileOrigin origin = origin_of(path, file, judged_digests, first_judged(), judged.steps);
   row.in_sample = origin.planned;
-  if (!path.empty()) context.notes.push_back(to_text(origin));
+  if (!path.empty()) notes.push_back(to_text(origin));
 }
 
 namespace {
@@ -127,15 +137,14 @@ Problem make_problem(const char* command, const ProblemOptions& options, const T
   const ProfileFile measured =
       load_profile_file({command, options.profile, options.ranks}, whole, problem.context.profile);
   PlanningSpeeds speeds = planning_speeds(options, measured);
-  problem.profile = measured.profile;
-  problem.planning = std::move(speeds.profile);
+  problem.unslowed = measured.profile;
+  problem.unslowed_planning = std::move(speeds.profile);
   problem.context.shrinkage = speeds.shrinkage;
-  const int ranks = problem.profile.ranks;
+  problem.speed_errors = speed_errors(measured, speeds.shrinkage);
+  const int ranks = measured.profile.ranks;
   const StatedShape shape{ranks, whole.layers, whole.experts};
   problem.asked = slots_of(options, shape, placed_slots(read, shape));
-  const auto slowdown = slowdown_of(options, ranks, options.seed);
-  slow_down(problem.profile, slowdown, options.slowdown_floor);
-  slow_down(problem.planning, slowdown, options.slowdown_floor);
+  problem.draw_speeds(options, options.seed);
   problem.network = node_network(options, problem.profile.model, ranks);
   if (!options.from.empty()) problem.from = read_placement_file_for(options.from, whole, ranks);
   const CostDecision chosen = decide_cost(options.cost, problem.profile);
@@ -161,7 +170,7 @@ Problem make_problem(const char* command, const ProblemOptions& options, const T
   problem.context.ranks = ranks;
   problem.context.planned_steps = problem.plan.steps;
   problem.context.judged_steps = problem.judged.steps;
-  problem.context.slowdown = slowdown;
+  problem.context.drawn_speeds = draws_speeds(options);
   return problem;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,7 +40,12 @@ struct Problem {
   TraceDigests judged_digests;  ///< of the one that is judged on, the same or --judge
   ScoreContext context;
   NodeNetwork network;
+  Profile unslowed,
+      unslowed_planning;             ///< `profile` and `planning` without --slowdown and the like
+  std::vector<double> speed_errors;  ///< [rank] see run/speed_errors.hpp
 
+  /// Slows ranks down as the options say, drawn with this seed where they are drawn.
+  void draw_speeds(const ProblemOptions& options, std::uint64_t seed);
   [[nodiscard]] PlanInput input(const ProblemOptions& options, const Costs& costs) const;
   [[nodiscard]] JudgedPlacement judge(const std::string& name, double plan_seconds,
                                       const Placement& placement, const Costs& costs) const;
@@ -61,9 +67,9 @@ struct Problem {
   }
   /// Of a placement that begins as this file, or was planned here from nothing.
   [[nodiscard]] PlanningRecord record(const PlacementFile* begun_from, bool planned_here) const;
-  /// Which of the judged steps the row's placement was planned on; a file is also named in the
-  /// header.
-  void say_origin(const std::string& path, const PlanningRecord& known, JudgedPlacement& row);
+  /// Which of the judged steps the row's placement was planned on; of a file `notes` say it too.
+  void say_origin(const std::string& path, const PlanningRecord& known, JudgedPlacement& row,
+                  std::vector<std::string>& notes) const;
 };
 
 /// `command` needs it, on the loads `whole`; `read`: placements that are planned or judged, as

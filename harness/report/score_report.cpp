@@ -22,14 +22,16 @@ std::string basis(const ScoreContext& context) {
   return ", the same that were planned on (in-sample)";
 }
 
-/// Step time against the first row's, a share; NaN: nothing to compare.
-double change_of(const std::vector<JudgedPlacement>& rows, const Score& score) {
-  const double first = rows[0].score.step_mean;
-  return first > 0 ? score.step_mean / first - 1 : NAN;
-}
-
 std::string signed_percent(double share) {
   return std::isfinite(share) ? fmt::format("{:+.2f}", share * 100) : "-";
+}
+
+/// Mean, worst and interval over draws; the first row has none.
+std::string drawn_columns(const JudgedPlacement& row) {
+  if (!row.drawn) return fmt::format(" {:>24} {:>8} {:>18}", "-", "-", "-");
+  const auto& [change, worst] = *row.drawn;
+  return fmt::format(" {:>24} {:>8} {:>18}", signed_percent(change.mean), signed_percent(worst),
+                     signed_percent(*change.low) + " .. " + signed_percent(*change.high));
 }
 
 std::string table(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
@@ -75,37 +77,46 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
     text.pop_back();
     text += "  fetched: experts       MB  mean with it\n";
   }
-  for (const auto& [name, seconds, s, nodes, in_sample, charge] : rows) {
+  if (context.draws > 0) {
+    text.pop_back();
+    text += fmt::format("  over {:>4} draws, %: mean    worst            95 % CI\n", context.draws);
+  }
+  for (const JudgedPlacement& row : rows) {
+    const Score& s = row.score;
     text += fmt::format(
         "  {:<{}} {:>9} {:>9} {:>9} {:>9} {:>8} {:>7} {:>8} {:>8} {:>8} {:>7} {:>7} {:>5} {:>7} "
         "{:>7} "
         "{:>7}\n",
-        name, width, shown(s.step_mean, 1, kUs), shown(s.step_p50, 1, kUs),
-        shown(s.step_p99, 1, kUs), signed_percent(change_of(rows, s)), shown(s.bound, 1, kUs),
-        shown(s.gap, 2, 100), shown(s.straggle_load, 1, kUs), shown(s.straggle_speed, 1, kUs),
-        shown(s.aggregate_imbalance, 3), shown(s.step_imbalance, 3), s.straggler,
-        shown(s.straggler_share, 1, 100), s.duplicates, s.moves, shown(seconds, 3));
+        row.name, width, shown(s.step_mean, 1, kUs), shown(s.step_p50, 1, kUs),
+        shown(s.step_p99, 1, kUs), signed_percent(change_against(rows[0], row)),
+        shown(s.bound, 1, kUs), shown(s.gap, 2, 100), shown(s.straggle_load, 1, kUs),
+        shown(s.straggle_speed, 1, kUs), shown(s.aggregate_imbalance, 3),
+        shown(s.step_imbalance, 3), s.straggler, shown(s.straggler_share, 1, 100), s.duplicates,
+        s.moves, shown(row.plan_seconds, 3));
     text.pop_back();
-    if (rows[0].nodes && !nodes) text += fmt::format(" {:>18} {:>8}", "-", "-");
-    if (nodes)
-      text += fmt::format(" {:>18.3f} {:>8.1f}", nodes->bytes * 1e-6, nodes->seconds * kUs);
-    if (charge) {
-      text += fmt::format(" {:>17.1f} {:>8.1f} {:>13}", charge->fetched, charge->bytes * 1e-6,
-                          shown(s.step_mean + charge->seconds, 1, kUs));
+    if (rows[0].nodes && !row.nodes) text += fmt::format(" {:>18} {:>8}", "-", "-");
+    if (row.nodes)
+      text += fmt::format(" {:>18.3f} {:>8.1f}", row.nodes->bytes * 1e-6, row.nodes->seconds * kUs);
+    if (row.charge) {
+      text += fmt::format(" {:>17.1f} {:>8.1f} {:>13}", row.charge->fetched,
+                          row.charge->bytes * 1e-6, shown(row.charged_mean(), 1, kUs));
     }
+    if (context.draws > 0) text += drawn_columns(row);
     text += '\n';
   }
+  if (context.verdict) text += fmt::format("# {}\n", context.verdict->sentence);
   return text;
 }
 
 std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
   ordered_json list = ordered_json::array();
-  for (const auto& [name, seconds, s, nodes, in_sample, charge] : rows) {
-    list.push_back({{"placement", name},
+  for (const JudgedPlacement& row : rows) {
+    const Score& s = row.score;
+    list.push_back({{"placement", row.name},
                     {"step_mean", s.step_mean},
                     {"step_p50", s.step_p50},
                     {"step_p99", s.step_p99},
-                    {"against_first", json_number(change_of(rows, s))},
+                    {"against_first", json_number(change_against(rows[0], row))},
                     {"bound", s.bound},
                     {"gap", json_number(s.gap)},
                     {"token_balance", s.balance.tokens},
@@ -119,34 +130,71 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
                     {"slowest_share", s.straggler_share},
                     {"duplicates", s.duplicates},
                     {"moves", s.moves},
-                    {"plan_seconds", seconds}});
-    list.back()["in_sample_steps"] = in_sample ? ordered_json(*in_sample) : ordered_json(nullptr);
-    if (nodes) list.back()["node_bytes"] = nodes->bytes;
-    if (nodes) list.back()["node_seconds"] = nodes->seconds;
-    if (!charge) continue;
-    list.back()["fetched_experts"] = charge->fetched;
-    list.back()["fetched_bytes"] = charge->bytes;
-    list.back()["charged_mean"] = s.step_mean + charge->seconds;
+                    {"plan_seconds", row.plan_seconds}});
+    ordered_json& one = list.back();
+    one["in_sample_steps"] = row.in_sample ? ordered_json(*row.in_sample) : ordered_json(nullptr);
+    if (row.nodes) one["node_bytes"] = row.nodes->bytes;
+    if (row.nodes) one["node_seconds"] = row.nodes->seconds;
+    if (row.charge) {
+      one["fetched_experts"] = row.charge->fetched;
+      one["fetched_bytes"] = row.charge->bytes;
+      one["charged_mean"] = row.charged_mean();
+    }
+    if (row.replanned) {
+      one["replannings"] = row.replanned->replannings;
+      one["changes"] = row.replanned->changes;
+      one["moved_experts"] = row.replanned->moves;
+      one["moved_bytes"] = row.replanned->bytes;
+      one["moving_seconds"] = row.replanned->seconds;
+    }
+    if (row.drawn) {
+      one["draws_mean"] = json_number(row.drawn->change.mean);
+      one["draws_typical"] = json_number(row.drawn->change.typical);
+      one["draws_low"] = json_number(row.drawn->change.low);
+      one["draws_high"] = json_number(row.drawn->change.high);
+      one["draws_worst"] = json_number(row.drawn->worst);
+    }
   }
-  return ordered_json{{"profile", context.profile},
-                      {"trace", context.trace},
-                      {"judged_on", context.judged_on.empty() ? context.trace : context.judged_on},
-                      {"ranks", context.ranks},
-                      {"slowdown", context.slowdown},
-                      {"shrinkage", shrinkage_json(context.shrinkage)},
-                      {"planned_steps", context.planned_steps},
-                      {"steps", context.judged_steps},
-                      {"held_out", context.held_out},
-                      {"notes", context.notes},
-                      {"unit", "s"},
-                      {"placements", list}}
-             .dump(2) +
-         "\n";
+  ordered_json all{{"profile", context.profile},
+                   {"trace", context.trace},
+                   {"judged_on", context.judged_on.empty() ? context.trace : context.judged_on},
+                   {"ranks", context.ranks},
+                   {"slowdown", context.slowdown},
+                   {"shrinkage", shrinkage_json(context.shrinkage)},
+                   {"planned_steps", context.planned_steps},
+                   {"steps", context.judged_steps},
+                   {"held_out", context.held_out},
+                   {"notes", context.notes},
+                   {"unit", "s"},
+                   {"placements", list}};
+  if (context.draws > 0) all["draws"] = context.draws;
+  if (context.verdict) {
+    all["predicted_fastest"] = context.verdict->fastest.empty()
+                                   ? ordered_json(nullptr)
+                                   : ordered_json(context.verdict->fastest);
+    all["verdict"] = context.verdict->sentence;
+  }
+  return all.dump(2) + "\n";
 }
 
-std::string csv(const std::vector<JudgedPlacement>& rows) {
+std::string replanned_cells(const std::optional<Replanned>& one) {
+  if (!one) return ",,,,,";
+  return fmt::format(",{},{},{},{:.6g},{}", one->replannings, one->changes, one->moves, one->bytes,
+                     csv_number(one->seconds));
+}
+
+std::string drawn_cells(const std::optional<DrawnChange>& one) {
+  if (!one) return ",,,,,";
+  const Difference& change = one->change;
+  return fmt::format(",{},{},{},{},{}", csv_number(change.mean), csv_number(change.typical),
+                     csv_number(change.low), csv_number(change.high), csv_number(one->worst));
+}
+
+std::string csv(const ScoreContext& context, const std::vector<JudgedPlacement>& rows) {
   const bool with_nodes = !rows.empty() && rows[0].nodes;
   const bool with_charge = !rows.empty() && rows[0].charge;
+  const bool with_replans =
+      std::ranges::any_of(rows, [](const auto& row) { return row.replanned.has_value(); });
   std::string text =
       "placement,step_mean,step_p50,step_p99,against_first,bound,gap,token_balance,time_balance,"
       "straggle,"
@@ -154,22 +202,29 @@ std::string csv(const std::vector<JudgedPlacement>& rows) {
       "aggregate_imbalance,step_imbalance,slowest_rank,slowest_share,duplicates,moves,plan_"
       "seconds,in_sample_steps";
   if (with_nodes) text += ",node_bytes,node_seconds";
-  text += with_charge ? ",fetched_experts,fetched_bytes,charged_mean\n" : "\n";
-  for (const auto& [name, seconds, s, nodes, in_sample, charge] : rows) {
-    text += fmt::format("\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", name,
+  if (with_charge) text += ",fetched_experts,fetched_bytes,charged_mean";
+  if (with_replans) text += ",replannings,changes,moved_experts,moved_bytes,moving_seconds";
+  if (context.draws > 0) text += ",draws_mean,draws_typical,draws_low,draws_high,draws_worst";
+  text += '\n';
+  for (const JudgedPlacement& row : rows) {
+    const Score& s = row.score;
+    text += fmt::format("\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", row.name,
                         csv_number(s.step_mean), csv_number(s.step_p50), csv_number(s.step_p99),
-                        csv_number(change_of(rows, s)), csv_number(s.bound), csv_number(s.gap),
-                        csv_number(s.balance.tokens), csv_number(s.balance.time),
+                        csv_number(change_against(rows[0], row)), csv_number(s.bound),
+                        csv_number(s.gap), csv_number(s.balance.tokens), csv_number(s.balance.time),
                         csv_number(s.straggle), csv_number(s.straggle_load),
                         csv_number(s.straggle_speed), csv_number(s.aggregate_imbalance),
                         csv_number(s.step_imbalance), s.straggler, csv_number(s.straggler_share),
-                        s.duplicates, s.moves, csv_number(seconds));
-    text += in_sample ? fmt::format(",{}", *in_sample) : ",";
+                        s.duplicates, s.moves, csv_number(row.plan_seconds));
+    text += row.in_sample ? fmt::format(",{}", *row.in_sample) : ",";
     if (with_nodes)
-      text += nodes ? fmt::format(",{:.6g},{:.6g}", nodes->bytes, nodes->seconds) : ",,";
-    if (charge)
-      text += fmt::format(",{:.6g},{:.6g},{}", charge->fetched, charge->bytes,
-                          csv_number(s.step_mean + charge->seconds));
+      text +=
+          row.nodes ? fmt::format(",{:.6g},{:.6g}", row.nodes->bytes, row.nodes->seconds) : ",,";
+    if (row.charge)
+      text += fmt::format(",{:.6g},{:.6g},{}", row.charge->fetched, row.charge->bytes,
+                          csv_number(row.charged_mean()));
+    if (with_replans) text += replanned_cells(row.replanned);
+    if (context.draws > 0) text += drawn_cells(row.drawn);
     text += '\n';
   }
   return text;
@@ -177,10 +232,14 @@ std::string csv(const std::vector<JudgedPlacement>& rows) {
 
 }  // namespace
 
+double change_against(const JudgedPlacement& first, const JudgedPlacement& row) {
+  return first.charged_mean() > 0 ? row.charged_mean() / first.charged_mean() - 1 : NAN;
+}
+
 std::string score_report(const ScoreContext& context, const std::vector<JudgedPlacement>& rows,
                          const std::string& format) {
   if (format == "json") return json(context, rows);
-  if (format == "csv") return csv(rows);
+  if (format == "csv") return csv(context, rows);
   return table(context, rows);
 }
 

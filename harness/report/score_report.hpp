@@ -1,14 +1,22 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/run/planning_speeds.hpp"
+#include "harness/statistics/interval.hpp"
 #include "placement/cost/node_traffic.hpp"
 #include "placement/cost/score.hpp"
 
 namespace gembench::inline report {
+
+/// What was found, for a reader who reads one line of it.
+struct ScoreVerdict {
+  std::string fastest;   ///< the placement predicted to take least time; empty: nothing to compare
+  std::string sentence;  ///< without a full stop
+};
 
 /// What judged placements have in common.
 struct ScoreContext {
@@ -22,13 +30,31 @@ struct ScoreContext {
   std::optional<Shrinkage> shrinkage;  ///< of the speeds that were planned on
   std::vector<double> slowdown;        ///< [rank] on top of the profile
   std::vector<std::string> notes;      ///< sentences for the header
+  int draws = 0;                       ///< that the intervals rest on; 0: no intervals
+  bool drawn_speeds = false;           ///< speeds are a draw, or one for each of `draws`
+  std::optional<ScoreVerdict> verdict = {};
 };
 
-/// What rebalancing adds to a step.
+/// What rebalancing adds to a step, mean.
 struct StepCharge {
   double fetched = 0;  ///< experts that ranks receive
   double bytes = 0;    ///< of these
   double seconds = 0;  ///< until the rank that receives most has them, and for planning
+  std::vector<double> by_step = {};  ///< [judged step] s; empty: `seconds` in every step
+};
+
+/// What replanning did while the judged steps were served.
+struct Replanned {
+  int replannings = 0, changes = 0;  ///< made; that moved anything
+  std::int64_t moves = 0;            ///< experts that ranks received
+  double bytes = 0;                  ///< of these
+  double seconds = 0;                ///< s they took
+};
+
+/// The difference to the first placement over draws.
+struct DrawnChange {
+  Difference change;
+  double worst = 0;  ///< share, of the draw in which it is largest
 };
 
 struct JudgedPlacement {
@@ -38,7 +64,18 @@ struct JudgedPlacement {
   std::optional<NodeTraffic> nodes = {};  ///< of a step, expected; none: no nodes named
   std::optional<int> in_sample = {};      ///< judged steps that it was planned on; none: unknown
   std::optional<StepCharge> charge = {};  ///< none: nothing is rebalanced in any row
+  std::optional<Replanned> replanned = {};
+  std::optional<DrawnChange> drawn = {};  ///< none: no draws, or the first placement
+  bool forecast = true;  ///< could be deployed and knew no judged step: the verdict may name it
+
+  /// s of a step, with what rebalancing adds.
+  [[nodiscard]] double charged_mean() const {
+    return score.step_mean + (charge ? charge->seconds : 0);
+  }
 };
+
+/// Step time of a row against the first one's, a share; NaN: nothing to compare.
+[[nodiscard]] double change_against(const JudgedPlacement& first, const JudgedPlacement& row);
 
 /// In the format of the options: table, csv or json. Seconds in the latter two.
 [[nodiscard]] std::string score_report(const ScoreContext& context,

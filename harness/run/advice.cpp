@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
+#include "harness/statistics/block_change.hpp"
 #include "placement/base/error.hpp"
 
 namespace gembench::inline run {
@@ -16,7 +16,7 @@ constexpr double kMostSteps = 100;  // times as many: beyond, recording more is 
 /// Steps before a block of the later half.
 int steps_before(int steps, int blocks, int block) {
   const int judged = steps / 2;
-  return steps - judged + static_cast<int>(std::int64_t{judged} * block / blocks);
+  return steps - judged + block_begin(judged, blocks, block);
 }
 
 Trace block_of(const Trace& trace, int blocks, int block) {
@@ -60,52 +60,14 @@ std::string more_steps(const AdvisedPlacement& one, const AdviceQuestion& questi
          (question.errors > 0 ? ", or profile the speeds longer" : "");
 }
 
-/// Standard deviation times Student's quantile for two-sided 95 % of `together` comparisons.
-double spread_of(const std::vector<double>& values, int together) {
-  const auto count = static_cast<double>(values.size());
-  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
-  double squares = 0;
-  for (const double one : values) squares += (one - mean) * (one - mean);
-  return std::sqrt(squares / (count - 1)) * student_quantile(count - 1, 1 - 0.025 / together);
-}
-
-/// Widens an interval by what the errors of speeds do to the result, as if both were independent
-/// and normal.
-void widen(const std::vector<double>& by_error, int together, Difference& change) {
-  if (by_error.size() < 2) return;
-  const double half = spread_of(by_error, together);
-  const double typical = std::log1p(change.typical);
-  change.low = std::expm1(typical - std::hypot(typical - std::log1p(*change.low), half));
-  change.high = std::expm1(typical + std::hypot(std::log1p(*change.high) - typical, half));
-}
-
-/// The change over blocks. Its interval is the wider one of blocks and of the means of those that
-/// share a plan (batch means; Law, "Simulation Modeling and Analysis", 9.5.3), which show what
-/// changes slowly.
-Difference change_of(const std::vector<double>& ratios, int plans, int together) {
-  Difference change = typical_difference(ratios, together);
-  const auto blocks = static_cast<int>(ratios.size());
-  std::vector<double> means;
-  for (int plan = 0; plan < plans; ++plan) {
-    const auto first = ratios.begin() + plan * blocks / plans;
-    const auto end = ratios.begin() + (plan + 1) * blocks / plans;
-    means.push_back(std::accumulate(first, end, 0.0) / static_cast<double>(end - first));
-  }
-  const double half = spread_of(means, together) / std::sqrt(static_cast<double>(plans));
-  const double typical = std::log1p(change.typical);
-  change.low = std::min(*change.low, std::expm1(typical - half));
-  change.high = std::max(*change.high, std::expm1(typical + half));
-  return change;
-}
-
 void judge_blocks(const AdviceQuestion& question, Advice& advice) {
   const auto& names = question.names;
   std::vector<std::vector<double>> ratios(names.size() - 1);
   std::vector<std::vector<double>> by_error(  // [strategy][error] mean over blocks
       ratios.size(), std::vector<double>(static_cast<std::size_t>(question.errors), 0));
   for (int plan = 0; plan < advice.plans; ++plan) {
-    const int first = plan * advice.blocks / advice.plans;
-    const int end = (plan + 1) * advice.blocks / advice.plans;
+    const int first = block_begin(advice.blocks, advice.plans, plan);
+    const int end = block_begin(advice.blocks, advice.plans, plan + 1);
     const Trace before =
         slice(question.trace, 0, steps_before(question.trace.steps, advice.blocks, first));
     const Placement today = question.place(names[0], before, plan);
@@ -127,7 +89,7 @@ void judge_blocks(const AdviceQuestion& question, Advice& advice) {
   const auto together = static_cast<int>(ratios.size());
   for (std::size_t i = 0; i < ratios.size(); ++i) {
     advice.placements.push_back(
-        {names[i + 1], change_of(ratios[i], advice.plans, together),
+        {names[i + 1], block_change(ratios[i], advice.plans, together),
          static_cast<int>(std::ranges::count_if(ratios[i], [](double r) { return r < 0; }))});
     widen(by_error[i], together, advice.placements.back().change);
   }

@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "placement/base/index.hpp"
+
 namespace gembench::inline cost {
 namespace {
 
 constexpr std::int32_t kUnseen = -2;
-
-std::size_t at(std::int32_t index) {
-  return static_cast<std::size_t>(index);
-}
 
 /// Searches, breadth first, for a rank with room that tokens without a rank can reach, perhaps by
 /// displacing others. -1: none; then `by` and `origin` mark the minimum cut.
@@ -25,17 +23,17 @@ std::int32_t reach(const ReplicaEdges& edges, std::span<const std::int32_t> coun
     s.queue.push_back(static_cast<std::int32_t>(e));
   }
   for (std::size_t next = 0; next < s.queue.size(); ++next) {
-    const auto e = at(s.queue[next]);
+    const auto e = sz(s.queue[next]);
     for (auto replica = edges.first[e]; replica < edges.first[e + 1]; ++replica) {
-      const auto rank = edges.rank[at(replica)];
-      if (s.by[at(rank)] >= 0) continue;
-      s.by[at(rank)] = replica;
-      if (s.room[at(rank)] > 0) return rank;
-      for (auto i = edges.from[at(rank)]; i < edges.from[at(rank) + 1]; ++i) {
-        const auto held = edges.held[at(i)];
-        const auto other = edges.expert[at(held)];
-        if (counts[at(held)] == 0 || s.origin[at(other)] != kUnseen) continue;
-        s.origin[at(other)] = held;
+      const auto rank = edges.rank[sz(replica)];
+      if (s.by[sz(rank)] >= 0) continue;
+      s.by[sz(rank)] = replica;
+      if (s.room[sz(rank)] > 0) return rank;
+      for (auto i = edges.from[sz(rank)]; i < edges.from[sz(rank) + 1]; ++i) {
+        const auto held = edges.held[sz(i)];
+        const auto other = edges.expert[sz(held)];
+        if (counts[sz(held)] == 0 || s.origin[sz(other)] != kUnseen) continue;
+        s.origin[sz(other)] = held;
         s.queue.push_back(other);
       }
     }
@@ -46,25 +44,25 @@ std::int32_t reach(const ReplicaEdges& edges, std::span<const std::int32_t> coun
 /// Moves as many tokens as fit along the path that `reach` found to `rank`.
 void augment(const ReplicaEdges& edges, std::int32_t rank, std::span<std::int32_t> counts,
              LeastSplitScratch& s) {
-  auto fits = s.room[at(rank)];
+  auto fits = s.room[sz(rank)];
   std::int32_t expert = 0;
-  for (auto replica = s.by[at(rank)];;) {
-    expert = edges.expert[at(replica)];
-    const auto displaced = s.origin[at(expert)];
+  for (auto replica = s.by[sz(rank)];;) {
+    expert = edges.expert[sz(replica)];
+    const auto displaced = s.origin[sz(expert)];
     if (displaced < 0) break;
-    fits = std::min<std::int64_t>(fits, counts[at(displaced)]);
-    replica = s.by[at(edges.rank[at(displaced)])];
+    fits = std::min<std::int64_t>(fits, counts[sz(displaced)]);
+    replica = s.by[sz(edges.rank[sz(displaced)])];
   }
-  fits = std::min<std::int64_t>(fits, s.left[at(expert)]);
+  fits = std::min<std::int64_t>(fits, s.left[sz(expert)]);
   const auto moved = static_cast<std::int32_t>(fits);
-  s.left[at(expert)] -= moved;
-  s.room[at(rank)] -= moved;
-  for (auto replica = s.by[at(rank)];;) {
-    counts[at(replica)] += moved;
-    const auto displaced = s.origin[at(edges.expert[at(replica)])];
+  s.left[sz(expert)] -= moved;
+  s.room[sz(rank)] -= moved;
+  for (auto replica = s.by[sz(rank)];;) {
+    counts[sz(replica)] += moved;
+    const auto displaced = s.origin[sz(edges.expert[sz(replica)])];
     if (displaced < 0) break;
-    counts[at(displaced)] -= moved;
-    replica = s.by[at(edges.rank[at(displaced)])];
+    counts[sz(displaced)] -= moved;
+    replica = s.by[sz(edges.rank[sz(displaced)])];
   }
 }
 
@@ -77,12 +75,12 @@ ReplicaEdges::ReplicaEdges(std::vector<std::int32_t> first_of, std::vector<std::
       from(static_cast<std::size_t>(ranks) + 1, 0),
       held(rank.size()) {
   for (std::size_t e = 0; e + 1 < first.size(); ++e)
-    expert.insert(expert.end(), at(first[e + 1] - first[e]), static_cast<std::int32_t>(e));
-  for (const auto one : rank) ++from[at(one) + 1];
+    expert.insert(expert.end(), sz(first[e + 1] - first[e]), static_cast<std::int32_t>(e));
+  for (const auto one : rank) ++from[sz(one) + 1];
   for (std::size_t r = 1; r < from.size(); ++r) from[r] += from[r - 1];
   auto next = from;
   for (std::size_t i = 0; i < rank.size(); ++i)
-    held[at(next[at(rank[i])]++)] = static_cast<std::int32_t>(i);
+    held[sz(next[sz(rank[i])]++)] = static_cast<std::int32_t>(i);
 }
 
 double least_split(const RankCurves& curves, const ReplicaEdges& edges,
@@ -109,8 +107,8 @@ double least_split(const RankCurves& curves, const ReplicaEdges& edges,
   for (std::size_t e = 0; e < tokens.size(); ++e) {
     const auto copies = edges.first[e + 1] - edges.first[e];
     for (std::int32_t i = 0; i < copies; ++i) {
-      const auto replica = at(edges.first[e] + i);
-      auto& room = s.room[at(edges.rank[replica])];
+      const auto replica = sz(edges.first[e] + i);
+      auto& room = s.room[sz(edges.rank[replica])];
       const auto share = tokens[e] / copies + (i < tokens[e] % copies);
       counts[replica] = static_cast<std::int32_t>(std::min<std::int64_t>(share, room));
       room -= counts[replica];
@@ -139,7 +137,7 @@ double least_split(const RankCurves& curves, const ReplicaEdges& edges,
                    curves.tokens_within(static_cast<int>(r), level);
     level = next;
   }
-  for (std::size_t i = 0; i < counts.size(); ++i) load[at(edges.rank[i])] += counts[i];
+  for (std::size_t i = 0; i < counts.size(); ++i) load[sz(edges.rank[i])] += counts[i];
   return level;
 }
 

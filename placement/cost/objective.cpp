@@ -45,22 +45,29 @@ void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
     seconds[rank] = cost.seconds(static_cast<int>(rank), loads[rank]);
 }
 
-void rank_seconds(const CostModel& cost, const TokenSplit& split, const Trace& trace, int step,
-                  int layer, std::span<double> seconds) {
-  std::vector<std::int64_t> loads(seconds.size());
-  if (cost.kind() == CostKind::sum) {
-    split.rank_loads(trace, step, layer, loads);
-    rank_seconds(cost, loads, seconds);
-    return;
-  }
-  const auto slots = static_cast<std::size_t>(split.slots());
-  loads.resize(seconds.size() * slots);
-  split.slot_loads(trace, step, layer, loads);
+void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
+                  std::span<const std::int64_t> slots, std::span<double> seconds) {
+  if (cost.kind() == CostKind::sum) return rank_seconds(cost, loads, seconds);
+  const auto each = slots.size() / seconds.size();
   for (std::size_t rank = 0; rank < seconds.size(); ++rank) {
     const int r = static_cast<int>(rank);
     seconds[rank] = cost.seconds(r, 0);
-    for (std::size_t slot = 0; slot < slots; ++slot)
-      seconds[rank] += cost.expert_seconds(r, loads[rank * slots + slot]);
+    for (const auto tokens : slots.subspan(rank * each, each))
+      seconds[rank] += cost.expert_seconds(r, tokens);
+  }
+}
+
+void rank_seconds(const CostModel& cost, const TokenSplit& split, const Trace& trace, int step,
+                  int layer, std::span<double> seconds) {
+  const bool sum = cost.kind() == CostKind::sum;
+  std::vector<std::int64_t> loads(seconds.size() *
+                                  (sum ? 1 : static_cast<std::size_t>(split.slots())));
+  if (sum) {
+    split.rank_loads(trace, step, layer, loads);
+    rank_seconds(cost, loads, seconds);
+  } else {
+    split.slot_loads(trace, step, layer, loads);
+    rank_seconds(cost, {}, loads, seconds);
   }
 }
 

@@ -26,6 +26,10 @@ void require_same_ranks(const Placement& placement, const CostModel& cost);
 /// With cost model `per-expert` as if they were spread evenly over a rank's experts.
 void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
                   std::span<double> seconds);
+/// The same by either cost model, from `loads` [rank] with `sum` and from the tokens of `slots`
+/// [rank][slot] with `per-expert`; the other one is not read.
+void rank_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
+                  std::span<const std::int64_t> slots, std::span<double> seconds);
 /// Seconds of ranks in a step of a trace by either cost model: prefer this one.
 void rank_seconds(const CostModel& cost, const TokenSplit& split, const Trace& trace, int step,
                   int layer, std::span<double> seconds);

@@ -209,6 +209,13 @@ std::int64_t count_duplicates(const Placement& placement) {
   return occupied - std::int64_t{placement.layers} * placement.experts;  // each is somewhere
 }
 
+std::int64_t count_received(const Placement& from, const Placement& to, int layer, int rank) {
+  const auto held = from.on_rank(layer, rank);
+  return std::ranges::count_if(to.on_rank(layer, rank), [&](auto expert) {
+    return expert >= 0 && std::ranges::find(held, expert) == held.end();
+  });
+}
+
 std::int64_t count_moves(const Placement& from, const Placement& to) {
   if (from.layers != to.layers || from.ranks != to.ranks || from.experts != to.experts)
     throw usage_error(
@@ -218,11 +225,7 @@ std::int64_t count_moves(const Placement& from, const Placement& to) {
   validate(to);
   std::int64_t moves = 0;
   for (int layer = 0; layer < to.layers; ++layer)
-    for (int rank = 0; rank < to.ranks; ++rank) {
-      const auto held = from.on_rank(layer, rank);
-      for (auto expert : to.on_rank(layer, rank))
-        moves += expert >= 0 && std::find(held.begin(), held.end(), expert) == held.end();
-    }
+    for (int rank = 0; rank < to.ranks; ++rank) moves += count_received(from, to, layer, rank);
   return moves;
 }
 

@@ -69,5 +69,8 @@ struct Location {
 /// layers. Same layers, ranks and experts (usage error otherwise); slots may differ, and another
 /// slot of the same rank is no move.
 [[nodiscard]] std::int64_t count_moves(const Placement& from, const Placement& to);
+/// The same of one layer and rank, of placements whose shapes are known to agree.
+[[nodiscard]] std::int64_t count_received(const Placement& from, const Placement& to, int layer,
+                                          int rank);
 
 }  // namespace gembench::inline cost

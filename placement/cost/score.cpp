@@ -60,19 +60,6 @@ Counts no_counts(const Trace& trace, std::size_t ranks) {
           std::vector<std::int64_t>(ranks, 0)};
 }
 
-/// What every rank takes for the tokens of its slots.
-void slot_seconds(const CostModel& cost, std::span<const std::int64_t> loads,
-                  std::span<const std::int64_t> slots, std::span<double> seconds) {
-  if (cost.kind() == CostKind::sum) return rank_seconds(cost, loads, seconds);
-  const auto each = slots.size() / seconds.size();
-  for (std::size_t rank = 0; rank < seconds.size(); ++rank) {
-    const int r = static_cast<int>(rank);
-    seconds[rank] = cost.seconds(r, 0);
-    for (const auto tokens : slots.subspan(rank * each, each))
-      seconds[rank] += cost.expert_seconds(r, tokens);
-  }
-}
-
 /// Steps [first, end): their sums into `steps`, their counts returned.
 Counts gather_steps(const Trace& trace, const Placement& placement, const SlotLoads& slot_loads,
                     const CostModel& cost, const CostModel& equal, int first, int end,
@@ -92,8 +79,8 @@ Counts gather_steps(const Trace& trace, const Placement& placement, const SlotLo
         const auto own = std::span(slots).subspan(rank * each, each);
         loads[rank] = std::accumulate(own.begin(), own.end(), std::int64_t{0});
       }
-      slot_seconds(cost, loads, slots, seconds);
-      slot_seconds(equal, loads, slots, equal_seconds);
+      rank_seconds(cost, loads, slots, seconds);
+      rank_seconds(equal, loads, slots, equal_seconds);
       const auto slowest = std::max_element(seconds.begin(), seconds.end());
       ++counts.slowest[static_cast<std::size_t>(slowest - seconds.begin())];
       sums.seconds += *slowest;
@@ -148,19 +135,18 @@ Score score(const Trace& trace, const Placement& placement, const CostModel& cos
   const auto gathered = gather(trace, placement, loads, cost);
   const auto steps = static_cast<double>(trace.steps);
   const auto rows = steps * trace.layers;
-  std::vector<double> step_seconds;
+  Score result;
   StepSums sums;
   for (const StepSums& step : gathered.steps) {
-    step_seconds.push_back(step.seconds);
+    result.step_seconds.push_back(step.seconds);
     sums.seconds += step.seconds;
     sums.imbalance += step.imbalance;
     sums.straggle += step.straggle;
     sums.straggle_load += step.straggle_load;
   }
-  Score result;
   result.step_mean = sums.seconds / steps;
-  result.step_p50 = quantile(step_seconds, 0.5);
-  result.step_p99 = quantile(std::move(step_seconds), 0.99);
+  result.step_p50 = quantile(result.step_seconds, 0.5);
+  result.step_p99 = quantile(result.step_seconds, 0.99);
   result.bound = lower_bound(trace, cost, placement.slots) / steps;
   result.gap = result.bound > 0 ? result.step_mean / result.bound - 1 : 0;
   const PerfectBalance balance = perfect_balance(trace, cost);

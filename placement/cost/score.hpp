@@ -37,11 +37,13 @@ struct Score {
   double straggle_speed = 0;
   std::int64_t duplicates = 0;  ///< replicas beyond the first, over all layers
   std::int64_t moves = 0;       ///< count_moves from the current placement; 0 if none was given
+  std::vector<double> step_seconds = {};  ///< [step] s, of which `step_mean` is the mean
 };
 
 /// Judges a placement, with replicas (whose tokens `split` divides) or without. Reads the trace row
-/// by row: memory grows with layers * ranks, not with steps. Usage error for a trace without steps,
-/// ranks without speed and shapes that do not match; `from` as in count_moves.
+/// by row: memory grows with layers * ranks, and with steps by a few numbers each. Usage error for
+/// a trace without steps, ranks without speed and shapes that do not match; `from` as in
+/// count_moves.
 [[nodiscard]] Score score(const Trace& trace, const Placement& placement, const CostModel& cost,
                           const Placement* from = nullptr, const SplitSpec& split = {});
 

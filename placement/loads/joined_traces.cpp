@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <numeric>
+#include <utility>
 
 #include "placement/base/error.hpp"
 
@@ -105,6 +107,22 @@ std::vector<std::string> make_alike(std::span<Trace> traces, std::span<const std
     trace.source = source;
   }
   return notes;
+}
+
+Trace joined(Trace first, Trace then) {
+  std::array<Trace, 2> parts{std::move(first), std::move(then)};
+  make_alike(parts, std::array<std::string, 2>{"the steps before", "the steps after"});
+  auto& [all, more] = parts;
+  const auto append = [](auto& to, const auto& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
+  all.steps += more.steps;
+  append(all.tokens, more.tokens);
+  append(all.topk_ids, more.topk_ids);
+  append(all.task, more.task);
+  append(all.phase, more.phase);
+  append(all.source_tokens, more.source_tokens);
+  return std::move(all);
 }
 
 }  // namespace gembench::inline loads

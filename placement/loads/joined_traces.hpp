@@ -16,4 +16,7 @@ namespace gembench::inline loads {
 /// what was left out.
 std::vector<std::string> make_alike(std::span<Trace> traces, std::span<const std::string> names);
 
+/// The steps of `first`, then those of `then`, made alike.
+[[nodiscard]] Trace joined(Trace first, Trace then);
+
 }  // namespace gembench::inline loads

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "placement/base/error.hpp"
+#include "placement/base/index.hpp"
 #include "placement/cost/objective.hpp"
 #include "placement/cost/rank_curves.hpp"
 
@@ -18,10 +19,6 @@ namespace gembench::inline per_step {
 namespace {
 
 constexpr int kMostGuesses = 200;  // of the threshold; both ends of its bracket meet long before
-
-std::size_t at(std::int32_t index) {
-  return static_cast<std::size_t>(index);
-}
 
 /// Tokens of an expert that another rank computes.
 struct Quota {
@@ -68,7 +65,7 @@ class ThresholdPlanner {
     begin(tokens, layer, s);
     s.best.clear();
     auto low = least_threshold(s);
-    auto high = s.finish[at(s.order[0])];  // nothing moves
+    auto high = s.finish[sz(s.order[0])];  // nothing moves
     for (int guess = 0; low < high && guess < kMostGuesses; ++guess) {
       const auto middle = low + (high - low) / 2;
       const auto level = guess > 0 && middle < high ? middle : low;
@@ -85,7 +82,7 @@ class ThresholdPlanner {
  private:
   [[nodiscard]] std::span<const std::int32_t> masters(int layer, std::size_t rank) const {
     const auto row = static_cast<std::size_t>(layer) * ranks_.size() + rank;
-    return std::span(masters_).subspan(at(first_[row]), at(first_[row + 1] - first_[row]));
+    return std::span(masters_).subspan(sz(first_[row]), sz(first_[row + 1] - first_[row]));
   }
 
   void begin(std::span<const std::int32_t> tokens, int layer, Scratch& s) const {
@@ -101,21 +98,21 @@ class ThresholdPlanner {
       const auto begin = static_cast<std::ptrdiff_t>(s.experts.size());
       for (const auto expert : masters(layer, rank)) {
         s.experts.push_back(expert);
-        s.load[rank] += tokens[at(expert)];
+        s.load[rank] += tokens[sz(expert)];
       }
       std::stable_sort(s.experts.begin() + begin, s.experts.end(),
-                       [&](auto a, auto b) { return tokens[at(a)] > tokens[at(b)]; });
+                       [&](auto a, auto b) { return tokens[sz(a)] > tokens[sz(b)]; });
       s.finish[rank] = curves_.seconds(static_cast<int>(rank), s.load[rank]);
     }
     std::stable_sort(s.order.begin(), s.order.end(),
-                     [&](auto a, auto b) { return s.finish[at(a)] > s.finish[at(b)]; });
+                     [&](auto a, auto b) { return s.finish[sz(a)] > s.finish[sz(b)]; });
   }
 
   /// Below this not even all slots would do: tokens stay on their node.
   [[nodiscard]] double least_threshold(const Scratch& s) const {
     double least = idle_;
-    for (std::size_t first = 0; first < ranks_.size(); first += at(each_)) {
-      const auto count = std::min(at(each_), ranks_.size() - first);
+    for (std::size_t first = 0; first < ranks_.size(); first += sz(each_)) {
+      const auto count = std::min(sz(each_), ranks_.size() - first);
       const auto from = s.load.begin() + static_cast<std::ptrdiff_t>(first);
       const auto all =
           std::accumulate(from, from + static_cast<std::ptrdiff_t>(count), std::int64_t{0});
@@ -131,9 +128,9 @@ class ThresholdPlanner {
     const auto end = std::min(begin + each_, base_.ranks);
     std::int32_t found = -1;
     for (auto rank = begin; rank < end; ++rank) {
-      if (s.free[at(rank)] == 0 || s.holds[at(rank)] == expert || rank == from) continue;
-      if (s.room[at(rank)] < least_) continue;
-      if (found < 0 || s.room[at(rank)] > s.room[at(found)]) found = rank;
+      if (s.free[sz(rank)] == 0 || s.holds[sz(rank)] == expert || rank == from) continue;
+      if (s.room[sz(rank)] < least_) continue;
+      if (found < 0 || s.room[sz(rank)] > s.room[sz(found)]) found = rank;
     }
     return found;
   }
@@ -149,25 +146,25 @@ class ThresholdPlanner {
     s.quotas.clear();
     const auto layer_begin = first_[static_cast<std::size_t>(layer) * ranks_.size()];
     for (const auto from : s.order) {
-      const auto own = masters(layer, at(from));
+      const auto own = masters(layer, sz(from));
       const auto begin =
-          first_[static_cast<std::size_t>(layer) * ranks_.size() + at(from)] - layer_begin;
-      for (std::size_t i = 0; i < own.size() && s.room[at(from)] < 0; ++i) {
-        const auto expert = s.experts[at(begin) + i];
-        std::int64_t left = tokens[at(expert)];
-        while (s.room[at(from)] < 0 && left >= least_) {
+          first_[static_cast<std::size_t>(layer) * ranks_.size() + sz(from)] - layer_begin;
+      for (std::size_t i = 0; i < own.size() && s.room[sz(from)] < 0; ++i) {
+        const auto expert = s.experts[sz(begin) + i];
+        std::int64_t left = tokens[sz(expert)];
+        while (s.room[sz(from)] < 0 && left >= least_) {
           const auto to = target(from, expert, s);
           if (to < 0) break;
-          const auto quota = std::min({left, std::max(-s.room[at(from)], least_), s.room[at(to)]});
+          const auto quota = std::min({left, std::max(-s.room[sz(from)], least_), s.room[sz(to)]});
           s.quotas.push_back({expert, from, to, quota});
-          s.room[at(from)] += quota;
-          s.room[at(to)] -= quota;
-          --s.free[at(to)];
-          s.holds[at(to)] = expert;
+          s.room[sz(from)] += quota;
+          s.room[sz(to)] -= quota;
+          --s.free[sz(to)];
+          s.holds[sz(to)] = expert;
           left -= quota;
         }
       }
-      if (s.room[at(from)] < 0) return false;
+      if (s.room[sz(from)] < 0) return false;
     }
     return true;
   }
@@ -177,8 +174,8 @@ class ThresholdPlanner {
     auto& load = s.room;  // of no use any more
     load = s.load;
     for (const auto& quota : s.quotas) {
-      load[at(quota.from)] -= quota.tokens;
-      load[at(quota.to)] += quota.tokens;
+      load[sz(quota.from)] -= quota.tokens;
+      load[sz(quota.to)] += quota.tokens;
     }
     double most = 0;
     for (std::size_t rank = 0; rank < load.size(); ++rank)
@@ -198,18 +195,18 @@ class ThresholdPlanner {
 
   void write(std::span<const std::int32_t> tokens, int layer, std::span<const Quota> quotas,
              StepPlan& plan) const {
-    const auto slots = at(base_.slots);
+    const auto slots = sz(base_.slots);
     plan.expert.clear();
     plan.tokens.clear();
     plan.fetched.assign(ranks_.size(), 0);
     for (const auto rank : ranks_)
       for (const auto expert : base_.on_rank(layer, rank)) {
         plan.expert.push_back(expert);
-        plan.tokens.push_back(expert >= 0 ? tokens[at(expert)] : 0);
+        plan.tokens.push_back(expert >= 0 ? tokens[sz(expert)] : 0);
       }
     for (const auto& [expert, from, to, count] : quotas) {
       const auto cell = [&](std::int32_t rank, std::int32_t wanted) {
-        const auto begin = plan.expert.begin() + static_cast<std::ptrdiff_t>(at(rank) * slots);
+        const auto begin = plan.expert.begin() + static_cast<std::ptrdiff_t>(sz(rank) * slots);
         return static_cast<std::size_t>(
             std::find(begin, begin + static_cast<std::ptrdiff_t>(slots), wanted) -
             plan.expert.begin());
@@ -218,7 +215,7 @@ class ThresholdPlanner {
       const auto free = cell(to, -1);
       plan.expert[free] = expert;
       plan.tokens[free] = count;
-      ++plan.fetched[at(to)];
+      ++plan.fetched[sz(to)];
     }
   }
 
@@ -240,19 +237,19 @@ Placement masters_of(const Placement& placement) {
   std::vector<std::vector<std::int32_t>> hosts;
   std::vector<std::int32_t> held;
   for (int layer = 0; layer < placement.layers; ++layer) {
-    hosts.assign(at(placement.experts), {});
-    held.assign(at(placement.ranks), 0);
+    hosts.assign(sz(placement.experts), {});
+    held.assign(sz(placement.ranks), 0);
     for (int rank = 0; rank < placement.ranks; ++rank)
       for (const auto expert : placement.on_rank(layer, rank))
-        if (expert >= 0) hosts[at(expert)].push_back(rank);
+        if (expert >= 0) hosts[sz(expert)].push_back(rank);
     for (const auto& of : hosts)
-      if (of.size() == 1) ++held[at(of[0])];
+      if (of.size() == 1) ++held[sz(of[0])];
     for (std::size_t expert = 0; expert < hosts.size(); ++expert) {
       const auto& of = hosts[expert];
       if (of.size() == 1) continue;
       const auto stays = *std::min_element(
-          of.begin(), of.end(), [&](auto a, auto b) { return held[at(a)] < held[at(b)]; });
-      ++held[at(stays)];
+          of.begin(), of.end(), [&](auto a, auto b) { return held[sz(a)] < held[sz(b)]; });
+      ++held[sz(stays)];
       for (const auto rank : of) {
         const auto slots = masters.on_rank(layer, rank);
         if (rank != stays)

@@ -67,6 +67,10 @@ class Golden(CliTest):
         out = self.good("score", "--trace", "t.h5", "--ranks", "4", "--strategies", "linear,gem",
                         "--plan-steps", "16")
         self.matches("score", masked(out))
+        out = self.good("score", "--trace", "t.h5", "--ranks", "4", "--strategies", "linear,gem",
+                        "--plan-steps", "16", "--replan-every", "4", "--expert-bytes", "1e6",
+                        "--draws", "8")
+        self.matches("score_policy", masked(out))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import re
 
+import h5py
 import numpy
 
 from support import CliTest, main
@@ -312,6 +313,41 @@ class Planner(CliTest):
         self.assertLess(rows["linear + ultraep"]["step_mean"], rows["linear"]["step_mean"])
         self.assertLess(rows["linear + ultraep-speed"]["step_mean"],
                         rows["linear + ultraep"]["step_mean"])
+
+    def test_replanning_is_a_row_with_its_moves_and_draws_an_interval(self):
+        at = ["--ranks", "4", "--strategies", "linear,gem", "--variability", "high"]
+        moves = ["--expert-bytes", "1e3", "--replan-every"]
+        judged, rows = self.score(*at, *moves, "16", "--bandwidth", "1e9", "--hidden", "0.5", "--draws",
+                                  "8")
+        once, policy = rows["gem"], rows["gem every 16"]
+        self.assertEqual(policy["replannings"], 3)
+        self.assertGreater(policy["moved_experts"], 0)
+        self.assertEqual(policy["moved_bytes"], policy["moved_experts"] * 1e3)
+        # All ranks receive at once: from a quarter of all moves to all of them, half hidden.
+        each = policy["moving_seconds"] / (policy["moved_experts"] * 1e-6 / 2)
+        self.assertGreaterEqual(each, 0.249)
+        self.assertLessEqual(each, 1)
+        self.assertAlmostEqual(policy["charged_mean"],
+                               policy["step_mean"] + policy["moving_seconds"] / judged["steps"])
+        self.assertLess(policy["charged_mean"], once["step_mean"])
+        for row in (once, policy):
+            self.assertLessEqual(row["draws_low"], row["draws_typical"])
+            self.assertLessEqual(row["draws_typical"], row["draws_high"])
+            self.assertLessEqual(row["draws_mean"], row["draws_worst"])
+        self.assertNotIn("draws_low", rows["linear"])
+        self.assertEqual(judged["draws"], 8)
+        self.assertIn(judged["predicted_fastest"], judged["verdict"])
+        _, few = self.score(*at, *moves, "16", "--max-moves", "2")
+        self.assertLessEqual(few["gem every 16, 2 moves"]["moved_experts"], 3 * 2 * 2)
+        with h5py.File(self.folder / "t.h5", "a") as file:
+            file.attrs["requests"] = 10
+        for sentence, words in (("lower it, or judge on more", [*moves, "65"]),
+                                ("size of an expert of", ["--replan-every", "16"]),
+                                ("more than the 5 requests", ["--draws", "6"]),
+                                ("as many judged steps and there are 64", ["--draws", "65"]),
+                                ("name at least two", ["--draws", "8", "--strategies", "gem"])):
+            self.one_sentence(self.gembench("score", "--trace", "t.h5", "--split", "0.5", *at, *words),
+                              2, sentence)
 
     def test_traffic_between_nodes_is_shown_and_planned_with(self):
         at = ("--ranks", "4", "--variability", "high", "--spare-slots", "1", "--ranks-per-node", "2",

@@ -394,6 +394,13 @@ class Compared(CliTest):
         # Judged on the profile as it is, a plan on equal ranks is the worse one.
         self.assertGreater(kept["placements"][0]["step_mean"], plain["placements"][0]["step_mean"])
         self.assertEqual(kept["placements"][0]["bound"], plain["placements"][0]["bound"])
+        # What passes from day to day is what the judged speeds may be off by.
+        wide, narrow = (told(*words, "--strategies", "linear,eplb", "--plan-steps", "16", "--draws", "8")
+                        for words in (["--history", "kept"], ["--speeds", "measured"]))
+        width = [one["placements"][1]["draws_high"] - one["placements"][1]["draws_low"]
+                 for one in (wide, narrow)]
+        self.assertGreater(width[0], width[1])
+        self.assertIn("the errors of the profile's medians", wide["notes"][-1])
         plan = self.good("plan", "--trace", "t.h5", "--profile", "now.h5", "--history",
                          "kept/a.h5,now.h5", "-o", "p.json")  # the profile itself does not count
         self.assertIn("rho 0.00 on 2 profiles, ranks by at most 26.2 %; judged on the profile as it is",

@@ -248,6 +248,19 @@ TEST(JoinedTraces, OfSeveralModelsAreRefused) {
   expect_refused("no traces to join", [] { (void)make_alike({}, {}); });
 }
 
+TEST(Trace, SlicesJoinedAreTheWhole) {
+  Trace whole = testing::small_trace(9, 2, 8, 2, 3);
+  whole.task = {0, 0, 0, 1, 1, 1, 2, 2, 2};
+  const Trace again = joined(joined(slice(whole, 0, 2), slice(whole, 2, 6)), slice(whole, 8, 1));
+  EXPECT_NO_THROW(validate(again));
+  EXPECT_EQ(again.steps, 9);
+  EXPECT_EQ(again.tokens, whole.tokens);
+  EXPECT_EQ(again.topk_ids, whole.topk_ids);
+  EXPECT_EQ(again.task, whole.task);
+  const auto ids = with_ids();
+  EXPECT_EQ(joined(slice(ids, 0, 1), slice(ids, 1, 1)).topk_ids, ids.topk_ids);
+}
+
 TEST(Trace, AStepMayBeIdle) {
   Trace trace;
   trace.steps = trace.layers = trace.topk = 1;
