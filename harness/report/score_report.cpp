@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/learning_json.hpp"
 #include "harness/report/numbers.hpp"
 #include "harness/report/shrinkage_json.hpp"
 
@@ -50,7 +51,10 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
   if (context.shrinkage)
     text += fmt::format("# planned on {}; judged on the profile as it is\n",
                         to_text(*context.shrinkage));
+  if (context.basis)
+    text += fmt::format("# {}\n", basis_of(context.basis->requests, context.basis->tasks));
   for (const std::string& note : context.notes) text += fmt::format("# {}\n", note);
+  if (context.learning) text += fmt::format("# {}\n", to_text(*context.learning));
   if (!rows.empty()) {
     const PerfectBalance& balance = rows[0].score.balance;
     text += fmt::format(
@@ -128,20 +132,29 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
     list.back()["fetched_bytes"] = charge->bytes;
     list.back()["charged_mean"] = s.step_mean + charge->seconds;
   }
-  return ordered_json{{"profile", context.profile},
-                      {"trace", context.trace},
-                      {"judged_on", context.judged_on.empty() ? context.trace : context.judged_on},
-                      {"ranks", context.ranks},
-                      {"slowdown", context.slowdown},
-                      {"shrinkage", shrinkage_json(context.shrinkage)},
-                      {"planned_steps", context.planned_steps},
-                      {"steps", context.judged_steps},
-                      {"held_out", context.held_out},
-                      {"notes", context.notes},
-                      {"unit", "s"},
-                      {"placements", list}}
-             .dump(2) +
-         "\n";
+  ordered_json all{{"profile", context.profile},
+                   {"trace", context.trace},
+                   {"judged_on", context.judged_on.empty() ? context.trace : context.judged_on},
+                   {"ranks", context.ranks},
+                   {"slowdown", context.slowdown},
+                   {"shrinkage", shrinkage_json(context.shrinkage)},
+                   {"planned_steps", context.planned_steps},
+                   {"steps", context.judged_steps},
+                   {"held_out", context.held_out},
+                   {"notes", context.notes},
+                   {"unit", "s"},
+                   {"placements", list}};
+  if (context.basis) {
+    all["requests"] =
+        context.basis->requests > 0 ? ordered_json(context.basis->requests) : ordered_json(nullptr);
+    all["tasks"] = context.basis->tasks;
+  }
+  if (context.learning) {
+    all["learning"] = learning_json(*context.learning);
+    all["learning_against"] = context.learning->against;
+    all["learning_finding"] = context.learning->finding;
+  }
+  return all.dump(2) + "\n";
 }
 
 std::string csv(const std::vector<JudgedPlacement>& rows) {

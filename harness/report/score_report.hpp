@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "harness/run/learning_curve.hpp"
 #include "harness/run/planning_speeds.hpp"
 #include "placement/cost/node_traffic.hpp"
 #include "placement/cost/score.hpp"
@@ -22,6 +25,13 @@ struct ScoreContext {
   std::optional<Shrinkage> shrinkage;  ///< of the speeds that were planned on
   std::vector<double> slowdown;        ///< [rank] on top of the profile
   std::vector<std::string> notes;      ///< sentences for the header
+  /// What the plan rests on; none: not of interest.
+  struct Basis {
+    std::int64_t requests = 0;  ///< independent ones of the recording; 0: not known
+    std::size_t tasks = 0;      ///< of the planned steps; 0: not known
+  };
+  std::optional<Basis> basis = {};
+  std::optional<LearningCurve> learning = {};
 };
 
 /// What rebalancing adds to a step.
