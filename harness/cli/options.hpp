@@ -205,6 +205,7 @@ struct PlanCommand : ProblemOptions, MoveCostOptions {
   std::vector<std::string> files;  ///< it takes none
   std::string strategy = "gem";
   ReplanOptions replan;  ///< of `from`; no moves: it is planned from scratch
+  bool learning_curve = false;
 };
 
 inline constexpr int kLeastDraws = 6;  ///< fewer give no interval
@@ -282,6 +283,7 @@ struct TraceJoinCommand : OutputOptions {
 struct TraceInfoCommand {
   std::string file;
   std::string format = "table";
+  std::optional<int> learning_ranks = {};  ///< of the learning curve; none: it is not asked for
 };
 
 struct ConvertCommand : OutputOptions {

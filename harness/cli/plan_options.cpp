@@ -207,6 +207,16 @@ void define(OptionSet& set, PlanCommand& o) {
   cost_option(set, o.cost);
   slot_options(set, o);
   node_options(set, o);
+  set.flag(
+         "learning-curve", o.learning_curve,
+         "also plan on quarters and halves of the steps, and say whether more recording would help "
+         "(takes about 3 times as long)")
+      .refused_if([afresh] { return !afresh(); },
+                  "--learning-curve is of a strategy: drop --max-moves")
+      .refused_if([&o] { return !looks_at_loads(o.strategy); },
+                  "--learning-curve is of a strategy that plans on loads: choose another one")
+      .refused_if([&o] { return o.format == "csv"; },
+                  "--learning-curve does not fit the rows of --format csv: choose table or json");
   replan_options(
       set, o.replan,
       {"rebalance --from by the swaps that save most, moving at most N experts per layer (0 = plan "

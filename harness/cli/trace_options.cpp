@@ -42,7 +42,7 @@ void synthetic_options(OptionSet& set, TraceLine& o) {
   set.count("ranks", o.ranks, "for presets that speak of ranks, which hold experts in order")
       .range(1, kMaxExperts)
       .refused_if(imports, "--ranks is for trace make: drop it")
-      .refused_if([&o] { return !needs_ranks(o); },
+      .refused_if([&o] { return !needs_ranks(o) && !asks_to(o, "info"); },
                   "--ranks is for presets that speak of ranks ('gembench list'): drop it");
   set.names("set", o.set, "NAME=V,...", "parameters of the preset; trace info lists them all")
       .refused_if(imports, "--set is for trace make: drop it");
@@ -118,6 +118,13 @@ void define(OptionSet& set, TraceLine& o) {
   synthetic_options(set, o);
   import_options(set, o);
   batching_options(set, o);
+  set.group("Trace info");
+  set.flag("learning-curve", o.learning_curve,
+           "say how gem's gain on --ranks N of equal speed grows with the steps planned on, and "
+           "whether more recording would help")
+      .refused_if([&o] { return !asks_to(o, "info"); },
+                  "--learning-curve is for trace info and plan: drop it")
+      .needs("ranks", "--learning-curve needs --ranks N");
   output_options(set, o);
   table_or_json_option(set, o.format);
   quiet_option(set, o.quiet);
@@ -129,7 +136,7 @@ void define(OptionSet& set, TraceLine& o) {
                    o.arrivals.empty();
           },
           "--seed has no effect here, nothing is random: drop it");
-  set.only([&o] { return asks_to(o, "info"); }, "format quiet",
+  set.only([&o] { return asks_to(o, "info"); }, "ranks learning-curve format quiet",
            "trace info only reads a trace: drop --{}");
   set.only([&o] { return asks_to(o, "join"); }, "output overwrite format quiet",
            "trace join takes traces as they are: drop --{}");
@@ -144,8 +151,11 @@ Command command_of(const TraceLine& line) {
   if (asks_to(line, "make") && line.files.size() == 1) return TraceMakeCommand(line);
   if (asks_to(line, "join") && line.files.size() > 1)
     return TraceJoinCommand{line, {line.files.begin() + 1, line.files.end()}};
-  if (asks_to(line, "info") && line.files.size() == 2)
-    return TraceInfoCommand{line.files[1], line.format};
+  if (asks_to(line, "info") && line.files.size() == 2) {
+    if (line.ranks && !line.learning_curve)
+      throw usage_error("--ranks is for the learning curve: add --learning-curve, or drop it");
+    return TraceInfoCommand{line.files[1], line.format, line.ranks};
+  }
   if (!asks_to(line, "import")) {
     throw usage_error(
         "trace needs make, import FORMAT FILE..., join FILE..., or info FILE: see gembench trace "

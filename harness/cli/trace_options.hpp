@@ -9,6 +9,7 @@ namespace gembench::inline cli {
 /// subcommand.
 struct TraceLine : TraceImportCommand {
   static constexpr const char* kName = "trace";
+  bool learning_curve = false;
 };
 
 void define(OptionSet& set, TraceLine& o);

@@ -194,9 +194,9 @@ std::string as_table(const Outlook& o) {
   for (std::size_t i = 0; i < o.scores.size(); ++i) {
     const Score& s = o.scores[i];
     text += fmt::format(
-        "  {:<12} {:>13.0f} {:>9.0f} {:>7.2f} {:>8.3f} {:>7.3f} {:>9} {:>14}\n", o.labels[i],
-        s.step_mean * 1e6, s.bound * 1e6, s.gap * 100, s.aggregate_imbalance, s.step_imbalance,
-        s.duplicates,
+        "  {:<12} {:>13.0f} {:>9.0f} {:>7} {:>8.3f} {:>7.3f} {:>9} {:>14}\n", o.labels[i],
+        s.step_mean * 1e6, s.bound * 1e6, shown(s.gap, 2, 100), s.aggregate_imbalance,
+        s.step_imbalance, s.duplicates,
         o.planning_seconds.empty() ? "-" : fmt::format("{:.3f}", o.planning_seconds[i]));
   }
   if (!o.scores.empty()) {

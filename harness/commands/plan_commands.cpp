@@ -16,6 +16,7 @@
 #include "harness/report/score_report.hpp"
 #include "harness/report/score_verdict.hpp"
 #include "harness/run/byte_costs.hpp"
+#include "harness/run/learning_curve.hpp"
 #include "harness/run/placement_files.hpp"
 #include "harness/run/plan_progress.hpp"
 #include "harness/run/planning_speeds.hpp"
@@ -23,6 +24,7 @@
 #include "harness/run/workload.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "placement/base/error.hpp"
+#include "placement/cost/objective.hpp"
 #include "placement/exchange/placement_file.hpp"
 #include "placement/exchange/placement_formats.hpp"
 #include "placement/exchange/plan_by_name.hpp"
@@ -45,6 +47,25 @@ Replan rebalance(const PlanCommand& options, const Problem& problem, const Costs
   Replan found = replan(problem.from->placement, problem.plan, costs.planning, how);
   progress.finished();
   return found;
+}
+
+/// --learning-curve: judged on the held-out steps, or on the last quarter of all.
+LearningCurve learning_curve_of(const PlanCommand& options, const Problem& problem,
+                                const Costs& costs) {
+  const auto place = [&](const std::string& name, const Trace& steps) {
+    const StopScope stop;
+    const PlanInput input = problem.input(options, costs).with(steps, costs.planning);
+    return plan_aloud(name, input, options.quiet, "the placement was written before");
+  };
+  const auto seconds = [&](const Placement& placement, const Trace& steps) {
+    return objective(steps, placement, costs.judging, costs.judging_rule.spec());
+  };
+  const std::string against = options.strategy == "eplb" ? "linear" : "eplb";
+  if (problem.context.held_out)
+    return learning_curve(
+        {problem.plan, problem.judged, options.strategy, against, place, seconds});
+  const HeldOut parts = hold_out(problem.plan, 0.75);
+  return learning_curve({parts.plan, parts.judged, options.strategy, against, place, seconds});
 }
 
 /// Judges `placement`, whose row is the last one, under the systems of --per-step that can do
@@ -188,6 +209,8 @@ void execute(const PlanCommand& options) {
       problem.judge(options.replan.max_moves > 0 ? file.placement.strategy : options.strategy,
                     seconds, file.placement, costs)};
   problem.say_origin("", *file.planned_on, rows[0], problem.context.notes);
+  problem.context.basis = {problem.plan.requests, tasks_of(problem.plan)};
+  if (options.learning_curve) problem.context.learning = learning_curve_of(options, problem, costs);
   if (options.format == "table") print_result("{}", rebalanced);
   print_result("{}", score_report(problem.context, rows, options.format));
   if (options.format == "table") print_result("# result: {}\n", options.output);

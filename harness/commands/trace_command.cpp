@@ -1,11 +1,17 @@
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "harness/cli/printing.hpp"
 #include "harness/commands/commands.hpp"
 #include "harness/commands/trace_import_command.hpp"
 #include "harness/report/trace_report.hpp"
+#include "harness/run/learning_curve.hpp"
 #include "harness/run/workload.hpp"
 #include "placement/base/error.hpp"
+#include "placement/cost/objective.hpp"
+#include "placement/cost/score.hpp"
+#include "placement/exchange/plan_by_name.hpp"
 #include "placement/loads/joined_traces.hpp"
 #include "results/trace_file.hpp"
 
@@ -16,6 +22,21 @@ Trace make_trace(const TraceMakeCommand& options) {
   const ModelShape model = model_of(options);
   return synthetic_trace(options, synthetic_spec(model, options.steps, tokens_per_step(options),
                                                  options.seed, options.ranks.value_or(0)));
+}
+
+/// What gem learns for ranks of equal speed, where nothing but the loads decides; judged on the
+/// last quarter.
+LearningCurve learning_on_equal_ranks(const Trace& trace, int ranks) {
+  const HeldOut parts = hold_out(trace, 0.75);
+  const auto most = std::int64_t{trace.max_tokens_in_step()} * trace.topk;
+  const CostModel cost(equal_ranks(ranks, std::max<std::int64_t>(1, most)));
+  return learning_curve({parts.plan, parts.judged, "gem", "eplb",
+                         [&](const std::string& name, const Trace& steps) {
+                           return plan_by_name(name, {steps, cost});
+                         },
+                         [&](const Placement& placement, const Trace& steps) {
+                           return objective(steps, placement, cost);
+                         }});
 }
 
 }  // namespace
@@ -55,7 +76,10 @@ void execute(const TraceJoinCommand& command) {
 }
 
 void execute(const TraceInfoCommand& command) {
-  print_trace(command.file, command.format);
+  const Trace trace = read_trace(command.file);
+  std::optional<LearningCurve> learning;
+  if (command.learning_ranks) learning = learning_on_equal_ranks(trace, *command.learning_ranks);
+  print_text(trace_report(command.file, trace, command.format, learning));
 }
 
 }  // namespace gembench::inline commands

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/learning_json.hpp"
 #include "harness/report/numbers.hpp"
 #include "harness/report/shrinkage_json.hpp"
 
@@ -39,31 +40,20 @@ std::string table(const AdviceContext& context, const Advice& advice) {
                         fmt::format("{:+.2f}", change.typical * 100),
                         fmt::format("{:+.2f} .. {:+.2f}", *change.low * 100, *change.high * 100),
                         fmt::format("{} of {}", better, advice.blocks));
-  for (const auto& point : advice.learning)
-    text += fmt::format(
-        "{}{} steps: {}",
-        &point == advice.learning.data()
-            ? fmt::format(
-                  "# predicted step time against {} on the last quarter, {} planned on the last ",
-                  context.against, advice.best)
-            : std::string(", "),
-        point.steps, percent_change(point.change));
-  if (!advice.learning.empty()) text += '\n';
+  if (!advice.learning.points.empty()) text += fmt::format("# {}\n", to_text(advice.learning));
   if (!context.file.empty())
     text += fmt::format("# result: {}\n# use: {}\n", context.file, context.use);
   return text + fmt::format("# {}\n", advice.sentence);
 }
 
 std::string json(const AdviceContext& context, const Advice& advice) {
-  ordered_json placements = ordered_json::array(), learning = ordered_json::array();
+  ordered_json placements = ordered_json::array();
   for (const auto& [name, change, better] : advice.placements)
     placements.push_back({{"placement", name},
                           {"change", json_number(change.typical)},
                           {"low", json_number(change.low)},
                           {"high", json_number(change.high)},
                           {"blocks_with_less", better}});
-  for (const auto& [steps, change] : advice.learning)
-    learning.push_back({{"planned_steps", steps}, {"change", json_number(change)}});
   return ordered_json{{"verdict", name_of(advice.word)},
                       {"sentence", advice.sentence},
                       {"best", advice.best},
@@ -80,7 +70,8 @@ std::string json(const AdviceContext& context, const Advice& advice) {
                       {"blocks", advice.blocks},
                       {"block_steps", advice.block_steps},
                       {"placements", placements},
-                      {"learning", learning},
+                      {"learning", learning_json(advice.learning)},
+                      {"learning_finding", advice.learning.finding},
                       {"notes", context.notes},
                       {"file", context.file},
                       {"use", context.use}}

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/learning_json.hpp"
 #include "harness/report/numbers.hpp"
 #include "harness/report/shrinkage_json.hpp"
 
@@ -52,7 +53,10 @@ std::string table(const ScoreContext& context, const std::vector<JudgedPlacement
   if (context.shrinkage)
     text += fmt::format("# planned on {}; judged on the profile as it is\n",
                         to_text(*context.shrinkage));
+  if (context.basis)
+    text += fmt::format("# {}\n", basis_of(context.basis->requests, context.basis->tasks));
   for (const std::string& note : context.notes) text += fmt::format("# {}\n", note);
+  if (context.learning) text += fmt::format("# {}\n", to_text(*context.learning));
   if (!rows.empty()) {
     const PerfectBalance& balance = rows[0].score.balance;
     text += fmt::format(
@@ -173,6 +177,16 @@ std::string json(const ScoreContext& context, const std::vector<JudgedPlacement>
                                    ? ordered_json(nullptr)
                                    : ordered_json(context.verdict->fastest);
     all["verdict"] = context.verdict->sentence;
+  }
+  if (context.basis) {
+    all["requests"] =
+        context.basis->requests > 0 ? ordered_json(context.basis->requests) : ordered_json(nullptr);
+    all["tasks"] = context.basis->tasks;
+  }
+  if (context.learning) {
+    all["learning"] = learning_json(*context.learning);
+    all["learning_against"] = context.learning->against;
+    all["learning_finding"] = context.learning->finding;
   }
   return all.dump(2) + "\n";
 }

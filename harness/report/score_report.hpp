@@ -1,10 +1,12 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "harness/run/learning_curve.hpp"
 #include "harness/run/planning_speeds.hpp"
 #include "harness/statistics/interval.hpp"
 #include "placement/cost/node_traffic.hpp"
@@ -33,6 +35,13 @@ struct ScoreContext {
   int draws = 0;                       ///< that the intervals rest on; 0: no intervals
   bool drawn_speeds = false;           ///< speeds are a draw, or one for each of `draws`
   std::optional<ScoreVerdict> verdict = {};
+  /// What the plan rests on; none: not of interest.
+  struct Basis {
+    std::int64_t requests = 0;  ///< independent ones of the recording; 0: not known
+    std::size_t tasks = 0;      ///< of the planned steps; 0: not known
+  };
+  std::optional<Basis> basis = {};
+  std::optional<LearningCurve> learning = {};
 };
 
 /// What rebalancing adds to a step, mean.

@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "harness/report/learning_json.hpp"
 #include "harness/report/numbers.hpp"
 #include "harness/run/profile_fit.hpp"
 #include "harness/run/workload.hpp"
@@ -66,20 +67,6 @@ std::ptrdiff_t steps_of(const Trace& trace, std::int32_t phase) {
   return std::count(trace.phase.begin(), trace.phase.end(), phase);
 }
 
-/// Different labels of tasks.
-std::size_t tasks_of(const Trace& trace) {
-  return std::set<std::int32_t>(trace.task.begin(), trace.task.end()).size();
-}
-
-/// On how many independent samples a plan would rest.
-std::string basis_line(const Trace& trace) {
-  const auto tasks = tasks_of(trace);
-  const auto of_tasks =
-      tasks > 0 ? fmt::format(", of {} task{}", tasks, tasks == 1 ? "" : "s") : "";
-  return trace.requests > 0 ? fmt::format("independent requests: {}{}\n", trace.requests, of_tasks)
-                            : fmt::format("independent requests: not known{}\n", of_tasks);
-}
-
 /// Facts that only recordings have: layers of the model, source ranks of tokens, phases.
 std::string origin_lines(const Trace& trace) {
   std::string text;
@@ -114,7 +101,7 @@ std::string as_table(const std::string& path, const Trace& trace, const TraceInf
       "# {}\n# source {}\nsteps {}  layers {}  experts {}  top-k {}  tokens a step {}  {}\n", path,
       trace.source, trace.steps, trace.layers, trace.experts, trace.topk, tokens_of_steps(trace),
       trace.has_ids() ? "per-token ids" : "counts");
-  text += basis_line(trace);
+  text += basis_of(trace.requests, tasks_of(trace)) + "\n";
   text += origin_lines(trace);
   if (const auto note = totals_note(path, trace); !note.empty()) {
     text += fmt::format("# {}\n", note);
@@ -207,9 +194,18 @@ ordered_json as_json(const std::string& path, const Trace& trace, const TraceInf
 
 }  // namespace
 
-std::string trace_report(const std::string& path, const Trace& trace, const std::string& format) {
+std::string trace_report(const std::string& path, const Trace& trace, const std::string& format,
+                         const std::optional<LearningCurve>& learning) {
   const TraceInfo info = trace_info(trace);
-  return format == "json" ? as_json(path, trace, info).dump(2) + "\n" : as_table(path, trace, info);
+  if (format != "json")
+    return as_table(path, trace, info) + (learning ? to_text(*learning) + "\n" : "");
+  auto json = as_json(path, trace, info);
+  if (learning) {
+    json["learning"] = learning_json(*learning);
+    json["learning_against"] = learning->against;
+    json["learning_finding"] = learning->finding;
+  }
+  return json.dump(2) + "\n";
 }
 
 }  // namespace gembench::inline report

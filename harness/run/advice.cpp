@@ -125,15 +125,14 @@ void decide(const AdviceQuestion& question, Advice& advice) {
 
 void learn(const AdviceQuestion& question, Advice& advice) {
   const int steps = question.trace.steps, judged = steps / 4, early = steps - judged;
+  const Trace planned = slice(question.trace, 0, early);
   const Trace last = slice(question.trace, early, judged);
-  for (const int share : {4, 2, 1}) {
-    const int count = early / share;
-    const Trace planned = slice(question.trace, early - count, count);
-    const double today =
-        question.seconds(question.place(question.names[0], planned, 0), last, 0, {});
-    const double then = question.seconds(question.place(advice.best, planned, 0), last, 0, {});
-    advice.learning.push_back({count, today > 0 ? then / today - 1 : 0});
-  }
+  advice.learning = learning_curve(
+      {planned, last, advice.best, question.names[0],
+       [&](const std::string& name, const Trace& on) { return question.place(name, on, 0); },
+       [&](const Placement& placement, const Trace& on) {
+         return question.seconds(placement, on, 0, {});
+       }});
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "harness/run/learning_curve.hpp"
 #include "harness/statistics/interval.hpp"
 #include "placement/cost/placement.hpp"
 #include "placement/loads/trace.hpp"
@@ -38,18 +39,13 @@ struct AdvisedPlacement {
   int better = 0;     ///< blocks in which it takes less time
 };
 
-/// The best strategy, planned on the last of the early steps only, and judged on the last quarter.
-struct LearningPoint {
-  int steps = 0;      ///< planned on
-  double change = 0;  ///< of predicted step time, against today's
-};
-
 struct Advice {
   AdviceWord word = AdviceWord::insufficient_evidence;
   std::string sentence;  ///< that begins with the word, without a full stop
   std::string best;      ///< the strategy that the sentence speaks of; empty: none
   std::vector<AdvisedPlacement> placements;
-  std::vector<LearningPoint> learning;
+  /// Of the best strategy, planned on the earlier three quarters and judged on the last one.
+  LearningCurve learning;
   int blocks = 0;       ///< that were judged
   int plans = 0;        ///< of every strategy, each for as many successive blocks
   int block_steps = 0;  ///< of the smallest block

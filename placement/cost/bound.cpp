@@ -1,12 +1,16 @@
 #include "placement/cost/bound.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "placement/cost/expert_curves.hpp"
 
 namespace gembench::inline cost {
 namespace {
@@ -153,50 +157,157 @@ double bound_by_tokens(const Trace& trace, const CostModel& cost, std::int64_t s
   return bound;
 }
 
-/// cost model `per-expert`. For weights w_g >= 0 that sum to 1 the slowest rank takes at least the
-/// weighted mean of all, and every expert adds at least its least weighted cost; weights by speed
-/// make that tight where ranks differ by a factor. It does not bound experts if spare slots allow
-/// replicas.
-double bound_by_experts(const Trace& trace, const CostModel& cost, std::int64_t spare) {
-  std::vector<double> weight;
-  for (int rank = 0; rank < cost.ranks(); ++rank) {
-    const auto slope = cost.mean_slope(rank);
-    weight.push_back(slope > 0 ? 1 / slope : 0);
-  }
-  const auto sum = std::accumulate(weight.begin(), weight.end(), 0.0);
-  for (auto& w : weight) w = sum > 0 ? w / sum : 1 / static_cast<double>(cost.ranks());
-  double idle = 0;
-  double longest_idle = 0;
-  for (int rank = 0; rank < cost.ranks(); ++rank) {
-    idle += weight[static_cast<std::size_t>(rank)] * cost.seconds(rank, 0);
-    longest_idle = std::max(longest_idle, cost.seconds(rank, 0));
-  }
-  Memo added([&](std::int64_t tokens) {
-    double least = std::numeric_limits<double>::infinity();
-    for (int rank = 0; rank < cost.ranks(); ++rank)
-      least = std::min(least,
-                       weight[static_cast<std::size_t>(rank)] * cost.expert_seconds(rank, tokens));
-    return least;
-  });
-  Memo alone([&](std::int64_t tokens) {
-    double least = std::numeric_limits<double>::infinity();
-    for (int rank = 0; rank < cost.ranks(); ++rank)
-      least = std::min(least, cost.seconds(rank, 0) + cost.expert_seconds(rank, tokens));
-    return least;
-  });
-  double bound = 0;
+/// Mean tokens of the experts that have some, rounded up.
+std::int64_t typical_load(const Trace& trace) {
+  std::int64_t tokens = 0;
+  std::int64_t busy = 0;
   for (int step = 0; step < trace.steps; ++step)
-    for (int layer = 0; layer < trace.layers; ++layer) {
-      double least = longest_idle;
-      double together = idle;
-      if (spare == 0)
-        for (auto tokens : trace.loads(step, layer)) {
-          together += added(tokens);
-          least = std::max(least, alone(tokens));
-        }
-      bound += std::max(least, together);
+    for (int layer = 0; layer < trace.layers; ++layer)
+      for (const auto load : trace.loads(step, layer)) {
+        tokens += load;
+        busy += load > 0;
+      }
+  return busy > 0 ? (tokens + busy - 1) / busy : 1;
+}
+
+/// Weights of the ranks, above 0, that sum to 1: by the speed for an expert of that load, which
+/// makes the weighted mean of the ranks a tight bound where they differ by a factor.
+std::vector<double> speed_weights(const CostModel& cost, std::int64_t tokens) {
+  std::vector<double> weights;
+  for (int rank = 0; rank < cost.ranks(); ++rank)
+    weights.push_back(1 / cost.expert_seconds(rank, tokens));
+  const auto sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (auto& weight : weights)
+    weight = std::isfinite(sum) ? weight / sum : 1 / static_cast<double>(cost.ranks());
+  return weights;
+}
+
+/// Cost model `per-expert`, one step and layer. The slowest rank takes at least the weighted mean
+/// of all, to which an expert of n tokens adds the least w_g h_g(n) if it has one copy, and if it
+/// has c at least n times the least (w_g h_g(m) + price) / m of all parts m that a copy can get,
+/// less c times the price, however tokens are split and whatever the price is; with `spare` more
+/// slots than experts, at most `spare` experts have several copies, with at most `spare` beyond the
+/// first together. It also takes at least what the dearest expert that has one copy takes on the
+/// cheapest rank, and the largest part of the hottest expert.
+class ExpertBound {
+ public:
+  ExpertBound(const CostModel& cost, std::vector<double> weights, std::int64_t spare, double price)
+      : cost_(cost),
+        weights_(std::move(weights)),
+        curves_(cost, extra(price)),
+        spare_(spare),
+        price_(price) {
+    for (int rank = 0; rank < cost.ranks(); ++rank) {
+      idle_ += weight(rank) * cost.seconds(rank, 0);
+      longest_idle_ = std::max(longest_idle_, cost.seconds(rank, 0));
     }
-  return bound;
+  }
+
+  [[nodiscard]] double of(std::span<const std::int32_t> loads) {
+    const auto experts = static_cast<std::int64_t>(loads.size());
+    const auto several = std::min(spare_, experts);
+    saved_.clear();
+    single_.clear();
+    double together = idle_;
+    std::int64_t hottest = 0;
+    for (const std::int64_t tokens : loads) {
+      const auto& least = of_expert(tokens);
+      together += least.whole;
+      saved_.push_back(least.saved);
+      single_.push_back(least.alone);
+      hottest = std::max(hottest, tokens);
+    }
+    double least = longest_idle_;
+    if (several > 0) {
+      std::ranges::nth_element(saved_, saved_.begin() + several - 1, std::greater<>());
+      const double saved = std::accumulate(saved_.begin(), saved_.begin() + several, 0.0);
+      together -= saved + price_ * static_cast<double>(spare_);
+      least = std::max(least, of_part((hottest + spare_) / (spare_ + 1)));
+    }
+    if (several < experts) {
+      std::ranges::nth_element(single_, single_.begin() + several, std::greater<>());
+      least = std::max(least, single_[static_cast<std::size_t>(several)]);
+    }
+    return std::max(least, together);
+  }
+
+ private:
+  struct OfExpert {
+    double whole = 0;  // weighted
+    double saved = 0;  // of that by having several copies, the price of the others not counted
+    double alone = 0;  // seconds of a rank with nothing else
+  };
+
+  /// The price in seconds of every rank: weighted, it is the same on all.
+  [[nodiscard]] std::vector<double> extra(double price) const {
+    std::vector<double> seconds;
+    for (const double one : weights_) seconds.push_back(price / one);
+    return seconds;
+  }
+  [[nodiscard]] double weight(int rank) const { return weights_[static_cast<std::size_t>(rank)]; }
+  [[nodiscard]] double least_of_ranks(const auto& seconds) const {
+    auto least = std::numeric_limits<double>::infinity();
+    for (int rank = 0; rank < cost_.ranks(); ++rank) least = std::min(least, seconds(rank));
+    return least;
+  }
+
+  const OfExpert& of_expert(std::int64_t tokens) {
+    const auto [at, first] = experts_.try_emplace(tokens);
+    auto& least = at->second;
+    if (!first) return least;
+    const auto seconds = [&](int rank) { return cost_.expert_seconds(rank, tokens); };
+    least.whole = least_of_ranks([&](int rank) { return weight(rank) * seconds(rank); });
+    least.alone = least_of_ranks([&](int rank) { return cost_.seconds(rank, 0) + seconds(rank); });
+    if (spare_ == 0 || tokens == 0) return least;
+    const double token = least_of_ranks(
+        [&](int rank) { return weight(rank) * curves_.least_per_token(rank, tokens); });
+    least.saved = least.whole - (token * static_cast<double>(tokens) - price_);
+    return least;
+  }
+
+  double of_part(std::int64_t tokens) {
+    const auto [at, first] = parts_.try_emplace(tokens);
+    if (first)
+      at->second = least_of_ranks(
+          [&](int rank) { return cost_.seconds(rank, 0) + curves_.least_from(rank, tokens); });
+    return at->second;
+  }
+
+  const CostModel& cost_;
+  std::vector<double> weights_;
+  ExpertCurves curves_;
+  std::int64_t spare_;
+  double price_;
+  double idle_ = 0;  // weighted
+  double longest_idle_ = 0;
+  std::unordered_map<std::int64_t, OfExpert> experts_;  // by tokens
+  std::unordered_map<std::int64_t, double> parts_;
+  std::vector<double> saved_, single_;
+};
+
+double bound_by_experts(const Trace& trace, const CostModel& cost, std::int64_t spare) {
+  const auto typical = typical_load(trace);
+  const auto weights = speed_weights(cost, typical);
+  const auto bound = [&](double price, int every) {
+    ExpertBound least(cost, weights, spare, price);
+    double sum = 0;
+    for (int step = 0; step < trace.steps; step += every)
+      for (int layer = 0; layer < trace.layers; ++layer) sum += least.of(trace.loads(step, layer));
+    return sum;
+  };
+  // Every price gives a bound, and some steps show which gives a large one.
+  constexpr int kShown = 16;
+  constexpr double kPrices[] = {0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1, 2, 4, 8};
+  double price = 0;
+  const int every = std::max(1, trace.steps / kShown);
+  const double unit = weights[0] * cost.expert_seconds(0, typical);
+  for (double most = bound(0, every); const double share : kPrices) {
+    if (spare == 0) break;
+    const double found = bound(share * unit, every);
+    if (found > most) price = share * unit;
+    most = std::max(most, found);
+  }
+  return bound(price, 1);
 }
 
 }  // namespace
@@ -219,7 +330,8 @@ PerfectBalance perfect_balance(const Trace& trace, const CostModel& cost) {
 }
 
 double lower_bound(const Trace& trace, const CostModel& cost, int slots) {
-  const auto spare = slots == 0 ? 0 : std::int64_t{slots} * cost.ranks() - trace.experts;
+  const auto places = std::int64_t{slots} * cost.ranks();
+  const auto spare = slots == 0 ? 0 : std::max<std::int64_t>(0, places - trace.experts);
   return cost.kind() == CostKind::sum ? bound_by_tokens(trace, cost, spare)
                                       : bound_by_experts(trace, cost, spare);
 }

@@ -13,6 +13,8 @@ namespace gembench::inline cost {
 ///  - the lightest experts alone on the rank where they are dearest,
 ///  - two of the ranks + 1 hottest experts, and three of the 2 ranks + 1 hottest, which must share
 ///    a rank, where that is cheapest.
+/// With cost model `per-expert` the first is the mean over ranks of what the experts cost where and
+/// split as that is cheapest, and the last two are left out.
 [[nodiscard]] double lower_bound(const Trace& trace, const CostModel& cost, int slots = 0);
 
 /// Seconds of all steps and layers if tokens could be shared out at will, without any experts. With

@@ -148,7 +148,10 @@ Score score(const Trace& trace, const Placement& placement, const CostModel& cos
   result.step_p50 = quantile(result.step_seconds, 0.5);
   result.step_p99 = quantile(result.step_seconds, 0.99);
   result.bound = lower_bound(trace, cost, placement.slots) / steps;
-  result.gap = result.bound > 0 ? result.step_mean / result.bound - 1 : 0;
+  const bool none = result.bound <= 0 && result.step_mean > 0;  // nothing useful is known
+  result.gap = none                ? std::numeric_limits<double>::quiet_NaN()
+               : result.bound <= 0 ? 0
+                                   : result.step_mean / result.bound - 1;
   const PerfectBalance balance = perfect_balance(trace, cost);
   result.balance = {balance.tokens / steps, balance.time / steps};
   const auto ranks = static_cast<std::ptrdiff_t>(placement.ranks);

@@ -20,7 +20,7 @@ struct Score {
   double step_p99 = 0;   ///< s
   double bound =
       0;           ///< s, lower bound of step_mean for any placement with the same number of slots
-  double gap = 0;  ///< step_mean / bound - 1
+  double gap = 0;  ///< step_mean / bound - 1; NaN where the bound is 0 and the time is not
   PerfectBalance balance;          ///< s per step: what no placement is needed for
   double aggregate_imbalance = 0;  ///< mean over layers of max/mean over ranks of summed tokens
   double step_imbalance = 0;       ///< mean over steps and layers of max/mean over ranks of tokens

@@ -226,6 +226,17 @@ double CostModel::expert_seconds(int rank, std::int64_t tokens) const {
   return even_share(rank, tokens) * correction(rank, tokens);
 }
 
+std::vector<std::int64_t> CostModel::expert_bends() const {
+  std::vector<std::int64_t> bends{1};
+  for (const auto load : load_points_)  // whole numbers on both sides of the bend
+    for (const auto tokens : {load / slots_, (load + slots_ - 1) / slots_})
+      if (tokens > 1) bends.push_back(tokens);
+  bends.insert(bends.end(), corrected_at_.begin(), corrected_at_.end());
+  std::ranges::sort(bends);
+  bends.erase(std::ranges::unique(bends).begin(), bends.end());
+  return bends;
+}
+
 double CostModel::spread_seconds(int rank, std::int64_t tokens, int experts) const {
   if (kind_ == CostKind::sum) return seconds(rank, tokens);
   const auto more = tokens % experts;  // experts with one token more than the others

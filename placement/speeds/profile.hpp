@@ -129,6 +129,9 @@ class CostModel {
   [[nodiscard]] double seconds(int rank, std::int64_t tokens) const;
   /// `per-expert` only: h_g, what one expert with that many tokens adds.
   [[nodiscard]] double expert_seconds(int rank, std::int64_t tokens) const;
+  /// `per-expert` only: tokens, ascending from 1. At whole numbers from one of these to the next,
+  /// and beyond the last, h_g is the product of two straight lines, unless it is 0 at an end.
+  [[nodiscard]] std::vector<std::int64_t> expert_bends() const;
   /// Seconds of a rank whose experts get these tokens, by either kind.
   [[nodiscard]] double rank_seconds(int rank, std::span<const std::int32_t> expert_tokens) const;
   /// Time for one more token far out on the curve: the slope over the whole measured range.

@@ -65,7 +65,13 @@ class Formats(CliTest):
         self.assertEqual((shown["steps"], shown["layers"], shown["experts"], shown["topk"]), (40, 2, 32, 4))
         self.assertEqual(len(shown["by_layer"]), 2)
         self.assertEqual(self.json_of("info", "t.h5")[0]["kind"], "trace")
-        planned = self.json_of("plan", "--trace", "t.h5", "--ranks", "4", "-o", "p.json")
+        planned = self.json_of("plan", "--trace", "t.h5", "--ranks", "4", "--learning-curve", "-o", "p.json")
+        curve = self.json_of("trace", "info", "t.h5", "--learning-curve", "--ranks", "4")
+        for found in (planned, curve):
+            self.assertEqual([point["planned_steps"] for point in found["learning"]], [7, 15, 30])
+            self.assertEqual((found["learning_against"], found["requests"], found["tasks"]),
+                             ("eplb", None, 0))
+            self.assertRegex(found["learning_finding"], "recording would|is flat from")
         scored = self.json_of("score", "--trace", "t.h5", "--ranks", "4", "--strategies", "gem")
         self.assertEqual([len(found["placements"]) for found in (planned, scored)], [1, 1])
         self.assertEqual(len(self.json_of("profile", *SHAPE, "--scale", "16", "--profile-seconds", "0",

@@ -68,10 +68,10 @@ TEST(Advice, RecommendsWhatPaysOnStepsNotSeen) {
     EXPECT_EQ(row.better, kAdviceBlocks);
     EXPECT_NEAR(row.change.typical, -0.4, 0.1) << "12 of 24 parts against about 7";
   }
-  ASSERT_EQ(advice.learning.size(), 3U);
-  EXPECT_EQ(advice.learning[0].steps, 22);
-  EXPECT_EQ(advice.learning[2].steps, 90);
-  EXPECT_LT(advice.learning[2].change, -0.3);
+  ASSERT_EQ(advice.learning.points.size(), 3U);
+  EXPECT_EQ(advice.learning.points[0].steps, 22);
+  EXPECT_EQ(advice.learning.points[2].steps, 90);
+  EXPECT_LT(advice.learning.points[2].change, -0.3);
 }
 
 TEST(Advice, DoesNotRecommendWhereLoadsAreEven) {
@@ -180,6 +180,46 @@ TEST(Advice, RestsOnRequestsWhereTheyAreKnown) {
 TEST(Advice, NeedsSomethingToCompare) {
   const Trace trace = drawn(20, 1, skewed);
   testing::expect_refused("--strategies", [&] { (void)advise({trace, {"linear"}, 0.01, {}, {}}); });
+}
+
+LearningCurve learned(const Trace& trace, int judged) {
+  const CostModel cost(equal_ranks(kRanks, kTokens));
+  const Trace planned = slice(trace, 0, trace.steps - judged);
+  return learning_curve({planned, slice(trace, planned.steps, judged), "gem", "eplb",
+                         [&](const std::string& name, const Trace& steps) {
+                           return plan_by_name(name, {steps, cost});
+                         },
+                         [&](const Placement& placement, const Trace& steps) {
+                           return objective(steps, placement, cost);
+                         }});
+}
+
+TEST(LearningCurve, IsFlatWhereAllStepsAreAlike) {
+  const LearningCurve curve = learned(drawn(400, 5, skewed), 100);
+  ASSERT_EQ(curve.points.size(), 3U);
+  EXPECT_EQ(curve.points[1].steps, 150);
+  EXPECT_EQ(curve.judged_steps, 100);
+  EXPECT_TRUE(curve.finding.starts_with("the curve is flat from ")) << curve.finding;
+}
+
+/// Steps of a task use its own pair of experts; half of the recording has seen half of the pairs.
+TEST(LearningCurve, RisesWhereTheOtherHalfHasOtherTasks) {
+  const auto tasks = drawn(192, 6, [](int step, int expert) {
+    const int task = step < 128 ? step / 16 : step % 8;
+    return expert / 2 == task ? 20 : 1;
+  });
+  const LearningCurve curve = learned(tasks, 64);
+  EXPECT_TRUE(curve.finding.starts_with("more recording would still help: ")) << curve.finding;
+  EXPECT_LT(curve.points[2].change, curve.points[1].change);
+  EXPECT_NE(to_text(curve).find("planned on 32 steps: "), std::string::npos) << to_text(curve);
+}
+
+TEST(LearningCurve, SaysWhenItCannotTell) {
+  EXPECT_NE(learned(drawn(12, 7, skewed), 3).finding.find("3 steps to judge on do not say"),
+            std::string::npos);
+  testing::expect_refused("record at least 4", [] { (void)learned(drawn(6, 8, skewed), 3); });
+  EXPECT_EQ(basis_of(703, 3), "independent requests: 703, of 3 tasks");
+  EXPECT_EQ(basis_of(0, 1), "independent requests: not known, of 1 task");
 }
 
 }  // namespace

@@ -1,12 +1,17 @@
 #include <cmath>
+#include <functional>
 #include <numeric>
+#include <span>
 
+#include "placement/base/index.hpp"
 #include "placement/cost/bound.hpp"
+#include "placement/cost/cost_choice.hpp"
 #include "placement/cost/score.hpp"
 #include "placement/cost/token_split.hpp"
 #include "placement/exchange/placement_file.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "tests/placement/support.hpp"
+#include "tests/placement/variability.hpp"
 
 namespace gembench {
 namespace {
@@ -172,6 +177,100 @@ TEST(Replicas, BoundIsNeverAboveTheOptimumOverAllPlacements) {
     }
   }
   EXPECT_LT(tightest, 0.05) << "and it is of use";
+}
+
+/// Least seconds of a step of experts with tokens in any placement with so many slots and any
+/// split: slot after slot, any expert, any number of its tokens.
+double least_of_all(const CostModel& cost, std::vector<std::int32_t> left, int slots) {
+  std::vector<std::int32_t> of_slots;
+  double best = HUGE_VAL;
+  const std::function<void()> fill = [&] {
+    if (std::ssize(of_slots) == cost.ranks() * slots) {
+      double slowest = 0;
+      for (int rank = 0; rank < cost.ranks(); ++rank)
+        slowest = std::max(slowest, cost.rank_seconds(rank, std::span(of_slots).subspan(
+                                                                sz(rank * slots), sz(slots))));
+      if (std::ranges::all_of(left, [](int tokens) { return tokens == 0; }))
+        best = std::min(best, slowest);
+      return;
+    }
+    of_slots.push_back(0);
+    fill();
+    for (auto& tokens : left)
+      for (int taken = tokens; taken > 0; --taken) {
+        of_slots.back() = taken;
+        tokens -= taken;
+        fill();
+        tokens += taken;
+      }
+    of_slots.pop_back();
+  };
+  fill();
+  return best;
+}
+
+TEST(Replicas, BoundPerExpertHoldsHoweverTokensAreSplit) {
+  struct Shape {
+    int ranks, experts, slots, tokens;
+  };
+  for (const auto& [ranks, experts, slots, tokens] :
+       {Shape{2, 2, 2, 8}, Shape{2, 3, 2, 6}, Shape{3, 3, 1, 9}, Shape{2, 2, 1, 9}}) {
+    double sum = 0;
+    double bounds = 0;
+    for (std::uint64_t seed = 0; seed < 40; ++seed) {
+      Random random(seed);
+      Trace trace;
+      trace.steps = trace.layers = trace.topk = 1;
+      trace.experts = experts;
+      trace.tokens.assign(sz(experts), 1);  // each needs a slot
+      for (int token = experts; token < tokens; ++token)
+        ++trace.tokens[random.below(random.below(sz(experts)) + 1)];
+      auto profile = testing::uneven_profile(ranks, seed, seed % 2);
+      profile.load_points = {0, 4, 8, 20};
+      profile.slots = 2;
+      if (seed % 3 == 0) {  // h_g bends between the load points, too
+        profile.active = {{2, 6}, {1, 2}, {}};
+        for (int cell = 0; cell < 4 * ranks; ++cell)
+          profile.active.latency.push_back(20 + 40 * random.uniform());
+      }
+      const CostModel cost(profile, CostKind::per_expert, 1);
+      const double best = least_of_all(cost, trace.tokens, slots);
+      const double bound = lower_bound(trace, cost, slots);
+      EXPECT_LE(bound, best * (1 + 1e-12))
+          << ranks << ' ' << experts << ' ' << slots << ' ' << seed;
+      sum += best;
+      bounds += bound;
+    }
+    EXPECT_LT(sum, 1.15 * bounds) << "and it is of use: " << experts << " experts on " << ranks;
+  }
+}
+
+/// Planners come near the bound with every cost model, number of slots and rule, so that a gap says
+/// something.
+TEST(Replicas, NoGapIsAbsurd) {
+  const auto trace = make_trace("bursty", {16, 1, 32, 4, 512, 5});
+  auto speeds = testing::slowdowns("two bins 10 %", 8, 3);
+  auto profile = testing::prefill_profile(speeds, 4, 10, 0.3, 4096);
+  profile.slots = 4;
+  auto falling = profile;  // one rank's curve ends below its start, and some loads cost nothing
+  for (std::size_t k = 0; k < falling.load_points.size(); ++k)
+    falling.latency[k] = 100e-6 - 1e-6 * static_cast<double>(k);
+  for (const auto& measured : {profile, falling})
+    for (const auto kind : {CostKind::sum, CostKind::per_expert}) {
+      const CostModel cost(measured, kind, 4);
+      for (const int slots : {4, 5, 6})
+        for (const auto rule :
+             {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill, SplitRule::least,
+              SplitRule::one_per_source, SplitRule::local_first}) {
+          const SplitSpec split{rule, &cost};
+          const auto plan = find_strategy("gem").plan(
+              {.trace = trace, .cost = cost, .slots = slots, .split = split});
+          const auto found = score(trace, plan, cost, nullptr, split);
+          EXPECT_GE(found.gap, -1e-12);
+          EXPECT_LT(found.gap, 0.5)
+              << name_of(kind) << ' ' << slots << " slots, rule " << static_cast<int>(rule);
+        }
+    }
 }
 
 TEST(Replicas, BoundKnowsHowManyThereCanBe) {
