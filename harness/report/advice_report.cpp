@@ -35,11 +35,12 @@ std::string table(const AdviceContext& context, const Advice& advice) {
         "# {0:<{1}} predicted step time against {2}\n# {3:<{1}}          %            "
         "95 % CI    blocks with less\n",
         "", width, context.against, "placement");
-  for (const auto& [name, change, better] : advice.placements)
-    text += fmt::format("  {:<{}} {:>10} {:>18} {:>19}\n", name, width,
-                        fmt::format("{:+.2f}", change.typical * 100),
-                        fmt::format("{:+.2f} .. {:+.2f}", *change.low * 100, *change.high * 100),
-                        fmt::format("{} of {}", better, advice.blocks));
+  for (const AdvisedPlacement& one : advice.placements)
+    text += fmt::format(
+        "  {:<{}} {:>10} {:>18} {:>19}\n", one.name, width,
+        fmt::format("{:+.2f}", one.change.typical * 100),
+        fmt::format("{:+.2f} .. {:+.2f}", *one.change.low * 100, *one.change.high * 100),
+        fmt::format("{} of {}", one.better, advice.blocks));
   if (!advice.learning.points.empty()) text += fmt::format("# {}\n", to_text(advice.learning));
   if (!context.file.empty())
     text += fmt::format("# result: {}\n# use: {}\n", context.file, context.use);
@@ -48,12 +49,12 @@ std::string table(const AdviceContext& context, const Advice& advice) {
 
 std::string json(const AdviceContext& context, const Advice& advice) {
   ordered_json placements = ordered_json::array();
-  for (const auto& [name, change, better] : advice.placements)
-    placements.push_back({{"placement", name},
-                          {"change", json_number(change.typical)},
-                          {"low", json_number(change.low)},
-                          {"high", json_number(change.high)},
-                          {"blocks_with_less", better}});
+  for (const AdvisedPlacement& one : advice.placements)
+    placements.push_back({{"placement", one.name},
+                          {"change", json_number(one.change.typical)},
+                          {"low", json_number(one.change.low)},
+                          {"high", json_number(one.change.high)},
+                          {"blocks_with_less", one.better}});
   return ordered_json{{"verdict", name_of(advice.word)},
                       {"sentence", advice.sentence},
                       {"best", advice.best},

@@ -37,16 +37,23 @@ std::string finding(const AdvisedPlacement& one, const std::string& today) {
       *one.change.low * 100, *one.change.high * 100);
 }
 
-/// How many times as many steps decide on which side of the least gain a strategy lies, if it
-/// stays as it looks.
-double steps_needed(const AdvisedPlacement& one, double least_gain) {
-  const double limit = std::log1p(-least_gain), typical = std::log1p(one.change.typical);
-  const double half = (std::log1p(*one.change.high) - std::log1p(*one.change.low)) / 2;
-  return std::pow(half / (typical - limit), 2);
+/// Half of the interval of the logarithm.
+double half_width(const Difference& change) {
+  return (std::log1p(*change.high) - std::log1p(*change.low)) / 2;
 }
 
-std::string more_steps(const AdvisedPlacement& one, const AdviceQuestion& question) {
-  const double times = steps_needed(one, question.least_gain);
+/// What is missing to decide on which side of the least gain a strategy lies, if it stays as it
+/// looks. More steps make the interval narrower as far as it does not come from the speeds.
+std::string missing_evidence(const AdvisedPlacement& one, const AdviceQuestion& question) {
+  const double distance = std::log1p(one.change.typical) - std::log1p(-question.least_gain);
+  const double of_speeds = std::pow(half_width(one.change), 2) - std::pow(one.half_by_steps, 2);
+  const double left = distance * distance - std::max(of_speeds, 0.0);
+  if (left <= 0 && of_speeds > std::pow(one.half_by_steps, 2))
+    return fmt::format(
+        "the speeds are not known well enough to tell whether it saves {} (--min-gain); profile "
+        "the ranks longer, or give older profiles (--history)",
+        percent(question.least_gain));
+  const double times = left > 0 ? std::pow(one.half_by_steps, 2) / left : HUGE_VAL;
   if (!(times < kMostSteps))
     return fmt::format(
         "the loads vary too much to tell whether it saves {} (--min-gain); record many more, of "
@@ -57,7 +64,7 @@ std::string more_steps(const AdvisedPlacement& one, const AdviceQuestion& questi
                      std::ceil(std::max(times, 1.5)) *
                          static_cast<double>(requests > 0 ? requests : question.trace.steps),
                      requests > 0 ? "requests" : "steps") +
-         (question.errors > 0 ? ", or profile the speeds longer" : "");
+         (of_speeds > 0 ? ", or profile the speeds longer" : "");
 }
 
 void judge_blocks(const AdviceQuestion& question, Advice& advice) {
@@ -91,7 +98,9 @@ void judge_blocks(const AdviceQuestion& question, Advice& advice) {
     advice.placements.push_back(
         {names[i + 1], block_change(ratios[i], advice.plans, together),
          static_cast<int>(std::ranges::count_if(ratios[i], [](double r) { return r < 0; }))});
-    widen(by_error[i], together, advice.placements.back().change);
+    auto& one = advice.placements.back();
+    one.half_by_steps = half_width(one.change);
+    widen(by_error[i], together, one.change);
   }
 }
 
@@ -118,7 +127,8 @@ void decide(const AdviceQuestion& question, Advice& advice) {
   } else {
     for (const auto& row : rows)
       if (open(row) && (!open(*best) || least(row) < least(*best))) best = &row;
-    advice.sentence = fmt::format("{}; {}", finding(*best, today), more_steps(*best, question));
+    advice.sentence =
+        fmt::format("{}; {}", finding(*best, today), missing_evidence(*best, question));
   }
   advice.best = best->name;
 }

@@ -35,8 +35,9 @@ enum class AdviceWord { recommended, not_recommended, insufficient_evidence };
 /// One strategy against today's, over blocks of steps that it was not planned on.
 struct AdvisedPlacement {
   std::string name;
-  Difference change;  ///< of predicted step time, against today's
-  int better = 0;     ///< blocks in which it takes less time
+  Difference change;         ///< of predicted step time, against today's
+  int better = 0;            ///< blocks in which it takes less time
+  double half_by_steps = 0;  ///< of the interval's logarithm: half of it, if the speeds are exact
 };
 
 struct Advice {

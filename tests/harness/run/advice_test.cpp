@@ -116,7 +116,7 @@ TEST(Advice, AFewRequestsOfDifferentTasteAreNoEvidence) {
 TEST(Advice, ErrorsOfSpeedsWidenTheInterval) {
   const Trace trace = drawn(240, 6, skewed);
   const CostModel known(equal_ranks(kRanks, kTokens));
-  const auto with = [&](double share) {
+  const auto with = [&](double share, double least_gain = 0.01) {
     std::vector<CostModel> truths;
     for (int error = 0; error < 12; ++error) {
       Profile off = equal_ranks(kRanks, kTokens);
@@ -124,23 +124,26 @@ TEST(Advice, ErrorsOfSpeedsWidenTheInterval) {
       truths.emplace_back(off);
     }
     return advise(
-               {trace,
-                {"linear", "gem"},
-                0.01,
-                [&](const std::string& name, const Trace& steps, int) {
-                  return plan_by_name(name, {steps, known});
-                },
-                [&](const Placement& placement, const Trace& steps, int, std::optional<int> error) {
-                  return objective(steps, placement,
-                                   error ? truths[static_cast<std::size_t>(*error)] : known);
-                },
-                12})
-        .placements[0]
-        .change;
+        {trace,
+         {"linear", "gem"},
+         least_gain,
+         [&](const std::string& name, const Trace& steps, int) {
+           return plan_by_name(name, {steps, known});
+         },
+         [&](const Placement& placement, const Trace& steps, int, std::optional<int> error) {
+           return objective(steps, placement,
+                            error ? truths[static_cast<std::size_t>(*error)] : known);
+         },
+         12});
   };
-  const Difference sure = with(0), unsure = with(0.1);
+  const Difference sure = with(0).placements[0].change, unsure = with(0.1).placements[0].change;
   EXPECT_EQ(sure.typical, unsure.typical);
   EXPECT_GT(*unsure.high - *unsure.low, 2 * (*sure.high - *sure.low));
+  // Where the limit is in the middle, what is missing is what makes the interval wide.
+  const auto missing = [&](double share) { return with(share, -sure.typical).sentence; };
+  EXPECT_NE(missing(0).find("; the loads vary too much"), std::string::npos) << missing(0);
+  EXPECT_NE(missing(0.1).find("; the speeds are not known well enough"), std::string::npos)
+      << missing(0.1);
 }
 
 TEST(Advice, NothingChangedIsNotRecommended) {
