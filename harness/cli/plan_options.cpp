@@ -169,7 +169,7 @@ void policy_options(OptionSet& set, ScoreCommand& o) {
              "--max-moves limits every replanning: add --replan-every N, or drop it");
   set.count("draws", o.draws,
             "intervals over N draws of what is uncertain: successive blocks of the judged steps, "
-            "drawn slowdowns, errors of a measured profile")
+            "drawn slowdowns, errors of a measured profile (fewer than 20 give wide ones)")
       .range(kLeastDraws, 1000)
       .excludes("ablation", "--ablation and --draws exclude each other: drop one");
 }

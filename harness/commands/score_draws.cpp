@@ -82,11 +82,12 @@ double mean_of(const std::vector<double>& values) {
 }
 
 std::string note_on(int draws, const Problem& problem, bool drawn, bool errors) {
-  const int steps = problem.judged.steps;
+  const int steps = problem.judged.steps, least = steps / draws;
   return fmt::format(
-      "{} draws: the judged steps in as many successive blocks of {} or {} steps{}{}; intervals "
-      "hold together and allow for blocks that are alike",
-      draws, steps / draws, steps / draws + 1,
+      "{} draws: the judged steps in as many successive blocks of {} steps{}{}; intervals hold "
+      "together and allow for blocks that are alike",
+      draws,
+      steps % draws == 0 ? fmt::format("{}", least) : fmt::format("{} or {}", least, least + 1),
       drawn ? ", each with other drawn speeds, which are planned for; the other columns are of the "
               "first draw and all blocks"
             : "",
