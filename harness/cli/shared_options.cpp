@@ -93,7 +93,8 @@ Option& cost_option(OptionSet& set, std::string& cost) {
       .text("cost", cost, "MODEL",
             "how a rank's time is predicted: sum (from the sum of its tokens, as in the paper), "
             "per-expert (each expert by itself) or auto (the one closer to the profile's routed "
-            "loads; sum if it has none)")
+            "loads; without them per-expert if even loads show that active experts take time, else "
+            "sum)")
       .formerly(cost, "tokens", "sum")
       .formerly(cost, "experts", "per-expert")
       .one_of({"auto", "sum", "per-expert"});

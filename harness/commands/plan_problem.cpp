@@ -147,7 +147,7 @@ Problem make_problem(const char* command, const ProblemOptions& options, const T
   problem.draw_speeds(options, options.seed);
   problem.network = node_network(options, problem.profile.model, ranks);
   if (!options.from.empty()) problem.from = read_placement_file_for(options.from, whole, ranks);
-  const CostDecision chosen = decide_cost(options.cost, problem.profile);
+  const CostDecision chosen = decide_cost(options.cost, problem.profile, problem.asked.even);
   const FitError fit = cost_model(options.cost, problem.profile, problem.asked.even).fit_error();
   problem.context.profile += fmt::format(
       "; cost model {} ({}), off by {:.2f} % on average and {:.2f} % at most where it was "

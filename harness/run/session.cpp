@@ -301,7 +301,7 @@ void Session::choose_cost(const Profile& profile, const std::vector<std::string>
   std::string kind, why;
   on_root(comm, [&] {
     if (earlier.empty()) {
-      const CostDecision chosen = decide_cost(options.cost, profile);
+      const CostDecision chosen = decide_cost(options.cost, profile, linear.slots);
       kind = name_of(chosen.kind);
       why = chosen.why;
     } else {

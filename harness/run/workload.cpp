@@ -165,6 +165,15 @@ Workload make_workload(const SessionOptions& options, const ModelShape& model, i
 }
 
 std::string describe(const CostChoice& choice, CostKind first) {
+  if (choice.rise)
+    return fmt::format(
+        "the profile holds no routed loads; even ones {} that active experts take time: it "
+        "rises by {:.0f} % up to one token an expert{}",
+        choice.rise->shows_experts() ? "show" : "do not show",
+        std::max(0.0, choice.rise->share) * 100,
+        std::isfinite(choice.rise->steeper)
+            ? fmt::format(", {:.1f} times the slope beyond", choice.rise->steeper)
+            : "");
   if (!choice.sum || !choice.per_expert) return "the profile holds no routed loads to judge it by";
   const bool swap = first == CostKind::per_expert;
   const RoutedError &one = swap ? *choice.per_expert : *choice.sum,
@@ -176,15 +185,15 @@ std::string describe(const CostChoice& choice, CostKind first) {
       name_of(swap ? CostKind::sum : CostKind::per_expert), other.median * 100, other.worst * 100);
 }
 
-CostDecision decide_cost(const std::string& asked, const Profile& profile) {
-  const CostChoice choice = choose_cost(profile);
+CostDecision decide_cost(const std::string& asked, const Profile& profile, int slots) {
+  const CostChoice choice = choose_cost(profile, slots);
   const CostKind kind = asked == "auto" ? choice.kind : cost_kind(asked);
   return {kind,
           fmt::format("{}: {}", asked == "auto" ? "auto" : "as asked", describe(choice, kind))};
 }
 
 CostModel cost_model(const std::string& asked, const Profile& profile, int slots) {
-  return {profile, decide_cost(asked, profile).kind, slots};
+  return {profile, decide_cost(asked, profile, slots).kind, slots};
 }
 
 SplitRule split_rule(std::string_view name) {

@@ -65,12 +65,12 @@ inline constexpr int kRouterPlanSteps = 32;
 [[nodiscard]] std::vector<double> emulated_slowdown(const SlowdownOptions& options, int ranks,
                                                     std::uint64_t seed);
 
-/// The cost model of --cost, and the reason as text: "auto: off by ..."
+/// The cost model of --cost, and the reason as text: "auto: off by ..."; `slots` as in cost_model.
 struct CostDecision {
   CostKind kind = CostKind::sum;
   std::string why;
 };
-[[nodiscard]] CostDecision decide_cost(const std::string& asked, const Profile& profile);
+[[nodiscard]] CostDecision decide_cost(const std::string& asked, const Profile& profile, int slots);
 /// "off by 2.1 % (median) and 5.0 % (worst) on 32 routed loads, 'sum' by 9.0 and 20.1 %"
 [[nodiscard]] std::string describe(const CostChoice& choice, CostKind first);
 /// That cost model; `slots` = experts that a rank's profile was spread over, if the profile does

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "placement/base/statistics.hpp"
@@ -28,9 +29,31 @@ std::optional<RoutedError> routed_error(const CostModel& cost, const Profile& pr
   return error;
 }
 
-CostChoice choose_cost(const Profile& profile) {
+std::optional<ExpertRise> expert_rise(const Profile& profile, int slots) {
+  const CostModel cost(profile);
+  const auto first = profile.load_points[1];
+  const auto one = std::int64_t{slots}, four = 4 * one;
+  if (first >= one || profile.load_points.back() < four) return std::nullopt;
+  const auto seconds = [&](std::int64_t tokens) {
+    double sum = 0;
+    for (int rank = 0; rank < profile.ranks; ++rank) sum += cost.seconds(rank, tokens);
+    return sum;
+  };
+  const double at_one = seconds(one), rise = at_one - seconds(first);
+  if (at_one <= 0) return std::nullopt;
+  const double below = rise / static_cast<double>(one - first);
+  const double above = (seconds(four) - at_one) / static_cast<double>(four - one);
+  return ExpertRise{rise / at_one,
+                    above > 0 ? below / above : std::numeric_limits<double>::infinity()};
+}
+
+CostChoice choose_cost(const Profile& profile, int slots) {
   CostChoice choice;
-  if (profile.routed.empty()) return choice;
+  if (profile.routed.empty()) {
+    choice.rise = expert_rise(profile, profile.slots > 0 ? profile.slots : slots);
+    if (choice.rise && choice.rise->shows_experts()) choice.kind = CostKind::per_expert;
+    return choice;
+  }
   choice.sum = routed_error(CostModel(profile), profile);
   choice.per_expert =
       routed_error(CostModel(profile, CostKind::per_expert, profile.slots), profile);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "placement/base/error.hpp"
 #include "placement/base/known_names.hpp"
@@ -39,8 +40,55 @@ PreparedSystem ultraep(const StepInput& input) {
   return plan_by_threshold(input, token_counts(input));
 }
 
+double slowest(const CostModel& cost, std::span<const std::int64_t> tokens) {
+  const auto slots = tokens.size() / static_cast<std::size_t>(cost.ranks());
+  double most = 0;
+  for (int rank = 0; rank < cost.ranks(); ++rank) {
+    double seconds = cost.seconds(rank, 0);
+    for (const auto one : tokens.subspan(static_cast<std::size_t>(rank) * slots, slots))
+      seconds += cost.expert_seconds(rank, one);
+    most = std::max(most, seconds);
+  }
+  return most;
+}
+
+/// A system that plans with a rank's total only, on `cost`. With cost model `per-expert` that is as
+/// if tokens were spread evenly over a rank's experts, so fetched experts seem to take no time of
+/// their own: of its plan, the one by tokens, and the even split of what stays, the fastest is
+/// taken.
+template <class Prepare>
+PreparedSystem by_speed(const StepInput& input, const Prepare& prepare) {
+  PreparedSystem timed = prepare(input, input.cost);
+  if (input.cost.kind() == CostKind::sum) return timed;
+  const auto even = std::make_shared<TokenSplit>(timed.base);
+  return {timed.base, [cost = input.cost, by_time = timed.plan,
+                       by_tokens = prepare(input, token_counts(input)).plan, even,
+                       experts = timed.base.slot_expert](std::span<const std::int32_t> tokens,
+                                                         int layer, StepPlan& plan) {
+            thread_local StepPlan other;
+            by_time(tokens, layer, plan);
+            double least = slowest(cost, plan.tokens);
+            const auto take_faster = [&] {
+              const double seconds = slowest(cost, other.tokens);
+              if (seconds >= least) return;
+              least = seconds;
+              std::swap(plan, other);
+            };
+            by_tokens(tokens, layer, other);
+            take_faster();
+            const auto cells = plan.expert.size();
+            const auto own =
+                std::span(experts).subspan(static_cast<std::size_t>(layer) * cells, cells);
+            other.expert.assign(own.begin(), own.end());
+            other.tokens.resize(cells);
+            other.fetched.assign(plan.fetched.size(), 0);
+            even->slot_loads(tokens, layer, other.tokens);
+            take_faster();
+          }};
+}
+
 PreparedSystem ultraep_speed(const StepInput& input) {
-  return plan_by_threshold(input, input.cost);
+  return by_speed(input, plan_by_threshold);
 }
 
 PreparedSystem lplb(const StepInput& input) {
@@ -48,7 +96,7 @@ PreparedSystem lplb(const StepInput& input) {
 }
 
 PreparedSystem lplb_speed(const StepInput& input) {
-  return split_replicas(input, input.cost);
+  return by_speed(input, split_replicas);
 }
 
 constexpr StepSystem kSystems[] = {

@@ -257,8 +257,12 @@ class Planner(CliTest):
 
     def test_profiles_and_speeds_measured_by_others(self):
         judged, rows = self.score("--profile", "builtin:l40s/gpt-oss-20b", "--ranks", "4",
-                                  "--slowdown-from", "builtin:v100-sgemm", "--seed", "7",
-                                  "--strategies", "linear,eplb,vibe,flashlb,gem,gem+,relabel:eplb")
+                                  "--slowdown-from", "builtin:v100-sgemm", "--seed", "7", "--cost",
+                                  "sum", "--strategies", "linear,eplb,vibe,flashlb,gem,gem+,relabel:eplb")
+        auto, _ = self.score("--profile", "builtin:l40s/gpt-oss-20b", "--ranks", "4", "--strategies",
+                             "linear")
+        self.assertIn("cost model per-expert (auto: the profile holds no routed loads; even ones show "
+                      "that active experts take time", auto["profile"])
         self.assertTrue(judged["held_out"])
         self.assertEqual(len(set(judged["slowdown"])), 4, "four different GPUs were drawn")
         self.assertLess(rows["gem+"]["step_mean"], rows["linear"]["step_mean"])

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "placement/base/random.hpp"
+#include "placement/speeds/builtin_profiles.hpp"
 #include "placement/speeds/builtin_slowdowns.hpp"
 #include "tests/placement/support.hpp"
 
@@ -83,6 +84,41 @@ TEST(CostChoice, is_the_model_that_the_ranks_follow) {
   EXPECT_EQ(by_experts.kind, CostKind::per_expert);
   EXPECT_LT(by_experts.per_expert->median, 0.01);
   EXPECT_GT(by_experts.sum->median, 0.1);
+}
+
+/// Loads that are even over experts, without routed ones: what others publish.
+Profile even_loads(double token_cost, double expert_cost, double floor) {
+  Profile profile;
+  profile.ranks = 2;
+  profile.load_points = {0, 1, 2, 4, 8, 16, 32, 64};
+  for (int rank = 0; rank < profile.ranks; ++rank)
+    for (const auto load : profile.load_points) {
+      const auto active = static_cast<double>(std::min<std::int64_t>(load, 8));
+      profile.latency.push_back(
+          (1 + rank) * 1e-6 *
+          std::max(floor, static_cast<double>(load) * token_cost + active * expert_cost));
+    }
+  profile.spread.assign(profile.latency.size(), 0);
+  profile.overhead = {20e-6, 20e-6};
+  profile.slowdown = {1, 1};
+  return profile;
+}
+
+TEST(CostChoice, without_routed_loads_even_ones_show_whether_active_experts_take_time) {
+  const auto chosen = [](const Profile& profile, int slots) {
+    return choose_cost(profile, slots).kind;
+  };
+  const Profile reads_weights = even_loads(0.1, 20, 0), reads_all = even_loads(0.1, 0, 100),
+                counts_tokens = even_loads(1, 0, 0);
+  EXPECT_EQ(chosen(reads_weights, 8), CostKind::per_expert);
+  EXPECT_EQ(chosen(reads_all, 8), CostKind::sum);
+  EXPECT_EQ(chosen(counts_tokens, 8), CostKind::sum);
+  EXPECT_NEAR(expert_rise(counts_tokens, 8)->steeper, 1, 1e-9);
+  EXPECT_EQ(chosen(reads_weights, 0), CostKind::sum) << "experts of a rank are not known";
+  EXPECT_FALSE(expert_rise(reads_weights, 1)) << "no load below one token an expert";
+  EXPECT_FALSE(expert_rise(reads_weights, 17)) << "none as large as four";
+  EXPECT_EQ(chosen(builtin_profile("h100/qwen3-30b-a3b", 8), 16), CostKind::per_expert);
+  EXPECT_EQ(chosen(builtin_profile("h100/gpt-oss-20b", 16), 2), CostKind::sum);
 }
 
 TEST(CostChoice, without_routed_loads_it_is_the_papers) {

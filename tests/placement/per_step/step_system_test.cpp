@@ -7,8 +7,11 @@
 #include "placement/cost/token_split.hpp"
 #include "placement/per_step/step_score.hpp"
 #include "placement/per_step/threshold_planner.hpp"
+#include "placement/speeds/builtin_profiles.hpp"
+#include "placement/speeds/builtin_slowdowns.hpp"
 #include "placement/strategies/strategy.hpp"
 #include "tests/placement/support.hpp"
+#include "tests/placement/variability.hpp"
 
 namespace gembench {
 namespace {
@@ -205,6 +208,24 @@ TEST(StepSystems, WithEqualSpeedsTheTwoFormsAreOne) {
          {std::pair{"ultraep", "ultraep-speed"}, {"lplb", "lplb-speed"}})
       EXPECT_EQ(planned(blind, {placement, equal}, tokens).tokens,
                 planned(speed, {placement, equal}, tokens).tokens);
+  }
+}
+
+/// In decode a fetched expert reads its weights, which a rank's total does not show.
+TEST(StepSystems, WithSpeedsAreNeverSlowerWhereExpertsTakeTime) {
+  for (const int tokens : {64, 256}) {
+    const auto trace = make_trace("power-law", {16, 1, 32, 4, tokens, 5});
+    Profile profile = builtin_profile("l40s/gpt-oss-20b", 4);
+    apply_slowdown(profile, testing::slowdowns("two bins 10 %", 4, 3), 0);
+    const CostModel cost(profile, CostKind::per_expert, 8);
+    const auto placement = find_strategy("eplb").plan({.trace = trace, .cost = cost, .slots = 10});
+    const StepInput input{placement, cost};
+    for (const std::string name : {"ultraep", "lplb"}) {
+      const auto seconds = [&](const std::string& system) {
+        return score_per_step(trace, find_step_system(system), input).score.step_mean;
+      };
+      EXPECT_LE(seconds(name + "-speed"), seconds(name) * (1 + 1e-12)) << name << ' ' << tokens;
+    }
   }
 }
 
