@@ -68,12 +68,13 @@ class Runs(CudaTest):
                     uuids = {u for u in f["environment/gpu_uuid"][:]}
                     for name in ("barrier_floor", "gpu_event_floor"):
                         self.assertRegex(f[f"environment/{name}"].asstr()[0], r"^\d+\.\d\d us$")
-                    self.assertIn("assignments" if ranks == 1 else "one by one",
+                    self.assertIn("one by one" if ranks == 2 else "assignments",
                                   f["environment/expert_products"].asstr()[0])
                     self.assertEqual(len(uuids), ranks)
                     # Without NVML nothing is reported, and the file says so.
                     self.assertTrue(numpy.isnan(f["gpu/clock_before"][:]).all())
                     self.assertTrue((f["gpu/throttle_reasons_after"][:] == -1).all())
+                    self.assertTrue(numpy.isnan(f["gpu/clock_mean"][:]).all())
                     if ranks > 1:
                         self.assertGreater(f["segments/bytes_moved"][:].sum(), 0)
 
@@ -103,10 +104,18 @@ class Runs(CudaTest):
     def test_clocks_are_recorded_locked_and_set_free(self):
         log = self.folder / "nvml.log"
         env = [*simulated(NVML_LOG=log), f"LD_LIBRARY_PATH={NVML}"]
-        self.passes(2, *RUN, "--lock-clocks", "1200", env=env)
+        out = self.passes(2, *RUN, "--lock-clocks", "1200", env=env)
+        self.assertIn("# GPUs while measuring: clock 1500 to 1500 MHz, power 123 W on average, 123 at "
+                      "most, 45 to 45 degC; clocks were held down on ranks 0, 1 (power cap)\n", out)
         with h5py.File(self.folder / "a.h5") as f:
             self.assertEqual(list(f["gpu/clock_before"][:]), [1.5e9, 1.5e9])
             self.assertEqual(list(f["gpu/power_after"][:]), [123, 123])
+            # While steps were measured, too.
+            self.assertTrue((f["gpu/readings"][:] >= 1).all())
+            self.assertEqual(list(f["gpu/clock_mean"][:]), [1.5e9, 1.5e9])
+            self.assertEqual(list(f["gpu/temperature_max"][:]), [45, 45])
+            self.assertEqual(list(f["gpu/throttle_reasons_during"][:]), [4, 4])
+            self.assertEqual(list(f["gpu/energy"][:]), list(f["gpu/readings"][:] - 1))
             self.assertEqual(list(f["gpu/throttle_reasons_after"][:]), [4, 4])
             self.assertEqual(f["environment/locked_clocks"].asstr()[1], "1200 MHz")
         self.assertEqual(sorted(log.read_text().splitlines()),
