@@ -3,10 +3,10 @@
 import json
 import os
 import pathlib
-import subprocess
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -155,6 +155,19 @@ class GpuCheck(CudaTest):
                          "-t", "-o", "page")
 
     def test_its_page_says_what_passed_and_what_failed(self):
+        sanitizer = self.folder / "bin/compute-sanitizer"  # that finds a race
+        sanitizer.parent.mkdir()
+        sanitizer.write_text('#!/bin/sh\necho "$*" >>"$SEEN"\ncase "$2" in racecheck) exit 9;; esac\n')
+        sanitizer.chmod(0o755)
+        seen = self.folder / "seen"
+        done = self.check(f"PATH={sanitizer.parent}:{os.environ['PATH']}", f"SEEN={seen}")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        for line in ("memcheck                     PASS", "racecheck                    FAIL (exit code 9)",
+                     "synccheck                    PASS", "initcheck                    PASS"):
+            self.assertIn(line, done.stdout)
+        calls = seen.read_text().splitlines()
+        self.assertEqual(len(calls), 4)
+        self.assertIn("--tool memcheck --error-exitcode 9 --report-api-errors no ", calls[0])
         done = self.check()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("verdict: PASS", done.stdout)
@@ -194,6 +207,22 @@ class GpuCheckLines(unittest.TestCase):
         script = pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/gpu_check.py"
         self.assertEqual(subprocess.run(["python3", script, "tax"], input="", text=True, check=False,
                                         capture_output=True).returncode, 1)
+
+
+class Jobs(unittest.TestCase):
+    def test_a_rank_with_a_gpu_asks_for_cpus(self):
+        top = pathlib.Path(os.environ["GEMBENCH_TOP"])
+        for settings, expected in (("gpus_per_node=8", "--cpus-per-task=4"), ("", None),
+                                   ("gpus_per_node=8 cpus_per_rank=16", "--cpus-per-task=16")):
+            with tempfile.NamedTemporaryFile("w", suffix=".sh") as site:
+                site.write((top / "jobs/site.sh").read_text() + settings.replace(" ", "\n") + "\n")
+                site.flush()
+                done = subprocess.run(
+                    [top / "jobs/submit.sh", "run.sbatch", "-o", "a.h5"], capture_output=True,
+                    text=True, check=True,
+                    env={**os.environ, "GEMBENCH_SITE": site.name, "DRY_RUN": "1"})
+            words = [word for word in done.stdout.split() if word.startswith("--cpus-per-task")]
+            self.assertEqual(words, [expected] if expected else [])
 
 
 class Failures(CudaTest):
