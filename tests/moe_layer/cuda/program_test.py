@@ -271,7 +271,7 @@ class Failures(CudaTest):
                    says=["GPU 1 of rank 1", "MiB of device memory", "--tokens"])
 
     def test_an_error_on_one_rank_ends_all(self):
-        self.fails(1, 4, *RUN, "--timeout", "60", env=simulated(FAULT="cudaLaunchKernelExC:300:700:2"),
+        self.fails(1, 4, *RUN, "--timeout", "60", env=simulated(FAULT="cudaLaunchKernelExC:1200:700:2"),
                    says=["GPU 2 of rank 2", "failed (layer "])
         self.fails(1, 4, *RUN, "--timeout", "60", "--overwrite",
                    env=simulated(FAULT="ncclGroupEnd:30:3:1"),
