@@ -62,7 +62,9 @@ on() {
   local ranks=$1
   shift
   if [[ -n ${SLURM_JOB_ID:-} ]] && command -v srun >/dev/null; then
-    srun --mpi=pmix --kill-on-bad-exit=1 --ntasks "$ranks" "$GEMBENCH" "$@"
+    # srun does not inherit the number of CPUs per task, and NCCL's threads need some of their own.
+    srun --mpi=pmix --kill-on-bad-exit=1 --ntasks "$ranks" \
+      --cpus-per-task "${SLURM_CPUS_PER_TASK:-1}" "$GEMBENCH" "$@"
   else
     "$top/jobs/local.sh" -n "$ranks" "$@"
   fi
@@ -115,11 +117,17 @@ small=(run --device cuda --model gpt-oss-20b "${small[@]}" --check all --overwri
     step check_mpi 2 "${small[@]}" --transport mpi --placements linear,gem -o "$folder/check_mpi.h5"
   fi
   if command -v compute-sanitizer >/dev/null; then
-    verdict=PASS
-    compute-sanitizer --error-exitcode 9 "$GEMBENCH" "${small[@]}" --placements linear \
-      -o "$folder/sanitizer.h5" >"$folder/sanitizer.txt" 2>&1 || verdict="FAIL (exit code $?)"
-    [[ $verdict == PASS ]] || failed=1
-    printf '%-28s %s\n' compute-sanitizer "$verdict"
+    for tool in memcheck racecheck synccheck initcheck; do
+      verdict=PASS
+      words=(--tool "$tool" --error-exitcode 9)
+      # NCCL looks for driver calls that may not be there, which is no error of ours.
+      if [[ $tool == memcheck ]]; then words+=(--report-api-errors no); fi
+      timeout 300 compute-sanitizer "${words[@]}" "$GEMBENCH" run --device cuda --model gpt-oss-20b \
+        "${tiny[@]}" --check all --overwrite -q --placements linear,gem \
+        -o "$folder/sanitizer.h5" >"$folder/$tool.txt" 2>&1 || verdict="FAIL (exit code $?)"
+      [[ $verdict == PASS ]] || failed=1
+      printf '%-28s %s\n' "$tool" "$verdict"
+    done
   else
     printf '%-28s %s\n' compute-sanitizer "not installed"
   fi

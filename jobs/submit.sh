@@ -27,7 +27,12 @@ source "${GEMBENCH_SITE:-$top/jobs/site.sh}"
 command=(sbatch "--ntasks-per-node=$ranks_per_node")
 if [[ -n $partition ]]; then command+=("--partition=$partition"); fi
 if [[ -n $account ]]; then command+=("--account=$account"); fi
-if ((gpus_per_node)); then command+=("--gpus-per-node=$gpus_per_node"); fi
+if ((gpus_per_node)); then
+  command+=("--gpus-per-node=$gpus_per_node")
+  cpus_per_rank=${cpus_per_rank:-4}
+fi
+# A site.sh from before it had this has none.
+if [[ -n ${cpus_per_rank:-} ]]; then command+=("--cpus-per-task=$cpus_per_rank"); fi
 if [[ $script == */sweep.sbatch ]]; then
   if [[ ! -r ${1:-} ]]; then
     echo "submit.sh: sweep.sbatch needs a table that can be read, such as jobs/sweep.csv" >&2

@@ -136,15 +136,14 @@ bool MoeLayers::rehearse(int tokens) {
   const auto pairs = std::accumulate(pairs_in.begin(), pairs_in.end(), std::int64_t{0});
   const bool fits =
       pairs <= options_.receive.pairs && hops_.back().rows_received() <= options_.receive.rows;
-  if (comm_.min(fits ? 1 : 0) != 0) {
+  const bool all_fit = comm_.min(fits ? 1 : 0) != 0;
+  if (all_fit) {
     send();
     experts(0);
     combine(0);
-    device_.synchronize(stream_);
-    return true;
   }
   device_.synchronize(stream_);
-  return false;
+  return all_fit;
 }
 
 double MoeLayers::run_step(std::span<LayerReading> readings) {

@@ -17,7 +17,7 @@
 namespace gembench::inline results {
 
 inline constexpr std::string_view kRunSchema = "gembench-results";
-inline constexpr std::string_view kRunSchemaVersion = "2.8.0";
+inline constexpr std::string_view kRunSchemaVersion = "2.9.0";
 
 /// The size of each dimension.
 struct RunShape {
@@ -58,6 +58,19 @@ struct GpuReading {
   double power = std::numeric_limits<double>::quiet_NaN();         ///< W
   double temperature = std::numeric_limits<double>::quiet_NaN();   ///< degree Celsius
   std::int64_t throttle_reasons = -1;                              ///< NVML's bit mask
+};
+
+/// A rank's GPU while steps were measured, from readings many times a second. NaN or -1 = not
+/// reported.
+struct GpuUse {
+  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  double clock_min = kNone, clock_mean = kNone, clock_max = kNone;  ///< Hz, of the multiprocessors
+  double power_min = kNone, power_mean = kNone, power_max = kNone;  ///< W
+  double temperature_min = kNone, temperature_mean = kNone, temperature_max = kNone;  ///< degree C
+  double energy = kNone;   ///< J, from the first reading to the last
+  double seconds = kNone;  ///< from the first reading to the last
+  std::int64_t readings = -1;
+  std::int64_t throttle_reasons = -1;  ///< NVML's bit mask: all that any reading named
 };
 
 /// Disturbances of a rank's CPU, measured by pieces of fixed work. NaN = not measured.
@@ -184,6 +197,8 @@ struct RunEnd {
   std::string stopped;                 ///< why measuring ended, for people; empty: not known
   /// Wall-clock seconds of rank 0 by part of the run: "profile", "plan", "measure", "write", ...
   std::map<std::string, double> seconds;
+  /// [rank] since the run's last start; empty: no GPUs, or not known.
+  std::vector<GpuUse> gpu_during = {};
 };
 
 }  // namespace gembench::inline results

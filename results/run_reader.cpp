@@ -8,6 +8,7 @@
 
 #include "placement/base/index.hpp"
 #include "results/run_adaptation.hpp"
+#include "results/run_gpus.hpp"
 #include "results/run_profile.hpp"
 #include "results/run_quiet.hpp"
 #include "results/run_schema.hpp"
@@ -246,6 +247,7 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   end.clocks_before = read_clocks(file, shape, schema::kOffsetBefore, schema::kErrorBefore);
   end.clocks_after = read_clocks(file, shape, schema::kOffsetAfter, schema::kErrorAfter);
   end.gpu_after = read_gpus(file, shape, true);
+  end.gpu_during = read_gpu_uses(file, ranks);
   end.quiet_after = read_quiet(file, ranks, true);
   for (const auto& name : file.attributes("/")) {  // since 2.6.0
     if (name == "stopped" && file.has_text("/", name)) {

@@ -166,6 +166,33 @@ inline constexpr Variable kThrottleBefore = of_gpu("gpu/throttle_reasons_before"
 inline constexpr Variable kThrottleAfter =
     of_gpu("gpu/throttle_reasons_after", Type::int64, "1", "why the clock is held down, NVML bits");
 
+/// While steps were measured, since 2.9.0.
+struct GpuUseNumber {
+  Variable variable;
+  double GpuUse::*member = nullptr;
+};
+constexpr GpuUseNumber gpu_use(std::string_view name, std::string_view units,
+                               std::string_view meaning, double GpuUse::*member) {
+  return {of_gpu(name, Type::float64, units, meaning), member};
+}
+inline constexpr std::array<GpuUseNumber, 11> kGpuUses{
+    gpu_use("gpu/clock_min", "Hz", "lowest clock while steps were measured", &GpuUse::clock_min),
+    gpu_use("gpu/clock_mean", "Hz", "mean of the readings", &GpuUse::clock_mean),
+    gpu_use("gpu/clock_max", "Hz", "highest", &GpuUse::clock_max),
+    gpu_use("gpu/power_min", "W", "lowest power while steps were measured", &GpuUse::power_min),
+    gpu_use("gpu/power_mean", "W", "mean of the readings", &GpuUse::power_mean),
+    gpu_use("gpu/power_max", "W", "highest", &GpuUse::power_max),
+    gpu_use("gpu/temperature_min", "degC", "lowest temperature while steps were measured",
+            &GpuUse::temperature_min),
+    gpu_use("gpu/temperature_mean", "degC", "mean of the readings", &GpuUse::temperature_mean),
+    gpu_use("gpu/temperature_max", "degC", "highest", &GpuUse::temperature_max),
+    gpu_use("gpu/energy", "J", "energy from the first reading to the last", &GpuUse::energy),
+    gpu_use("gpu/read_seconds", "s", "time from the first reading to the last", &GpuUse::seconds)};
+inline constexpr Variable kGpuReadings =
+    of_gpu("gpu/readings", Type::int64, "1", "readings while steps were measured");
+inline constexpr Variable kThrottleDuring = of_gpu("gpu/throttle_reasons_during", Type::int64, "1",
+                                                   "all that any reading named, NVML bits");
+
 /// How quiet the machine was, since 2.5.0.
 constexpr Variable of_quiet(std::string_view name, std::string_view units,
                             std::string_view meaning) {

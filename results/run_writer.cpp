@@ -343,6 +343,10 @@ void RunWriter::finish(const RunEnd& end, const Summarise& reduce) {
     require_size(end.gpu_after, {state_->gpus ? extent(shape.ranks) : 0}, "gpu_after");
     put_gpus(file, end.gpu_after, true);
   }
+  if (!end.gpu_during.empty()) {
+    require_size(end.gpu_during, {state_->gpus ? extent(shape.ranks) : 0}, "gpu_during");
+    put_gpus(file, end.gpu_during);
+  }
   const Extents quiet{state_->quiet ? extent(shape.ranks) : 0};
   if (!end.quiet_after.ranks.empty()) {
     require_size(end.quiet_after.ranks, quiet, "quiet_after");

@@ -26,6 +26,7 @@
 #include "harness/run/resume.hpp"
 #include "harness/run/run_facts.hpp"
 #include "harness/run/run_plan.hpp"
+#include "harness/run/state_sampler.hpp"
 #include "harness/run/stop.hpp"
 #include "harness/run/trace_shape.hpp"
 #include "placement/base/index.hpp"
@@ -111,9 +112,13 @@ class Run {
     }
     begin_file(session);
     const QuietMeter meter(session);
+    StateSampler sampler([&] { return session.device->state(); });
     const double begin = wall_seconds();
     RunEnd end = measure_segments(session);
     seconds_["measure"] = wall_seconds() - begin;
+    if (const auto use = sampler.finish()) {  // all ranks have one kind of device
+      end.gpu_during = comm_.gather(std::span<const GpuUse>(&*use, 1));
+    }
     meter.finish(end.quiet_during);
     end.quiet_after = read_quiet(session);
     end.gpu_after = read_states(comm_, *session.device);

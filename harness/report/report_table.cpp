@@ -9,6 +9,7 @@
 
 #include "harness/report/columns.hpp"
 #include "harness/report/conclusion.hpp"
+#include "harness/report/gpu_line.hpp"
 #include "harness/report/numbers.hpp"
 #include "harness/report/quiet_report.hpp"
 #include "harness/report/run_config.hpp"
@@ -69,6 +70,9 @@ std::string header(const RunReader& file) {
   }
   for (const std::string& warning : quiet_warnings(quiet)) {
     text += fmt::format("# WARNING: {}\n", warning);
+  }
+  if (const std::string line = gpu_line(file.end().gpu_during); !line.empty()) {
+    text += fmt::format("# {}\n", line);
   }
   text += fmt::format("# {}\n", fact(info, "model"));
   text += fmt::format("# routing {}; {}\n", fact(info, "routing"), fact(info, "plan"));

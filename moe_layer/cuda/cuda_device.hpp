@@ -71,7 +71,8 @@ class CudaDevice final : public Device, private DeviceClock {
   DType dtype_;
   int locked_mhz_;
   Gpu gpu_;
-  Whereabouts at_;  // before all that throw with it
+  Whereabouts at_;         // before all that throw with it
+  std::string near_cpus_;  // in words; before all that allocate pinned memory or start threads
   Nvml nvml_;
   Spans spans_;
   Transport transport_;

@@ -1,10 +1,13 @@
 #include "moe_layer/cuda/experts.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "moe_layer/cuda/kernels.hpp"
 #include "moe_layer/cuda/memory.hpp"
+#include "moe_layer/model/weights.hpp"
+#include "moe_layer/mpi/clock.hpp"
 #include "placement/base/index.hpp"
 
 namespace gembench::inline cuda {
@@ -12,7 +15,9 @@ namespace {
 
 constexpr std::size_t kAlignment = 256;
 constexpr std::size_t kPointerArrays = 6;  // a, b, c of both products
-constexpr int kGroupedUnit = 8;            // values: cuBLAS 13.1 groups bf16 by an align8 kernel
+constexpr std::size_t kMadeRows = 256;     // on the host, for compare(); then they repeat
+constexpr std::size_t kCompared = std::size_t{1} << 20;  // values of outputs, the last ones
+constexpr int kGroupedUnit = 8;  // values: cuBLAS 13.1 groups bf16 by an align8 kernel
 
 std::size_t aligned(std::size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -170,7 +175,7 @@ void Experts::run(cudaStream_t stream, const ExpertArgs& args) {
                   sorting.slot_at + args.slots.size(), sorting.sorted_row, args.rows->as<void>(),
                   gathered_.as<void>()),
         "copy_rows", at_);
-  run_products(stream, args, groups(pairs));
+  run_products(stream, args, grouped_ && choice_.groups(pairs));
   const Weighing weighing{rows,
                           pairs,
                           model_.hidden,
@@ -234,6 +239,93 @@ void Experts::run_shared(cudaStream_t stream, const SharedArgs& args) {
     feed_forward(stream, gemm_, *expert, args.payload->as<void>(), 0, args.tokens,
                  args.sums->as<void>(), DType::f32, std::exchange(add, true));
   }
+}
+
+void Experts::fill_rows(cudaStream_t stream, std::size_t rows) {
+  const std::size_t width = sz(model_.hidden), made = std::min(rows, kMadeRows);
+  std::vector<float> values(made * width);
+  fill_input(values, 0, 0, 0, model_.hidden);
+  std::vector<std::uint16_t> halves(dtype_ == DType::bf16 ? values.size() : 0);
+  std::transform(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(halves.size()),
+                 halves.begin(), to_bf16);
+  const void* from = halves.empty() ? static_cast<const void*>(values.data()) : halves.data();
+  for (std::size_t row = 0; row < rows; row += made) {
+    const std::size_t bytes = std::min(made, rows - row) * width * element_;
+    check(cudaMemcpyAsync(at_row(gathered_, row, model_.hidden), from, bytes,
+                          cudaMemcpyHostToDevice, stream),
+          "cudaMemcpyAsync", at_);
+  }
+  check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
+}
+
+double Experts::time_way(cudaStream_t stream, const ExpertArgs& args, bool grouped, int rounds) {
+  double least = HUGE_VAL;
+  for (int round = 0; round < rounds; ++round) {
+    const double begin = wall_seconds();
+    run_products(stream, args, grouped);
+    check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
+    least = std::min(least, wall_seconds() - begin);
+  }
+  return least;
+}
+
+std::vector<std::uint16_t> Experts::last_outputs(cudaStream_t stream, std::size_t pairs) {
+  const std::size_t all = pairs * sz(model_.hidden), count = std::min(all, kCompared);
+  std::vector<std::uint16_t> values(count);
+  check(cudaMemcpyAsync(values.data(), outputs_.as<std::uint16_t>() + (all - count),
+                        count * sizeof(std::uint16_t), cudaMemcpyDeviceToHost, stream),
+        "cudaMemcpyAsync", at_);
+  check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
+  return values;
+}
+
+void Experts::compare(cudaStream_t stream, std::span<const Buffer* const> slots, const Comm& comm) {
+  constexpr int kRounds = 3;
+  const auto sizes = ProductChoice::sizes_up_to(comm.min(static_cast<std::int64_t>(most_pairs_)));
+  std::vector<std::size_t> filled;
+  for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+    if (slots[slot] != nullptr) filled.push_back(slot);
+  }
+  std::vector<std::int32_t> counts(slots.size());
+  ExpertArgs args;
+  args.slots = slots;
+  args.pairs_to = counts;
+  const auto spread = [&](std::int64_t pairs, std::size_t experts) {
+    const auto upto = [&](std::size_t i) {
+      return static_cast<std::int64_t>(i) * pairs / static_cast<std::int64_t>(experts);
+    };
+    std::fill(counts.begin(), counts.end(), 0);
+    for (std::size_t i = 0; i < experts; ++i) {
+      counts[filled[i]] = static_cast<std::int32_t>(upto(i + 1) - upto(i));
+    }
+    fill_table(stream, args);
+    check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
+  };
+  if (!filled.empty() && !sizes.empty()) fill_rows(stream, sz(sizes.back()));
+  std::vector<ProductChoice::Timed> timed;
+  bool wrong = false;
+  for (const std::int64_t pairs : sizes) {
+    ProductChoice::Timed& times = timed.emplace_back();
+    times.pairs = pairs;
+    if (filled.empty()) continue;
+    // A single expert with everything: its size of product may be a kernel of its own.
+    spread(pairs, 1);
+    static_cast<void>(time_way(stream, args, false, 1));
+    if (grouped_) static_cast<void>(time_way(stream, args, true, 1));
+    spread(pairs, std::min(filled.size(), sz(pairs)));
+    static_cast<void>(time_way(stream, args, false, 1));
+    if (!grouped_) continue;
+    const auto single = last_outputs(stream, sz(pairs));
+    static_cast<void>(time_way(stream, args, true, 1));
+    wrong = wrong || !ProductChoice::alike(single, last_outputs(stream, sz(pairs)));
+    times.one_by_one = time_way(stream, args, false, kRounds);
+    times.grouped = time_way(stream, args, true, kRounds);
+  }
+  if (grouped_) choice_.decide(comm, timed, wrong);
+}
+
+std::string Experts::way() const {
+  return grouped_ ? choice_.words() : "one by one";
 }
 
 }  // namespace gembench::inline cuda

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "moe_layer/cuda/gemm.hpp"
+#include "moe_layer/cuda/product_choice.hpp"
 #include "moe_layer/device/device_calls.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
@@ -59,7 +60,6 @@ class Experts {
   void feed_forward(cudaStream_t stream, Gemm& gemm, const Buffer& weights, const void* rows,
                     std::size_t first, int count, void* out, DType out_type, bool add);
   // Of compare().
-  [[nodiscard]] bool groups(std::int64_t pairs) const;
   void fill_rows(cudaStream_t stream, std::size_t rows);
   double time_way(cudaStream_t stream, const ExpertArgs& args, bool grouped, int rounds);
   std::vector<std::uint16_t> last_outputs(cudaStream_t stream, std::size_t pairs);
@@ -72,12 +72,7 @@ class Experts {
   Whereabouts& at_;
   Gemm gemm_;
   bool grouped_ = false;
-  bool wrong_ = false;  // is the grouped call
-  struct Way {
-    std::int64_t pairs = 0;  // up to
-    bool grouped = false;
-  };
-  std::vector<Way> ways_;  // by pairs; empty: not compared
+  ProductChoice choice_;
   std::size_t most_pairs_ = 0;
   // Forked from the caller's stream and joined to it, where experts are not grouped.
   struct Branch {

@@ -47,6 +47,9 @@ Gpu choose_gpu(int node_rank) {
   if (result != cudaSuccess) throw refuse(cudaGetErrorString(result));
   gpu.name = properties.name;
   gpu.uuid = uuid_text(properties.uuid);
+  char pci[32] = "";
+  static_cast<void>(cudaDeviceGetPCIBusId(pci, sizeof pci, gpu.index));
+  gpu.pci = pci;
   if (properties.major < kLeastMajor) {
     throw refuse(fmt::format("{} has compute capability {}.{}, {}.0 is the least", gpu.name,
                              properties.major, properties.minor, kLeastMajor));

@@ -10,6 +10,7 @@ struct Gpu {
   int index = 0;  ///< among those this process sees
   std::string name;
   std::string uuid;    ///< "GPU-8-4-4-4-12" as nvidia-smi writes it
+  std::string pci;     ///< "0000:3B:00.0"
   std::string driver;  ///< largest CUDA version the driver knows
   std::string toolkit;
 };

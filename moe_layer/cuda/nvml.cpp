@@ -27,6 +27,7 @@ struct Nvml::Library {
   int (*power)(void*, unsigned*) = nullptr;
   int (*temperature)(void*, int, unsigned*) = nullptr;
   int (*reasons)(void*, unsigned long long*) = nullptr;
+  int (*energy)(void*, unsigned long long*) = nullptr;
   int (*lock)(void*, unsigned, unsigned) = nullptr;
   int (*unlock)(void*) = nullptr;
   bool ready = false;
@@ -52,6 +53,7 @@ struct Nvml::Library {
     find(temperature, "nvmlDeviceGetTemperature");
     find(reasons, "nvmlDeviceGetCurrentClocksEventReasons");  // its name since driver 535
     if (reasons == nullptr) find(reasons, "nvmlDeviceGetCurrentClocksThrottleReasons");
+    find(energy, "nvmlDeviceGetTotalEnergyConsumption");
     find(lock, "nvmlDeviceSetGpuLockedClocks");
     find(unlock, "nvmlDeviceResetGpuLockedClocks");
     ready = init != nullptr && shutdown != nullptr && init() == 0;
@@ -89,6 +91,10 @@ DeviceState Nvml::state() const {
   unsigned long long reasons = 0;
   if (Library::told(library_->reasons, device_, &reasons)) {
     state.throttle_reasons = static_cast<std::int64_t>(reasons);
+  }
+  unsigned long long millijoules = 0;
+  if (Library::told(library_->energy, device_, &millijoules)) {
+    state.energy = static_cast<double>(millijoules) * kMilli;
   }
   return state;
 }

@@ -60,6 +60,7 @@ class Device {
   virtual void enter([[maybe_unused]] const char* phase, [[maybe_unused]] int layer) {}
 
   // Optional features.
+  /// Also from another thread, while the device works.
   [[nodiscard]] virtual std::optional<DeviceState> state() { return std::nullopt; }
   [[nodiscard]] virtual DeviceClock* clock() { return nullptr; }
   [[nodiscard]] virtual DeviceForwarding* forwarding() { return nullptr; }

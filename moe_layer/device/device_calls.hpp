@@ -35,6 +35,7 @@ struct DeviceState {
   double power = std::numeric_limits<double>::quiet_NaN();         ///< W
   double temperature = std::numeric_limits<double>::quiet_NaN();   ///< degree Celsius
   std::int64_t throttle_reasons = -1;                              ///< NVML's bit mask, 0 = none
+  double energy = std::numeric_limits<double>::quiet_NaN();        ///< J, since some time before
 };
 
 /// The inputs of a step's tokens, with the bits that fill_input() makes.

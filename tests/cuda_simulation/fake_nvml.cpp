@@ -138,6 +138,14 @@ NVML_CALL int nvmlDeviceGetPowerUsage(Handle handle, unsigned* milliwatts) {
   return answer("nvmlDeviceGetPowerUsage", handle, milliwatts, 123000);
 }
 
+/// Every reading another joule.
+NVML_CALL int nvmlDeviceGetTotalEnergyConsumption(Handle handle, unsigned long long* millijoules) {
+  static unsigned long long joules = 0;
+  const int result = enter("nvmlDeviceGetTotalEnergyConsumption", handle);
+  if (result == success) *millijoules = 1000 * ++joules;
+  return result;
+}
+
 NVML_CALL int nvmlDeviceGetTemperature(Handle handle, int /*sensor*/, unsigned* celsius) {
   return answer("nvmlDeviceGetTemperature", handle, celsius, 45);
 }

@@ -89,6 +89,23 @@ inline std::vector<GpuReading> gpus(int ranks, Random& random) {
   return readings;
 }
 
+/// The first of them says nothing.
+inline std::vector<GpuUse> gpu_uses(int ranks, Random& random) {
+  std::vector<GpuUse> uses(product({ranks}));
+  for (std::size_t rank = 1; rank < uses.size(); ++rank) {
+    GpuUse& use = uses[rank];
+    for (double GpuUse::*member :
+         {&GpuUse::clock_min, &GpuUse::clock_mean, &GpuUse::clock_max, &GpuUse::power_min,
+          &GpuUse::power_mean, &GpuUse::power_max, &GpuUse::temperature_min,
+          &GpuUse::temperature_mean, &GpuUse::temperature_max, &GpuUse::energy, &GpuUse::seconds}) {
+      use.*member = random.uniform();
+    }
+    use.readings = static_cast<std::int64_t>(random.below(1000));
+    use.throttle_reasons = static_cast<std::int64_t>(random.below(1ULL << 40));
+  }
+  return uses;
+}
+
 /// Some of it is not known.
 inline QuietState quiet(int ranks, Random& random) {
   QuietState state;
@@ -277,6 +294,7 @@ inline RunEnd end(const RunShape& shape, std::uint64_t seed) {
   end.clocks_before = clocks(shape.ranks, random);
   end.clocks_after = clocks(shape.ranks, random);
   end.gpu_after = gpus(shape.ranks, random);
+  end.gpu_during = gpu_uses(shape.ranks, random);
   end.quiet_after = quiet(shape.ranks, random);
   end.quiet_during = quiet_uses(shape.ranks, random);
   end.stopped = "every interval is within +-1.9 points, as --precision 2 asks";

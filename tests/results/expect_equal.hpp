@@ -83,6 +83,20 @@ inline void expect_equal(const std::vector<GpuReading>& a, const std::vector<Gpu
   }
 }
 
+inline void expect_equal(const std::vector<GpuUse>& a, const std::vector<GpuUse>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    for (double GpuUse::*member :
+         {&GpuUse::clock_min, &GpuUse::clock_mean, &GpuUse::clock_max, &GpuUse::power_min,
+          &GpuUse::power_mean, &GpuUse::power_max, &GpuUse::temperature_min,
+          &GpuUse::temperature_mean, &GpuUse::temperature_max, &GpuUse::energy, &GpuUse::seconds}) {
+      EXPECT_PRED2(same, a[i].*member, b[i].*member);
+    }
+    EXPECT_EQ(a[i].readings, b[i].readings);
+    EXPECT_EQ(a[i].throttle_reasons, b[i].throttle_reasons);
+  }
+}
+
 inline void expect_equal(const QuietState& a, const QuietState& b) {
   ASSERT_EQ(a.ranks.size(), b.ranks.size());
   for (std::size_t i = 0; i < a.ranks.size(); ++i) {
@@ -169,6 +183,7 @@ inline void expect_equal(const RunEnd& a, const RunEnd& b) {
   expect_equal(a.clocks_before, b.clocks_before);
   expect_equal(a.clocks_after, b.clocks_after);
   expect_equal(a.gpu_after, b.gpu_after);
+  expect_equal(a.gpu_during, b.gpu_during);
   expect_equal(a.quiet_after, b.quiet_after);
   expect_equal(a.quiet_during, b.quiet_during);
   EXPECT_EQ(a.stopped, b.stopped);

@@ -55,6 +55,7 @@ TEST(CudaNvml, tells_clocks_power_and_temperature) {
   EXPECT_EQ(state.power, 123);
   EXPECT_EQ(state.temperature, 45);
   EXPECT_EQ(state.throttle_reasons, 4);
+  EXPECT_EQ(nvml.state().energy, state.energy + 1);
   EXPECT_EQ(nvml.driver(), "0.0 (simulated)");
 }
 

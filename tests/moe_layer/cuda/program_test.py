@@ -3,10 +3,10 @@
 import json
 import os
 import pathlib
-import subprocess
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -68,12 +68,13 @@ class Runs(CudaTest):
                     uuids = {u for u in f["environment/gpu_uuid"][:]}
                     for name in ("barrier_floor", "gpu_event_floor"):
                         self.assertRegex(f[f"environment/{name}"].asstr()[0], r"^\d+\.\d\d us$")
-                    self.assertIn("assignments" if ranks == 1 else "one by one",
+                    self.assertIn("one by one" if ranks == 2 else "assignments",
                                   f["environment/expert_products"].asstr()[0])
                     self.assertEqual(len(uuids), ranks)
                     # Without NVML nothing is reported, and the file says so.
                     self.assertTrue(numpy.isnan(f["gpu/clock_before"][:]).all())
                     self.assertTrue((f["gpu/throttle_reasons_after"][:] == -1).all())
+                    self.assertTrue(numpy.isnan(f["gpu/clock_mean"][:]).all())
                     if ranks > 1:
                         self.assertGreater(f["segments/bytes_moved"][:].sum(), 0)
 
@@ -103,10 +104,18 @@ class Runs(CudaTest):
     def test_clocks_are_recorded_locked_and_set_free(self):
         log = self.folder / "nvml.log"
         env = [*simulated(NVML_LOG=log), f"LD_LIBRARY_PATH={NVML}"]
-        self.passes(2, *RUN, "--lock-clocks", "1200", env=env)
+        out = self.passes(2, *RUN, "--lock-clocks", "1200", env=env)
+        self.assertIn("# GPUs while measuring: clock 1500 to 1500 MHz, power 123 W on average, 123 at "
+                      "most, 45 to 45 degC; clocks were held down on ranks 0, 1 (power cap)\n", out)
         with h5py.File(self.folder / "a.h5") as f:
             self.assertEqual(list(f["gpu/clock_before"][:]), [1.5e9, 1.5e9])
             self.assertEqual(list(f["gpu/power_after"][:]), [123, 123])
+            # While steps were measured, too.
+            self.assertTrue((f["gpu/readings"][:] >= 1).all())
+            self.assertEqual(list(f["gpu/clock_mean"][:]), [1.5e9, 1.5e9])
+            self.assertEqual(list(f["gpu/temperature_max"][:]), [45, 45])
+            self.assertEqual(list(f["gpu/throttle_reasons_during"][:]), [4, 4])
+            self.assertEqual(list(f["gpu/energy"][:]), list(f["gpu/readings"][:] - 1))
             self.assertEqual(list(f["gpu/throttle_reasons_after"][:]), [4, 4])
             self.assertEqual(f["environment/locked_clocks"].asstr()[1], "1200 MHz")
         self.assertEqual(sorted(log.read_text().splitlines()),
@@ -146,6 +155,19 @@ class GpuCheck(CudaTest):
                          "-t", "-o", "page")
 
     def test_its_page_says_what_passed_and_what_failed(self):
+        sanitizer = self.folder / "bin/compute-sanitizer"  # that finds a race
+        sanitizer.parent.mkdir()
+        sanitizer.write_text('#!/bin/sh\necho "$*" >>"$SEEN"\ncase "$2" in racecheck) exit 9;; esac\n')
+        sanitizer.chmod(0o755)
+        seen = self.folder / "seen"
+        done = self.check(f"PATH={sanitizer.parent}:{os.environ['PATH']}", f"SEEN={seen}")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        for line in ("memcheck                     PASS", "racecheck                    FAIL (exit code 9)",
+                     "synccheck                    PASS", "initcheck                    PASS"):
+            self.assertIn(line, done.stdout)
+        calls = seen.read_text().splitlines()
+        self.assertEqual(len(calls), 4)
+        self.assertIn("--tool memcheck --error-exitcode 9 --report-api-errors no ", calls[0])
         done = self.check()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("verdict: PASS", done.stdout)
@@ -185,6 +207,22 @@ class GpuCheckLines(unittest.TestCase):
         script = pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/gpu_check.py"
         self.assertEqual(subprocess.run(["python3", script, "tax"], input="", text=True, check=False,
                                         capture_output=True).returncode, 1)
+
+
+class Jobs(unittest.TestCase):
+    def test_a_rank_with_a_gpu_asks_for_cpus(self):
+        top = pathlib.Path(os.environ["GEMBENCH_TOP"])
+        for settings, expected in (("gpus_per_node=8", "--cpus-per-task=4"), ("", None),
+                                   ("gpus_per_node=8 cpus_per_rank=16", "--cpus-per-task=16")):
+            with tempfile.NamedTemporaryFile("w", suffix=".sh") as site:
+                site.write((top / "jobs/site.sh").read_text() + settings.replace(" ", "\n") + "\n")
+                site.flush()
+                done = subprocess.run(
+                    [top / "jobs/submit.sh", "run.sbatch", "-o", "a.h5"], capture_output=True,
+                    text=True, check=True,
+                    env={**os.environ, "GEMBENCH_SITE": site.name, "DRY_RUN": "1"})
+            words = [word for word in done.stdout.split() if word.startswith("--cpus-per-task")]
+            self.assertEqual(words, [expected] if expected else [])
 
 
 class Failures(CudaTest):
@@ -233,7 +271,7 @@ class Failures(CudaTest):
                    says=["GPU 1 of rank 1", "MiB of device memory", "--tokens"])
 
     def test_an_error_on_one_rank_ends_all(self):
-        self.fails(1, 4, *RUN, "--timeout", "60", env=simulated(FAULT="cudaLaunchKernelExC:300:700:2"),
+        self.fails(1, 4, *RUN, "--timeout", "60", env=simulated(FAULT="cudaLaunchKernelExC:1200:700:2"),
                    says=["GPU 2 of rank 2", "failed (layer "])
         self.fails(1, 4, *RUN, "--timeout", "60", "--overwrite",
                    env=simulated(FAULT="ncclGroupEnd:30:3:1"),
