@@ -64,9 +64,9 @@ if ((code == 1)) && [[ -n $slow ]]; then
   say "$node is drained: ${slow#\# }"
   scontrol update nodename="$node" state=drain reason="gembench probe: ${slow#\# }" ||
     say "scontrol could not drain $node"
-elif ((code == 0)) && [[ -n $probe_history ]]; then
-  mv "$new/probe.h5" "$probe_history/$(date -u +%FT%H%M%SZ).h5" || true
 elif ((code != 0 && code != 7)); then
   say "the probe ended with code $code, so nothing is known of $node"
+elif [[ -n $probe_history ]]; then  # 7 too: what it takes to tell more is a longer history
+  mv "$new/probe.h5" "$probe_history/$(date -u +%FT%H%M%SZ).h5" || true
 fi
 exit 0

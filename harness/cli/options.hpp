@@ -191,9 +191,10 @@ struct ProbeCommand : SessionOptions {
     layers = 1;
     steps = 1;
     in_sample = true;
-    hang_timeout = 30;
+    placements = {"linear"};
+    hang_timeout = 60;
   }
-  double probe_seconds = 30;  ///< of all of it, from the start of MPI on
+  double probe_seconds = 30;  ///< of all of it, from MPI's start on, given enough CPU time
   double slower_than = 0.05;  ///< share by which a rank must be slower to be named
   std::string history;        ///< folder of earlier probes
   std::string prometheus;     ///< file for a monitoring system

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 namespace gembench::inline run {
 
@@ -13,7 +15,10 @@ void reenter_with_fixed_addresses(char** argv) {
   const int before = personality(kAsk);
   if (before < 0 || (before & ADDR_NO_RANDOMIZE) != 0 || std::getenv(kOnce) != nullptr) return;
   if (personality(static_cast<unsigned long>(before) | ADDR_NO_RANDOMIZE) < 0) return;
-  if (setenv(kOnce, "1", 1) == 0) execv("/proc/self/exe", argv);  // returns only if it cannot
+  // By its own path, so that the process keeps its name.
+  std::error_code unknown;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", unknown);
+  if (!unknown && setenv(kOnce, "1", 1) == 0) execv(path.c_str(), argv);  // returns if it cannot
   static_cast<void>(personality(static_cast<unsigned long>(before)));
 }
 

@@ -4,9 +4,9 @@ namespace gembench::inline run {
 
 /// Starts this program again with the same arguments, without randomised addresses, or returns:
 /// where they are fixed already, or the system does not allow it. Before MPI starts. Where code and
-/// data happen to lie makes a process slower for as long as it lives: with random addresses equal
-/// ranks on one CPU differ by 1 to 3 %, and one process in 40 by 14 %; with fixed ones by 0.5 %.
-/// Google Benchmark does the same (MaybeReenterWithoutASLR).
+/// data happen to lie makes a process slower for as long as it lives. Measured on an AMD EPYC: with
+/// random addresses equal ranks differ by 1 to 3 %, and 3 of 220 by 13 to 15 %; with fixed ones by
+/// 0.5 %. Google Benchmark does the same (MaybeReenterWithoutASLR).
 void reenter_with_fixed_addresses(char** argv);
 
 }  // namespace gembench::inline run

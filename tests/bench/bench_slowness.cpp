@@ -95,7 +95,7 @@ void all_cells(int runs) {
                         {"blocks of 8", in_blocks<8>}, {"one rank noisy", independent, 5}};
   for (const Kind& kind : kinds)
     for (const int ranks : {2, 4, 16, 64})
-      for (const int rounds : {48, 240}) cell(kind, ranks, rounds, runs);
+      for (const int rounds : {48, 240}) cell(kind, ranks, rounds, ranks < 64 ? runs : runs / 5);
   for (const Kind& kind : {kinds[0], kinds[1]})
     for (const int devices : {1, 8})
       for (const int earlier : {5, 20}) past_cell(kind, devices, earlier, runs);

@@ -65,6 +65,10 @@ class Prolog(CliTest):
             probes, scontrol = self.prolog(code, site=self.history())
             self.assertEqual((len(probes), scontrol), (1, []), code)
             self.assertEqual(f"ended with code {code}" in self.said, code not in (0, 7))
+            kept = list((self.folder / "past").iterdir())
+            self.assertEqual(len(kept), 1 if code in (0, 7) else 0, code)
+            for path in kept:
+                path.unlink()
         self.assertEqual(self.prolog("hang", site=self.history())[1], [])
         self.assertIn("ended with code 124", self.said)
         probes, scontrol = self.prolog(1, 1, GEMBENCH="/absent/gembench")
