@@ -18,15 +18,16 @@ constexpr double kMadOfNormal = 0.6745;  // its median absolute deviation by its
 /// binomial.
 std::size_t dropped(std::size_t n) {
   const auto size = static_cast<double>(n);
-  double chance = std::exp2(-size);  // of exactly `below` readings below the median
+  // Of exactly `below` readings below the median; its logarithm, since 2^-1075 is 0.
+  double log_chance = -size * std::log(2.0);
   double outside = 0;
   std::size_t below = 0;
-  while (true) {
-    outside += chance;
-    if (2 * outside > 1 - kConfidence) return below == 0 ? 0 : below - 1;
-    chance *= (size - static_cast<double>(below)) / (static_cast<double>(below) + 1);
-    ++below;
+  for (; 2 * below < n; ++below) {
+    outside += std::exp(log_chance);
+    if (2 * outside > 1 - kConfidence) break;
+    log_chance += std::log((size - static_cast<double>(below)) / (static_cast<double>(below) + 1));
   }
+  return below == 0 ? 0 : below - 1;
 }
 
 }  // namespace

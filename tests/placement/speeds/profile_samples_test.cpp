@@ -45,6 +45,14 @@ TEST(MedianInterval, of_many_readings_agrees_with_the_normal_approximation) {
   EXPECT_NEAR(median.half_width(), 0.14, 0.01);
 }
 
+TEST(MedianInterval, of_more_readings_than_a_power_of_two_can_count_ends) {
+  std::vector<double> readings(4001);  // 2^-4001 is 0
+  std::iota(readings.begin(), readings.end(), 0.0);
+  const Median median = median_of(readings);
+  EXPECT_EQ(median.value, 2000);
+  EXPECT_NEAR(median.high - median.low, 2 * 1.96 * std::sqrt(4001.) / 2, 4);
+}
+
 TEST(MedianInterval, few_readings_are_never_tight) {
   const Median five = median_of({3, 3, 3, 3, 3});
   EXPECT_EQ(five.low, 3);
