@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
 
 #include "harness/cli/plan_options.hpp"
@@ -55,7 +56,7 @@ LearningCurve learning_curve_of(const PlanCommand& options, const Problem& probl
   const auto place = [&](const std::string& name, const Trace& steps) {
     const StopScope stop;
     const PlanInput input = problem.input(options, costs).with(steps, costs.planning);
-    return plan_aloud(name, input, options.quiet, "the placement was written before");
+    return plan_aloud(name, input, options.quiet, "no placement was written");
   };
   const auto seconds = [&](const Placement& placement, const Trace& steps) {
     return objective(steps, placement, costs.judging, costs.judging_rule.spec());
@@ -129,6 +130,20 @@ void judge_ablation(const std::string& name, const ScoreCommand& options, const 
   progress.finished();
 }
 
+/// Names of the rows of files: without folders where that tells them from all other rows.
+std::vector<std::string> row_names(const ScoreCommand& options) {
+  std::map<std::string, int> used;
+  for (const std::string& name : options.planned()) ++used[name];
+  const auto short_name = [](const std::string& path) {
+    return std::filesystem::path(path).filename().string();
+  };
+  for (const std::string& path : options.files) ++used[short_name(path)];
+  std::vector<std::string> names;
+  for (const std::string& path : options.files)
+    names.push_back(used[short_name(path)] == 1 ? short_name(path) : "file:" + path);
+  return names;
+}
+
 /// A row for every placement of the options, in their order; `notes` gets what is said of files.
 std::vector<JudgedPlacement> judge_all(const ScoreCommand& options, const Problem& problem,
                                        const Costs& costs, ScoredPlans& plans,
@@ -146,9 +161,11 @@ std::vector<JudgedPlacement> judge_all(const ScoreCommand& options, const Proble
     if (options.ablation) judge_ablation(name, options, problem, costs, rows);
     judge_policy(name, options, problem, costs, plans, rows);
   }
-  for (const std::string& path : options.files) {
+  const std::vector<std::string> names = row_names(options);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const std::string& path = options.files[i];
     const PlacementFile file = *problem.file_of("file:" + path);
-    rows.push_back(problem.judge(std::filesystem::path(path).filename(), 0, file.placement, costs));
+    rows.push_back(problem.judge(names[i], 0, file.placement, costs));
     problem.say_origin(path, problem.record(&file, false), rows.back(), notes);
     judge_per_step(options, problem, costs.judging, file.placement, rows);
   }
@@ -204,13 +221,13 @@ void execute(const PlanCommand& options) {
   file.profile_source = problem.context.profile;
   if (problem.context.shrinkage) file.profile_source += "; " + to_text(*problem.context.shrinkage);
   file.program = program_version();
+  if (options.learning_curve) problem.context.learning = learning_curve_of(options, problem, costs);
   write_placement(owner, file, options.overwrite);
   std::vector<JudgedPlacement> rows{
       problem.judge(options.replan.max_moves > 0 ? file.placement.strategy : options.strategy,
                     seconds, file.placement, costs)};
   problem.say_origin("", *file.planned_on, rows[0], problem.context.notes);
   problem.context.basis = {problem.plan.requests, tasks_of(problem.plan)};
-  if (options.learning_curve) problem.context.learning = learning_curve_of(options, problem, costs);
   if (options.format == "table") print_result("{}", rebalanced);
   print_result("{}", score_report(problem.context, rows, options.format));
   if (options.format == "table") print_result("# result: {}\n", options.output);

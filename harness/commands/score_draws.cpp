@@ -18,13 +18,7 @@ namespace gembench::inline commands {
 namespace {
 
 static_assert(kLeastDraws == kLeastBlocks);
-
-/// Independent requests of the judged steps; 0: not known.
-std::int64_t judged_requests(const Problem& problem) {
-  const Trace& judged = problem.judged;
-  if (!problem.context.judged_on.empty() || !problem.context.held_out) return judged.requests;
-  return judged.requests * judged.steps / (std::int64_t{judged.steps} + problem.plan.steps);
-}
+constexpr int kGoodDraws = 20;
 
 void require_enough(int draws, const Problem& problem, std::size_t rows) {
   if (rows < 2)
@@ -34,11 +28,11 @@ void require_enough(int draws, const Problem& problem, std::size_t rows) {
         fmt::format("--draws {} needs as many judged steps and there are {}: lower it, or judge on "
                     "more steps",
                     draws, problem.judged.steps));
-  const auto requests = judged_requests(problem);
+  const auto requests = problem.judged.requests;
   if (requests > 0 && draws > requests)
     throw usage_error(fmt::format(
-        "--draws {} are more than the {} requests of the judged steps, whose steps are alike: "
-        "lower it, or record more requests",
+        "--draws {} is more than the {} independent requests in the judged steps: lower it, or "
+        "record more requests",
         draws, requests));
 }
 
@@ -84,14 +78,18 @@ double mean_of(const std::vector<double>& values) {
 std::string note_on(int draws, const Problem& problem, bool drawn, bool errors) {
   const int steps = problem.judged.steps, least = steps / draws;
   return fmt::format(
-      "{} draws: the judged steps in as many successive blocks of {} steps{}{}; intervals hold "
-      "together and allow for blocks that are alike",
+      "{} draws: the judged steps in as many successive blocks of {} steps{}{}; the 95 % are for "
+      "all "
+      "rows at once, and intervals are wider where successive blocks are correlated{}",
       draws,
       steps % draws == 0 ? fmt::format("{}", least) : fmt::format("{} or {}", least, least + 1),
       drawn ? ", each with other drawn speeds, which are planned for; the other columns are of the "
               "first draw and all blocks"
             : "",
-      errors ? "; intervals allow for the errors of the profile's medians" : "");
+      errors ? "; intervals allow for the errors of the profile's medians" : "",
+      draws < kGoodDraws
+          ? fmt::format("; so few give very wide ones: --draws {} is better", kGoodDraws)
+          : "");
 }
 
 }  // namespace

@@ -89,15 +89,16 @@ void judge_policy(const std::string& name, const ScoreCommand& options, const Pr
 }
 
 std::string policy_note(const ScoreCommand& options, const Problem& problem) {
-  if (*options.replan_every > problem.judged.steps)
+  if (*options.replan_every >= problem.judged.steps)
     throw usage_error(fmt::format(
-        "--replan-every {} is more than the {} judged steps: lower it, or judge on more steps",
+        "with --replan-every {} nothing is replanned within {} judged steps: lower it, or judge on "
+        "more steps",
         *options.replan_every, problem.judged.steps));
   static_cast<void>(expert_bytes(options, problem.profile.model));
   return fmt::format(
       "replanned every {} steps on the latest {}, as many as were planned on at first (ours); a "
-      "layer changes if a plan on every other of these saves more on those between until the next "
-      "replanning than its moves take; "
+      "layer takes its new plan if the time saved until the next replanning is more than its moves "
+      "take; the saving is judged on steps that the plan did not see; "
       "weights arrive at {:g} GB/s, {:g} % of that time is hidden, and nothing else runs in the "
       "rest; planning is not charged",
       *options.replan_every, problem.plan.steps, options.bandwidth * 1e-9, options.hidden * 100);

@@ -27,6 +27,10 @@ Trace make_trace(const TraceMakeCommand& options) {
 /// What gem learns for ranks of equal speed, where nothing but the loads decides; judged on the
 /// last quarter.
 LearningCurve learning_on_equal_ranks(const Trace& trace, int ranks) {
+  if (ranks >= trace.experts)
+    throw usage_error(fmt::format(
+        "{} experts on {} ranks leave nothing to place: give --learning-curve fewer --ranks",
+        trace.experts, ranks));
   const HeldOut parts = hold_out(trace, 0.75);
   const auto most = std::int64_t{trace.max_tokens_in_step()} * trace.topk;
   const CostModel cost(equal_ranks(ranks, std::max<std::int64_t>(1, most)));

@@ -64,7 +64,9 @@ ScoreVerdict score_verdict(const ScoreContext& context, const std::vector<Judged
       : less ? fmt::format("{} is predicted to take least time: {}", best.row->name, difference)
              : fmt::format("nothing is predicted to take less time than {}: {} comes next, {}",
                            first, best.row->name, difference);
-  return {less ? best.row->name : first,
+  return {open(best) ? ""
+          : less     ? best.row->name
+                     : first,
           fmt::format("{}{}{}",
                       in_sample ? "planned on the judged steps (in-sample), so gains are larger "
                                   "than a deployment would see: "

@@ -166,6 +166,8 @@ Score score(const Trace& trace, const Placement& placement, const CostModel& cos
   result.straggle = sums.straggle / steps;
   result.straggle_load = sums.straggle_load / steps;
   result.straggle_speed = result.straggle - result.straggle_load;
+  // Equal ranks: what is left of the sums is rounding.
+  if (std::abs(result.straggle_speed) < 1e-9 * result.straggle) result.straggle_speed = 0;
   result.duplicates = count_duplicates(placement);
   if (from) result.moves = count_moves(*from, placement);
   return result;

@@ -36,10 +36,10 @@ using Replanner = std::function<Placement(const Trace& seen, const Placement& no
 /// every so many of them on the latest steps seen: as many as were planned on at first, so that no
 /// plan rests on fewer (on all steps so far plans follow a shift more slowly). A layer takes its
 /// new plan only if that saves more time until the next replanning than its moves take; else it
-/// stays. What it saves is judged fairly, by a plan made on every other of these steps, on those
-/// between. The parts in order; replannings that change nothing begin none. Usage error unless 1 <=
-/// every <= judged steps and there are 2 planned ones, for plans of other slots per rank, and as
-/// predicted_layer_seconds.
+/// stays. The saving is judged by a second plan, made on every other of these steps, on the
+/// steps between, which it did not see. The parts in order; replannings that change nothing begin
+/// none. Usage error unless 1 <= every <= judged steps and there are 2 planned ones, for plans of
+/// other slots per rank, and as predicted_layer_seconds.
 [[nodiscard]] std::vector<PolicyPart> follow(const ReplanPolicy& policy, const Trace& planned,
                                              const Trace& judged, const CostModel& cost,
                                              const Placement& first, const Replanner& again);

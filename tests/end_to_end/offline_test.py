@@ -340,18 +340,36 @@ class Planner(CliTest):
             self.assertLessEqual(row["draws_mean"], row["draws_worst"])
         self.assertNotIn("draws_low", rows["linear"])
         self.assertEqual(judged["draws"], 8)
-        self.assertIn(judged["predicted_fastest"], judged["verdict"])
+        self.assertIn(judged["predicted_fastest"] or "no difference was found", judged["verdict"])
         _, few = self.score(*at, *moves, "16", "--max-moves", "2")
         self.assertLessEqual(few["gem every 16, 2 moves"]["moved_experts"], 3 * 2 * 2)
         with h5py.File(self.folder / "t.h5", "a") as file:
             file.attrs["requests"] = 10
-        for sentence, words in (("lower it, or judge on more", [*moves, "65"]),
+        plan = ["plan", "--trace", "t.h5", "--ranks", "4", "--format", "json", "-o"]
+        half = self.good(*plan, "half.json", "--plan-steps", "64")
+        self.assertEqual(json.loads(half)["requests"], 5, "of the steps that were planned on")
+        self.one_sentence(self.gembench(*plan, "new.json", "--plan-steps", "1", "--learning-curve"), 2,
+                          "give no learning curve")
+        self.assertFalse((self.folder / "new.json").exists())
+        for sentence, words in (("nothing is replanned within 64 judged", [*moves, "64"]),
                                 ("size of an expert of", ["--replan-every", "16"]),
-                                ("more than the 5 requests", ["--draws", "6"]),
+                                ("more than the 5 independent requests", ["--draws", "6"]),
                                 ("as many judged steps and there are 64", ["--draws", "65"]),
                                 ("name at least two", ["--draws", "8", "--strategies", "gem"])):
             self.one_sentence(self.gembench("score", "--trace", "t.h5", "--split", "0.5", *at, *words),
                               2, sentence)
+
+    def test_files_of_one_name_are_rows_of_their_own(self):
+        for folder, strategy in (("a", "linear"), ("b", "gem")):
+            (self.folder / folder).mkdir()
+            self.good("plan", "--trace", "t.h5", "--ranks", "4", "--variability", "high", "--strategy",
+                      strategy, "-o", f"{folder}/linear", "-q")
+        _, rows = self.score("--ranks", "4", "--variability", "high", "--strategies", "linear", "--draws",
+                             "8", "a/linear", "b/linear")
+        same, other = rows["file:a/linear"], rows["file:b/linear"]
+        self.assertEqual(same["draws_mean"], 0)
+        self.assertLess(other["draws_mean"], 0)
+        self.assertLess(other["against_first"], 0)
 
     def test_traffic_between_nodes_is_shown_and_planned_with(self):
         at = ("--ranks", "4", "--variability", "high", "--spare-slots", "1", "--ranks-per-node", "2",
