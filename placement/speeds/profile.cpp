@@ -233,7 +233,7 @@ std::vector<std::int64_t> CostModel::expert_bends() const {
       if (tokens > 1) bends.push_back(tokens);
   bends.insert(bends.end(), corrected_at_.begin(), corrected_at_.end());
   std::ranges::sort(bends);
-  bends.erase(std::ranges::unique(bends).begin(), bends.end());
+  bends.erase(std::unique(bends.begin(), bends.end()), bends.end());
   return bends;
 }
 
