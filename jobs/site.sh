@@ -9,7 +9,8 @@ sbatch_options=(--exclusive)  # further options of sbatch: no other jobs on the 
 
 ranks_per_node=1         # one for every GPU, or one for every CPU that is not shared
 cpus_per_rank=           # sbatch --cpus-per-task; empty = 4 where there are GPUs (the rank polls on
-                         # one, NCCL's threads need others), else the cluster's default
+                         # one, NCCL's threads need others), else the cluster's default. A
+                         # node needs as many for each of its ranks, or the job never starts
 gpus_per_node=0
 gpu_binding=all          # all: a rank sees its node's GPUs and takes the one of its local rank
                          # one: Slurm shows every rank its own only (launcher srun)

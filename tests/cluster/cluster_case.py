@@ -29,7 +29,7 @@ ENVIRONMENT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": 
                # The program counts on a node having its CPUs for itself; here two share them.
                "OMPI_MCA_mpi_yield_when_idle": "1", "GEMBENCH": support.PROGRAM}
 SITE = """
-modules=() partition=main account= sbatch_options=() ranks_per_node={ranks} gpus_per_node={gpus}
+modules=() partition=main account= sbatch_options=() ranks_per_node={ranks} cpus_per_rank={cpus} gpus_per_node={gpus}
 gpu_binding={binding} launcher={launcher} interfaces=10.77.0.0/24 requeue={requeue}
 launcher_options=({options})
 """
@@ -70,8 +70,8 @@ class ClusterCase(support.CliTest):
 
     def site(self, launcher="srun", ranks=2, gpus=0, binding="all", requeue="no"):
         (self.folder / "site.sh").write_text(SITE.format(
-            launcher=launcher, ranks=ranks, gpus=gpus, binding=binding, requeue=requeue,
-            options="--bind-to none" if launcher == "mpirun" else ""))
+            launcher=launcher, ranks=ranks, gpus=gpus, cpus=2 if gpus else "", binding=binding,
+            requeue=requeue, options="--bind-to none" if launcher == "mpirun" else ""))
 
     def on_head(self, *words, environment=None):
         words = ["env", "-u", "HDF5_USE_FILE_LOCKING", f"GEMBENCH_SITE={self.folder}/site.sh",
