@@ -293,7 +293,7 @@ class Failures(CudaTest):
                    says=["GPU 1 of rank 1", "ncclGroupEnd failed (layer "])
 
     def test_a_kernel_that_faults_is_noticed_at_the_next_wait(self):
-        self.fails(1, 2, *RUN, "--timeout", "60", env=simulated(FAULT="execution:2500:700:1"),
+        self.fails(1, 2, *RUN, "--timeout", "60", env=simulated(FAULT="execution:3800:700:1"),
                    says=["GPU 1 of rank 1", " failed (layer ", "illegal memory access"])
 
     def test_what_does_not_fit_the_device_is_refused(self):
