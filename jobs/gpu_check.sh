@@ -62,9 +62,12 @@ on() {
   local ranks=$1
   shift
   if [[ -n ${SLURM_JOB_ID:-} ]] && command -v srun >/dev/null; then
+    local command=(srun --mpi=pmix --kill-on-bad-exit=1 --ntasks "$ranks")
     # srun does not inherit the number of CPUs per task, and NCCL's threads need some of their own.
-    srun --mpi=pmix --kill-on-bad-exit=1 --ntasks "$ranks" \
-      --cpus-per-task "${SLURM_CPUS_PER_TASK:-1}" "$GEMBENCH" "$@"
+    if [[ -n ${SLURM_CPUS_PER_TASK:-} ]]; then
+      command+=("--cpus-per-task=$SLURM_CPUS_PER_TASK")
+    fi
+    "${command[@]}" "$GEMBENCH" "$@"
   else
     "$top/jobs/local.sh" -n "$ranks" "$@"
   fi

@@ -34,7 +34,14 @@ choose_launcher() {
         command+=("--cpus-per-task=$SLURM_CPUS_PER_TASK")
       fi
       ;;
-    mpirun) command=(mpirun) ;;
+    mpirun)
+      command=(mpirun)
+      # Few ranks would be bound to a core each, which NCCL's threads need too; gembench itself keeps
+      # to the CPUs near its GPU.
+      if ((gpus_per_node)) && [[ " ${launcher_options[*]} " != *" --bind-to "* ]]; then
+        command+=(--bind-to none)
+      fi
+      ;;
     *)
       echo "launch.sh: launcher '$launcher' is neither srun nor mpirun: correct jobs/site.sh" >&2
       exit 3

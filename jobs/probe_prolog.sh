@@ -29,6 +29,7 @@ node=${SLURMD_NODENAME:-$(hostname -s)}
 words=(probe --quiet "${probe_options[@]}")
 ranks=$ranks_per_node
 if [[ -n ${SLURM_JOB_GPUS:-} ]]; then
+  export CUDA_DEVICE_ORDER=PCI_BUS_ID  # as Slurm counts them
   export CUDA_VISIBLE_DEVICES=$SLURM_JOB_GPUS
   IFS=, read -ra gpus <<<"$SLURM_JOB_GPUS"
   ranks=${#gpus[@]}
@@ -47,14 +48,21 @@ elif ((ranks == 1)); then
 fi
 new=$(mktemp -d) || exit 0
 trap 'rm -rf "$new"' EXIT
-mapfile -t slurms < <(compgen -v SLURM)  # with them mpirun would ask Slurm to start the ranks
-unset "${slurms[@]}"
+
+# Without Slurm's variables, with which mpirun would ask Slurm to start the ranks; scontrol below
+# needs them.
+outside_slurm() {
+  local slurms
+  mapfile -t slurms < <(compgen -v SLURM)
+  unset "${slurms[@]}"
+  GEMBENCH=$program timeout --kill-after=5 "$probe_timeout" "$@"
+}
 
 # Sets `code`, and `found` to what it said.
 probe() {
   code=0
-  found=$(GEMBENCH=$program timeout --kill-after=5 "$probe_timeout" \
-    "${command[@]}" "${words[@]}" --output "$new/probe.h5" --overwrite) || code=$?
+  found=$(outside_slurm "${command[@]}" "${words[@]}" --output "$new/probe.h5" --overwrite) ||
+    code=$?
 }
 
 probe

@@ -17,6 +17,25 @@ int span_of(int layer, int phase) {
   return layer * kPhases + phase;
 }
 
+/// Experts for tokens of a layer, [token][k]: every expert as often, and a token's on about as many
+/// ranks as if they were drawn, or a rank would receive fewer rows than in a run, or more than fit.
+std::vector<std::uint16_t> even_experts(const ModelShape& model, int ranks, int slots,
+                                        TokenRange tokens) {
+  const int k = model.topk;
+  const double drawn = ranks * (1 - std::pow(1 - 1.0 / ranks, k));
+  const int apart = std::max({1, static_cast<int>(drawn), (k + slots - 1) / slots});
+  const int each = (k + apart - 1) / apart;  // of a token's on one rank, at most
+  std::vector<std::uint16_t> ids;
+  for (int token = tokens.first; token < tokens.first + tokens.count; ++token) {
+    for (int j = 0; j < k; ++j) {
+      const int rank = (token + j % apart) % ranks;
+      const int slot = (token / ranks * each + j / apart) % slots;
+      ids.push_back(static_cast<std::uint16_t>((rank * slots + slot) % model.experts));
+    }
+  }
+  return ids;
+}
+
 }  // namespace
 
 MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, ExpertStore& store,
@@ -115,21 +134,15 @@ void MoeLayers::rehearse() {
   if (!device_.needs_rehearsal()) return;
   device_.compare_ways(stream_, experts_.front());
   // Those of the largest step may not fit: even loads differ by rounding from those of the run.
-  const auto most = static_cast<int>(comm_.min(options_.max_tokens));
+  const auto most = static_cast<int>(comm_.max(options_.max_tokens));
   int tokens = 1;
   for (; tokens < most && rehearse(tokens); tokens *= 2) continue;
   if (tokens >= most && most > 0) static_cast<void>(rehearse(most));
 }
 
 bool MoeLayers::rehearse(int tokens) {
-  const int k = model_.topk;
-  std::vector<std::uint16_t> ids;  // experts in turn, for the tokens of all ranks and every layer
-  const int first = comm_.rank() * tokens;
-  for (int i = 0; i < model_.layers * tokens * k; ++i) {
-    const std::int64_t turn = std::int64_t{first} * k + i % (tokens * k);
-    ids.push_back(static_cast<std::uint16_t>(turn % model_.experts));
-  }
-  load_step(0, {first, tokens}, ids);
+  const TokenRange mine{comm_.rank() * tokens, std::min(tokens, options_.max_tokens)};
+  load_step(0, mine, even_experts(model_, comm_.size(), static_cast<int>(slots_), mine));
   route(0);
   announce(0);
   const auto& pairs_in = hops_.back().pairs_in;

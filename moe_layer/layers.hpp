@@ -140,8 +140,8 @@ class MoeLayers {
   /// The two halves of dispatch: who sends how much to whom, and sending it.
   void announce(int layer);
   void send();
-  /// Of rehearse(), with so many tokens on this rank: false, on all ranks, if some rank cannot hold
-  /// what it would receive.
+  /// Of rehearse(), layer 0 with so many tokens on each rank, or its most: false, on all ranks, if
+  /// some rank cannot hold what it would receive.
   bool rehearse(int tokens);
   /// Chooses the replicas that compute this rank's pairs; waits for the router, and with water-fill
   /// for the counts of all ranks.

@@ -302,7 +302,9 @@ class Run {
       require_same_machine(reader_->info(), info);
       writer_ = std::make_unique<RunWriter>(
           std::move(*owner_), *reader_,
-          std::map<std::string, std::string>{{"resumed", "last at " + utc_now()}}, found_.replaces);
+          std::map<std::string, std::string>{
+              {"resumed", describe_resumption(reader_->info(), info, utc_now())}},
+          found_.replaces);
     });
   }
 

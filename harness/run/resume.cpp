@@ -89,6 +89,16 @@ void require_same_machine(const RunInfo& earlier, const RunInfo& mine) {
   require_same(nodes);
 }
 
+std::string describe_resumption(const RunInfo& earlier, const RunInfo& mine,
+                                const std::string& now) {
+  std::string text = "last at " + now;
+  if (const auto other = other_products(earlier, mine)) {
+    text +=
+        fmt::format(" with other expert products ({} before, now {})", other->earlier, other->mine);
+  }
+  return text;
+}
+
 bool kept_resident(const RunInfo& earlier) {
   return fact_of(earlier, "alternation") == "resident";
 }

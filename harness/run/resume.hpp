@@ -39,6 +39,10 @@ void require_same_loads(const RunInfo& earlier, const std::string& trace_digest)
 /// Requires equal program, device, clock and nodes.
 void require_same_machine(const RunInfo& earlier, const RunInfo& mine);
 
+/// "last at NOW", and what differs all the same: the file's fact `resumed`.
+[[nodiscard]] std::string describe_resumption(const RunInfo& earlier, const RunInfo& mine,
+                                              const std::string& now);
+
 /// Whether the experts of all placements stay in memory.
 [[nodiscard]] bool kept_resident(const RunInfo& earlier);
 

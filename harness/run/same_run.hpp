@@ -33,6 +33,9 @@ struct RunDifference {
                                                          const RunInfo& mine);
 /// The nodes that ranks ran on.
 [[nodiscard]] std::optional<RunDifference> other_nodes(const RunInfo& earlier, const RunInfo& mine);
+/// How a GPU computes experts' products, which is measured at each start; the same on all ranks.
+[[nodiscard]] std::optional<RunDifference> other_products(const RunInfo& earlier,
+                                                          const RunInfo& mine);
 
 /// A fact of the file; "none" if it is missing.
 [[nodiscard]] std::string fact_of(const RunInfo& info, const char* name);

@@ -18,6 +18,12 @@ void add_to(double value, double& least, double& sum, double& most, std::int64_t
   ++count;
 }
 
+bool says_anything(const DeviceState& state) {
+  return state.throttle_reasons >= 0 ||
+         !(std::isnan(state.clock) && std::isnan(state.power) && std::isnan(state.temperature) &&
+           std::isnan(state.energy));
+}
+
 }  // namespace
 
 StateSampler::StateSampler(Read read, std::chrono::milliseconds period) : read_(std::move(read)) {
@@ -37,14 +43,17 @@ void StateSampler::work(std::chrono::milliseconds period) {
 }
 
 void StateSampler::add(const DeviceState& state) {
+  if (!says_anything(state)) return;
   const double now = wall_seconds();
   if (use_.readings == 0) {
     first_seconds_ = now;
     first_energy_ = state.energy;
   }
   ++use_.readings;
-  use_.seconds = now - first_seconds_;
-  use_.energy = state.energy - first_energy_;
+  if (use_.readings > 1) {
+    use_.seconds = now - first_seconds_;
+    use_.energy = state.energy - first_energy_;
+  }
   add_to(state.clock, use_.clock_min, use_.clock_mean, use_.clock_max, clocks_);
   add_to(state.power, use_.power_min, use_.power_mean, use_.power_max, powers_);
   add_to(state.temperature, use_.temperature_min, use_.temperature_mean, use_.temperature_max,
@@ -74,7 +83,12 @@ std::optional<GpuUse> StateSampler::finish() {
   }
   GpuUse use = use_;
   if (clocks_ > 0) use.clock_mean /= static_cast<double>(clocks_);
-  if (powers_ > 0) use.power_mean /= static_cast<double>(powers_);
+  if (powers_ > 0) {
+    // The GPU adds up its energy itself, and what it reports as power may be a mean already.
+    const bool added = use.seconds > 0 && !std::isnan(use.energy);
+    use.power_mean =
+        added ? use.energy / use.seconds : use.power_mean / static_cast<double>(powers_);
+  }
   if (temperatures_ > 0) use.temperature_mean /= static_cast<double>(temperatures_);
   return use;
 }

@@ -15,6 +15,7 @@ namespace gembench::inline run {
 /// Reads the state of a rank's device again and again while it works, on a thread of its own:
 /// before and after the steps it is idle, and its clock and throttling are not those of the work.
 /// The thread sleeps between readings. Reads nothing more if the device reports nothing at first.
+/// Readings cover all that the rank does meanwhile: moves, gathering, writing and checks too.
 class StateSampler {
  public:
   using Read = std::function<std::optional<DeviceState>()>;
@@ -25,7 +26,7 @@ class StateSampler {
   StateSampler(const StateSampler&) = delete;
   StateSampler& operator=(const StateSampler&) = delete;
 
-  /// Ends reading; none if the device reports no state.
+  /// Ends reading; none if the device reports no state. Energy and time need two readings.
   [[nodiscard]] std::optional<GpuUse> finish();
 
  private:

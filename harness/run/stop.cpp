@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <string_view>
 
 #include "harness/run/collective_errors.hpp"
 #include "moe_layer/mpi/clock.hpp"
@@ -15,14 +16,16 @@ volatile std::sig_atomic_t asked_by = 0;
 double deadline = 0;  // wall_seconds(), 0 = none
 double limit = 0;
 int late_code = 0;
-std::string late_line;  // as it is written: a handler may not allocate
+// As it is written: a handler may not allocate, and comes after static objects have ended.
+char late_line[1024];
+std::size_t late_length = 0;
 
 extern "C" void on_stop(int signal) {
   asked_by = signal;
 }
 
 extern "C" void on_late_end(int) {
-  const ssize_t ignored = write(STDERR_FILENO, late_line.data(), late_line.size());
+  const ssize_t ignored = write(STDERR_FILENO, late_line, late_length);
   static_cast<void>(ignored);
   _exit(late_code);
 }
@@ -67,7 +70,13 @@ StopScope::~StopScope() {
 
 void end_within(unsigned seconds, ExitCode code, const std::string& sentence) {
   late_code = static_cast<int>(code);
-  late_line = sentence.empty() ? sentence : fmt::format("gembench: {}\n", sentence);
+  constexpr std::size_t kMost = sizeof late_line - sizeof "gembench: \n";
+  late_length = 0;
+  if (!sentence.empty()) {
+    const std::string_view kept = std::string_view(sentence).substr(0, kMost);
+    late_length =
+        static_cast<std::size_t>(fmt::format_to(late_line, "gembench: {}\n", kept) - late_line);
+  }
   handle(SIGALRM, on_late_end, 0);
   alarm(seconds);
 }

@@ -7,7 +7,6 @@
 
 #include "moe_layer/cuda/kernels.hpp"
 #include "moe_layer/cuda/memory.hpp"
-#include "moe_layer/cuda/near_cpus.hpp"
 #include "moe_layer/model/weights.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "placement/base/index.hpp"
@@ -34,7 +33,7 @@ CudaDevice::CudaDevice(const Comm& comm, const ModelShape& model, const CudaOpti
       locked_mhz_(options.lock_clocks),
       gpu_(choose_gpu(comm.node_rank())),
       at_{.rank = comm.rank(), .gpu = gpu_.index, .phase = "start", .layer = -1, .on_error = {}},
-      near_cpus_(stay_near(gpu_.pci)),
+      near_cpus_(gpu_.pci),
       nvml_(gpu_.uuid),
       spans_(at_),
       transport_(comm, Transport::kind_of(options.transport, MpiSession::is_cuda_aware()), spans_,
@@ -64,7 +63,7 @@ std::string CudaDevice::name() const {
 std::map<std::string, std::string> CudaDevice::facts() const {
   return {{"gpu", gpu_.name},
           {"gpu_uuid", gpu_.uuid},
-          {"gpu_cpus", near_cpus_},
+          {"gpu_cpus", near_cpus_.words()},
           {"gpu_event_floor", fmt::format("{:.2f} us", spans_.floor() * 1e6)},
           {"gpu_driver", nvml_.driver()},
           {"gpu_driver_cuda", gpu_.driver},

@@ -7,6 +7,7 @@
 
 #include "moe_layer/cuda/experts.hpp"
 #include "moe_layer/cuda/gpu.hpp"
+#include "moe_layer/cuda/near_cpus.hpp"
 #include "moe_layer/cuda/nvml.hpp"
 #include "moe_layer/cuda/spans.hpp"
 #include "moe_layer/cuda/transport.hpp"
@@ -71,8 +72,8 @@ class CudaDevice final : public Device, private DeviceClock {
   DType dtype_;
   int locked_mhz_;
   Gpu gpu_;
-  Whereabouts at_;         // before all that throw with it
-  std::string near_cpus_;  // in words; before all that allocate pinned memory or start threads
+  Whereabouts at_;      // before all that throw with it
+  NearCpus near_cpus_;  // before all that allocate pinned memory or start threads
   Nvml nvml_;
   Spans spans_;
   Transport transport_;

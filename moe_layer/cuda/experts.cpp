@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kAlignment = 256;
 constexpr std::size_t kPointerArrays = 6;  // a, b, c of both products
 constexpr std::size_t kMadeRows = 256;     // on the host, for compare(); then they repeat
-constexpr std::size_t kCompared = std::size_t{1} << 20;  // values of outputs, the last ones
+constexpr std::size_t kCompared = std::size_t{1} << 20;  // values of outputs at either end
 constexpr int kGroupedUnit = 8;  // values: cuBLAS 13.1 groups bf16 by an align8 kernel
 
 std::size_t aligned(std::size_t bytes) {
@@ -258,29 +258,38 @@ void Experts::fill_rows(cudaStream_t stream, std::size_t rows) {
   check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
 }
 
-double Experts::time_way(cudaStream_t stream, const ExpertArgs& args, bool grouped, int rounds) {
-  double least = HUGE_VAL;
-  for (int round = 0; round < rounds; ++round) {
-    const double begin = wall_seconds();
-    run_products(stream, args, grouped);
-    check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
-    least = std::min(least, wall_seconds() - begin);
-  }
-  return least;
+double Experts::time_way(cudaStream_t stream, const ExpertArgs& args, bool grouped) {
+  const double begin = wall_seconds();
+  run_products(stream, args, grouped);
+  check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
+  return wall_seconds() - begin;
 }
 
-std::vector<std::uint16_t> Experts::last_outputs(cudaStream_t stream, std::size_t pairs) {
+void Experts::forget_products(cudaStream_t stream) {
+  constexpr int kNotANumber = 0xff;  // each byte of a bf16
+  for (const Buffer* made : {&both_, &inner_, &outputs_}) {
+    check(cudaMemsetAsync(made->as<void>(), kNotANumber, made->bytes(), stream), "cudaMemsetAsync",
+          at_);
+  }
+}
+
+std::vector<std::uint16_t> Experts::some_outputs(cudaStream_t stream, std::size_t pairs) {
   const std::size_t all = pairs * sz(model_.hidden), count = std::min(all, kCompared);
-  std::vector<std::uint16_t> values(count);
-  check(cudaMemcpyAsync(values.data(), outputs_.as<std::uint16_t>() + (all - count),
-                        count * sizeof(std::uint16_t), cudaMemcpyDeviceToHost, stream),
-        "cudaMemcpyAsync", at_);
+  std::vector<std::uint16_t> values(2 * count);
+  const auto copy = [&](std::size_t to, std::size_t from) {
+    check(cudaMemcpyAsync(&values[to], outputs_.as<std::uint16_t>() + from,
+                          count * sizeof(std::uint16_t), cudaMemcpyDeviceToHost, stream),
+          "cudaMemcpyAsync", at_);
+  };
+  copy(0, 0);
+  copy(count, all - count);
   check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
   return values;
 }
 
 void Experts::compare(cudaStream_t stream, std::span<const Buffer* const> slots, const Comm& comm) {
-  constexpr int kRounds = 3;
+  constexpr int kRounds = 5;
+  grouped_ = comm.min(grouped_ ? 1 : 0) != 0;  // cuBLAS may differ between nodes
   const auto sizes = ProductChoice::sizes_up_to(comm.min(static_cast<std::int64_t>(most_pairs_)));
   std::vector<std::size_t> filled;
   for (std::size_t slot = 0; slot < slots.size(); ++slot) {
@@ -310,16 +319,20 @@ void Experts::compare(cudaStream_t stream, std::span<const Buffer* const> slots,
     if (filled.empty()) continue;
     // A single expert with everything: its size of product may be a kernel of its own.
     spread(pairs, 1);
-    static_cast<void>(time_way(stream, args, false, 1));
-    if (grouped_) static_cast<void>(time_way(stream, args, true, 1));
+    static_cast<void>(time_way(stream, args, false));
+    if (grouped_) static_cast<void>(time_way(stream, args, true));
     spread(pairs, std::min(filled.size(), sz(pairs)));
-    static_cast<void>(time_way(stream, args, false, 1));
+    static_cast<void>(time_way(stream, args, false));
     if (!grouped_) continue;
-    const auto single = last_outputs(stream, sz(pairs));
-    static_cast<void>(time_way(stream, args, true, 1));
-    wrong = wrong || !ProductChoice::alike(single, last_outputs(stream, sz(pairs)));
-    times.one_by_one = time_way(stream, args, false, kRounds);
-    times.grouped = time_way(stream, args, true, kRounds);
+    const auto single = some_outputs(stream, sz(pairs));
+    forget_products(stream);
+    static_cast<void>(time_way(stream, args, true));
+    wrong = wrong || !ProductChoice::alike(single, some_outputs(stream, sz(pairs)));
+    times.one_by_one = times.grouped = HUGE_VAL;
+    for (int round = 0; round < kRounds; ++round) {  // in turns: clocks and heat change meanwhile
+      times.one_by_one = std::min(times.one_by_one, time_way(stream, args, false));
+      times.grouped = std::min(times.grouped, time_way(stream, args, true));
+    }
   }
   if (grouped_) choice_.decide(comm, timed, wrong);
 }

@@ -36,8 +36,9 @@ class Experts {
   [[nodiscard]] bool grouped() const { return grouped_; }
   void prepare(const LayerLimits& limits);
   /// Collective, after prepare(). Times both ways with the weights of a layer, for loads up to the
-  /// largest, and uses the faster one of each from now on; the grouped call never if its outputs
-  /// are not those of single calls. Every size of product has then been used.
+  /// largest, and uses one of them for each from now on (ProductChoice); the grouped call never if
+  /// its outputs are not those of single calls, or if some rank lacks it. Every size of product has
+  /// then been used.
   void compare(cudaStream_t stream, std::span<const Buffer* const> slots, const Comm& comm);
   /// In words, which way is used for which load.
   [[nodiscard]] std::string way() const;
@@ -61,8 +62,10 @@ class Experts {
                     std::size_t first, int count, void* out, DType out_type, bool add);
   // Of compare().
   void fill_rows(cudaStream_t stream, std::size_t rows);
-  double time_way(cudaStream_t stream, const ExpertArgs& args, bool grouped, int rounds);
-  std::vector<std::uint16_t> last_outputs(cudaStream_t stream, std::size_t pairs);
+  double time_way(cudaStream_t stream, const ExpertArgs& args, bool grouped);
+  /// What a call leaves as it was must not pass for its result.
+  void forget_products(cudaStream_t stream);
+  std::vector<std::uint16_t> some_outputs(cudaStream_t stream, std::size_t pairs);
   [[nodiscard]] void* at_row(const Buffer& scratch, std::size_t row, int width) const;
 
   ModelShape model_;

@@ -15,14 +15,18 @@ cudaDataType_t type_of(DType dtype) {
   return dtype == DType::f32 ? CUDA_R_32F : CUDA_R_16BF;
 }
 
-/// The variable overrides what is asked of cuBLAS, in either direction.
+/// Variables that override what is asked of cuBLAS.
 void require_true_f32() {
-  const char* value = std::getenv("NVIDIA_TF32_OVERRIDE");
-  if (value == nullptr || std::string_view(value) == "0") return;
-  throw Error(ExitCode::environment,
-              fmt::format("NVIDIA_TF32_OVERRIDE is {}, with which cuBLAS rounds what f32 products "
-                          "read to 10 bits: unset it, or set it to 0",
-                          value));
+  for (const char* name : {"NVIDIA_TF32_OVERRIDE", "CUBLAS_EMULATE_SINGLE_PRECISION"}) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || std::string_view(value).empty() || std::string_view(value) == "0") {
+      continue;
+    }
+    throw Error(ExitCode::environment,
+                fmt::format("{} is set to '{}', and cuBLAS may then compute f32 products from "
+                            "numbers of fewer bits: unset it, or set it to 0",
+                            name, value));
+  }
 }
 
 }  // namespace

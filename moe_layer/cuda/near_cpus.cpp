@@ -28,19 +28,27 @@ std::vector<int> cpus_near(const std::string& pci, const std::filesystem::path& 
   return cpus;
 }
 
-std::string stay_near(const std::string& pci, const std::filesystem::path& root) {
+NearCpus::NearCpus(const std::string& pci, const std::filesystem::path& root, int least) {
   const std::vector<int> near = cpus_near(pci, root);
-  cpu_set_t mine, kept;
-  CPU_ZERO(&mine);
+  cpu_set_t kept;
   CPU_ZERO(&kept);
-  if (near.empty() || sched_getaffinity(0, sizeof mine, &mine) != 0) return "not known";
+  if (near.empty() || sched_getaffinity(0, sizeof before_, &before_) != 0) return;
   for (const int cpu : near) {
-    if (CPU_ISSET(cpu, &mine)) CPU_SET(cpu, &kept);
+    if (CPU_ISSET(cpu, &before_)) CPU_SET(cpu, &kept);
   }
-  const int all = CPU_COUNT(&mine), left = CPU_COUNT(&kept);
-  if (left == 0) return fmt::format("none of the rank's {}", all);
-  if (left < all && sched_setaffinity(0, sizeof kept, &kept) != 0) return "could not be kept to";
-  return fmt::format("{} of the rank's {}", left, all);
+  const int all = CPU_COUNT(&before_), left = CPU_COUNT(&kept);
+  words_ = fmt::format("{} of the rank's {}", left, all);
+  if (left == all) return;
+  if (left < std::min(all, least)) {
+    words_ += ", too few to keep to";
+    return;
+  }
+  narrowed_ = sched_setaffinity(0, sizeof kept, &kept) == 0;
+  if (!narrowed_) words_ += ", could not be kept to";
+}
+
+NearCpus::~NearCpus() {
+  if (narrowed_) static_cast<void>(sched_setaffinity(0, sizeof before_, &before_));
 }
 
 }  // namespace gembench::inline cuda

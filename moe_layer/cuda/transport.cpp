@@ -30,6 +30,28 @@ void for_each_rank(std::span<const std::int32_t> rows, std::size_t row_bytes, F&
   }
 }
 
+/// A group of NCCL's calls. An error is thrown when the group has ended: thrown before, it would
+/// leave the group open, and ncclCommAbort would be one of its calls.
+class Group {
+ public:
+  explicit Group(Whereabouts& at) : at_(at) { check(ncclGroupStart(), "ncclGroupStart", at_); }
+  void add(ncclResult_t result, const char* call) {
+    if (first_ != ncclSuccess) return;
+    first_ = result;
+    call_ = call;
+  }
+  void end() {
+    const ncclResult_t ended = ncclGroupEnd();
+    check(first_, call_, at_);
+    check(ended, "ncclGroupEnd", at_);
+  }
+
+ private:
+  Whereabouts& at_;
+  ncclResult_t first_ = ncclSuccess;  // that is none
+  const char* call_ = "";
+};
+
 }  // namespace
 
 Transport::Transport(const Comm& comm, Kind kind, Spans& spans, Whereabouts& at)
@@ -157,20 +179,20 @@ void Transport::exchange(cudaStream_t stream, std::span<const RowExchange> parts
 
 void Transport::exchange_by_nccl(cudaStream_t stream, std::span<const RowExchange> parts) {
   copy_own_rows(stream, parts);
-  check(ncclGroupStart(), "ncclGroupStart", at_);
+  Group group(at_);
   for (const RowExchange& part : parts) {
     for_each_rank(part.send_rows, part.row_bytes, [&](int rank, std::size_t at, std::size_t bytes) {
       if (rank == comm_.rank()) return;
-      check(ncclSend(part.send->as<char>() + at, bytes, ncclInt8, rank, nccl_, stream), "ncclSend",
-            at_);
+      group.add(ncclSend(part.send->as<char>() + at, bytes, ncclInt8, rank, nccl_, stream),
+                "ncclSend");
     });
     for_each_rank(part.recv_rows, part.row_bytes, [&](int rank, std::size_t at, std::size_t bytes) {
       if (rank == comm_.rank()) return;
-      check(ncclRecv(part.recv->as<char>() + at, bytes, ncclInt8, rank, nccl_, stream), "ncclRecv",
-            at_);
+      group.add(ncclRecv(part.recv->as<char>() + at, bytes, ncclInt8, rank, nccl_, stream),
+                "ncclRecv");
     });
   }
-  check(ncclGroupEnd(), "ncclGroupEnd", at_);
+  group.end();
 }
 
 void Transport::exchange_by_mpi(cudaStream_t stream, std::span<const RowExchange> parts) {
@@ -219,14 +241,14 @@ void Transport::send_weights(cudaStream_t stream, std::span<const Message> sends
     return;
   }
   if (kind_ == Kind::nccl) {
-    check(ncclGroupStart(), "ncclGroupStart", at_);
+    Group group(at_);
     for (const Message& m : sends) {
-      check(ncclSend(m.data, m.bytes, ncclInt8, m.peer, nccl_, stream), "ncclSend", at_);
+      group.add(ncclSend(m.data, m.bytes, ncclInt8, m.peer, nccl_, stream), "ncclSend");
     }
     for (const Message& m : receives) {
-      check(ncclRecv(m.data, m.bytes, ncclInt8, m.peer, nccl_, stream), "ncclRecv", at_);
+      group.add(ncclRecv(m.data, m.bytes, ncclInt8, m.peer, nccl_, stream), "ncclRecv");
     }
-    check(ncclGroupEnd(), "ncclGroupEnd", at_);
+    group.end();
     synchronize(stream);
     return;
   }

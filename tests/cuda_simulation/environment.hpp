@@ -25,7 +25,7 @@ struct Settings {
   double first_use = 0;  // s that a kernel, a size of products or a peer takes the first time
   bool log = false;
   std::string counters_file;
-  std::string slow, wrong;  // calls: NAME:SECONDS, and NAME of one whose results are wrong
+  std::string slow, wrong;  // calls: NAME:SECONDS, and NAME[:nothing] of one with wrong results
 };
 
 /// Read at the first call and by reload(). A value that cannot be meant ends the process, exit 2.

@@ -191,6 +191,7 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
     use_kernel_for(shapes.front(), types, call);
   }
   const bool wrong = settings().wrong == call;
+  const bool nothing = grouped && settings().wrong == std::string(call) + ":nothing";
   Run run = [=, shapes = std::move(shapes)] {
     const std::size_t bytes = shapes.size() * sizeof(void*);
     const bool arrays_fit = Memory::space_of(a, bytes) == Space::device &&
@@ -198,6 +199,7 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
                             Memory::space_of(c, bytes) == Space::device;
     if (!arrays_fit) say("cuBLAS was given an array of pointers that is not in device memory");
     bool right = arrays_fit;
+    if (right && nothing) return Progress::done;
     for (std::size_t i = 0; right && i < shapes.size(); ++i) {
       if (grouped && !in_eights(shapes[i], types, a[i], b[i], c[i])) {
         say("cuBLAS was given a group of bf16 products that are not in units of 8 values");

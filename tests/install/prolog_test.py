@@ -3,7 +3,7 @@
 from support import TOP, CliTest, main
 
 GEMBENCH = """#!/bin/bash
-echo "$SLURM_JOB_ID|$CUDA_VISIBLE_DEVICES|$*" >>"{folder}/probes"
+echo "$SLURM_JOB_ID|$CUDA_DEVICE_ORDER|$CUDA_VISIBLE_DEVICES|$*" >>"{folder}/probes"
 read -r code <"{folder}/codes"
 sed -i 1d "{folder}/codes"
 if [[ $code == hang ]]; then exec sleep 600; fi
@@ -13,7 +13,7 @@ if ((code == 1)); then echo '# rank 1 (n3, GPU-7) is slow: 40.1 % slower than th
 exit "$code"
 """
 SCONTROL = """#!/bin/bash
-printf '%s\\n' "$@" >>"{folder}/drained"
+printf '%s\\n' "$SLURM_CONF" "$@" >>"{folder}/drained"
 exit 1
 """
 SITE = """
@@ -39,7 +39,7 @@ class Prolog(CliTest):
         named = {"PATH": f"{self.folder}:/usr/bin:/bin",
                  "GEMBENCH": str(self.folder / "gembench"),
                  "GEMBENCH_SITE": str(self.folder / "site.sh"), "SLURMD_NODENAME": "n3",
-                 "SLURM_JOB_ID": "12", "SLURM_JOB_GPUS": gpus, "TMPDIR": str(self.folder),
+                 "SLURM_JOB_ID": "12", "SLURM_CONF": "/a/slurm.conf", "SLURM_JOB_GPUS": gpus, "TMPDIR": str(self.folder),
                  **environment}
         done = self.call("env", "-i", *[f"{name}={value}" for name, value in named.items() if value],
                          TOP / "jobs/probe_prolog.sh")
@@ -54,7 +54,7 @@ class Prolog(CliTest):
         probes, scontrol = self.prolog(1, 1, site=self.history())
         self.assertEqual(len(probes), 2)
         self.assertEqual(scontrol, [
-            "update", "nodename=n3", "state=drain",
+            "/a/slurm.conf", "update", "nodename=n3", "state=drain",
             "reason=gembench probe: rank 1 (n3, GPU-7) is slow: 40.1 % slower than the others"])
         self.assertIn("could not drain n3", self.said)
         self.assertEqual(list((self.folder / "past").iterdir()), [])
@@ -81,7 +81,7 @@ class Prolog(CliTest):
     def test_the_jobs_gpus_are_probed_and_quiet_probes_kept(self):
         probes, _ = self.prolog(0, site=self.history(), gpus="5")
         self.assertEqual(len(list((self.folder / "past").glob("*.h5"))), 1)
-        self.assertRegex(probes[0], r"^\|5\|probe --quiet --max-seconds 30 --device cuda --history "
+        self.assertRegex(probes[0], r"^\|PCI_BUS_ID\|5\|probe --quiet --max-seconds 30 --device cuda --history "
                                     r"\S+/past --output \S+/probe.h5 --overwrite$")
         # Several by mpirun, which must not see that it is in a job.
         mpirun = self.folder / "mpirun"
@@ -91,7 +91,7 @@ class Prolog(CliTest):
         mpirun.chmod(0o755)
         probes, _ = self.prolog(0, gpus="2,3,7")
         self.assertIn("-n 3", (self.folder / "mpirun.words").read_text())
-        self.assertTrue(probes[0].startswith("|2,3,7|probe "), probes)
+        self.assertTrue(probes[0].startswith("|PCI_BUS_ID|2,3,7|probe "), probes)
         probes, _ = self.prolog(0, gpus="", site="ranks_per_node=2\n")
         self.assertNotIn("cuda", probes[0])
 

@@ -33,6 +33,17 @@ TEST(Resume, the_same_run_on_another_day_goes_on) {
   EXPECT_NO_THROW(require_same(run(), later));
 }
 
+TEST(Resume, another_way_to_compute_experts_is_said) {
+  RunInfo before = run(), now = run();
+  EXPECT_EQ(describe_resumption(before, now, "noon"), "last at noon");
+  before.rank_facts["expert_products"] = {"grouped up to 8 assignments", "..."};
+  now.rank_facts["expert_products"] = {"one by one up to 8 assignments", "..."};
+  EXPECT_NO_THROW(require_same(before, now));
+  EXPECT_EQ(describe_resumption(before, now, "noon"),
+            "last at noon with other expert products (grouped up to 8 assignments before, now one "
+            "by one up to 8 assignments)");
+}
+
 TEST(Resume, another_run_is_refused_by_what_differs_first) {
   const std::pair<const char*, std::function<void(RunInfo&)>> differences[] = {
       {"ranks", [](RunInfo& r) { r.shape.ranks = 4; }},

@@ -41,7 +41,39 @@ TEST(StateSampler, reads_while_the_device_works) {
 
 TEST(StateSampler, reads_once_if_the_work_was_shorter_than_its_period) {
   StateSampler sampler([] { return std::optional(reading(0)); }, 1h);
-  EXPECT_EQ(sampler.finish().value().readings, 1);
+  const GpuUse use = sampler.finish().value();
+  EXPECT_EQ(use.readings, 1);
+  EXPECT_TRUE(std::isnan(use.energy) && std::isnan(use.seconds));  // one reading spans nothing
+}
+
+TEST(StateSampler, counts_no_reading_that_says_nothing) {
+  std::atomic<int> asked = 0;
+  StateSampler sampler([&] { return ++asked, std::optional<DeviceState>(DeviceState{}); }, 1ms);
+  while (asked < 4) std::this_thread::sleep_for(1ms);
+  const GpuUse use = sampler.finish().value();
+  EXPECT_EQ(use.readings, 0);
+  EXPECT_TRUE(std::isnan(use.seconds));
+}
+
+TEST(StateSampler, power_is_energy_over_time_where_energy_is_known) {
+  std::atomic<int> number = 0;
+  const auto read = [&](double energy) {
+    return [&number, energy] {
+      DeviceState state;
+      state.power = 700;
+      state.energy = energy * number++;
+      return std::optional(state);
+    };
+  };
+  StateSampler known(read(1.0), 1ms);
+  while (number < 5) std::this_thread::sleep_for(1ms);
+  const GpuUse use = known.finish().value();
+  EXPECT_EQ(use.power_mean, use.energy / use.seconds);
+  EXPECT_EQ(use.power_max, 700);
+  number = 0;
+  StateSampler unknown(read(NAN), 1ms);
+  while (number < 5) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(unknown.finish().value().power_mean, 700);
 }
 
 TEST(StateSampler, reads_no_device_that_reports_nothing) {

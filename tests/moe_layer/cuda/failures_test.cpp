@@ -1,6 +1,7 @@
 // What a user sees when a GPU, a library or another rank fails.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <nccl.h>
 
 #include "moe_layer/cuda/gpu.hpp"
 #include "tests/moe_layer/cuda/support.hpp"
@@ -47,13 +48,18 @@ TEST(CudaFailures, no_gpu_says_which_driver_toolkit_and_count_were_seen) {
 TEST(CudaFailures, a_variable_that_makes_f32_products_inexact_is_refused) {
   const Comm comm = Comm::world();
   const auto make = [&] { static_cast<void>(make_simulated(comm, small_model(0), DType::f32)); };
-  for (const char* value : {"1", ""}) {
-    const Simulated inexact("NVIDIA_TF32_OVERRIDE", value);
-    const std::string text = error_of(ExitCode::environment, make);
-    EXPECT_TRUE(has(text, "NVIDIA_TF32_OVERRIDE") && has(text, "unset it")) << text;
+  for (const char* name : {"NVIDIA_TF32_OVERRIDE", "CUBLAS_EMULATE_SINGLE_PRECISION"}) {
+    for (const char* value : {"1", "yes"}) {
+      const Simulated inexact(name, value);
+      const std::string text = error_of(ExitCode::environment, make);
+      EXPECT_TRUE(has(text, fmt::format("{} is set to '{}'", name, value)) && has(text, "unset it"))
+          << text;
+    }
+    for (const char* value : {"0", ""}) {
+      const Simulated exact(name, value);
+      make();
+    }
   }
-  const Simulated exact("NVIDIA_TF32_OVERRIDE", "0");
-  make();
 }
 
 TEST(CudaFailures, a_gpu_that_is_too_old_is_named) {
@@ -130,6 +136,18 @@ INSTANTIATE_TEST_SUITE_P(
                     std::pair{"ncclGroupStart:1:1", "ncclGroupStart"},
                     // Waits are queries where there are peers.
                     std::pair{"cudaEventSynchronize:1:700,cudaEventQuery:1:700", "cudaEvent"}));
+
+TEST(CudaFailures, a_message_that_nccl_refuses_leaves_no_group_open) {
+  CudaRig rig(small_model(0), DType::bf16, kTokens);
+  if (rig.comm.size() == 1) return;  // nobody to send to
+  rig.use(random_placement(rig.model, rig.comm.size(), 1));
+  rig.load();
+  const Simulated refused("GEMBENCH_SIMULATED_FAULT", "ncclSend:1:4");
+  const std::string text =
+      error_of(ExitCode::failed, [&] { static_cast<void>(rig.layers->run_layer(0)); });
+  EXPECT_TRUE(has(text, "ncclSend failed (layer 0, dispatch)")) << text;
+  EXPECT_EQ(ncclGroupEnd(), ncclInvalidUsage);  // there is none to end
+}
 
 TEST(CudaFailures, what_nccl_learns_of_another_rank_ends_the_wait) {
   CudaRig rig(small_model(0), DType::bf16, kTokens);

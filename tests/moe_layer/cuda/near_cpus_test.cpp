@@ -44,23 +44,31 @@ class NearCpusOfThread : public testing::Test {
   cpu_set_t before_{};
 };
 
-TEST_F(NearCpusOfThread, keep_it) {
+TEST_F(NearCpusOfThread, keep_it_until_they_are_no_longer_asked_to) {
   const MadeRoot root;
   root.write(kList, std::to_string(first()) + "\n");
-  const std::string words = cuda::stay_near(kPci, root.path());
-  EXPECT_EQ(words, "1 of the rank's " + std::to_string(CPU_COUNT(&before_)));
-  const cpu_set_t kept = now();
-  EXPECT_EQ(CPU_COUNT(&kept), 1);
-  EXPECT_TRUE(CPU_ISSET(first(), &kept));
+  {
+    const cuda::NearCpus near(kPci, root.path(), 1);
+    EXPECT_EQ(near.words(), "1 of the rank's " + std::to_string(CPU_COUNT(&before_)));
+    const cpu_set_t kept = now();
+    EXPECT_EQ(CPU_COUNT(&kept), 1);
+    EXPECT_TRUE(CPU_ISSET(first(), &kept));
+  }
+  const cpu_set_t after = now();
+  EXPECT_TRUE(CPU_EQUAL(&after, &before_));
 }
 
-TEST_F(NearCpusOfThread, leave_it_where_none_of_its_own_is_near) {
+TEST_F(NearCpusOfThread, leave_it_where_too_few_of_its_own_are_near) {
+  if (CPU_COUNT(&before_) == 1) GTEST_SKIP() << "a thread with one CPU keeps it";
   const MadeRoot root;
-  root.write(kList, std::to_string(CPU_SETSIZE - 1));
-  EXPECT_EQ(cuda::stay_near(kPci, root.path()).find("none of the rank's "), 0U);
-  const cpu_set_t kept = now();
-  EXPECT_TRUE(CPU_EQUAL(&kept, &before_));
-  EXPECT_EQ(cuda::stay_near("0000:00:00.0", root.path()), "not known");
+  for (const int cpu : {first(), CPU_SETSIZE - 1}) {
+    root.write(kList, std::to_string(cpu));
+    const cuda::NearCpus near(kPci, root.path());
+    EXPECT_NE(near.words().find(", too few to keep to"), std::string::npos) << near.words();
+    const cpu_set_t kept = now();
+    EXPECT_TRUE(CPU_EQUAL(&kept, &before_));
+  }
+  EXPECT_EQ(cuda::NearCpus("0000:00:00.0", root.path()).words(), "not known");
 }
 
 }  // namespace

@@ -100,7 +100,7 @@ struct CudaRig {
     options.slowdown = slowdown;
     options.whole_steps = whole_steps;
     options.seed = 3;
-    options.max_tokens = local_tokens(tokens, 0, comm.size()).count;
+    options.max_tokens = range.count;
     options.receive = {tokens, tokens * model.topk};
     layers = std::make_unique<MoeLayers>(comm, *device, model, store, options);
   }
