@@ -20,5 +20,5 @@ launcher_options=()      # more for it: (--cpu-bind=cores), (--bind-to core)
 interfaces=              # networks for Open MPI's TCP: eth0 or 10.0.0.0/8; empty = it chooses
 probe_options=(--max-seconds 30)  # of probe_prolog.sh: (--slower-than 5% --tokens 16K)
 probe_timeout=120        # seconds after which it gives up
-probe_history=           # folder on each node for its earlier probes; empty = none are kept
+probe_history=           # folder on each node for its last 100 probes; empty = none are kept
 requeue=no               # yes: a run that meets its time limit is queued again and continues

@@ -18,7 +18,7 @@ using h5::File;
 using h5::Type;
 using h5::Variable;
 
-constexpr std::string_view kVersion = "1.3.0";
+constexpr std::string_view kVersion = "1.4.0";
 
 constexpr Variable kRound = schema::scale("round", "round", "round of measurement");
 constexpr Variable of_sweep(std::string_view name, std::string_view meaning) {
@@ -129,6 +129,7 @@ void add_attributes(File& file, const ProfileFile& content) {
   file.set("/", "device", profile.device);
   file.set("/", "clock", profile.clock);
   file.set("/", "measured", content.measured);
+  file.set("/", "program", content.program);
   file.set("/", "slots", std::int64_t{profile.slots});
   file.set("/", "warmup_rounds", std::int64_t{content.warmup_rounds});
   file.set("/", "warm", std::int64_t{content.warm});
@@ -219,6 +220,8 @@ void read_circumstances(const File& file, std::uint64_t ranks, ProfileFile& cont
     }
   }
   const auto told = file.attributes("/");
+  if (std::ranges::find(told, "program") != told.end())
+    content.program = file.get<std::string>("/", "program");
   if (std::ranges::find(told, "measured") == told.end()) return;
   content.measured = file.get<std::string>("/", "measured");
   content.warmup_rounds = read_count(file, "warmup_rounds");

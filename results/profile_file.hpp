@@ -29,6 +29,7 @@ struct ProfileFile {
   bool warm = false;                      ///< the last two of them agreed
   bool tight = false;                     ///< every median was tight; else the budget ended first
   double seconds = 0;                     ///< wall clock it took
+  std::string program = {};               ///< which measured it, with its version
 };
 
 /// profile.h5 as SCHEMA.md says. Written to a temporary name and renamed. Output error for an

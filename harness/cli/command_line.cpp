@@ -115,7 +115,7 @@ std::string option_meant(const po::options_description& all, const std::string& 
 po::variables_map store(const po::options_description& all, const char* command,
                         const std::vector<std::string>& words) {
   po::positional_options_description positional;
-  if (all.find_nothrow("file", false) != nullptr) positional.add("file", -1);
+  positional.add("file", -1);
   using style = po::command_line_style::style_t;
   po::variables_map values;
   auto parsed = po::command_line_parser(joined(words))
@@ -201,7 +201,11 @@ Parsed parse_as(const CommandRow& row, const Line& given) {
   const po::options_description visible = set.description();
   po::options_description all;
   all.add(visible);
-  if constexpr (requires { command.files; }) all.add_options()("file", po::value(&command.files));
+  std::vector<std::string> strays;  // of a command without files
+  if constexpr (requires { command.files; })
+    all.add_options()("file", po::value(&command.files));
+  else
+    all.add_options()("file", po::value(&strays));
   if constexpr (requires { command.words; }) {
     command.program = line.program;
     command.words = line.words;
@@ -215,9 +219,13 @@ Parsed parse_as(const CommandRow& row, const Line& given) {
     for (const Option& option : set.options()) option.note(values);
   } catch (const po::unknown_option& unknown) {
     throw usage_error(fmt::format("{}{}: see gembench {} --help", unknown.what(),
-                                  option_meant(all, unknown.get_option_name()), row.name));
+                                  option_meant(visible, unknown.get_option_name()), row.name));
   } catch (const po::error& error) {
     throw usage_error(fmt::format("{}: see gembench {} --help", error.what(), row.name));
+  }
+  if (!strays.empty()) {
+    throw usage_error(fmt::format("{} accepts no file '{}': see gembench {} --help", row.name,
+                                  strays[0], row.name));
   }
   if constexpr (requires { settle(command); }) settle(command);
   set.require(line.print_config);
@@ -253,7 +261,7 @@ const std::vector<CommandRow>& commands() {
           "profile", "profile [options] [-o profile.h5] [--compare OLD.h5] [--history FOLDER]",
           "measure every rank's expert latency against load (mpirun, srun)"),
       row_of<ProbeCommand>("probe", "probe [options] [--slower-than SHARE] [--history FOLDER]",
-                           "name slow ranks in less than a minute (mpirun, srun, or alone)"),
+                           "name slow ranks in about half a minute (mpirun, srun, or alone)"),
       row_of<TraceLine>("trace",
                         "trace make|import FORMAT|join|info [FILE...] [options] -o trace.h5",
                         "make or import expert loads", {"make", "import", "info"}),

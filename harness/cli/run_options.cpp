@@ -332,9 +332,12 @@ void define(OptionSet& set, ProbeCommand& o) {
       [&o](const std::string& v) { o.slowdown = parse_slowdown(v); },
       [&o] { return Json(o.slowdown); });
   set.group("Verdict");
-  set.real("max-seconds", o.probe_seconds, "S", "time that all of it may take").range(1, 60);
+  set.real("max-seconds", o.probe_seconds, "S",
+           "time for all of it, from MPI's start on, given enough CPU time")
+      .range(1, 60);
   set.real("slower-than", o.slower_than, "SHARE",
-           "name ranks that are slower than the others by this share, 0.05 or 5%")
+           "name ranks that are certainly slower by half of this share, and possibly by all of it: "
+           "0.05 or 5%")
       .range(0.001, 10);
   set.text(
       "history", o.history, "FOLDER",

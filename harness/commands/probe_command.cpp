@@ -61,6 +61,7 @@ ExitCode execute(const Comm& comm, const ProbeCommand& given, Progress& progress
       fmt::format("measuring every rank's expert latency (up to {:g} s)", options.probe_seconds));
   ProfileFile file;
   file.measured = utc_now();
+  file.program = program_version();
   file.rank_facts = device_identities(comm, *session.device, session.place);
   file.before = read_all_states(comm, *session.device);
   const double prepared = wall_seconds();
@@ -84,7 +85,8 @@ ExitCode execute(const Comm& comm, const ProbeCommand& given, Progress& progress
     file.tight = measured.tight;
     file.seconds = measured.seconds;
     std::optional<ProfileHistory> history;
-    if (!options.history.empty()) history = read_history(options.history, file, "");
+    if (!options.history.empty())
+      history = read_history(options.history, file, "", Past::of_itself);
     if (owner) write_profile(std::move(*owner), file, options.overwrite);
     const ProbeVerdict verdict = judge_probe(file, history, options.slower_than);
     code = static_cast<int>(verdict.code());
@@ -94,7 +96,7 @@ ExitCode execute(const Comm& comm, const ProbeCommand& given, Progress& progress
         session.describe_model()};
     const QuietReadings quiet{file.profile.clock, before, after, during};
     header.push_back("machine: " + quiet_line(quiet));
-    for (const std::string& warning : quiet_warnings(quiet)) {
+    for (const std::string& warning : quiet_warnings(quiet, kQuietProbe)) {
       header.push_back("WARNING: " + warning);
     }
     print_text(probe_report(file, verdict, header, options.format));

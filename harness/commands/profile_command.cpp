@@ -88,6 +88,7 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
       fmt::format("measuring every rank's expert latency (up to {:g} s)", options.profile_seconds));
   ProfileFile file;
   file.measured = utc_now();
+  file.program = program_version();
   file.rank_facts = device_identities(comm, *session.device, session.place);
   if (options.anonymous) anonymise(file.rank_facts, identity_of(comm));
   file.before = read_all_states(comm, *session.device);
@@ -112,7 +113,7 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
         session.describe_model()};
     const QuietReadings quiet{file.profile.clock, before, after, during};
     header.push_back("machine: " + quiet_line(quiet));
-    for (const std::string& warning : quiet_warnings(quiet)) {
+    for (const std::string& warning : quiet_warnings(quiet, kQuietProfile)) {
       header.push_back("WARNING: " + warning);
     }
     report_profile(options, file, options.output, old, header);

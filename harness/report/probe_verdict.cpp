@@ -65,19 +65,25 @@ std::string slower(const Slowness& found, const std::string& than, bool emulated
                      than, found.low * 100, found.high * 100, emulated ? ", emulated" : "");
 }
 
-/// That no rank is slower `than`, or that it cannot be told.
-std::string not_found(bool some_slow, const std::string& than, double limit, double resolution) {
-  const char* other = some_slow ? "other " : "";
-  if (!(resolution > limit)) {
-    return fmt::format(
-        "no {}rank is {} slower than {}: such a probe finds one that is in 9 of 10 "
-        "cases",
-        other, in_percent(limit), than);
+/// How two kinds of comparison are spoken of.
+struct Words {
+  const char *than, *independent, *remedy;
+};
+constexpr Words kOthers{"the others", "rounds", "measure longer with --max-seconds"};
+constexpr Words kPast{"it was", "probes", "keep more earlier probes"};
+
+/// That no rank of `who` is slower, or that it cannot be told.
+std::string not_found(bool some_slow, const std::string& who, const Words& words, double limit,
+                      double resolution) {
+  if (resolution > limit) {
+    return fmt::format("{} rank{} that is less than {} slower than {} could have been missed; {}",
+                       some_slow ? "another" : "a", who, in_percent(resolution), words.than,
+                       words.remedy);
   }
   return fmt::format(
-      "cannot tell below {} whether {}{}rank is slower than {}: such a probe finds "
-      "a smaller slowdown in less than 9 of 10 cases",
-      in_percent(resolution), some_slow ? "an" : "a ", other, than);
+      "no {}rank{} is {} slower than {}: such a probe finds one that is in about 9 of 10 cases if "
+      "{} are independent",
+      some_slow ? "other " : "", who, in_percent(limit), words.than, words.independent);
 }
 
 bool any_slow(const ProbeVerdict& verdict, Slowness ProbeVerdict::Rank::*which) {
@@ -93,27 +99,47 @@ void say_others(const ProbeVerdict& verdict, std::vector<std::string>& sentences
                     verdict.rounds));
     return;
   }
-  sentences.push_back(not_found(any_slow(verdict, &ProbeVerdict::Rank::others), "the others",
+  sentences.push_back(not_found(any_slow(verdict, &ProbeVerdict::Rank::others), "", kOthers,
                                 verdict.limit, verdict.others_resolution));
 }
 
 void say_past(const ProbeVerdict& verdict, std::vector<std::string>& sentences) {
   if (!verdict.with_history) return;
-  if (std::isinf(verdict.past_resolution)) {
-    std::size_t most = 0;
-    for (const auto& rank : verdict.ranks) most = std::max(most, rank.earlier);
+  std::size_t compared = 0, most = 0;  // most: earlier probes of a rank that was not
+  for (const auto& rank : verdict.ranks) {
+    if (std::isnan(rank.past.slower))
+      most = std::max(most, rank.earlier);
+    else
+      ++compared;
+  }
+  const std::size_t ranks = verdict.ranks.size();
+  if (compared > 0 && verdict.past_resolution > 0) {
     sentences.push_back(
-        fmt::format("cannot tell whether a rank is slower than it was: the history "
-                    "holds {} of the {} earlier probes that it takes",
-                    most, kLeastPast));
-  } else if (verdict.past_resolution > 0) {
-    sentences.push_back(not_found(any_slow(verdict, &ProbeVerdict::Rank::past), "it was",
-                                  verdict.limit, verdict.past_resolution));
+        not_found(any_slow(verdict, &ProbeVerdict::Rank::past),
+                  compared < ranks ? fmt::format(" of {} with earlier probes", compared) : "",
+                  kPast, verdict.limit, verdict.past_resolution));
+  }
+  if (compared < ranks) {
+    sentences.push_back(fmt::format(
+        "cannot tell whether {} is slower than it was: the history holds {} of the {} earlier "
+        "probes that it takes",
+        compared == 0           ? "a rank"
+        : compared + 1 == ranks ? "the other rank"
+                                : fmt::format("one of the other {} ranks", ranks - compared),
+        most, kLeastPast));
   }
   sentences.insert(sentences.end(), verdict.left_out.begin(), verdict.left_out.end());
 }
 
 }  // namespace
+
+double ProbeVerdict::resolution() const {
+  double most = 0;
+  for (const Rank& rank : ranks) {
+    if (!rank.slow()) most = std::max(most, std::min(rank.others.resolution, rank.past.resolution));
+  }
+  return most;
+}
 
 ExitCode ProbeVerdict::code() const {
   if (std::ranges::any_of(ranks, [](const Rank& rank) { return rank.slow(); }))

@@ -19,15 +19,18 @@ struct ProbeVerdict {
     std::size_t earlier = 0;  ///< probes of this device, before this one
     [[nodiscard]] bool slow() const { return others.slow || past.slow; }
   };
-  double limit = 0;        ///< share by which a rank must be slower to be named
+  double limit = 0;  ///< share: who is certainly slower by half of it, possibly by all, is named
   std::size_t rounds = 0;  ///< in which all ranks were measured
   bool with_history = false;
   std::vector<Rank> ranks;
   std::vector<std::string> left_out;  ///< sentences: files that are not in the history, and why
-  /// The least slowdown that is found on any rank that is not slow; 0: all are; infinite: none is.
+  /// The least slowdown that is found on any rank that was compared and is not slow; 0: all are;
+  /// infinite: none is.
   double others_resolution = 0, past_resolution = 0;
 
-  [[nodiscard]] double resolution() const { return std::min(others_resolution, past_resolution); }
+  /// The least slowdown that is found on every rank by one of its comparisons; 0: all are slow;
+  /// infinite: some rank was not compared.
+  [[nodiscard]] double resolution() const;
   /// Failed: some rank is slow. Insufficient evidence: a slowdown of the limit may have been
   /// missed.
   [[nodiscard]] ExitCode code() const;

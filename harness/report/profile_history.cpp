@@ -56,8 +56,21 @@ std::string unfit(const ProfileFile& file) {
   return "";
 }
 
+/// Why times of `old` cannot be compared with those of `now`.
+std::string other_times(const ProfileFile& old, const ProfileFile& now) {
+  const auto by = [](const char* what, const std::string& then, const std::string& today) {
+    return fmt::format("it was measured by {} {}, and not {}", what,
+                       then.empty() ? "unknown" : then, today);
+  };
+  if (old.profile.device != now.profile.device)
+    return by("device", old.profile.device, now.profile.device);
+  if (old.program != now.program) return by("program", old.program, now.program);
+  if (old.profile.slowdown != now.profile.slowdown) return "it emulates other slowdowns";
+  return "";
+}
+
 /// Why `old` is not part of the history of `now`.
-std::string misfit(const ProfileFile& old, const ProfileFile& now) {
+std::string misfit(const ProfileFile& old, const ProfileFile& now, Past past) {
   if (std::string why = unfit(old); !why.empty()) return why;
   try {
     require_comparable(old.profile, now.profile);
@@ -66,7 +79,7 @@ std::string misfit(const ProfileFile& old, const ProfileFile& now) {
   }
   if (old.profile.load_points != now.profile.load_points) return "it was measured at other loads";
   if (old.measured > now.measured) return "it is later than the profile that is judged";
-  return "";
+  return past == Past::of_itself ? other_times(old, now) : "";
 }
 
 Kept keep(const std::string& name, const ProfileFile& file) {
@@ -113,7 +126,8 @@ std::vector<fs::path> files_in(const std::string& folder, std::vector<std::strin
 }
 
 std::vector<Kept> read_all(const ProfileFile& now, const std::string& now_file,
-                           const std::string& folder, std::vector<std::string>& left_out) {
+                           const std::string& folder, Past past,
+                           std::vector<std::string>& left_out) {
   std::vector<Kept> kept;
   for (const fs::path& path : files_in(folder, left_out)) {
     std::error_code unknown;
@@ -123,7 +137,7 @@ std::vector<Kept> read_all(const ProfileFile& now, const std::string& now_file,
     };
     try {
       const ProfileFile old = read_profile_file(path);
-      const std::string why = misfit(old, now);
+      const std::string why = misfit(old, now, past);
       if (why.empty()) {
         kept.push_back(keep(path.string(), old));
       } else {
@@ -182,7 +196,7 @@ void require_folder(const std::string& folder) {
 }
 
 ProfileHistory read_history(const std::string& folder, const ProfileFile& now,
-                            const std::string& now_file) {
+                            const std::string& now_file, Past past) {
   require_folder(folder);
   if (const std::string why = unfit(now); !why.empty()) {
     throw usage_error(fmt::format("{} has no history: {}; measure it again",
@@ -190,7 +204,7 @@ ProfileHistory read_history(const std::string& folder, const ProfileFile& now,
   }
   ProfileHistory history;
   history.folder = folder;
-  const auto profiles = read_all(now, now_file, folder, history.left_out);
+  const auto profiles = read_all(now, now_file, folder, past, history.left_out);
   std::map<std::string, DeviceHistory> devices;
   for (std::size_t at = 0; at < profiles.size(); ++at) {
     history.profiles.push_back(profiles[at].entry);

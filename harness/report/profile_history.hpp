@@ -38,6 +38,12 @@ struct ProfileHistory {
   double noise = 0;                    ///< standard deviation of `slower` from profile to profile
 };
 
+/// What a device is compared with its past by.
+enum class Past {
+  of_peers,   ///< its time over its peers', from which much cancels that they share
+  of_itself,  ///< its time: profiles of other software, program versions or slowdowns do not fit
+};
+
 /// Usage error where the folder cannot be read.
 void require_folder(const std::string& folder);
 
@@ -46,7 +52,7 @@ void require_folder(const std::string& folder);
 /// comparable with `now`, and copies are left out. Usage error for a folder that cannot be read, or
 /// a `now` whose devices or time are not known.
 [[nodiscard]] ProfileHistory read_history(const std::string& folder, const ProfileFile& now,
-                                          const std::string& now_file);
+                                          const std::string& now_file, Past past = Past::of_peers);
 
 /// Sentences on files that are not in it; of many the first.
 [[nodiscard]] std::vector<std::string> notes_on_left_out(const ProfileHistory& history);

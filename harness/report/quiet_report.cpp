@@ -87,15 +87,16 @@ std::string quiet_line(const QuietReadings& readings) {
   return text;
 }
 
-std::vector<std::string> quiet_warnings(const QuietReadings& readings) {
+std::vector<std::string> quiet_warnings(const QuietReadings& readings, const QuietWords& words) {
   const QuietSummary s = summarise(readings);
   std::vector<std::string> warnings;
   const char* moment = s.lost_after ? "after" : "before";
   if (s.lost > kNoisyLost) {
     warnings.push_back(fmt::format(
-        "the machine is noisy: {} the run rank {} lost {} of its {}time: stop other work there, or "
-        "measure longer with more --steps",
-        moment, s.lost_rank, percent(s.lost), readings.clock == "wall" ? "" : "CPU "));
+        "the machine is noisy: {} {} rank {} lost {} of its {}time: stop other work there, or "
+        "measure longer with more {}",
+        moment, words.all, s.lost_rank, percent(s.lost), readings.clock == "wall" ? "" : "CPU ",
+        words.longer));
   }
   if (s.lost_spread > kNoisySpread) {
     warnings.push_back(
@@ -105,15 +106,15 @@ std::vector<std::string> quiet_warnings(const QuietReadings& readings) {
   }
   if (s.other_work > kNoisyOther) {
     warnings.push_back(
-        fmt::format("other programs used {} of the ranks' CPUs while steps were measured: stop "
-                    "them, or give the ranks CPUs of their own",
-                    percent(s.other_work)));
+        fmt::format("other programs used {} of the ranks' CPUs while {}: stop them, or give the "
+                    "ranks CPUs of their own",
+                    percent(s.other_work), words.measuring));
   }
   if (s.steal > kNoisySteal) {
-    warnings.push_back(
-        fmt::format("the hypervisor took {} of the CPUs' time (steal) while steps were measured: "
-                    "use a machine whose CPUs are not shared",
-                    percent(s.steal)));
+    warnings.push_back(fmt::format(
+        "the hypervisor took {} of the CPUs' time (steal) while {}: use a machine whose CPUs "
+        "are not shared",
+        percent(s.steal), words.measuring));
   }
   return warnings;
 }

@@ -40,7 +40,17 @@ inline constexpr double kNoisyLost = 0.05, kNoisySpread = 0.05, kNoisyOther = 0.
 /// "3.1 % of time lost to other work (longest pause 4.2 ms), steal 0.4 %, ...": only known values;
 /// empty if there are none.
 [[nodiscard]] std::string quiet_line(const QuietReadings& readings);
+/// What a command calls its measurement.
+struct QuietWords {
+  const char* measuring = "steps were measured";
+  const char* all = "the run";
+  const char* longer = "--steps";  ///< the option
+};
+inline constexpr QuietWords kQuietProfile{"profiling", "the profile", "--profile-seconds"};
+inline constexpr QuietWords kQuietProbe{"probing", "the probe", "--max-seconds"};
+
 /// Sentences, with what to do; none when it was quiet.
-[[nodiscard]] std::vector<std::string> quiet_warnings(const QuietReadings& readings);
+[[nodiscard]] std::vector<std::string> quiet_warnings(const QuietReadings& readings,
+                                                      const QuietWords& words = {});
 
 }  // namespace gembench::inline report

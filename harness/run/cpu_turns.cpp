@@ -3,10 +3,12 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <numeric>
 #include <span>
 #include <utility>
 
 #include "placement/base/index.hpp"
+#include "placement/base/random.hpp"
 
 namespace gembench::inline run {
 namespace {
@@ -24,14 +26,24 @@ void run_on(std::span<const int> cpus) {
 
 }  // namespace
 
-CpuTurns::CpuTurns(std::vector<int> cpus, int first) : cpus_(std::move(cpus)), at_(sz(first)) {}
+std::size_t cpu_in_round(std::size_t round, int rank, int ranks, std::size_t cpus) {
+  const std::size_t cycle = round / sz(ranks);
+  std::vector<std::size_t> places(sz(ranks));
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  Random(cycle).shuffle(places);  // the same on all ranks
+  // The cycle's number moves the places that share a CPU on to the next one.
+  return ((places[sz(rank)] + round) % sz(ranks) + cycle) % cpus;
+}
+
+CpuTurns::CpuTurns(std::vector<int> cpus, int rank, int ranks)
+    : cpus_(std::move(cpus)), rank_(rank), ranks_(ranks) {}
 
 CpuTurns::~CpuTurns() {
   if (cpus_.size() > 1) run_on(cpus_);
 }
 
 void CpuTurns::next() {
-  if (cpus_.size() > 1) run_on({&cpus_[at_++ % cpus_.size()], 1});
+  if (cpus_.size() > 1) run_on({&cpus_[cpu_in_round(round_++, rank_, ranks_, cpus_.size())], 1});
 }
 
 }  // namespace gembench::inline run

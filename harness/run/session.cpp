@@ -264,7 +264,7 @@ MeasuredProfile Session::measure_load(const std::string& kept, std::int64_t load
   how.tolerance = 0;
   how.most_rounds = kMostLoadRounds;
   const bool on_cpus = device_kind(options.device).shows_cpu_time;
-  CpuTurns turns(on_cpus ? place.cpus : std::vector<int>(), comm.node_rank());
+  CpuTurns turns(on_cpus ? place.cpus : std::vector<int>(), comm.node_rank(), comm.node_size());
   how.before_round = [&turns] { turns.next(); };
   return measure(kept, std::move(how));
 }

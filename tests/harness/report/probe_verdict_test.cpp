@@ -72,7 +72,7 @@ TEST(ProbeVerdict, equal_ranks_pass_and_noise_is_no_answer) {
   const ProbeVerdict verdict = judge_probe(noisy, {}, kLimit);
   EXPECT_EQ(verdict.code(), ExitCode::insufficient_evidence);
   EXPECT_GT(verdict.resolution(), kLimit);
-  EXPECT_TRUE(findings(noisy, verdict)[0].starts_with("cannot tell below "));
+  EXPECT_TRUE(findings(noisy, verdict)[0].ends_with("missed; measure longer with --max-seconds"));
   const ProfileFile shortest = probe_of(4, 3, 0.01, 3);
   const ProbeVerdict unknown = judge_probe(shortest, {}, kLimit);
   EXPECT_EQ(unknown.code(), ExitCode::insufficient_evidence);
@@ -101,6 +101,31 @@ TEST(ProbeVerdict, a_single_rank_is_judged_by_its_past_alone) {
 TEST(ProbeVerdict, a_past_that_tells_nothing_hides_no_answer_of_the_others) {
   const ProfileFile file = probe_of(4, 100, 0.01);
   EXPECT_EQ(judge_probe(file, history_of(1, 1e-3), kLimit).code(), ExitCode::ok);
+}
+
+TEST(ProbeVerdict, a_rank_that_was_not_compared_is_not_cleared) {
+  const ProfileFile file = probe_of(3, 3, 0.01);  // too few rounds for the others
+  const auto judge = [&](std::vector<std::size_t> earlier) {
+    ProfileHistory history = history_of(earlier[0], 1e-3);
+    history.devices[0].rank = 0;
+    for (int rank = 1; rank < 3; ++rank) {
+      history.devices.push_back(history_of(earlier[sz(rank)], 1e-3).devices[0]);
+      history.devices.back().rank = rank;
+    }
+    return judge_probe(file, history, kLimit);
+  };
+  EXPECT_EQ(judge({8, 8, 8}).code(), ExitCode::ok);
+  const ProbeVerdict verdict = judge({8, 3, 8});
+  EXPECT_EQ(verdict.code(), ExitCode::insufficient_evidence);
+  EXPECT_LE(verdict.past_resolution, kLimit);
+  const auto said = findings(file, verdict);
+  ASSERT_EQ(said.size(), 4U);
+  EXPECT_TRUE(said[1].starts_with("no rank of 2 with earlier probes is 5.0 %")) << said[1];
+  EXPECT_EQ(said[2],
+            "cannot tell whether the other rank is slower than it was: the history holds 3 of the "
+            "5 earlier probes that it takes");
+  // Compared with the others, each of them is cleared by that.
+  EXPECT_EQ(judge_probe(probe_of(3, 100, 0.01), history_of(8, 1e-3), kLimit).code(), ExitCode::ok);
 }
 
 TEST(ProbeVerdict, tables_json_and_metrics_name_the_slow_rank) {

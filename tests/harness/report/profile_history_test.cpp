@@ -6,6 +6,7 @@
 #include <cmath>
 #include <fstream>
 #include <functional>
+#include <utility>
 
 #include "placement/base/error.hpp"
 #include "placement/base/index.hpp"
@@ -98,6 +99,26 @@ TEST(ProfileHistory, files_that_do_not_belong_are_left_out_with_the_reason) {
     EXPECT_NE(history.left_out[i].find(why[i]), std::string::npos) << history.left_out[i];
   }
   EXPECT_TRUE(findings(history).back().starts_with("2 more files"));
+}
+
+TEST(ProfileHistory, times_are_compared_with_those_of_the_same_software_and_slowdown) {
+  const Profiles profiles(1);
+  const ProfileFile now = profile_on(kDays, 1);
+  const auto left_out = [&](const ProfileFile& probe, Past past) {
+    const auto history = read_history(profiles.folder.path().string(), probe, "", past);
+    return history.left_out.empty() ? "" : history.left_out.front();
+  };
+  EXPECT_EQ(left_out(now, Past::of_itself), "");
+  ProfileFile device = now, program = now, slowdown = now;
+  device.profile.device += " 2";
+  program.program = "gembench 9";
+  slowdown.profile.slowdown[1] = 2;
+  for (const auto& [file, why] : {std::pair{device, "measured by device cpu"},
+                                  {program, "by program gembench 0, and not gembench 9"},
+                                  {slowdown, "other slowdowns"}}) {
+    EXPECT_NE(left_out(file, Past::of_itself).find(why), std::string::npos) << why;
+    EXPECT_EQ(left_out(file, Past::of_peers), "") << why;
+  }
 }
 
 TEST(ProfileHistory, a_profile_without_names_or_time_has_none) {

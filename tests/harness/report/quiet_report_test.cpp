@@ -69,6 +69,17 @@ TEST(QuietWarnings, there_are_none_when_it_is_quiet_or_nothing_is_known) {
   EXPECT_TRUE(quiet_warnings(unknown).empty());
 }
 
+TEST(QuietWarnings, speak_in_the_words_of_the_command) {
+  QuietReadings readings = quiet("wall");
+  readings.after.ranks[0].lost = readings.after.ranks[1].lost = 0.2;
+  readings.during[0].steal = readings.during[1].other_work = 0.3;
+  std::string all;
+  for (const auto& warning : quiet_warnings(readings, kQuietProbe)) all += warning;
+  for (const char* words : {"after the probe rank", "more --max-seconds", "while probing"})
+    EXPECT_NE(all.find(words), std::string::npos) << all;
+  EXPECT_EQ(all.find("step"), std::string::npos) << all;
+}
+
 TEST(QuietWarnings, name_what_is_above_its_threshold) {
   struct Case {
     const char* name;
