@@ -195,7 +195,7 @@ struct ProbeCommand : SessionOptions {
     hang_timeout = 60;
   }
   double probe_seconds = 30;  ///< of all of it, from MPI's start on, given enough CPU time
-  double slower_than = 0.04;  ///< share by which a rank must be slower to be named
+  double slower_than = 0.04;  ///< share: who is certainly slower by half of it, and possibly by all
   std::string history;        ///< folder of earlier probes
   std::string prometheus;     ///< file for a monitoring system
 };

@@ -50,10 +50,22 @@ Replan rebalance(const PlanCommand& options, const Problem& problem, const Costs
   return found;
 }
 
-/// --learning-curve: judged on the held-out steps, or on the last quarter of all.
+/// Steps that --learning-curve plans and judges on: held-out ones, or the last quarter of all.
+HeldOut learning_parts(const Problem& problem) {
+  HeldOut parts = problem.context.held_out ? HeldOut{problem.plan, problem.judged}
+                                           : hold_out(problem.plan, 0.75);
+  require_learnable(parts.plan.steps, parts.judged.steps);
+  return parts;
+}
+
+/// `planned`: the strategy's placement for all planning steps, which need no second plan.
 LearningCurve learning_curve_of(const PlanCommand& options, const Problem& problem,
-                                const Costs& costs) {
+                                const Costs& costs, const HeldOut& parts,
+                                const Placement& planned) {
   const auto place = [&](const std::string& name, const Trace& steps) {
+    if (name == options.strategy && options.replan.max_moves == 0 &&
+        steps.steps == problem.plan.steps)
+      return planned;
     const StopScope stop;
     const PlanInput input = problem.input(options, costs).with(steps, costs.planning);
     return plan_aloud(name, input, options.quiet, "no placement was written");
@@ -62,10 +74,6 @@ LearningCurve learning_curve_of(const PlanCommand& options, const Problem& probl
     return objective(steps, placement, costs.judging, costs.judging_rule.spec());
   };
   const std::string against = options.strategy == "eplb" ? "linear" : "eplb";
-  if (problem.context.held_out)
-    return learning_curve(
-        {problem.plan, problem.judged, options.strategy, against, place, seconds});
-  const HeldOut parts = hold_out(problem.plan, 0.75);
   return learning_curve({parts.plan, parts.judged, options.strategy, against, place, seconds});
 }
 
@@ -192,6 +200,8 @@ void execute(const PlanCommand& options) {
     problem.context.notes.push_back(
         "planned for drawn speeds: for real ranks, give theirs with --profile or --slowdown");
   const Costs costs = problem.costs(options);
+  std::optional<HeldOut> learned;
+  if (options.learning_curve) learned = learning_parts(problem);
   const double begin = wall_seconds();
   PlacementFile file;
   std::string rebalanced;
@@ -221,7 +231,8 @@ void execute(const PlanCommand& options) {
   file.profile_source = problem.context.profile;
   if (problem.context.shrinkage) file.profile_source += "; " + to_text(*problem.context.shrinkage);
   file.program = program_version();
-  if (options.learning_curve) problem.context.learning = learning_curve_of(options, problem, costs);
+  if (learned)
+    problem.context.learning = learning_curve_of(options, problem, costs, *learned, file.placement);
   write_placement(owner, file, options.overwrite);
   std::vector<JudgedPlacement> rows{
       problem.judge(options.replan.max_moves > 0 ? file.placement.strategy : options.strategy,

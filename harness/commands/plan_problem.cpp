@@ -91,31 +91,29 @@ void Problem::say_origin(const std::string& path, const PlanningRecord& known, J
 
 namespace {
 
-/// Divides the trace into planning steps and judged steps.
 /// Requests of a part, if they are spread evenly over the steps; 0: not known.
 std::int64_t requests_of(const Trace& whole, const Trace& part) {
   if (whole.requests == 0 || part.steps == whole.steps) return whole.requests;
   return std::max<std::int64_t>(1, whole.requests * part.steps / whole.steps);
 }
 
+/// Divides the trace into planning steps and judged steps.
 void split_trace(const ProblemOptions& options, const Trace& whole, Problem& problem) {
   if (options.split > 0) {
     HeldOut parts = hold_out(whole, options.split);
     problem.plan = std::move(parts.plan);
     problem.judged = std::move(parts.judged);
-    problem.plan.requests = requests_of(whole, problem.plan);
-    problem.judged.requests = requests_of(whole, problem.judged);
     problem.context.held_out = true;
-    return;
+  } else {
+    const int plan = options.plan_steps.value_or(whole.steps);
+    if (plan > whole.steps) {
+      throw usage_error(
+          fmt::format("{} has only {} steps: lower --plan-steps", options.trace, whole.steps));
+    }
+    problem.context.held_out = plan < whole.steps;
+    problem.plan = slice(whole, 0, plan);
+    problem.judged = problem.context.held_out ? slice(whole, plan, whole.steps - plan) : whole;
   }
-  const int plan = options.plan_steps.value_or(whole.steps);
-  if (plan > whole.steps) {
-    throw usage_error(
-        fmt::format("{} has only {} steps: lower --plan-steps", options.trace, whole.steps));
-  }
-  problem.context.held_out = plan < whole.steps;
-  problem.plan = slice(whole, 0, plan);
-  problem.judged = problem.context.held_out ? slice(whole, plan, whole.steps - plan) : whole;
   problem.plan.requests = requests_of(whole, problem.plan);
   problem.judged.requests = requests_of(whole, problem.judged);
 }

@@ -6,15 +6,13 @@
 
 #include "harness/cli/command_line.hpp"
 #include "harness/cli/printing.hpp"
-#include "harness/cli/version.hpp"
 #include "harness/commands/commands.hpp"
 #include "harness/report/probe_report.hpp"
+#include "harness/report/profile_report.hpp"
 #include "harness/report/prometheus.hpp"
 #include "harness/report/quiet_report.hpp"
 #include "harness/run/collective_errors.hpp"
-#include "harness/run/devices.hpp"
-#include "harness/run/quiet.hpp"
-#include "harness/run/run_facts.hpp"
+#include "harness/run/measured_file.hpp"
 #include "harness/run/run_plan.hpp"
 #include "harness/run/session.hpp"
 #include "harness/run/workload.hpp"
@@ -59,46 +57,26 @@ ExitCode execute(const Comm& comm, const ProbeCommand& given, Progress& progress
   Session session(comm, options, progress);
   say(session,
       fmt::format("measuring every rank's expert latency (up to {:g} s)", options.probe_seconds));
-  ProfileFile file;
-  file.measured = utc_now();
-  file.program = program_version();
-  file.rank_facts = device_identities(comm, *session.device, session.place);
-  file.before = read_all_states(comm, *session.device);
   const double prepared = wall_seconds();
-  const QuietState before = read_quiet(session);
-  const QuietMeter meter(session);
-  std::vector<QuietUse> during;
-  // The machine's noise is read once more.
-  const double now = wall_seconds(),
-               end = comm.max(now - begin) + comm.max(now - prepared) + kReport;
-  options.profile_seconds = std::max(0.0, options.probe_seconds - end);
-  MeasuredProfile measured = session.measure_load("nothing was judged", even_share(session));
-  file.after = read_all_states(comm, *session.device);
-  meter.finish(during);
-  const QuietState after = read_quiet(session);
+  MeasuredFile measured = measure_file(session, false, [&] {
+    // The states of devices and machine are read once more.
+    const double now = wall_seconds(),
+                 end = comm.max(now - begin) + comm.max(now - prepared) + kReport;
+    options.profile_seconds = std::max(0.0, options.probe_seconds - end);
+    return session.measure_load("nothing was judged", even_share(session));
+  });
   auto code = static_cast<int>(ExitCode::ok);
   on_root(comm, [&] {
-    file.profile = std::move(measured.profile);
-    file.samples = std::move(measured.samples);
-    file.warmup_rounds = measured.warmup_rounds;
-    file.warm = measured.warm;
-    file.tight = measured.tight;
-    file.seconds = measured.seconds;
+    const ProfileFile& file = measured.file;
     std::optional<ProfileHistory> history;
     if (!options.history.empty())
       history = read_history(options.history, file, "", Past::of_itself);
     if (owner) write_profile(std::move(*owner), file, options.overwrite);
     const ProbeVerdict verdict = judge_probe(file, history, options.slower_than);
     code = static_cast<int>(verdict.code());
-    std::vector<std::string> header = {
-        fmt::format("{}  {}  clock {} ({})", program_version(), file.profile.device,
-                    file.profile.clock, session.clock_reason),
-        session.describe_model()};
-    const QuietReadings quiet{file.profile.clock, before, after, during};
-    header.push_back("machine: " + quiet_line(quiet));
-    for (const std::string& warning : quiet_warnings(quiet, kQuietProbe)) {
-      header.push_back("WARNING: " + warning);
-    }
+    const std::vector<std::string> header =
+        profile_header(file, {file.profile.clock, measured.before, measured.after, measured.during},
+                       session.clock_reason, session.describe_model(), kQuietProbe);
     print_text(probe_report(file, verdict, header, options.format));
     // Else nothing on standard error says why the exit code is not 0.
     if (verdict.code() != ExitCode::ok && options.quiet) tell(findings(file, verdict).front());

@@ -11,11 +11,8 @@
 #include "harness/report/profile_report.hpp"
 #include "harness/report/prometheus.hpp"
 #include "harness/report/quiet_report.hpp"
-#include "harness/run/anonymous.hpp"
 #include "harness/run/collective_errors.hpp"
-#include "harness/run/devices.hpp"
-#include "harness/run/quiet.hpp"
-#include "harness/run/run_facts.hpp"
+#include "harness/run/measured_file.hpp"
 #include "harness/run/run_plan.hpp"
 #include "harness/run/session.hpp"
 #include "harness/run/trace_shape.hpp"
@@ -86,36 +83,15 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
   });
   say(session,
       fmt::format("measuring every rank's expert latency (up to {:g} s)", options.profile_seconds));
-  ProfileFile file;
-  file.measured = utc_now();
-  file.program = program_version();
-  file.rank_facts = device_identities(comm, *session.device, session.place);
-  if (options.anonymous) anonymise(file.rank_facts, identity_of(comm));
-  file.before = read_all_states(comm, *session.device);
-  const QuietState before = read_quiet(session);
-  const QuietMeter meter(session);
-  std::vector<QuietUse> during;
-  MeasuredProfile measured = session.measure_profile("no profile was written");
-  file.after = read_all_states(comm, *session.device);
-  meter.finish(during);
-  const QuietState after = read_quiet(session);
+  MeasuredFile measured = measure_file(session, options.anonymous, [&] {
+    return session.measure_profile("no profile was written");
+  });
   on_root(comm, [&] {
-    file.profile = std::move(measured.profile);
-    file.samples = std::move(measured.samples);
-    file.warmup_rounds = measured.warmup_rounds;
-    file.warm = measured.warm;
-    file.tight = measured.tight;
-    file.seconds = measured.seconds;
+    const ProfileFile& file = measured.file;
     if (owner) write_profile(std::move(*owner), file, options.overwrite);
-    std::vector<std::string> header = {
-        fmt::format("{}  {}  clock {} ({})", program_version(), file.profile.device,
-                    file.profile.clock, session.clock_reason),
-        session.describe_model()};
-    const QuietReadings quiet{file.profile.clock, before, after, during};
-    header.push_back("machine: " + quiet_line(quiet));
-    for (const std::string& warning : quiet_warnings(quiet, kQuietProfile)) {
-      header.push_back("WARNING: " + warning);
-    }
+    const std::vector<std::string> header =
+        profile_header(file, {file.profile.clock, measured.before, measured.after, measured.during},
+                       session.clock_reason, session.describe_model(), kQuietProfile);
     report_profile(options, file, options.output, old, header);
     if (options.format == "table" && !options.output.empty()) {
       print_result("# result: {}\n", options.output);

@@ -79,8 +79,7 @@ std::string note_on(int draws, const Problem& problem, bool drawn, bool errors) 
   const int steps = problem.judged.steps, least = steps / draws;
   return fmt::format(
       "{} draws: the judged steps in as many successive blocks of {} steps{}{}; the 95 % are for "
-      "all "
-      "rows at once, and intervals are wider where successive blocks are correlated{}",
+      "all rows at once, and intervals are wider where successive blocks are correlated{}",
       draws,
       steps % draws == 0 ? fmt::format("{}", least) : fmt::format("{} or {}", least, least + 1),
       drawn ? ", each with other drawn speeds, which are planned for; the other columns are of the "

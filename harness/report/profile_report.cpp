@@ -310,6 +310,19 @@ std::string as_json(const ProfileFile& file, const std::optional<ProfileComparis
 
 }  // namespace
 
+std::vector<std::string> profile_header(const ProfileFile& file, const QuietReadings& quiet,
+                                        const std::string& clock_reason, const std::string& model,
+                                        const QuietWords& words) {
+  std::vector<std::string> header = {
+      fmt::format("{}  {}  clock {} ({})", file.program, file.profile.device, file.profile.clock,
+                  clock_reason),
+      model, "machine: " + quiet_line(quiet)};
+  for (const std::string& warning : quiet_warnings(quiet, words)) {
+    header.push_back("WARNING: " + warning);
+  }
+  return header;
+}
+
 std::string profile_report(const ProfileFile& file,
                            const std::optional<ProfileComparison>& comparison,
                            const std::optional<ProfileHistory>& history,

@@ -37,7 +37,7 @@ struct ScoreContext {
   std::optional<ScoreVerdict> verdict = {};
   /// What the plan rests on; none: not of interest.
   struct Basis {
-    std::int64_t requests = 0;  ///< independent ones of the recording; 0: not known
+    std::int64_t requests = 0;  ///< independent, the recording's in proportion; 0: not known
     std::size_t tasks = 0;      ///< of the planned steps; 0: not known
   };
   std::optional<Basis> basis = {};

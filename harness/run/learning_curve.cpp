@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "harness/statistics/block_change.hpp"
 #include "harness/statistics/interval.hpp"
 #include "placement/base/error.hpp"
 
@@ -17,10 +18,8 @@ constexpr int kMostBlocks = 24;  // of judged steps, successive ones
 
 /// Part `at` of `parts` of the steps.
 Trace part_of(const Trace& trace, int parts, int at) {
-  const auto begin = [&](int part) {
-    return static_cast<int>(std::int64_t{trace.steps} * part / parts);
-  };
-  return slice(trace, begin(at), begin(at + 1) - begin(at));
+  const int first = block_begin(trace.steps, parts, at);
+  return slice(trace, first, block_begin(trace.steps, parts, at + 1) - first);
 }
 
 std::vector<double> seconds_of(const LearningQuestion& question, const Placement& placement,
@@ -68,12 +67,16 @@ std::string finding_of(const LearningCurve& curve,
 
 }  // namespace
 
-LearningCurve learning_curve(const LearningQuestion& question) {
-  if (question.planned.steps < kParts[0] || question.judged.steps < 1)
+void require_learnable(int planned_steps, int judged_steps) {
+  if (planned_steps < kParts[0] || judged_steps < 1)
     throw usage_error(
         fmt::format("{} steps to plan on and {} others to judge on give no learning curve: record "
                     "at least {} and 1",
-                    question.planned.steps, question.judged.steps, kParts[0]));
+                    planned_steps, judged_steps, kParts[0]));
+}
+
+LearningCurve learning_curve(const LearningQuestion& question) {
+  require_learnable(question.planned.steps, question.judged.steps);
   LearningCurve curve{question.name, question.against, question.judged.steps, {}, ""};
   const int count = std::min(kMostBlocks, question.judged.steps);
   std::vector<Trace> blocks;

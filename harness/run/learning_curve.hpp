@@ -40,6 +40,9 @@ struct LearningCurve {
 /// fewer than 4 planned steps or none to judge.
 [[nodiscard]] LearningCurve learning_curve(const LearningQuestion& question);
 
+/// Usage error for too few steps of either kind.
+void require_learnable(int planned_steps, int judged_steps);
+
 inline constexpr double kLearningGain = 0.002;
 
 /// Different labels of tasks; 0: not known.

@@ -92,9 +92,12 @@ void require_same_machine(const RunInfo& earlier, const RunInfo& mine) {
 std::string describe_resumption(const RunInfo& earlier, const RunInfo& mine,
                                 const std::string& now) {
   std::string text = "last at " + now;
+  const std::string others = " with other expert products";
+  const std::string before = fact_of(earlier, "resumed");
   if (const auto other = other_products(earlier, mine)) {
-    text +=
-        fmt::format(" with other expert products ({} before, now {})", other->earlier, other->mine);
+    text += fmt::format("{} ({} before, now {})", others, other->earlier, other->mine);
+  } else if (const auto at = before.find(others); at != std::string::npos) {
+    text += before.substr(at);  // said of an earlier resumption
   }
   return text;
 }

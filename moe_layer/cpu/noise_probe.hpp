@@ -45,9 +45,8 @@ struct BarrierSkew {
 [[nodiscard]] BarrierSkew measure_barrier_skew(const Comm& comm, const Topology& topology,
                                                double seconds);
 
-/// Collective: seconds that a barrier takes on this rank though all ranks arrive together, median
-/// of
-/// 21. Every barrier wait contains about as much.
+/// Collective: seconds that a barrier takes on this rank though all ranks arrive together, the
+/// median of 21. Every barrier wait contains about as much.
 [[nodiscard]] double measure_barrier_floor(const Comm& comm);
 
 }  // namespace gembench::inline cpu

@@ -90,23 +90,36 @@ struct Order {
 };
 
 Order order_of(std::span<const std::int32_t> loads, std::size_t ranks,
-               std::vector<std::int64_t>& sorted) {
-  sorted.assign(loads.begin(), loads.end());
-  std::sort(sorted.begin(), sorted.end());
-  const auto experts = sorted.size();
+               std::vector<std::int64_t>& row) {
+  row.assign(loads.begin(), loads.end());
+  const auto experts = row.size();
   const auto slots = experts / ranks;
+  const auto at = [&](std::size_t place) {
+    return row.begin() + static_cast<std::ptrdiff_t>(place);
+  };
+  // A few places of the sorted row are enough, asked for in ascending order.
+  std::partial_sort(row.begin(), at(slots), row.end());
+  auto known = at(slots);
+  const auto sorted = [&](std::size_t place) {
+    if (at(place) >= known) {
+      std::nth_element(known, at(place), row.end());
+      known = at(place + 1);
+    }
+    return row[place];
+  };
   const auto light = [&](std::size_t count) {
-    return std::accumulate(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(count),
-                           std::int64_t{0});
+    return std::accumulate(row.begin(), at(count), std::int64_t{0});
+  };
+  const auto sum_from = [&](std::size_t first, std::size_t count) {
+    std::int64_t sum = 0;
+    for (std::size_t place = first; place < first + count; ++place) sum += sorted(place);
+    return sum;
   };
   Order order;
   order.lightest = light(slots);
-  order.hottest = sorted[experts - 1] + light(slots - 1);
-  if (experts > ranks)
-    order.pair = sorted[experts - ranks - 1] + sorted[experts - ranks] + light(slots - 2);
-  if (experts > 2 * ranks)
-    order.triple = sorted[experts - 2 * ranks - 1] + sorted[experts - 2 * ranks] +
-                   sorted[experts - 2 * ranks + 1] + light(slots - 3);
+  if (experts > 2 * ranks) order.triple = sum_from(experts - 2 * ranks - 1, 3) + light(slots - 3);
+  if (experts > ranks) order.pair = sum_from(experts - ranks - 1, 2) + light(slots - 2);
+  order.hottest = sorted(experts - 1) + light(slots - 1);
   return order;
 }
 

@@ -41,15 +41,10 @@ PreparedSystem ultraep(const StepInput& input) {
 }
 
 double slowest(const CostModel& cost, std::span<const std::int64_t> tokens) {
-  const auto slots = tokens.size() / static_cast<std::size_t>(cost.ranks());
-  double most = 0;
-  for (int rank = 0; rank < cost.ranks(); ++rank) {
-    double seconds = cost.seconds(rank, 0);
-    for (const auto one : tokens.subspan(static_cast<std::size_t>(rank) * slots, slots))
-      seconds += cost.expert_seconds(rank, one);
-    most = std::max(most, seconds);
-  }
-  return most;
+  thread_local std::vector<double> seconds;
+  seconds.resize(static_cast<std::size_t>(cost.ranks()));
+  rank_seconds(cost, {}, tokens, seconds);
+  return *std::ranges::max_element(seconds);
 }
 
 /// A system that plans with a rank's total only, on `cost`. With cost model `per-expert` that is as

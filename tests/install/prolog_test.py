@@ -82,7 +82,7 @@ class Prolog(CliTest):
     def test_settings_of_an_older_version_and_wrong_ones_keep_no_job(self):
         probes, _ = self.prolog(0, 0, whole_site="modules=()\nranks_per_node=2\ngpus_per_node=0\n", gpus="")
         self.assertEqual(len(probes), 2)  # each rank
-        self.assertEqual(self.prolog(whole_site="probe_options=('${absent[1]}')\necho $absent\n")[0], [])
+        self.assertEqual(self.prolog(whole_site="echo $absent\n")[0], [])
         self.assertEqual(self.prolog(whole_site="if\n")[0], [])
 
     def test_only_the_newest_probes_are_kept(self):

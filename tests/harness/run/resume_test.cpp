@@ -42,6 +42,11 @@ TEST(Resume, another_way_to_compute_experts_is_said) {
   EXPECT_EQ(describe_resumption(before, now, "noon"),
             "last at noon with other expert products (grouped up to 8 assignments before, now one "
             "by one up to 8 assignments)");
+  // Blocks of that part stay in the file, whatever the next part does.
+  before.facts["resumed"] = describe_resumption(before, now, "noon");
+  EXPECT_EQ(describe_resumption(before, before, "night"),
+            "last at night with other expert products (grouped up to 8 assignments before, now one "
+            "by one up to 8 assignments)");
 }
 
 TEST(Resume, another_run_is_refused_by_what_differs_first) {

@@ -1,0 +1,37 @@
+#include "harness/run/measured_file.hpp"
+
+#include <utility>
+
+#include "harness/cli/version.hpp"
+#include "harness/run/anonymous.hpp"
+#include "harness/run/devices.hpp"
+#include "harness/run/run_facts.hpp"
+
+namespace gembench::inline run {
+
+MeasuredFile measure_file(Session& session, bool anonymous,
+                          const std::function<MeasuredProfile()>& measure) {
+  const Comm& comm = session.comm;
+  MeasuredFile result;
+  ProfileFile& file = result.file;
+  file.measured = utc_now();
+  file.program = program_version();
+  file.rank_facts = device_identities(comm, *session.device, session.place);
+  if (anonymous) anonymise(file.rank_facts, identity_of(comm));
+  file.before = read_all_states(comm, *session.device);
+  result.before = read_quiet(session);
+  const QuietMeter meter(session);
+  MeasuredProfile measured = measure();
+  file.after = read_all_states(comm, *session.device);
+  meter.finish(result.during);
+  result.after = read_quiet(session);
+  file.profile = std::move(measured.profile);
+  file.samples = std::move(measured.samples);
+  file.warmup_rounds = measured.warmup_rounds;
+  file.warm = measured.warm;
+  file.tight = measured.tight;
+  file.seconds = measured.seconds;
+  return result;
+}
+
+}  // namespace gembench::inline run
