@@ -9,6 +9,7 @@
 
 #include "placement/base/error.hpp"
 #include "placement/base/known_names.hpp"
+#include "placement/cost/objective.hpp"
 #include "placement/cost/token_split.hpp"
 #include "placement/per_step/threshold_planner.hpp"
 
