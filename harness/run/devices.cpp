@@ -21,13 +21,13 @@ DType dtype_of(const SessionOptions& options) {
 
 /// NCCL rejects ranks that share a GPU with an unclear message, and times of ranks that share a GPU
 /// are meaningless.
-void require_own_gpus(const Comm& comm, const SessionOptions& options, const Device& device) {
+void require_own_gpus(const Comm& comm, const Device& device) {
   const auto uuids = comm.gather(device.facts().at("gpu_uuid"));
   on_root(comm, [&] {
     std::map<std::string, std::size_t> owner;
     for (std::size_t rank = 0; rank < uuids.size(); ++rank) {
       const auto [first, own] = owner.try_emplace(uuids[rank], rank);
-      if (own || options.transport == "mpi") continue;
+      if (own || device.can_share()) continue;
       throw Error(ExitCode::environment,
                   fmt::format("ranks {} and {} share {}: start one rank for every GPU, with all of "
                               "a node's GPUs visible or one bound to each rank, or allow it with "
@@ -51,7 +51,7 @@ std::unique_ptr<Device> make_device(const Comm& comm, const SessionOptions& opti
                       : make_cpu_device(comm, model, dtype_of(options));
   });
   if (comm.is_simulated()) return device;
-  if (kind.gpu) require_own_gpus(comm, options, *device);
+  if (kind.gpu) require_own_gpus(comm, *device);
   device->connect();
   return device;
 }

@@ -107,8 +107,8 @@ void require_same_start(const Comm& comm, const std::string& options) {
 void Session::choose_clock() {
   if (!device_kind(options.device).shows_cpu_time) {
     clock = Clock::wall;
-    clock_reason = options.transport == "mpi" ? "a GPU's work is seen on no other clock"
-                                              : "every rank has a GPU of its own";
+    clock_reason = device->can_share() ? "a GPU's work is seen on no other clock"
+                                       : "every rank has a GPU of its own";
     return;
   }
   if (!comm.is_simulated()) sharing = sharing_of_all(comm, place);

@@ -7,6 +7,7 @@
 
 #include "moe_layer/cuda/kernels.hpp"
 #include "moe_layer/cuda/memory.hpp"
+#include "moe_layer/cuda/nccl_transport.hpp"
 #include "moe_layer/model/weights.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "placement/base/index.hpp"
@@ -36,8 +37,8 @@ CudaDevice::CudaDevice(const Comm& comm, const ModelShape& model, const CudaOpti
       near_cpus_(gpu_.pci),
       nvml_(gpu_.uuid),
       spans_(at_),
-      transport_(comm, Transport::kind_of(options.transport, MpiSession::is_cuda_aware()), spans_,
-                 at_),
+      transport_({comm, spans_, at_},
+                 transport_for(options.transport, MpiSession::is_cuda_aware())),
       experts_(model, dtype_, comm.size(), at_) {
   check(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags",
         at_);
@@ -57,7 +58,7 @@ std::string CudaDevice::name() const {
   return fmt::format("cuda: {}, {}, cuBLAS {} ({}), {}", gpu_.name, name_of(dtype_),
                      cublas_version(),
                      experts_.grouped() ? "experts grouped or one by one" : "experts one by one",
-                     transport_.name());
+                     transport_.row().words());
 }
 
 std::map<std::string, std::string> CudaDevice::facts() const {
@@ -70,8 +71,8 @@ std::map<std::string, std::string> CudaDevice::facts() const {
           {"cuda_toolkit", gpu_.toolkit},
           {"cublas", cublas_version()},
           {"expert_products", experts_.way()},
-          {"nccl", Transport::nccl_version()},
-          {"transport", transport_.name()},
+          {"nccl", nccl_version()},
+          {"transport", transport_.row().words()},
           {"locked_clocks", locked_mhz_ > 0 ? fmt::format("{} MHz", locked_mhz_) : "no"}};
 }
 

@@ -29,6 +29,7 @@ class CudaDevice final : public Device, private DeviceClock {
   std::optional<DeviceState> state() override { return nvml_.state(); }
   DeviceClock* clock() override { return this; }
   std::size_t memory_left() const override;
+  bool can_share() const override { return !transport_.row().own_gpu; }
   void connect() override { transport_.connect(copies_); }
   void enter(const char* phase, int layer) override;
 

@@ -1,12 +1,11 @@
 #pragma once
 
 #include <cuda_runtime_api.h>
-#include <nccl.h>
 
 #include <functional>
 #include <span>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "moe_layer/cuda/errors.hpp"
 #include "moe_layer/cuda/spans.hpp"
@@ -15,29 +14,58 @@
 
 namespace gembench::inline cuda {
 
-/// How device memory gets to other ranks: NCCL on the stream; or MPI from the host, which waits for
-/// the stream, with device addresses if MPI accepts them, else through pinned memory.
+/// What a way between ranks is made from. All of it outlives the way.
+struct LinkEnds {
+  const Comm& comm;
+  Spans& spans;  ///< not of the time in which the host sends
+  Whereabouts& at;
+};
+
+/// A way between ranks, connected; what it holds is freed with its functions. None of them waits
+/// for what it has put on the stream, which Transport does.
+struct Link {
+  /// Dispatch and combine: an all-to-all of all parts at once. Allocates nothing.
+  std::function<void(cudaStream_t, std::span<const RowExchange>)> exchange;
+  /// Messages of any size, untimed; sends and receives in one order on both sides.
+  std::function<void(cudaStream_t, std::span<const Message> sends,
+                     std::span<const Message> receives)>
+      send_weights;
+  /// Throws if another rank or the network has failed. Null: a wait ends by itself then.
+  std::function<void()> look = {};
+  /// Pinned memory for the largest exchange, in bytes, of all its parts. Null: needs none.
+  std::function<void(std::size_t most_sent, std::size_t most_received)> prepare = {};
+};
+
+/// A way for device memory to get to other ranks.
+struct TransportRow {
+  std::string_view asked;    ///< by --transport
+  std::string (*words)();    ///< in the run's file: name, and version if it has one
+  bool own_gpu;              ///< every rank needs a GPU of its own
+  bool mpi_takes_addresses;  ///< needs an MPI that takes addresses of device memory
+  bool capturable;           ///< exchange can be captured into a CUDA graph: no part of the host's
+  /// Collective. What the first message between two ranks costs is spent here.
+  Link (*connect)(const LinkEnds& ends, cudaStream_t stream);
+};
+
+/// All of them, the preferred first.
+[[nodiscard]] std::span<const TransportRow> transports();
+/// `asked`: a row's, or "auto", which is the first row.
+[[nodiscard]] const TransportRow& transport_for(std::string_view asked, bool mpi_takes_addresses);
+
+/// The way between ranks of a row, and waits that notice when another rank fails.
 class Transport {
  public:
-  enum class Kind { nccl, cuda_aware_mpi, staged_mpi };
+  Transport(const LinkEnds& ends, const TransportRow& row) : ends_(ends), row_(row) {}
+  [[nodiscard]] const TransportRow& row() const { return row_; }
 
-  /// `spans` are not those of the time in which MPI sends.
-  Transport(const Comm& comm, Kind kind, Spans& spans, Whereabouts& at);
-  ~Transport();
-  Transport(const Transport&) = delete;
-  Transport& operator=(const Transport&) = delete;
-
-  /// `asked`: "nccl", "mpi", or "auto", which is NCCL.
-  [[nodiscard]] static Kind kind_of(const std::string& asked, bool mpi_is_cuda_aware);
-  /// Collective. What the first message between two ranks costs is spent here: NCCL connects them
-  /// only then; MPI is tried with device addresses, where it says that it takes them.
+  /// Collective; before all that follows.
   void connect(cudaStream_t stream);
   /// Room for the largest exchange, in bytes, of all its parts.
   void prepare(std::size_t most_sent, std::size_t most_received);
-  [[nodiscard]] std::string name() const;
-  [[nodiscard]] static std::string nccl_version();
-
-  void exchange(cudaStream_t stream, std::span<const RowExchange> parts);
+  void exchange(cudaStream_t stream, std::span<const RowExchange> parts) {
+    link_.exchange(stream, parts);
+  }
+  /// Returns when all have arrived.
   void send_weights(cudaStream_t stream, std::span<const Message> sends,
                     std::span<const Message> receives);
   // Wait, and throw if another rank or the network fails during the wait.
@@ -45,31 +73,14 @@ class Transport {
   void wait_for(cudaEvent_t event);
 
  private:
-  void meet_everyone(cudaStream_t stream);
-  void exchange_by_nccl(cudaStream_t stream, std::span<const RowExchange> parts);
-  void exchange_by_mpi(cudaStream_t stream, std::span<const RowExchange> parts);
-  void copy_own_rows(cudaStream_t stream, std::span<const RowExchange> parts);
-  void copy(cudaStream_t stream, void* to, const void* from, std::size_t bytes);
-  void abort();
-  /// Whether a wait has to check other ranks too: NCCL's kernels wait forever for a lost rank.
-  [[nodiscard]] bool polls() const { return kind_ == Kind::nccl && comm_.size() > 1; }
+  /// Whether a wait has to check other ranks too.
+  [[nodiscard]] bool polls() const { return link_.look && ends_.comm.size() > 1; }
   template <class Query>
   void poll(Query&& query, const char* call);
 
-  const Comm& comm_;
-  Whereabouts& at_;
-  Spans& spans_;
-  Kind kind_;
-  ncclComm_t nccl_ = nullptr;
-  Buffer sent_, received_;  // pinned, of staged_mpi
-  std::vector<Message> sends_, receives_;
+  LinkEnds ends_;
+  const TransportRow& row_;
+  Link link_;
 };
-
-using SendAndReceive = std::function<void(std::span<const Message>, std::span<const Message>)>;
-
-/// Collective: device memory goes round the ranks by `exchange`; environment error if other bytes
-/// arrive.
-void require_device_addresses(const Comm& comm, const SendAndReceive& exchange, cudaStream_t stream,
-                              Whereabouts& at);
 
 }  // namespace gembench::inline cuda

@@ -54,6 +54,8 @@ class Device {
   [[nodiscard]] virtual std::map<std::string, std::string> facts() const { return {}; }
   /// Bytes that can still be allocated; 0 = the node's memory is the device's.
   [[nodiscard]] virtual std::size_t memory_left() const { return 0; }
+  /// Whether several ranks may use one such device, as they may share a CPU.
+  [[nodiscard]] virtual bool can_share() const { return true; }
   /// Collective: prepares sending to the other ranks.
   virtual void connect() {}
   /// The following work belongs to this phase: for a profiler's timeline and for error messages.

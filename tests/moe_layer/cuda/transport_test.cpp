@@ -6,6 +6,7 @@
 
 #include "moe_layer/cuda/gpu.hpp"
 #include "moe_layer/cuda/memory.hpp"
+#include "moe_layer/cuda/mpi_transport.hpp"
 #include "tests/moe_layer/cuda/support.hpp"
 
 namespace gembench {
@@ -17,7 +18,7 @@ constexpr std::size_t kRow = 24;  // bytes
 
 /// A rank's way to the others, and a stream.
 struct Line {
-  explicit Line(Transport::Kind kind) : transport(comm, kind, spans, at) {
+  explicit Line(const cuda::TransportRow& row) : transport({comm, spans, at}, row) {
     if (cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess) std::abort();
     transport.connect(stream);
     transport.prepare(std::size_t{1} << 20, std::size_t{1} << 20);
@@ -44,12 +45,13 @@ char mark(int from, int to) {
   return static_cast<char>(1 + 8 * from + to);
 }
 
-class Transports : public testing::TestWithParam<Transport::Kind> {};
+/// By its place in the table.
+class Transports : public testing::TestWithParam<std::size_t> {};
 
 TEST_P(Transports, rows_arrive_by_source_and_weights_where_they_were_sent) {
   for (const auto& order : kOrders) {
     const Simulated streams(kOrder, order);
-    Line line(GetParam());
+    Line line(cuda::transports()[GetParam()]);
     const int me = line.comm.rank();
     std::vector<std::int32_t> out, in;
     std::vector<char> sent, expected;
@@ -79,38 +81,51 @@ TEST_P(Transports, rows_arrive_by_source_and_weights_where_they_were_sent) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Transports,
-                         testing::Values(Transport::Kind::nccl, Transport::Kind::cuda_aware_mpi,
-                                         Transport::Kind::staged_mpi));
+INSTANTIATE_TEST_SUITE_P(Rows, Transports,
+                         testing::Range(std::size_t{0}, cuda::transports().size()));
 
 TEST(Transport, all_ranks_have_met_when_it_is_connected) {
   gembench_simulation_reset_counters();
-  Line line(Transport::Kind::nccl);
+  Line line(cuda::transport_for("nccl", false));
   const int others = line.comm.size() - 1;
   EXPECT_EQ(gembench_simulation_counters()->nccl_contacts, 2 * others);  // to and from each
 }
 
 TEST(Transport, device_addresses_are_tried_before_they_are_relied_on) {
   gembench_simulation_reset_counters();
-  Line line(Transport::Kind::cuda_aware_mpi);
+  Line line(cuda::transport_for("mpi", true));
   EXPECT_GT(gembench_simulation_counters()->copies, 0);
-  // An MPI that reads the addresses as its own, and sends nothing of what is there.
-  const auto lost = [](auto, auto) {};
-  try {
-    cuda::require_device_addresses(line.comm, lost, line.stream, line.at);
-    ADD_FAILURE() << "nothing was noticed";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::environment);
-    EXPECT_NE(std::string(error.what()).find("--transport nccl"), std::string::npos);
+  // An MPI that reads the addresses as its own, and sends nothing of what is there; or only of the
+  // large messages, whose way is another.
+  for (const std::size_t kept : {std::size_t{0}, std::size_t{1} << 16}) {
+    const auto lossy = [&](std::span<const Message> sends, std::span<const Message> receives) {
+      if (sends[0].bytes <= kept) line.comm.exchange(sends, receives);
+    };
+    try {
+      cuda::require_device_addresses({line.comm, line.spans, line.at}, lossy, line.stream);
+      ADD_FAILURE() << "nothing was noticed";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::environment);
+      EXPECT_NE(std::string(error.what()).find("--transport nccl"), std::string::npos);
+    }
   }
 }
 
 TEST(Transport, is_chosen_by_what_was_asked_and_by_what_mpi_takes) {
-  EXPECT_EQ(Transport::kind_of("auto", true), Transport::Kind::nccl);
-  EXPECT_EQ(Transport::kind_of("nccl", true), Transport::Kind::nccl);
-  EXPECT_EQ(Transport::kind_of("mpi", true), Transport::Kind::cuda_aware_mpi);
-  EXPECT_EQ(Transport::kind_of("mpi", false), Transport::Kind::staged_mpi);
-  EXPECT_EQ(Line(Transport::Kind::cuda_aware_mpi).transport.name(), "CUDA-aware MPI");
+  const auto words = [](const char* asked, bool mpi_takes_addresses) {
+    return cuda::transport_for(asked, mpi_takes_addresses).words();
+  };
+  EXPECT_EQ(words("auto", true).find("NCCL 2."), 0U);
+  EXPECT_EQ(words("nccl", true).find("NCCL 2."), 0U);
+  EXPECT_EQ(words("mpi", true), "CUDA-aware MPI");
+  EXPECT_EQ(words("mpi", false), "MPI through pinned host memory");
+}
+
+TEST(Transport, only_what_the_host_does_not_send_can_be_captured) {
+  for (const cuda::TransportRow& row : cuda::transports()) {
+    EXPECT_EQ(row.capturable, row.asked != "mpi");
+    EXPECT_EQ(row.own_gpu, row.asked != "mpi");
+  }
 }
 
 }  // namespace
