@@ -4,12 +4,12 @@
 #include <span>
 #include <string>
 
-#include "moe_layer/cuda/transport.hpp"
+#include "moe_layer/cuda/link.hpp"
 
 namespace gembench::inline cuda {
 
-// Rows of transports(). MPI sends from the host, which first waits for the stream: by addresses of
-// device memory, where MPI takes them; or through pinned memory.
+// Rows of transports() (transport.hpp). MPI sends from the host, which first waits for the stream:
+// by addresses of device memory, where MPI takes them; or through pinned memory.
 [[nodiscard]] std::string cuda_aware_mpi_words();
 [[nodiscard]] std::string staged_mpi_words();
 [[nodiscard]] Link connect_cuda_aware_mpi(const LinkEnds& ends, cudaStream_t stream);
