@@ -74,9 +74,11 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   returned_ = make(sent * row_bytes_);
   slot_tokens_ = make(sz(model.experts) * sizeof(std::int32_t));
   if (model.shared > 0) shared_sums_ = make(tokens * hidden * sizeof(float));
+  ForwardLimits forwarded;
   if (options.hierarchical) {
     const auto most = static_cast<int>(comm.max(options.max_tokens));
-    forwarding_ = std::make_unique<Forwarding>(comm, topology_, device, model, most);
+    forwarded = forwarded_at_most(topology_, comm.rank(), most, model.topk);
+    forwarding_ = std::make_unique<Forwarding>(comm, topology_, device, model, forwarded);
   }
 
   std::vector<float> router(hidden * sz(model.experts));
@@ -91,7 +93,7 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   own_counts_.resize(sz(model.experts));
   all_counts_.resize(ranks * sz(model.experts));
   rows_to_.assign(layers * ranks, 0);
-  device.prepare({tokens, rows, pairs});
+  device.prepare({tokens, rows, pairs, forwarded});
   if (device_clock_ != nullptr) device_clock_->reserve_spans(span_of(model.layers, 0));
 }
 
@@ -145,6 +147,7 @@ bool MoeLayers::rehearse(int tokens) {
   load_step(0, mine, even_experts(model_, comm_.size(), static_cast<int>(slots_), mine));
   route(0);
   announce(0);
+  forward();
   const auto& pairs_in = hops_.back().pairs_in;
   const auto pairs = std::accumulate(pairs_in.begin(), pairs_in.end(), std::int64_t{0});
   const bool fits =
@@ -293,6 +296,7 @@ void MoeLayers::choose_replicas(int layer) {
 
 void MoeLayers::dispatch(int layer) {
   announce(layer);
+  forward();
   send();
 }
 
@@ -314,13 +318,19 @@ void MoeLayers::announce(int layer) {
   hops_.front().exchange_counts(comm_);
 }
 
+void MoeLayers::forward() {
+  if (!forwarding_) return;
+  hops_.front().send(device_, stream_, send_pairs_, send_rows_, forwarding_->pairs(),
+                     forwarding_->rows(), row_bytes_);
+  forwarding_->forward(stream_, hops_.front(), hops_.back(), static_cast<int>(slots_));
+}
+
 void MoeLayers::send() {
-  hops_.front().send(device_, stream_, send_pairs_, send_rows_,
-                     forwarding_ ? forwarding_->pairs() : recv_pairs_,
-                     forwarding_ ? forwarding_->rows() : recv_rows_, row_bytes_);
   if (forwarding_) {
-    forwarding_->forward(stream_, hops_.front(), hops_.back(), static_cast<int>(slots_),
-                         recv_pairs_, recv_rows_);
+    forwarding_->send(stream_, hops_.back(), recv_pairs_, recv_rows_);
+  } else {
+    hops_.front().send(device_, stream_, send_pairs_, send_rows_, recv_pairs_, recv_rows_,
+                       row_bytes_);
   }
 }
 

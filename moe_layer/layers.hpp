@@ -137,8 +137,10 @@ class MoeLayers {
   // The phases only put work on the stream, except that dispatch waits for its counts.
   void route(int layer);
   void dispatch(int layer);
-  /// The two halves of dispatch: who sends how much to whom, and sending it.
+  /// The parts of dispatch: who sends how much to whom, with hierarchical dispatch the way to the
+  /// forwarders and again who sends how much, and sending to the experts' ranks.
   void announce(int layer);
+  void forward();
   void send();
   /// Of rehearse(), layer 0 with so many tokens on each rank, or its most: false, on all ranks, if
   /// some rank cannot hold what it would receive.

@@ -117,7 +117,8 @@ TokenRange share_of(const RoutingOptions& options, int tokens, int rank, int ran
 
 void require_dispatch(const NodeOptions& options, Device& device) {
   if (options.dispatch == "flat" || device.forwarding() != nullptr) return;
-  throw usage_error("--dispatch hierarchical runs on --device cpu only: use --dispatch flat");
+  throw usage_error(
+      "--dispatch hierarchical needs a device that forwards rows: use --dispatch flat");
 }
 
 }  // namespace gembench::inline run

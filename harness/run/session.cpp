@@ -153,14 +153,13 @@ void Session::load_workload() {
 void Session::require_memory(std::optional<bool> earlier_resident) {
   constexpr double kShare = 0.8;  // of what is left may fill up unasked
   const auto most_everywhere = static_cast<int>(comm.max(most_tokens()));
-  const std::size_t forwarding =
-      options.dispatch == "hierarchical"
-          ? forwarding_bytes(forwarded_at_most(topology, comm.rank(), most_everywhere, model.topk),
-                             model.hidden, model.topk, row_bytes())
-          : 0;
+  ForwardLimits forwarded;
+  if (options.dispatch == "hierarchical") {
+    forwarded = forwarded_at_most(topology, comm.rank(), most_everywhere, model.topk);
+  }
   const auto needed = [&](std::size_t resident) {
-    return forwarding +
-           rank_bytes(options, model, *device, workload, slots, limits_, most_tokens(), resident);
+    return rank_bytes(options, model, *device, workload, slots, limits_, most_tokens(), resident,
+                      forwarded);
   };
   struct Room {
     std::string who;

@@ -42,7 +42,7 @@ ReceiveLimits receive_limits(const Workload& workload, int slots) {
 
 std::size_t rank_bytes(const ModelOptions& options, const ModelShape& model, const Device& device,
                        const Workload& workload, int slots, const ReceiveLimits& limits, int tokens,
-                       std::size_t resident) {
+                       std::size_t resident, const ForwardLimits& forwarded) {
   const int weight_layers = std::min(options.weight_layers.value_or(model.layers), model.layers);
   // Layers that share weights hold the union of their experts; residents that of all placements.
   const std::size_t sharing = sz((model.layers + weight_layers - 1) / weight_layers) * resident;
@@ -51,7 +51,8 @@ std::size_t rank_bytes(const ModelOptions& options, const ModelShape& model, con
       (sz(weight_layers) + 1) * (experts + sz(model.shared)) * device.expert_bytes();
   const std::size_t hidden = sz(model.hidden) * sizeof(float);
   const std::size_t buffers = (3 * sz(limits.rows) + 6 * sz(workload.tokens)) * hidden * 2;
-  return weights + buffers + device.scratch_bytes({sz(tokens), sz(limits.rows), sz(limits.pairs)});
+  return weights + buffers + forwarding_bytes(forwarded, model, device) +
+         device.scratch_bytes({sz(tokens), sz(limits.rows), sz(limits.pairs), forwarded});
 }
 
 std::size_t load_bytes(const Workload& workload) {

@@ -14,11 +14,13 @@ namespace gembench::inline run {
 /// workload.
 [[nodiscard]] ReceiveLimits receive_limits(const Workload& workload, int slots);
 
-/// Bytes a rank needs for weights, buffers and its device's scratch; forwarding not counted.
-/// `tokens`: local ones of its largest step; `resident`: placements whose experts stay in memory.
+/// Bytes a rank needs for weights, buffers and its device's scratch. `tokens`: local ones of its
+/// largest step; `resident`: placements whose experts stay in memory; `forwarded`: in hierarchical
+/// dispatch.
 [[nodiscard]] std::size_t rank_bytes(const ModelOptions& options, const ModelShape& model,
                                      const Device& device, const Workload& workload, int slots,
-                                     const ReceiveLimits& limits, int tokens, std::size_t resident);
+                                     const ReceiveLimits& limits, int tokens, std::size_t resident,
+                                     const ForwardLimits& forwarded = {});
 /// Bytes of the loads that every rank holds, and rank 0 sends them.
 [[nodiscard]] std::size_t load_bytes(const Workload& workload);
 /// Most bytes that rank 0 holds in addition: a segment's readings as gathered and as written,

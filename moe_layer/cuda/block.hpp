@@ -2,6 +2,8 @@
 
 #include <cuda_bf16.h>
 
+#include <cstdint>
+
 #include "moe_layer/cuda/launch.hpp"
 
 /// Sums over the threads of a block, for kernel sources. Blocks are whole warps.
@@ -29,6 +31,20 @@ __device__ inline float warp_sum(float value) {
     value += __shfl_xor_sync(kAllLanes, value, static_cast<int>(apart));
   }
   return value;
+}
+
+/// The source of a received pair: the last one whose pairs start no later. `pair_at`: [source].
+__device__ inline int source_of(const std::int32_t* pair_at, int sources, int pair) {
+  int low = 0, high = sources - 1;
+  while (low < high) {
+    const int middle = (low + high + 1) / 2;
+    if (pair_at[middle] <= pair) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
 }
 
 /// The sum over the threads before this one; `all` is the sum over the block.

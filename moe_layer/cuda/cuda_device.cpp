@@ -39,7 +39,8 @@ CudaDevice::CudaDevice(const Comm& comm, const ModelShape& model, const CudaOpti
       spans_(at_),
       transport_({comm, spans_, at_},
                  transport_for(options.transport, MpiSession::is_cuda_aware())),
-      experts_(model, dtype_, comm.size(), at_) {
+      experts_(model, dtype_, comm.size(), at_),
+      forwarding_(model, dtype_, comm.size(), transport_, spans_, at_) {
   check(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags",
         at_);
   check(cudaEventCreateWithFlags(&counted_, cudaEventDisableTiming), "cudaEventCreateWithFlags",
@@ -126,8 +127,10 @@ void CudaDevice::synchronize(Stream stream) {
   transport_.synchronize(handle(stream));
 }
 
-std::size_t CudaDevice::counts_bytes() const {
-  return sz(comm_.size()) * (2 + sz(model_.experts)) * sizeof(std::int32_t);
+std::size_t CudaDevice::counts_bytes(const LayerLimits& limits) const {
+  // A rank may get every expert; hierarchical dispatch names the slots of a node.
+  const std::size_t slots = sz(model_.experts) * sz(std::max(1, limits.forwarded.node_ranks));
+  return sz(comm_.size()) * (2 + slots) * sizeof(std::int32_t);
 }
 
 std::size_t CudaDevice::chunk_bytes(const LayerLimits& limits) const {
@@ -136,13 +139,13 @@ std::size_t CudaDevice::chunk_bytes(const LayerLimits& limits) const {
 }
 
 std::size_t CudaDevice::scratch_bytes(const LayerLimits& limits) const {
-  return experts_.scratch_bytes(limits) + counts_bytes() + chunk_bytes(limits) +
-         (limits.tokens * sz(comm_.size()) + 1) * sizeof(std::int32_t);
+  return experts_.scratch_bytes(limits) + forwarding_.scratch_bytes(limits) + counts_bytes(limits) +
+         chunk_bytes(limits) + (limits.tokens * sz(comm_.size()) + 1) * sizeof(std::int32_t);
 }
 
 void CudaDevice::prepare(const LayerLimits& limits) {
-  counts_ = device_memory(counts_bytes(), at_);
-  host_counts_ = pinned_memory(counts_bytes(), at_);
+  counts_ = device_memory(counts_bytes(limits), at_);
+  host_counts_ = pinned_memory(counts_bytes(limits), at_);
   token_row_ = device_memory(limits.tokens * sz(comm_.size()) * sizeof(std::int32_t), at_);
   row_count_ = device_memory(sizeof(std::int32_t), at_);
   chunk_counts_ = device_memory(chunk_bytes(limits), at_);
@@ -151,8 +154,10 @@ void CudaDevice::prepare(const LayerLimits& limits) {
   // Dispatch sends rows and pairs; combine sends what dispatch received.
   const std::size_t out = most_rows_sent_ * row + limits.tokens * sz(model_.topk) * sizeof(Pair);
   const std::size_t in = limits.rows * row + limits.pairs * sizeof(Pair);
-  transport_.prepare(std::max(out, in), std::max(out, in));
+  const std::size_t most = std::max({out, in, forwarding_.most_exchanged(limits)});
+  transport_.prepare(most, most);
   experts_.prepare(limits);
+  forwarding_.prepare(limits);
   measure_spin();
   spans_.calibrate(copies_);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "moe_layer/cuda/experts.hpp"
+#include "moe_layer/cuda/forwarding.hpp"
 #include "moe_layer/cuda/gpu.hpp"
 #include "moe_layer/cuda/near_cpus.hpp"
 #include "moe_layer/cuda/nvml.hpp"
@@ -28,6 +29,7 @@ class CudaDevice final : public Device, private DeviceClock {
   std::map<std::string, std::string> facts() const override;
   std::optional<DeviceState> state() override { return nvml_.state(); }
   DeviceClock* clock() override { return this; }
+  DeviceForwarding* forwarding() override { return &forwarding_; }
   std::size_t memory_left() const override;
   bool can_share() const override { return !transport_.row().own_gpu; }
   void connect() override { transport_.connect(copies_); }
@@ -64,7 +66,7 @@ class CudaDevice final : public Device, private DeviceClock {
   void begin_span(int span) override { spans_.begin(span); }
   void end_span(Stream stream) override;
   double seconds_of(int span) override { return spans_.seconds(span); }
-  [[nodiscard]] std::size_t counts_bytes() const;
+  [[nodiscard]] std::size_t counts_bytes(const LayerLimits& limits) const;
   [[nodiscard]] std::size_t chunk_bytes(const LayerLimits& limits) const;
   void measure_spin();
 
@@ -79,6 +81,7 @@ class CudaDevice final : public Device, private DeviceClock {
   Spans spans_;
   Transport transport_;
   Experts experts_;
+  CudaForwarding forwarding_;
   cudaStream_t copies_ = nullptr;      // uploads, downloads, weights
   cudaEvent_t counted_ = nullptr;      // pack's counts are on the host
   std::vector<cudaStream_t> streams_;  // made for others

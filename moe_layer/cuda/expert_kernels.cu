@@ -32,20 +32,6 @@ __global__ void copy_kernel(std::size_t width, const std::int32_t* count, const 
   }
 }
 
-/// The source of a received pair: the last rank whose pairs start no later.
-__device__ int source_of(const Sorting& s, int pair) {
-  int low = 0, high = s.ranks - 1;
-  while (low < high) {
-    const int middle = (low + high + 1) / 2;
-    if (s.pair_at[middle] <= pair) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  return low;
-}
-
 /// A block a chunk. The counts must be 0.
 __global__ void slot_kernel(Sorting s, int chunks) {
   const int chunk = static_cast<int>(blockIdx.x);
@@ -67,7 +53,7 @@ __global__ void sort_kernel(Sorting s, int chunks) {
   const bool mine = p < s.pairs && s.pair[p].slot == slot;
   const int position = s.slot_at[slot] + begin + sum_before(mine ? 1 : 0, all);
   if (mine) {
-    const int source = source_of(s, p);
+    const int source = source_of(s.pair_at, s.ranks, p);
     const int row = s.row_at[source] + s.pair[p].row;
     s.sorted_row[position] = row;
     s.position[p] = position;

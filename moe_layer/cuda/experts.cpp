@@ -6,6 +6,7 @@
 
 #include "moe_layer/cuda/kernels.hpp"
 #include "moe_layer/cuda/memory.hpp"
+#include "moe_layer/cuda/row_parts.hpp"
 #include "moe_layer/model/weights.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "placement/base/index.hpp"
@@ -21,12 +22,6 @@ constexpr int kGroupedUnit = 8;  // values: cuBLAS 13.1 groups bf16 by an align8
 
 std::size_t aligned(std::size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-/// sums[0] = 0, sums[i + 1] = sums[i] + values[i].
-void running_sums(std::span<const std::int32_t> values, std::int32_t* sums) {
-  sums[0] = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) sums[i + 1] = sums[i] + values[i];
 }
 
 }  // namespace

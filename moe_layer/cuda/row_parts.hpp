@@ -10,11 +10,17 @@
 #include "moe_layer/device/device_calls.hpp"
 #include "placement/base/index.hpp"
 
-/// Where the rows of every rank lie in the buffers of an exchange; for the transports.
+/// Where the rows of every rank lie in the buffers of an exchange.
 namespace gembench::inline cuda {
 
 [[nodiscard]] inline std::size_t sum_rows(std::span<const std::int32_t> rows) {
   return std::accumulate(rows.begin(), rows.end(), std::size_t{0});
+}
+
+/// sums[0] = 0, sums[i + 1] = sums[i] + values[i].
+inline void running_sums(std::span<const std::int32_t> values, std::int32_t* sums) {
+  sums[0] = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) sums[i + 1] = sums[i] + values[i];
 }
 
 /// Calls visit(rank, offset in bytes, bytes) for every rank that has rows, except `own`.

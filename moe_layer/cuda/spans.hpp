@@ -38,7 +38,9 @@ class Spans {
   [[nodiscard]] double seconds(int span);
 
  private:
-  static constexpr int kPieces = 4;  // dispatch: replicas' ids, packing, sending; MPI's rows
+  // Dispatch: replicas' ids, packing, sending, MPI's rows; hierarchical: forwarding with the first
+  // hop's rows, and the second hop like the first.
+  static constexpr int kPieces = 6;
   struct Span {
     std::array<cudaEvent_t, 2 * std::size_t{kPieces}> events = {};
     int pieces = 0;

@@ -38,6 +38,7 @@ class DeviceForwarding {
   virtual ~DeviceForwarding() = default;
   /// Waits for the counts, as Device::pack() does.
   virtual void forward(Stream stream, const ForwardArgs& args) = 0;
+  /// Follows the forward() of the same layer.
   virtual void merge(Stream stream, const MergeArgs& args) = 0;
 };
 
@@ -84,7 +85,7 @@ class Device {
                             [[maybe_unused]] std::span<const Buffer* const> slots) {}
   /// Bytes that prepare() will take.
   [[nodiscard]] virtual std::size_t scratch_bytes(const LayerLimits& limits) const = 0;
-  /// Whether experts() takes ExpertArgs::sums.
+  /// Whether experts() and merge() take sums.
   [[nodiscard]] virtual bool needs_sums() const { return true; }
   [[nodiscard]] virtual std::size_t expert_bytes() const = 0;  ///< one expert in its own layout
   virtual void load_expert(Buffer& to, const PlainExpert& plain) = 0;

@@ -21,11 +21,20 @@ struct alignas(16) Pair {
   std::int32_t unused = 0;  ///< sent, so never left undefined
 };
 
+/// Hierarchical dispatch: the most rows that pass through a rank in one layer. None in flat
+/// dispatch.
+struct ForwardLimits {
+  std::int64_t received = 0;  ///< from the ranks it forwards for
+  std::int64_t sent = 0;      ///< on to the ranks of its node
+  int node_ranks = 0;         ///< of the largest node
+};
+
 /// The largest layer that a device is prepared for.
 struct LayerLimits {
   std::size_t tokens = 0;  ///< of this rank
-  std::size_t rows = 0;    ///< received
-  std::size_t pairs = 0;   ///< received
+  std::size_t rows = 0;    ///< received, at the end of dispatch
+  std::size_t pairs = 0;   ///< received, likewise
+  ForwardLimits forwarded = {};
 };
 
 /// The state of a device as it reports it. NaN or -1 = not reported.
@@ -108,7 +117,7 @@ struct MergeArgs {
   int rows = 0;
   const Buffer* returned = nullptr;    ///< dtype [returned row][hidden]
   const Buffer* row_source = nullptr;  ///< i32 [returned row], as forward made it
-  Buffer* sums = nullptr;              ///< scratch f32 [row][hidden]
+  Buffer* sums = nullptr;              ///< scratch f32 [row][hidden], if needs_sums()
   Buffer* results = nullptr;           ///< out dtype [row][hidden]
 };
 

@@ -19,25 +19,26 @@ ForwardLimits forwarded_at_most(const Topology& topology, int rank, int tokens, 
   ForwardLimits limits;
   limits.received = static_cast<std::int64_t>(topology.sources_of(rank).size()) * tokens;
   const auto node_ranks = topology.ranks_of(topology.node(rank)).size();
+  limits.node_ranks = topology.largest_node();
   limits.sent = limits.received * std::min<std::int64_t>(topk, std::int64_t(node_ranks));
   return limits;
 }
 
-std::size_t forwarding_bytes(const ForwardLimits& limits, int hidden, int topk,
-                             std::size_t row_bytes) {
-  return sz(limits.received) *
-             (2 * row_bytes + 2 * sz(topk) * sizeof(Pair) + sz(hidden) * sizeof(float)) +
-         sz(limits.sent) * (2 * row_bytes + sizeof(std::int32_t));
+std::size_t forwarding_bytes(const ForwardLimits& limits, const ModelShape& model,
+                             const Device& device) {
+  const std::size_t row = sz(model.hidden) * size_of(device.dtype());
+  const std::size_t sums = device.needs_sums() ? sz(model.hidden) * sizeof(float) : 0;
+  return sz(limits.received) * (2 * row + 2 * sz(model.topk) * sizeof(Pair) + sums) +
+         sz(limits.sent) * (2 * row + sizeof(std::int32_t));
 }
 
 Forwarding::Forwarding(const Comm& comm, const Topology& topology, Device& device,
-                       const ModelShape& model, int tokens)
+                       const ModelShape& model, const ForwardLimits& limits)
     : comm_(comm),
       device_(device),
       on_device_(*device.forwarding()),
       node_ranks_(topology.ranks_of(topology.node(comm.rank()))),
       row_bytes_(sz(model.hidden) * size_of(device.dtype())) {
-  const ForwardLimits limits = forwarded_at_most(topology, comm.rank(), tokens, model.topk);
   const std::size_t in = sz(limits.received), out = sz(limits.sent), k = sz(model.topk);
   rows_ = device.allocate(in * row_bytes_);
   pairs_ = device.allocate(in * k * sizeof(Pair));
@@ -45,12 +46,11 @@ Forwarding::Forwarding(const Comm& comm, const Topology& topology, Device& devic
   sent_pairs_ = device.allocate(in * k * sizeof(Pair));
   row_source_ = device.allocate(out * sizeof(std::int32_t));
   returned_ = device.allocate(out * row_bytes_);
-  sums_ = device.allocate(in * sz(model.hidden) * sizeof(float));
+  if (device.needs_sums()) sums_ = device.allocate(in * sz(model.hidden) * sizeof(float));
   results_ = device.allocate(in * row_bytes_);
 }
 
-void Forwarding::forward(Stream stream, const Hop& first, Hop& second, int slots,
-                         Buffer& recv_pairs, Buffer& recv_rows) {
+void Forwarding::forward(Stream stream, const Hop& first, Hop& second, int slots) {
   ForwardArgs args;
   args.slots = slots;
   args.ranks = node_ranks_;
@@ -64,6 +64,9 @@ void Forwarding::forward(Stream stream, const Hop& first, Hop& second, int slots
   args.counts = second.send_counts;
   on_device_.forward(stream, args);
   second.exchange_counts(comm_);
+}
+
+void Forwarding::send(Stream stream, const Hop& second, Buffer& recv_pairs, Buffer& recv_rows) {
   second.send(device_, stream, sent_pairs_, sent_rows_, recv_pairs, recv_rows, row_bytes_);
 }
 

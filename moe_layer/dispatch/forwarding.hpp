@@ -18,16 +18,13 @@ namespace gembench::inline dispatch {
 [[nodiscard]] std::vector<Location> by_node(std::span<const Location> locations,
                                             const Topology& topology, int rank, int slots);
 
-/// The most rows that pass through a rank in one layer, if no rank has more than `tokens` tokens.
-struct ForwardLimits {
-  std::int64_t received = 0;  ///< from the ranks it forwards for
-  std::int64_t sent = 0;      ///< on to the ranks of its node
-};
+/// If no rank has more than `tokens` tokens.
 [[nodiscard]] ForwardLimits forwarded_at_most(const Topology& topology, int rank, int tokens,
                                               int topk);
-/// Device bytes that a Forwarding of these limits holds.
-[[nodiscard]] std::size_t forwarding_bytes(const ForwardLimits& limits, int hidden, int topk,
-                                           std::size_t row_bytes);
+/// Device bytes that a Forwarding of these limits holds; what the device needs itself is in its
+/// scratch_bytes().
+[[nodiscard]] std::size_t forwarding_bytes(const ForwardLimits& limits, const ModelShape& model,
+                                           const Device& device);
 
 /// The forwarding step of hierarchical dispatch (after DeepSeek's DeepEP, which sends a token over
 /// the network once per node): this rank receives rows for its node, forwards every row to each
@@ -35,17 +32,17 @@ struct ForwardLimits {
 /// nothing allocates afterwards.
 class Forwarding {
  public:
-  /// Local. Of a device with forwarding(). `tokens`: those of the rank that has most, as of
-  /// forwarded_at_most.
+  /// Local. Of a device with forwarding().
   Forwarding(const Comm& comm, const Topology& topology, Device& device, const ModelShape& model,
-             int tokens);
+             const ForwardLimits& limits);
 
   /// Where the first hop puts its pairs and rows.
   [[nodiscard]] Buffer& pairs() { return pairs_; }
   [[nodiscard]] Buffer& rows() { return rows_; }
-  /// Collective: from the first hop to the second, which ends in `recv_pairs` and `recv_rows`.
-  void forward(Stream stream, const Hop& first, Hop& second, int slots, Buffer& recv_pairs,
-               Buffer& recv_rows);
+  /// Collective: from the end of the first hop to the counts of the second.
+  void forward(Stream stream, const Hop& first, Hop& second, int slots);
+  /// Collective: the second hop.
+  void send(Stream stream, const Hop& second, Buffer& recv_pairs, Buffer& recv_rows);
   /// Collective: results from the end of the second hop back to the start of the first.
   void back(Stream stream, const Hop& first, const Hop& second, const Buffer& results,
             Buffer& returned);
@@ -56,10 +53,11 @@ class Forwarding {
   DeviceForwarding& on_device_;
   std::span<const int> node_ranks_;
   std::size_t row_bytes_;
-  Buffer rows_, pairs_;               // as received
-  Buffer sent_rows_, sent_pairs_;     // as sent on
-  Buffer row_source_;                 // i32 [sent row] received row
-  Buffer returned_, sums_, results_;  // on the way back
+  Buffer rows_, pairs_;            // as received
+  Buffer sent_rows_, sent_pairs_;  // as sent on
+  Buffer row_source_;              // i32 [sent row] received row
+  Buffer returned_, results_;      // on the way back
+  Buffer sums_;                    // f32 [received row][hidden], if the device needs them
 };
 
 }  // namespace gembench::inline dispatch
