@@ -70,6 +70,18 @@ class Compiled(unittest.TestCase):
             self.assertEqual([word for word in code if re.fullmatch(r"ld\S*\.f32", word)
                               and ".v4." not in word], [])
 
+    def test_forwarding_moves_rows_and_assignments_by_16_bytes(self):
+        for variant in ("fLi4E", r"13__nv_bfloat16Li8E"):
+            for code in self.of("forwarding_kernels.cu", "merge_kernelI" + variant):
+                wide = [word[:2] for word in code if ".v4." in word]
+                self.assertEqual(set(wide), {"ld", "st"}, code)
+                narrow = [word for word in code if ".v4." not in word]
+                # Only where the rows are.
+                self.assertEqual(set(narrow), {"ld.global.u32"})
+        for kernel, moved in (("count", ["ld"]), ("place", ["ld", "st"])):
+            (code,) = self.of("forwarding_kernels.cu", kernel + "_node_kernel")
+            self.assertEqual([word[:2] for word in code if ".v4." in word], moved, kernel)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -23,6 +23,7 @@ ORDERS = "CudaLayers.outputs*"
 ONE_BY_ONE = "CudaLayers.one_by_one*"
 MOVES = "CudaLayers.experts_move*"
 EVENTS = "CudaLayers.phases_are_timed*"
+FORWARDING, NODES = "CudaForwarding.*", "CudaHierarchical.*"
 
 # name, file, text, what it becomes, tests that should fail, ranks
 MUTATIONS = [
@@ -167,6 +168,31 @@ MUTATIONS = [
     ("MPI with device addresses: receives where it sends from", "mpi_transport.cpp",
      "staged_ ? in : part.recv->as<char>()", "staged_ ? in : part.send->as<char>()",
      "*Transports.*", 2),
+    ("forwarding: a row goes to a rank once for each assignment", "forwarding_kernels.cu",
+     "a.first && q >= begin", "false && q >= begin", FORWARDING, 2),
+    ("forwarding: a source's first row joins the row before", "forwarding_kernels.cu",
+     "q >= begin && n.pair", "q >= 0 && n.pair", FORWARDING, 4),
+    ("forwarding: rows of the layer before come back", "forwarding_kernels.cu",
+     "if (a.starts_row) n.sent_row[", "if (false) n.sent_row[", NODES, 4),
+    ("forwarding: the second chunk of rows starts over", "forwarding_kernels.cu",
+     "first_row + chunk_row + sum_before(", "first_row + sum_before(", FORWARDING, 2),
+    ("forwarding: assignments of earlier ranks forgotten", "forwarding_kernels.cu",
+     "pairs += counts[1];", "", FORWARDING, 2),
+    ("forwarding: further assignments of a row get the next one", "forwarding_kernels.cu",
+     "all_rows) - (a.first ? 0 : 1)", "all_rows)", FORWARDING, 1),
+    ("forwarding: slots counted over the node", "forwarding_kernels.cu",
+     "pair.slot % n.slots;", "pair.slot;", FORWARDING, 2),
+    ("forwarding: the count of rows leaves out the last chunk", "forwarding_kernels.cu",
+     "*n.rows = first_row + chunk_row + all_rows;", "*n.rows = first_row + chunk_row;", FORWARDING, 1),
+    ("forwarding: counts not set to zero", "forwarding_kernels.cu",
+     "cudaMemsetAsync(packing.counts, 0, bytes, stream)",
+     "cudaMemsetAsync(packing.counts, 0, 0 * bytes, stream)", FORWARDING, 1),
+    ("forwarding: counts are read too early", "forwarding.cpp",
+     "  transport_.wait_for(counted_);\n", "", FORWARDING, 1),
+    ("forwarding: the wait for counts is the GPU's time", "forwarding.cpp",
+     "  spans_.close(on);\n", "", NODES, 2),
+    ("merging: the last rank's row is dropped", "forwarding_kernels.cu",
+     "local < m.node_ranks; ++local", "local < m.node_ranks - 1; ++local", FORWARDING, 1),
     ("memory: allocated in every layer", "cuda_device.cpp",
      "void CudaDevice::combine(Stream stream, const CombineArgs& args) {",
      "void CudaDevice::combine(Stream stream, const CombineArgs& args) {\n  const Buffer waste = device_memory(64, at_);",

@@ -86,6 +86,17 @@ class Runs(CudaTest):
             for name in ("assignments", "active_experts", "bytes_sent", "metadata_bytes"):
                 numpy.testing.assert_array_equal(a[name][0], b[name][0], err_msg=name)
 
+    def test_hierarchical_dispatch_sends_what_the_cpu_sends(self):
+        nodes = ["--dispatch", "hierarchical", "--ranks-per-node", "2", "--dtype", "f32"]
+        out = self.passes(4, *RUN, *nodes)
+        self.assertIn("4 ranks on 2 nodes (as stated)", out)
+        on_cpu = [word for word in RUN if word not in ("--device", "cuda", "a.h5")]
+        self.good(*on_cpu, "b.h5", "--clock", "wall", *nodes, ranks=4)
+        with h5py.File(self.folder / "a.h5") as a, h5py.File(self.folder / "b.h5") as b:
+            for name in ("assignments", "bytes_sent", "inter_node_bytes", "metadata_bytes"):
+                numpy.testing.assert_array_equal(a[name][0], b[name][0], err_msg=name)
+            self.assertGreater(a["inter_node_bytes"][:].sum(), 0)
+
     def test_whole_steps(self):
         out = self.passes(2, *RUN, "--whole-steps")
         self.assertIn("WHOLE STEPS", out)
