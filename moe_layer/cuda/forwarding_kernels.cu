@@ -1,6 +1,7 @@
 // Hierarchical dispatch: what a rank does with rows that arrived for its node, and on the way back.
-#include "moe_layer/cuda/block.hpp"
 #include "moe_layer/cuda/forwarding_kernels.hpp"
+
+#include "moe_layer/cuda/block.hpp"
 #include "moe_layer/cuda/kernels.hpp"
 
 namespace gembench::inline cuda {
