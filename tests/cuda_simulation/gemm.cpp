@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tests/cuda_simulation/capture.hpp"
+#include "tests/cuda_simulation/clock.hpp"
 #include "tests/cuda_simulation/counters.hpp"
 #include "tests/cuda_simulation/environment.hpp"
 #include "tests/cuda_simulation/runtime.hpp"
@@ -163,6 +164,11 @@ Run with_delay(const char* call, Run run) {
   const double seconds = slowed(call);
   if (seconds == 0) return run;
   return [=, run = std::move(run)] {
+    constexpr double kNanoseconds = 1e9;
+    if (is_virtual()) {
+      pass_time(static_cast<std::int64_t>(seconds * kNanoseconds));
+      return run();
+    }
     const double until = now() + seconds;
     while (now() < until) {
     }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "tests/cuda_simulation/capture.hpp"
+#include "tests/cuda_simulation/clock.hpp"
 #include "tests/cuda_simulation/environment.hpp"
 #include "tests/cuda_simulation/runtime.hpp"
 
@@ -194,7 +195,8 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
       if (ran[before].queue != chain) scheduler.enqueue_wait(chain, ran[before]);
     }
     ++(counters().*info_of(node.task.kind).by_graphs);
-    ran.push_back(scheduler.enqueue(chain, node.task.what, with_fault(node.task.make())));
+    ran.push_back(
+        scheduler.enqueue(chain, node.task.what, with_fault(with_time(node.task.make()))));
   }
   for (const auto& chain : executable->chains) {
     scheduler.enqueue_wait(on.queue, Scheduler::last(chain));
