@@ -8,6 +8,11 @@ namespace gembench::simulation {
 namespace {
 
 class Graphs : public GraphTest {};
+using GraphsDeathTest = Graphs;
+
+__global__ void note_kernel(int* list, int* length, int value) {
+  list[atomicAdd(length, 1)] = value;
+}
 
 TEST_F(Graphs, a_capture_runs_nothing_and_a_launch_runs_it_with_the_arguments_of_the_capture) {
   for (const auto& order : kOrders) {
@@ -26,6 +31,38 @@ TEST_F(Graphs, a_capture_runs_nothing_and_a_launch_runs_it_with_the_arguments_of
     EXPECT_CUDA(cudaStreamSynchronize(b_.stream));
     EXPECT_EQ(copy.read()[0], 14) << order;
   }
+}
+
+/// Two forks of two nodes each, one after another.
+TEST_F(Graphs, independent_nodes_run_in_different_orders_and_dependent_ones_do_not) {
+  std::set<std::vector<int>> sequences;
+  for (const auto& order : kOrders) {
+    set("ORDER", order);
+    const Values<int> list(6), length(std::vector<int>{0});
+    const auto append = [&](cudaStream_t stream, int value) {
+      EXPECT_CUDA(launch(stream, 1, 1, 0, note_kernel, list.get(), length.get(), value));
+    };
+    const Executable executable(capture([&] {
+      for (const int first : {0, 10}) {
+        append(a_.stream, first);
+        EXPECT_CUDA(cudaEventRecord(forked_.event, a_.stream));
+        EXPECT_CUDA(cudaStreamWaitEvent(b_.stream, forked_.event));
+        append(b_.stream, first + 1);
+        append(a_.stream, first + 2);
+        EXPECT_CUDA(cudaEventRecord(joined_.event, b_.stream));
+        EXPECT_CUDA(cudaStreamWaitEvent(a_.stream, joined_.event));
+      }
+    }));
+    EXPECT_CUDA(cudaGraphLaunch(executable.graph, a_.stream));
+    EXPECT_CUDA(cudaStreamSynchronize(a_.stream));
+    auto ran = list.read();
+    sequences.insert(ran);
+    EXPECT_EQ(ran[0], 0) << order;
+    EXPECT_EQ(ran[3], 10) << order;
+    std::sort(ran.begin(), ran.end());
+    EXPECT_EQ(ran, (std::vector<int>{0, 1, 2, 10, 11, 12})) << order;
+  }
+  EXPECT_GT(sequences.size(), 1U);
 }
 
 /// A diamond: a sets, b and c read and write, a reads both. Without the edges it goes wrong.
@@ -189,6 +226,40 @@ TEST_F(Graphs, products_take_scales_at_the_capture_and_addresses_at_the_launch) 
   EXPECT_EQ(out.read()[0], 100.0F);
   EXPECT_EQ(counters().graph_products, 1);
   EXPECT_EQ(counters().gemm_calls, 0);
+  EXPECT_EQ(cublasDestroy(handle), CUBLAS_STATUS_SUCCESS);
+}
+
+/// Captured on two streams that nothing orders; products of one stream are ordered.
+TEST_F(GraphsDeathTest, one_workspace_is_not_for_products_that_may_run_at_once) {
+  cublasHandle_t handle = nullptr;
+  ASSERT_EQ(cublasCreate(&handle), CUBLAS_STATUS_SUCCESS);
+  const Values<float> x(std::vector<float>{2}), out(1);
+  const Values<char> workspace(1024);
+  const float one = 1, zero = 0;
+  const auto multiply_on = [&](cudaStream_t stream) {
+    EXPECT_EQ(cublasSetStream(handle, stream), CUBLAS_STATUS_SUCCESS);
+    EXPECT_EQ(cublasSetWorkspace(handle, workspace.get(), 1024), CUBLAS_STATUS_SUCCESS);
+    EXPECT_EQ(cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, x.get(), CUDA_R_32F, 1,
+                           x.get(), CUDA_R_32F, 1, &zero, out.get(), CUDA_R_32F, 1,
+                           CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+              CUBLAS_STATUS_SUCCESS);
+  };
+  const auto two = [&](bool ordered) {
+    return capture([&] {
+      if (ordered) multiply_on(a_.stream);
+      EXPECT_CUDA(cudaEventRecord(forked_.event, a_.stream));
+      EXPECT_CUDA(cudaStreamWaitEvent(b_.stream, forked_.event));
+      multiply_on(b_.stream);
+      if (!ordered) multiply_on(a_.stream);
+      EXPECT_CUDA(cudaEventRecord(joined_.event, b_.stream));
+      EXPECT_CUDA(cudaStreamWaitEvent(a_.stream, joined_.event));
+    });
+  };
+  const Executable ordered(two(true));
+  auto* const at_once = two(false);
+  cudaGraphExec_t executable = nullptr;
+  EXPECT_DEATH(cudaGraphInstantiate(&executable, at_once, 0), "use one workspace");
+  EXPECT_CUDA(cudaGraphDestroy(at_once));
   EXPECT_EQ(cublasDestroy(handle), CUBLAS_STATUS_SUCCESS);
 }
 
