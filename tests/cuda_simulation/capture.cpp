@@ -157,8 +157,6 @@ cudaError_t record_in_capture(CUevent_st& event, CUstream_st& stream) {
   if (stream.capture->status != cudaStreamCaptureStatusActive) {
     return failed(cudaErrorStreamCaptureInvalidated);
   }
-  event.ticket = {};
-  event.time = nullptr;
   event.after = stream.tail;
   ++counters().captured_calls;
   return cudaSuccess;

@@ -130,6 +130,7 @@ TEST_F(Captures, the_default_stream_is_unusable_while_a_blocking_stream_captures
 }
 
 TEST_F(Captures, two_captures_stay_apart_and_a_capture_says_what_it_is) {
+  const Values<int> value(1);
   cudaGraph_t graph = nullptr;
   EXPECT_CUDA(cudaStreamBeginCapture(a_.stream, cudaStreamCaptureModeRelaxed));
   EXPECT_CUDA(cudaStreamBeginCapture(b_.stream, cudaStreamCaptureModeRelaxed));
@@ -139,6 +140,15 @@ TEST_F(Captures, two_captures_stay_apart_and_a_capture_says_what_it_is) {
   EXPECT_CUDA(cudaStreamGetCaptureInfo(a_.stream, &status, &first));
   EXPECT_CUDA(cudaStreamGetCaptureInfo(b_.stream, &status, &second));
   EXPECT_NE(first, second);
+  for (int i = 0; i < 2; ++i) EXPECT_CUDA(set_on(a_.stream, value.get(), i));
+  const cudaGraphNode_t* last = nullptr;
+  std::size_t count = 0;
+  EXPECT_CUDA(
+      cudaStreamGetCaptureInfo(a_.stream, &status, nullptr, &graph, &last, nullptr, &count));
+  EXPECT_EQ(count, 1U);  // the second, which follows the first
+  cudaGraphNodeType type{};
+  EXPECT_CUDA(cudaGraphNodeGetType(*last, &type));
+  EXPECT_EQ(type, cudaGraphNodeTypeKernel);
   EXPECT_CUDA(cudaEventRecord(other_.event, b_.stream));
   EXPECT_EQ(cudaStreamWaitEvent(a_.stream, other_.event), cudaErrorStreamCaptureMerge);
   for (const cudaStream_t stream : {a_.stream, b_.stream}) {
