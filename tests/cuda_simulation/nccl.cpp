@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <climits>
+#include <cstring>
 #include <utility>
 
+#include "tests/cuda_simulation/capture.hpp"
+#include "tests/cuda_simulation/clock.hpp"
 #include "tests/cuda_simulation/communicator.hpp"
 #include "tests/cuda_simulation/counters.hpp"
 #include "tests/cuda_simulation/environment.hpp"
@@ -21,7 +24,7 @@ struct Message {
   bool send;
   char* at;
   std::size_t bytes;
-  int peer, tag;
+  int peer, tag;  // the tag comes when it is known what comes first
   CUstream_st* stream;
   // Of a receive that is under way; `other` holds what came with the wrong size.
   MPI_Request request = MPI_REQUEST_NULL;
@@ -58,13 +61,32 @@ std::string describe(const Message& message) {
          std::to_string(message.peer);
 }
 
+/// Behind the bytes of a message, where the clock is virtual.
+constexpr std::size_t kTimeBytes = sizeof(std::int64_t);
+
+void append_time(std::vector<char>& bytes) {
+  const std::int64_t sent = virtual_time();
+  const auto* begin = reinterpret_cast<const char*>(&sent);
+  bytes.insert(bytes.end(), begin, begin + kTimeBytes);
+}
+
+/// What came with a time, at its place; the time.
+void take_time(Message& message) {
+  std::int64_t sent = 0;
+  const std::size_t bytes = message.other.size() - kTimeBytes;
+  std::memcpy(&sent, message.other.data() + bytes, kTimeBytes);
+  if (bytes == message.bytes) std::memcpy(message.at, message.other.data(), bytes);
+  receive_time(sent);
+}
+
 /// A copy goes out, so that an abort may leave it behind.
 void post_send(Message& message) {
   Communicator& comm = *message.comm;
   comm.forget_sent();
   comm.under_way.push_back({MPI_REQUEST_NULL, {message.at, message.at + message.bytes}});
   auto& sent = comm.under_way.back();
-  MPI_Isend(sent.bytes.data(), static_cast<int>(message.bytes), MPI_BYTE,
+  if (is_virtual()) append_time(sent.bytes);
+  MPI_Isend(sent.bytes.data(), static_cast<int>(sent.bytes.size()), MPI_BYTE,
             comm.mpi_rank[static_cast<std::size_t>(message.peer)], message.tag, comm.mpi,
             &sent.request);
 }
@@ -83,9 +105,12 @@ bool advance_receive(Message& message) {
     int bytes = 0;
     MPI_Get_count(&status, MPI_BYTE, &bytes);
     char* to = message.at;
-    if (static_cast<std::size_t>(bytes) != message.bytes) {
+    const auto came = static_cast<std::size_t>(bytes) - (is_virtual() ? kTimeBytes : 0);
+    if (came != message.bytes) {
       comm.fail(ncclInvalidUsage,
-                "expected " + describe(message) + ", got " + std::to_string(bytes));
+                "expected " + describe(message) + ", got " + std::to_string(came));
+    }
+    if (came != message.bytes || is_virtual()) {
       message.other.resize(static_cast<std::size_t>(bytes));
       to = message.other.data();
     }
@@ -93,6 +118,7 @@ bool advance_receive(Message& message) {
   }
   int flag = 0;
   MPI_Test(&message.request, &flag, MPI_STATUS_IGNORE);
+  if (flag != 0 && is_virtual()) take_time(message);
   return flag != 0;
 }
 
@@ -119,21 +145,49 @@ struct Exchange {
   }
 };
 
+/// The group as it runs once: from here on its messages have their places among all others.
+Run exchange_of(std::vector<Message> messages) {
+  // Well below the largest tag that MPI promises to take.
+  constexpr int kTags = 32768;
+  constexpr std::uintptr_t kUnit = 16;
+  auto& count = counters();
+  for (Message& message : messages) {
+    Communicator& comm = *message.comm;
+    auto& so_far =
+        (message.send ? comm.sends : comm.receives)[static_cast<std::size_t>(message.peer)];
+    message.tag = so_far++ % kTags;
+    ++(message.send ? count.nccl_sends : count.nccl_receives);
+    if (message.send) count.nccl_sent_bytes += static_cast<std::int64_t>(message.bytes);
+    if ((reinterpret_cast<std::uintptr_t>(message.at) | message.bytes) % kUnit != 0) {
+      ++count.nccl_unaligned;
+    }
+  }
+  auto exchange = std::make_shared<Exchange>(Exchange{std::move(messages)});
+  return [exchange] { return (*exchange)(); };
+}
+
 /// One piece of work on the first of the group's streams; the others wait for it, and it for them.
-void enqueue_group(std::vector<Message> messages) {
-  auto& scheduler = Scheduler::instance();
+ncclResult_t enqueue_group(std::vector<Message> messages) {
   CUstream_st& first = *messages.front().stream;
   std::vector<CUstream_st*> others;
   for (const Message& message : messages) {
     if (message.stream == &first || std::count(others.begin(), others.end(), message.stream) > 0) {
       continue;
     }
+    if (message.stream->capture != first.capture) {
+      last_nccl_message() = "streams of a group must all be captured by the same graph, or none";
+      say("NCCL: " + last_nccl_message());
+      return ncclInvalidUsage;
+    }
     others.push_back(message.stream);
-    scheduler.enqueue_wait(first.queue, Scheduler::last(message.stream->queue));
   }
-  auto exchange = std::make_shared<Exchange>(Exchange{std::move(messages)});
-  const Ticket ticket = enqueue_on(first, "NCCL group", [exchange] { return (*exchange)(); });
-  for (CUstream_st* other : others) scheduler.enqueue_wait(other->queue, ticket);
+  for (CUstream_st* other : others) order_after(first, *other);
+  const auto make = [messages = std::move(messages)] { return exchange_of(messages); };
+  if (put_on(first, {Kind::exchange, "NCCL group", make}) != cudaSuccess) {
+    return ncclUnhandledCudaError;
+  }
+  for (CUstream_st* other : others) order_after(*other, first);
+  return ncclSuccess;
 }
 
 ncclResult_t add(const char* name, ncclComm_t comm, bool send, void* at, std::size_t count,
@@ -144,7 +198,8 @@ ncclResult_t add(const char* name, ncclComm_t comm, bool send, void* at, std::si
   if (state.error != ncclSuccess) return state.error;
   auto* found = find_stream(stream);
   const std::size_t bytes = count * bytes_of(type);
-  if (!found || bytes_of(type) == 0 || bytes > INT_MAX || peer < 0 || peer >= state.size) {
+  if (!found || bytes_of(type) == 0 || bytes > INT_MAX - kTimeBytes || peer < 0 ||
+      peer >= state.size) {
     return ncclInvalidArgument;
   }
   if (bytes > 0 && Memory::space_of(at, bytes) == Space::pageable) {
@@ -152,19 +207,12 @@ ncclResult_t add(const char* name, ncclComm_t comm, bool send, void* at, std::si
     say("NCCL: " + last_nccl_message());
     return ncclInvalidArgument;
   }
-  // Well below the largest tag that MPI promises to take.
-  constexpr int kTags = 32768;
-  auto& so_far = (send ? state.sends : state.receives)[static_cast<std::size_t>(peer)];
-  ++(send ? counters().nccl_sends : counters().nccl_receives);
-  if (send) counters().nccl_sent_bytes += static_cast<std::int64_t>(bytes);
-  constexpr std::uintptr_t kUnit = 16;
-  if ((reinterpret_cast<std::uintptr_t>(at) | bytes) % kUnit != 0) ++counters().nccl_unaligned;
-  if (so_far == 0 && peer != state.rank) {
+  if (peer != state.rank && state.met.insert({send, peer}).second) {
     ++counters().nccl_contacts;
     static_cast<void>(first_use("peer " + std::to_string(peer)));
   }
   if (const auto result = ncclGroupStart()) return result;
-  Message message{comm->state, send, static_cast<char*>(at), bytes, peer, so_far++ % kTags, found};
+  Message message{comm->state, send, static_cast<char*>(at), bytes, peer, 0, found};
   group.push_back(std::move(message));
   return ncclGroupEnd();
 }
@@ -188,9 +236,7 @@ ncclResult_t ncclGroupEnd() {
   auto messages = std::exchange(group, {});
   if (const auto result = enter_nccl("ncclGroupEnd")) return result;
   if (messages.empty()) return ncclSuccess;
-  ++counters().nccl_groups;
-  enqueue_group(std::move(messages));
-  return ncclSuccess;
+  return enqueue_group(std::move(messages));
 }
 
 ncclResult_t ncclSend(const void* from, std::size_t count, ncclDataType_t type, int peer,
