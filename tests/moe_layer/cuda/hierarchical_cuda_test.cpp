@@ -163,8 +163,9 @@ std::vector<Topology> topologies(int ranks) {
 /// Layers with hierarchical dispatch on the simulated device.
 struct NodeRig : CudaRig {
   NodeRig(const Topology& topology, const ModelShape& the_model, DType dtype, int the_tokens,
-          const std::string& transport = "auto")
+          const std::string& transport = "auto", bool whole_steps = false)
       : CudaRig(the_model, dtype, the_tokens, transport) {
+    options.whole_steps = whole_steps;
     options.seed = 3;
     options.max_tokens = range.count;
     options.receive = {tokens, tokens * model.topk};
@@ -216,19 +217,21 @@ TEST(CudaHierarchical, outputs_equal_the_reference_on_every_topology) {
   }
 }
 
-TEST(CudaHierarchical, outputs_are_the_same_in_every_order_and_by_every_transport) {
+TEST(CudaHierarchical, outputs_are_the_same_in_every_order_by_every_transport_and_in_whole_steps) {
   const Comm comm = Comm::world();
   const Topology topology = Topology::in_groups_of(2, comm.size());
   std::vector<float> expected;
   for (const char* transport : {"nccl", "mpi"}) {
-    for (const auto& order : kOrders) {
-      const Simulated streams(kOrder, order);
-      const Simulated blocks("GEMBENCH_SIMULATED_BLOCKS",
-                             order == "random:1" ? "shuffle:1" : "reverse");
-      NodeRig rig(topology, small_model(0), DType::f32, kTokens, transport);
-      static_cast<void>(rig.step());
-      if (expected.empty()) expected = states(*rig.layers);
-      EXPECT_EQ(states(*rig.layers), expected) << transport << " " << order;
+    for (const bool whole : {false, true}) {
+      NodeRig rig(topology, shape(8, 2, 0, 24, 16), DType::f32, 29, transport, whole);
+      for (const auto& order : kOrders) {
+        const Simulated streams(kOrder, order);
+        const Simulated blocks("GEMBENCH_SIMULATED_BLOCKS",
+                               order == "random:1" ? "shuffle:1" : "reverse");
+        static_cast<void>(rig.step());
+        if (expected.empty()) expected = states(*rig.layers);
+        EXPECT_EQ(states(*rig.layers), expected) << transport << " " << order << " " << whole;
+      }
     }
   }
 }
