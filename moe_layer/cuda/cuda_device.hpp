@@ -10,6 +10,7 @@
 #include "moe_layer/cuda/near_cpus.hpp"
 #include "moe_layer/cuda/nvml.hpp"
 #include "moe_layer/cuda/spans.hpp"
+#include "moe_layer/cuda/step_graphs.hpp"
 #include "moe_layer/cuda/transport.hpp"
 #include "moe_layer/device/cuda_plugin.hpp"
 #include "moe_layer/device/device.hpp"
@@ -28,8 +29,9 @@ class CudaDevice final : public Device, private DeviceClock {
   std::map<std::string, std::string> facts() const override;
   std::optional<DeviceState> state() override { return nvml_.state(); }
   DeviceClock* clock() override { return this; }
+  DeviceGraphs* graphs() override { return transport_.host_sends() ? nullptr : &graphs_; }
   std::size_t memory_left() const override;
-  void connect() override { transport_.connect(copies_); }
+  void connect() override;
   void enter(const char* phase, int layer) override;
 
   Buffer allocate(std::size_t bytes) override;
@@ -66,6 +68,7 @@ class CudaDevice final : public Device, private DeviceClock {
   [[nodiscard]] std::size_t counts_bytes() const;
   [[nodiscard]] std::size_t chunk_bytes(const LayerLimits& limits) const;
   void measure_spin();
+  void stamp_without_work(Stream stream, int tokens, int mark);
 
   const Comm& comm_;
   ModelShape model_;
@@ -78,6 +81,7 @@ class CudaDevice final : public Device, private DeviceClock {
   Spans spans_;
   Transport transport_;
   Experts experts_;
+  StepGraphs graphs_;                  // destroyed before the transport, of which graphs hold parts
   cudaStream_t copies_ = nullptr;      // uploads, downloads, weights
   cudaEvent_t counted_ = nullptr;      // pack's counts are on the host
   std::vector<cudaStream_t> streams_;  // made for others

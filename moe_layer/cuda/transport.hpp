@@ -37,6 +37,8 @@ class Transport {
   [[nodiscard]] std::string name() const;
   [[nodiscard]] static std::string nccl_version();
 
+  /// Whether the host takes part in an exchange, so that a graph cannot hold it.
+  [[nodiscard]] bool host_sends() const { return kind_ != Kind::nccl; }
   void exchange(cudaStream_t stream, std::span<const RowExchange> parts);
   void send_weights(cudaStream_t stream, std::span<const Message> sends,
                     std::span<const Message> receives);
