@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace gembench::simulation {
@@ -19,8 +21,10 @@ struct Communicator {
   int rank = 0, size = 0, device = 0;
   MPI_Comm mpi = MPI_COMM_NULL;
   std::vector<int> mpi_rank;  // of an NCCL rank
-  /// Messages between two ranks match in the order in which they were asked for.
-  std::vector<int> sends, receives;  // so far, by peer
+  /// Messages between two ranks match in the order of calls and of launches of graphs, not of
+  /// captures.
+  std::vector<int> sends, receives;    // so far, by peer
+  std::set<std::pair<bool, int>> met;  // to (true) and from what peers there was a message
   struct Sent {
     MPI_Request request;
     std::vector<char> bytes;

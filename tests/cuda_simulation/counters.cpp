@@ -11,7 +11,7 @@ namespace gembench::simulation {
 namespace {
 
 using Counters = GembenchSimulationCounters;
-constexpr std::array<std::pair<const char*, std::int64_t Counters::*>, 23> kFields = {{
+constexpr std::array<std::pair<const char*, std::int64_t Counters::*>, 33> kFields = {{
     {"launches", &Counters::launches},
     {"synchronizations", &Counters::synchronizations},
     {"queries", &Counters::queries},
@@ -33,6 +33,16 @@ constexpr std::array<std::pair<const char*, std::int64_t Counters::*>, 23> kFiel
     {"nccl_unaligned", &Counters::nccl_unaligned},
     {"nccl_contacts", &Counters::nccl_contacts},
     {"first_uses", &Counters::first_uses},
+    {"captured_calls", &Counters::captured_calls},
+    {"graph_instantiations", &Counters::graph_instantiations},
+    {"graph_updates", &Counters::graph_updates},
+    {"graph_launches", &Counters::graph_launches},
+    {"graph_allocations", &Counters::graph_allocations},
+    {"graph_kernels", &Counters::graph_kernels},
+    {"graph_copies", &Counters::graph_copies},
+    {"graph_sets", &Counters::graph_sets},
+    {"graph_products", &Counters::graph_products},
+    {"graph_exchanges", &Counters::graph_exchanges},
     {"live_bytes", &Counters::live_bytes},
     {"peak_bytes", &Counters::peak_bytes},
 }};

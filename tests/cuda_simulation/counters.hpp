@@ -19,6 +19,11 @@ struct GembenchSimulationCounters {
   std::int64_t nccl_unaligned;  ///< messages that real NCCL moves byte by byte: not in units of 16
   std::int64_t nccl_contacts;   ///< first messages between two ranks: real NCCL connects them then
   std::int64_t first_uses;      ///< kernels and sizes of products: real CUDA loads their code then
+  std::int64_t captured_calls;  ///< that put work on a stream, record an event or wait for one
+  std::int64_t graph_instantiations, graph_updates, graph_launches;
+  std::int64_t graph_allocations;  ///< captured products without a workspace of the caller's
+  /// What launches of graphs ran, by kind; calls without a graph are counted above.
+  std::int64_t graph_kernels, graph_copies, graph_sets, graph_products, graph_exchanges;
   std::int64_t live_bytes, peak_bytes;  ///< of device memory; not reset
 };
 

@@ -33,7 +33,7 @@ cudaUUID_t uuid_of(int device) {
   return uuid;
 }
 
-constexpr std::array<std::pair<cudaError_t, std::pair<const char*, const char*>>, 20> kErrors = {{
+constexpr std::array<std::pair<cudaError_t, std::pair<const char*, const char*>>, 30> kErrors = {{
     {cudaSuccess, {"cudaSuccess", "no error"}},
     {cudaErrorInvalidValue, {"cudaErrorInvalidValue", "invalid argument"}},
     {cudaErrorMemoryAllocation, {"cudaErrorMemoryAllocation", "out of memory"}},
@@ -59,6 +59,33 @@ constexpr std::array<std::pair<cudaError_t, std::pair<const char*, const char*>>
     {cudaErrorLaunchFailure, {"cudaErrorLaunchFailure", "unspecified launch failure"}},
     {cudaErrorNotSupported, {"cudaErrorNotSupported", "operation not supported"}},
     {cudaErrorSystemNotReady, {"cudaErrorSystemNotReady", "system not yet initialized"}},
+    {cudaErrorStreamCaptureUnsupported,
+     {"cudaErrorStreamCaptureUnsupported", "operation not permitted when stream is capturing"}},
+    {cudaErrorStreamCaptureInvalidated,
+     {"cudaErrorStreamCaptureInvalidated",
+      "operation failed due to a previous error during capture"}},
+    {cudaErrorStreamCaptureMerge,
+     {"cudaErrorStreamCaptureMerge",
+      "operation would result in a merge of separate capture sequences"}},
+    {cudaErrorStreamCaptureUnmatched,
+     {"cudaErrorStreamCaptureUnmatched", "capture was not ended in the same stream as it began"}},
+    {cudaErrorStreamCaptureUnjoined,
+     {"cudaErrorStreamCaptureUnjoined", "capturing stream has unjoined work"}},
+    {cudaErrorStreamCaptureIsolation,
+     {"cudaErrorStreamCaptureIsolation",
+      "dependency created on uncaptured work in another stream"}},
+    {cudaErrorStreamCaptureImplicit,
+     {"cudaErrorStreamCaptureImplicit",
+      "operation would make the legacy stream depend on a capturing blocking stream"}},
+    {cudaErrorCapturedEvent,
+     {"cudaErrorCapturedEvent",
+      "operation not permitted on an event last recorded in a capturing stream"}},
+    {cudaErrorIllegalState,
+     {"cudaErrorIllegalState", "the operation cannot be performed in the present state"}},
+    {cudaErrorGraphExecUpdateFailure,
+     {"cudaErrorGraphExecUpdateFailure",
+      "the graph update was not performed because it included changes which violated constraints "
+      "specific to instantiated graph update"}},
     {cudaErrorUnknown, {"cudaErrorUnknown", "unknown error"}},
 }};
 

@@ -14,12 +14,14 @@
 #include <utility>
 #include <vector>
 
+#include "tests/cuda_simulation/capture.hpp"
 #include "tests/cuda_simulation/counters.hpp"
 #include "tests/cuda_simulation/environment.hpp"
 #include "tests/cuda_simulation/runtime.hpp"
 
 struct cublasContext {
   cudaStream_t stream = nullptr;
+  bool own_workspace = false;  // else a pool of cuBLAS
 };
 
 namespace gembench::simulation {
@@ -171,10 +173,15 @@ Run with_delay(const char* call, Run run) {
 cublasStatus_t enqueue_product(cublasHandle_t handle, std::size_t products, Run run) {
   auto* stream = find_stream(handle->stream);
   if (!stream) return CUBLAS_STATUS_EXECUTION_FAILED;
-  ++counters().gemm_calls;
-  counters().gemms += static_cast<std::int64_t>(products);
-  enqueue_on(*stream, "matrix product", std::move(run));
-  return CUBLAS_STATUS_SUCCESS;
+  // Without memory of the user's, nodes of the graph allocate and free it.
+  if (stream->capture && !handle->own_workspace) ++counters().graph_allocations;
+  const auto make = [=, run = std::move(run)] {
+    counters().gemms += static_cast<std::int64_t>(products);
+    return run;
+  };
+  return put_on(*stream, {Kind::product, "matrix product", make}) == cudaSuccess
+             ? CUBLAS_STATUS_SUCCESS
+             : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 
 /// Matrices whose addresses lie in device memory and are read when the product runs. `shapes` has
@@ -237,6 +244,7 @@ cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
 cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream) {
   if (const auto status = enter_blas("cublasSetStream", handle)) return status;
   handle->stream = stream;
+  handle->own_workspace = false;
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -251,7 +259,9 @@ cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void* workspace, std
   constexpr std::size_t kAlignment = 256;
   const bool fits = bytes == 0 || (Memory::space_of(workspace, bytes) == Space::device &&
                                    reinterpret_cast<std::uintptr_t>(workspace) % kAlignment == 0);
-  return fits ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
+  if (!fits) return CUBLAS_STATUS_INVALID_VALUE;
+  handle->own_workspace = bytes > 0;
+  return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasSetMathMode(cublasHandle_t handle, cublasMath_t /*mode*/) {

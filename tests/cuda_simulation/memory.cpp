@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/cuda_simulation/block.hpp"
+#include "tests/cuda_simulation/capture.hpp"
 #include "tests/cuda_simulation/counters.hpp"
 #include "tests/cuda_simulation/environment.hpp"
 #include "tests/cuda_simulation/runtime.hpp"
@@ -112,16 +113,22 @@ cudaError_t check_copy(const void* to, const void* from, std::size_t bytes, cuda
       !fits_kind(kind, Memory::space_of(to, bytes), Memory::space_of(from, bytes))) {
     return failed(cudaErrorInvalidValue);
   }
-  ++counters().copies;
-  counters().copied_bytes += static_cast<std::int64_t>(bytes);
   return cudaSuccess;
 }
 
-Run copy_later(void* to, const void* from, std::size_t bytes) {
-  return [=] {
-    std::memmove(to, from, bytes);
-    return Progress::done;
+/// Memory that `from` points to is read when the copy runs; `staged` holds it where it is not null.
+Task copy_task(void* to, const void* from, std::size_t bytes,
+               const std::shared_ptr<std::vector<char>>& staged = nullptr) {
+  const int memory = static_cast<int>(Memory::space_of(to, bytes)) * 4 +
+                     static_cast<int>(Memory::space_of(from, bytes));
+  const auto make = [=]() -> Run {
+    counters().copied_bytes += static_cast<std::int64_t>(bytes);
+    return [=] {
+      std::memmove(to, staged ? staged->data() : from, bytes);
+      return Progress::done;
+    };
   };
+  return {Kind::copy, "copy", make, memory};
 }
 
 }  // namespace
@@ -147,7 +154,7 @@ void Memory::check_guards() {
 using namespace gembench::simulation;
 
 cudaError_t cudaMalloc(void** to, std::size_t bytes) {
-  if (const auto error = enter("cudaMalloc")) return failed(error);
+  if (const auto error = enter_unsafe("cudaMalloc")) return failed(error);
   *to = nullptr;
   if (bytes == 0) return cudaSuccess;
   if (used_bytes(current_device()) + bytes > settings().memory) {
@@ -163,24 +170,24 @@ cudaError_t cudaMalloc(void** to, std::size_t bytes) {
 }
 
 cudaError_t cudaFree(void* memory) {
-  if (const auto error = enter("cudaFree")) return failed(error);
+  if (const auto error = enter_unsafe("cudaFree")) return failed(error);
   return release(memory, Space::device);
 }
 
 cudaError_t cudaHostAlloc(void** to, std::size_t bytes, unsigned /*flags*/) {
-  if (const auto error = enter("cudaHostAlloc")) return failed(error);
+  if (const auto error = enter_unsafe("cudaHostAlloc")) return failed(error);
   ++counters().host_allocations;
   *to = bytes == 0 ? nullptr : allocate(bytes, Space::pinned);
   return *to || bytes == 0 ? cudaSuccess : failed(cudaErrorMemoryAllocation);
 }
 
 cudaError_t cudaMallocHost(void** to, std::size_t bytes) {
-  if (const auto error = enter("cudaMallocHost")) return failed(error);
+  if (const auto error = enter_unsafe("cudaMallocHost")) return failed(error);
   return cudaHostAlloc(to, bytes, cudaHostAllocDefault);
 }
 
 cudaError_t cudaFreeHost(void* memory) {
-  if (const auto error = enter("cudaFreeHost")) return failed(error);
+  if (const auto error = enter_unsafe("cudaFreeHost")) return failed(error);
   return release(memory, Space::pinned);
 }
 
@@ -200,30 +207,32 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   if (bytes == 0) return cudaSuccess;
   const bool pageable_from = Memory::space_of(from, bytes) == Space::pageable;
   const bool pageable_to = Memory::space_of(to, bytes) == Space::pageable;
-  if (pageable_from || pageable_to) ++counters().pageable_copies;
+  if (pageable_from || pageable_to) {
+    if (found->capture) return refuse(*found->capture, cudaErrorStreamCaptureUnsupported);
+    ++counters().pageable_copies;
+  }
+  std::shared_ptr<std::vector<char>> staged;
   if (pageable_from) {
     // Staged before the call returns: the caller may reuse its memory at once.
     const auto* begin = static_cast<const char*>(from);
-    auto staged = std::make_shared<std::vector<char>>(begin, begin + bytes);
-    const Ticket ticket = enqueue_on(*found, "copy", [=] {
-      std::memcpy(to, staged->data(), bytes);
-      return Progress::done;
-    });
-    if (pageable_to) Scheduler::instance().wait_for(ticket);
-    return cudaSuccess;
+    staged = std::make_shared<std::vector<char>>(begin, begin + bytes);
   }
-  const Ticket ticket = enqueue_on(*found, "copy", copy_later(to, from, bytes));
+  Ticket ticket;
+  if (const auto error = put_on(*found, copy_task(to, from, bytes, staged), &ticket)) return error;
   if (pageable_to) Scheduler::instance().wait_for(ticket);  // returns when the copy is complete
   return cudaSuccess;
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
-  if (const auto error = enter("cudaMemcpy")) return failed(error);
+  if (const auto error = enter_unsafe("cudaMemcpy")) return failed(error);
   if (const auto error = check_copy(to, from, bytes, kind)) return error;
   if (bytes == 0) return cudaSuccess;
+  Ticket ticket;
+  if (const auto error = put_on(*find_stream(nullptr), copy_task(to, from, bytes), &ticket)) {
+    return error;
+  }
   ++counters().synchronizations;
-  Scheduler::instance().wait_for(
-      enqueue_on(*find_stream(nullptr), "copy", copy_later(to, from, bytes)));
+  Scheduler::instance().wait_for(ticket);
   return context_error();
 }
 
@@ -233,12 +242,11 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
   if (!found) return failed(cudaErrorInvalidResourceHandle);
   if (bytes == 0) return cudaSuccess;
   if (Memory::space_of(to, bytes) != Space::device) return failed(cudaErrorInvalidValue);
-  ++counters().sets;
-  enqueue_on(*found, "memset", [=] {
+  const auto run = [=] {
     std::memset(to, value, bytes);
     return Progress::done;
-  });
-  return cudaSuccess;
+  };
+  return put_on(*found, {Kind::set, "memset", [run] { return run; }});
 }
 
 cudaError_t cudaMemset(void* to, int value, std::size_t bytes) {

@@ -6,6 +6,7 @@
 #include <climits>
 #include <utility>
 
+#include "tests/cuda_simulation/capture.hpp"
 #include "tests/cuda_simulation/communicator.hpp"
 #include "tests/cuda_simulation/counters.hpp"
 #include "tests/cuda_simulation/environment.hpp"
@@ -21,7 +22,7 @@ struct Message {
   bool send;
   char* at;
   std::size_t bytes;
-  int peer, tag;
+  int peer, tag;  // the tag comes when it is known what comes first
   CUstream_st* stream;
   // Of a receive that is under way; `other` holds what came with the wrong size.
   MPI_Request request = MPI_REQUEST_NULL;
@@ -119,21 +120,49 @@ struct Exchange {
   }
 };
 
+/// The group as it runs once: from here on its messages have their places among all others.
+Run exchange_of(std::vector<Message> messages) {
+  // Well below the largest tag that MPI promises to take.
+  constexpr int kTags = 32768;
+  constexpr std::uintptr_t kUnit = 16;
+  auto& count = counters();
+  for (Message& message : messages) {
+    Communicator& comm = *message.comm;
+    auto& so_far =
+        (message.send ? comm.sends : comm.receives)[static_cast<std::size_t>(message.peer)];
+    message.tag = so_far++ % kTags;
+    ++(message.send ? count.nccl_sends : count.nccl_receives);
+    if (message.send) count.nccl_sent_bytes += static_cast<std::int64_t>(message.bytes);
+    if ((reinterpret_cast<std::uintptr_t>(message.at) | message.bytes) % kUnit != 0) {
+      ++count.nccl_unaligned;
+    }
+  }
+  auto exchange = std::make_shared<Exchange>(Exchange{std::move(messages)});
+  return [exchange] { return (*exchange)(); };
+}
+
 /// One piece of work on the first of the group's streams; the others wait for it, and it for them.
-void enqueue_group(std::vector<Message> messages) {
-  auto& scheduler = Scheduler::instance();
+ncclResult_t enqueue_group(std::vector<Message> messages) {
   CUstream_st& first = *messages.front().stream;
   std::vector<CUstream_st*> others;
   for (const Message& message : messages) {
     if (message.stream == &first || std::count(others.begin(), others.end(), message.stream) > 0) {
       continue;
     }
+    if (message.stream->capture != first.capture) {
+      last_nccl_message() = "streams of a group must all be captured by the same graph, or none";
+      say("NCCL: " + last_nccl_message());
+      return ncclInvalidUsage;
+    }
     others.push_back(message.stream);
-    scheduler.enqueue_wait(first.queue, Scheduler::last(message.stream->queue));
   }
-  auto exchange = std::make_shared<Exchange>(Exchange{std::move(messages)});
-  const Ticket ticket = enqueue_on(first, "NCCL group", [exchange] { return (*exchange)(); });
-  for (CUstream_st* other : others) scheduler.enqueue_wait(other->queue, ticket);
+  for (CUstream_st* other : others) order_after(first, *other);
+  const auto make = [messages = std::move(messages)] { return exchange_of(messages); };
+  if (put_on(first, {Kind::exchange, "NCCL group", make}) != cudaSuccess) {
+    return ncclUnhandledCudaError;
+  }
+  for (CUstream_st* other : others) order_after(*other, first);
+  return ncclSuccess;
 }
 
 ncclResult_t add(const char* name, ncclComm_t comm, bool send, void* at, std::size_t count,
@@ -152,19 +181,12 @@ ncclResult_t add(const char* name, ncclComm_t comm, bool send, void* at, std::si
     say("NCCL: " + last_nccl_message());
     return ncclInvalidArgument;
   }
-  // Well below the largest tag that MPI promises to take.
-  constexpr int kTags = 32768;
-  auto& so_far = (send ? state.sends : state.receives)[static_cast<std::size_t>(peer)];
-  ++(send ? counters().nccl_sends : counters().nccl_receives);
-  if (send) counters().nccl_sent_bytes += static_cast<std::int64_t>(bytes);
-  constexpr std::uintptr_t kUnit = 16;
-  if ((reinterpret_cast<std::uintptr_t>(at) | bytes) % kUnit != 0) ++counters().nccl_unaligned;
-  if (so_far == 0 && peer != state.rank) {
+  if (peer != state.rank && state.met.insert({send, peer}).second) {
     ++counters().nccl_contacts;
     static_cast<void>(first_use("peer " + std::to_string(peer)));
   }
   if (const auto result = ncclGroupStart()) return result;
-  Message message{comm->state, send, static_cast<char*>(at), bytes, peer, so_far++ % kTags, found};
+  Message message{comm->state, send, static_cast<char*>(at), bytes, peer, 0, found};
   group.push_back(std::move(message));
   return ncclGroupEnd();
 }
@@ -188,9 +210,7 @@ ncclResult_t ncclGroupEnd() {
   auto messages = std::exchange(group, {});
   if (const auto result = enter_nccl("ncclGroupEnd")) return result;
   if (messages.empty()) return ncclSuccess;
-  ++counters().nccl_groups;
-  enqueue_group(std::move(messages));
-  return ncclSuccess;
+  return enqueue_group(std::move(messages));
 }
 
 ncclResult_t ncclSend(const void* from, std::size_t count, ncclDataType_t type, int peer,

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "tests/cuda_simulation/block.hpp"
+#include "tests/cuda_simulation/capture.hpp"
 #include "tests/cuda_simulation/counters.hpp"
 #include "tests/cuda_simulation/environment.hpp"
 
@@ -66,7 +67,8 @@ bool fits_device(const cudaLaunchConfig_t& config) {
          grid.z <= kMaxOther && threads >= 1 && threads <= kMaxThreads && block.z <= kMaxThreadsZ;
 }
 
-/// What runs when a stream's work comes to its turn: an error that comes only then hits here.
+}  // namespace
+
 Run with_fault(Run run) {
   return [run = std::move(run)] {
     if (state().broken != cudaSuccess) return Progress::done;  // nothing runs any more
@@ -79,8 +81,6 @@ Run with_fault(Run run) {
     return progress;
   };
 }
-
-}  // namespace
 
 cudaError_t failed(cudaError_t error) {
   state().last = error;
@@ -123,9 +123,8 @@ Ticket enqueue_on(CUstream_st& stream, const char* what, Run run) {
 
 namespace {
 
-/// A host wait, with what it finds out.
-cudaError_t synchronize(const char* name, const Ticket* ticket) {
-  if (const auto error = enter(name)) return failed(error);
+/// A host wait that may be, with what it finds out.
+cudaError_t synchronize(const Ticket* ticket) {
   ++counters().synchronizations;
   if (ticket) {
     Scheduler::instance().wait_for(*ticket);
@@ -136,8 +135,7 @@ cudaError_t synchronize(const char* name, const Ticket* ticket) {
   return context_error();
 }
 
-cudaError_t query(const char* name, const Ticket& ticket) {
-  if (const auto error = enter(name)) return failed(error);
+cudaError_t query(const Ticket& ticket) {
   ++counters().queries;
   Scheduler::instance().poll(ticket);
   if (state().broken != cudaSuccess) return failed(state().broken);
@@ -161,6 +159,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* to, unsigned flags) {
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   if (const auto error = enter("cudaStreamDestroy")) return failed(error);
   if (state().streams.erase(stream) == 0) return failed(cudaErrorInvalidResourceHandle);
+  leave_capture(*stream);
   delete stream;  // its queue lives on until its work is done
   return cudaSuccess;
 }
@@ -168,24 +167,35 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   auto* found = find_stream(stream);
   if (!found) return failed(cudaErrorInvalidResourceHandle);
+  if (const auto error =
+          enter_wait("cudaStreamSynchronize", found->capture, cudaErrorStreamCaptureUnsupported)) {
+    return failed(error);
+  }
   const Ticket ticket = Scheduler::last(found->queue);
-  return synchronize("cudaStreamSynchronize", &ticket);
+  return synchronize(&ticket);
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   auto* found = find_stream(stream);
   if (!found) return failed(cudaErrorInvalidResourceHandle);
-  return query("cudaStreamQuery", Scheduler::last(found->queue));
+  if (const auto error =
+          enter_wait("cudaStreamQuery", found->capture, cudaErrorStreamCaptureUnsupported)) {
+    return failed(error);
+  }
+  return query(Scheduler::last(found->queue));
 }
 
 cudaError_t cudaDeviceSynchronize() {
-  return synchronize("cudaDeviceSynchronize", nullptr);
+  if (const auto error = enter_device_wait("cudaDeviceSynchronize")) return failed(error);
+  return synchronize(nullptr);
 }
 
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
   if (const auto error = enter("cudaStreamWaitEvent")) return failed(error);
   auto* found = find_stream(stream);
   if (!found || !state().events.contains(event)) return failed(cudaErrorInvalidResourceHandle);
+  if (flags != cudaEventWaitDefault) return failed(cudaErrorNotSupported);  // not simulated
+  if (const auto done = wait_in_capture(*found, *event); done != cudaErrorNotReady) return done;
   ++counters().event_waits;
   Scheduler::instance().enqueue_wait(found->queue, event->ticket);
   return cudaSuccess;
@@ -214,6 +224,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   if (const auto error = enter("cudaEventRecord")) return failed(error);
   auto* found = find_stream(stream);
   if (!found || !state().events.contains(event)) return failed(cudaErrorInvalidResourceHandle);
+  if (const auto done = record_in_capture(*event, *found); done != cudaErrorNotReady) return done;
   ++counters().event_records;
   // On a stream without work it happens now, however late the host waits.
   const bool at_once = Scheduler::last(found->queue).done();
@@ -228,18 +239,26 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (!state().events.contains(event)) return failed(cudaErrorInvalidResourceHandle);
+  if (const auto error =
+          enter_wait("cudaEventSynchronize", event->capture, cudaErrorCapturedEvent)) {
+    return failed(error);
+  }
   const Ticket ticket = event->ticket;
-  return synchronize("cudaEventSynchronize", &ticket);
+  return synchronize(&ticket);
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   if (!state().events.contains(event)) return failed(cudaErrorInvalidResourceHandle);
-  return query("cudaEventQuery", Ticket(event->ticket));
+  if (const auto error = enter_wait("cudaEventQuery", event->capture, cudaErrorCapturedEvent)) {
+    return failed(error);
+  }
+  return query(Ticket(event->ticket));
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
   if (const auto error = enter("cudaEventElapsedTime")) return failed(error);
   for (const cudaEvent_t event : {from, to}) {
+    if (state().events.contains(event) && event->capture) return failed(cudaErrorCapturedEvent);
     if (!state().events.contains(event) || !event->timed || !event->time) {
       return failed(cudaErrorInvalidResourceHandle);
     }
@@ -265,17 +284,17 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* ke
   if (!stream || (stream != &state().default_stream && stream->device != current_device())) {
     return failed(cudaErrorInvalidResourceHandle);
   }
-  ++counters().launches;
   if (first_use("kernel " + std::to_string(reinterpret_cast<std::uintptr_t>(kernel)))) {
     ++counters().first_uses;
   }
-  Grid grid{config->gridDim, config->blockDim, config->dynamicSmemBytes,
-            place->second.bind(kernel, arguments), name_of(kernel)};
-  enqueue_on(*stream, "kernel", [grid = std::move(grid)] {
-    run_grid(grid);
+  const auto grid =
+      std::make_shared<Grid>(Grid{config->gridDim, config->blockDim, config->dynamicSmemBytes,
+                                  place->second.bind(kernel, arguments), name_of(kernel)});
+  const auto run = [grid] {
+    run_grid(*grid);
     return Progress::done;
-  });
-  return cudaSuccess;
+  };
+  return put_on(*stream, {Kind::kernel, "kernel", [run] { return run; }});
 }
 
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {

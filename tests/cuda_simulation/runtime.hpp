@@ -4,19 +4,28 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "tests/cuda_simulation/queue.hpp"
+
+namespace gembench::simulation {
+struct Capture;
+}
 
 /// What the runtime's opaque handles point to.
 struct CUstream_st {
   std::shared_ptr<gembench::simulation::Queue> queue;
   bool blocking = true;  // waits for the default stream, and that for it
   int device = 0;
+  std::shared_ptr<gembench::simulation::Capture> capture = nullptr;  // that it takes part in
+  std::vector<CUgraphNode_st*> tail = {};  // what its next work in there runs after
 };
 struct CUevent_st {
   bool timed = true;
   gembench::simulation::Ticket ticket;
   std::shared_ptr<double> time;  // s when the last record ran; none: never recorded
+  std::shared_ptr<gembench::simulation::Capture> capture = nullptr;  // of the last record, if any
+  std::vector<CUgraphNode_st*> after = {};                           // what it stands for in there
 };
 
 namespace gembench::simulation {
@@ -44,7 +53,9 @@ cudaError_t context_error();
 [[nodiscard]] int current_device();
 /// Unknown handles are refused by the callers: null.
 CUstream_st* find_stream(cudaStream_t stream);
-/// Puts work on a stream with what the default stream implies.
+/// The work as it runs when it comes to its turn: an error that comes only then hits here.
+Run with_fault(Run run);
+/// Puts work on a stream that does not capture, with what the default stream implies.
 Ticket enqueue_on(CUstream_st& stream, const char* what, Run run);
 
 }  // namespace gembench::simulation
