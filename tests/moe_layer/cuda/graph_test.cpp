@@ -1,0 +1,209 @@
+// A step as one graph: the same results, one launch, no waits, and times by stamps.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "moe_layer/mpi/clock.hpp"
+#include "tests/moe_layer/cuda/support.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr int kTokens = 61;  // divides by no rank count but 1
+
+CudaRig graph_rig(const ModelShape& model, DType dtype, int tokens, double slowdown = 1) {
+  return {model, dtype, tokens, "auto", slowdown, false, true};
+}
+
+std::vector<LayerReading> run(CudaRig& rig) {
+  rig.load();
+  std::vector<LayerReading> readings(static_cast<std::size_t>(rig.model.layers));
+  rig.step_time = rig.layers->run_step(readings);
+  return readings;
+}
+
+/// Both ways to run a step give the same bits and the same counts, also on rank's own tables.
+void expect_same(CudaRig& phases, CudaRig& graph, const std::string& what) {
+  for (int again = 0; again < 2; ++again) {  // another graph takes the place of the first
+    const auto a = run(phases), b = run(graph);
+    EXPECT_EQ(phases.layers->hidden_states(), graph.layers->hidden_states()) << what;
+    EXPECT_EQ(phases.layers->last_slot_tokens(), graph.layers->last_slot_tokens()) << what;
+    EXPECT_EQ(phases.layers->last_ids(), graph.layers->last_ids()) << what;
+    for (std::size_t layer = 0; layer < a.size(); ++layer) {
+      for (const auto& counted : kReadCounts) {
+        EXPECT_EQ(a[layer].*counted.member, b[layer].*counted.member) << what << counted.key;
+      }
+    }
+  }
+  EXPECT_TRUE(std::ranges::equal(phases.layers->rows_to(), graph.layers->rows_to())) << what;
+}
+
+TEST(CudaGraph, results_have_the_bits_of_the_phases_in_every_order) {
+  for (std::size_t i = 0; i < kOrders.size(); ++i) {
+    const Simulated streams(kOrder, kOrders[i]);
+    const DType dtype = i % 2 == 0 ? DType::f32 : DType::bf16;  // one by one, and grouped
+    CudaRig phases(small_model(2), dtype, kTokens);
+    CudaRig graph = graph_rig(small_model(2), dtype, kTokens);
+    const Placement placement = random_placement(graph.model, graph.comm.size(), 2);
+    phases.use(placement);
+    graph.use(placement);
+    expect_same(phases, graph, kOrders[i]);
+  }
+}
+
+TEST(CudaGraph, replicas_and_empty_slots_are_known_before) {
+  CudaRig phases(shape(24, 3, 1, 48, 32), DType::bf16, kTokens);
+  CudaRig graph = graph_rig(shape(24, 3, 1, 48, 32), DType::bf16, kTokens);
+  Profile unequal = equal_ranks(graph.comm.size(), kTokens * 3);
+  unequal.latency.back() *= 2;
+  const CostModel cost(unequal);
+  const int slots = std::min(24, 24 / graph.comm.size() + 2);
+  const Placement placement = replicated_placement(2, graph.comm.size(), 24, slots, 11);
+  for (const SplitRule rule : {SplitRule::even, SplitRule::by_speed, SplitRule::water_fill}) {
+    phases.use(placement, {rule, &cost});
+    graph.use(placement, {rule, &cost});
+    expect_same(phases, graph, "replicas");
+  }
+  // From replicas back to one of each.
+  const Placement single = random_placement(graph.model, graph.comm.size(), 2);
+  phases.use(single);
+  graph.use(single);
+  expect_same(phases, graph, "no replicas");
+}
+
+TEST(CudaGraph, ranks_without_tokens_or_experts_take_part) {
+  for (const int tokens : {1, 2}) {
+    CudaRig phases(shape(8, 1, 0, 16, 16), DType::f32, tokens);
+    CudaRig graph = graph_rig(shape(8, 1, 0, 16, 16), DType::f32, tokens);
+    const Placement placement = random_placement(graph.model, graph.comm.size(), 3);
+    phases.use(placement);
+    graph.use(placement);
+    expect_same(phases, graph, fmt::format("{} tokens", tokens));
+    for (const LayerReading& reading : run(graph)) {
+      for (const double time : {reading.route_time, reading.dispatch_time, reading.expert_time,
+                                reading.barrier_wait, reading.combine_time}) {
+        EXPECT_GE(time, 0);
+        EXPECT_LT(time, 10);
+      }
+    }
+  }
+}
+
+TEST(CudaGraph, a_step_is_one_launch_without_waits_and_tables) {
+  for (const DType dtype : {DType::bf16, DType::f32}) {
+    CudaRig rig = graph_rig(small_model(0), dtype, 64);
+    rig.use(random_placement(rig.model, rig.comm.size(), 1));
+    static_cast<void>(run(rig));
+    rig.load();
+    std::vector<LayerReading> readings(static_cast<std::size_t>(rig.model.layers));
+    gembench_simulation_reset_counters();
+    static_cast<void>(rig.layers->run_step(readings));
+    const auto counted = *gembench_simulation_counters();
+    EXPECT_EQ(counted.graph_launches, 1);
+    EXPECT_EQ(counted.graph_instantiations, 1);
+    // Outside: the stamps of an alignment, off the clock.
+    EXPECT_EQ(counted.launches, 20);
+    EXPECT_EQ(counted.allocations + counted.host_allocations + counted.frees, 0);
+    EXPECT_EQ(counted.graph_allocations, 0);
+    EXPECT_EQ(counted.gemm_calls, 0);
+    EXPECT_EQ(counted.nccl_contacts, 0);
+    const std::int64_t layers = rig.model.layers;
+    std::int64_t swiglu = layers;
+    if (dtype == DType::f32) {  // one by one
+      swiglu = 0;
+      for (const LayerReading& reading : readings) swiglu += reading.active_experts;
+    }
+    // norm, choose, count, place, copy, slot, sort, gather, weigh, stamp, add; the end's stamp.
+    EXPECT_EQ(counted.graph_kernels - swiglu, 11 * layers + 1);
+    EXPECT_EQ(counted.graph_products, layers + 2 * swiglu);
+    EXPECT_EQ(counted.graph_sets, 2 * layers);
+    EXPECT_LE(counted.graph_copies, 3 * layers);  // own pairs and rows, own results
+    EXPECT_EQ(counted.graph_exchanges, rig.comm.size() > 1 ? 2 * layers : 0);
+    // All tables at once, stamps of the alignment, stamps of the step; and the wait for the step.
+    EXPECT_EQ(counted.copies, 3);
+    EXPECT_EQ(counted.synchronizations, 3 + (rig.comm.size() > 1 ? 0 : 1));
+    EXPECT_EQ(counted.pageable_copies, 0);
+  }
+}
+
+TEST(CudaGraph, phases_follow_one_another_without_gaps) {
+  CudaRig rig = graph_rig(small_model(1), DType::bf16, kTokens);
+  rig.use(random_placement(rig.model, rig.comm.size(), 1));
+  const double before = wall_seconds();
+  const auto readings = run(rig);
+  const double after = wall_seconds();
+  double sum = 0, end = 0;
+  for (const LayerReading& reading : readings) {
+    EXPECT_NEAR(reading.layer_time,
+                reading.route_time + reading.dispatch_time + reading.expert_time +
+                    reading.barrier_wait + reading.combine_time,
+                1e-9);
+    for (const double time : {reading.route_time, reading.dispatch_time, reading.expert_time,
+                              reading.barrier_wait, reading.combine_time}) {
+      EXPECT_GT(time, 0);
+    }
+    if (sum > 0) {
+      EXPECT_NEAR(reading.start_time, end, 1e-9);
+    }
+    end = reading.start_time + reading.layer_time;
+    sum += reading.layer_time;
+    EXPECT_TRUE(std::isnan(reading.device_time[0]));
+  }
+  EXPECT_NEAR(rig.step_time, sum, 1e-9);
+  // On the host's clock.
+  const double error = rig.layers->stamp_error();
+  EXPECT_GT(error, 0);
+  EXPECT_GT(readings.front().start_time, before - error);
+  EXPECT_LT(end, after + error);
+}
+
+TEST(CudaGraph, a_slow_rank_is_stretched_by_its_factor) {
+  CudaRig rig = graph_rig(small_model(0), DType::bf16, kTokens, 10);
+  rig.use(random_placement(rig.model, rig.comm.size(), 1));
+  const auto slow = run(rig);
+  rig.layers->set_slowdown(1);
+  const auto readings = run(rig);
+  for (std::size_t layer = 0; layer < readings.size(); ++layer) {
+    EXPECT_GT(slow[layer].route_time, 3 * readings[layer].route_time);
+    EXPECT_GT(slow[layer].expert_time, 3 * readings[layer].expert_time);
+    EXPECT_LT(slow[layer].combine_time, 3 * readings[layer].combine_time + 1e-2);
+  }
+}
+
+TEST(CudaGraph, a_failing_call_is_named_with_its_layer_also_in_a_recording) {
+  for (const auto& [fault, call] :
+       {std::pair{"cudaLaunchKernelExC:9:98", "(layer 0, "},
+        std::pair{"cublasGemmGroupedBatchedEx:3:13",
+                  "cublasGemmGroupedBatchedEx failed (layer 1, "
+                  "experts)"},
+        std::pair{"cudaStreamBeginCapture:1:1", "cudaStreamBeginCapture"},
+        std::pair{"cudaStreamEndCapture:1:900", "cudaStreamEndCapture"},
+        std::pair{"cudaGraphInstantiate:1:2", "cudaGraphInstantiate"},
+        std::pair{"cudaGraphLaunch:1:1", "cudaGraphLaunch failed (layer 0, graph of the step)"}}) {
+    CudaRig rig = graph_rig(small_model(0), DType::bf16, 64);
+    rig.use(random_placement(rig.model, rig.comm.size(), 1));
+    rig.load();
+    std::vector<LayerReading> readings(static_cast<std::size_t>(rig.model.layers));
+    const Simulated injected("GEMBENCH_SIMULATED_FAULT", fault);
+    std::string text;
+    try {
+      static_cast<void>(rig.layers->run_step(readings));
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::failed);
+      text = error.what();
+    }
+    EXPECT_NE(text.find(fmt::format("of rank {}: ", rig.comm.rank())), std::string::npos) << fault;
+    EXPECT_NE(text.find(call), std::string::npos) << text;
+  }
+}
+
+TEST(CudaGraph, a_transport_by_the_host_has_no_graphs) {
+  const Comm comm = Comm::world();
+  EXPECT_EQ(make_simulated(comm, small_model(0), DType::f32, "mpi")->graphs(), nullptr);
+  EXPECT_THROW(CudaRig(small_model(0), DType::f32, kTokens, "mpi", 1, false, true),
+               std::logic_error);
+}
+
+}  // namespace
+}  // namespace gembench
