@@ -170,6 +170,7 @@ bool MoeLayers::rehearse(int tokens) {
     combine(0);
   }
   device_.synchronize(stream_);
+  if (all_fit && graphs_ != nullptr) rehearse_graph(mine);
   return all_fit;
 }
 

@@ -142,6 +142,8 @@ class MoeLayers {
   double run_graph(std::span<LayerReading> readings);
   /// The counts of all layers, from the step's replayed experts.
   void know_counts();
+  /// The same tokens' experts in every layer, as rehearse() has loaded them for one.
+  void rehearse_graph(TokenRange tokens);
   void record();
   /// The device calls between two of these are of a layer whose counts are known.
   void exchange_known(int layer);

@@ -56,6 +56,18 @@ void MoeLayers::record() {
   graphs_->keep(stream_);
 }
 
+void MoeLayers::rehearse_graph(TokenRange tokens) {
+  const auto one = step_ids_;
+  auto all = one;
+  for (int layer = 1; layer < model_.layers; ++layer) {
+    all.insert(all.end(), one.begin(), one.end());
+  }
+  load_step(0, tokens, all);
+  std::vector<LayerReading> readings(sz(model_.layers));
+  static_cast<void>(run_graph(readings));
+  clear_rows_to();
+}
+
 // Everything up to the barrier is off the clock: the times are those that the device stamps.
 double MoeLayers::run_graph(std::span<LayerReading> readings) {
   know_counts();

@@ -48,6 +48,7 @@ void StepGraphs::reserve(int layers, int marks) {
   seconds_.resize(sz(marks));
   check(cuda::timer_step(own_, stamp_of(0)), "timer_step", at_);
   check(write_stamp(own_, stamp_of(1)), "write_stamp", at_);
+  check(cuda::spin_since(own_, stamp_of(1), 0), "spin_since", at_);  // its first use
   fetch(2);
   step_ = static_cast<double>(host_stamps_.as<std::uint64_t>()[0]) * kNano;
   base_ = host_stamps_.as<std::uint64_t>()[1];
