@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "tests/cuda_simulation/environment.hpp"
+#include "tests/cuda_simulation/clock.hpp"
 
 namespace gembench::simulation {
 namespace {
@@ -112,7 +112,7 @@ cudaError_t put_on(CUstream_st& stream, Task task, Ticket* ticket) {
     return cudaSuccess;
   }
   ++(counters().*info_of(task.kind).by_calls);
-  const Ticket put = enqueue_on(stream, task.what, task.make());
+  const Ticket put = enqueue_on(stream, task.what, with_time(task.make()));
   if (ticket) *ticket = put;
   return cudaSuccess;
 }

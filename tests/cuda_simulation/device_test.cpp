@@ -161,6 +161,9 @@ TEST_F(DeviceDeathTest, settings_that_cannot_be_meant_end_the_process) {
   EXPECT_EXIT(load("GEMBENCH_SIMULATED_BLOCKS", "shuffle:x"), testing::ExitedWithCode(2), "BLOCKS");
   EXPECT_EXIT(load("GEMBENCH_SIMULATED_GPUS", "-1"), testing::ExitedWithCode(2), "GPUS=-1");
   EXPECT_EXIT(load("GEMBENCH_SIMULATED_FAULT", "cudaMalloc"), testing::ExitedWithCode(2), "FAULT");
+  EXPECT_EXIT(load("GEMBENCH_SIMULATED_CLOCK", "wall"), testing::ExitedWithCode(2), "CLOCK=wall");
+  EXPECT_EXIT(load("GEMBENCH_SIMULATED_CLOCK_OFFSET", "1:2:3"), testing::ExitedWithCode(2),
+              "OFFSET");
 }
 
 TEST_F(DeviceDeathTest, counters_count_and_are_written_at_the_end) {

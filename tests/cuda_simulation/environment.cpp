@@ -102,11 +102,35 @@ void read_faults() {
   }
 }
 
+/// Of `NUMBER[:RANK],...`, the last that is meant for this rank.
+void set_of_rank(const char* variable, double& to) {
+  for (const std::string& part : split(text(variable), ',')) {
+    const auto fields = split(part, ':');
+    if (fields.empty() || fields.size() > 2) refuse(variable, part);
+    const bool negative = fields[0].starts_with('-');
+    const auto value = number<double>(variable, fields[0].substr(negative ? 1 : 0));
+    if (fields.size() == 2 && number<int>(variable, fields[1]) != rank_from_environment()) continue;
+    to = negative ? -value : value;
+  }
+}
+
+void read_clock_settings() {
+  constexpr const char* kClock = "GEMBENCH_SIMULATED_CLOCK";
+  auto& clock = the_settings.clock;
+  const std::string kind = text(kClock);
+  if (!kind.empty() && kind != "host" && kind != "virtual") refuse(kClock, kind);
+  clock.is_virtual = kind == "virtual";
+  set_of_rank("GEMBENCH_SIMULATED_CLOCK_OFFSET", clock.offset);
+  set_of_rank("GEMBENCH_SIMULATED_CLOCK_DRIFT", clock.drift);
+  set_number("GEMBENCH_SIMULATED_CLOCK_STEP", clock.step);
+}
+
 void load() {
   the_settings = {};
   used.clear();
   read_orders();
   read_faults();
+  read_clock_settings();
   set_number("GEMBENCH_SIMULATED_GPUS", the_settings.gpus);
   set_number("GEMBENCH_SIMULATED_MEMORY", the_settings.memory);
   set_number("GEMBENCH_SIMULATED_CAPABILITY", the_settings.capability);

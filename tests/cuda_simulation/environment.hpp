@@ -13,6 +13,14 @@ struct BlockOrder {
   enum Kind : unsigned char { forward, reverse, shuffle } kind = forward;
 };
 
+/// The clock of this rank's GPU: README.md.
+struct ClockSettings {
+  bool is_virtual = false;  // advances by what work is said to take; else it is the host's
+  double offset = 0;        // ns
+  double drift = 0;         // parts per million
+  std::int64_t step = 0;    // ns between two values that it can have; 0: each
+};
+
 /// What the GEMBENCH_SIMULATED_* variables ask for: README.md.
 struct Settings {
   Order order = Order::late;
@@ -23,6 +31,7 @@ struct Settings {
   int capability = 9;                         // compute capability, before the point
   double timeout = 60;                        // s without progress until the process gives up
   double first_use = 0;  // s that a kernel, a size of products or a peer takes the first time
+  ClockSettings clock;
   bool log = false;
   std::string counters_file;
   std::string slow, wrong;  // calls: NAME:SECONDS, and NAME[:nothing] of one with wrong results

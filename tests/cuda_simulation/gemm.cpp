@@ -15,13 +15,14 @@
 #include <vector>
 
 #include "tests/cuda_simulation/capture.hpp"
+#include "tests/cuda_simulation/clock.hpp"
 #include "tests/cuda_simulation/counters.hpp"
 #include "tests/cuda_simulation/environment.hpp"
 #include "tests/cuda_simulation/runtime.hpp"
 
 struct cublasContext {
   cudaStream_t stream = nullptr;
-  bool own_workspace = false;  // else a pool of cuBLAS
+  void* workspace = nullptr;  // the caller's; null: a pool of cuBLAS
 };
 
 namespace gembench::simulation {
@@ -163,6 +164,11 @@ Run with_delay(const char* call, Run run) {
   const double seconds = slowed(call);
   if (seconds == 0) return run;
   return [=, run = std::move(run)] {
+    constexpr double kNanoseconds = 1e9;
+    if (is_virtual()) {
+      pass_time(static_cast<std::int64_t>(seconds * kNanoseconds));
+      return run();
+    }
     const double until = now() + seconds;
     while (now() < until) {
     }
@@ -174,12 +180,13 @@ cublasStatus_t enqueue_product(cublasHandle_t handle, std::size_t products, Run 
   auto* stream = find_stream(handle->stream);
   if (!stream) return CUBLAS_STATUS_EXECUTION_FAILED;
   // Without memory of the user's, nodes of the graph allocate and free it.
-  if (stream->capture && !handle->own_workspace) ++counters().graph_allocations;
+  if (stream->capture && !handle->workspace) ++counters().graph_allocations;
   const auto make = [=, run = std::move(run)] {
     counters().gemms += static_cast<std::int64_t>(products);
     return run;
   };
-  return put_on(*stream, {Kind::product, "matrix product", make}) == cudaSuccess
+  return put_on(*stream, {Kind::product, "matrix product", make, 0, handle->workspace}) ==
+                 cudaSuccess
              ? CUBLAS_STATUS_SUCCESS
              : CUBLAS_STATUS_EXECUTION_FAILED;
 }
@@ -244,7 +251,7 @@ cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
 cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream) {
   if (const auto status = enter_blas("cublasSetStream", handle)) return status;
   handle->stream = stream;
-  handle->own_workspace = false;
+  handle->workspace = nullptr;
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -260,7 +267,7 @@ cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void* workspace, std
   const bool fits = bytes == 0 || (Memory::space_of(workspace, bytes) == Space::device &&
                                    reinterpret_cast<std::uintptr_t>(workspace) % kAlignment == 0);
   if (!fits) return CUBLAS_STATUS_INVALID_VALUE;
-  handle->own_workspace = bytes > 0;
+  handle->workspace = bytes > 0 ? workspace : nullptr;
   return CUBLAS_STATUS_SUCCESS;
 }
 

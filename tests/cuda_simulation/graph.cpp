@@ -6,16 +6,20 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "tests/cuda_simulation/capture.hpp"
+#include "tests/cuda_simulation/clock.hpp"
 #include "tests/cuda_simulation/environment.hpp"
 #include "tests/cuda_simulation/runtime.hpp"
 
-/// Nodes lie on chains: each runs after the one before it. A chain is a queue, as a stream is, and
-/// waits for others where its nodes do, so that the scheduler may mix independent nodes in any way.
+/// Nodes lie on chains, each after one that comes before it in the graph anyway. A chain is a
+/// queue, as a stream is, and waits for others where its nodes do, so that the scheduler may mix
+/// independent nodes in any way.
 struct CUgraphExec_st {
   std::vector<CUgraphNode_st> nodes;
   std::vector<std::size_t> chain_of;  // of a node
@@ -46,12 +50,40 @@ std::set<cudaGraphExec_t>& executables() {
   return known;
 }
 
-void lay_on_chains(CUgraphExec_st& executable) {
+/// For each node, which others come before it.
+using Before = std::vector<std::vector<bool>>;
+
+Before order_of(const std::vector<CUgraphNode_st>& nodes) {
+  Before before(nodes.size(), std::vector<bool>(nodes.size(), false));
+  for (const CUgraphNode_st& node : nodes) {
+    auto& all = before[node.number];
+    for (const std::size_t one : node.after) {
+      all[one] = true;
+      for (std::size_t n = 0; n < one; ++n) all[n] = all[n] || before[one][n];
+    }
+  }
+  return before;
+}
+
+/// A real GPU would give wrong results, at times.
+void check_scratch(const std::vector<CUgraphNode_st>& nodes, const Before& before) {
+  std::map<const void*, std::size_t> last;
+  for (const CUgraphNode_st& node : nodes) {
+    if (!node.task.scratch) continue;
+    const auto [user, first] = last.try_emplace(node.task.scratch, node.number);
+    if (!first && !before[node.number][user->second]) {
+      say("two products of a graph use one workspace and may run at once");
+      std::abort();
+    }
+    user->second = node.number;
+  }
+}
+
+void lay_on_chains(CUgraphExec_st& executable, const Before& before) {
   std::vector<std::size_t> last;  // node of each chain
   for (const CUgraphNode_st& node : executable.nodes) {
-    const auto chain = std::find_if(last.begin(), last.end(), [&](std::size_t end) {
-      return std::binary_search(node.after.begin(), node.after.end(), end);
-    });
+    const auto chain = std::find_if(last.begin(), last.end(),
+                                    [&](std::size_t end) { return before[node.number][end]; });
     executable.chain_of.push_back(static_cast<std::size_t>(chain - last.begin()));
     if (chain != last.end()) {
       *chain = node.number;
@@ -148,7 +180,9 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* to, cudaGraph_t graph, unsigne
   }
   auto made = std::make_unique<CUgraphExec_st>();
   made->nodes.assign(graph->nodes.begin(), graph->nodes.end());
-  lay_on_chains(*made);
+  const Before before = order_of(made->nodes);
+  check_scratch(made->nodes, before);
+  lay_on_chains(*made, before);
   ++counters().graph_instantiations;
   executables().insert(made.get());
   *to = made.release();
@@ -167,6 +201,7 @@ cudaError_t cudaGraphExecUpdate(cudaGraphExec_t executable, cudaGraph_t graph,
     return failed(cudaErrorGraphExecUpdateFailure);
   }
   executable->nodes.assign(graph->nodes.begin(), graph->nodes.end());
+  check_scratch(executable->nodes, order_of(executable->nodes));
   ++counters().graph_updates;
   return cudaSuccess;
 }
@@ -194,7 +229,8 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
       if (ran[before].queue != chain) scheduler.enqueue_wait(chain, ran[before]);
     }
     ++(counters().*info_of(node.task.kind).by_graphs);
-    ran.push_back(scheduler.enqueue(chain, node.task.what, with_fault(node.task.make())));
+    ran.push_back(
+        scheduler.enqueue(chain, node.task.what, with_fault(with_time(node.task.make()))));
   }
   for (const auto& chain : executable->chains) {
     scheduler.enqueue_wait(on.queue, Scheduler::last(chain));

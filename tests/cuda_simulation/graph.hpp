@@ -23,6 +23,7 @@ struct Task {
   /// Called once for every time that the work is to run, in the order of calls and launches.
   std::function<Run()> make;
   int memory = 0;  // of a copy: between what kinds, which an update of a graph must not change
+  const void* scratch = nullptr;  // memory that nothing else may use at the same time
 };
 
 /// What a kind is in a graph, and where it is counted.

@@ -1,68 +1,18 @@
-// Stream capture and graphs: what is recorded, how it runs, and what is refused.
+// Graphs: how they run, what counts, and updates.
 
 #include <cublas_v2.h>
 
-#include <functional>
-
-#include "tests/cuda_simulation/launch_for_tests.hpp"
-#include "tests/cuda_simulation/support.hpp"
+#include "tests/cuda_simulation/graph_for_tests.hpp"
 
 namespace gembench::simulation {
 namespace {
 
-__global__ void set_value(int* to, int value) {
-  *to = value;
+class Graphs : public GraphTest {};
+using GraphsDeathTest = Graphs;
+
+__global__ void note_kernel(int* list, int* length, int value) {
+  list[atomicAdd(length, 1)] = value;
 }
-__global__ void add_value(int* to, const int* from, int value) {
-  *to = *from + value;
-}
-
-class Graphs : public SimulationTest {
- protected:
-  cudaGraph_t capture(const std::function<void()>& calls,
-                      cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal) {
-    cudaGraph_t graph = nullptr;
-    EXPECT_CUDA(cudaStreamBeginCapture(a_.stream, mode));
-    calls();
-    EXPECT_CUDA(cudaStreamEndCapture(a_.stream, &graph));
-    return graph;
-  }
-  /// What a call during a capture returns, and what the capture's end returns afterwards.
-  std::pair<cudaError_t, cudaError_t> during(cudaStreamCaptureMode mode,
-                                             const std::function<cudaError_t()>& call) {
-    auto* graph = reinterpret_cast<cudaGraph_t>(this);
-    EXPECT_CUDA(cudaStreamBeginCapture(a_.stream, mode));
-    const cudaError_t during = call();
-    const cudaError_t end = cudaStreamEndCapture(a_.stream, &graph);
-    EXPECT_EQ(graph != nullptr, end == cudaSuccess);
-    if (graph) {
-      EXPECT_CUDA(cudaGraphDestroy(graph));
-    }
-    return {during, end};
-  }
-  cudaError_t set_on(cudaStream_t stream, int* to, int value) {
-    return launch(stream, 1, 1, 0, set_value, to, value);
-  }
-  cudaError_t add_on(cudaStream_t stream, int* to, const int* from, int value) {
-    return launch(stream, 1, 1, 0, add_value, to, from, value);
-  }
-  const TestStream a_, b_, c_;
-  const TestEvent forked_, joined_, other_;
-};
-
-/// A graph that can be launched.
-struct Executable {
-  cudaGraphExec_t graph = nullptr;
-  explicit Executable(cudaGraph_t from) {
-    EXPECT_CUDA(cudaGraphInstantiate(&graph, from, 0));
-    EXPECT_CUDA(cudaGraphDestroy(from));
-  }
-  Executable(const Executable&) = delete;
-  Executable& operator=(const Executable&) = delete;
-  ~Executable() { EXPECT_CUDA(cudaGraphExecDestroy(graph)); }
-};
-
-using Errors = std::pair<cudaError_t, cudaError_t>;
 
 TEST_F(Graphs, a_capture_runs_nothing_and_a_launch_runs_it_with_the_arguments_of_the_capture) {
   for (const auto& order : kOrders) {
@@ -83,8 +33,44 @@ TEST_F(Graphs, a_capture_runs_nothing_and_a_launch_runs_it_with_the_arguments_of
   }
 }
 
+/// Two forks, one after another, launched twice: the second launch begins when the first has ended.
+TEST_F(Graphs, independent_nodes_run_in_different_orders_and_dependent_ones_do_not) {
+  std::set<std::vector<int>> sequences;
+  for (const auto& order : kOrders) {
+    set("ORDER", order);
+    const Values<int> list(12), length(std::vector<int>{0});
+    const auto append = [&](cudaStream_t stream, int value) {
+      EXPECT_CUDA(launch(stream, 1, 1, 0, note_kernel, list.get(), length.get(), value));
+    };
+    const Executable executable(capture([&] {
+      for (const int first : {0, 10}) {
+        append(a_.stream, first);
+        EXPECT_CUDA(cudaEventRecord(forked_.event, a_.stream));
+        EXPECT_CUDA(cudaStreamWaitEvent(b_.stream, forked_.event));
+        append(b_.stream, first + 1);
+        append(a_.stream, first + 2);
+        EXPECT_CUDA(cudaEventRecord(joined_.event, b_.stream));
+        EXPECT_CUDA(cudaStreamWaitEvent(a_.stream, joined_.event));
+      }
+    }));
+    EXPECT_CUDA(cudaGraphLaunch(executable.graph, a_.stream));
+    EXPECT_CUDA(cudaGraphLaunch(executable.graph, c_.stream));
+    EXPECT_CUDA(cudaStreamSynchronize(c_.stream));
+    const auto both = list.read();
+    sequences.insert(both);
+    for (const auto begin : {both.begin(), both.begin() + 6}) {
+      std::vector<int> ran(begin, begin + 6);
+      EXPECT_EQ(ran[0], 0) << order;
+      EXPECT_EQ(ran[3], 10) << order;
+      std::sort(ran.begin(), ran.end());
+      EXPECT_EQ(ran, (std::vector<int>{0, 1, 2, 10, 11, 12})) << order;
+    }
+  }
+  EXPECT_GT(sequences.size(), 1U);
+}
+
 /// A diamond: a sets, b and c read and write, a reads both. Without the edges it goes wrong.
-int diamond(const Graphs& /*test*/, cudaStream_t a, cudaStream_t b, cudaStream_t c, bool ordered) {
+int diamond(cudaStream_t a, cudaStream_t b, cudaStream_t c, bool ordered) {
   const Values<int> in(1), left(1), right(1), out(1);
   const TestEvent begin, left_done, right_done, set;
   cudaGraph_t graph = nullptr;
@@ -115,8 +101,8 @@ TEST_F(Graphs, a_fork_keeps_its_order_and_a_missing_dependency_shows_in_some_ord
   int wrong = 0;
   for (const auto& order : kOrders) {
     set("ORDER", order);
-    EXPECT_EQ(diamond(*this, a_.stream, b_.stream, c_.stream, true), kRight) << order;
-    wrong += diamond(*this, a_.stream, b_.stream, c_.stream, false) != kRight ? 1 : 0;
+    EXPECT_EQ(diamond(a_.stream, b_.stream, c_.stream, true), kRight) << order;
+    wrong += diamond(a_.stream, b_.stream, c_.stream, false) != kRight ? 1 : 0;
   }
   EXPECT_GT(wrong, 0);
 }
@@ -211,152 +197,6 @@ TEST_F(Graphs, an_update_takes_new_arguments_and_refuses_another_shape) {
   EXPECT_EQ(counters().graph_updates, 1);
 }
 
-TEST_F(Graphs, a_fork_that_does_not_join_is_no_graph) {
-  const Values<int> value(1);
-  const Errors found = during(cudaStreamCaptureModeGlobal, [&] {
-    EXPECT_CUDA(cudaEventRecord(forked_.event, a_.stream));
-    EXPECT_CUDA(cudaStreamWaitEvent(b_.stream, forked_.event));
-    return set_on(b_.stream, value.get(), 1);
-  });
-  EXPECT_EQ(found, Errors(cudaSuccess, cudaErrorStreamCaptureUnjoined));
-  EXPECT_CUDA(set_on(b_.stream, value.get(), 2));  // no stream captures any more
-  EXPECT_CUDA(cudaStreamSynchronize(b_.stream));
-  EXPECT_EQ(value.read()[0], 2);
-}
-
-/// Calls that are wrong in every mode.
-TEST_F(Graphs, what_conflicts_with_a_capture_makes_it_invalid) {
-  const Values<int> value(1);
-  int pageable = 0;
-  const TestEvent before;
-  EXPECT_CUDA(cudaEventRecord(before.event, b_.stream));
-  const auto recorded = [&] {
-    EXPECT_CUDA(cudaEventRecord(forked_.event, a_.stream));
-    return forked_.event;
-  };
-  const std::vector<std::pair<cudaError_t, std::function<cudaError_t()>>> calls = {
-      {cudaErrorStreamCaptureUnsupported, [&] { return cudaStreamSynchronize(a_.stream); }},
-      {cudaErrorStreamCaptureUnsupported, [&] { return cudaStreamQuery(a_.stream); }},
-      {cudaErrorStreamCaptureUnsupported, [] { return cudaDeviceSynchronize(); }},
-      {cudaErrorCapturedEvent, [&] { return cudaEventQuery(recorded()); }},
-      {cudaErrorCapturedEvent, [&] { return cudaEventSynchronize(recorded()); }},
-      {cudaErrorStreamCaptureIsolation,
-       [&] { return cudaStreamWaitEvent(a_.stream, before.event); }},
-      {cudaErrorStreamCaptureImplicit, [&] { return cudaStreamWaitEvent(nullptr, recorded()); }},
-      {cudaErrorStreamCaptureUnsupported,
-       [&] {
-         return cudaMemcpyAsync(value.get(), &pageable, 4, cudaMemcpyHostToDevice, a_.stream);
-       }},
-      {cudaErrorStreamCaptureUnmatched,
-       [&] {
-         cudaGraph_t graph = nullptr;
-         EXPECT_CUDA(cudaStreamWaitEvent(b_.stream, recorded()));
-         return cudaStreamEndCapture(b_.stream, &graph);
-       }},
-  };
-  for (const auto mode : {cudaStreamCaptureModeGlobal, cudaStreamCaptureModeRelaxed}) {
-    for (std::size_t i = 0; i < calls.size(); ++i) {
-      EXPECT_EQ(during(mode, calls[i].second),
-                Errors(calls[i].first, cudaErrorStreamCaptureInvalidated))
-          << "call " << i;
-    }
-  }
-  EXPECT_EQ(during(cudaStreamCaptureModeRelaxed,
-                   [&] {
-                     cudaStreamSynchronize(a_.stream);
-                     return set_on(a_.stream, value.get(), 1);
-                   }),
-            Errors(cudaErrorStreamCaptureInvalidated, cudaErrorStreamCaptureInvalidated));
-  float ms = 0;
-  EXPECT_EQ(cudaEventElapsedTime(&ms, forked_.event, forked_.event), cudaErrorCapturedEvent);
-  EXPECT_CUDA(cudaEventRecord(forked_.event, b_.stream));  // usual again
-  EXPECT_CUDA(cudaEventSynchronize(forked_.event));
-}
-
-/// Calls that are wrong unless the capture, or the thread, is relaxed.
-TEST_F(Graphs, what_may_be_unsafe_needs_a_relaxed_capture) {
-  void *memory = nullptr, *pinned = nullptr;
-  const Values<int> value(1);
-  const std::vector<std::function<cudaError_t()>> calls = {
-      [&] { return cudaMalloc(&memory, 4); },
-      [&] { return cudaFree(memory); },
-      [&] { return cudaMallocHost(&pinned, 4); },
-      [&] { return cudaFreeHost(pinned); },
-      [&] { return cudaStreamSynchronize(b_.stream); },
-      [&] { return cudaStreamQuery(b_.stream); },
-      [&] { return cudaEventQuery(other_.event); },
-      [&] { return cudaEventSynchronize(other_.event); },
-      [&] {
-        int host = 0;
-        return cudaMemcpy(value.get(), &host, 4, cudaMemcpyHostToDevice);
-      },
-  };
-  for (std::size_t i = 0; i < calls.size(); ++i) {
-    for (const auto mode : {cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal}) {
-      EXPECT_EQ(during(mode, calls[i]),
-                Errors(cudaErrorStreamCaptureUnsupported, cudaErrorStreamCaptureInvalidated))
-          << "call " << i;
-    }
-    EXPECT_EQ(during(cudaStreamCaptureModeRelaxed, calls[i]), Errors(cudaSuccess, cudaSuccess))
-        << "call " << i;
-  }
-  EXPECT_EQ(during(cudaStreamCaptureModeGlobal,
-                   [&] {
-                     auto mode = cudaStreamCaptureModeRelaxed;
-                     EXPECT_CUDA(cudaThreadExchangeStreamCaptureMode(&mode));
-                     EXPECT_EQ(mode, cudaStreamCaptureModeGlobal);
-                     const auto error = cudaStreamQuery(b_.stream);
-                     EXPECT_CUDA(cudaThreadExchangeStreamCaptureMode(&mode));
-                     return error;
-                   }),
-            Errors(cudaSuccess, cudaSuccess));
-}
-
-TEST_F(Graphs, the_default_stream_is_unusable_while_a_blocking_stream_captures) {
-  const TestStream blocking(cudaStreamDefault);
-  const Values<int> value(1);
-  cudaGraph_t graph = nullptr;
-  auto status = cudaStreamCaptureStatusNone;
-  EXPECT_EQ(cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeRelaxed),
-            cudaErrorStreamCaptureUnsupported);
-  EXPECT_CUDA(cudaStreamBeginCapture(blocking.stream, cudaStreamCaptureModeRelaxed));
-  EXPECT_EQ(cudaStreamIsCapturing(nullptr, &status), cudaErrorStreamCaptureImplicit);
-  EXPECT_CUDA(cudaStreamIsCapturing(blocking.stream, &status));
-  EXPECT_EQ(status, cudaStreamCaptureStatusActive);  // asking is allowed
-  EXPECT_EQ(set_on(nullptr, value.get(), 1), cudaErrorStreamCaptureImplicit);
-  EXPECT_CUDA(cudaStreamIsCapturing(blocking.stream, &status));
-  EXPECT_EQ(status, cudaStreamCaptureStatusInvalidated);
-  EXPECT_EQ(cudaStreamEndCapture(blocking.stream, &graph), cudaErrorStreamCaptureInvalidated);
-  // A stream that is not blocking has nothing to do with it.
-  EXPECT_EQ(during(cudaStreamCaptureModeGlobal, [&] { return set_on(nullptr, value.get(), 1); }),
-            Errors(cudaSuccess, cudaSuccess));
-  EXPECT_EQ(value.read()[0], 1);
-}
-
-TEST_F(Graphs, two_captures_stay_apart_and_a_capture_says_what_it_is) {
-  cudaGraph_t graph = nullptr;
-  EXPECT_CUDA(cudaStreamBeginCapture(a_.stream, cudaStreamCaptureModeRelaxed));
-  EXPECT_CUDA(cudaStreamBeginCapture(b_.stream, cudaStreamCaptureModeRelaxed));
-  EXPECT_EQ(cudaStreamBeginCapture(b_.stream, cudaStreamCaptureModeRelaxed), cudaErrorIllegalState);
-  unsigned long long first = 0, second = 0;
-  auto status = cudaStreamCaptureStatusNone;
-  EXPECT_CUDA(cudaStreamGetCaptureInfo(a_.stream, &status, &first));
-  EXPECT_CUDA(cudaStreamGetCaptureInfo(b_.stream, &status, &second));
-  EXPECT_NE(first, second);
-  EXPECT_CUDA(cudaEventRecord(other_.event, b_.stream));
-  EXPECT_EQ(cudaStreamWaitEvent(a_.stream, other_.event), cudaErrorStreamCaptureMerge);
-  for (const cudaStream_t stream : {a_.stream, b_.stream}) {
-    EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureInvalidated);
-    EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaErrorIllegalState);
-  }
-  EXPECT_EQ(cudaStreamWaitEvent(a_.stream, other_.event), cudaErrorCapturedEvent);
-  {
-    const TestStream gone;
-    EXPECT_CUDA(cudaStreamBeginCapture(gone.stream, cudaStreamCaptureModeGlobal));
-  }
-  EXPECT_CUDA(cudaDeviceSynchronize());
-}
-
 TEST_F(Graphs, products_take_scales_at_the_capture_and_addresses_at_the_launch) {
   cublasHandle_t handle = nullptr;
   ASSERT_EQ(cublasCreate(&handle), CUBLAS_STATUS_SUCCESS);
@@ -390,6 +230,40 @@ TEST_F(Graphs, products_take_scales_at_the_capture_and_addresses_at_the_launch) 
   EXPECT_EQ(out.read()[0], 100.0F);
   EXPECT_EQ(counters().graph_products, 1);
   EXPECT_EQ(counters().gemm_calls, 0);
+  EXPECT_EQ(cublasDestroy(handle), CUBLAS_STATUS_SUCCESS);
+}
+
+/// Captured on two streams that nothing orders; products of one stream are ordered.
+TEST_F(GraphsDeathTest, one_workspace_is_not_for_products_that_may_run_at_once) {
+  cublasHandle_t handle = nullptr;
+  ASSERT_EQ(cublasCreate(&handle), CUBLAS_STATUS_SUCCESS);
+  const Values<float> x(std::vector<float>{2}), out(1);
+  const Values<char> workspace(1024);
+  const float one = 1, zero = 0;
+  const auto multiply_on = [&](cudaStream_t stream) {
+    EXPECT_EQ(cublasSetStream(handle, stream), CUBLAS_STATUS_SUCCESS);
+    EXPECT_EQ(cublasSetWorkspace(handle, workspace.get(), 1024), CUBLAS_STATUS_SUCCESS);
+    EXPECT_EQ(cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, x.get(), CUDA_R_32F, 1,
+                           x.get(), CUDA_R_32F, 1, &zero, out.get(), CUDA_R_32F, 1,
+                           CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+              CUBLAS_STATUS_SUCCESS);
+  };
+  const auto two = [&](bool ordered) {
+    return capture([&] {
+      if (ordered) multiply_on(a_.stream);
+      EXPECT_CUDA(cudaEventRecord(forked_.event, a_.stream));
+      EXPECT_CUDA(cudaStreamWaitEvent(b_.stream, forked_.event));
+      multiply_on(b_.stream);
+      if (!ordered) multiply_on(a_.stream);
+      EXPECT_CUDA(cudaEventRecord(joined_.event, b_.stream));
+      EXPECT_CUDA(cudaStreamWaitEvent(a_.stream, joined_.event));
+    });
+  };
+  const Executable ordered(two(true));
+  auto* const at_once = two(false);
+  cudaGraphExec_t executable = nullptr;
+  EXPECT_DEATH(cudaGraphInstantiate(&executable, at_once, 0), "use one workspace");
+  EXPECT_CUDA(cudaGraphDestroy(at_once));
   EXPECT_EQ(cublasDestroy(handle), CUBLAS_STATUS_SUCCESS);
 }
 

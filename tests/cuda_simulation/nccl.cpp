@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <climits>
+#include <cstring>
 #include <utility>
 
 #include "tests/cuda_simulation/capture.hpp"
+#include "tests/cuda_simulation/clock.hpp"
 #include "tests/cuda_simulation/communicator.hpp"
 #include "tests/cuda_simulation/counters.hpp"
 #include "tests/cuda_simulation/environment.hpp"
@@ -59,13 +61,32 @@ std::string describe(const Message& message) {
          std::to_string(message.peer);
 }
 
+/// Behind the bytes of a message, where the clock is virtual.
+constexpr std::size_t kTimeBytes = sizeof(std::int64_t);
+
+void append_time(std::vector<char>& bytes) {
+  const std::int64_t sent = virtual_time();
+  const auto* begin = reinterpret_cast<const char*>(&sent);
+  bytes.insert(bytes.end(), begin, begin + kTimeBytes);
+}
+
+/// What came with a time, at its place; the time.
+void take_time(Message& message) {
+  std::int64_t sent = 0;
+  const std::size_t bytes = message.other.size() - kTimeBytes;
+  std::memcpy(&sent, message.other.data() + bytes, kTimeBytes);
+  if (bytes == message.bytes) std::memcpy(message.at, message.other.data(), bytes);
+  receive_time(sent);
+}
+
 /// A copy goes out, so that an abort may leave it behind.
 void post_send(Message& message) {
   Communicator& comm = *message.comm;
   comm.forget_sent();
   comm.under_way.push_back({MPI_REQUEST_NULL, {message.at, message.at + message.bytes}});
   auto& sent = comm.under_way.back();
-  MPI_Isend(sent.bytes.data(), static_cast<int>(message.bytes), MPI_BYTE,
+  if (is_virtual()) append_time(sent.bytes);
+  MPI_Isend(sent.bytes.data(), static_cast<int>(sent.bytes.size()), MPI_BYTE,
             comm.mpi_rank[static_cast<std::size_t>(message.peer)], message.tag, comm.mpi,
             &sent.request);
 }
@@ -84,9 +105,12 @@ bool advance_receive(Message& message) {
     int bytes = 0;
     MPI_Get_count(&status, MPI_BYTE, &bytes);
     char* to = message.at;
-    if (static_cast<std::size_t>(bytes) != message.bytes) {
+    const auto came = static_cast<std::size_t>(bytes) - (is_virtual() ? kTimeBytes : 0);
+    if (came != message.bytes) {
       comm.fail(ncclInvalidUsage,
-                "expected " + describe(message) + ", got " + std::to_string(bytes));
+                "expected " + describe(message) + ", got " + std::to_string(came));
+    }
+    if (came != message.bytes || is_virtual()) {
       message.other.resize(static_cast<std::size_t>(bytes));
       to = message.other.data();
     }
@@ -94,6 +118,7 @@ bool advance_receive(Message& message) {
   }
   int flag = 0;
   MPI_Test(&message.request, &flag, MPI_STATUS_IGNORE);
+  if (flag != 0 && is_virtual()) take_time(message);
   return flag != 0;
 }
 
@@ -173,7 +198,8 @@ ncclResult_t add(const char* name, ncclComm_t comm, bool send, void* at, std::si
   if (state.error != ncclSuccess) return state.error;
   auto* found = find_stream(stream);
   const std::size_t bytes = count * bytes_of(type);
-  if (!found || bytes_of(type) == 0 || bytes > INT_MAX || peer < 0 || peer >= state.size) {
+  if (!found || bytes_of(type) == 0 || bytes > INT_MAX - kTimeBytes || peer < 0 ||
+      peer >= state.size) {
     return ncclInvalidArgument;
   }
   if (bytes > 0 && Memory::space_of(at, bytes) == Space::pageable) {

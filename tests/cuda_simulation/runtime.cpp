@@ -16,6 +16,7 @@
 
 #include "tests/cuda_simulation/block.hpp"
 #include "tests/cuda_simulation/capture.hpp"
+#include "tests/cuda_simulation/clock.hpp"
 #include "tests/cuda_simulation/counters.hpp"
 #include "tests/cuda_simulation/environment.hpp"
 
@@ -228,10 +229,10 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   ++counters().event_records;
   // On a stream without work it happens now, however late the host waits.
   const bool at_once = Scheduler::last(found->queue).done();
-  auto time = std::make_shared<double>(now());
+  auto time = std::make_shared<double>(event_time());
   event->time = time;
   event->ticket = enqueue_on(*found, "event record", [time, at_once] {
-    if (!at_once) *time = now();
+    if (!at_once) *time = event_time();
     return Progress::done;
   });
   return cudaSuccess;

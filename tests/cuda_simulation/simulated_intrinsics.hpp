@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <type_traits>
+
+#include "tests/cuda_simulation/clock.hpp"
 
 /// Loads and stores with a cache hint.
 template <class T>
@@ -119,11 +120,9 @@ inline unsigned __float_as_uint(float value) {
   return std::bit_cast<unsigned>(value);
 }
 
-/// ns of the host's clock.
+/// ns of the GPU's clock: clock.hpp.
 inline unsigned long long gembench_simulated_timer() {
-  return static_cast<unsigned long long>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                             std::chrono::steady_clock::now().time_since_epoch())
-                                             .count());
+  return gembench::simulation::read_clock();
 }
 inline long long clock64() {
   return static_cast<long long>(gembench_simulated_timer());
