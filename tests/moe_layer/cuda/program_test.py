@@ -108,6 +108,10 @@ class Runs(CudaTest):
                 self.assertTrue(numpy.isnan(f[f"gpu/{name}"][:]).all(), name)
             wait, layer = f["barrier_wait"][:], f["layer_time"][:]
             self.assertTrue((wait.min(axis=3) == 0).all())  # the slowest rank's
+            compared = self.call(PROGRAM, "compare", "a.h5", "--format", "json")
+            for row, waits in zip(json.loads(compared.stdout)["placements"], wait):
+                last = (waits.argmin(axis=2) == row["straggler"]).mean()
+                self.assertAlmostEqual(row["straggler_share"], last)
             numpy.testing.assert_allclose(sum(f[name][:] for name in times) + wait, layer,
                                           rtol=1e-4, atol=1e-6)
             numpy.testing.assert_allclose(layer.sum(axis=2) + f["start_wait"][:].sum(axis=2),
