@@ -128,7 +128,7 @@ void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
   slots_ = sz(slots);
   hops_.front().resize(comm_.size(), slots * (forwarding_ ? topology_.largest_node() : 1));
   hops_.back().resize(comm_.size(), slots);
-  for (Known& known : known_) {
+  for (KnownLayer& known : known_) {
     hold_ids(known.physical_slots);
     known.hops = hops_;
   }

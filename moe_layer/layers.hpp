@@ -19,7 +19,7 @@
 #include "moe_layer/mpi/comm.hpp"
 #include "moe_layer/mpi/progress.hpp"
 #include "moe_layer/mpi/topology.hpp"
-#include "moe_layer/step_marks.hpp"
+#include "moe_layer/step_graph.hpp"
 
 namespace gembench::inline moe_layer {
 
@@ -138,7 +138,7 @@ class MoeLayers {
  private:
   /// The phases in order, as in run_layer(), without clock readings.
   LayerReading run_unread(int layer);
-  // A step as a graph, in layers_graph.cpp.
+  // A step as a graph, in step_graph.cpp.
   double run_graph(std::span<LayerReading> readings);
   /// The counts of all layers, from the step's replayed experts.
   void know_counts();
@@ -206,12 +206,8 @@ class MoeLayers {
   std::vector<std::int64_t> rows_to_;
 
   // Of steps as graphs.
-  DeviceGraphs* graphs_ = nullptr;  // null: the others are not used
-  struct Known {
-    std::vector<Hop> hops;
-    Buffer physical_slots;
-  };
-  std::vector<Known> known_;              // [layer]
+  DeviceGraphs* graphs_ = nullptr;        // null: the others are not used
+  std::vector<KnownLayer> known_;         // [layer]
   std::vector<std::uint16_t> step_ids_;   // [layer][token][k], replayed
   std::vector<Location> host_locations_;  // locations_, one layer after the other
   bool recording_ = false;

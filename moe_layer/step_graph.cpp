@@ -1,4 +1,6 @@
-// A step as a graph: the host knows everything before, launches once and waits once.
+// The members of MoeLayers that run a step as a graph.
+#include "moe_layer/step_graph.hpp"
+
 #include <algorithm>
 #include <stdexcept>
 #include <utility>

@@ -1,5 +1,10 @@
 #pragma once
 
+#include <vector>
+
+#include "moe_layer/device/buffer.hpp"
+#include "moe_layer/dispatch/row_exchange.hpp"
+
 namespace gembench::inline moe_layer {
 
 /// What a recorded step passes in a layer, in this order. A layer ends where the next one begins.
@@ -19,5 +24,12 @@ inline constexpr int kMarks = 5;
 [[nodiscard]] constexpr int marks_of_step(int layers) {
   return mark_of(layers, Mark::begin) + 1;
 }
+
+/// Of a layer of a recorded step, in the place of what a phase finds out: the counts, and with
+/// replicas its tokens' physical slots.
+struct KnownLayer {
+  std::vector<Hop> hops;
+  Buffer physical_slots;  ///< u16 [token][k]
+};
 
 }  // namespace gembench::inline moe_layer
