@@ -110,6 +110,15 @@ std::string judge_gate(std::span<const std::uint16_t> chosen, const std::vector<
   return {};
 }
 
+/// The first failure in rank order, of all ranks, unless there was one.
+void agree(const Comm& comm, const std::string& mine, CheckOutcome& outcome) {
+  for (const auto& failure : comm.gather(mine)) {
+    if (outcome.message.empty()) outcome.message = failure;
+  }
+  comm.broadcast(outcome.message);
+  outcome.passed = outcome.message.empty();
+}
+
 }  // namespace
 
 CheckOutcome check_step(const Comm& comm, const Device& device, const ModelShape& model,
@@ -176,13 +185,19 @@ CheckOutcome check_step(const Comm& comm, const Device& device, const ModelShape
 
   outcome.tokens = comm.sum(outcome.tokens);
   outcome.worst_error = comm.max(outcome.worst_error);
-  const auto failures = comm.gather(mine);
-  for (const auto& failure : failures) {
-    if (outcome.message.empty()) outcome.message = failure;
-  }
-  comm.broadcast(outcome.message);
-  outcome.passed = outcome.message.empty();
+  agree(comm, mine, outcome);
   return outcome;
+}
+
+void check_graph(const Comm& comm, std::span<const float> graph, std::span<const float> phases,
+                 CheckOutcome& outcome) {
+  std::string mine;
+  if (graph.size() != phases.size() ||
+      std::memcmp(graph.data(), phases.data(), phases.size_bytes()) != 0) {
+    mine =
+        fmt::format("rank {}: the step as a graph has other results than its phases", comm.rank());
+  }
+  agree(comm, mine, outcome);
 }
 
 }  // namespace gembench::inline moe_layer

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "moe_layer/layers.hpp"
@@ -26,5 +27,10 @@ struct CheckOutcome {
                                       const ModelShape& model, const ExpertStore& store,
                                       MoeLayers& layers, const Placement& placement,
                                       std::uint64_t seed);
+
+/// Collective: the states of all tokens after a step as a graph must have the bits that they have
+/// after its phases; else the outcome is none that passed.
+void check_graph(const Comm& comm, std::span<const float> graph, std::span<const float> phases,
+                 CheckOutcome& outcome);
 
 }  // namespace gembench::inline moe_layer

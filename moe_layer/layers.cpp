@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <stdexcept>
 
 #include "moe_layer/model/weights.hpp"
 #include "placement/base/index.hpp"
@@ -95,6 +96,12 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   rows_to_.assign(layers * ranks, 0);
   device.prepare({tokens, rows, pairs, forwarded});
   if (device_clock_ != nullptr) device_clock_->reserve_spans(span_of(model.layers, 0));
+  if (!options.graph) return;
+  graphs_ = device.graphs();
+  if (graphs_ == nullptr) throw std::logic_error("this device records no steps");
+  known_.resize(layers);
+  graphs_->reserve(model.layers, marks_of_step(model.layers));
+  stamp_error_ = graphs_->align().error;
 }
 
 void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
@@ -105,10 +112,11 @@ void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
   const std::size_t each = replicated ? all.size() : sz(model_.experts);
   const int slots = placement.slots;
   if (forwarding_) all = by_node(all, topology_, comm_.rank(), slots);
-  if (replicated && physical_slots_.bytes() == 0) {
-    physical_slots_ =
-        device_.allocate(sz(options_.max_tokens) * sz(model_.topk) * sizeof(std::uint16_t));
-  }
+  const auto hold_ids = [&](Buffer& ids) {
+    if (!replicated || ids.bytes() > 0) return;
+    ids = device_.allocate(sz(options_.max_tokens) * sz(model_.topk) * sizeof(std::uint16_t));
+  };
+  hold_ids(physical_slots_);
   experts_.clear();
   for (int layer = 0; layer < model_.layers; ++layer) {
     Buffer& locations_here = locations_[sz(layer)];
@@ -122,12 +130,18 @@ void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
   slots_ = sz(slots);
   hops_.front().resize(comm_.size(), slots * (forwarding_ ? topology_.largest_node() : 1));
   hops_.back().resize(comm_.size(), slots);
+  for (KnownLayer& known : known_) {
+    hold_ids(known.physical_slots);
+    known.hops = hops_;
+  }
+  if (graphs_ != nullptr) host_locations_ = std::move(all);
 }
 
 void MoeLayers::load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids) {
   range_ = tokens;
   device_.make_inputs(stream_, {options_.seed, step, tokens.first, tokens.count, &hidden_state_});
   replaying_ = !ids.empty() || tokens.count == 0;
+  if (graphs_ != nullptr) step_ids_.assign(ids.begin(), ids.end());
   device_.upload(replay_, 0, ids.data(), ids.size_bytes());
   device_.synchronize(stream_);
 }
@@ -159,10 +173,12 @@ bool MoeLayers::rehearse(int tokens) {
     combine(0);
   }
   device_.synchronize(stream_);
+  if (all_fit && graphs_ != nullptr) rehearse_graph(mine);
   return all_fit;
 }
 
 double MoeLayers::run_step(std::span<LayerReading> readings) {
+  if (graphs_ != nullptr) return run_graph(readings);
   const double begin = previous_end_ = read(options_.clock);
   for (int layer = 0; layer < model_.layers; ++layer) {
     readings[sz(layer)] = options_.whole_steps ? run_unread(layer) : run_layer(layer);
@@ -278,20 +294,24 @@ void MoeLayers::route(int layer) {
   args.gate_ids = &gate_ids_;
   args.ids = &ids_;
   args.weights = &weights_;
+  args.mark = mark(layer, Mark::begin);
   device_.route(stream_, args);
 }
 
 void MoeLayers::choose_replicas(int layer) {
   device_.synchronize(stream_);
   host_ids_.resize(sz(range_.count) * sz(model_.topk));
-  const std::size_t bytes = host_ids_.size() * sizeof(std::uint16_t);
-  device_.download(host_ids_.data(), ids_, 0, bytes);
+  device_.download(host_ids_.data(), ids_, 0, host_ids_.size() * sizeof(std::uint16_t));
+  share_among_replicas(layer);
+}
+
+void MoeLayers::share_among_replicas(int layer) {
   std::fill(own_counts_.begin(), own_counts_.end(), 0);
   for (const auto id : host_ids_) ++own_counts_[id];
   const bool all = replicas_->needs_all_counts();
   if (all) comm_.all_gather(own_counts_, all_counts_);
   replicas_->choose(layer, comm_.rank(), all ? all_counts_ : own_counts_, host_ids_);
-  device_.upload(physical_slots_, 0, host_ids_.data(), bytes);
+  device_.upload(physical_slots_, 0, host_ids_.data(), host_ids_.size() * sizeof(std::uint16_t));
 }
 
 void MoeLayers::dispatch(int layer) {
@@ -302,7 +322,7 @@ void MoeLayers::dispatch(int layer) {
 
 void MoeLayers::announce(int layer) {
   enter(Phase::dispatch, layer);
-  if (replicas_) choose_replicas(layer);
+  if (replicas_ && !recording_) choose_replicas(layer);
   PackArgs args;
   args.tokens = range_.count;
   args.slots = static_cast<int>(hops_.front().slot_counts.size());
@@ -313,9 +333,10 @@ void MoeLayers::announce(int layer) {
   args.send_rows = &send_rows_;
   args.send_pairs = &send_pairs_;
   args.row_token = &row_token_;
-  args.counts = hops_.front().send_counts;
+  if (!recording_) args.counts = hops_.front().send_counts;
+  args.mark = mark(layer, Mark::routed);
   device_.pack(stream_, args);
-  hops_.front().exchange_counts(comm_);
+  if (!recording_) hops_.front().exchange_counts(comm_);
 }
 
 void MoeLayers::forward() {
@@ -346,6 +367,7 @@ void MoeLayers::experts(int layer) {
   args.sums = &sums_;  // empty where it is not needed
   args.results = &results_;
   args.slot_tokens = &slot_tokens_;
+  args.mark = mark(layer, Mark::arrived);
   device_.experts(stream_, args);
   if (model_.shared > 0) {
     device_.shared_experts(stream_, {range_.count, shared_[sz(layer)], &payload_, &shared_sums_});
@@ -366,6 +388,7 @@ void MoeLayers::combine(int layer) {
   args.row_token = &row_token_;
   args.shared = model_.shared > 0 ? &shared_sums_ : nullptr;
   args.hidden_state = &hidden_state_;
+  args.mark = mark(layer, Mark::returned);
   device_.combine(stream_, args);
 }
 
@@ -414,9 +437,14 @@ std::vector<float> MoeLayers::hidden_state(int token) {
   return row;
 }
 
-std::int64_t MoeLayers::count_not_finite() {
+std::vector<float> MoeLayers::hidden_states() {
   std::vector<float> all(sz(range_.count) * sz(model_.hidden));
   device_.download(all.data(), hidden_state_, 0, all.size() * sizeof(float));
+  return all;
+}
+
+std::int64_t MoeLayers::count_not_finite() {
+  const std::vector<float> all = hidden_states();
   return std::count_if(all.begin(), all.end(), [](float x) { return !std::isfinite(x); });
 }
 

@@ -19,6 +19,7 @@
 #include "moe_layer/mpi/comm.hpp"
 #include "moe_layer/mpi/progress.hpp"
 #include "moe_layer/mpi/topology.hpp"
+#include "moe_layer/step_graph.hpp"
 
 namespace gembench::inline moe_layer {
 
@@ -32,9 +33,11 @@ struct LayerReading {
   double route_time = kNotMeasured;  ///< t1 - t0
   double dispatch_time = kNotMeasured;  ///< t2 - t1
   double expert_time = kNotMeasured;    ///< t3 - t2
-  double barrier_wait = kNotMeasured;   ///< t4 - t3; on cpu-time known when all ranks are together
-  double combine_time = kNotMeasured;   ///< t5 - t4
-  double layer_time = kNotMeasured;     ///< t5 - t0; likewise
+  /// t4 - t3. On cpu-time and gpu-stamps known when all ranks are together; on gpu-stamps until
+  /// then as long as it can be: the time to the last result.
+  double barrier_wait = kNotMeasured;
+  double combine_time = kNotMeasured;  ///< t5 - t4
+  double layer_time = kNotMeasured;    ///< t5 - t0; likewise
   /// Route, dispatch, experts and combine by the device's own clock, without the host's waits and
   /// without emulated slowdown (DeviceClock). Only from run_step(), NaN without such a clock.
   std::array<double, 4> device_time{kNotMeasured, kNotMeasured, kNotMeasured, kNotMeasured};
@@ -74,6 +77,9 @@ struct LayerOptions {
   /// Steps run without barriers, waits and clock readings between phases, to measure the cost of
   /// those. Needs the wall clock and no slowdown.
   bool whole_steps = false;
+  /// run_step() records the step, launches it once, and reads the times that the device stamped.
+  /// Needs a device with graphs(), replayed experts and flat dispatch.
+  bool graph = false;
   std::uint64_t seed = 0;
   int max_tokens = 0;  ///< local tokens of the largest step
   ReceiveLimits receive;
@@ -104,6 +110,9 @@ class MoeLayers {
   /// Runs all layers of the loaded step and returns the step's time on this rank. With whole_steps
   /// only that is timed, and readings hold counts only.
   double run_step(std::span<LayerReading> readings);
+  /// How far off a start_time may be that was stamped on the device's timer, at most, in any step
+  /// so far; seconds, 0 where nothing is stamped. Local.
+  [[nodiscard]] double stamp_error() const { return stamp_error_; }
   /// One layer of the loaded step; layers must run in order.
   LayerReading run_layer(int layer);
 
@@ -116,7 +125,8 @@ class MoeLayers {
   [[nodiscard]] std::vector<std::uint16_t> last_gate_ids();  ///< [token][k] the router's own choice
   [[nodiscard]] std::vector<std::int32_t> last_slot_tokens();  ///< [slot] pairs computed
   [[nodiscard]] std::vector<float> hidden_state(int token);
-  [[nodiscard]] std::int64_t count_not_finite();  ///< NaN and infinities in all tokens' states
+  [[nodiscard]] std::vector<float> hidden_states();  ///< [token][hidden]
+  [[nodiscard]] std::int64_t count_not_finite();     ///< NaN and infinities in all tokens' states
   [[nodiscard]] int tokens() const { return range_.count; }
   [[nodiscard]] TokenRange token_range() const { return range_; }
 
@@ -128,6 +138,18 @@ class MoeLayers {
  private:
   /// The phases in order, as in run_layer(), without clock readings.
   LayerReading run_unread(int layer);
+  // A step as a graph, in step_graph.cpp.
+  double run_graph(std::span<LayerReading> readings);
+  /// The counts of all layers, from the step's replayed experts.
+  void know_counts();
+  /// The same tokens' experts in every layer, as rehearse() has loaded them for one.
+  void rehearse_graph(TokenRange tokens);
+  void record();
+  /// The device calls between two of these are of a layer whose counts are known.
+  void exchange_known(int layer);
+  [[nodiscard]] int mark(int layer, Mark mark) const {
+    return recording_ ? mark_of(layer, mark) : kNoMark;
+  }
   /// Counts of the layer that ran last, into its reading and rows_to().
   void count(int layer, LayerReading& reading);
   /// Phase 0 .. 3 between two marks on the device's clock, and the wait for it.
@@ -148,6 +170,8 @@ class MoeLayers {
   /// Chooses the replicas that compute this rank's pairs; waits for the router, and with water-fill
   /// for the counts of all ranks.
   void choose_replicas(int layer);
+  /// Of it, from the experts in host_ids_, which become physical slots.
+  void share_among_replicas(int layer);
   void experts(int layer);
   void combine(int layer);
   /// Emulates a slower rank on the wall clock: keeps the device busy until the time since `begin`
@@ -182,6 +206,14 @@ class MoeLayers {
   std::vector<std::int32_t> own_counts_, all_counts_;  // [expert], [rank][expert]
   std::vector<Hop> hops_;  // in the order of dispatch: one, or to the nodes and within them
   std::vector<std::int64_t> rows_to_;
+
+  // Of steps as graphs.
+  DeviceGraphs* graphs_ = nullptr;        // null: the others are not used
+  std::vector<KnownLayer> known_;         // [layer]
+  std::vector<std::uint16_t> step_ids_;   // [layer][token][k], replayed
+  std::vector<Location> host_locations_;  // locations_, one layer after the other
+  bool recording_ = false;
+  double stamp_error_ = 0;
 };
 
 }  // namespace gembench::inline moe_layer

@@ -123,7 +123,7 @@ struct RunInfo {
   std::vector<double> slowdown_by_step;
   bool adapts = false;         ///< some placement changes during the run
   std::string check = "none";  ///< CheckRecord::mode
-  std::string clock;           ///< "wall" or "cpu-time"
+  std::string clock;           ///< "wall", "cpu-time" or "gpu-stamps"
   std::string config;          ///< JSON, all options as used
   std::string command_line;
   std::uint64_t seed = 0;

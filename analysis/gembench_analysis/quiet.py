@@ -40,7 +40,7 @@ def quiet(run: xr.Dataset) -> Optional[Quiet]:
     """None for files before 2.5.0."""
     if "quiet_lost_before" not in run:
         return None
-    lost = "lost" if run.attrs["clock"] == "wall" else "lost_cpu"
+    lost = "lost" if run.attrs["clock"] != "cpu-time" else "lost_cpu"
     moments = [_of_ranks(run, f"{lost}_{when}") for when in ("before", "after")]
     skews = run.attrs.get("/quiet", {})
 
@@ -68,7 +68,7 @@ def sentence(run: xr.Dataset) -> str:
     found = quiet(run)
     if found is None:
         return ""
-    kind = "time lost to other work" if run.attrs["clock"] == "wall" \
+    kind = "time lost to other work" if run.attrs["clock"] != "cpu-time" \
         else "CPU time lost to disturbances"
     parts = [(found.lost, f"{100 * found.lost:.1f} % of {kind} (longest pause "
               f"{_duration(found.longest_pause)})"),
@@ -77,7 +77,7 @@ def sentence(run: xr.Dataset) -> str:
              # Ranks that share CPUs wait for one another, which says nothing about the machine.
              *([(found.pressure, f"CPU pressure {100 * found.pressure:.1f} %"),
                 (found.switches, f"{found.switches:.1f} involuntary switches a step")]
-               if run.attrs["clock"] == "wall" else []),
+               if run.attrs["clock"] != "cpu-time" else []),
              (found.skew_median, f"barrier exit skew {_duration(found.skew_median)} (p99 "
               f"{_duration(found.skew_p99)})")]
     said = [text for value, text in parts if np.isfinite(value)]

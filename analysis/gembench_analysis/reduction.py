@@ -61,7 +61,9 @@ class _Placement:
         self.steps += len(where)
         compute = read["route_time"] + read["expert_time"]
         dispatch = np.nan_to_num(read["dispatch_time"])
-        arrival = compute + dispatch
+        # Without a barrier layers do not begin together: who waits least came last.
+        arrival = -read["barrier_wait"] if self.run.attrs["clock"] == "gpu-stamps" \
+            else compute + dispatch
         row = self.by_step
         slowest = part["step_time"].values.astype(float).max(axis=1)
         row["step_time"][where] = slowest + non_moe_time(self.run)

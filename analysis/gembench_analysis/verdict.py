@@ -154,7 +154,9 @@ def _conditions(run: xr.Dataset) -> str:
     facts, slowdown = run.attrs, run["slowdown"].values
     clock = {"wall": "wall clock",
              "cpu-time": "clock: thread CPU time, so no number includes communication or real "
-                         "waiting"}
+                         "waiting",
+             "gpu-stamps": "clock: stamps of the GPUs' timers in steps that are one CUDA graph, "
+                           "without barriers; dispatch holds the wait for the slowest sender"}
     spread = ("rank speeds EMULATED, each rank's compute stretched "
               f"{slowdown.min():g} to {slowdown.max():g} times") if (slowdown != 1).any() \
         else "real rank speeds, nothing emulated"

@@ -110,6 +110,7 @@ struct MeasureOptions {
   std::optional<int> block;           ///< none: auto
   bool resident = false;
   bool whole_steps = false;
+  std::string launch = "phases";  ///< or graph: a step is launched at once
   std::string check = "last";
   double non_moe_time = 0;
   std::string drift;  ///< injected drift: slow@STEP, task@STEP

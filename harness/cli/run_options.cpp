@@ -114,6 +114,25 @@ void length_options(OptionSet& set, RunCommand& o) {
       .range(0, 1e6);
 }
 
+void launch_option(OptionSet& set, RunCommand& o) {
+  const auto graph = [&o] { return o.launch == "graph"; };
+  set.text("launch", o.launch, "HOW",
+           "phases (the host launches, waits and reads the clock), or graph: on GPUs a step is one "
+           "CUDA graph without barriers, timed by stamps of its kernels")
+      .one_of({"phases", "graph"})
+      .refused_if([&o, graph] { return graph() && !device_kind(o.device).gpu; },
+                  "--launch graph is for GPUs: add --device cuda, or drop it")
+      .refused_if([&o, graph] { return graph() && o.transport == "mpi"; },
+                  "--launch graph needs sends without the host: drop --transport mpi, or --launch")
+      .refused_if([&o, graph] { return graph() && o.dispatch != "flat"; },
+                  "--launch graph needs flat dispatch: drop --dispatch, or --launch")
+      .refused_if([&o, graph] { return graph() && o.whole_steps; },
+                  "--launch graph runs whole steps and still times their phases: drop "
+                  "--whole-steps")
+      .refused_if([&o, graph] { return graph() && o.clock != "auto"; },
+                  "--launch graph brings its own clock, the GPU's: drop --clock");
+}
+
 void measure_options(OptionSet& set, RunCommand& o) {
   set.group("Measurement");
   length_options(set, o);
@@ -139,6 +158,7 @@ void measure_options(OptionSet& set, RunCommand& o) {
                   "emulated slowdowns need the readings that --whole-steps drops: drop one")
       .refused_if([&o] { return o.clock == "cpu-time"; },
                   "--clock cpu-time times phases and --whole-steps has none: drop one");
+  launch_option(set, o);
   set.text("check", o.check, "WHEN", "compare outputs with a reference: none, last or all steps")
       .one_of({"none", "last", "all"});
   set.real("non-moe-time", o.non_moe_time, "S",

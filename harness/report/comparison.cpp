@@ -30,13 +30,14 @@ double or_zero(double value) {
 /// One placement's steps, reduced while they are read.
 class Reduction {
  public:
-  Reduction(const RunShape& shape, const RunModel& model, double non_moe_time)
-      : shape_(shape),
-        model_(model),
-        non_moe_(non_moe_time * shape.layers),
-        step_time(sz(shape.steps), NAN),
-        last_(sz(shape.ranks), 0),
-        tokens_(sz(shape.layers), std::vector<std::int64_t>(sz(shape.ranks), 0)) {}
+  Reduction(const RunInfo& info, double non_moe_time)
+      : shape_(info.shape),
+        model_(info.model),
+        stamped_(info.clock == "gpu-stamps"),
+        non_moe_(non_moe_time * shape_.layers),
+        step_time(sz(shape_.steps), NAN),
+        last_(sz(shape_.ranks), 0),
+        tokens_(sz(shape_.layers), std::vector<std::int64_t>(sz(shape_.ranks), 0)) {}
 
   void add(const SegmentRecord& part, const std::vector<std::int64_t>& blocks) {
     const std::size_t ranks = sz(shape_.ranks), layers = sz(shape_.layers);
@@ -126,14 +127,16 @@ class Reduction {
   /// last.
   double add_layer(const SegmentRecord& part, std::size_t layer, std::size_t first) {
     const std::size_t ranks = sz(shape_.ranks);
-    double slowest = 0, latest = -1;
+    double slowest = 0, latest = -HUGE_VAL;
     std::size_t last = 0;
     std::vector<std::int64_t> loads(ranks);
     for (std::size_t rank = 0; rank < ranks; ++rank) {
       const std::size_t i = first + rank;
       const double compute =
           part.time[time_at("route_time")][i] + part.time[time_at("expert_time")][i];
-      const double arrival = compute + or_zero(part.time[time_at("dispatch_time")][i]);
+      // Without a barrier layers do not begin together: who waits least came last.
+      const double arrival = stamped_ ? -part.time[time_at("barrier_wait")][i]
+                                      : compute + or_zero(part.time[time_at("dispatch_time")][i]);
       slowest = std::max(slowest, compute);
       if (arrival > latest) {
         latest = arrival;
@@ -148,7 +151,7 @@ class Reduction {
       for (std::size_t k = 0; k < kTimes.size(); ++k) times_[k] += part.time[k][i];
     }
     imbalances_.push_back(imbalance(loads));
-    if (latest < 0) return NAN;  // --whole-steps
+    if (latest == -HUGE_VAL) return NAN;  // --whole-steps
     ++last_[last];
     ++last_in_step_[last_in_step_.size() - ranks + last];
     return slowest;
@@ -177,6 +180,7 @@ class Reduction {
 
   RunShape shape_;
   RunModel model_;
+  bool stamped_;
   double non_moe_;
   // Sums over ranks, layers and measured steps; NaN where something was not measured.
   std::array<double, kTimes.size()> times_{};
@@ -314,7 +318,7 @@ ReducedRun reduce(const RunReader& file, double non_moe_time) {
   ReducedRun run;
   for (int placement = 0; placement < info.shape.placements; ++placement) {
     const auto blocks = file.blocks(placement);
-    Reduction reduction(info.shape, info.model, non_moe_time);
+    Reduction reduction(info, non_moe_time);
     for (int first = 0; first < info.shape.steps; first += kStepsAtOnce) {
       const int count = std::min(kStepsAtOnce, info.shape.steps - first);
       reduction.add(file.read(placement, first, count), blocks);

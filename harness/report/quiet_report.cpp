@@ -52,7 +52,7 @@ QuietReadings quiet_readings(const RunReader& file) {
 
 QuietSummary summarise(const QuietReadings& readings) {
   QuietSummary summary;
-  const bool wall = readings.clock == "wall";
+  const bool wall = readings.clock != "cpu-time";
   add(summary, readings.before, wall, false);
   add(summary, readings.after, wall, true);
   for (const QuietUse& use : readings.during) {
@@ -72,13 +72,13 @@ std::string quiet_line(const QuietReadings& readings) {
   };
   // Thread CPU time does not pass while others work: there it is the core that is slowed down.
   say(s.lost, fmt::format("{} of {} (longest pause {})", percent(s.lost),
-                          readings.clock == "wall" ? "time lost to other work"
-                                                   : "CPU time lost to disturbances",
+                          readings.clock != "cpu-time" ? "time lost to other work"
+                                                       : "CPU time lost to disturbances",
                           duration(s.longest_pause)));
   say(s.other_work, "other programs used " + percent(s.other_work) + " of the CPUs");
   say(s.steal, "steal " + percent(s.steal));
   // Ranks that share CPUs wait for one another, which says nothing about the machine.
-  if (readings.clock == "wall") {
+  if (readings.clock != "cpu-time") {
     say(s.pressure, "CPU pressure " + percent(s.pressure));
     say(s.switches, fmt::format("{:.1f} involuntary switches a step", s.switches));
   }
@@ -95,7 +95,7 @@ std::vector<std::string> quiet_warnings(const QuietReadings& readings, const Qui
     warnings.push_back(fmt::format(
         "the machine is noisy: {} {} rank {} lost {} of its {}time: stop other work there, or "
         "measure longer with more {}",
-        moment, words.all, s.lost_rank, percent(s.lost), readings.clock == "wall" ? "" : "CPU ",
+        moment, words.all, s.lost_rank, percent(s.lost), readings.clock != "cpu-time" ? "" : "CPU ",
         words.longer));
   }
   if (s.lost_spread > kNoisySpread) {

@@ -11,7 +11,7 @@ namespace gembench::inline report {
 
 /// The readings of one run; parts are empty in files before 2.5.0 and in unfinished ones.
 struct QuietReadings {
-  std::string clock;  ///< "wall" or "cpu-time", the run's
+  std::string clock;  ///< "wall", "cpu-time" or "gpu-stamps", the run's
   QuietState before, after;
   std::vector<QuietUse> during;  ///< [rank]
 };

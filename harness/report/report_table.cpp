@@ -32,10 +32,29 @@ bool emulated(const RunInfo& info) {
   return false;
 }
 
-std::string clock_line(const RunInfo& info) {
+/// How far apart two GPUs' stamps may be of what happens at once, in words.
+std::string alignment(const RunReader& file) {
+  double worst = NAN;
+  for (const auto* clocks : {&file.end().clocks_before, &file.end().clocks_after}) {
+    for (const ClockReading& clock : *clocks) worst = std::fmax(worst, clock.error);
+  }
+  if (std::isnan(worst)) return "how well their clocks are aligned is not known yet";
+  return fmt::format(
+      "their clocks are aligned within {:.1f} us of rank 0's host: a wait shorter than twice that "
+      "may be none",
+      worst * 1e6);
+}
+
+std::string clock_line(const RunReader& file) {
+  const RunInfo& info = file.info();
   if (info.clock == "cpu-time") {
     return "# clock cpu-time: thread CPU time of route and experts; no number includes "
            "communication or real waiting";
+  }
+  if (info.clock == "gpu-stamps") {
+    return "# clock gpu-stamps: EVERY STEP IS ONE GRAPH, without barriers, timed by stamps of the "
+           "GPUs; " +
+           alignment(file);
   }
   if (fact(info, "whole_steps") != "?") {
     return "# clock wall: WHOLE STEPS only, without barriers, waits and clock readings between "
@@ -63,7 +82,7 @@ std::string header(const RunReader& file) {
                                  fact(info, "started"));
   text += fmt::format("# {} ranks on {}  {}  {}\n", info.shape.ranks, fact(info, "nodes"),
                       fact(info, "mpi"), fact(info, "device"));
-  text += clock_line(info) + fmt::format(" ({})\n", fact(info, "clock_reason"));
+  text += clock_line(file) + fmt::format(" ({})\n", fact(info, "clock_reason"));
   const QuietReadings quiet = quiet_readings(file);
   if (const std::string line = quiet_line(quiet); !line.empty()) {
     text += fmt::format("# machine: {}\n", line);
@@ -215,7 +234,7 @@ std::string clocks_line(const RunReader& file) {
     error = std::max({error, before[rank].error, after[rank].error});
     drift = std::max(drift, std::abs(after[rank].offset - before[rank].offset));
   }
-  if (error == 0) return {};
+  if (error == 0 || file.info().clock == "gpu-stamps") return {};  // whose header says more
   return fmt::format(
       "# the offsets of the nodes' clocks are known within {:.0f} us; the clocks drifted {:.0f} us "
       "apart during the run\n",

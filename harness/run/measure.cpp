@@ -83,10 +83,12 @@ class Measurement {
     readings_.layers.assign(sz(segment.steps) * sz(shape_.layers), {});
     readings_.step_time.assign(sz(segment.steps), 0);
     layers.clear_rows_to();
+    step_clocks_.clear();
     const long switches_before = involuntary_switches();
     for (int i = 0; i < segment.steps; ++i) {
       stop_if_asked();
       load(segment.first_step + i);
+      if (session_.clock == Clock::gpu_stamps) add_step_clocks();
       readings_.step_time[sz(i)] = layers.run_step(
           std::span(readings_.layers).subspan(sz(i) * sz(shape_.layers), sz(shape_.layers)));
     }
@@ -139,11 +141,20 @@ class Measurement {
     notes.check_passed = 1;
     for (int step = segment.first_step + segment.steps - steps;
          step < segment.first_step + segment.steps; ++step) {
+      std::vector<float> of_graph;
+      if (session_.clock == Clock::gpu_stamps) {
+        load(step);
+        static_cast<void>(session_.layers->run_step(discarded_));
+        of_graph = session_.layers->hidden_states();
+      }
       load(step);
       session_.progress.enter(Phase::check);
-      const CheckOutcome outcome =
+      CheckOutcome outcome =
           check_step(session_.comm, *session_.device, session_.model, *session_.store,
                      *session_.layers, placement, options_.seed);
+      if (session_.clock == Clock::gpu_stamps) {
+        check_graph(session_.comm, of_graph, session_.layers->hidden_states(), outcome);
+      }
       notes.checked_tokens += outcome.tokens;
       notes.check_error = std::max(notes.check_error, outcome.worst_error);
       end_.check.tolerance = outcome.tolerance;
@@ -214,20 +225,35 @@ class Measurement {
     return end_;
   }
 
+  /// On rank 0: what can be told only when the readings of all ranks are together.
+  void complete(SegmentRecord& block) const {
+    if (session_.clock == Clock::cpu_time) complete_cpu_time(block, shape_);
+    if (session_.clock == Clock::gpu_stamps) complete_stamps(block, shape_, step_clocks_);
+  }
+
   void stopped(const std::string& why) { end_.stopped = why; }
   [[nodiscard]] const RunShape& shape() const { return shape_; }
   double& seconds(const char* part) { return end_.seconds[part]; }
 
  private:
   /// Collective: [rank] on rank 0, the offset from a start_time to rank 0's clock.
-  [[nodiscard]] std::vector<ClockReading> clocks() const {
-    const auto offsets = clock_offsets(session_.comm, session_.topology);
+  [[nodiscard]] std::vector<ClockReading> clocks(int rounds = 50) const {
+    const auto offsets = clock_offsets(session_.comm, session_.topology, rounds);
+    const double stamped = session_.layers->stamp_error();
     const auto epochs = session_.comm.gather(std::span<const double>(&epoch_, 1));
+    const auto errors = session_.comm.gather(std::span<const double>(&stamped, 1));
     std::vector<ClockReading> clocks;
     for (std::size_t rank = 0; rank < offsets.size(); ++rank) {
-      clocks.push_back({offsets[rank].seconds + epochs[rank] - epochs[0], offsets[rank].error});
+      clocks.push_back(
+          {offsets[rank].seconds + epochs[rank] - epochs[0], offsets[rank].error + errors[rank]});
     }
     return clocks;
+  }
+  /// Collective: clocks of different nodes drift apart by microseconds in seconds.
+  void add_step_clocks() {
+    constexpr int kRounds = 10;
+    const auto now = clocks(kRounds);
+    step_clocks_.insert(step_clocks_.end(), now.begin(), now.end());
   }
   /// For segments that move nothing: measures a switch from the first placement to each of the
   /// others and back.
@@ -306,6 +332,7 @@ class Measurement {
   std::string kept_;  // what an end would leave
   std::vector<LayerReading> discarded_;
   SegmentReadings readings_;
+  std::vector<ClockReading> step_clocks_;  // [step of the segment][rank] on rank 0, as clocks()
   std::vector<std::vector<std::int64_t>> rows_to_;  // [placement][layer * destination]
   std::vector<std::optional<MoveReport>> moves_;    // [placement] a switch to it, to be stored
   double switches_ = 0, steps_ = 0;  // involuntary, of this rank in measured steps; those steps
@@ -351,7 +378,7 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
         block.segment = static_cast<int>(i);
         require_all_tokens(block, measurement.shape(), session.workload.measured,
                            candidates.placements[sz(segment.placement)].strategy);
-        if (session.clock == Clock::cpu_time) complete_cpu_time(block, measurement.shape());
+        measurement.complete(block);
         watch.add(segment, block.step_time, comm.size());
         const double before = wall_seconds();
         sink.segment(block);

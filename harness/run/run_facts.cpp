@@ -65,6 +65,7 @@ std::map<std::string, std::string> facts_of(const Session& session, const RunCom
   facts["started"] = utc_now();
   facts["clock_reason"] = session.clock_reason;
   if (options.whole_steps) facts["whole_steps"] = "yes";
+  if (options.launch != "phases") facts["launch"] = options.launch;
   facts["model"] = session.describe_model();
   facts["routing"] = fmt::format("{}, {} tokens a step", session.workload.label,
                                  tokens_of_steps(session.workload.measured));

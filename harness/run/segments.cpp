@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "harness/cli/placement_names.hpp"
@@ -143,6 +144,44 @@ void complete_cpu_time(SegmentRecord& block, const RunShape& shape) {
       step_time += slowest;
     }
     std::fill_n(&block.step_time[step * ranks], ranks, step_time);
+  }
+}
+
+void complete_stamps(SegmentRecord& block, const RunShape& shape,
+                     std::span<const ClockReading> clocks) {
+  const std::size_t ranks = sz(shape.ranks), layers = sz(shape.layers);
+  const auto &start = block.time[time_at("start_time")], &route = block.time[time_at("route_time")],
+             &dispatch = block.time[time_at("dispatch_time")],
+             &experts = block.time[time_at("expert_time")],
+             &length = block.time[time_at("layer_time")];
+  auto &start_wait = block.time[time_at("start_wait")], &wait = block.time[time_at("barrier_wait")],
+       &combine = block.time[time_at("combine_time")];
+  std::vector<double> computed(ranks);  // end of the experts, on rank 0's clock
+  for (std::size_t step = 0; step < sz(block.at.steps); ++step) {
+    const auto* offset = &clocks[step * ranks];
+    const std::size_t first = step * layers * ranks, last = first + (layers - 1) * ranks;
+    for (std::size_t layer = first; layer <= last; layer += ranks) {
+      for (std::size_t rank = 0; rank < ranks; ++rank) {
+        const std::size_t at = layer + rank;
+        computed[rank] = start[at] + offset[rank].offset + route[at] + dispatch[at] + experts[at];
+      }
+      const double slowest = std::ranges::max(computed);
+      for (std::size_t rank = 0; rank < ranks; ++rank) {
+        const std::size_t at = layer + rank;
+        const double to_results = wait[at];
+        wait[at] = std::min(slowest - computed[rank], to_results);
+        combine[at] += to_results - wait[at];
+      }
+    }
+    double begin = HUGE_VAL;
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+      begin = std::min(begin, start[first + rank] + offset[rank].offset);
+    }
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+      start_wait[first + rank] = start[first + rank] + offset[rank].offset - begin;
+      block.step_time[step * ranks + rank] =
+          start[last + rank] + offset[rank].offset + length[last + rank] - begin;
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,14 @@ struct SegmentReadings {
 /// route + expert of the step's layer minus the own, layer_time = the largest, step_time = their
 /// sum. Fills these three in a gathered block.
 void complete_cpu_time(SegmentRecord& block, const RunShape& shape);
+
+/// On the clock gpu-stamps waits exist only between the ranks' readings too. barrier_wait = from a
+/// rank's end of experts to the slowest rank's, or to its own last result if that comes first;
+/// combine_time = from then to the layer's end; start_wait = how much later than the first rank a
+/// step begins; step_time = from the first rank's begin to the own end. Fills these in a gathered
+/// block. `clocks`: [step][rank] what turns a start_time into one on rank 0's clock.
+void complete_stamps(SegmentRecord& block, const RunShape& shape,
+                     std::span<const ClockReading> clocks);
 
 /// Every assignment must have been computed on some rank, in every measured layer; otherwise an
 /// error (failed) names the first such layer.

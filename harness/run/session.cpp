@@ -85,9 +85,10 @@ int Session::most_tokens() const {
 }
 
 LayerOptions Session::layer_options() {
-  return {.clock = clock,
+  return {.clock = host_clock(),
           .slowdown = slowdown[sz(comm.rank())],
           .whole_steps = options.whole_steps,
+          .graph = clock == Clock::gpu_stamps,
           .seed = options.seed,
           .max_tokens = most_tokens(),
           .receive = limits_,
@@ -105,6 +106,11 @@ void require_same_start(const Comm& comm, const std::string& options) {
 }
 
 void Session::choose_clock() {
+  if (options.launch == "graph") {
+    clock = Clock::gpu_stamps;
+    clock_reason = "each step is one graph, whose kernels read the GPU's timer";
+    return;
+  }
   if (!device_kind(options.device).shows_cpu_time) {
     clock = Clock::wall;
     clock_reason = device->can_share() ? "a GPU's work is seen on no other clock"
@@ -238,7 +244,7 @@ ProfileOptions Session::profile_options(const std::vector<std::int64_t>& load_po
   for (std::size_t i = 0; load_points.empty() && i < routed.count(); ++i) {
     loads.push_back(routed.of(comm.rank(), i));
   }
-  return {.clock = clock,
+  return {.clock = host_clock(),
           .slowdown = slowdown[sz(comm.rank())],
           .max_load = limits_.pairs,
           .max_rows = limits_.rows,

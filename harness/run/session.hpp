@@ -42,6 +42,10 @@ class Session : public Layout {
     return tokens_of(measured_step, comm.rank());
   }
   [[nodiscard]] TokenRange tokens_of(int measured_step, int rank) const;
+  /// Of what the host times: the profile, and steps but for those that are graphs.
+  [[nodiscard]] Clock host_clock() const {
+    return clock == Clock::gpu_stamps ? Clock::wall : clock;
+  }
   /// Bytes of a token on its way to another rank.
   [[nodiscard]] std::size_t row_bytes() const;
   /// As profiles name it.
@@ -54,7 +58,7 @@ class Session : public Layout {
   Progress& progress;
   RankPlace place;
   Sharing sharing = Sharing::nothing;  ///< of CPUs, between ranks of a node; not of GPUs
-  Clock clock = Clock::wall;
+  Clock clock = Clock::wall;           ///< of steps
   std::string clock_reason;
   Workload workload;        ///< on every rank
   Alternation alternation;  ///< how placements take turns

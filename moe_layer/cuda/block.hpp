@@ -6,7 +6,7 @@
 
 #include "moe_layer/cuda/launch.hpp"
 
-/// Sums over the threads of a block, for kernel sources. Blocks are whole warps.
+/// Stamps, and sums over the threads of a block, for kernel sources. Blocks are whole warps.
 namespace gembench::inline cuda {
 
 constexpr unsigned kWarp = 32;
@@ -23,6 +23,11 @@ __device__ inline void store(float value, float& to) {
 }
 __device__ inline void store(float value, __nv_bfloat16& to) {
   to = __float2bfloat16(value);
+}
+
+/// The time at which a launch begins, by its first block; null = nobody asks.
+__device__ inline void write_begin(unsigned long long* stamp) {
+  if (stamp != nullptr && blockIdx.x == 0 && threadIdx.x == 0) *stamp = GEMBENCH_GLOBAL_TIMER();
 }
 
 /// The sum over all lanes, in every lane, in an order that depends on nothing but the lanes.

@@ -40,7 +40,8 @@ CudaDevice::CudaDevice(const Comm& comm, const ModelShape& model, const CudaOpti
       transport_({comm, spans_, at_},
                  transport_for(options.transport, MpiSession::is_cuda_aware())),
       experts_(model, dtype_, comm.size(), at_),
-      forwarding_(model, dtype_, comm.size(), transport_, spans_, at_) {
+      forwarding_(model, dtype_, comm.size(), transport_, spans_, at_),
+      graphs_(experts_, at_) {
   check(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags",
         at_);
   check(cudaEventCreateWithFlags(&counted_, cudaEventDisableTiming), "cudaEventCreateWithFlags",
@@ -53,6 +54,15 @@ CudaDevice::~CudaDevice() {
   for (const cudaStream_t stream : streams_) static_cast<void>(cudaStreamDestroy(stream));
   static_cast<void>(cudaEventDestroy(counted_));
   static_cast<void>(cudaStreamDestroy(copies_));
+}
+
+void CudaDevice::connect() {
+  transport_.connect(copies_);
+  if (!at_.on_error) return;
+  at_.on_error = [this, release = at_.on_error] {
+    graphs_.forget();
+    release();
+  };
 }
 
 std::string CudaDevice::name() const {
@@ -74,6 +84,7 @@ std::map<std::string, std::string> CudaDevice::facts() const {
           {"expert_products", experts_.way()},
           {"nccl", nccl_version()},
           {"transport", transport_.row().words()},
+          {"gpu_timer_step", fmt::format("{:.3f} us", graphs_.timer_step() * 1e6)},
           {"locked_clocks", locked_mhz_ > 0 ? fmt::format("{} MHz", locked_mhz_) : "no"}};
 }
 
@@ -219,6 +230,11 @@ void CudaDevice::load_router(Buffer& to, std::span<const float> plain) {
   upload(to, 0, plain.data(), plain.size_bytes());
 }
 
+/// The first kernel of a phase stamps its begin; without tokens there is none.
+void CudaDevice::stamp_without_work(Stream stream, int tokens, int mark) {
+  if (tokens == 0 && mark != kNoMark) graphs_.stamp(stream, mark);
+}
+
 void CudaDevice::make_inputs(Stream stream, const InputArgs& args) {
   const InputStream inputs = input_stream(args.seed, args.step);
   const Filling filling{args.first_token, args.tokens, model_.hidden,
@@ -228,9 +244,10 @@ void CudaDevice::make_inputs(Stream stream, const InputArgs& args) {
 
 void CudaDevice::route(Stream stream, const RouteArgs& args) {
   spans_.open(handle(stream));
+  stamp_without_work(stream, args.tokens, args.mark);
   check(
       norm_rows(handle(stream), dtype_, args.tokens, model_.hidden, args.hidden_state->as<float>(),
-                args.normed->as<float>(), args.payload->as<void>()),
+                args.normed->as<float>(), args.payload->as<void>(), graphs_.stamp_of(args.mark)),
       "norm_rows", at_);
   experts_.gemm().run(handle(stream),
                       {args.tokens, model_.experts, model_.hidden, args.normed->as<void>(),
@@ -267,16 +284,20 @@ void CudaDevice::pack(Stream stream, const PackArgs& args) {
   packing.row_token = args.row_token->as<std::int32_t>();
   packing.token_row = token_row_.as<std::int32_t>();
   packing.rows = row_count_.as<std::int32_t>();
+  packing.stamp = graphs_.stamp_of(args.mark);
   check(count_pairs(handle(stream), packing), "count_pairs", at_);
-  check(cudaMemcpyAsync(host_counts_.as<void>(), counts_.as<void>(), args.counts.size_bytes(),
-                        cudaMemcpyDeviceToHost, handle(stream)),
-        "cudaMemcpyAsync", at_);
-  check(cudaEventRecord(counted_, handle(stream)), "cudaEventRecord", at_);
+  if (!args.counts.empty()) {
+    check(cudaMemcpyAsync(host_counts_.as<void>(), counts_.as<void>(), args.counts.size_bytes(),
+                          cudaMemcpyDeviceToHost, handle(stream)),
+          "cudaMemcpyAsync", at_);
+    check(cudaEventRecord(counted_, handle(stream)), "cudaEventRecord", at_);
+  }
   check(place_pairs(handle(stream), packing), "place_pairs", at_);
   check(copy_rows(handle(stream), sz(model_.hidden) * size_of(dtype_),
                   sz(args.tokens) * sz(std::min(model_.topk, comm_.size())), packing.rows,
                   packing.row_token, args.payload->as<void>(), args.send_rows->as<void>()),
         "copy_rows", at_);
+  if (args.counts.empty()) return;
   spans_.close(handle(stream));
   transport_.wait_for(counted_);
   std::memcpy(args.counts.data(), host_counts_.as<void>(), args.counts.size_bytes());
@@ -289,7 +310,7 @@ void CudaDevice::exchange(Stream stream, std::span<const RowExchange> parts) {
 
 void CudaDevice::experts(Stream stream, const ExpertArgs& args) {
   spans_.open(handle(stream));
-  experts_.run(handle(stream), args);
+  experts_.run(handle(stream), args, graphs_.stamp_of(args.mark));
 }
 
 void CudaDevice::shared_experts(Stream stream, const SharedArgs& args) {
@@ -299,13 +320,15 @@ void CudaDevice::shared_experts(Stream stream, const SharedArgs& args) {
 
 void CudaDevice::combine(Stream stream, const CombineArgs& args) {
   spans_.open(handle(stream));
+  stamp_without_work(stream, args.tokens, args.mark);
   const Adding adding{args.tokens,
                       comm_.size(),
                       model_.hidden,
                       token_row_.as<std::int32_t>(),
                       args.returned->as<void>(),
                       args.shared != nullptr ? args.shared->as<float>() : nullptr,
-                      args.hidden_state->as<float>()};
+                      args.hidden_state->as<float>(),
+                      graphs_.stamp_of(args.mark)};
   check(add_rows(handle(stream), dtype_, adding), "add_rows", at_);
 }
 

@@ -11,6 +11,7 @@
 #include "moe_layer/cuda/near_cpus.hpp"
 #include "moe_layer/cuda/nvml.hpp"
 #include "moe_layer/cuda/spans.hpp"
+#include "moe_layer/cuda/step_graphs.hpp"
 #include "moe_layer/cuda/transport.hpp"
 #include "moe_layer/device/cuda_plugin.hpp"
 #include "moe_layer/device/device.hpp"
@@ -30,9 +31,10 @@ class CudaDevice final : public Device, private DeviceClock {
   std::optional<DeviceState> state() override { return nvml_.state(); }
   DeviceClock* clock() override { return this; }
   DeviceForwarding* forwarding() override { return &forwarding_; }
+  DeviceGraphs* graphs() override { return transport_.row().capturable ? &graphs_ : nullptr; }
   std::size_t memory_left() const override;
   bool can_share() const override { return !transport_.row().own_gpu; }
-  void connect() override { transport_.connect(copies_); }
+  void connect() override;
   void enter(const char* phase, int layer) override;
 
   Buffer allocate(std::size_t bytes) override;
@@ -69,6 +71,7 @@ class CudaDevice final : public Device, private DeviceClock {
   [[nodiscard]] std::size_t counts_bytes(const LayerLimits& limits) const;
   [[nodiscard]] std::size_t chunk_bytes(const LayerLimits& limits) const;
   void measure_spin();
+  void stamp_without_work(Stream stream, int tokens, int mark);
 
   const Comm& comm_;
   ModelShape model_;
@@ -82,6 +85,7 @@ class CudaDevice final : public Device, private DeviceClock {
   Transport transport_;
   Experts experts_;
   CudaForwarding forwarding_;
+  StepGraphs graphs_;                  // destroyed before the transport, of which graphs hold parts
   cudaStream_t copies_ = nullptr;      // uploads, downloads, weights
   cudaEvent_t counted_ = nullptr;      // pack's counts are on the host
   std::vector<cudaStream_t> streams_;  // made for others

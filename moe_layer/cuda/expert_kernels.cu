@@ -34,6 +34,7 @@ __global__ void copy_kernel(std::size_t width, const std::int32_t* count, const 
 
 /// A block a chunk. The counts must be 0.
 __global__ void slot_kernel(Sorting s, int chunks) {
+  write_begin(s.stamp);
   const int chunk = static_cast<int>(blockIdx.x);
   const int p = chunk * kChunk + static_cast<int>(threadIdx.x);
   if (p < s.pairs) atomicAdd(&s.chunk_pairs[s.pair[p].slot * chunks + chunk], 1);
@@ -106,6 +107,7 @@ __global__ void weigh_kernel(Weighing w, int packs) {
 /// A block a token.
 template <class T, int W>
 __global__ void add_kernel(Adding a, int packs) {
+  write_begin(a.stamp);
   const std::size_t width = static_cast<std::size_t>(packs);
   const std::int32_t* rows =
       a.token_row + std::size_t{blockIdx.x} * static_cast<std::size_t>(a.ranks);

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "moe_layer/cuda/kernels.hpp"
 #include "moe_layer/cuda/memory.hpp"
 #include "moe_layer/cuda/row_parts.hpp"
 #include "moe_layer/model/weights.hpp"
@@ -93,17 +92,44 @@ void Experts::prepare(const LayerLimits& limits) {
   position_ = device_memory(limits.pairs * sizeof(std::int32_t), at_);
   first_pair_ = device_memory(limits.rows * sizeof(std::int32_t), at_);
   chunk_pairs_ = device_memory(chunk_bytes(limits), at_);
-  host_table_ = pinned_memory(table_bytes(), at_);
-  table_ = device_memory(table_bytes(), at_);
-  pair_at_ = reinterpret_cast<std::int32_t*>(host_table_.as<void*>() +
-                                             kPointerArrays * sz(model_.experts));
-  row_at_ = pair_at_ + ranks_ + 1;
-  slot_at_ = row_at_ + ranks_ + 1;
+  reserve_tables(0);
   products_[0].n = 2 * model_.ffn;
   products_[0].k = model_.hidden;
   products_[1].n = model_.hidden;
   products_[1].k = model_.ffn;
   for (auto& product : products_) product.rows.reserve(sz(model_.experts));
+}
+
+void Experts::reserve_tables(int layers) {
+  const std::size_t bytes = (1 + sz(layers)) * aligned(table_bytes());
+  host_table_ = pinned_memory(bytes, at_);
+  table_ = device_memory(bytes, at_);
+  use_table(0);
+}
+
+void Experts::use_table(std::size_t table) {
+  table_at_ = table;
+  pair_at_ = reinterpret_cast<std::int32_t*>(host_table_.as<char>() + table_offset() +
+                                             kPointerArrays * sz(model_.experts) * sizeof(void*));
+  row_at_ = pair_at_ + ranks_ + 1;
+  slot_at_ = row_at_ + ranks_ + 1;
+}
+
+std::size_t Experts::table_offset() const {
+  return table_at_ * aligned(table_bytes());
+}
+
+void Experts::begin_tables() {
+  recording_ = true;
+  use_table(0);
+}
+
+void Experts::send_tables(cudaStream_t stream) {
+  recording_ = false;
+  check(cudaMemcpyAsync(table_.as<void>(), host_table_.as<void>(), host_table_.bytes(),
+                        cudaMemcpyHostToDevice, stream),
+        "cudaMemcpyAsync", at_);
+  use_table(0);
 }
 
 void* Experts::at_row(const Buffer& scratch, std::size_t row, int width) const {
@@ -113,11 +139,12 @@ void* Experts::at_row(const Buffer& scratch, std::size_t row, int width) const {
 /// The tables that kernels and cuBLAS read in device memory, in one copy: the starts of sources and
 /// slots, and the matrices of all slots with pairs.
 void Experts::fill_table(cudaStream_t stream, const ExpertArgs& args) {
+  if (recording_) use_table(table_at_ + 1);
   running_sums(args.rows_from, row_at_);
   running_sums(args.pairs_from, pair_at_);
   running_sums(args.pairs_to, slot_at_);
   const std::size_t most = sz(model_.experts);
-  void** const pointers = host_table_.as<void*>();
+  void** const pointers = reinterpret_cast<void**>(host_table_.as<char>() + table_offset());
   for (auto& product : products_) product.rows.clear();
   for (std::size_t slot = 0; slot < args.slots.size(); ++slot) {
     const std::int32_t count = args.pairs_to[slot];
@@ -133,10 +160,11 @@ void Experts::fill_table(cudaStream_t stream, const ExpertArgs& args) {
     for (std::size_t i = 0; i < kPointerArrays; ++i) pointers[i * most + group] = matrices[i];
     for (auto& product : products_) product.rows.push_back(count);
   }
-  check(cudaMemcpyAsync(table_.as<void>(), host_table_.as<void>(), table_bytes(),
-                        cudaMemcpyHostToDevice, stream),
-        "cudaMemcpyAsync", at_);
-  void** const copied = table_.as<void*>();
+  void** const copied = reinterpret_cast<void**>(table_.as<char>() + table_offset());
+  if (!recording_) {
+    check(cudaMemcpyAsync(copied, pointers, table_bytes(), cudaMemcpyHostToDevice, stream),
+          "cudaMemcpyAsync", at_);
+  }
   for (std::size_t i = 0; i < products_.size(); ++i) {
     products_[i].a = copied + 3 * i * most;
     products_[i].b = copied + (3 * i + 1) * most;
@@ -144,7 +172,7 @@ void Experts::fill_table(cudaStream_t stream, const ExpertArgs& args) {
   }
 }
 
-void Experts::run(cudaStream_t stream, const ExpertArgs& args) {
+void Experts::run(cudaStream_t stream, const ExpertArgs& args, Stamp stamp) {
   fill_table(stream, args);
   const int pairs = pair_at_[args.pairs_from.size()], rows = row_at_[args.rows_from.size()];
   const auto on_device = [&](const std::int32_t* host) {
@@ -164,6 +192,7 @@ void Experts::run(cudaStream_t stream, const ExpertArgs& args) {
   sorting.first_pair = first_pair_.as<std::int32_t>();
   sorting.slot_tokens = args.slot_tokens->as<std::int32_t>();
   sorting.chunk_pairs = chunk_pairs_.as<std::int32_t>();
+  sorting.stamp = stamp;
   check(sort_pairs(stream, sorting), "sort_pairs", at_);
   if (pairs == 0) return;
   check(copy_rows(stream, sz(model_.hidden) * element_, sz(pairs),

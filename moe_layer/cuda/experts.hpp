@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "moe_layer/cuda/gemm.hpp"
+#include "moe_layer/cuda/kernels.hpp"
 #include "moe_layer/cuda/product_choice.hpp"
 #include "moe_layer/device/device_calls.hpp"
 #include "moe_layer/mpi/comm.hpp"
@@ -43,7 +44,12 @@ class Experts {
   /// In words, which way is used for which load.
   [[nodiscard]] std::string way() const;
   [[nodiscard]] std::size_t scratch_bytes(const LayerLimits& limits) const;
-  void run(cudaStream_t stream, const ExpertArgs& args);
+  void run(cudaStream_t stream, const ExpertArgs& args, Stamp stamp = nullptr);
+  /// Tables for the layers of a recorded step: between begin_tables() and send_tables(), which
+  /// sends all with one copy, every run() fills the next one.
+  void reserve_tables(int layers);
+  void begin_tables();
+  void send_tables(cudaStream_t stream);
   void run_shared(cudaStream_t stream, const SharedArgs& args);
   [[nodiscard]] Gemm& gemm() { return gemm_; }
 
@@ -52,8 +58,10 @@ class Experts {
   /// Scratch rows that fit `limits`: sorted pairs, or the tokens of shared experts.
   [[nodiscard]] static std::size_t rows_of(const LayerLimits& limits);
   [[nodiscard]] std::size_t table_bytes() const;
+  [[nodiscard]] std::size_t table_offset() const;  ///< of the one in use
   [[nodiscard]] std::size_t chunk_bytes(const LayerLimits& limits) const;
   void fill_table(cudaStream_t stream, const ExpertArgs& args);
+  void use_table(std::size_t table);
   void run_products(cudaStream_t stream, const ExpertArgs& args, bool grouped);
   void run_grouped(cudaStream_t stream);
   void run_each(cudaStream_t stream, const ExpertArgs& args);
@@ -88,7 +96,9 @@ class Experts {
 
   Buffer gathered_, both_, inner_, outputs_;                 // dtype, [sorted pair][...]
   Buffer sorted_row_, position_, first_pair_, chunk_pairs_;  // i32, see Sorting
-  Buffer host_table_, table_;                                // pinned, and its copy on the device
+  Buffer host_table_, table_;  // pinned, and its copy on the device; behind it those of layers
+  std::size_t table_at_ = 0;   // in use: 0, or a layer's, from 1 on
+  bool recording_ = false;
   std::array<ProductGroup, 2> products_;
   std::int32_t* pair_at_ = nullptr;  // in host_table_, likewise the next two
   std::int32_t* row_at_ = nullptr;

@@ -23,9 +23,13 @@ struct Filling {
 };
 cudaError_t fill_inputs(cudaStream_t stream, const Filling& filling);
 
+/// Where the first block of a launch writes the time of its begin: ns of the GPU's timer; null =
+/// nowhere. No launch (no tokens), no time.
+using Stamp = unsigned long long*;
+
 /// normed = x / rms(x), as f32 and as payload. All [token][hidden].
 cudaError_t norm_rows(cudaStream_t stream, DType dtype, int tokens, int hidden, const float* x,
-                      float* normed, void* payload);
+                      float* normed, void* payload, Stamp stamp = nullptr);
 
 /// The router's own top-k ([token][k], largest logit first, ties to the lower expert), the experts
 /// used (`replay`, or if that is null the router's own) and their weights: softmax over the k
@@ -59,6 +63,7 @@ struct Packing {
   std::int32_t* row_token;     // [row], by destination, then token
   std::int32_t* token_row;     // [token][rank]: the row that goes there, -1 = none
   std::int32_t* rows;          // [1] rows of all destinations
+  Stamp stamp;                 // of counting
 };
 cudaError_t count_pairs(cudaStream_t stream, const Packing& packing);
 /// Needs the counts.
@@ -81,6 +86,7 @@ struct Sorting {
   std::int32_t* first_pair;     // [row] first of its pairs
   std::int32_t* slot_tokens;    // [slot] pairs found
   std::int32_t* chunk_pairs;    // [slot][chunk] scratch
+  Stamp stamp;
 };
 cudaError_t sort_pairs(cudaStream_t stream, const Sorting& sorting);
 
@@ -106,10 +112,18 @@ struct Adding {
   const void* returned;           // dtype [row][hidden]
   const float* shared;            // [token][hidden] or null
   float* x;                       // [token][hidden]
+  Stamp stamp;
 };
 cudaError_t add_rows(cudaStream_t stream, DType dtype, const Adding& adding);
 
 /// Keeps the stream busy for so many nanoseconds of the GPU's clock.
 cudaError_t spin(cudaStream_t stream, std::uint64_t nanoseconds);
+
+/// *stamp = the GPU's timer, ns.
+cudaError_t write_stamp(cudaStream_t stream, Stamp stamp);
+/// Keeps the stream busy until the time since *stamp is `factor` times as long.
+cudaError_t spin_since(cudaStream_t stream, const unsigned long long* stamp, double factor);
+/// *step = the least step of the GPU's timer among some, ns; 0 = it was not seen to move.
+cudaError_t timer_step(cudaStream_t stream, unsigned long long* step);
 
 }  // namespace gembench::inline cuda

@@ -26,7 +26,8 @@ __global__ void fill_kernel(Filling f) {
 
 /// A block a token.
 template <class T>
-__global__ void norm_kernel(int hidden, const float* x, float* normed, T* payload) {
+__global__ void norm_kernel(int hidden, const float* x, float* normed, T* payload, Stamp stamp) {
+  write_begin(stamp);
   __shared__ float of_warp[kWarp];
   const std::size_t row = std::size_t{blockIdx.x} * static_cast<std::size_t>(hidden);
   float squares = 0;
@@ -125,6 +126,7 @@ __device__ Part part_of(int chunks) {
 
 /// Counts must be 0. Integers: whichever block comes first, the sums are the same.
 __global__ void count_kernel(Packing p, int chunks) {
+  write_begin(p.stamp);
   const Part part = part_of(chunks);
   std::int32_t* counts = p.counts + part.rank * (2 + p.slots);
   int here = 0;
@@ -198,12 +200,13 @@ cudaError_t fill_inputs(cudaStream_t stream, const Filling& filling) {
 }
 
 cudaError_t norm_rows(cudaStream_t stream, DType dtype, int tokens, int hidden, const float* x,
-                      float* normed, void* payload) {
+                      float* normed, void* payload, Stamp stamp) {
   const auto blocks = static_cast<std::size_t>(tokens);
-  return dtype == DType::f32 ? launch(stream, blocks, kRowThreads, norm_kernel<float>, hidden, x,
-                                      normed, static_cast<float*>(payload))
-                             : launch(stream, blocks, kRowThreads, norm_kernel<__nv_bfloat16>,
-                                      hidden, x, normed, static_cast<__nv_bfloat16*>(payload));
+  return dtype == DType::f32
+             ? launch(stream, blocks, kRowThreads, norm_kernel<float>, hidden, x, normed,
+                      static_cast<float*>(payload), stamp)
+             : launch(stream, blocks, kRowThreads, norm_kernel<__nv_bfloat16>, hidden, x, normed,
+                      static_cast<__nv_bfloat16*>(payload), stamp);
 }
 
 cudaError_t choose_experts(cudaStream_t stream, const Choice& choice) {

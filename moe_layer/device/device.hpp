@@ -32,6 +32,37 @@ class DeviceClock {
   [[nodiscard]] virtual double seconds_of(int span) = 0;
 };
 
+/// How a device's own timer relates to wall_seconds(): what to add to a stamp, in seconds, and how
+/// far off that is at most.
+struct TimerOffset {
+  double seconds = 0;
+  double error = 0;
+};
+
+/// Whole steps without the host: work is recorded before, launched at once, and passes numbered
+/// marks whose times the device writes down itself. Between record() and keep() calls only record:
+/// nothing runs, nothing waits and nothing may be allocated, and PackArgs::counts is empty.
+class DeviceGraphs {
+ public:
+  virtual ~DeviceGraphs() = default;
+  /// Room for steps of `layers` layers and marks 0 .. marks - 1; measures the timer.
+  virtual void reserve(int layers, int marks) = 0;
+  virtual void record(Stream stream) = 0;
+  /// What was recorded can be launched, in the place of what was kept before.
+  virtual void keep(Stream stream) = 0;
+  /// Of a recorded step: the time at which all work so far is done.
+  virtual void stamp(Stream stream, int mark) = 0;
+  /// Of a recorded step: emulates a slower rank by keeping the stream busy until the time since
+  /// `mark` is `factor` times as long.
+  virtual void spin_since(Stream stream, int mark, double factor) = 0;
+  virtual void launch(Stream stream) = 0;
+  /// [mark] seconds of the device's timer, of the last launch; after synchronize().
+  [[nodiscard]] virtual std::span<const double> stamps() = 0;
+  /// Off the clock: the timer is read between two readings of the host, several times, and the
+  /// fastest counts.
+  [[nodiscard]] virtual TimerOffset align() = 0;
+};
+
 /// The middle of hierarchical dispatch on a device.
 class DeviceForwarding {
  public:
@@ -67,6 +98,8 @@ class Device {
   [[nodiscard]] virtual std::optional<DeviceState> state() { return std::nullopt; }
   [[nodiscard]] virtual DeviceClock* clock() { return nullptr; }
   [[nodiscard]] virtual DeviceForwarding* forwarding() { return nullptr; }
+  /// Null too where the host has a part in sending.
+  [[nodiscard]] virtual DeviceGraphs* graphs() { return nullptr; }
 
   [[nodiscard]] virtual Buffer allocate(std::size_t bytes) = 0;  ///< environment error when full
   virtual void upload(Buffer& to, std::size_t offset, const void* from, std::size_t bytes) = 0;

@@ -12,6 +12,9 @@
 /// shapes are row-major with the last index fastest; "dtype" is the device's payload type.
 namespace gembench::inline device {
 
+/// Of no time to be written down; else the mark (DeviceGraphs) that the call's first work passes.
+inline constexpr int kNoMark = -1;
+
 /// An assignment as it is sent: 16 bytes of metadata, since NCCL copies what is not a multiple of
 /// 16 byte by byte. The pairs of a row are contiguous.
 struct alignas(16) Pair {
@@ -69,6 +72,7 @@ struct RouteArgs {
   Buffer* gate_ids = nullptr;            ///< out u16 [token][k], the router's own choice
   Buffer* ids = nullptr;                 ///< out u16 [token][k], the experts used
   Buffer* weights = nullptr;             ///< out f32 [token][k], softmax over the k used experts
+  int mark = kNoMark;
 };
 
 /// Sorts (token, expert) pairs by destination; a token is sent to a rank once.
@@ -83,8 +87,10 @@ struct PackArgs {
   Buffer* send_rows = nullptr;        ///< out dtype [row][hidden], by destination
   Buffer* send_pairs = nullptr;       ///< out Pair, by destination
   Buffer* row_token = nullptr;        ///< out i32 [row], local token
-  /// Out, on the host, [rank][2 + slots]: rows, pairs, and the pairs of every slot there.
+  /// Out, on the host, [rank][2 + slots]: rows, pairs, and the pairs of every slot there. Empty:
+  /// they are known (count_sends), and nothing waits for them.
   std::span<std::int32_t> counts;
+  int mark = kNoMark;
 };
 
 /// Rows for every rank, ordered by rank, that lie in device buffers.
@@ -132,6 +138,7 @@ struct ExpertArgs {
   Buffer* sums = nullptr;                    ///< scratch f32 [row][hidden], if needs_sums()
   Buffer* results = nullptr;                 ///< out dtype [row][hidden]
   Buffer* slot_tokens = nullptr;             ///< out i32 [slot], as found in `pairs`
+  int mark = kNoMark;
 };
 
 /// Shared experts: dense SwiGLU over the rank's own tokens.
@@ -150,6 +157,7 @@ struct CombineArgs {
   const Buffer* row_token = nullptr;  ///< i32 [row]
   const Buffer* shared = nullptr;     ///< f32 [token][hidden] or null
   Buffer* hidden_state = nullptr;     ///< in/out f32 [token][hidden]
+  int mark = kNoMark;
 };
 
 }  // namespace gembench::inline device

@@ -14,7 +14,15 @@ double seconds_of(clockid_t clock) {
 }  // namespace
 
 std::string_view name_of(Clock clock) {
-  return clock == Clock::wall ? "wall" : "cpu-time";
+  switch (clock) {
+    case Clock::wall:
+      return "wall";
+    case Clock::cpu_time:
+      return "cpu-time";
+    case Clock::gpu_stamps:
+      return "gpu-stamps";
+  }
+  return "?";
 }
 double wall_seconds() {
   return seconds_of(CLOCK_MONOTONIC);

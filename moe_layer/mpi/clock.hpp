@@ -7,14 +7,15 @@
 
 namespace gembench::inline mpi {
 
-/// Which clock a run's times come from; see README.md.
-enum class Clock { wall, cpu_time };
+/// Which clock a run's times come from; see README.md. On gpu_stamps what the host times is on
+/// wall.
+enum class Clock { wall, cpu_time, gpu_stamps };
 [[nodiscard]] std::string_view name_of(Clock clock);
 
 [[nodiscard]] double wall_seconds();        ///< CLOCK_MONOTONIC
 [[nodiscard]] double thread_cpu_seconds();  ///< CLOCK_THREAD_CPUTIME_ID
 [[nodiscard]] inline double read(Clock clock) {
-  return clock == Clock::wall ? wall_seconds() : thread_cpu_seconds();
+  return clock == Clock::cpu_time ? thread_cpu_seconds() : wall_seconds();
 }
 
 /// A clock, and the reason for choosing it or not.

@@ -33,6 +33,8 @@ const char* name_of(Phase phase) {
       return "load of inputs";
     case Phase::start_barrier:
       return "start barrier";
+    case Phase::step:
+      return "graph of the step";
     case Phase::route:
       return "route";
     case Phase::dispatch:

@@ -17,6 +17,7 @@ enum class Phase : std::int32_t {
   move,
   load,
   start_barrier,
+  step,  ///< all layers of it, launched at once
   route,
   dispatch,
   experts,

@@ -48,7 +48,7 @@ class Made:
         tokens[:, :, 1 % ranks] -= np.int32(min(30, self.gain * placement))
         expert = tokens * 1e-5 * self.slowdown * self.random.normal(1, 0.01, tokens.shape)
         route = np.full(tokens.shape, 1e-4) * self.slowdown
-        wall = self.clock == "wall"
+        wall = self.clock != "cpu-time"
         dispatch = self.random.uniform(1e-4, 2e-4, tokens.shape) if wall else np.full(
             tokens.shape, np.nan)
         arrival = route + expert + np.nan_to_num(dispatch)
@@ -164,7 +164,7 @@ class Made:
                     file[f"gpu/{name}_{when}"].attrs.update(units=unit)
         if self.lost is not None:
             self._write_quiet(file, ranks, whole)
-        if self.clock == "wall":
+        if self.clock != "cpu-time":
             part, start = self._part(0, 1)[0], np.zeros((placements, steps, layers, ranks))
             long = part["layer_time"].max() * 1.2
             order = np.nan_to_num(file["order"][...])[:, :, None, None]

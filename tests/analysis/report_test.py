@@ -25,12 +25,14 @@ class Report(ReportTest):
     def test_runs_that_lack_something_are_reported_too(self):
         for shape, absent in (({"whole_steps": True, "clock": "wall"}, "wait"),
                               ({"profile": False, "slowdown": False}, "speeds"),
+                              ({"clock": "gpu-stamps", "slowdown": False}, "absent"),
                               ({"placements": 1, "ranks": 1}, "difference")):
             path = self.made(**shape)
             self.written(path, "-o", "page.html")
             page = (self.folder / "page.html").read_text()
             self.assertNotIn(f"data-figure={absent}>", page)
             self.assertIn("data-figure=distribution>", page)
+            self.assertEqual("stamps of the GPUs" in page, shape.get("clock") == "gpu-stamps")
             self.assertNotRegex(page, r">nan\b|\bnan ")
 
     def test_without_an_interval_nothing_is_called_faster(self):

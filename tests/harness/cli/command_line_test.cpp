@@ -173,6 +173,27 @@ TEST(Options, whole_steps_exclude_what_reads_phases) {
   }
 }
 
+TEST(Options, a_step_as_a_graph_needs_a_gpu_that_sends_by_itself) {
+  const std::vector<const char*> graph{"run", "--launch=graph", "-o", "a.h5"};
+  EXPECT_THROW(parse(graph), Error);
+  const auto with = [&](const char* other) {
+    auto words = graph;
+    words.insert(words.end(), {"--device=cuda", other});
+    return words;
+  };
+  EXPECT_EQ(run_of(with("--slowdown=1,1.5")).launch, "graph");
+  EXPECT_EQ(run_of({"run", "-o", "a.h5"}).launch, "phases");
+  for (const char* other :
+       {"--transport=mpi", "--dispatch=hierarchical", "--whole-steps", "--clock=wall"}) {
+    try {
+      static_cast<void>(parse(with(other)));
+      ADD_FAILURE() << other;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("--launch graph"), std::string::npos) << other;
+    }
+  }
+}
+
 struct Mistake {
   std::vector<const char*> words;
   const char* said;  ///< part of the sentence

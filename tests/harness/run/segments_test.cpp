@@ -117,5 +117,28 @@ TEST(CpuTime, waits_are_the_distance_to_the_slowest_rank) {
   EXPECT_EQ(block.step_time, (std::vector<double>{11, 11, 11}));
 }
 
+TEST(Stamps, waits_are_up_to_the_slowest_rank_or_the_last_result_on_one_clock) {
+  const RunShape shape{1, 1, 2, 3, 3, 1, 1};
+  SegmentRecord block;
+  block.at.steps = 1;
+  for (auto& values : block.time) values.assign(6, NAN);
+  const std::vector<ClockReading> clocks{{0, 0}, {100, 0}, {-50, 0}};
+  // Without the offsets layers begin at 0, 1, 2 and then at 11, 10, 8.5.
+  block.time[time_at("start_time")] = {0, -99, 52, 11, -90, 58.5};
+  block.time[time_at("start_wait")].assign(6, 0);
+  block.time[time_at("route_time")].assign(6, 1);
+  block.time[time_at("dispatch_time")].assign(6, 1);
+  block.time[time_at("expert_time")] = {2, 5, 3, 1, 1, 1};
+  block.time[time_at("barrier_wait")] = {6, 1, 0.5, 2, 2, 9};  // to the last result
+  block.time[time_at("combine_time")].assign(6, 1);
+  block.time[time_at("layer_time")] = {11, 9, 6.5, 6, 6, 13};
+  block.step_time.assign(3, NAN);
+  complete_stamps(block, shape, clocks);
+  EXPECT_EQ(block.time[time_at("barrier_wait")], (std::vector<double>{4, 0, 0.5, 0, 1, 2.5}));
+  EXPECT_EQ(block.time[time_at("combine_time")], (std::vector<double>{3, 2, 1, 3, 2, 7.5}));
+  EXPECT_EQ(block.time[time_at("start_wait")], (std::vector<double>{0, 1, 2, 0, 0, 0}));
+  EXPECT_EQ(block.step_time, (std::vector<double>{17, 16, 21.5}));
+}
+
 }  // namespace
 }  // namespace gembench

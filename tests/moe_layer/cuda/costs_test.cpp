@@ -112,8 +112,10 @@ TEST(CudaCosts, nothing_is_used_for_the_first_time_after_the_rehearsal) {
   // In the second, all ranks but the last have 32 tokens, and the last one less: its products are
   // of smaller sizes.
   const int uneven = 32 * Comm::world().size() - 1;
-  for (const auto& [dtype, tokens] : {std::pair{DType::f32, kTokens}, {DType::bf16, uneven}}) {
-    CudaRig rig(small_model(1), dtype, tokens);
+  for (const auto& [dtype, tokens, graph] : {std::tuple{DType::f32, kTokens, false},
+                                             {DType::bf16, uneven, false},
+                                             {DType::bf16, uneven, true}}) {
+    CudaRig rig(small_model(1), dtype, tokens, "auto", 1, false, graph);
     gembench_simulation_reload();  // forgets what the tests before have used
     rig.use(random_placement(rig.model, rig.comm.size(), 1));
     rig.layers->rehearse();
@@ -124,7 +126,8 @@ TEST(CudaCosts, nothing_is_used_for_the_first_time_after_the_rehearsal) {
       rig.layers->load_step(0, rig.range, ids);
       static_cast<void>(rig.layers->run_step(readings));
     }
-    EXPECT_EQ(gembench_simulation_counters()->first_uses, 0);
+    // A graph's upload, before its launch.
+    EXPECT_EQ(gembench_simulation_counters()->first_uses, graph ? 3 : 0);
     EXPECT_EQ(gembench_simulation_counters()->allocations, 0);
   }
 }

@@ -105,6 +105,44 @@ class Runs(CudaTest):
             for name in ("layer_time", "gpu/expert_time"):
                 self.assertTrue(numpy.isnan(f[name][:]).all(), name)
 
+    def test_steps_as_graphs(self):
+        graph = [*RUN, "--launch", "graph", "--check", "all", "--slowdown", "1,1.5"]
+        out = self.passes(2, *graph)
+        self.assertIn("clock gpu-stamps: EVERY STEP IS ONE GRAPH", out)
+        self.assertRegex(out, r"clocks are aligned within \d+\.\d us")
+        times = [f"{name}_time" for name in ("route", "dispatch", "expert", "combine")]
+        with h5py.File(self.folder / "a.h5") as f:
+            self.assertEqual((f.attrs["clock"], f.attrs["launch"]), ("gpu-stamps", "graph"))
+            self.assertEqual(f.attrs["profile_clock"], "wall")
+            for name in times:
+                self.assertTrue((f[name][:] > 0).all(), name)
+                self.assertTrue(numpy.isnan(f[f"gpu/{name}"][:]).all(), name)
+            wait, layer = f["barrier_wait"][:], f["layer_time"][:]
+            self.assertTrue((wait.min(axis=3) == 0).all())  # the slowest rank's
+            compared = self.call(PROGRAM, "compare", "a.h5", "--format", "json")
+            for row, waits in zip(json.loads(compared.stdout)["placements"], wait):
+                last = (waits.argmin(axis=2) == row["straggler"]).mean()
+                self.assertAlmostEqual(row["straggler_share"], last)
+            numpy.testing.assert_allclose(sum(f[name][:] for name in times) + wait, layer,
+                                          rtol=1e-4, atol=1e-6)
+            numpy.testing.assert_allclose(layer.sum(axis=2) + f["start_wait"][:].sum(axis=2),
+                                          f["step_time"][:], rtol=1e-4, atol=1e-6)
+            for when in ("before", "after"):
+                self.assertTrue((f[f"topology/clock_error_{when}"][:] > 0).all())
+            self.assertRegex(f["environment/gpu_timer_step"].asstr()[0], r"^0\.\d{3} us$")
+        # An unfinished run goes on as it began, and in no other way.
+        (self.folder / "a.h5").rename(self.folder / "a.h5.partial")
+        with h5py.File(self.folder / "a.h5.partial", "r+") as f:
+            f.attrs["completed"] = numpy.int64(0)
+            f["block"][1, 2:] = -1
+            f["step_time"][1, 2:] = numpy.nan
+        self.fails(2, 2, *[word for word in graph if word not in ("--launch", "graph")], "--resume",
+                   says=["--launch", "graph"])
+        self.passes(2, *graph, "--resume")
+        with h5py.File(self.folder / "a.h5") as f:
+            self.assertTrue(numpy.isfinite(f["step_time"][:]).all())
+        self.fails(2, 1, *graph, "--transport", "mpi", says=["--launch graph needs sends without"])
+
     def test_mpi_also_where_ranks_share_a_gpu(self):
         one = simulated(GPUS=1)
         self.fails(3, 2, *RUN, env=one, says=["ranks 0 and 1 share GPU-", "--transport mpi"])
@@ -302,6 +340,10 @@ class Failures(CudaTest):
         self.fails(1, 4, *RUN, "--timeout", "60", "--overwrite",
                    env=simulated(FAULT="ncclGroupEnd:30:3:1"),
                    says=["GPU 1 of rank 1", "ncclGroupEnd failed (layer "])
+        # While rank 1 records a step, rank 0 waits to launch it.
+        self.fails(1, 2, *RUN, "--launch", "graph", "--timeout", "60", "--overwrite",
+                   env=simulated(FAULT="cudaGraphInstantiate:12:2:1"),
+                   says=["GPU 1 of rank 1", "cudaGraphInstantiate failed (layer "])
 
     def test_a_kernel_that_faults_is_noticed_at_the_next_wait(self):
         self.fails(1, 2, *RUN, "--timeout", "60", env=simulated(FAULT="execution:3800:700:1"),

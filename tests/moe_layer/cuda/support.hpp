@@ -89,7 +89,8 @@ inline std::vector<std::uint16_t> of_rank(const std::vector<std::uint16_t>& ids,
 /// Layers on the simulated device, under a placement.
 struct CudaRig {
   CudaRig(const ModelShape& the_model, DType dtype, int the_tokens,
-          const std::string& transport = "auto", double slowdown = 1, bool whole_steps = false)
+          const std::string& transport = "auto", double slowdown = 1, bool whole_steps = false,
+          bool graph = false)
       : model(the_model),
         tokens(the_tokens),
         device(make_simulated(comm, model, dtype, transport)),
@@ -99,6 +100,7 @@ struct CudaRig {
     LayerOptions options;
     options.slowdown = slowdown;
     options.whole_steps = whole_steps;
+    options.graph = graph;
     options.seed = 3;
     options.max_tokens = range.count;
     options.receive = {tokens, tokens * model.topk};
