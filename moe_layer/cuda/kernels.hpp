@@ -112,4 +112,8 @@ cudaError_t add_rows(cudaStream_t stream, DType dtype, const Adding& adding);
 /// Keeps the stream busy for so many nanoseconds of the GPU's clock.
 cudaError_t spin(cudaStream_t stream, std::uint64_t nanoseconds);
 
+/// readings[count]: successive different readings of the GPU's clock, ns, in device memory. They
+/// show its step.
+cudaError_t read_clock(cudaStream_t stream, unsigned long long* readings, int count);
+
 }  // namespace gembench::inline cuda
