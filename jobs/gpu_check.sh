@@ -1,29 +1,31 @@
 #!/usr/bin/env bash
-# What to run first on a machine with GPUs: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [--minutes M] [-t]
+# What to run first on a machine with GPUs: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [--minutes M] [--only STEPS] [-t]
 # Builds with CUDA and runs the steps of gpu_check/steps.sh: ceilings, right results at 1, 2, 4, ...
 # ranks, also where these share one GPU, comparisons with bare NCCL and cuBLAS, the cost of measuring,
-# a soak. FOLDER (gpu_check/) gets at most 8 files, of which page.txt is to be pasted into an issue.
-# -t uses tiny shapes, to try the script itself. GEMBENCH names another executable, with the
+# a soak. FOLDER (gpu-check/) gets at most 8 files, of which page.txt is to be pasted into an issue.
+# --only names steps by a pattern, 'check_*'. -t uses tiny shapes, to try the script itself. GEMBENCH names another executable, with the
 # benchmarks in its folder; then nothing is built. Exit code 0: everything was correct.
 #
 # jobs/gpu_check.sh --bundle FILE makes a file for a machine where nothing can be installed: see
 # gpu_check/README.md.
 set -euo pipefail
 
-usage="usage: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [--minutes M] [-t] | --bundle FILE"
+usage="usage: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [--minutes M] [--only STEPS] [-t] | --bundle FILE"
 gpus=0
-folder=gpu_check
+folder=gpu-check
 minutes=20
 tiny=0
+only='*'
 bundle=
 while (($#)); do
   case $1 in
-    -n | -o | --minutes | --bundle)
+    -n | -o | --minutes | --only | --bundle)
       if (($# < 2)); then echo "$usage" >&2; exit 2; fi
       case $1 in
         -n) gpus=$2 ;;
         -o) folder=$2 ;;
         --minutes) minutes=$2 ;;
+        --only) only=$2 ;;
         --bundle) bundle=$2 ;;
       esac
       shift

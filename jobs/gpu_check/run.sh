@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The entry of a bundle: ./gembench-gpu-check/run [-o FOLDER] [--minutes M] [-n GPUS] [-t]
-# Nothing is installed, nothing is written but FOLDER (gpu_check) and temporary files; without network.
+# Nothing is installed, nothing is written but FOLDER (gpu-check) and temporary files; without network.
 # Needs bash, coreutils, grep, sed, awk, and cuBLAS and NCCL somewhere on the machine.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -33,5 +33,7 @@ export OPAL_PREFIX=$here OPAL_BINDIR=$here/bin OPAL_LIBDIR=$here/lib OPAL_PKGLIB
 export OPAL_DATADIR=$here/share OPAL_PKGDATADIR=$here/share/openmpi OPAL_SYSCONFDIR=$here/share
 export OMPI_MCA_pml=ob1 OMPI_MCA_btl=self,vader OMPI_MCA_plm=isolated OMPI_MCA_btl_vader_single_copy_mechanism=none
 unset "${!SLURM_@}"
+# PMIx crashes without a home where the user has no name, and says at length that it cannot compress.
+export HOME=${HOME:-/tmp} PMIX_MCA_pcompress_base_silence_warning=1
 export PATH=$here/bin:$PATH:/usr/local/cuda/bin:/opt/nvidia/nsight-compute
 exec "$here/jobs/gpu_check.sh" "$@"
