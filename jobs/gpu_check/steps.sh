@@ -57,6 +57,7 @@ versions() {
 ceilings() {
   group "what this GPU can do" ceilings
   bench ceilings 90 1
+  sed -n 's/.*"device":"\([^"]*\)".*/  \1/p' "$output" | head -n 1
   lines ceiling
 }
 
@@ -106,8 +107,8 @@ several_ranks() {
     run "hierarchical_$dtype" 60 "$four" "${words[@]}" --hidden 40 --ffn 24 --dispatch hierarchical \
       --ranks-per-node 2
     run "router_$dtype"       60 "$two"  "${words[@]}" --hidden 40 --ffn 24 --routing router
-    run "adapt_$dtype"        60 "$two"  "${words[@]}" --hidden 40 --ffn 24 --steps 24 --drift slow@8 \
-      --slowdown 1,2 --adapt
+    run "adapt_$dtype"        60 "$two"  "${words[@]}" --hidden 40 --ffn 24 --layers 1 --steps 12 \
+      --drift slow@4 --slowdown 1,2 --adapt
   done
   run whole_steps 90 "$gpus" "${model[@]}" "${small[@]}" --whole-steps --placements linear,gem
   repeats
