@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# What to run first on a machine with GPUs: jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [--minutes M] [--only STEPS] [-t]
+# What to run first on a machine with GPUs, also with one:
+# jobs/gpu_check.sh [-n GPUS] [-o FOLDER] [--minutes M] [--only STEPS] [-t]
 # Builds with CUDA and runs the steps of gpu_check/steps.sh: ceilings, right results at 1, 2, 4, ...
 # ranks, also where these share one GPU, comparisons with bare NCCL and cuBLAS, the cost of measuring,
 # a soak. FOLDER (gpu-check/) gets at most 8 files, of which page.txt is to be pasted into an issue.
-# --only names steps by a pattern, 'check_*'. -t uses tiny shapes, to try the script itself. GEMBENCH names another executable, with the
-# benchmarks in its folder; then nothing is built. Exit code 0: everything was correct.
+# --only names steps by a pattern, 'check_*'. -t uses tiny shapes, to try the script itself. GEMBENCH
+# names another executable, with the benchmarks in its folder; then nothing is built. Exit code 0:
+# everything was correct.
 #
 # jobs/gpu_check.sh --bundle FILE makes a file for a machine where nothing can be installed: see
 # gpu_check/README.md.
@@ -68,10 +70,11 @@ if [[ -n $bundle ]]; then
   exit
 fi
 
-if ! { mkdir -p "$folder" && folder=$(cd "$folder" && pwd) && [[ -w $folder ]]; } 2>/dev/null; then
+if ! mkdir -p "$folder" 2>/dev/null || [[ ! -w $folder ]]; then
   echo "gpu_check.sh: cannot write into $folder: give another one, -o FOLDER" >&2
   exit 4
 fi
+folder=$(cd "$folder" && pwd)
 work=$(mktemp -d "$folder/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 rm -f "$folder"/{page,ceilings,right,times,soak}.txt "$folder"/{profile,compare}.h5 "$folder/soak.csv"
@@ -83,6 +86,5 @@ source "$top/jobs/gpu_check/steps.sh"
 {
   all_steps
   echo
-  if ((failed)); then echo "verdict: FAIL, see $folder"; else echo "verdict: PASS"; fi
-  exit $failed
+  end_of_page
 } | tee "$folder/page.txt"

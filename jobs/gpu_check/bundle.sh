@@ -79,10 +79,8 @@ make_bundle() { # FILE
     ln -s start.sh "$root/bin/$name"
   done
   cp -r "$top"/jobs/{gpu_check.sh,gpu_check,local.sh,find.sh,mpirun_words.sh} "$root/jobs/"
-  {
-    echo "bundle of $(date -u +%Y-%m-%d): $(mpirun --version | sed -n 1p), $(ldd --version | sed -n '1s/.* /glibc /p')"
-    sed 's/^/needs /' "$root/needs.txt"
-  } >"$root/made.txt"
+  echo "bundle of $(date -u +%Y-%m-%d): $(mpirun --version | sed -n 1p)," \
+    "$(ldd --version | sed -n '1s/.* /glibc /p')" >"$root/made.txt"
   (cd "$root" && find . -type f ! -name sums.txt -print0 | sort -z | xargs -0 sha256sum) >"$scratch/sums"
   mv "$scratch/sums" "$root/sums.txt"
   tar -C "$scratch" --owner=0 --group=0 --numeric-owner -cf - gembench-gpu-check | "${packer[@]}" >"$file.partial"

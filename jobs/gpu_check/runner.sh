@@ -1,14 +1,24 @@
 # Sourced by gpu_check.sh: runs steps, each under its own time limit and all within the budget, and
 # says on the page how each ended.
-# shellcheck shell=bash disable=SC2053,SC2154  # only is a pattern; top, work, ...: set by gpu_check.sh
+# shellcheck shell=bash disable=SC2053,SC2154  # only is a pattern; top, work, ... are set by gpu_check.sh
 
 kill_after=10  # s that a program may take to end once it is asked to
 failed=0
+ran=0
+left_out=0
+mpirun_says='^-+$|^$|^Primary job|^a non-zero exit|^mpirun noticed|^\[[^]]+:[0-9]+\] '
 
-# group TITLE [LOG]: the steps that follow; all that they print is kept in LOG.txt.
+# group TITLE LOG: the steps that follow; all that they print is kept in LOG.txt. The title is on the
+# page if any of them is.
 group() {
-  log=$folder/${2:-times}.txt
-  printf '\n%s\n' "$1"
+  title=$1
+  log=$folder/$2.txt
+}
+
+line() { # NAME TEXT
+  if [[ -n $title ]]; then printf '\n%s\n' "$title"; fi
+  title=''
+  printf '%-28s %s\n' "$1" "$2"
 }
 
 # step NAME SECONDS COMMAND...: one line of the page. Sets `verdict`, and `output`, the file with
@@ -30,22 +40,27 @@ step() {
     # A reader in between, since local.sh may end slightly before the last line; with an end of its
     # own, since a rank that cannot be killed keeps the pipe open.
     "$@" 2>&1 </dev/null | timeout $((limit + kill_after + 5)) cat >"$output" || code=$?
-    if ((code == 124 || code == 137)) && ((limit < seconds)); then
+    local late=$((SECONDS - begin >= limit && (code == 124 || code == 137)))
+    if ((late && limit < seconds)); then
       verdict="left out: no time for all of it"
-    elif ((code == 124 || code == 137)); then
+    elif ((late)); then
       verdict="FAIL (not finished after $limit s)"
     elif ((code)); then
       verdict="FAIL (exit code $code)"
     fi
   fi
-  printf '%-28s %s' "$name" "$verdict"
-  if [[ $verdict == left* ]]; then echo; else printf '%s\n' "  $((SECONDS - begin)) s$note"; fi
+  if [[ $verdict == left* ]]; then
+    note='' left_out=$((left_out + 1))
+  else
+    note="  $((SECONDS - begin)) s$note" ran=$((ran + 1))
+  fi
+  line "$name" "$verdict$note"
   note=''
   { printf '\n== %s: %s: ' "$name" "$verdict"; printf '%q ' "$@"; echo; cat "$output"; } >>"$log"
   if [[ $verdict == FAIL* ]]; then
     failed=1
     # What the program says, else the last lines that are not mpirun's about itself.
-    { grep '^gembench: ' "$output" || grep -vE '^-+$|^Primary job|^a non-zero exit' "$output" | tail -n 5; } |
+    { grep '^gembench: ' "$output" || grep -vE "$mpirun_says" "$output" | tail -n 5; } |
       head -n 5 | cut -c 1-200 | sed 's/^/    /' || true
   fi
 }
@@ -53,7 +68,9 @@ note=''
 
 # skip NAME WHY: a step that this machine cannot run.
 skip() {
-  printf '%-28s left out: %s\n' "$1" "$2"
+  if [[ $1 != $only ]]; then return; fi
+  line "$1" "left out: $2"
+  left_out=$((left_out + 1))
 }
 
 # Within the step's time; killed soon after it.
@@ -105,9 +122,23 @@ lines() {
   local comparison
   if [[ $verdict != PASS ]]; then return; fi
   for comparison in "$@"; do
-    # shellcheck disable=SC2034  # gpu_check.sh reads it
     awk -v bench="$comparison" -f "$top/jobs/gpu_check/lines.awk" "$output" || failed=1
   done
+}
+
+# The last line of the page; the exit code.
+end_of_page() {
+  local rest=''
+  if ((left_out)); then rest=", $left_out of $((ran + left_out)) steps left out"; fi
+  if ((failed)); then
+    echo "verdict: FAIL$rest, see $folder"
+  elif ((ran)); then
+    echo "verdict: PASS$rest"
+  else
+    echo "verdict: none, since no step was run: --only '$only' --minutes $minutes"
+    return 2
+  fi
+  return $failed
 }
 
 # keep NAME: the results of a step, unless they are too large to hand on.

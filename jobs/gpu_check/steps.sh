@@ -229,7 +229,7 @@ nccl_shares_gpus() {
 watch_gpus() {
   watcher=
   if ! command -v nvidia-smi >/dev/null; then return; fi
-  nvidia-smi --query-gpu=timestamp,index,clocks.sm,power.draw,temperature.gpu,utilization.gpu \
+  timeout 300 nvidia-smi --query-gpu=timestamp,index,clocks.sm,power.draw,temperature.gpu,utilization.gpu \
     --format=csv,noheader,nounits -lms 500 >"$folder/soak.csv" 2>/dev/null &
   watcher=$!
 }

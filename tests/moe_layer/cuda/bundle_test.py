@@ -167,6 +167,10 @@ class Limits(CliTest):
         self.assertRegex(page, r"long +left out: no time for all of it\n")
         self.assertRegex(page, r"late +left out: no time\n")
         self.assertIn("failed 0", page)
+        page = self.page("deadline=$((SECONDS + 5))", "step late 0 false; deadline=0; step later 5 true",
+                         "end_of_page || true")
+        self.assertIn("verdict: FAIL, 1 of 2 steps left out, see .", page)
+        self.assertIn("verdict: none", self.page("minutes=1 only=x*", "step some 5 false", "end_of_page || true"))
 
 
 if __name__ == "__main__":
