@@ -15,6 +15,10 @@ group() {
   log=$folder/$2.txt
 }
 
+wanted() { # NAME
+  [[ $1 == $only ]]
+}
+
 line() { # NAME TEXT
   if [[ -n $title ]]; then printf '\n%s\n' "$title"; fi
   title=''
@@ -29,7 +33,7 @@ step() {
   output=$work/$name.out
   verdict=PASS
   : >"$output"
-  if [[ $name != $only ]]; then
+  if ! wanted "$name"; then
     note='' verdict="left out: not asked for"
     return
   fi
@@ -61,14 +65,14 @@ step() {
     failed=1
     # What the program says, else the last lines that are not mpirun's about itself.
     { grep '^gembench: ' "$output" || grep -vE "$mpirun_says" "$output" | tail -n 5; } |
-      head -n 5 | cut -c 1-200 | sed 's/^/    /' || true
+      head -n 5 | cut -c 1-200 | sed 's/^/    /'
   fi
 }
 note=''
 
 # skip NAME WHY: a step that this machine cannot run.
 skip() {
-  if [[ $1 != $only ]]; then return; fi
+  if ! wanted "$1"; then return; fi
   line "$1" "left out: $2"
   left_out=$((left_out + 1))
 }

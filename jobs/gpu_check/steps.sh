@@ -228,7 +228,7 @@ nccl_shares_gpus() {
 # Clock, power, temperature and load, twice a second, by nvidia-smi.
 watch_gpus() {
   watcher=
-  if ! command -v nvidia-smi >/dev/null; then return; fi
+  if ! wanted soak || ! command -v nvidia-smi >/dev/null; then return; fi
   timeout 300 nvidia-smi --query-gpu=timestamp,index,clocks.sm,power.draw,temperature.gpu,utilization.gpu \
     --format=csv,noheader,nounits -lms 500 >"$folder/soak.csv" 2>/dev/null &
   watcher=$!
@@ -236,8 +236,8 @@ watch_gpus() {
 
 stop_watching() {
   if [[ -z $watcher ]]; then return; fi
-  kill "$watcher" 2>/dev/null || true
-  wait "$watcher" 2>/dev/null || true
+  kill "$watcher" 2>/dev/null
+  wait "$watcher" 2>/dev/null
   awk -F', *' '
     $6 < 50 { next }  # idle
     { ++n; clock += $3; power += $4; if (n == 1 || $3 < least) least = $3 + 0

@@ -146,7 +146,7 @@ class Limits(CliTest):
     """runner.sh"""
 
     def page(self, *steps):
-        script = (f'top={TOP} work=. folder=. gpus=1 only="*" deadline=60\nset -euo pipefail\n'
+        script = (f'top={TOP} work=. folder=. gpus=1 only="*" deadline=60\nset -uo pipefail\n'
                   f'source {PARTS}/runner.sh\nkill_after=1\ngroup some some\n' + "\n".join(steps))
         done = subprocess.run(["bash", "-c", script + '\necho "failed $failed"'], cwd=self.folder, timeout=HANGS,
                               capture_output=True, text=True, check=False)
