@@ -13,7 +13,8 @@ unused='_(slurm|tm|lsf|alps|ucx|ofi|psm|psm2|openib|usnic|portals4|gdr|yalla|mxm
 # libraries FILE...: what they need, "NAME PATH" a line; PATH is "not" where there is none.
 libraries() {
   # Libraries without other libraries make ldd fail.
-  { ldd "$@" 2>/dev/null || true; } | awk '$2 == "=>" {print $1, $3} $1 ~ /^\/.*ld-linux/ {print "ld-linux", $1}' | sort -u
+  { ldd "$@" 2>/dev/null || true; } |
+    awk '$2 == "=>" {print $1, $3} $1 ~ /^\/.*ld-linux/ {print "ld-linux", $1}' | sort -u
 }
 
 make_bundle() { # FILE
@@ -85,5 +86,6 @@ make_bundle() { # FILE
   mv "$scratch/sums" "$root/sums.txt"
   tar -C "$scratch" --owner=0 --group=0 --numeric-owner -cf - gembench-gpu-check | "${packer[@]}" >"$file.partial"
   mv "$file.partial" "$file"
-  echo "$file: $(stat -c %s "$file" | awk '{printf "%.1f MB", $1 / 1e6}'); there: tar xf ${file##*/} && ./gembench-gpu-check/run -o FOLDER"
+  echo "$file: $(stat -c %s "$file" | awk '{printf "%.1f MB", $1 / 1e6}'); there:" \
+    "tar xf ${file##*/} && ./gembench-gpu-check/run -o FOLDER"
 }

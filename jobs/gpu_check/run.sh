@@ -24,7 +24,8 @@ if [[ -n ${GEMBENCH_OWN_LIBC:-} ]]; then
   GEMBENCH_FOUND+=${GEMBENCH_FOUND:+$'\n'}"with the bundle's own glibc"
 fi
 if ! "$GEMBENCH" --version >/dev/null; then
-  echo "gpu_check: the program does not start here: the bundle is for $(uname -m) as it was built, with Linux 3.2 or later" >&2
+  echo "gpu_check: the program does not start here, for the reason above: make a bundle on a machine like" \
+    "this one ($(uname -m), Linux $(uname -r))" >&2
   exit 3
 fi
 

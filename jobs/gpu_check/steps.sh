@@ -6,6 +6,8 @@
 choose_shapes() {
   model=(--model gpt-oss-20b --check all)
   small=(--scale 4 --layers 4 --tokens 512 --steps 24 --block 4 --plan-steps 64 --profile-seconds 1)
+  # Ranks that share a GPU wait for their turn at every wait for it: fewer steps.
+  shared=(--scale 4 --layers 2 --tokens 512 --steps 12 --block 2 --plan-steps 64 --profile-seconds 1)
   odd=(--experts 8 --layers 2 --tokens 61 --steps 6 --block 1 --plan-steps 8 --profile-seconds 0)
   least=("${odd[@]}" --hidden 64 --ffn 48)
   # One set of weights, 1.6 GB, is more than caches hold, and made in a quarter of the time.
@@ -21,7 +23,7 @@ choose_shapes() {
     small=(--experts 8 --topk 2 --hidden 64 --ffn 48 --layers 1 --tokens 32 --steps 2 --block 1
       --plan-steps 2 --profile-seconds 0)
     odd=(--experts 8 --topk 2 --layers 1 --tokens 13 --steps 2 --block 1 --plan-steps 2 --profile-seconds 0)
-    least=("${small[@]}") decode=("${small[@]}") same=("${small[@]}") compare=("${small[@]}")
+    shared=("${small[@]}") least=("${small[@]}") decode=("${small[@]}") same=("${small[@]}") compare=("${small[@]}")
     profile=(--experts 8 --topk 2 --hidden 64 --ffn 48 --layers 1 --tokens 32 --profile-seconds 0)
     ranks_sharing=(2 8)
     soak=("${small[@]}")
@@ -82,13 +84,13 @@ several_ranks() {
     group "several ranks on one GPU: right results, no times" right
     for ranks in "${ranks_sharing[@]}"; do
       for dtype in "${dtypes[@]}"; do
-        run "check_${ranks}_$dtype" 90 "$ranks" "${model[@]}" "${small[@]}" --dtype "$dtype" \
+        run "check_${ranks}_$dtype" 120 "$ranks" "${model[@]}" "${shared[@]}" --dtype "$dtype" \
           --placements linear,gem
       done
     done
     if nccl_shares_gpus; then
       transport=nccl NCCL_MULTI_RANK_GPU_ENABLE=1 NCCL_NVLS_ENABLE=0 \
-        run check_nccl_2 120 2 "${model[@]}" "${small[@]}" --placements linear,gem
+        run check_nccl_2 120 2 "${model[@]}" "${shared[@]}" --placements linear,gem
     else
       skip check_nccl_2 "several ranks a GPU need NCCL 2.30 or later"
     fi
@@ -101,7 +103,8 @@ several_ranks() {
     run "hidden_33_$dtype"    60 "$two"  "${words[@]}" --hidden 33 --ffn 17
     run "one_token_$dtype"    60 1       "${words[@]}" --hidden 40 --ffn 24 --tokens 1
     run "few_tokens_$dtype"   60 "$four" "${words[@]}" --hidden 40 --ffn 24 --tokens 3
-    run "replicas_$dtype"     60 "$two"  "${words[@]}" --hidden 40 --ffn 24 --replicas 2 --placements "eplb,gem" --token-split lp
+    run "replicas_$dtype"     60 "$two"  "${words[@]}" --hidden 40 --ffn 24 --replicas 2 \
+      --placements "eplb,gem" --token-split lp
     if ((tiny)); then break; fi
     run "all_to_all_$dtype"   60 "$four" "${words[@]}" --hidden 40 --ffn 24 --topk 8
     run "hierarchical_$dtype" 60 "$four" "${words[@]}" --hidden 40 --ffn 24 --dispatch hierarchical \
@@ -242,6 +245,7 @@ stop_watching() {
     $6 < 50 { next }  # idle
     { ++n; clock += $3; power += $4; if (n == 1 || $3 < least) least = $3 + 0
       if ($4 > most) most = $4 + 0; if ($5 > hot) hot = $5 + 0 }
-    END { if (n) printf "  under load: clock %.0f MHz in the mean, %d at least; power %.0f W, %.0f at most; %d degC at most\n",
-                        clock / n, least, power / n, most, hot }' "$folder/soak.csv"
+    END { if (!n) exit
+      printf "  under load: clock %.0f MHz in the mean, %d at least; ", clock / n, least
+      printf "power %.0f W, %.0f at most; %d degC at most\n", power / n, most, hot }' "$folder/soak.csv"
 }

@@ -42,7 +42,7 @@ bool repeat(const Comm& comm, const Effort& effort, const std::string& transport
   layers.use(step.placement);
   layers.rehearse();
 
-  const int times = effort.quick() ? 3 : 100;
+  const int times = effort.quick() ? 3 : tokens < 1000 ? 100 : 20;
   std::uint64_t first = 0;
   int different = 0;
   for (int i = 0; i < times; ++i) {
