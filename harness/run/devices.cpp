@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <map>
+#include <string_view>
 
 #include "harness/cli/device_kinds.hpp"
 #include "harness/cli/version.hpp"
@@ -19,6 +21,12 @@ DType dtype_of(const SessionOptions& options) {
   return device_kind(options.device).best_dtype();
 }
 
+/// By NCCL's own variable, which NCCL knows since 2.30.
+bool nccl_may_share() {
+  const char* const value = std::getenv("NCCL_MULTI_RANK_GPU_ENABLE");
+  return value != nullptr && std::string_view(value) == "1";
+}
+
 /// NCCL rejects ranks that share a GPU with an unclear message, and times of ranks that share a GPU
 /// are meaningless.
 void require_own_gpus(const Comm& comm, const Device& device) {
@@ -27,7 +35,7 @@ void require_own_gpus(const Comm& comm, const Device& device) {
     std::map<std::string, std::size_t> owner;
     for (std::size_t rank = 0; rank < uuids.size(); ++rank) {
       const auto [first, own] = owner.try_emplace(uuids[rank], rank);
-      if (own || device.can_share()) continue;
+      if (own || device.can_share() || nccl_may_share()) continue;
       throw Error(ExitCode::environment,
                   fmt::format("ranks {} and {} share {}: start one rank for every GPU, with all of "
                               "a node's GPUs visible or one bound to each rank, or allow it with "

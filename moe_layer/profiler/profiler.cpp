@@ -333,8 +333,8 @@ std::vector<std::int64_t> profile_load_points(std::int64_t max_load, int slots) 
     load_points.push_back(each * slots);
   }
   // The last load point is the largest load itself; nothing is measured beyond it.
-  while (load_points.size() > 2 && load_points.back() >= max_load) load_points.pop_back();
-  if (load_points.back() < max_load) load_points.push_back(max_load);
+  while (load_points.size() > 1 && load_points.back() >= max_load) load_points.pop_back();
+  load_points.push_back(max_load);
   return load_points;
 }
 

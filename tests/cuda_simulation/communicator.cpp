@@ -33,7 +33,13 @@ bool wait_until(F&& done) {
   return true;
 }
 
-/// As NCCL refuses them: no two ranks on one GPU.
+/// NCCL's switch for several ranks on a GPU, as of 2.30.
+bool may_share_gpus() {
+  const char* const value = std::getenv("NCCL_MULTI_RANK_GPU_ENABLE");
+  return value != nullptr && std::string(value) == "1";
+}
+
+/// As NCCL refuses them: no two ranks on one GPU, unless that is asked for.
 ncclResult_t check_members(Communicator& comm) {
   auto& members = comm.members;
   std::sort(members.begin(), members.end(),
@@ -43,7 +49,7 @@ ncclResult_t check_members(Communicator& comm) {
     if (member.rank != rank || std::memcmp(&member.id, &comm.self.id, sizeof(ncclUniqueId)) != 0) {
       return comm.fail(ncclInvalidArgument, "ranks or unique ids do not belong together");
     }
-    for (int other = 0; other < rank; ++other) {
+    for (int other = 0; other < rank && !may_share_gpus(); ++other) {
       const auto& before = members[static_cast<std::size_t>(other)];
       if (before.device != member.device || std::strcmp(before.host, member.host) != 0) continue;
       return comm.fail(ncclInvalidUsage, "Duplicate GPU detected: rank " + std::to_string(rank) +

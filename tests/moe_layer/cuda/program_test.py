@@ -218,15 +218,15 @@ class GpuCheck(CudaTest):
             self.assertIn(line, done.stdout)
         calls = seen.read_text().splitlines()
         self.assertEqual(len(calls), 4)
-        self.assertIn("--tool memcheck --error-exitcode 9 --report-api-errors no ", calls[0])
+        self.assertIn("--tool memcheck --error-exitcode 9 --target-processes all --report-api-errors no ", calls[0])
         done = self.check()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("verdict: PASS", done.stdout)
         for part in ("check_1_f32 ", "check_2_bf16 ", "check_mpi ", "NO GPU: ", "whole_steps ",
                      "median us of the expert phase", "gem+ vs linear"):
             self.assertIn(part, done.stdout)
-        for comparison, rows in (("exchange", 2), ("experts", 1), ("tax", 1), ("start barrier", 1),
-                                 ("stages", 1)):
+        for comparison, rows in (("ceiling", 10), ("exchange", 2), ("experts", 1), ("tax", 1),
+                                 ("start barrier", 1), ("stages", 1)):
             found = [line for line in done.stdout.splitlines() if line.startswith(f"  {comparison} ")]
             self.assertEqual(len(found), rows, done.stdout)
             for line in found:
@@ -244,8 +244,11 @@ class GpuCheckLines(unittest.TestCase):
     def lines(self, bench, **more):
         record = {"bench": bench, "shape": "some", "ranks": 2, "device": "cuda: H100", "unit": "",
                   "work": 0, "ours": [2e-6, 2e-6, 1e-3], "reference": [1e-6, 1e-6, 1e-6], **more}
-        script = pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/gpu_check.py"
-        return subprocess.run(["python3", script, bench], input="other\n" + json.dumps(record),
+        return self.awk(bench, "other\n" + json.dumps(record, separators=(",", ":")))
+
+    def awk(self, bench, text):
+        script = pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/gpu_check/lines.awk"
+        return subprocess.run(["awk", "-v", f"bench={bench}", "-f", script], input=text,
                               capture_output=True, text=True, check=False)
 
     def test_rates_and_shares(self):
@@ -255,9 +258,10 @@ class GpuCheckLines(unittest.TestCase):
         self.assertIn("ratio 0.500, 3.0 TFLOP/s",
                       self.lines("experts", unit="FLOP", work=6e6).stdout)
         self.assertIn("+100.00 %", self.lines("tax").stdout)
-        script = pathlib.Path(os.environ["GEMBENCH_TOP"]) / "jobs/gpu_check.py"
-        self.assertEqual(subprocess.run(["python3", script, "tax"], input="", text=True, check=False,
-                                        capture_output=True).returncode, 1)
+        self.assertIn("  ceiling       some                                         2 ranks  4250 GB/s",
+                      self.lines("ceiling", unit="GB/s", value=4250.1).stdout)
+        self.assertIn("ran on the simulation", self.lines("tax", device="simulated GPU").stdout)
+        self.assertEqual(self.awk("tax", "").returncode, 1)
 
 
 class Jobs(unittest.TestCase):
