@@ -64,6 +64,9 @@ def choose_experts(host, tokens, experts, topk, replayed=False, special=""):
     logits = numbers((tokens, experts), experts + topk, 2)
     if special == "ties":
         logits = np.round(logits)
+    if special in ("falling", "rising"):
+        logits.sort(axis=1)
+        logits = logits[:, ::-1].copy() if special == "falling" else logits
     if special == "large":  # exp() of the logits themselves would overflow
         logits *= 100
     if special == "nan":
@@ -136,7 +139,8 @@ def received(pair, rows_of, most_pairs, slots, seed, one_slot=None):
     made, pair_at, row_at = [], [0], [0]
     for rows in rows_of:
         for row in range(rows):
-            for slot in rng.permutation(slots)[:rng.integers(1, most_pairs + 1)]:
+            count = most_pairs if row == 0 else rng.integers(1, most_pairs + 1)
+            for slot in rng.permutation(slots)[:count]:
                 made.append((row, slot if one_slot is None else one_slot, rng.random(), 0))
         pair_at.append(len(made))
         row_at.append(row_at[-1] + rows)
@@ -173,8 +177,8 @@ def swiglu(host, dtype, rows, ffn, special=False):
 
 def weigh_rows(host, dtype, rows_of, most_pairs, hidden):
     pair = np.dtype(host.declarations.struct("Pair"))
-    pairs, pair_at, row_at = received(pair, rows_of, most_pairs, 8, sum(rows_of) + hidden)
-    sorted_pairs = reference.sort(pairs, pair_at, row_at, 8)
+    pairs, pair_at, row_at = received(pair, rows_of, most_pairs, 12, sum(rows_of) + hidden)
+    sorted_pairs = reference.sort(pairs, pair_at, row_at, 12)
     outputs = reference.payload(numbers((len(pairs), hidden), hidden), dtype)
     rows, device = int(row_at[-1]), host.device
     sums = device.room(kind(dtype), (rows, hidden))
@@ -215,11 +219,12 @@ CASES = {
     "choose_experts": (choose_experts,
                        [(5, 8, topk) for topk in range(1, 9)] + [(3, 1, 1), (1, 33, 4), (7, 130, 3), (3, 90, 4), (2, 257, 8),
                         (4, 40, 8, True), (9, 5, 5, True), (6, 64, 6, False, "ties"), (5, 300, 4, False, "ties"),
+                        (2, 300, 8, False, "falling"), (2, 70, 3, False, "falling"), (2, 300, 8, False, "rising"),
                         (5, 9, 1, False, "large"), (3, 50, 7, False, "large"), (2, 20, 4, True, "large"),
                         (4, 40, 6, False, "nan"), (4, 40, 8, True, "nan"), (4, 40, 6, False, "infinite"), (0, 4, 2)]),
     "count_pairs": (pack, [(tokens, 2, 3, 4) for tokens in (0, 1, *CHUNK_BORDERS)] +
                     [(20, topk, 8, 2) for topk in range(1, 9)] +
-                    [(5, 1, 1, 1), (300, 4, 1, 4), (1, 1, 300, 1), (70, 3, 3, 3, 1), (300, 2, 3, 2, 2), (600, 1, 8, 1, 0)]),
+                    [(5, 1, 1, 1), (300, 4, 1, 4), (40, 8, 300, 1), (70, 3, 3, 3, 1), (300, 2, 3, 2, 2), (600, 1, 8, 1, 0)]),
     "copy_rows": (copy_rows, [(2, 3, 3), (14, 5, 8), (66, 9, 9), (200, 3, 4), (4, 1, 1), (36, 3, 3), (132, 6, 7), (258, 3, 3), (516, 4, 4), (1100, 2, 3),
                               (16, 3, 5), (2048, 2, 2), (2064, 9, 12), (4096, 17, 17), (256, 0, 2), (128, 0, 0),
                               (8, 33000, 33000, 5)]),
@@ -228,8 +233,8 @@ CASES = {
                                 ([40, 30, 20, 1, 0, 0, 9, 7], 8, 8), ([0], 1, 2), ([200, 100], 3, 5)]),
     "swiglu": (swiglu, [(dtype, 5, ffn) for dtype in (F32, BF16) for ffn in (1, 7, 33, 100, 96)] +
                [(F32, 6, 5, True), (BF16, 6, 8, True), (F32, 0, 8), (F32, 65, 2000)]),
-    "weigh_rows": (weigh_rows, [(dtype, [4, 0, 3], 8, hidden) for dtype in (F32, BF16) for hidden in (*WIDTHS, 1028)] +
-                   [(F32, [1], 1, 4), (BF16, [1], 1, 2), (F32, [0], 1, 8)]),
+    "weigh_rows": (weigh_rows, [(dtype, [4, 0, 3], 9, hidden) for dtype in (F32, BF16) for hidden in (*WIDTHS, 1028)] +
+                   [(F32, [1], 12, 4), (BF16, [1], 1, 2), (BF16, [1, 1], 12, 5), (F32, [0], 1, 8)]),
     "add_rows": (add_rows, [(dtype, 3, ranks, hidden) for dtype in (F32, BF16) for ranks in (1, 3, 8)
                             for hidden in (1, 7, 100)] +
                  [(dtype, 2, ranks, hidden, shared) for dtype in (F32, BF16) for hidden in (301, 1028)
