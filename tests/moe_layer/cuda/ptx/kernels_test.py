@@ -13,6 +13,8 @@ import host
 import module
 
 TOP = pathlib.Path(os.environ["GEMBENCH_TOP"])
+# Others' copies of the sources, with something changed: mutations.py.
+SOURCES = pathlib.Path(os.environ.get("GEMBENCH_KERNELS", TOP / "moe_layer/cuda"))
 HEADERS = [TOP / "moe_layer/cuda/kernels.hpp", TOP / "moe_layer/device/device_calls.hpp",
            TOP / "placement/cost/placement.hpp"]
 
@@ -65,8 +67,9 @@ class Kernels(unittest.TestCase):
     def setUpClass(cls):
         kernels = {}
         with tempfile.TemporaryDirectory() as folder:
-            for source in sorted((TOP / "moe_layer/cuda").glob("*.cu")):
-                text = module.compile_module(os.environ["GEMBENCH_NVCC"], TOP, source, pathlib.Path(folder))
+            for source in sorted(SOURCES.glob("*.cu")):
+                text = module.compile_module(os.environ["GEMBENCH_NVCC"], [SOURCES.parents[1], TOP], source,
+                                             pathlib.Path(folder))
                 kernels.update(module.read_module(text))
         cls.declarations = host.Declarations(*HEADERS)
         cls.host = host.Host(os.environ["GEMBENCH_LAUNCHES"], kernels, cls.declarations)

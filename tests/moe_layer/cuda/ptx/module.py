@@ -147,9 +147,9 @@ def read_module(text):
     return kernels
 
 
-def compile_module(nvcc, top, source, folder):
-    """The PTX of a source for sm_90, with the flags of compiled_test.py."""
+def compile_module(nvcc, tops, source, folder):
+    """The PTX of a source for sm_90, with the flags of compiled_test.py; headers are looked for in `tops`."""
     made = folder / (source.stem + ".ptx")
-    subprocess.run([nvcc, "-std=c++20", "-O3", "-arch=sm_90", "--expt-relaxed-constexpr", f"-I{top}", "-ptx",
-                    "-o", made, source], check=True)
+    subprocess.run([nvcc, "-std=c++20", "-O3", "-arch=sm_90", "--expt-relaxed-constexpr",
+                    *[f"-I{top}" for top in tops], "-ptx", "-o", made, source], check=True)
     return made.read_text()
