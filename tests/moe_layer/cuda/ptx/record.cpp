@@ -3,7 +3,6 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
-#include <cstdlib>
 
 #include "tests/cuda_simulation/block.hpp"
 
@@ -35,22 +34,4 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
   return cudaSuccess;
 }
 
-// What the kernels would need if they were called here.
-extern "C" {
-uint3 threadIdx{}, blockIdx{};
-dim3 blockDim, gridDim;
-}
-namespace gembench::simulation {
-void* dynamic_shared = nullptr;
-void register_kernel(const void* /*kernel*/, Bind /*bind*/) {}
-void block_barrier(Place /*where*/) {
-  std::abort();
-}
-std::uint64_t warp_collective(Collective /*kind*/, unsigned /*mask*/, std::uint64_t /*value*/,
-                              unsigned /*source*/, Place /*where*/) {
-  std::abort();
-}
-unsigned lane_of_running_thread() {
-  std::abort();
-}
-}  // namespace gembench::simulation
+void gembench::simulation::register_kernel(const void* /*kernel*/, Bind /*bind*/) {}
