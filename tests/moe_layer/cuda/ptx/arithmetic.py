@@ -165,5 +165,7 @@ FLOATING = {
     "rcp.approx.ftz": (1, lambda a: approximate(lambda x: 1 / x, a)),
     "rsqrt.approx.ftz": (1, lambda a: approximate(lambda x: 1 / np.sqrt(x), a)),
 }
+ALSO_F64 = {"add", "add.rn", "sub", "sub.rn", "mul", "mul.rn", "div.rn", "sqrt.rn", "neg", "abs", "min", "max"}
 ATOMIC = {"add": np.add, "min": np.minimum, "max": np.maximum, "and": np.bitwise_and, "or": np.bitwise_or,
-          "xor": np.bitwise_xor, "exch": lambda old, value: value}
+          "xor": np.bitwise_xor, "exch": lambda old, value: value,
+          "cas": lambda old, compared, value: value if old == compared else old}

@@ -11,7 +11,8 @@ from memory import DeviceMemory
 from module import PtxError
 
 MEMORY = 1 << 22  # bytes of a device
-SCALARS = {"int": ctypes.c_int, "unsigned": ctypes.c_uint, "float": ctypes.c_float, "bool": ctypes.c_bool,
+SCALARS = {"int": ctypes.c_int, "unsigned": ctypes.c_uint, "float": ctypes.c_float, "double": ctypes.c_double,
+           "bool": ctypes.c_bool,
            "std::int32_t": ctypes.c_int32, "std::uint32_t": ctypes.c_uint32, "std::uint16_t": ctypes.c_uint16,
            "std::int64_t": ctypes.c_int64, "std::uint64_t": ctypes.c_uint64, "std::size_t": ctypes.c_size_t,
            "unsigned long long": ctypes.c_ulonglong, "cudaStream_t": ctypes.c_void_p}
@@ -32,14 +33,25 @@ class Declarations:
 
     def type_of(self, name):
         """(ctypes type, whether it is passed by address)."""
-        plain = re.sub(r"\b(const|struct)\b|\s+(?=[*&])", "", name).strip()
-        if plain.endswith("*"):
+        alias = re.search(rf"using {re.escape(name)} = ([^;]*);", self.text)
+        name = alias.group(1) if alias else name
+        if "*" in name:
             return ctypes.c_void_p, False
+        plain = name.replace("const ", "").strip()
         if plain.endswith("&"):
-            return self.type_of(plain[:-1])[0], True
+            return self.type_of(plain[:-1].strip())[0], True
         if plain == "DType":
             return ctypes.c_int, False
         return SCALARS.get(plain) or self.struct(plain), False
+
+    def declared(self, text):
+        """(name, type, by address, default) of `const float* x` or `int n = 0`. Pointers are null by default."""
+        declaration, _, default = (part.strip() for part in text.partition("="))
+        kind, name = re.fullmatch(r"(.*[ *&])(\w+)", declaration).groups()
+        made, by_address = self.type_of(kind.strip())
+        if re.fullmatch(r"-?\d\w*", default):
+            return name, made, by_address, int(default, 0)
+        return name, made, by_address, 0 if default or made is ctypes.c_void_p else None
 
     def struct(self, name):
         """A struct with the fields and defaults of the header's."""
@@ -50,15 +62,14 @@ class Declarations:
             raise PtxError(f"no header that was read declares {name}")
         fields, defaults = [], {}
         for statement in found.group(2).split(";"):
-            statement = " ".join(statement.split())
-            if not statement:
+            first, *more = " ".join(statement.split()).split(",")
+            if not first:
                 continue
-            kind, names = re.fullmatch(r"((?:const )?[\w:]+(?: long long)?[ *&]+)(.*)", statement).groups()
-            for part in names.split(","):
-                field, _, default = (word.strip() for word in part.partition("="))
-                fields.append((field, self.type_of(kind)[0]))
-                if default:
-                    defaults[field] = int(default, 0) if re.fullmatch(r"-?\d\w*", default) else None
+            kind = self.declared(first)[1]
+            for field, _, _, default in [self.declared(first)] + [self.declared(f"int {other}") for other in more]:
+                fields.append((field, kind))
+                if default is not None:
+                    defaults[field] = default
         made = type(name, (ctypes.Structure,), {"_fields_": fields, "defaults": defaults})
         self.structs[name] = made
         return made
@@ -68,13 +79,8 @@ class Declarations:
         found = re.search(rf"cudaError_t\s+{name}\((.*?)\);", self.text, re.S)
         if not found:
             raise PtxError(f"kernels.hpp declares no {name}")
-        arguments = []
-        for declaration in " ".join(found.group(1).split()).split(","):
-            declared, _, default = (word.strip() for word in declaration.partition("="))
-            kind, argument = re.fullmatch(r"(.*?[ *&])(\w+)", declared).groups()
-            if argument != "stream":
-                arguments.append((argument, *self.type_of(kind), 0 if default else None))
-        return arguments
+        arguments = [self.declared(text) for text in " ".join(found.group(1).split()).split(",")]
+        return [argument for argument in arguments if argument[0] != "stream"]
 
     def functions(self):
         return re.findall(r"cudaError_t\s+(\w+)\(", self.text)
@@ -140,7 +146,7 @@ class Host:
 
     def call(self, name, **values):
         """Calls a function of kernels.hpp. Fields of its struct are given like arguments; what has a default
-        may be left out."""
+        may be left out, and pointers that are null."""
         arguments = [ctypes.c_void_p(None)]  # the stream
         for argument, kind, by_address, default in self.declarations.function(name):
             if not issubclass(kind, ctypes.Structure):
@@ -151,7 +157,7 @@ class Host:
             for field, _ in kind._fields_:
                 if field in values or field not in kind.defaults:
                     setattr(struct, field, values.pop(field))
-                elif kind.defaults[field] is not None:  # else it stays 0
+                elif kind.defaults[field]:
                     setattr(struct, field, kind.defaults[field])
             arguments.append(ctypes.byref(struct) if by_address else struct)
         if values:

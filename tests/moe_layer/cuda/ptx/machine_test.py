@@ -53,11 +53,13 @@ ERRORS = [
     ("two threads at one word", "st.global.u32 [%rd1], %r1;", 1, 2, "a race: two threads write"),
     ("a neighbour's word", "st.global.u32 [%rd3], %r1;\nld.global.u32 %r4, [%rd3+4];", 1, 33, "a race"),
     ("two blocks at one word", "st.global.u32 [%rd3], %r1;", 2, 1, "a race: two threads write"),
-    ("what another block reads", "ld.global.u32 %r4, [%rd1];\n@%p1 bra L;\nst.global.u32 [%rd3], %r1;\nL:", 2, 1, "a race"),
+    ("what another block reads",
+     "ld.global.u32 %r4, [%rd1];\n@%p1 bra L;\nst.global.u32 [%rd3], %r1;\nL:", 2, 1, "a race"),
     ("an atomic's word is read", "red.global.add.u32 [%rd1], 1;\nld.global.u32 %r4, [%rd1];", 1, 2, "a race"),
     ("a barrier that some miss", "setp.eq.s32 %p1, %r1, 0;\n@%p1 bra L;\nbar.sync 0;\nL:", 1, 32, "wait for ever"),
     ("a barrier that some left", "setp.eq.s32 %p1, %r1, 0;\n@%p1 ret;\nbar.sync 0;", 1, 32, "have left before"),
-    ("two barriers", "setp.eq.s32 %p1, %r1, 0;\n@%p1 bra L;\nbar.sync 0;\nbra M;\nL: bar.sync 0;\nM:", 1, 32, "for ever"),
+    ("two barriers",
+     "setp.eq.s32 %p1, %r1, 0;\n@%p1 bra L;\nbar.sync 0;\nbra M;\nL: bar.sync 0;\nM:", 1, 32, "for ever"),
     ("a shuffle that a lane misses", "setp.eq.s32 %p1, %r1, 3;\n@%p1 ret;\n"
      "shfl.sync.bfly.b32 %r4|%p2, %r1, 1, 31, -1;", 1, 32, "wait for ever"),
     ("half a warp shuffles", "shfl.sync.bfly.b32 %r4|%p2, %r1, 1, 31, -1;", 1, 16, "wait for ever"),
@@ -86,6 +88,8 @@ class Machine(unittest.TestCase):
                      threads=64)
         self.assertEqual(list(turned), list(range(63, -1, -1)))
         self.assertEqual(run("atom.global.add.u32 %r4, [%rd1], 2;", blocks=3, threads=50)[0], 300)
+        self.assertEqual(run("atom.relaxed.gpu.global.max.u32 %r4, [%rd1], %r3;", blocks=3, threads=4)[0], 11)
+        self.assertEqual(list(run("atom.global.cas.b32 %r4, [%rd3], 3, 77;", threads=5)[:5]), [0, 1, 2, 77, 4])
 
     def test_threads_meet_again_after_branches(self):
         """Odd lanes go another way, and all shuffle together afterwards."""
@@ -94,9 +98,11 @@ class Machine(unittest.TestCase):
         self.assertEqual(list(got[:4]), [101, 7, 103, 7])
 
     def test_shuffles(self):
-        for how, by, source in [("up", 3, lambda i: i - 3 if i >= 3 else i), ("down", 5, lambda i: i + 5 if i < 27 else i),
+        for how, by, source in [("up", 3, lambda i: i - 3 if i >= 3 else i),
+                                ("down", 5, lambda i: i + 5 if i < 27 else i),
                                 ("bfly", 9, lambda i: i ^ 9), ("idx", 4, lambda i: 4)]:
-            got = run(f"shfl.sync.{how}.b32 %r6|%p2, %r1, {by}, {0 if how == 'up' else 31}, -1;\nst.global.u32 [%rd3], %r6;")
+            got = run(f"shfl.sync.{how}.b32 %r6|%p2, %r1, {by}, {0 if how == 'up' else 31}, -1;\n"
+                      "st.global.u32 [%rd3], %r6;")
             self.assertEqual(list(got[:32]), [source(i) for i in range(32)], how)
 
     def test_whole_numbers(self):
@@ -161,8 +167,8 @@ class Machine(unittest.TestCase):
 
     def test_comparisons_with_nan(self):
         for how, expected in [("lt", 0), ("ltu", 1), ("eq", 0), ("ne", 0), ("neu", 1), ("num", 0), ("nan", 1)]:
-            got = run(f"setp.{how}.f32 %p1, 0f7FC00000, 0f3F800000;\nselp.u32 %r4, 1, 0, %p1;\nst.global.u32 [%rd3], %r4;",
-                      threads=1)
+            got = run(f"setp.{how}.f32 %p1, 0f7FC00000, 0f3F800000;\nselp.u32 %r4, 1, 0, %p1;\n"
+                      "st.global.u32 [%rd3], %r4;", threads=1)
             self.assertEqual(got[0], expected, how)
 
 

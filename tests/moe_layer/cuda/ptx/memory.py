@@ -99,7 +99,8 @@ class Memory:
         if bad.any():
             first = bad.argmax()
             worst = min(set(states[:, :, first].reshape(-1)) - set(allowed))
-            raise Access(f"it {does} {STATES[worst]}: {self.name} memory at {self.base + int(at[0, first]):#x}", first)
+            where = self.base + int(at[0, first])
+            raise Access(f"it {does} {STATES[worst]}: {self.name} memory at {where:#x}", first)
 
     def follow(self, at, width, who, trace, against, what):
         units = [(at + byte).reshape(-1) // GRAIN for byte in range(0, width, GRAIN)]
@@ -109,13 +110,14 @@ class Memory:
             if wrong.any():
                 first = wrong.argmax()
                 whose = int(other.thread[unit[first]])
+                others = "several threads" if whose < 0 else f"thread {whose} of the grid"
                 raise Access(f"a race: it {what} {self.name} memory at {self.base + int(unit[first]) * GRAIN:#x}, "
-                             f"which {'several threads' if whose < 0 else f'thread {whose} of the grid'} "
-                             f"{does} without a barrier between", first % len(who.thread))
+                             f"which {others} {does} without a barrier between", first % len(who.thread))
         clash = trace.note(unit, all_of)
         if trace is self.writes and clash.any():
-            raise Access(f"a race: two threads write {self.name} memory at "
-                         f"{self.base + int(unit[clash.argmax()]) * GRAIN:#x} at once", clash.argmax() % len(who.thread))
+            where = self.base + int(unit[clash.argmax()]) * GRAIN
+            raise Access(f"a race: two threads write {self.name} memory at {where:#x} at once",
+                         clash.argmax() % len(who.thread))
 
     def load(self, address, dtype, count, who):
         """[count][thread] values."""

@@ -130,7 +130,8 @@ def read_module(text):
     """Name -> Kernel, for every `.entry`."""
     common = re.findall(r"^(?:\.extern )?(\.shared [^;]*);", text, re.M)
     declared = "".join(declaration + ";\n" for declaration in common)
-    entries = list(re.finditer(r"^(?:\.visible )?\.entry (\w+)\((.*?)\)\s*(?:^\.[^\n]*\n)*^\{\n(.*?)^\}", text, re.M | re.S))
+    entries = list(re.finditer(r"^(?:\.visible )?\.entry (\w+)\((.*?)\)\s*(?:^\.[^\n]*\n)*^\{\n(.*?)^\}", text,
+                               re.M | re.S))
     if len(entries) != len(re.findall(r"\.entry", text)):
         raise PtxError("not every .entry of the PTX can be read")
     kernels = {}

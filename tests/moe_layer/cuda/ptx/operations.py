@@ -91,7 +91,7 @@ def computing(kernel, instruction, dtypes, function):
 def arithmetic_of(kernel, instruction, words):
     name, kind = ".".join(words[:-1]), words[-1]
     dtype = DTYPES[kind]
-    if kind == "f32" and name in arithmetic.FLOATING:
+    if kind == "f32" and name in arithmetic.FLOATING or kind == "f64" and name in arithmetic.ALSO_F64:
         operands, function = arithmetic.FLOATING[name]
         return computing(kernel, instruction, [dtype] * operands, function)
     if kind == "pred" and name in ("and", "or", "xor", "not"):
@@ -199,13 +199,18 @@ def vector(text):
     return [part.strip() for part in text.strip("{}").split(",")]
 
 
+def space_of(words, others):
+    """Of an access; None if a word is neither a space, a hint nor one of `others`."""
+    spaces = [word for word in words if word in ("param", "global", "shared")]
+    known = set(words[1:-1]) - set(spaces) <= HINTS | set(others)
+    return spaces[0] if known and len(spaces) == 1 else None
+
+
 def moving(kernel, instruction, words):
-    """ld and st: .space, hints, .v2 or .v4, type."""
-    loads, space, dtype = words[0] == "ld", words[1], DTYPES[words[-1]]
-    hints = [word for word in words[2:-1] if word not in ("v2", "v4")]
-    if words[1] == "volatile":
-        space, hints = words[2], [word for word in words[3:-1] if word not in ("v2", "v4")]
-    if space not in ("param", "global", "shared") or not set(hints) <= HINTS:
+    """ld and st: space and hints in some order, .v2 or .v4, type."""
+    loads, dtype = words[0] == "ld", DTYPES[words[-1]]
+    space = space_of(words, ["v2", "v4"])
+    if space is None:
         return None
     what, where = instruction.operands if loads else instruction.operands[::-1]
     what = vector(what)
@@ -237,19 +242,21 @@ def moving(kernel, instruction, words):
 
 
 def atomic(kernel, instruction, words):
-    """atom.global.add.u32 d, [a], b; red without d."""
-    space, how, dtype = words[1], words[-2], DTYPES[words[-1]]
-    returns = words[0] == "atom"
-    if space not in ("global", "shared") or not set(words[2:-2]) <= HINTS or how not in arithmetic.ATOMIC:
+    """atom.global.add.u32 d, [a], b; red without d; atom.global.cas.b32 d, [a], compared, b."""
+    how, dtype = words[-2], DTYPES[words[-1]]
+    space = space_of(words, [how])
+    if space not in ("global", "shared"):
         return None
-    operands = instruction.operands if returns else ["_", *instruction.operands]
-    write, place, read = writer(kernel, operands[0]), address(kernel, operands[1]), reader(kernel, operands[2], dtype)
     function = arithmetic.ATOMIC[how]
+    operands = instruction.operands if words[0] == "atom" else ["_", *instruction.operands]
+    write, place = writer(kernel, operands[0]), address(kernel, operands[1])
+    reads = [reader(kernel, text, dtype) for text in operands[2:]]
 
     def run(m, at):
-        values = read(m, at)
-        write(m, at, m.memory(space).update(m.at(space, place(m, at), at), dtype,
-                                            lambda old, thread: function(old, values[thread]), m.who(at)))
+        values = [read(m, at) for read in reads]
+        write(m, at, m.memory(space).update(
+            m.at(space, place(m, at), at), dtype,
+            lambda old, thread: function(old, *[value[thread] for value in values]), m.who(at)))
     return run
 
 
