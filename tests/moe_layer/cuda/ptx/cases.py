@@ -5,6 +5,7 @@ import numpy as np
 
 import reference
 from host import DType
+from machine import TICK
 from memory import SET
 
 F32, BF16 = DType.f32, DType.bf16
@@ -41,6 +42,21 @@ def kind(dtype):
     return np.uint16 if dtype == BF16 else np.float32
 
 
+class Stamp:
+    """The time of a launch, if the call has a place for it: given, and looked at afterwards."""
+
+    def __init__(self, host, function):
+        self.device, self.at = host.device, None
+        if host.declarations.has(function, "stamp"):
+            self.at, self.begin = self.device.room(np.uint64, (1,)), self.device.clock
+        self.given = {"stamp": self.at} if self.at else {}
+
+    def check(self, launched=True):
+        if self.at and launched:
+            (time,) = self.device.get(self.at)
+            assert self.begin < time <= self.device.clock, f"the stamp says {time}"
+
+
 def fill_inputs(host, tokens, hidden, first_token=0):
     key, step = 0x0123456789ABCDEF + hidden, np.float32(2.0**-23 * 1.7320508)
     x = host.device.room(np.float32, (tokens, hidden))
@@ -53,8 +69,10 @@ def norm_rows(host, dtype, tokens, hidden, special=False):
     if special:  # each in a row of its own: no row may touch another
         x[0, hidden // 2], x[1, 0], x[2] = np.nan, np.inf, 0
     normed, out = host.device.room(np.float32, x.shape), host.device.room(kind(dtype), x.shape)
+    stamp = Stamp(host, "norm_rows")
     host.call("norm_rows", dtype=dtype, tokens=tokens, hidden=hidden, x=host.device.put(x), normed=normed,
-              payload=out)
+              payload=out, **stamp.given)
+    stamp.check(tokens > 0)
     got = host.device.get(normed)
     near(got, reference.norm(x), F32_ERROR, "normed")
     equal(host.device.get(out), reference.payload(got, dtype), "payload")
@@ -114,7 +132,9 @@ def pack(host, tokens, topk, ranks, slots, to_rank=None):
     out = {name: device.room(pair if name == "pairs" else np.int32, shape) for name, shape in sizes.items()}
     given = {"tokens": tokens, "topk": topk, "ranks": ranks, "slots": slots, "ids": device.put(ids),
              "weights": device.put(weights), "locations": device.put(locations)}
-    host.call("count_pairs", **given, **out)
+    stamp = Stamp(host, "count_pairs")
+    host.call("count_pairs", **given, **out, **stamp.given)
+    stamp.check()
     equal(device.get(out["counts"]), expected["counts"], "counts")
     equal(device.get(out["chunk_counts"]), expected["chunk_counts"], "chunk_counts")
     host.call("place_pairs", **given, **out)
@@ -157,9 +177,11 @@ def sort_pairs(host, rows_of, most_pairs, slots, one_slot=None, pairs_of=None):
     chunks = max(-(-len(pairs) // reference.CHUNK), 1)
     device = host.device
     out = {name: device.room(np.int32, value.shape) for name, value in expected.items()}
+    stamp = Stamp(host, "sort_pairs")
     host.call("sort_pairs", pairs=len(pairs), ranks=len(rows_of), slots=slots, pair=device.put(pairs),
               pair_at=device.put(pair_at), row_at=device.put(row_at), slot_at=device.put(slot_at),
-              chunk_pairs=device.room(np.int32, (slots, chunks)), **out)
+              chunk_pairs=device.room(np.int32, (slots, chunks)), **out, **stamp.given)
+    stamp.check()
     for name, value in expected.items():
         equal(device.get(out[name]), value, name)
 
@@ -199,14 +221,24 @@ def add_rows(host, dtype, tokens, ranks, hidden, shared=True, everywhere=False, 
     returned = reference.payload(numbers((max(int(sent.sum()), 1), hidden), hidden), dtype)
     x, own = numbers((tokens, hidden), 1), numbers((tokens, hidden), 2) if shared else None
     device = host.device
-    at = device.put(x, SET)
+    at, stamp = device.put(x, SET), Stamp(host, "add_rows")
     host.call("add_rows", dtype=dtype, tokens=tokens, ranks=ranks, hidden=hidden, token_row=device.put(token_row),
-              returned=device.put(returned), shared=None if own is None else device.put(own), x=at)
+              returned=device.put(returned), shared=None if own is None else device.put(own), x=at,
+              **stamp.given)
+    stamp.check(tokens > 0)
     equal(device.get(at), reference.add(x, token_row, returned, own), "x")
 
 
+def passes(host, least, call, **values):
+    """The clock goes on by so many ns, and some looks at it, during a call."""
+    begin = host.device.clock
+    host.call(call, **values)
+    passed = host.device.clock - begin
+    assert least <= passed <= least + 4 * TICK, f"{passed} ns passed, not {least}"
+
+
 def spin(host, nanoseconds):
-    host.call("spin", nanoseconds=nanoseconds)
+    passes(host, nanoseconds, "spin", nanoseconds=nanoseconds)
 
 
 WIDTHS = (1, 7, 33, 100)

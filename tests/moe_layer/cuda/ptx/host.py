@@ -82,6 +82,12 @@ class Declarations:
         arguments = [self.declared(text) for text in " ".join(found.group(1).split()).split(",")]
         return [argument for argument in arguments if argument[0] != "stream"]
 
+    def has(self, function, field):
+        """Whether a call takes this argument, or its struct has this field."""
+        arguments = self.function(function)
+        fields = [name for _, kind, *_ in arguments for name, *_ in getattr(kind, "_fields_", [])]
+        return field in [name for name, *_ in arguments] + fields
+
     def functions(self):
         return re.findall(r"cudaError_t\s+(\w+)\(", self.text)
 

@@ -46,7 +46,6 @@ class Machine:
         self.shared = SharedMemory(kernel.shared_bytes + launch.shared_bytes, blocks)
         self.registers = {}
         self.everyone = np.arange(self.size)
-        self.clock = 0
         self.operations = kernel.operations
 
     # What operations ask for. `at` are threads: indices, or a slice that means all.
@@ -63,8 +62,8 @@ class Machine:
 
     def special(self, name, at):
         if name in ("%globaltimer", "%clock64"):
-            self.clock += TICK
-            return np.full(self.count(at), self.clock, np.uint64)
+            self.device.clock += TICK
+            return np.full(self.count(at), self.device.clock, np.uint64)
         if name == "%laneid":
             return self.lane[at]
         if name == "%warpid":

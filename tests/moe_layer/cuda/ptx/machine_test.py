@@ -46,6 +46,7 @@ ERRORS = [
     ("an unknown operand", "mov.u32 %r4, %smid;", 1, 1, "%smid is not known"),
     ("behind the end", "ld.global.u32 %r4, [%rd3+256];", 1, 1, "reads outside of every allocation"),
     ("far away", "st.global.u32 [%rd2], %r1;", 1, 1, "outside of device memory"),
+    ("a generic address of shared memory", "cvta.shared.u64 %rd4, %rd1;", 1, 1, "cvta.shared.u64 is not known"),
     ("half a word on", "ld.global.u32 %r4, [%rd3+2];", 1, 2, "is no multiple of the access's 4 bytes"),
     ("a vector on a word's border", "ld.global.v2.u32 {%r4, %r5}, [%rd3];", 1, 2, "is no multiple of the access's 8"),
     ("shared memory nobody wrote", "ld.shared.u32 %r4, [words];", 1, 1, "reads what nobody wrote"),

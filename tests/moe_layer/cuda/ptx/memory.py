@@ -159,6 +159,7 @@ class DeviceMemory(Memory):
         super().__init__("device", 0x7F0000000000, size)
         self.used = self.GAP
         self.allocated = {}  # address -> (dtype, shape)
+        self.clock = 1_000_000  # ns; goes on when a thread looks
 
     def free_all(self):
         self.bytes[:self.used], self.state[:self.used] = JUNK, OUTSIDE

@@ -200,8 +200,9 @@ def vector(text):
 
 
 def space_of(words, others):
-    """Of an access; None if a word is neither a space, a hint nor one of `others`."""
-    spaces = [word for word in words if word in ("param", "global", "shared")]
+    """Of an access; None if a word is neither a space, a hint nor one of `others`. A generic address, which names
+    none, is one of global memory: cvta, which makes those of shared memory, is not known."""
+    spaces = [word for word in words if word in ("param", "global", "shared")] or ["global"]
     known = set(words[1:-1]) - set(spaces) <= HINTS | set(others)
     return spaces[0] if known and len(spaces) == 1 else None
 

@@ -125,3 +125,38 @@ def add(x, token_row, returned, shared):
         if shared is not None:
             x[token] += shared[token]
     return x
+
+
+def forward(pairs, pair_at, row_at, rank_of, ranks, slots):
+    """What count_node_pairs and place_node_pairs leave, by name."""
+    locals_, rows = len(rank_of), int(row_at[-1])
+    chunks = -(-len(pairs) // CHUNK)
+    made = {"counts": np.zeros((ranks, 2 + slots), np.int32), "sent_row": np.full((rows, locals_), -1, np.int32),
+            "chunk_counts": np.zeros((locals_, chunks, 2), np.int32)}
+    row_of = np.concatenate([row_at[source] + pairs["row"][pair_at[source]:pair_at[source + 1]]
+                             for source in range(len(pair_at) - 1)])
+    sent, row_source = [], []
+    for local, rank in enumerate(rank_of):
+        first_row = len(row_source)
+        for p, pair in enumerate(pairs):
+            if pair["slot"] // slots != local:
+                continue
+            chunk = made["chunk_counts"][local, p // CHUNK]
+            if made["sent_row"][row_of[p], local] < 0:
+                made["sent_row"][row_of[p], local] = len(row_source)
+                row_source.append(row_of[p])
+                chunk[0] += 1
+                made["counts"][rank, 0] += 1
+            chunk[1] += 1
+            made["counts"][rank, 1] += 1
+            made["counts"][rank, 2 + pair["slot"] % slots] += 1
+            sent.append((made["sent_row"][row_of[p], local] - first_row, pair["slot"] % slots, pair["weight"], 0))
+    made["sent_pairs"] = np.array(sent, pairs.dtype)
+    made["row_source"], made["rows"] = np.array(row_source, np.int32), np.array([len(row_source)], np.int32)
+    return made
+
+
+def merge(sent_row, returned):
+    """In f32, in the order of local ranks."""
+    made = np.zeros((len(sent_row), returned.shape[1]), np.float32)
+    return add(made, sent_row, returned, None)

@@ -51,9 +51,9 @@ def main():
     test.setUpClass()
     bench = test()
     users = {}
-    for function, (_, rows) in kernels_test.cases.CASES.items():
+    for function in kernels_test.host.Declarations(*kernels_test.CALLS).functions():
         bench.host.launched = set()
-        for arguments in rows:
+        for arguments in kernels_test.CASES[function][1]:
             bench.run_case(function, arguments)
         for name in bench.host.launched:
             users.setdefault(name, []).append(function)
