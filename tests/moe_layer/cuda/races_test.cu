@@ -143,7 +143,10 @@ Outputs layer(const Shape& s) {
     return static_cast<std::size_t>(a) * static_cast<std::size_t>(b);
   };
   std::vector<float> x(z(s.tokens, s.hidden));
-  fill_inputs(nullptr, {3, s.tokens, s.hidden, 17, 0x1p-23F, x.data()});
+  Filling filling{};
+  filling.tokens = s.tokens, filling.hidden = s.hidden, filling.step = 0x1p-23F;
+  filling.x = x.data();
+  fill_inputs(nullptr, filling);
   out.normed.resize(x.size());
   out.payload.resize(x.size());
   norm_rows(nullptr, DType::bf16, s.tokens, s.hidden, x.data(), out.normed.data(),
@@ -159,8 +162,12 @@ Outputs layer(const Shape& s) {
   out.gate_ids.resize(pairs);
   out.ids.resize(pairs);
   out.weights.resize(pairs);
-  choose_experts(nullptr, {s.tokens, s.experts, s.topk, logits.data(), nullptr, out.gate_ids.data(),
-                           out.ids.data(), out.weights.data()});
+  Choice choice{};
+  choice.tokens = s.tokens, choice.experts = s.experts, choice.topk = s.topk;
+  choice.logits = logits.data();
+  choice.gate_ids = out.gate_ids.data(), choice.ids = out.ids.data();
+  choice.weights = out.weights.data();
+  choose_experts(nullptr, choice);
 
   const int slots = s.experts / s.ranks;
   std::vector<Location> locations;
@@ -171,19 +178,13 @@ Outputs layer(const Shape& s) {
   out.row_token.resize(z(s.tokens, s.ranks));
   out.token_row.resize(z(s.tokens, s.ranks));
   out.rows.resize(1);
-  const Packing packing{s.tokens,
-                        s.topk,
-                        s.ranks,
-                        slots,
-                        out.ids.data(),
-                        out.weights.data(),
-                        locations.data(),
-                        out.counts.data(),
-                        out.chunk_counts.data(),
-                        pair.data(),
-                        out.row_token.data(),
-                        out.token_row.data(),
-                        out.rows.data()};
+  Packing packing{};
+  packing.tokens = s.tokens, packing.topk = s.topk, packing.ranks = s.ranks, packing.slots = slots;
+  packing.ids = out.ids.data(), packing.weights = out.weights.data();
+  packing.locations = locations.data();
+  packing.counts = out.counts.data(), packing.chunk_counts = out.chunk_counts.data();
+  packing.pairs = pair.data(), packing.rows = out.rows.data();
+  packing.row_token = out.row_token.data(), packing.token_row = out.token_row.data();
   count_pairs(nullptr, packing);
   place_pairs(nullptr, packing);
   for (const Pair& p : pair) out.pairs.insert(out.pairs.end(), {p.row, p.slot});
@@ -207,21 +208,30 @@ Outputs layer(const Shape& s) {
   out.first_pair.resize(z(rows, 1));
   out.slot_tokens.resize(z(slots, 1));
   out.chunk_pairs.resize(z(slots, chunks_of(static_cast<int>(pairs))));
-  sort_pairs(nullptr, {static_cast<int>(pairs), s.ranks, slots, pair.data(), pair_at.data(),
-                       row_at.data(), slot_at.data(), out.sorted_row.data(), out.position.data(),
-                       out.first_pair.data(), out.slot_tokens.data(), out.chunk_pairs.data()});
+  Sorting sorting{};
+  sorting.pairs = static_cast<int>(pairs), sorting.ranks = s.ranks, sorting.slots = slots;
+  sorting.pair = pair.data(), sorting.pair_at = pair_at.data(), sorting.row_at = row_at.data();
+  sorting.slot_at = slot_at.data(), sorting.sorted_row = out.sorted_row.data();
+  sorting.position = out.position.data(), sorting.first_pair = out.first_pair.data();
+  sorting.slot_tokens = out.slot_tokens.data(), sorting.chunk_pairs = out.chunk_pairs.data();
+  sort_pairs(nullptr, sorting);
 
   std::vector<std::uint16_t> both(z(static_cast<int>(pairs), 2 * s.hidden), 0x3f80);
   out.inner.resize(both.size() / 2);
   swiglu(nullptr, DType::bf16, pairs, s.hidden, both.data(), out.inner.data());
   const std::vector<float> outputs = numbers(static_cast<int>(pairs) * s.hidden);
   out.sums.resize(z(rows, s.hidden));
-  weigh_rows(nullptr, DType::f32,
-             {rows, static_cast<int>(pairs), s.hidden, pair.data(), out.position.data(),
-              out.first_pair.data(), outputs.data(), out.sums.data()});
-  add_rows(
-      nullptr, DType::f32,
-      {s.tokens, s.ranks, s.hidden, out.token_row.data(), out.sums.data(), x.data(), wide.data()});
+  Weighing weighing{};
+  weighing.rows = rows, weighing.pairs = sorting.pairs, weighing.hidden = s.hidden;
+  weighing.pair = pair.data(), weighing.position = out.position.data();
+  weighing.first_pair = out.first_pair.data();
+  weighing.outputs = outputs.data(), weighing.sums = out.sums.data();
+  weigh_rows(nullptr, DType::f32, weighing);
+  Adding adding{};
+  adding.tokens = s.tokens, adding.ranks = s.ranks, adding.hidden = s.hidden;
+  adding.token_row = out.token_row.data(), adding.returned = out.sums.data();
+  adding.shared = x.data(), adding.x = wide.data();
+  add_rows(nullptr, DType::f32, adding);
   out.x = wide;
   return out;
 }
