@@ -10,19 +10,29 @@
 
 #include "tests/cuda_simulation/environment.hpp"
 #include "tests/cuda_simulation/fiber.hpp"
+#include "tests/cuda_simulation/host_threads.hpp"
 
 // Kernels see these as constants, and for one CUDA thread they are. They are set at every switch.
 extern "C" {
+#if !defined(GEMBENCH_BLOCKS_ON_THREADS)
 uint3 threadIdx{}, blockIdx{};
+#endif
 dim3 blockDim, gridDim;
 extern const int warpSize = gembench::simulation::kWarp;
 }
 
 namespace gembench::simulation {
 
-void* dynamic_shared = nullptr;
+GEMBENCH_OF_BLOCK void* dynamic_shared = nullptr;
+#if defined(GEMBENCH_BLOCKS_ON_THREADS)
+thread_local uint3 thread_index{}, block_index{};
+#endif
 
 namespace {
+
+#if !defined(GEMBENCH_BLOCKS_ON_THREADS)
+uint3 &thread_index = threadIdx, &block_index = blockIdx;
+#endif
 
 enum class State : unsigned char { unstarted, running, ready, at_barrier, in_collective, exited };
 
@@ -45,28 +55,28 @@ struct Warp {
 
 // A fiber takes unstarted threads one after another, as long as none of them has to wait: a kernel
 // without barriers needs one stack. A thread that waits keeps its fiber, and another one goes on.
-const Grid* grid = nullptr;
-std::vector<Thread> threads;
-std::vector<Warp> warps;
-std::vector<unsigned> order;  // in which threads start
-std::size_t started = 0, at_barrier = 0, exited = 0;
+GEMBENCH_OF_BLOCK const Grid* grid = nullptr;
+GEMBENCH_OF_BLOCK std::vector<Thread> threads;
+GEMBENCH_OF_BLOCK std::vector<Warp> warps;
+GEMBENCH_OF_BLOCK std::vector<unsigned> order;  // in which threads start
+GEMBENCH_OF_BLOCK std::size_t started = 0, at_barrier = 0, exited = 0;
 // May go on; who was released last comes first, so that a warp runs as far ahead of the others as
 // barriers let it.
-std::vector<Thread*> ready;
-std::vector<Fiber*> idle;
-std::deque<Fiber> fibers;
-Fiber* running_fiber = nullptr;
-Thread* running_thread = nullptr;
+GEMBENCH_OF_BLOCK std::vector<Thread*> ready;
+GEMBENCH_OF_BLOCK std::vector<Fiber*> idle;
+GEMBENCH_OF_BLOCK std::deque<Fiber> fibers;
+GEMBENCH_OF_BLOCK Fiber* running_fiber = nullptr;
+GEMBENCH_OF_BLOCK Thread* running_thread = nullptr;
 
 /// From here on this fiber is `thread`.
 void become(Thread& thread) {
   thread.state = State::running;
   running_thread = &thread;
-  threadIdx = thread.index;
+  thread_index = thread.index;
 }
 
 [[noreturn]] void give_up(const std::string& problem) {
-  const auto& b = blockIdx;
+  const auto& b = block_index;
   std::fprintf(stderr, "CUDA simulation: kernel %s, block (%u, %u, %u): %s\n", grid->name.c_str(),
                b.x, b.y, b.z, problem.c_str());
   std::fflush(stderr);
@@ -262,6 +272,28 @@ void fill_order(std::vector<unsigned>& numbers, std::size_t count) {
   }
 }
 
+/// Runs every `step`th block from the `first` one on.
+void run_blocks(const Grid& launched, const std::vector<unsigned>& blocks, std::size_t first,
+                std::size_t step) {
+  grid = &launched;
+  lay_out_threads(launched.threads);
+  fill_order(order, threads.size());
+  DynamicShared shared(launched.shared_bytes);
+  dynamic_shared = shared.begin();
+  for (std::size_t i = first; i < blocks.size(); i += step) {
+    const unsigned number = blocks[i];
+    const dim3 size = launched.blocks;
+    block_index = {number % size.x, number / size.x % size.y, number / (size.x * size.y)};
+    shared.fill();
+    reset_block();
+    running_fiber = &Fiber::outside();
+    switch_to(idle_fiber());
+    if (shared.overrun()) give_up("it wrote past the end of its dynamic shared memory");
+  }
+  dynamic_shared = nullptr;
+  grid = nullptr;
+}
+
 }  // namespace
 
 void block_barrier(Place where) {
@@ -304,26 +336,14 @@ unsigned lane_of_running_thread() {
 }
 
 void run_grid(const Grid& launched) {
-  grid = &launched;
   gridDim = launched.blocks;
   blockDim = launched.threads;
-  lay_out_threads(launched.threads);
-  fill_order(order, threads.size());
   std::vector<unsigned> blocks;
   fill_order(blocks, std::size_t{launched.blocks.x} * launched.blocks.y * launched.blocks.z);
-  DynamicShared shared(launched.shared_bytes);
-  dynamic_shared = shared.begin();
-  for (const unsigned number : blocks) {
-    const dim3 size = launched.blocks;
-    blockIdx = {number % size.x, number / size.x % size.y, number / (size.x * size.y)};
-    shared.fill();
-    reset_block();
-    running_fiber = &Fiber::outside();
-    switch_to(idle_fiber());
-    if (shared.overrun()) give_up("it wrote past the end of its dynamic shared memory");
-  }
-  dynamic_shared = nullptr;
-  grid = nullptr;
+  const auto hosts = static_cast<std::size_t>(settings().block_order.threads);
+  if (hosts == 0) return run_blocks(launched, blocks, 0, 1);
+  on_host_threads(std::min(hosts, blocks.size()),
+                  [&](std::size_t host) { run_blocks(launched, blocks, host, hosts); });
 }
 
 }  // namespace gembench::simulation

@@ -8,6 +8,8 @@
 #include <functional>
 #include <string>
 
+#include "tests/cuda_simulation/fiber.hpp"
+
 namespace gembench::simulation {
 
 constexpr unsigned kWarp = 32;
@@ -22,9 +24,12 @@ constexpr std::size_t kGuardBytes = 0;
 constexpr std::size_t kGuardBytes = 64;
 #endif
 
+#if defined(GEMBENCH_BLOCKS_ON_THREADS)
+extern thread_local uint3 thread_index, block_index;
+#endif
 /// Where the running block's dynamic shared memory begins. (threadIdx and its like are variables
 /// too, as the toolkit's headers declare them.)
-extern void* dynamic_shared;
+extern GEMBENCH_OF_BLOCK void* dynamic_shared;
 
 /// One launch: `body` is the kernel with its arguments, called once a CUDA thread.
 struct Grid {
@@ -39,8 +44,8 @@ using Bind = std::function<void()> (*)(const void* kernel, void** arguments);
 /// The runtime receives a kernel as an address; this tells it the kernel's parameters.
 void register_kernel(const void* kernel, Bind bind);
 
-/// Runs all blocks, one after another, threads in the order that GEMBENCH_SIMULATED_BLOCKS names.
-/// Ends the process with a message when a block cannot finish.
+/// Runs all blocks, one after another or on several host threads, in the order that
+/// GEMBENCH_SIMULATED_BLOCKS names. Ends the process with a message when a block cannot finish.
 void run_grid(const Grid& grid);
 
 /// Where a kernel waits. (Not std::source_location: clang-tidy's compiler lacks it.)

@@ -1,5 +1,6 @@
 #include "tests/cuda_simulation/environment.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -69,20 +70,29 @@ void read_orders() {
       {"", Order::late},         {"eager", Order::eager},     {"late", Order::late},
       {"greedy", Order::greedy}, {"reverse", Order::reverse}, {"random", Order::random}};
   const std::map<std::string, BlockOrder, std::less<>> block_orders = {
-      {"", {BlockOrder::forward}},
-      {"forward", {BlockOrder::forward}},
-      {"reverse", {BlockOrder::reverse}},
-      {"shuffle", {BlockOrder::shuffle}}};
+    {"", {BlockOrder::forward}},
+    {"forward", {BlockOrder::forward}},
+    {"reverse", {BlockOrder::reverse}},
+    {"shuffle", {BlockOrder::shuffle}},
+#if defined(GEMBENCH_BLOCKS_ON_THREADS)
+    {"threads", {BlockOrder::forward, 8}},
+#endif
+  };
   std::uint64_t seed = 0;
   for (const char* variable : {kStreams, kBlocks}) {
     const std::string value = text(variable);
     const std::size_t colon = std::min(value.find(':'), value.size());
     const std::string name = value.substr(0, colon);
-    if (colon < value.size()) seed += number<std::uint64_t>(variable, value.substr(colon + 1));
+    std::uint64_t behind = 0;
+    if (colon < value.size()) behind = number<std::uint64_t>(variable, value.substr(colon + 1));
+    seed += behind;
     if (variable == kStreams && orders.contains(name)) {
       the_settings.order = orders.at(name);
     } else if (variable == kBlocks && block_orders.contains(name)) {
       the_settings.block_order = block_orders.at(name);
+      if (name == "threads" && behind > 0) {
+        the_settings.block_order.threads = static_cast<int>(std::min<std::uint64_t>(behind, 64));
+      }
     } else {
       refuse(variable, value);
     }

@@ -11,6 +11,7 @@ namespace gembench::simulation {
 enum class Order : unsigned char { eager, late, greedy, reverse, random };
 struct BlockOrder {
   enum Kind : unsigned char { forward, reverse, shuffle } kind = forward;
+  int threads = 0;  // of the host, on which the blocks of a launch run; 0 = one after another
 };
 
 /// The clock of this rank's GPU: README.md.

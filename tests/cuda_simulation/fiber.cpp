@@ -18,15 +18,15 @@
 namespace gembench::simulation {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::size_t kStackBytes = std::size_t{256} << 10;  // red zones and formatting need room
 #else
 constexpr std::size_t kStackBytes = std::size_t{64} << 10;
 #endif
 
 /// The fiber that was left in the switch that is under way, and the one entered.
-Fiber* left = nullptr;
-Fiber* entered = nullptr;
+GEMBENCH_OF_BLOCK Fiber* left = nullptr;
+GEMBENCH_OF_BLOCK Fiber* entered = nullptr;
 
 }  // namespace
 
@@ -59,7 +59,7 @@ gembench_switch_stack:
 #endif
 
 Fiber& Fiber::outside() {
-  static Fiber fiber;
+  static GEMBENCH_OF_BLOCK Fiber fiber;
 #if defined(GEMBENCH_UCONTEXT)
   if (!fiber.context_) fiber.context_ = new ucontext_t;
 #endif

@@ -2,10 +2,20 @@
 
 #include <cstddef>
 
+// What a running block has: one for the process, or one for every host thread where blocks run on
+// several (builds with GEMBENCH_BLOCKS_ON_THREADS).
+#if defined(GEMBENCH_BLOCKS_ON_THREADS)
+#define GEMBENCH_OF_BLOCK thread_local
+#else
+#define GEMBENCH_OF_BLOCK
+#endif
+
 namespace gembench::simulation {
 
-/// A stack that a function runs on until it hands over to another fiber. Fibers are never destroyed
-/// while the process runs: they are kept and used again.
+/// A stack that a function runs on until it hands over to another fiber of the same host thread.
+/// Fibers are kept and used again until that thread ends. ThreadSanitizer is not told of them: it
+/// knows 255 threads at most, and those of one block are ordered anyway. Of a stack that it shows
+/// only the first line is certain.
 class Fiber {
  public:
   using Entry = void (*)();

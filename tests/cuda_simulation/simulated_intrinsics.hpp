@@ -1,8 +1,9 @@
-// Device functions of one CUDA thread. Blocks and threads run one at a time, so that atomics are
-// plain and fences nothing. Included by simulated_kernel.hpp.
+// Device functions of one CUDA thread. Fences are nothing, since threads run one at a time.
+// Included by simulated_kernel.hpp.
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -33,51 +34,48 @@ void __stcg(T* at, std::type_identity_t<T> value) {
   *at = value;
 }
 
+// Atomic and without any order, as a GPU's are: blocks may run on several threads.
 template <class T>
 T atomicAdd(T* at, std::type_identity_t<T> value) {
-  const T before = *at;
-  *at = static_cast<T>(before + value);
-  return before;
+  return std::atomic_ref<T>(*at).fetch_add(value, std::memory_order_relaxed);
 }
 template <class T>
 T atomicSub(T* at, std::type_identity_t<T> value) {
-  const T before = *at;
-  *at = static_cast<T>(before - value);
+  return std::atomic_ref<T>(*at).fetch_sub(value, std::memory_order_relaxed);
+}
+template <class T, class F>
+T gembench_atomic_update(T* at, F&& next) {
+  const std::atomic_ref<T> place(*at);
+  T before = place.load(std::memory_order_relaxed);
+  while (!place.compare_exchange_weak(before, next(before), std::memory_order_relaxed)) continue;
   return before;
 }
 template <class T>
 T atomicMax(T* at, std::type_identity_t<T> value) {
-  const T before = *at;
-  *at = std::max(before, value);
-  return before;
+  return gembench_atomic_update(at, [&](T before) { return std::max(before, value); });
 }
 template <class T>
 T atomicMin(T* at, std::type_identity_t<T> value) {
-  const T before = *at;
-  *at = std::min(before, value);
-  return before;
+  return gembench_atomic_update(at, [&](T before) { return std::min(before, value); });
 }
 template <class T>
 T atomicExch(T* at, std::type_identity_t<T> value) {
-  const T before = *at;
-  *at = value;
-  return before;
+  return std::atomic_ref<T>(*at).exchange(value, std::memory_order_relaxed);
 }
 template <class T>
 T atomicOr(T* at, std::type_identity_t<T> value) {
-  const T before = *at;
-  *at = before | value;
-  return before;
+  return std::atomic_ref<T>(*at).fetch_or(value, std::memory_order_relaxed);
 }
 template <class T>
 T atomicCAS(T* at, std::type_identity_t<T> expected, std::type_identity_t<T> value) {
-  const T before = *at;
-  if (before == expected) *at = value;
-  return before;
+  std::atomic_ref<T>(*at).compare_exchange_strong(expected, value, std::memory_order_relaxed);
+  return expected;
 }
+#if !defined(GEMBENCH_BLOCKS_ON_THREADS)  // ThreadSanitizer knows no fences
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 inline void __threadfence_system() {}
+#endif
 
 inline int __popc(unsigned bits) {
   return std::popcount(bits);

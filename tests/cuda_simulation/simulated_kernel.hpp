@@ -17,7 +17,11 @@
 
 #define __launch_bounds__(...)
 #undef __shared__
-#define __shared__ static
+#define __shared__ static GEMBENCH_OF_BLOCK
+#if defined(GEMBENCH_BLOCKS_ON_THREADS)
+#define threadIdx (::gembench::simulation::thread_index)
+#define blockIdx (::gembench::simulation::block_index)
+#endif
 #define GEMBENCH_DYNAMIC_SHARED(type, name) \
   type* const name = static_cast<type*>(::gembench::simulation::dynamic_shared)
 #define GEMBENCH_GLOBAL_TIMER() gembench_simulated_timer()

@@ -239,7 +239,11 @@ class Reader:
 
 
 # Defined twice on purpose: in programs, or libraries of which a process loads one.
-TWICE = {"main(int, char * *)", "gembench_cuda_commit()"}
+TWICE = {"main(int, char * *)", "gembench_cuda_commit()",
+         # What takes launches of the simulation: tests/cuda_simulation/README.md.
+         "cudaLaunchKernelExC(const cudaLaunchConfig_t *, const void *, void * *)",
+         "cudaMemsetAsync(void *, int, std :: size_t, cudaStream_t)",
+         "gembench::simulation::register_kernel(const void *, Bind)"}
 
 
 def pairs(top):

@@ -4,6 +4,7 @@ sources, rebuilds the file, and runs the test that should fail. Prints a table; 
 is missed. mutations.py BUILD_FOLDER [REGULAR EXPRESSION OF NAMES]"""
 
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -24,6 +25,7 @@ ONE_BY_ONE = "CudaLayers.one_by_one*"
 MOVES = "CudaLayers.experts_move*"
 EVENTS = "CudaLayers.phases_are_timed*"
 FORWARDING, NODES = "CudaForwarding.*", "CudaHierarchical.*"
+RACES, PTX = "Races.the_kernels*", "ptx"  # not of the executable with MPI: blocks on threads, and compiled code
 
 # name, file, text, what it becomes, tests that should fail, ranks
 MUTATIONS = [
@@ -66,6 +68,16 @@ MUTATIONS = [
      "i < width; i += kWarp", "i + 1 < width; i += kWarp", PACKING, 1),
     ("copy: all that is held goes to one place", "expert_kernels.cu",
      "target[i + n * kWarp] = held[n]", "target[i] = held[n]", PACKING, 1),
+    ("counts: a slot's are not atomic between blocks", "routing_kernels.cu",
+     "atomicAdd(&counts[2 + location.slot], 1);", "++counts[2 + location.slot];", RACES, 1),
+    ("packing: the count of rows by every block", "routing_kernels.cu",
+     "if (blockIdx.x == gridDim.x - 1 && thread == 0) *p.rows", "if (thread == 0) *p.rows", RACES, 1),
+    ("top-k: every lane writes", "routing_kernels.cu", "    if (lane == 0)\n      c.gate_ids", "    c.gate_ids", PTX, 1),
+    ("counts: a block's are not atomic between threads", "expert_kernels.cu",
+     "if (p < s.pairs) atomicAdd(&s.chunk_pairs[s.pair[p].slot * chunks + chunk], 1);",
+     "if (p < s.pairs) ++s.chunk_pairs[s.pair[p].slot * chunks + chunk];", PTX, 1),
+    ("counts: threads of a block overtake each other", "block.hpp",
+     "  __syncthreads();\n  int before", "  __syncwarp();\n  int before", PTX, 1),
     ("inputs: a hash gives one value twice", "routing_kernels.cu",
      "row[2 * i + 1] = pair.second", "row[2 * i + 1] = pair.first", "CudaLayers.inputs*", 1),
     ("products: the slower way is taken", "product_choice.cpp",
@@ -199,30 +211,33 @@ MUTATIONS = [
      COSTS, 1),
 ]
 
-def commands(build):
-    """How the simulated sources are compiled, by file name, and how the test is linked."""
+def commands(build, target, objects):
+    """How the sources among these objects are compiled, by file name, and how the test is linked."""
     compiles = {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
-        if "gembench_simulated_device" in entry["command"]:
+        if objects in entry["command"]:
             compiles[pathlib.Path(entry["file"]).name] = shlex.split(entry["command"])
-    listed = subprocess.run(["ninja", "-C", build, "-t", "commands", "moe_layer.cuda"],
+    listed = subprocess.run(["ninja", "-C", build, "-t", "commands", target],
                             capture_output=True, text=True, check=True).stdout.splitlines()
     link = listed[-1].removeprefix(": && ").removesuffix(" && :")
     return compiles, shlex.split(link)
 
 
 class Bench:
-    def __init__(self, build, folder):
-        self.build, self.folder = build, folder
-        self.compiles, self.link = commands(build)
+    """An executable of tests that is built again with a changed source."""
+
+    def __init__(self, build, folder, target="moe_layer.cuda", objects="gembench_simulated_device", mpi=True):
+        self.build, self.folder, self.mpi = build, folder, mpi
+        self.unchanged = str(build / target)
+        self.compiles, self.link = commands(build, target, objects)
         self.passed = {}
 
     def users_of(self, file):
         """Sources that a changed header reaches."""
         if not file.endswith(".hpp"):
             return [file]
-        return [name for name in self.compiles
-                if f"moe_layer/cuda/{file}" in (SOURCES / name).read_text()]
+        return [name for name in self.compiles if (SOURCES / name).is_file()
+                and f"moe_layer/cuda/{file}" in (SOURCES / name).read_text()]
 
     def make(self, file, text):
         """The test's executable with this content of a source or header."""
@@ -251,8 +266,10 @@ class Bench:
 
     def fails(self, program, tests, ranks):
         """Whether some test fails, and which."""
-        words = subprocess.check_output([TOP / "jobs/mpirun_words.sh"], text=True).split()
-        command = ["mpirun", *words, "-n", str(ranks), program, f"--gtest_filter={tests}"]
+        command = [program, f"--gtest_filter={tests}"]
+        if self.mpi:
+            words = subprocess.check_output([TOP / "jobs/mpirun_words.sh"], text=True).split()
+            command = ["mpirun", *words, "-n", str(ranks), *command]
         environment = {"GEMBENCH_TEST_SECONDS": str(SECONDS), "GEMBENCH_SIMULATED_TIMEOUT": "10",
                        "OMPI_MCA_mpi_yield_when_idle": "1", "OMP_NUM_THREADS": "1",
                        "GTEST_COLOR": "no"}
@@ -272,8 +289,45 @@ class Bench:
     def passes_unchanged(self, tests, ranks):
         key = tests, ranks
         if key not in self.passed:
-            self.passed[key] = not self.fails(str(self.build / "moe_layer.cuda"), tests, ranks)[0]
+            self.passed[key] = not self.fails(self.unchanged, tests, ranks)[0]
         return self.passed[key]
+
+
+class CompiledBench:
+    """The kernels' PTX, interpreted: ptx/."""
+
+    def __init__(self, build, folder):
+        self.build, self.folder = build, folder
+        self.passed = None
+
+    def make(self, file, text):
+        copies = self.folder / "moe_layer" / "cuda"
+        copies.mkdir(parents=True, exist_ok=True)
+        for source in SOURCES.glob("*.cu"):
+            (copies / source.name).write_text(source.read_text())
+        if file:
+            (copies / file).write_text(text)
+        return copies
+
+    def fails(self, program, _tests, _ranks):
+        launches = self.build / "tests/moe_layer/cuda/libgembench_recorded_launches.so"
+        environment = {**os.environ, "GEMBENCH_TOP": str(TOP), "GEMBENCH_KERNELS": str(program),
+                       "GEMBENCH_NVCC": self.nvcc(), "GEMBENCH_LAUNCHES": str(launches)}
+        done = subprocess.run(["/usr/bin/python3", TOP / "tests/moe_layer/cuda/ptx/kernels_test.py",
+                               "Kernels.test_kernels_give_what_is_documented"],
+                              capture_output=True, text=True, env=environment, check=False)
+        for path in program.iterdir():
+            path.unlink()
+        found = re.search(r"^(?:FAIL|ERROR): \S+ \S+ \[(\w+)", done.stderr, re.M)
+        return done.returncode != 0, found.group(1) if found else "the test ends"
+
+    def nvcc(self):
+        return re.search(r"^GEMBENCH_NVCC:\w+=(.*)$", (self.build / "CMakeCache.txt").read_text(), re.M).group(1)
+
+    def passes_unchanged(self, tests, ranks):
+        if self.passed is None:
+            self.passed = not self.fails(self.make("", ""), tests, ranks)[0]
+        return self.passed
 
 
 def main():
@@ -282,7 +336,10 @@ def main():
     missed = 0
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gembench-mutations-") as folder:
-        bench = Bench(build, pathlib.Path(folder))
+        folder = pathlib.Path(folder)
+        mpi = Bench(build, folder)
+        others = {RACES: Bench(build, folder, "moe_layer.cuda.races", "moe_layer.cuda.races.dir", mpi=False),
+                  PTX: CompiledBench(build, folder)}
         print(f"{'mistake':<52} {'file':<20} {'ranks':>5}  found by")
         for name, file, old, new, tests, ranks in MUTATIONS:
             if not re.search(wanted, name):
@@ -290,6 +347,7 @@ def main():
             text = (SOURCES / file).read_text()
             if text.count(old) != 1:
                 sys.exit(f"mutations.py: {file} holds the text of '{name}' {text.count(old)} times")
+            bench = others.get(tests, mpi)
             if not bench.passes_unchanged(tests, ranks):
                 sys.exit(f"mutations.py: {tests} fails on {ranks} ranks without any mistake")
             found, by = bench.fails(bench.make(file, text.replace(old, new)), tests, ranks)
