@@ -2,10 +2,12 @@
 // host. For tests of kernels alone.
 #include <cuda_runtime.h>
 
+#include <chrono>
 #include <cstring>
 #include <map>
 
 #include "tests/cuda_simulation/block.hpp"
+#include "tests/cuda_simulation/clock.hpp"
 
 namespace gembench::simulation {
 namespace {
@@ -16,6 +18,11 @@ std::map<const void*, Bind> kernels;
 
 void register_kernel(const void* kernel, Bind bind) {
   kernels[kernel] = bind;
+}
+
+std::uint64_t read_clock() {
+  const auto since_start = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::nanoseconds(since_start).count());
 }
 
 }  // namespace gembench::simulation
