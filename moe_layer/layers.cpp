@@ -95,7 +95,9 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   rows_to_.assign(layers * ranks, 0);
   device.prepare({tokens, rows, pairs});
   if (device_clock_ != nullptr) device_clock_->reserve_spans(span_of(model.layers, 0));
-  if (options.graph) graph_ = std::make_unique<StepGraph>(device, model.layers);
+  if (!options.graph) return;
+  if (forwarding_ != nullptr) throw std::logic_error("a step with forwarding is no graph");
+  graph_ = std::make_unique<StepGraph>(device, model.layers);
 }
 
 void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
