@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
+#include <utility>
 
 #include "moe_layer/model/weights.hpp"
 #include "placement/base/index.hpp"
@@ -97,11 +98,8 @@ MoeLayers::MoeLayers(const Comm& comm, Device& device, const ModelShape& model, 
   device.prepare({tokens, rows, pairs, forwarded});
   if (device_clock_ != nullptr) device_clock_->reserve_spans(span_of(model.layers, 0));
   if (!options.graph) return;
-  graphs_ = device.graphs();
-  if (graphs_ == nullptr) throw std::logic_error("this device records no steps");
-  known_.resize(layers);
-  graphs_->reserve(model.layers, marks_of_step(model.layers));
-  stamp_error_ = graphs_->align().error;
+  if (forwarding_ != nullptr) throw std::logic_error("a step with forwarding is no graph");
+  graph_ = std::make_unique<StepGraph>(device, model.layers);
 }
 
 void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
@@ -130,18 +128,16 @@ void MoeLayers::use(const Placement& placement, const SplitSpec& splitting) {
   slots_ = sz(slots);
   hops_.front().resize(comm_.size(), slots * (forwarding_ ? topology_.largest_node() : 1));
   hops_.back().resize(comm_.size(), slots);
-  for (KnownLayer& known : known_) {
-    hold_ids(known.physical_slots);
-    known.hops = hops_;
-  }
-  if (graphs_ != nullptr) host_locations_ = std::move(all);
+  if (graph_ == nullptr) return;
+  graph_->use(std::move(all), replicated ? 0 : each, hops_);
+  for (int layer = 0; layer < model_.layers; ++layer) hold_ids(graph_->of(layer).physical_slots);
 }
 
 void MoeLayers::load_step(int step, TokenRange tokens, std::span<const std::uint16_t> ids) {
   range_ = tokens;
   device_.make_inputs(stream_, {options_.seed, step, tokens.first, tokens.count, &hidden_state_});
   replaying_ = !ids.empty() || tokens.count == 0;
-  if (graphs_ != nullptr) step_ids_.assign(ids.begin(), ids.end());
+  if (graph_ != nullptr) graph_->load(ids);
   device_.upload(replay_, 0, ids.data(), ids.size_bytes());
   device_.synchronize(stream_);
 }
@@ -173,12 +169,12 @@ bool MoeLayers::rehearse(int tokens) {
     combine(0);
   }
   device_.synchronize(stream_);
-  if (all_fit && graphs_ != nullptr) rehearse_graph(mine);
+  if (all_fit && graph_ != nullptr) rehearse_graph(mine);
   return all_fit;
 }
 
 double MoeLayers::run_step(std::span<LayerReading> readings) {
-  if (graphs_ != nullptr) return run_graph(readings);
+  if (graph_ != nullptr) return run_graph(readings);
   const double begin = previous_end_ = read(options_.clock);
   for (int layer = 0; layer < model_.layers; ++layer) {
     readings[sz(layer)] = options_.whole_steps ? run_unread(layer) : run_layer(layer);
@@ -193,6 +189,74 @@ double MoeLayers::run_step(std::span<LayerReading> readings) {
     }
   }
   return options_.clock == Clock::wall ? previous_end_ - begin : kNotMeasured;
+}
+
+void MoeLayers::exchange_known(int layer) {
+  std::swap(hops_, graph_->of(layer).hops);
+  std::swap(physical_slots_, graph_->of(layer).physical_slots);
+}
+
+void MoeLayers::know_counts() {
+  if (!replaying_) throw std::logic_error("what the router decides is not known before the step");
+  const auto each = static_cast<std::ptrdiff_t>(sz(range_.count) * sz(model_.topk));
+  for (int layer = 0; layer < model_.layers; ++layer) {
+    enter(Phase::dispatch, layer);
+    exchange_known(layer);
+    const auto first = graph_->ids().begin() + layer * each;
+    host_ids_.assign(first, first + each);
+    if (replicas_) share_among_replicas(layer);
+    graph_->count(layer, host_ids_, model_.topk, static_cast<int>(slots_),
+                  hops_.front().send_counts);
+    hops_.front().exchange_counts(comm_);
+    exchange_known(layer);
+  }
+}
+
+void MoeLayers::record() {
+  graph_->begin(stream_);
+  for (int layer = 0; layer < model_.layers; ++layer) {
+    exchange_known(layer);
+    route(layer);
+    graph_->hold_back(stream_, layer, Mark::begin, options_.slowdown);
+    dispatch(layer);
+    experts(layer);
+    graph_->hold_back(stream_, layer, Mark::arrived, options_.slowdown);
+    graph_->computed(stream_, layer);
+    combine(layer);
+    exchange_known(layer);
+  }
+  graph_->end(stream_);
+}
+
+// Everything up to the barrier is off the clock: the times are those that the device stamps.
+double MoeLayers::run_graph(std::span<LayerReading> readings) {
+  know_counts();
+  record();
+  graph_->align();
+  enter(Phase::start_barrier, 0);
+  comm_.barrier();
+  if (options_.progress) options_.progress->enter(Phase::step);
+  device_.enter(name_of(Phase::step), 0);
+  graph_->launch(stream_);
+  device_.synchronize(stream_);
+  graph_->read();
+  for (int layer = 0; layer < model_.layers; ++layer) {
+    readings[sz(layer)] = graph_->reading(layer);
+    exchange_known(layer);
+    count(layer, readings[sz(layer)]);
+    exchange_known(layer);
+  }
+  return graph_->seconds();
+}
+
+void MoeLayers::rehearse_graph(TokenRange tokens) {
+  const std::vector<std::uint16_t> one = graph_->ids();
+  std::vector<std::uint16_t> all;
+  for (int layer = 0; layer < model_.layers; ++layer) all.insert(all.end(), one.begin(), one.end());
+  load_step(0, tokens, all);
+  std::vector<LayerReading> readings(sz(model_.layers));
+  static_cast<void>(run_graph(readings));
+  clear_rows_to();
 }
 
 // Where time is read: synchronise the device, read the clock, then the barrier, then read again.
@@ -322,7 +386,7 @@ void MoeLayers::dispatch(int layer) {
 
 void MoeLayers::announce(int layer) {
   enter(Phase::dispatch, layer);
-  if (replicas_ && !recording_) choose_replicas(layer);
+  if (replicas_ && !recording()) choose_replicas(layer);
   PackArgs args;
   args.tokens = range_.count;
   args.slots = static_cast<int>(hops_.front().slot_counts.size());
@@ -333,10 +397,10 @@ void MoeLayers::announce(int layer) {
   args.send_rows = &send_rows_;
   args.send_pairs = &send_pairs_;
   args.row_token = &row_token_;
-  if (!recording_) args.counts = hops_.front().send_counts;
+  if (!recording()) args.counts = hops_.front().send_counts;
   args.mark = mark(layer, Mark::routed);
   device_.pack(stream_, args);
-  if (!recording_) hops_.front().exchange_counts(comm_);
+  if (!recording()) hops_.front().exchange_counts(comm_);
 }
 
 void MoeLayers::forward() {

@@ -1,12 +1,9 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "moe_layer/device/device.hpp"
@@ -14,6 +11,7 @@
 #include "moe_layer/dispatch/forwarding.hpp"
 #include "moe_layer/dispatch/replicas.hpp"
 #include "moe_layer/dispatch/row_exchange.hpp"
+#include "moe_layer/layer_reading.hpp"
 #include "moe_layer/model/routing.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "moe_layer/mpi/comm.hpp"
@@ -22,53 +20,6 @@
 #include "moe_layer/step_graph.hpp"
 
 namespace gembench::inline moe_layer {
-
-inline constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
-
-/// The readings of one rank in one layer of one step. Seconds on the run's clock; NaN if that clock
-/// cannot measure it (README.md has the table).
-struct LayerReading {
-  double start_time = kNotMeasured;  ///< t0
-  double start_wait = kNotMeasured;  ///< from the previous layer's end (or the step's start) to t0
-  double route_time = kNotMeasured;  ///< t1 - t0
-  double dispatch_time = kNotMeasured;  ///< t2 - t1
-  double expert_time = kNotMeasured;    ///< t3 - t2
-  /// t4 - t3. On cpu-time and gpu-stamps known when all ranks are together; on gpu-stamps until
-  /// then as long as it can be: the time to the last result.
-  double barrier_wait = kNotMeasured;
-  double combine_time = kNotMeasured;  ///< t5 - t4
-  double layer_time = kNotMeasured;    ///< t5 - t0; likewise
-  /// Route, dispatch, experts and combine by the device's own clock, without the host's waits and
-  /// without emulated slowdown (DeviceClock). Only from run_step(), NaN without such a clock.
-  std::array<double, 4> device_time{kNotMeasured, kNotMeasured, kNotMeasured, kNotMeasured};
-  std::int64_t tokens = 0;  ///< assignments (token-expert) computed here
-  std::int64_t active_experts = 0;
-  std::int64_t bytes_sent = 0;        ///< dispatch payload to other ranks
-  std::int64_t inter_node_bytes = 0;  ///< of it: to other nodes
-  std::int64_t metadata_bytes = 0;    ///< dispatch metadata to other ranks: counts and pairs
-};
-
-/// Readings by the keys that they are stored under (results/quantities.hpp).
-template <class T>
-struct NamedReading {
-  std::string_view key;
-  T LayerReading::*member = nullptr;
-};
-inline constexpr std::array kReadTimes{
-    NamedReading<double>{"start_time", &LayerReading::start_time},
-    NamedReading<double>{"start_wait", &LayerReading::start_wait},
-    NamedReading<double>{"route_time", &LayerReading::route_time},
-    NamedReading<double>{"dispatch_time", &LayerReading::dispatch_time},
-    NamedReading<double>{"expert_time", &LayerReading::expert_time},
-    NamedReading<double>{"barrier_wait", &LayerReading::barrier_wait},
-    NamedReading<double>{"combine_time", &LayerReading::combine_time},
-    NamedReading<double>{"layer_time", &LayerReading::layer_time}};
-inline constexpr std::array kReadCounts{
-    NamedReading<std::int64_t>{"assignments", &LayerReading::tokens},
-    NamedReading<std::int64_t>{"active_experts", &LayerReading::active_experts},
-    NamedReading<std::int64_t>{"bytes_sent", &LayerReading::bytes_sent},
-    NamedReading<std::int64_t>{"inter_node_bytes", &LayerReading::inter_node_bytes},
-    NamedReading<std::int64_t>{"metadata_bytes", &LayerReading::metadata_bytes}};
 
 /// Sizes and choices that stay the same during a run.
 struct LayerOptions {
@@ -112,7 +63,7 @@ class MoeLayers {
   double run_step(std::span<LayerReading> readings);
   /// How far off a start_time may be that was stamped on the device's timer, at most, in any step
   /// so far; seconds, 0 where nothing is stamped. Local.
-  [[nodiscard]] double stamp_error() const { return stamp_error_; }
+  [[nodiscard]] double stamp_error() const { return graph_ == nullptr ? 0 : graph_->error(); }
   /// One layer of the loaded step; layers must run in order.
   LayerReading run_layer(int layer);
 
@@ -138,17 +89,18 @@ class MoeLayers {
  private:
   /// The phases in order, as in run_layer(), without clock readings.
   LayerReading run_unread(int layer);
-  // A step as a graph, in step_graph.cpp.
+  // A step as a graph.
   double run_graph(std::span<LayerReading> readings);
   /// The counts of all layers, from the step's replayed experts.
   void know_counts();
+  void record();
   /// The same tokens' experts in every layer, as rehearse() has loaded them for one.
   void rehearse_graph(TokenRange tokens);
-  void record();
-  /// The device calls between two of these are of a layer whose counts are known.
+  /// Takes what is known of a layer of the graph, and puts it back.
   void exchange_known(int layer);
+  [[nodiscard]] bool recording() const { return graph_ != nullptr && graph_->recording(); }
   [[nodiscard]] int mark(int layer, Mark mark) const {
-    return recording_ ? mark_of(layer, mark) : kNoMark;
+    return recording() ? mark_of(layer, mark) : kNoMark;
   }
   /// Counts of the layer that ran last, into its reading and rows_to().
   void count(int layer, LayerReading& reading);
@@ -207,13 +159,7 @@ class MoeLayers {
   std::vector<Hop> hops_;  // in the order of dispatch: one, or to the nodes and within them
   std::vector<std::int64_t> rows_to_;
 
-  // Of steps as graphs.
-  DeviceGraphs* graphs_ = nullptr;        // null: the others are not used
-  std::vector<KnownLayer> known_;         // [layer]
-  std::vector<std::uint16_t> step_ids_;   // [layer][token][k], replayed
-  std::vector<Location> host_locations_;  // locations_, one layer after the other
-  bool recording_ = false;
-  double stamp_error_ = 0;
+  std::unique_ptr<StepGraph> graph_;  // null: steps run in phases
 };
 
 }  // namespace gembench::inline moe_layer

@@ -1,4 +1,3 @@
-// The members of MoeLayers that run a step as a graph.
 #include "moe_layer/step_graph.hpp"
 
 #include <algorithm>
@@ -6,102 +5,84 @@
 #include <utility>
 
 #include "moe_layer/dispatch/known_counts.hpp"
-#include "moe_layer/layers.hpp"
 #include "placement/base/index.hpp"
 
 namespace gembench::inline moe_layer {
+namespace {
 
-void MoeLayers::exchange_known(int layer) {
-  std::swap(hops_, known_[sz(layer)].hops);
-  std::swap(physical_slots_, known_[sz(layer)].physical_slots);
+DeviceGraphs& graphs_of(Device& device) {
+  if (DeviceGraphs* const graphs = device.graphs()) return *graphs;
+  throw std::logic_error("this device records no steps");
 }
 
-void MoeLayers::know_counts() {
-  if (!replaying_) throw std::logic_error("what the router decides is not known before the step");
-  const std::size_t each = sz(range_.count) * sz(model_.topk);
-  for (int layer = 0; layer < model_.layers; ++layer) {
-    enter(Phase::dispatch, layer);
-    exchange_known(layer);
-    host_ids_.resize(each);
-    std::copy_n(step_ids_.begin() + static_cast<std::ptrdiff_t>(sz(layer) * each), each,
-                host_ids_.begin());
-    const std::span<const Location> all = host_locations_;
-    if (replicas_) share_among_replicas(layer);
-    count_sends(host_ids_, model_.topk,
-                replicas_ ? all : all.subspan(sz(layer) * sz(model_.experts), sz(model_.experts)),
-                static_cast<int>(slots_), hops_.front().send_counts);
-    hops_.front().exchange_counts(comm_);
-    exchange_known(layer);
-  }
+}  // namespace
+
+StepGraph::StepGraph(Device& device, int layers)
+    : graphs_(graphs_of(device)), layers_(layers), known_(sz(layers)) {
+  graphs_.reserve(layers, marks_of_step(layers));
+  align();
 }
 
-void MoeLayers::record() {
-  const auto slow = [&](int layer, Mark since) {
-    if (options_.slowdown <= 1) return;
-    graphs_->spin_since(stream_, mark_of(layer, since), options_.slowdown);
-  };
+void StepGraph::use(std::vector<Location> locations, std::size_t each,
+                    const std::vector<Hop>& hops) {
+  locations_ = std::move(locations);
+  each_ = each;
+  for (Known& known : known_) known.hops = hops;
+}
+
+void StepGraph::count(int layer, std::span<const std::uint16_t> ids, int topk, int slots,
+                      std::span<std::int32_t> counts) const {
+  const std::span<const Location> all = locations_;
+  count_sends(ids, topk, all.subspan(sz(layer) * each_), slots, counts);
+}
+
+void StepGraph::begin(Stream stream) {
+  graphs_.record(stream);
   recording_ = true;
-  graphs_->record(stream_);
-  for (int layer = 0; layer < model_.layers; ++layer) {
-    exchange_known(layer);
-    route(layer);
-    slow(layer, Mark::begin);
-    dispatch(layer);
-    experts(layer);
-    slow(layer, Mark::arrived);
-    graphs_->stamp(stream_, mark_of(layer, Mark::computed));
-    combine(layer);
-    exchange_known(layer);
-  }
-  graphs_->stamp(stream_, mark_of(model_.layers, Mark::begin));
+}
+
+void StepGraph::computed(Stream stream, int layer) {
+  graphs_.stamp(stream, mark_of(layer, Mark::computed));
+}
+
+void StepGraph::hold_back(Stream stream, int layer, Mark mark, double factor) {
+  if (factor > 1) graphs_.spin_since(stream, mark_of(layer, mark), factor);
+}
+
+void StepGraph::end(Stream stream) {
+  graphs_.stamp(stream, mark_of(layers_, Mark::begin));
   recording_ = false;
-  graphs_->keep(stream_);
+  graphs_.keep(stream);
 }
 
-void MoeLayers::rehearse_graph(TokenRange tokens) {
-  const auto one = step_ids_;
-  auto all = one;
-  for (int layer = 1; layer < model_.layers; ++layer) {
-    all.insert(all.end(), one.begin(), one.end());
-  }
-  load_step(0, tokens, all);
-  std::vector<LayerReading> readings(sz(model_.layers));
-  static_cast<void>(run_graph(readings));
-  clear_rows_to();
+void StepGraph::align() {
+  const TimerOffset found = graphs_.align();
+  offset_ = found.seconds;
+  error_ = std::max(error_, found.error);
 }
 
-// Everything up to the barrier is off the clock: the times are those that the device stamps.
-double MoeLayers::run_graph(std::span<LayerReading> readings) {
-  know_counts();
-  record();
-  const TimerOffset offset = graphs_->align();
-  stamp_error_ = std::max(stamp_error_, offset.error);
-  enter(Phase::start_barrier, 0);
-  comm_.barrier();
-  if (options_.progress) options_.progress->enter(Phase::step);
-  device_.enter(name_of(Phase::step), 0);
-  graphs_->launch(stream_);
-  device_.synchronize(stream_);
+void StepGraph::read() {
+  stamps_ = graphs_.stamps();
+}
 
-  const std::span<const double> stamps = graphs_->stamps();
-  const auto at = [&](int layer, Mark mark) { return stamps[sz(mark_of(layer, mark))]; };
-  for (int layer = 0; layer < model_.layers; ++layer) {
-    LayerReading reading;
-    const double begin = at(layer, Mark::begin), computed = at(layer, Mark::computed);
-    reading.start_time = begin + offset.seconds;
-    reading.start_wait = 0;
-    reading.route_time = at(layer, Mark::routed) - begin;
-    reading.dispatch_time = at(layer, Mark::arrived) - at(layer, Mark::routed);
-    reading.expert_time = computed - at(layer, Mark::arrived);
-    reading.barrier_wait = at(layer, Mark::returned) - computed;
-    reading.combine_time = at(layer + 1, Mark::begin) - at(layer, Mark::returned);
-    reading.layer_time = at(layer + 1, Mark::begin) - begin;
-    exchange_known(layer);
-    count(layer, reading);
-    exchange_known(layer);
-    readings[sz(layer)] = reading;
-  }
-  return at(model_.layers, Mark::begin) - at(0, Mark::begin);
+LayerReading StepGraph::reading(int layer) const {
+  const double begin = at(layer, Mark::begin), routed = at(layer, Mark::routed),
+               arrived = at(layer, Mark::arrived), computed = at(layer, Mark::computed),
+               returned = at(layer, Mark::returned), end = at(layer + 1, Mark::begin);
+  LayerReading reading;
+  reading.start_time = begin + offset_;
+  reading.start_wait = 0;
+  reading.route_time = routed - begin;
+  reading.dispatch_time = arrived - routed;
+  reading.expert_time = computed - arrived;
+  reading.barrier_wait = returned - computed;
+  reading.combine_time = end - returned;
+  reading.layer_time = end - begin;
+  return reading;
+}
+
+double StepGraph::seconds() const {
+  return at(layers_, Mark::begin) - at(0, Mark::begin);
 }
 
 }  // namespace gembench::inline moe_layer

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <stdexcept>
 #include <utility>
 
 #include "moe_layer/cuda/memory.hpp"
@@ -42,14 +43,14 @@ void StepGraphs::forget() {
 
 void StepGraphs::reserve(int layers, int marks) {
   experts_.reserve_tables(layers);
-  const std::size_t bytes = std::max(sz(marks), kRounds) * sizeof(std::uint64_t);
+  const std::size_t bytes = (sz(marks) + kRounds) * sizeof(std::uint64_t);
   stamps_ = device_memory(bytes, at_);
   host_stamps_ = pinned_memory(bytes, at_);
   seconds_.resize(sz(marks));
   check(cuda::timer_step(own_, stamp_of(0)), "timer_step", at_);
   check(write_stamp(own_, stamp_of(1)), "write_stamp", at_);
   check(cuda::spin_since(own_, stamp_of(1), 0), "spin_since", at_);  // its first use
-  fetch(2);
+  fetch(0, 2);
   step_ = static_cast<double>(host_stamps_.as<std::uint64_t>()[0]) * kNano;
   base_ = host_stamps_.as<std::uint64_t>()[1];
   first_error_ = align().error;
@@ -63,9 +64,9 @@ double StepGraphs::seconds(std::uint64_t stamp) const {
   return static_cast<double>(static_cast<std::int64_t>(stamp - base_)) * kNano;
 }
 
-void StepGraphs::fetch(std::size_t count) {
-  check(cudaMemcpyAsync(host_stamps_.as<void>(), stamps_.as<void>(), count * sizeof(std::uint64_t),
-                        cudaMemcpyDeviceToHost, own_),
+void StepGraphs::fetch(std::size_t first, std::size_t count) {
+  check(cudaMemcpyAsync(host_stamps_.as<void>(), stamps_.as<std::uint64_t>() + first,
+                        count * sizeof(std::uint64_t), cudaMemcpyDeviceToHost, own_),
         "cudaMemcpyAsync", at_);
   check(cudaStreamSynchronize(own_), "cudaStreamSynchronize", at_);
 }
@@ -84,6 +85,8 @@ void StepGraphs::keep(Stream stream) {
   check(cudaStreamEndCapture(handle(stream), &graph_), "cudaStreamEndCapture", at_);
   check(cudaGraphInstantiate(&executable_, graph_, 0), "cudaGraphInstantiate", at_);
   experts_.send_tables(own_);
+  check(cudaMemsetAsync(stamps_.as<void>(), 0, seconds_.size() * sizeof(std::uint64_t), own_),
+        "cudaMemsetAsync", at_);
   check(cudaStreamSynchronize(own_), "cudaStreamSynchronize", at_);
   check(cudaGraphUpload(executable_, handle(stream)), "cudaGraphUpload", at_);
 }
@@ -101,8 +104,11 @@ void StepGraphs::launch(Stream stream) {
 }
 
 std::span<const double> StepGraphs::stamps() {
-  fetch(seconds_.size());
+  fetch(0, seconds_.size());
   const auto* stamps = host_stamps_.as<std::uint64_t>();
+  if (std::find(stamps, stamps + seconds_.size(), 0U) != stamps + seconds_.size()) {
+    throw std::logic_error("a step has passed a mark without a stamp");
+  }
   std::transform(stamps, stamps + seconds_.size(), seconds_.begin(),
                  [this](std::uint64_t stamp) { return seconds(stamp); });
   return seconds_;
@@ -112,13 +118,14 @@ TimerOffset StepGraphs::align() {
   std::array<std::pair<double, double>, kRounds> around{};  // the host's readings
   for (std::size_t round = 0; round < kRounds; ++round) {
     around[round].first = wall_seconds();
-    check(write_stamp(own_, stamp_of(static_cast<int>(round))), "write_stamp", at_);
+    const std::size_t behind = seconds_.size() + round;  // the marks of a step
+    check(write_stamp(own_, stamp_of(static_cast<int>(behind))), "write_stamp", at_);
     cudaError_t result = cudaErrorNotReady;
     while (result == cudaErrorNotReady) result = cudaStreamQuery(own_);  // sooner than a wait
     around[round].second = wall_seconds();
     check(result, "cudaStreamQuery", at_);
   }
-  fetch(kRounds);
+  fetch(seconds_.size(), kRounds);
   TimerOffset best{0, HUGE_VAL};
   for (std::size_t round = 0; round < kRounds; ++round) {
     const auto [begin, end] = around[round];

@@ -43,8 +43,8 @@ class StepGraphs final : public DeviceGraphs {
  private:
   /// Seconds of the timer since reserve(): a double of all its nanoseconds would lose some.
   [[nodiscard]] double seconds(std::uint64_t stamp) const;
-  /// Copies the first stamps to the host.
-  void fetch(std::size_t count);
+  /// Copies some stamps to the host.
+  void fetch(std::size_t first, std::size_t count);
 
   Experts& experts_;
   Whereabouts& at_;
@@ -52,7 +52,7 @@ class StepGraphs final : public DeviceGraphs {
   cudaStream_t recording_ = nullptr;  // null: nothing is being recorded
   cudaGraph_t graph_ = nullptr;
   cudaGraphExec_t executable_ = nullptr;
-  Buffer stamps_, host_stamps_;  // u64 [mark]
+  Buffer stamps_, host_stamps_;  // u64 [mark], and behind them those of an alignment
   std::vector<double> seconds_;  // [mark]
   std::uint64_t base_ = 0;
   double step_ = 0, first_error_ = 0;

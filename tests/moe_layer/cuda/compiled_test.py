@@ -63,9 +63,8 @@ class Compiled(unittest.TestCase):
     def test_values_next_to_each_other_are_moved_at_once(self):
         for kernel in ("swiglu", "weigh", "add"):
             for code in self.of("expert_kernels.cu", kernel + r"_kernelI\w+Li4E"):
-                # One thread of a launch stores the time (u64).
                 narrow = [word for word in code if word.startswith("st") and ".v4." not in word
-                          and word != "st.global.u64"]
+                          and word != "st.global.u64"]  # of a stamp
                 self.assertEqual(narrow, [], kernel)
         # Rows, what is added to, and shared experts: nothing but indices is loaded one by one.
         for code in self.of("expert_kernels.cu", r"add_kernelI\w+Li4E"):
