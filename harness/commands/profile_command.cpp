@@ -15,6 +15,7 @@
 #include "harness/run/measured_file.hpp"
 #include "harness/run/run_plan.hpp"
 #include "harness/run/session.hpp"
+#include "harness/run/soak.hpp"
 #include "harness/run/trace_shape.hpp"
 #include "placement/files/whole_file.hpp"
 #include "results/profile_file.hpp"
@@ -81,13 +82,15 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
     require_comparable(old->profile, now);
     if (!options.placement.empty()) static_cast<void>(read_replan_question(options, now));
   });
+  constexpr const char* kNothing = "no profile was written";
+  SoakRecord soaked = soak(session, session.linear, kNothing);
   say(session,
       fmt::format("measuring every rank's expert latency (up to {:g} s)", options.profile_seconds));
-  MeasuredFile measured = measure_file(session, options.anonymous, [&] {
-    return session.measure_profile("no profile was written");
-  });
+  MeasuredFile measured =
+      measure_file(session, options.anonymous, [&] { return session.measure_profile(kNothing); });
   on_root(comm, [&] {
-    const ProfileFile& file = measured.file;
+    ProfileFile& file = measured.file;
+    file.soak = std::move(soaked);
     if (owner) write_profile(std::move(*owner), file, options.overwrite);
     const std::vector<std::string> header =
         profile_header(file, {file.profile.clock, measured.before, measured.after, measured.during},
