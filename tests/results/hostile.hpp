@@ -61,6 +61,7 @@ inline const Kind kKinds[] = {
          (void)reader.read_segment(segment);
        }
        (void)reader.read(1, 0, reader.info().shape.steps);
+       for (int rank = 0; rank < reader.info().shape.ranks; ++rank) (void)reader.series(rank);
      }},
     {"trace", [](const std::filesystem::path& path) { write_trace(path, small_trace(), true); },
      [](const std::filesystem::path& path) { (void)read_trace(path); }},
