@@ -10,7 +10,7 @@ from .draw_times import style
 from .gpus import SHOWN, Series
 
 COLUMNS = 400  # of a curve: more readings than that are shown by their range
-LEFT, TALL, APART = 56.0, 92.0, 24.0
+LEFT, TALL, APART = 56.0, 92.0, 34.0
 
 
 def _columns(time: NDArray[np.float64], values: NDArray[np.float64], low: float,
@@ -79,8 +79,20 @@ def _curve(one: Series, name: str, x: svg.Scale, top: float, width: float,
     return body + svg.path([(x(t), y(mean)) for t, mean, _, _ in points], "series", tip)
 
 
+def _held(one: Series) -> List[Tuple[float, float]]:
+    """From when to when the clock was held down: between the middles to the readings beside."""
+    edges = np.concatenate([one.time[:1], (one.time[1:] + one.time[:-1]) / 2, one.time[-1:]])
+    found: List[Tuple[float, float]] = []
+    for index in np.flatnonzero(one.held):
+        begin, end = float(edges[index]), float(edges[index + 1])
+        if found and found[-1][1] == begin:
+            begin = found.pop()[0]
+        found.append((begin, end))
+    return found
+
+
 def state(one: Series, labels: List[str], rank: int, width: float = svg.WIDTH) -> str:
-    """Three curves on one time axis. Shaded: whose steps ran; pale without: before the first
+    """Three curves on one time axis. Shaded: whose steps ran; dashed: before the first
     measured step; the strip below the clock: when it was held down."""
     low = float(one.time.min())
     high = max([float(one.time.max())] + [span.end for span in one.spans])
@@ -96,10 +108,8 @@ def state(one: Series, labels: List[str], rank: int, width: float = svg.WIDTH) -
     body += svg.axis_x(x, low, high, tops[0], bottom, "s since the first measured step", 8)
     for name, top in zip(SHOWN, tops):
         body += _curve(one, name, x, top, width, (low, high))
-    step = (high - low) / max(1, one.time.size)
     strip = tops[0] + TALL + 3
-    cells = [(x(t - step / 2), strip, max(1.0, x(t + step / 2) - x(t - step / 2)), 5.0)
-             for t in one.time[one.held]]
+    cells = [(x(begin), strip, max(1.0, x(end) - x(begin)), 5.0) for begin, end in _held(one)]
     body += svg.boxes(cells, "held")
     names = [(f"{style(index)} shade", label) for index, label in enumerate(labels)]
     if one.soaks:

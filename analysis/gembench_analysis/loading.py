@@ -33,7 +33,7 @@ MODEL = ("topk", "shared", "hidden", "ffn", "row_bytes")
 GROUPS = ("environment", "topology", "gpu", "segments", "quiet", "series")  # datasets
 SAID = ("long_name", "units", "heading", "factor", "digits", "column")  # of numbers in /summary
 SUMMARY = (("placement",), ("placement", "rank"), ("against", "placement"))  # what spans its arrays
-FACTS = ("model", "timing", "check", "quiet", "soak")  # attributes
+FACTS = ("model", "timing", "check", "quiet", "soak", "summary")  # attributes
 
 
 # What h5py, h5netcdf and xarray raise on damaged files.

@@ -178,8 +178,10 @@ def states(run: xr.Dataset) -> str:
             most = max(most, max(clocks) / min(clocks) - 1)
     if shown == 0:
         return ""
+    energy = run.attrs.get("/summary", {}).get("run_energy_per_token", np.nan)
+    used = f" A token took {energy:.3g} J." if np.isfinite(energy) else ""
     return (f"A GPU's mean clock differed by at most {percent(most)} between placements; clocks were "
-            f"held down on {held or 'none'} of {shown} GPU{'' if shown == 1 else 's'}.")
+            f"held down on {held or 'none'} of {shown} GPU{'' if shown == 1 else 's'}." + used)
 
 
 def messages(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary], shown: List[LayerLoads],

@@ -7,6 +7,7 @@
 #include "harness/cli/printing.hpp"
 #include "harness/cli/version.hpp"
 #include "harness/commands/commands.hpp"
+#include "harness/report/gpu_line.hpp"
 #include "harness/report/profile_compare.hpp"
 #include "harness/report/profile_report.hpp"
 #include "harness/report/prometheus.hpp"
@@ -92,9 +93,12 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
     ProfileFile& file = measured.file;
     file.soak = std::move(soaked);
     if (owner) write_profile(std::move(*owner), file, options.overwrite);
-    const std::vector<std::string> header =
+    std::vector<std::string> header =
         profile_header(file, {file.profile.clock, measured.before, measured.after, measured.during},
                        session.clock_reason, session.describe_model(), kQuietProfile);
+    if (const std::string line = gpu_line(measured.gpu_during); !line.empty()) {
+      header.push_back(line);
+    }
     report_profile(options, file, options.output, old, header);
     if (options.format == "table" && !options.output.empty()) {
       print_result("# result: {}\n", options.output);

@@ -361,6 +361,8 @@ Comparison compare(const RunReader& file, double non_moe_time, const std::string
 
 RunSummary summary_of(const ReducedRun& run) {
   RunSummary summary;
+  summary.run_energy_per_token = run.energy.all.per_token;
+  summary.run_energy_per_assignment = run.energy.all.per_assignment;
   const auto labels = labels_of(run);
   for (const PlacementSummary& row : run.placements) {
     for (std::size_t i = 0; i < kSummaries.size(); ++i) {

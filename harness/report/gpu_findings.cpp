@@ -102,15 +102,15 @@ void add_some(std::vector<std::string>& to, const std::vector<std::string>& foun
     to.push_back(fmt::format("{} more GPUs {}", found.size() - kTold, what));
 }
 
-void add_soak(std::vector<std::string>& to, const SoakRecord& soak, const char* before) {
-  if (soak.steady != 0) return;
-  to.push_back(
-      fmt::format("the devices were not steady before {}, after {:.0f} s of soaking: {} still "
-                  "changed: give a longer --soak, or look for what changes",
-                  before, soak.seconds, soak.unsteady.empty() ? "they" : soak.unsteady));
-}
-
 }  // namespace
+
+std::string unsteady_sentence(const SoakRecord& soak, const char* before) {
+  if (soak.steady != 0) return {};
+  return fmt::format(
+      "the devices were not steady before {}, after {:.0f} s of soaking: {} still changed: give a "
+      "longer --soak, or look for what changes",
+      before, soak.seconds, soak.unsteady.empty() ? "they" : soak.unsteady);
+}
 
 std::vector<std::string> gpu_findings(const RunReader& file) {
   const RunInfo& info = file.info();
@@ -137,8 +137,10 @@ std::vector<std::string> gpu_findings(const RunReader& file) {
     if (any > 0) slow.push_back(held_down(info, rank, held, any, readings));
     if (auto found = drifted(info, rank, clocks)) different.push_back(std::move(*found));
   }
-  add_soak(all, file.end().soak_profile, "the profile");
-  add_soak(all, file.end().soak, "the first step");
+  for (std::string sentence : {unsteady_sentence(file.end().soak_profile, "the profile"),
+                               unsteady_sentence(file.end().soak, "the first step")}) {
+    if (!sentence.empty()) all.push_back(std::move(sentence));
+  }
   add_some(all, slow, "had their clocks held down");
   add_some(all, different, "had clocks that differed between placements");
   return all;

@@ -17,4 +17,7 @@ inline constexpr std::size_t kLeastClockSamples = 10;
 /// a few of each kind, and then how many more.
 [[nodiscard]] std::vector<std::string> gpu_findings(const RunReader& file);
 
+/// That devices were not steady `before` something; empty: they were, or there was no soak.
+[[nodiscard]] std::string unsteady_sentence(const SoakRecord& soak, const char* before);
+
 }  // namespace gembench::inline report

@@ -302,6 +302,7 @@ inline RunSummary summary(const RunShape& shape, std::uint64_t seed) {
     summary.high[i] = reals(random, placements);
     summary.high[i].back() = NAN;
   }
+  summary.run_energy_per_token = random.uniform();
   summary.last_share = reals(random, product({shape.placements, shape.ranks}));
   summary.differences.resize(placements * placements);
   for (StoredDifference& one : summary.differences) {

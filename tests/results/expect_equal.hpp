@@ -224,6 +224,8 @@ inline void expect_equal(const RunSummary& a, const RunSummary& b) {
     expect_same(a.high[i], b.high[i]);
   }
   expect_same(a.last_share, b.last_share);
+  EXPECT_PRED2(same, a.run_energy_per_token, b.run_energy_per_token);
+  EXPECT_PRED2(same, a.run_energy_per_assignment, b.run_energy_per_assignment);
   ASSERT_EQ(a.differences.size(), b.differences.size());
   for (std::size_t i = 0; i < a.differences.size(); ++i) {
     const StoredDifference &x = a.differences[i], &y = b.differences[i];

@@ -90,9 +90,9 @@ TEST(RunFile, ALongSeriesIsThinned) {
   writer.describe(info);
   auto block = example::block(info, 0);
   double time = 0;
-  for (int batch = 0; batch < 3; ++batch) {  // 1.5 times the room, in batches that do not divide it
+  for (const std::uint64_t count : {kSeriesRows - 3, std::uint64_t{500}, std::uint64_t{501}}) {
     block.states.assign(4, {});
-    for (std::uint64_t i = 0; i < kSeriesRows / 2 - 3; ++i, time += 0.125) {
+    for (std::uint64_t i = 0; i < count; ++i, time += 0.125) {
       block.states[2].push_back({.time = time, .power = value_of(time), .job = 0});
     }
     writer.write(block);

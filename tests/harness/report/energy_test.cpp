@@ -63,7 +63,9 @@ TEST(Energy, of_an_interval_is_as_by_hand) {
       known += found ? 1 : 0;
       unknown += found ? 0 : 1;
       counted += found && found->counted ? 1 : 0;
-      if (found) EXPECT_NEAR(found->joules, *expected, 1e-9 * *expected) << seed;
+      if (found) {
+        EXPECT_NEAR(found->joules, *expected, 1e-9 * *expected) << seed;
+      }
     }
   }
   EXPECT_GT(known, 100);

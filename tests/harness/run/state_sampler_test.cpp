@@ -112,9 +112,13 @@ TEST(StateSampler, samples_are_all_that_was_read_in_their_order) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     const int which = static_cast<int>(i) + 1;
     EXPECT_EQ(std::isnan(all[i].temperature), which % 3 == 1);
-    if (which % 3 != 1) EXPECT_EQ(all[i].temperature, which);
+    if (which % 3 != 1) {
+      EXPECT_EQ(all[i].temperature, which);
+    }
     EXPECT_GE(all[i].took, 0);
-    if (i > 0) EXPECT_GT(all[i].time, all[i - 1].time);
+    if (i > 0) {
+      EXPECT_GT(all[i].time, all[i - 1].time);
+    }
   }
 }
 
@@ -174,7 +178,9 @@ TEST(StateSampler, keeps_off_its_makers_cpu_where_it_may) {
   StateSampler sampler(read, 1ms);
   while (asked < 10) std::this_thread::sleep_for(1ms);
   static_cast<void>(sampler.finish());
-  if (was == here) EXPECT_EQ(seen, 0);
+  if (was == here) {
+    EXPECT_EQ(seen, 0);
+  }
 }
 
 /// Which values of 0, 1, ... are kept, the plain way: room for `room`; then every second one goes.

@@ -76,7 +76,9 @@ TEST(SteadyWatch, is_as_the_rule_applied_to_the_whole_history) {
       // Longer than 1/64 of the window: none is averaged with the next.
       const double step = 0.1 * (1 - 0.1 * left) * (1 + noise * (random.uniform() - 0.5));
       watch.add_step(now, step);
-      if (all.steps.empty() && seed == 0) EXPECT_EQ(watch.unsteady(now), 4);
+      if (all.steps.empty() && seed == 0) {
+        EXPECT_EQ(watch.unsteady(now), 4);
+      }
       all.steps.push_back({now, step});
       const int bits = watch.unsteady(now);
       // The first step begins the first part and is averaged with the second.
