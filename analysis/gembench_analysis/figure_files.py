@@ -6,6 +6,8 @@ import textwrap
 import xml.etree.ElementTree as xml
 from typing import Collection, Dict, Iterator, List, Tuple
 
+import numpy as np
+
 from . import figures, style, svg
 from .figure_names import slug
 from .draw_sweep import scaling

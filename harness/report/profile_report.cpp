@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/gpu_findings.hpp"
 #include "harness/report/numbers.hpp"
 #include "harness/run/workload.hpp"
 
