@@ -41,7 +41,8 @@ class Series:
 
     @property
     def held(self) -> NDArray[np.bool_]:
-        return (self.reasons > 0) & ((self.reasons & SLOW) != 0)
+        held: NDArray[np.bool_] = (self.reasons > 0) & ((self.reasons & SLOW) != 0)
+        return held
 
     @property
     def measured(self) -> NDArray[np.bool_]:

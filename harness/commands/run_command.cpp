@@ -26,6 +26,7 @@
 #include "harness/run/resume.hpp"
 #include "harness/run/run_facts.hpp"
 #include "harness/run/run_plan.hpp"
+#include "harness/run/soak.hpp"
 #include "harness/run/stop.hpp"
 #include "harness/run/trace_shape.hpp"
 #include "placement/base/index.hpp"
@@ -253,9 +254,11 @@ class Run {
         planned_.placements = replayed(session);
       }
       double begin = wall_seconds();
+      if (options_.profile.empty() && !comm_.is_simulated()) {
+        soak_profile_ = soak(session, session.linear, "nothing was measured yet");
+      }
       PlanProfile found = obtain_profile(session);
       profile_ = std::move(found.profile);
-      soak_profile_ = std::move(found.soak);
       dents_ = say_dents(profile_, found.samples);
       session.choose_cost(profile_, {});
       seconds_["profile"] = wall_seconds() - begin;

@@ -12,7 +12,6 @@
 #include "harness/run/profile_fit.hpp"
 #include "harness/run/profile_source.hpp"
 #include "harness/run/sizes.hpp"
-#include "harness/run/soak.hpp"
 #include "placement/base/error.hpp"
 #include "placement/cost/node_targets.hpp"
 #include "placement/exchange/plan_by_name.hpp"
@@ -129,13 +128,10 @@ PlanProfile obtain_profile(Session& session) {
                            session.workload.measured, session.profile_source);
     slow_down(profile, session.slowdown, 0);
   } else if (path.empty()) {
-    found.soak = soak(session, session.linear, kNothingKept);
     say(session, fmt::format("measuring every rank's expert latency ({:g} s)",
                              session.options.profile_seconds));
     MeasuredProfile measured = session.measure_profile(kNothingKept);
-    found.profile = std::move(measured.profile);
-    found.samples = std::move(measured.samples);
-    return found;
+    return {std::move(measured.profile), std::move(measured.samples)};
   } else {
     on_root(session.comm, [&] {
       ProfileFile file = read_profile_file(path);

@@ -21,7 +21,6 @@ void require_plannable(const Session& session);
 struct PlanProfile {
   Profile profile;
   ProfileSamples samples;
-  SoakRecord soak = {};  ///< before it was measured
 };
 /// Collective: the profile for planning, on rank 0: read, or measured now. Simulated ranks also
 /// accept a builtin profile, and without any they are equally fast. Sets the session's
