@@ -121,6 +121,9 @@ std::vector<SegmentNotes> read_notes(const File& file, const RunShape& shape) {
     notes[i].begin = begin[i];
     notes[i].end = end[i];
     notes[i].job = job[i];
+    if (job[i] < -1 || job[i] >= shape.segments) {  // every start measured one at least
+      file.refuse("its segment " + std::to_string(i) + " is of an impossible start");
+    }
   }
   return notes;
 }

@@ -112,6 +112,8 @@ const Attack kSegments[] = {
      "larger than the file"},
     {"another count of segments", 0,
      [](hid_t f) { replace(f, "segments/segment", H5T_STD_I32LE, {3}); }, "follow"},
+    {"an impossible start", 0, [](hid_t f) { fill32(f, "segments/job", kMax); },
+     "segment 0 is of an impossible start"},
     {"a missing note", 0, [](hid_t f) { H5Ldelete(f, "segments/check_error", H5P_DEFAULT); },
      "no dataset segments/check_error"},
     {"notes of fewer segments", 0,
