@@ -8,6 +8,7 @@
 #include "results/hdf5/output_file.hpp"
 #include "results/run_profile.hpp"
 #include "results/run_schema.hpp"
+#include "results/run_series.hpp"
 #include "results/whole_arrays.hpp"
 
 namespace gembench::inline results {
@@ -18,7 +19,7 @@ using h5::File;
 using h5::Type;
 using h5::Variable;
 
-constexpr std::string_view kVersion = "1.4.0";
+constexpr std::string_view kVersion = "1.5.0";
 
 constexpr Variable kRound = schema::scale("round", "round", "round of measurement");
 constexpr Variable of_sweep(std::string_view name, std::string_view meaning) {
@@ -135,6 +136,12 @@ void add_attributes(File& file, const ProfileFile& content) {
   file.set("/", "warm", std::int64_t{content.warm});
   file.set("/", "tight", std::int64_t{content.tight});
   file.set("/", "seconds", content.seconds);
+  if (const SoakRecord& soak = content.soak; soak.steps >= 0) {
+    file.set("/", "soak_seconds", soak.seconds);
+    file.set("/", "soak_steps", soak.steps);
+    file.set("/", "soak_steady", std::int64_t{soak.steady});
+    file.set("/", "soak_unsteady", soak.unsteady);
+  }
   if (profile.slots == 0) return;
   const FitError tokens = CostModel(profile).fit_error(),
                  experts = CostModel(profile, CostKind::per_expert, profile.slots).fit_error();
@@ -219,7 +226,18 @@ void read_circumstances(const File& file, std::uint64_t ranks, ProfileFile& cont
           file.read_texts(schema::fact_of_rank("environment/" + name), {ranks});
     }
   }
+  if (file.has("series")) {
+    for (std::uint64_t rank = 0; rank < ranks; ++rank) {
+      content.series.push_back(read_series(file, ranks, rank));
+    }
+  }
   const auto told = file.attributes("/");
+  if (std::ranges::find(told, "soak_steps") != told.end()) {
+    content.soak = {file.get<double>("/", "soak_seconds"),
+                    file.get<std::int64_t>("/", "soak_steps"),
+                    file.get<std::int64_t>("/", "soak_steady") == 1 ? 1 : 0,
+                    file.get<std::string>("/", "soak_unsteady")};
+  }
   if (std::ranges::find(told, "program") != told.end())
     content.program = file.get<std::string>("/", "program");
   if (std::ranges::find(told, "measured") == told.end()) return;
@@ -264,6 +282,10 @@ void write_profile(OutputOwner owner, const ProfileFile& content, bool overwrite
     file.make_group("state");
     add_state(file, content.before, false);
     add_state(file, content.after, true);
+  }
+  if (!content.series.empty()) {
+    require_size(content.series, {ranks}, "series");
+    add_series(file, content.series);
   }
   if (!content.rank_facts.empty()) file.make_group("environment");
   for (const auto& [name, values] : content.rank_facts) {

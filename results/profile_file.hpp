@@ -30,6 +30,9 @@ struct ProfileFile {
   bool tight = false;                     ///< every median was tight; else the budget ended first
   double seconds = 0;                     ///< wall clock it took
   std::string program = {};               ///< which measured it, with its version
+  /// [rank] read from the GPUs while it was measured, times since its begin; empty: none.
+  std::vector<std::vector<StateSample>> series = {};
+  SoakRecord soak = {};  ///< before it
 };
 
 /// profile.h5 as SCHEMA.md says. Written to a temporary name and renamed. Output error for an

@@ -195,7 +195,12 @@ inline constexpr std::array kSummaries{
                in_mb_a_step("to nodes"), NumberKind::real, a_step_of("inter_node_bytes")},
     Summarised{"metadata_bytes", "byte",
                "routing metadata dispatched between ranks in a step, all layers",
-               in_mb_a_step("metadata"), NumberKind::real, a_step_of("metadata_bytes")}};
+               in_mb_a_step("metadata"), NumberKind::real, a_step_of("metadata_bytes")},
+    Summarised{"energy_per_token", "J",
+               "of all GPUs for a token that passes all layers, in the placement's blocks, what is "
+               "between their steps included; unknown without GPUs and where blocks have fewer "
+               "than 10 readings of the GPUs' state (a block of half a second)"},
+    Summarised{"energy_per_assignment", "J", "the same for a (token, expert) pair"}};
 
 /// Bytes of one cell of every array of a table.
 constexpr std::size_t cell_bytes(const auto& quantities) {

@@ -12,12 +12,13 @@
 #include "placement/cost/placement.hpp"
 #include "placement/speeds/profile.hpp"
 #include "results/quantities.hpp"
+#include "results/state_sample.hpp"
 
 /// The content of results.h5 as values. results/SCHEMA.md is the contract; this mirrors it.
 namespace gembench::inline results {
 
 inline constexpr std::string_view kRunSchema = "gembench-results";
-inline constexpr std::string_view kRunSchemaVersion = "2.9.0";
+inline constexpr std::string_view kRunSchemaVersion = "2.10.0";
 
 /// The size of each dimension.
 struct RunShape {
@@ -157,6 +158,11 @@ struct SegmentNotes {
   double check_error = std::numeric_limits<double>::quiet_NaN();  ///< as CheckRecord::worst_error
   int check_passed = -1;                                          ///< 0 or 1
   ReplanRecord replan;
+  /// The measured steps with what is between them (loading the next one), by rank 0's clock since
+  /// the epoch of start_time.
+  double begin = std::numeric_limits<double>::quiet_NaN();
+  double end = std::numeric_limits<double>::quiet_NaN();
+  int job = -1;  ///< StateSample::job
 };
 
 /// The readings of a segment. An empty array was not measured.
@@ -172,6 +178,8 @@ struct SegmentRecord {
   /// [layer][rank][slot] the placement of the segment; only if some placement adapts.
   std::vector<std::int32_t> slots;
   SegmentNotes notes;
+  /// [rank] read from the GPUs since the segment before, or since the start; empty: no GPUs.
+  std::vector<std::vector<StateSample>> states = {};
 };
 
 /// The verdict of --check.
@@ -182,6 +190,14 @@ struct CheckRecord {
   double tolerance = 0;
   bool passed = true;
   std::string message;  ///< what failed first: layer, token, error; empty when passed
+};
+
+/// Untimed steps before what is measured, until the devices are steady.
+struct SoakRecord {
+  double seconds = std::numeric_limits<double>::quiet_NaN();  ///< it took; NaN: there was none
+  std::int64_t steps = -1;
+  int steady = -1;            ///< 0 or 1: how it ended
+  std::string unsteady = {};  ///< what was not, for people
 };
 
 /// Results that are known only at the end.
@@ -199,6 +215,9 @@ struct RunEnd {
   std::map<std::string, double> seconds;
   /// [rank] since the run's last start; empty: no GPUs, or not known.
   std::vector<GpuUse> gpu_during = {};
+  /// [rank] read from the GPUs since the last segment.
+  std::vector<std::vector<StateSample>> states = {};
+  SoakRecord soak = {}, soak_profile = {};  ///< before the steps, before the profile
 };
 
 }  // namespace gembench::inline results

@@ -12,6 +12,7 @@
 #include "results/run_profile.hpp"
 #include "results/run_quiet.hpp"
 #include "results/run_schema.hpp"
+#include "results/run_series.hpp"
 
 namespace gembench::inline results {
 namespace {
@@ -111,6 +112,18 @@ std::vector<SegmentNotes> read_notes(const File& file, const RunShape& shape) {
   for (std::size_t i = 0; i < experts.size(); ++i) {
     notes.push_back({experts[i], bytes[i], seconds[i], tokens[i], error[i], passed[i],
                      replans.empty() ? ReplanRecord{} : replans[i]});
+  }
+  if (!file.has(schema::kSegmentJob.name)) return notes;  // before 2.10.0
+  const auto begin = file.read<double>(schema::kSegmentBegin, count);
+  const auto end = file.read<double>(schema::kSegmentEnd, count);
+  const auto job = file.read<std::int32_t>(schema::kSegmentJob, count);
+  for (std::size_t i = 0; i < notes.size(); ++i) {
+    notes[i].begin = begin[i];
+    notes[i].end = end[i];
+    notes[i].job = job[i];
+    if (job[i] < -1 || job[i] >= shape.segments) {  // every start measured one at least
+      file.refuse("its segment " + std::to_string(i) + " is of an impossible start");
+    }
   }
   return notes;
 }
@@ -224,6 +237,18 @@ RunInfo read_info(const File& file) {
   return info;
 }
 
+SoakRecord read_soak(const File& file, const schema::SoakNames& names) {
+  SoakRecord soak;
+  if (!file.has("soak")) return soak;  // before 2.10.0
+  soak.seconds = file.get<double>("soak", names.seconds);
+  soak.steps = file.get<std::int64_t>("soak", names.steps);
+  soak.steady = file.get<std::int64_t>("soak", names.steady) == 1 ? 1 : soak.steps < 0 ? -1 : 0;
+  for (const auto& name : file.attributes("soak")) {
+    if (name == names.unsteady) soak.unsteady = file.get<std::string>("soak", name);
+  }
+  return soak;
+}
+
 RunEnd read_end(const File& file, const RunShape& shape) {
   RunEnd end;
   const auto ranks = extent(shape.ranks);
@@ -248,6 +273,7 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   end.clocks_after = read_clocks(file, shape, schema::kOffsetAfter, schema::kErrorAfter);
   end.gpu_after = read_gpus(file, shape, true);
   end.gpu_during = read_gpu_uses(file, ranks);
+  for (const auto& names : schema::kSoaks) end.*names.member = read_soak(file, names);
   end.quiet_after = read_quiet(file, ranks, true);
   for (const auto& name : file.attributes("/")) {  // since 2.6.0
     if (name == "stopped" && file.has_text("/", name)) {
@@ -345,6 +371,12 @@ SegmentRecord RunReader::read_segment(int segment) const {
   block.notes = state_->notes[sz(segment)];
   block.slots = read_segment_slots(state_->file, state_->info.shape, segment);
   return block;
+}
+
+std::vector<StateSample> RunReader::series(int rank) const {
+  const int ranks = state_->info.shape.ranks;
+  if (rank < 0 || rank >= ranks) throw std::out_of_range("RunReader: no such rank");
+  return read_series(state_->file, extent(ranks), extent(rank));
 }
 
 std::vector<std::int64_t> RunReader::blocks(int placement) const {

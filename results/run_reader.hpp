@@ -34,6 +34,9 @@ class RunReader {
   [[nodiscard]] std::vector<std::int64_t> blocks(int placement) const;
   /// Any range of steps of one placement, without notes; the result's block is that of the first.
   [[nodiscard]] SegmentRecord read(int placement, int first_step, int steps) const;
+  /// Readings of a rank's GPU, in order of job and time; empty where none are stored. Reads them
+  /// now.
+  [[nodiscard]] std::vector<StateSample> series(int rank) const;
   /// The stored summary of `compare`, if there is one.
   [[nodiscard]] const std::optional<RunSummary>& summary() const;
 

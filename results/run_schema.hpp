@@ -269,6 +269,15 @@ inline constexpr Variable kCheckError = segment("segments/check_error", Type::fl
 inline constexpr Variable kCheckPassed = segment(
     "segments/check_passed", Type::int32, Cells::unmeasured, "1", "1 = within the tolerance");
 
+/// Since 2.10.0.
+inline constexpr Variable kSegmentBegin =
+    segment("segments/begin", Type::float64, Cells::unmeasured, "s",
+            "first measured step begins, rank 0's clock since the epoch of start_time");
+inline constexpr Variable kSegmentEnd = segment("segments/end", Type::float64, Cells::unmeasured,
+                                                "s", "last measured step has ended, likewise");
+inline constexpr Variable kSegmentJob = segment("segments/job", Type::int32, Cells::unmeasured, "1",
+                                                "start of the run that measured it, 0 = the first");
+
 inline constexpr Variable kReplanReason = segment(
     "segments/replan_reason", Type::int32, Cells::unmeasured, "1",
     "why the placement changed after the segment: 0 speeds, 1 loads, 2 both; -1 it did not");
@@ -293,8 +302,9 @@ inline constexpr Variable kSegmentSlots =
     unmeasured("segments/slots", Type::int32, {"segment", "layer", "rank", "slot"}, "1",
                "expert in the slot in that segment, -1 = empty");
 
-inline constexpr std::array<const Variable*, 6> kSegmentNotes{
-    &kMoveExperts, &kMoveBytes, &kMoveSeconds, &kCheckTokens, &kCheckError, &kCheckPassed};
+inline constexpr std::array<const Variable*, 9> kSegmentNotes{
+    &kMoveExperts, &kMoveBytes,    &kMoveSeconds, &kCheckTokens, &kCheckError,
+    &kCheckPassed, &kSegmentBegin, &kSegmentEnd,  &kSegmentJob};
 
 /// What the schedule may hold.
 constexpr bool lies_within(const Segment& segment, const RunShape& run) {
@@ -304,8 +314,19 @@ constexpr bool lies_within(const Segment& segment, const RunShape& run) {
 }
 
 /// Attributes of the group timing.
-inline constexpr std::array<std::string_view, 6> kTimedParts{"profile", "plan",  "measure",
+inline constexpr std::array<std::string_view, 7> kTimedParts{"profile", "plan",  "soak", "measure",
                                                              "gather",  "write", "total"};
+
+/// Attributes of the group soak, since 2.10.0: of the one before the steps and the one before the
+/// profile.
+struct SoakNames {
+  std::string_view seconds, steps, steady, unsteady;
+  SoakRecord RunEnd::*member = nullptr;
+};
+inline constexpr std::array<SoakNames, 2> kSoaks{
+    {{"seconds", "steps", "steady", "unsteady", &RunEnd::soak},
+     {"profile_seconds", "profile_steps", "profile_steady", "profile_unsteady",
+      &RunEnd::soak_profile}}};
 
 /// Attributes of the group model.
 inline constexpr std::array<std::pair<std::string_view, int RunModel::*>, 5> kModel{

@@ -66,6 +66,11 @@ void each_quantity(Summary& summary, const Visit& visit) {
   }
 }
 
+/// Attributes of the group.
+constexpr std::array<std::pair<std::string_view, double RunSummary::*>, 2> kOfTheRun{
+    {{"run_energy_per_token", &RunSummary::run_energy_per_token},
+     {"run_energy_per_assignment", &RunSummary::run_energy_per_assignment}}};
+
 }  // namespace
 
 void add_summary(File& file, const std::vector<std::string>& labels, std::uint64_t ranks) {
@@ -75,6 +80,7 @@ void add_summary(File& file, const std::vector<std::string>& labels, std::uint64
   file.write(kAgainst, labels);
   file.make(kLastShare, {placements, ranks});
   for (const DifferenceRow& row : kDifferences) file.make(row.stored, {placements, placements});
+  for (const auto& [name, member] : kOfTheRun) file.set("summary", name, NAN);
   const RunSummary none;
   each_quantity(none,
                 [&](const Variable& variable, const auto&) { file.make(variable, {placements}); });
@@ -94,6 +100,7 @@ void add_summary(File& file, const std::vector<std::string>& labels, std::uint64
 
 void put_summary(File& file, const RunSummary& summary) {
   file.write(kLastShare, std::span<const double>(summary.last_share));
+  for (const auto& [name, member] : kOfTheRun) file.set("summary", name, summary.*member);
   for (const DifferenceRow& row : kDifferences) {
     std::vector<double> values;
     for (const StoredDifference& one : summary.differences) values.push_back(one.*row.member);
@@ -115,6 +122,11 @@ std::optional<RunSummary> read_summary(const File& file, std::uint64_t placement
     const auto values = file.read<double>(row.stored, {placements, placements});
     summary.differences.resize(values.size());
     for (std::size_t i = 0; i < values.size(); ++i) summary.differences[i].*row.member = values[i];
+  }
+  for (const auto& name : file.attributes("summary")) {  // since 2.10.0
+    for (const auto& [known, member] : kOfTheRun) {
+      if (name == known) summary.*member = file.get<double>("summary", name);
+    }
   }
   each_quantity(summary, [&](const Variable& variable, std::vector<double>& values) {
     values.assign(placements, NAN);  // a number that came with a later minor version

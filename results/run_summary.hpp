@@ -26,6 +26,8 @@ struct RunSummary {
   std::array<std::vector<double>, kSummaries.size()> values, low, high;  ///< [placement]
   std::vector<double> last_share;                                        ///< [placement][rank]
   std::vector<StoredDifference> differences;                             ///< [against][placement]
+  /// J of all GPUs from the first measured step to the last, for a token and for an assignment.
+  double run_energy_per_token = NAN, run_energy_per_assignment = NAN;
 };
 
 /// Creates its datasets, for this number of placements and ranks.

@@ -18,6 +18,7 @@
 #include "results/run_quiet.hpp"
 #include "results/run_reader.hpp"
 #include "results/run_schema.hpp"
+#include "results/run_series.hpp"
 #include "results/run_topology.hpp"
 #include "results/whole_arrays.hpp"
 
@@ -83,6 +84,19 @@ void set_check(File& file, const CheckRecord& check, const CheckRecord* before) 
   file.set("check", "passed", std::int64_t{check.passed});
 }
 
+/// A text takes new space in the file, so there is one only if there is something to say.
+void set_soak(File& file, const schema::SoakNames& names, const SoakRecord& soak) {
+  file.set("soak", names.seconds, soak.seconds);
+  file.set("soak", names.steps, soak.steps);
+  file.set("soak", names.steady, std::int64_t{soak.steady});
+  if (!soak.unsteady.empty()) file.set("soak", names.unsteady, soak.unsteady);
+}
+
+bool says_anything(const GpuReading& reading) {
+  return reading.throttle_reasons >= 0 || !std::isnan(reading.clock) ||
+         !std::isnan(reading.power) || !std::isnan(reading.temperature);
+}
+
 void put_check(File& file, int segment, const SegmentNotes& notes) {
   const auto put_one = [&](const Variable& variable, auto value) {
     file.write(variable, {extent(segment)}, {1}, std::span<const decltype(value)>(&value, 1));
@@ -99,17 +113,35 @@ struct RunWriter::State {
       : output(std::move(owner), existing, OutputFile::Partial::keep) {}
   File& file() { return output.file(); }
   void sign();
+  /// [rank]; they may stay in memory for now.
+  void keep(const std::vector<std::vector<StateSample>>& states);
+  void write_series();
 
   OutputFile output;
   std::optional<RunShape> shape;
   std::vector<Segment> segments;
-  std::uint64_t load_points = 0;  ///< of the profile; 0 = none
-  bool topology = false;          ///< the file has the ranks' nodes
-  bool gpus = false;              ///< the file has datasets for their state
-  bool quiet = false;             ///< the file has room for how quiet the machine was
-  bool adapts = false;            ///< the file has room for placements that change
-  CheckRecord check;              ///< as it stands in the file before finish()
+  std::uint64_t load_points = 0;       ///< of the profile; 0 = none
+  bool topology = false;               ///< the file has the ranks' nodes
+  bool gpus = false;                   ///< the file has datasets for their state
+  std::optional<SeriesWriter> series;  ///< the file has room for their readings
+  bool quiet = false;                  ///< the file has room for how quiet the machine was
+  bool adapts = false;                 ///< the file has room for placements that change
+  CheckRecord check;                   ///< as it stands in the file before finish()
 };
+
+void RunWriter::State::keep(const std::vector<std::vector<StateSample>>& states) {
+  if (!series || states.empty()) return;
+  require_size(states, {extent(shape->ranks)}, "states");
+  for (std::size_t rank = 0; rank < states.size(); ++rank) series->add(rank, states[rank]);
+}
+
+void RunWriter::State::write_series() {
+  if (!series) return;
+  series->write_values();
+  file().flush();
+  series->write_times();
+  file().flush();
+}
 
 void RunWriter::State::sign() {
   const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
@@ -144,6 +176,10 @@ RunWriter::RunWriter(OutputOwner owner, const RunReader& earlier,
   for (int segment = 0; segment < info.shape.segments; ++segment) {
     if (earlier.measured(segment)) write(earlier.read_segment(segment));
   }
+  for (std::size_t rank = 0; state_->series && rank < sz(info.shape.ranks); ++rank) {
+    state_->series->add(rank, earlier.series(static_cast<int>(rank)));
+  }
+  state_->write_series();
   state_->output.publish();
 }
 
@@ -219,6 +255,7 @@ void RunWriter::lay_out(const RunInfo& info) {
     require_size(info.gpu_before, {ranks}, "gpu_before");
     add_gpus(file, {placements, steps, layers, ranks});
     put_gpus(file, info.gpu_before, false);
+    if (std::ranges::any_of(info.gpu_before, says_anything)) state_->series.emplace(file, ranks);
   }
   if (!info.quiet_before.ranks.empty()) {
     require_size(info.quiet_before.ranks, {ranks}, "quiet_before");
@@ -234,6 +271,8 @@ void RunWriter::lay_out(const RunInfo& info) {
   state_->check.mode = info.check;
   set_check(file, state_->check, nullptr);
   add_summary(file, info.labels, ranks);
+  file.make_group("soak");
+  for (const auto& names : schema::kSoaks) set_soak(file, names, {});
   file.make_group("timing");
   for (const auto part : schema::kTimedParts) file.set("timing", part, NAN);
   for (const auto& [name, values] : info.rank_facts) {
@@ -289,11 +328,18 @@ void RunWriter::write(const SegmentRecord& block) {
   note(schema::kMoveExperts, block.notes.experts_moved);
   note(schema::kMoveBytes, block.notes.bytes_moved);
   note(schema::kMoveSeconds, block.notes.move_seconds);
+  note(schema::kSegmentBegin, block.notes.begin);
+  note(schema::kSegmentEnd, block.notes.end);
+  note(schema::kSegmentJob, std::int32_t{block.notes.job});
   put_check(file, block.segment, block.notes);
+  state_->keep(block.states);
+  const bool series = state_->series && state_->series->due();
+  if (series) state_->series->write_values();
   if (state_->adapts) put_adaptation(file, shape, block);
   file.flush();
   // Written in place after the rest is on the disk: a step has a block only if it is complete.
   write(schema::kBlock, std::vector<std::int32_t>(steps, at.block), {1, steps});
+  if (series) state_->series->write_times();
   file.flush();
 }
 
@@ -308,6 +354,7 @@ void RunWriter::write_check(int segment, const SegmentNotes& notes) {
 }
 
 void RunWriter::put_summary_of(const Summarise& reduce, bool ended) {
+  state_->write_series();
   put_summary(state_->file(), reduce(RunReader(state_->file(), ended)));
 }
 
@@ -347,6 +394,9 @@ void RunWriter::finish(const RunEnd& end, const Summarise& reduce) {
     require_size(end.gpu_during, {state_->gpus ? extent(shape.ranks) : 0}, "gpu_during");
     put_gpus(file, end.gpu_during);
   }
+  state_->keep(end.states);
+  state_->write_series();
+  for (const auto& names : schema::kSoaks) set_soak(file, names, end.*names.member);
   const Extents quiet{state_->quiet ? extent(shape.ranks) : 0};
   if (!end.quiet_after.ranks.empty()) {
     require_size(end.quiet_after.ranks, quiet, "quiet_after");

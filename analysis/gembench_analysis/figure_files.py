@@ -6,6 +6,8 @@ import textwrap
 import xml.etree.ElementTree as xml
 from typing import Collection, Dict, Iterator, List, Tuple
 
+import numpy as np
+
 from . import figures, style, svg
 from .figure_names import slug
 from .draw_sweep import scaling
@@ -69,7 +71,13 @@ def _restricted(one: Run, placements: Collection[str]) -> Run:
     """Only these placements, and the reference."""
     keep = [index for index, label in enumerate(figures.labels(one.reduced))
             if index == 0 or label in placements]
-    return Run(one.run.isel(placement=keep), one.reduced.isel(placement=keep),
+    run = one.run.isel(placement=keep)
+    if "segments_to_placement" in run:  # which name placements by their old places
+        new = np.full(one.run.sizes["placement"], -1)
+        new[keep] = np.arange(len(keep))
+        old = run["segments_to_placement"]
+        run = run.assign(segments_to_placement=(old.dims, new[old.values.astype(int)], old.attrs))
+    return Run(run, one.reduced.isel(placement=keep),
                [one.rows[index] for index in keep])
 
 

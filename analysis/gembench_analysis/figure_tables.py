@@ -5,7 +5,7 @@ from typing import Dict, List, Sequence
 import numpy as np
 import xarray as xr
 
-from . import figures
+from . import figures, gpus
 from .draw_arrivals import PHASES
 from .experts import KINDS, LayerLoads
 from .reduction import planned_prediction
@@ -138,6 +138,28 @@ def sent(run: xr.Dataset) -> Table:
     return _table("Payload between ranks", ["placement", "from", "to", "MB"], cells)
 
 
+def states(run: xr.Dataset) -> Table:
+    """Means by placement: that of all readings is no number of the run."""
+    cells = []
+    for rank in range(run.sizes["rank"]):
+        one = gpus.series(run, rank)
+        if one is None:
+            continue
+        which = np.where(one.measured, gpus.under(one), -1)
+        for placement, label in enumerate(run["placement"].values):
+            mine = which == placement
+            if mine.any():
+                with np.errstate(invalid="ignore"):
+                    values = [one.values[name][mine] for name in gpus.SHOWN]
+                cells.append([str(rank), str(label), str(int(mine.sum()))] + [
+                    number(float(value[np.isfinite(value)].mean()), 1)
+                    if np.isfinite(value).any() else "-" for value in values]
+                             + [number(float(one.held[mine].mean()), 1, 100)])
+    return _table("State of the GPUs, means of the readings in measured steps",
+                  ["rank", "placement", "readings"] + [title for title, _ in gpus.SHOWN.values()]
+                  + ["clock held down %"], cells)
+
+
 def behind(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
            shown: List[LayerLoads]) -> Dict[str, Table]:
     """Section key -> the table behind the figure."""
@@ -145,4 +167,5 @@ def behind(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
             "why": why(reduced), "wait": wait(reduced), "speeds": speeds(run, reduced),
             "prediction": prediction(reduced), "arrivals": arrivals(run, reduced),
             "loads": loads(shown), "placement": placement(run, shown[:3]),
-            "course": course(reduced), "bytes": sent(run)}
+            "course": course(reduced), "bytes": sent(run),
+            "gpus": states(run)}

@@ -30,10 +30,10 @@ PROFILE = {"profile_latency": ("rank", "load_point"), "profile_slowdown": ("rank
 # Name now -> name in older files.
 RENAMED = {"assignments": "tokens", "load_point": "knot", "segment": "turn", "segments": "turns"}
 MODEL = ("topk", "shared", "hidden", "ffn", "row_bytes")
-GROUPS = ("environment", "topology", "gpu", "segments", "quiet")  # datasets
+GROUPS = ("environment", "topology", "gpu", "segments", "quiet", "series")  # datasets
 SAID = ("long_name", "units", "heading", "factor", "digits", "column")  # of numbers in /summary
 SUMMARY = (("placement",), ("placement", "rank"), ("against", "placement"))  # what spans its arrays
-FACTS = ("model", "timing", "check", "quiet")  # attributes
+FACTS = ("model", "timing", "check", "quiet", "soak", "summary")  # attributes
 
 
 # What h5py, h5netcdf and xarray raise on damaged files.

@@ -5,7 +5,7 @@ from typing import Dict, List, Optional
 import numpy as np
 import xarray as xr
 
-from . import figures
+from . import figures, gpus
 from .attribution import CAUSES
 from .experts import KINDS, LayerLoads
 from .summary import Summary
@@ -164,6 +164,26 @@ def sent(run: xr.Dataset) -> str:
     return f"Payload sent between ranks over the run: {each}."
 
 
+def states(run: xr.Dataset) -> str:
+    """The largest difference of a GPU's clock between placements, and how many were held down."""
+    most, held, shown = 0.0, 0, 0
+    for rank in range(run.sizes["rank"]):
+        one = gpus.series(run, rank)
+        if one is None:
+            continue
+        shown += 1
+        held += bool((one.held & one.measured).any())
+        clocks = list(gpus.clocks_by_placement(one).values())
+        if clocks and min(clocks) > 0:
+            most = max(most, max(clocks) / min(clocks) - 1)
+    if shown == 0:
+        return ""
+    energy = run.attrs.get("/summary", {}).get("run_energy_per_token", np.nan)
+    used = f" A token took {energy:.3g} J." if np.isfinite(energy) else ""
+    return (f"A GPU's mean clock differed by at most {percent(most)} between placements; clocks were "
+            f"held down on {held or 'none'} of {shown} GPU{'' if shown == 1 else 's'}." + used)
+
+
 def messages(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary], shown: List[LayerLoads],
              best: Optional[str]) -> Dict[str, str]:
     """Section key -> message; empty where there are no numbers, and then no figure either."""
@@ -171,4 +191,4 @@ def messages(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary], shown: L
             "why": why(rows, reduced), "wait": wait(rows), "speeds": speeds(run, reduced),
             "prediction": prediction(rows), "arrivals": arrivals(reduced), "loads": loads(shown),
             "placement": placement(run, shown, best), "course": course(reduced),
-            "bytes": sent(run)}
+            "bytes": sent(run), "gpus": states(run)}

@@ -6,7 +6,7 @@ from typing import List, Optional, Tuple
 import numpy as np
 import xarray as xr
 
-from . import draw_arrivals, draw_experts, draw_ranks, draw_times, figures
+from . import draw_arrivals, draw_experts, draw_gpus, draw_ranks, draw_times, figures, gpus
 from .attribution import MEANING
 from .experts import layer_loads, layers_to_show
 from .figure_tables import behind
@@ -56,6 +56,7 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
                  + said[0].lower() + said[1:])
     sure = any(row.difference is not None and row.difference.low is not None for row in rows)
     bars = ("Bar: its 95 % interval. A bar that touches zero proves nothing." if sure else "There are no intervals, so the dots prove nothing.")
+    states = [(rank, gpus.series(run, rank)) for rank in gpus.to_show(run)]
     found = [
         Section("difference", "How much faster, and how certain",
                 f"Dot: typical difference over the same steps. {bars} {said}",
@@ -107,6 +108,14 @@ def sections(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary],
         Section("course", "Over the run",
                 "Steps in the order they ran: a slope or a jump comes from the machine, not from "
                 f"a placement. {said}", [("", draw_times.course(reduced))]),
+        Section("gpus", "The GPUs' clocks, power and heat",
+                "Shaded: whose steps ran, by the placement with the longest part of each pixel. A "
+                "curve that moves with the shades is a difference between placements that is not "
+                "theirs alone; a slope means that the devices were not steady. With many readings "
+                "the curve is their mean and the band their range. The strip under the clock marks "
+                f"readings in which it was held down. {said}",
+                [(f"rank {rank}", draw_gpus.state(one, names, rank, across))
+                 for rank, one in states if one is not None], wide=True),
         Section("bytes", "Bytes between ranks",
                 "Dispatch payload of all measured steps and layers; the diagonal stayed on its "
                 "rank. Counted, not timed.",

@@ -18,7 +18,8 @@ REASONS = ("speeds", "loads", "both")
 LEAST_BLOCKS = 6  # needed for an interval: harness/statistics/interval.hpp says why
 NUMBERS = ("step_mean", "step_p50", "step_p90", "step_p99", "wait_mean", "wait_share",
            "straggler_share", "aggregate_imbalance", "step_imbalance", "predicted",
-           "predicted_by_experts", "measured", "moved_bytes", "moved_seconds", "replicas")
+           "predicted_by_experts", "measured", "moved_bytes", "moved_seconds", "replicas",
+           "energy_per_token", "energy_per_assignment")
 INTERVALS = ("step_mean", "step_p50", "step_p90", "step_p99", "wait_mean", "wait_share",
              "straggler_share")
 
@@ -97,6 +98,8 @@ class Summary:
     moved_bytes: float
     moved_seconds: float
     replicas: float  # of a layer, beyond the first of each expert, at the beginning
+    energy_per_token: float = math.nan  # J of all GPUs
+    energy_per_assignment: float = math.nan
     changes: List[Change] = field(default_factory=list)
     rates: Dict[str, Rate] = field(default_factory=dict)
     against: Dict[str, Difference] = field(default_factory=dict)  # to the others; see /summary in SCHEMA.md

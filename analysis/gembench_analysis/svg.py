@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 WIDTH = 520  # of a figure's own coordinates; the page scales it
 CLASSES = 8  # of colour in heat maps
+Scale = Callable[[float], float]
 HATCHED = ("phase-barrier_wait",)  # waiting is the subject of the report: visible without colour
 
 

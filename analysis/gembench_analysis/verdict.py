@@ -7,7 +7,7 @@ from typing import List, Optional
 import numpy as np
 import xarray as xr
 
-from . import quiet
+from . import gpus, quiet
 from .figures import rank_speeds
 from .summary import LEAST_BLOCKS, Difference, Summary, drift
 
@@ -209,6 +209,7 @@ def verdict(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary]) -> Verdic
         warnings.append("Ranks share physical cores: hardware threads of one core slow each other "
                         "down. Start as many ranks as there are cores, or bind each to one.")
     warnings += quiet.warnings(run)
+    warnings += gpus.findings(run)
     blocks = [row.difference.blocks for row in rows[1:] if row.difference]
     if blocks and min(blocks) < LEAST_BLOCKS and run.sizes["rank"] > 1:
         warnings.append(f"{min(blocks)} block{'' if min(blocks) == 1 else 's'} of steps: too few "

@@ -136,6 +136,7 @@ struct SessionOptions : ModelOptions,
                         OutputOptions {
   ReplanOptions replan;  ///< of live adaptation, or of the replan that `profile --placement` judges
   double profile_seconds = 5;
+  std::optional<double> soak;  ///< s at most, before measuring; none: auto
   std::uint64_t seed = 1;
   double hang_timeout = 300;  ///< s, 0 = none
   bool anonymous = false;     ///< files without names of hosts and users

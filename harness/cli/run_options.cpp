@@ -190,6 +190,19 @@ void clock_option(OptionSet& set, DeviceOptions& o) {
       .one_of({"auto", "wall", "cpu-time"});
 }
 
+void soak_option(OptionSet& set, SessionOptions& o) {
+  set.call(
+         "soak", "S|auto",
+         "before measuring, run untimed steps until temperature, clock and step time are steady, "
+         "for at most S seconds (0 = none); auto: 180 on GPUs that report their temperature or "
+         "clock, else 0",
+         [&o](const std::string& v) {
+           o.soak = v == "auto" ? std::nullopt : std::optional(parse_real("soak", "S", v));
+         },
+         [&o] { return o.soak ? Json(*o.soak) : Json("auto"); }, "auto")
+      .range(0, 3600);
+}
+
 void rank_options(OptionSet& set, SessionOptions& o) {
   device_options(set, o);
   dispatch_option(set, o,
@@ -206,6 +219,7 @@ void rank_options(OptionSet& set, SessionOptions& o) {
                     "one factor per rank; scaled so that the fastest rank has 1"});
   set.real("profile-seconds", o.profile_seconds, "S", "time to spend on measuring a profile")
       .range(0, 3600);
+  soak_option(set, o);
 }
 
 void seed_option(OptionSet& set, SessionOptions& o) {

@@ -7,6 +7,7 @@
 #include "harness/cli/printing.hpp"
 #include "harness/cli/version.hpp"
 #include "harness/commands/commands.hpp"
+#include "harness/report/gpu_line.hpp"
 #include "harness/report/profile_compare.hpp"
 #include "harness/report/profile_report.hpp"
 #include "harness/report/prometheus.hpp"
@@ -15,6 +16,7 @@
 #include "harness/run/measured_file.hpp"
 #include "harness/run/run_plan.hpp"
 #include "harness/run/session.hpp"
+#include "harness/run/soak.hpp"
 #include "harness/run/trace_shape.hpp"
 #include "placement/files/whole_file.hpp"
 #include "results/profile_file.hpp"
@@ -81,17 +83,22 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
     require_comparable(old->profile, now);
     if (!options.placement.empty()) static_cast<void>(read_replan_question(options, now));
   });
+  constexpr const char* kNothing = "no profile was written";
+  SoakRecord soaked = soak(session, session.linear, kNothing);
   say(session,
       fmt::format("measuring every rank's expert latency (up to {:g} s)", options.profile_seconds));
-  MeasuredFile measured = measure_file(session, options.anonymous, [&] {
-    return session.measure_profile("no profile was written");
-  });
+  MeasuredFile measured =
+      measure_file(session, options.anonymous, [&] { return session.measure_profile(kNothing); });
   on_root(comm, [&] {
-    const ProfileFile& file = measured.file;
+    ProfileFile& file = measured.file;
+    file.soak = std::move(soaked);
     if (owner) write_profile(std::move(*owner), file, options.overwrite);
-    const std::vector<std::string> header =
+    std::vector<std::string> header =
         profile_header(file, {file.profile.clock, measured.before, measured.after, measured.during},
                        session.clock_reason, session.describe_model(), kQuietProfile);
+    if (const std::string line = gpu_line(measured.gpu_during); !line.empty()) {
+      header.push_back(line);
+    }
     report_profile(options, file, options.output, old, header);
     if (options.format == "table" && !options.output.empty()) {
       print_result("# result: {}\n", options.output);

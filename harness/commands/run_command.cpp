@@ -26,7 +26,7 @@
 #include "harness/run/resume.hpp"
 #include "harness/run/run_facts.hpp"
 #include "harness/run/run_plan.hpp"
-#include "harness/run/state_sampler.hpp"
+#include "harness/run/soak.hpp"
 #include "harness/run/stop.hpp"
 #include "harness/run/trace_shape.hpp"
 #include "placement/base/index.hpp"
@@ -112,13 +112,11 @@ class Run {
     }
     begin_file(session);
     const QuietMeter meter(session);
-    StateSampler sampler([&] { return session.device->state(); });
     const double begin = wall_seconds();
     RunEnd end = measure_segments(session);
     seconds_["measure"] = wall_seconds() - begin;
-    if (const auto use = sampler.finish()) {  // all ranks have one kind of device
-      end.gpu_during = comm_.gather(std::span<const GpuUse>(&*use, 1));
-    }
+    if (end.soak.steps >= 0) seconds_["soak"] = end.soak.seconds;
+    end.soak_profile = soak_profile_;
     meter.finish(end.quiet_during);
     end.quiet_after = read_quiet(session);
     end.gpu_after = read_states(comm_, *session.device);
@@ -256,6 +254,9 @@ class Run {
         planned_.placements = replayed(session);
       }
       double begin = wall_seconds();
+      if (options_.profile.empty() && !comm_.is_simulated()) {
+        soak_profile_ = soak(session, session.linear, "nothing was measured yet");
+      }
       PlanProfile found = obtain_profile(session);
       profile_ = std::move(found.profile);
       dents_ = say_dents(profile_, found.samples);
@@ -369,6 +370,7 @@ class Run {
   std::unique_ptr<TraceWriter> recorder_;  // rank 0's, with --record
   std::vector<Segment> schedule_;
   Profile profile_;
+  SoakRecord soak_profile_;         // before it was measured
   std::vector<std::string> dents_;  // of the profile, rank 0's
   std::optional<TokenRule> token_rule_;
   PlannedPlacements planned_;

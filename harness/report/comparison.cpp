@@ -338,6 +338,15 @@ ReducedRun reduce(const RunReader& file, double non_moe_time) {
     run.placements.push_back(std::move(summary));
   }
   run.drift = drift_of(info.profile, file.end().profile_after);
+  std::vector<std::vector<double>> seconds = run.step_times;
+  for (auto& steps : seconds) {
+    for (double& step : steps) step -= non_moe_time * info.shape.layers;
+  }
+  run.energy = energy_of(file, seconds);
+  for (std::size_t p = 0; p < run.placements.size(); ++p) {
+    run.placements[p]["energy_per_token"] = run.energy.placements[p].per_token;
+    run.placements[p]["energy_per_assignment"] = run.energy.placements[p].per_assignment;
+  }
   return run;
 }
 
@@ -346,7 +355,7 @@ Comparison compare(const ReducedRun& run, const std::string& against) {
   const auto pairs = pairs_to_compare(labels, against);
   const auto every = pairs_to_compare(labels, kAgainstAll);
   return {run.placements, differences(run, pairs, pairs.size()), run.drift,
-          differences(run, every, every.size())};
+          differences(run, every, every.size()), run.energy};
 }
 
 Comparison compare(const RunReader& file, double non_moe_time, const std::string& against) {
@@ -356,6 +365,8 @@ Comparison compare(const RunReader& file, double non_moe_time, const std::string
 
 RunSummary summary_of(const ReducedRun& run) {
   RunSummary summary;
+  summary.run_energy_per_token = run.energy.all.per_token;
+  summary.run_energy_per_assignment = run.energy.all.per_assignment;
   const auto labels = labels_of(run);
   for (const PlacementSummary& row : run.placements) {
     for (std::size_t i = 0; i < kSummaries.size(); ++i) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "harness/report/energy.hpp"
 #include "harness/statistics/interval.hpp"
 #include "harness/statistics/summary_interval.hpp"
 #include "results/run_reader.hpp"
@@ -53,6 +54,7 @@ struct Comparison {
   /// loads of after / before - 1. Empty when it was not taken again.
   std::vector<double> drift;
   std::vector<PairDifference> every_pair;  ///< each with each; the 95 % hold for all of these
+  RunEnergy energy = {};
 
   [[nodiscard]] const std::string& label(int placement) const {
     return placements[static_cast<std::size_t>(placement)].label;
@@ -72,6 +74,7 @@ struct ReducedRun {
   std::vector<std::vector<double>> step_times;    ///< [placement][step] s; NaN = not measured
   std::vector<std::vector<std::int64_t>> blocks;  ///< [placement][step]; -1 = not measured
   std::vector<double> drift;                      ///< as Comparison::drift
+  RunEnergy energy = {};
 };
 
 /// Works step by step: only the sums per step grow with the number of steps. `non_moe_time` seconds

@@ -44,6 +44,14 @@ double mean(const std::vector<GpuUse>& uses, double GpuUse::*member) {
 
 }  // namespace
 
+std::vector<std::string> slow_reasons(std::int64_t bits) {
+  std::vector<std::string> names;
+  for (const Reason& reason : kReasons) {
+    if (bits >= 0 && (bits & reason.bits) != 0) names.emplace_back(reason.name);
+  }
+  return names;
+}
+
 std::string gpu_line(const std::vector<GpuUse>& uses) {
   constexpr double kMega = 1e6;
   std::vector<std::string> parts;
@@ -60,7 +68,7 @@ std::string gpu_line(const std::vector<GpuUse>& uses) {
         fmt::format("{:.0f} to {:.0f} degC", least(uses, &GpuUse::temperature_min), hot));
   }
   if (parts.empty()) return {};
-  std::vector<std::string> ranks, names;
+  std::vector<std::string> ranks;
   std::int64_t all = 0;
   for (std::size_t rank = 0; rank < uses.size(); ++rank) {
     const std::int64_t reasons = std::max<std::int64_t>(uses[rank].throttle_reasons, 0);
@@ -69,13 +77,10 @@ std::string gpu_line(const std::vector<GpuUse>& uses) {
     if (slow != 0) ranks.push_back(fmt::format("{}", rank));
     all |= slow;
   }
-  for (const Reason& reason : kReasons) {
-    if ((all & reason.bits) != 0) names.emplace_back(reason.name);
-  }
   std::string held;
   if (!ranks.empty()) {
     held = fmt::format("; clocks were held down on rank{} {} ({})", ranks.size() == 1 ? "" : "s",
-                       fmt::join(ranks, ", "), fmt::join(names, ", "));
+                       fmt::join(ranks, ", "), fmt::join(slow_reasons(all), ", "));
   }
   return fmt::format("GPUs while measuring: {}{}", fmt::join(parts, ", "), held);
 }

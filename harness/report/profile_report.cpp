@@ -1,10 +1,12 @@
 #include "harness/report/profile_report.hpp"
+#include "harness/report/gpu_findings.hpp"
 
 #include <fmt/format.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "harness/report/gpu_findings.hpp"
 #include "harness/report/numbers.hpp"
 #include "harness/run/workload.hpp"
 
@@ -319,6 +321,9 @@ std::vector<std::string> profile_header(const ProfileFile& file, const QuietRead
       model, "machine: " + quiet_line(quiet)};
   for (const std::string& warning : quiet_warnings(quiet, words)) {
     header.push_back("WARNING: " + warning);
+  }
+  if (const std::string unsteady = unsteady_sentence(file.soak, "the profile"); !unsteady.empty()) {
+    header.push_back("WARNING: " + unsteady);
   }
   return header;
 }

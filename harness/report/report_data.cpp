@@ -7,6 +7,8 @@
 #include <optional>
 #include <vector>
 
+#include "harness/report/energy.hpp"
+#include "harness/report/gpu_findings.hpp"
 #include "harness/report/numbers.hpp"
 #include "harness/report/quiet_report.hpp"
 #include "harness/report/run_config.hpp"
@@ -167,6 +169,28 @@ ordered_json quiet_of(const QuietReadings& quiet) {
           {"warnings", quiet_warnings(quiet)}};
 }
 
+ordered_json energy_json(const EnergyUse& use) {
+  return {{"joules", json_number(use.joules)},
+          {"seconds", json_number(use.seconds)},
+          {"step_seconds", json_number(use.step_seconds)},
+          {"per_token", json_number(use.per_token)},
+          {"per_assignment", json_number(use.per_assignment)}};
+}
+
+ordered_json soak_json(const SoakRecord& soak) {
+  return {{"seconds", json_number(soak.seconds)},
+          {"steps", soak.steps},
+          {"steady", soak.steady < 0 ? ordered_json() : ordered_json(soak.steady == 1)},
+          {"unsteady", soak.unsteady}};
+}
+
+ordered_json gpus_of(const RunReader& file, const RunEnergy& energy) {
+  ordered_json one = energy_json(energy.all);
+  one["counted"] = energy.all.known() ? ordered_json(energy.counted) : ordered_json();
+  one["gpus"] = energy.gpus;
+  return {{"energy", one}, {"findings", gpu_findings(file)}};
+}
+
 }  // namespace
 
 CsvTable csv_table(const Comparison& comparison) {
@@ -206,6 +230,9 @@ std::string as_json(const RunReader& file, const Comparison& comparison, const s
                       {"ranks", info.rank_facts},
                       {"drift", comparison.drift},
                       {"quiet", quiet_of(quiet_readings(file))},
+                      {"gpus", gpus_of(file, comparison.energy)},
+                      {"soak", soak_json(file.end().soak)},
+                      {"soak_profile", soak_json(file.end().soak_profile)},
                       {"seconds", file.end().seconds},
                       {"config", ordered_json::parse(info.config, nullptr, false)},
                       {"unit", "s"},

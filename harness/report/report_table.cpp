@@ -9,6 +9,8 @@
 
 #include "harness/report/columns.hpp"
 #include "harness/report/conclusion.hpp"
+#include "harness/report/energy.hpp"
+#include "harness/report/gpu_findings.hpp"
 #include "harness/report/gpu_line.hpp"
 #include "harness/report/numbers.hpp"
 #include "harness/report/quiet_report.hpp"
@@ -76,6 +78,14 @@ std::string cost_lines(const RunInfo& info) {
   return text;
 }
 
+/// How long devices were warmed up, where they were.
+std::string soak_line(const RunEnd& end) {
+  if (end.soak.steps < 0) return {};
+  return fmt::format(
+      "# soaked for {:.1f} s ({} untimed steps) before the first measured step: {}\n",
+      end.soak.seconds, end.soak.steps, end.soak.steady == 1 ? "steady" : "NOT steady");
+}
+
 std::string header(const RunReader& file) {
   const RunInfo& info = file.info();
   std::string text = fmt::format("# {}  schema {}  {}\n", fact(info, "program"), kRunSchemaVersion,
@@ -93,6 +103,10 @@ std::string header(const RunReader& file) {
   if (const std::string line = gpu_line(file.end().gpu_during); !line.empty()) {
     text += fmt::format("# {}\n", line);
   }
+  for (const std::string& finding : gpu_findings(file)) {
+    text += fmt::format("# WARNING: {}\n", finding);
+  }
+  text += soak_line(file.end());
   text += fmt::format("# {}\n", fact(info, "model"));
   text += fmt::format("# routing {}; {}\n", fact(info, "routing"), fact(info, "plan"));
   if (const std::string files = fact(info, "placement_files"); files != "?") {
@@ -241,6 +255,11 @@ std::string clocks_line(const RunReader& file) {
       error * kUs, drift * kUs);
 }
 
+std::string energy_lines(const RunReader& file, const Comparison& comparison) {
+  const std::string line = energy_line(file, comparison.energy);
+  return line.empty() ? line : fmt::format("# {}\n", line);
+}
+
 std::string timing_line(const RunReader& file) {
   const auto& seconds = file.end().seconds;
   const auto part = [&](const char* name) {
@@ -359,8 +378,8 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
                           row.label, row["moved_bytes"] / 0x1p20, row["moved_seconds"]);
     }
   }
-  text +=
-      cost_model_line(comparison) + drift_lines(comparison) + clocks_line(file) + timing_line(file);
+  text += energy_lines(file, comparison) + cost_model_line(comparison) + drift_lines(comparison) +
+          clocks_line(file) + timing_line(file);
   text += fmt::format("# result: {}\n", path);
   return text + check_lines(file) + verdict_line(verdict, bold);
 }

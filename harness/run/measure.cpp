@@ -14,6 +14,8 @@
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/progress_lines.hpp"
 #include "harness/run/rows_sent.hpp"
+#include "harness/run/soak.hpp"
+#include "harness/run/state_sampler.hpp"
 #include "harness/run/stop.hpp"
 #include "harness/run/stop_rule.hpp"
 #include "moe_layer/machine_state.hpp"
@@ -23,12 +25,25 @@
 namespace gembench::inline run {
 namespace {
 
+/// Which start of the run this is, 0 = the first, after segments of earlier ones; those of files
+/// before 2.10.0 do not say.
+int job_after(const FinishedSegments& finished) {
+  int last = -1;
+  for (std::size_t i = 0; i < finished.done.size(); ++i) {
+    if (finished.done[i] != 0) last = std::max({last, 0, finished.notes[i].job});
+  }
+  return last + 1;
+}
+
 /// The loop over segments, with its sums.
 class Measurement {
  public:
-  /// `from_start`: no segment of the run was measured before.
-  Measurement(Session& session, const Candidates& candidates, bool from_start)
+  /// `job`: which start of the run this is, in the first nothing was measured before. `kept`: what
+  /// an end would leave.
+  Measurement(Session& session, const Candidates& candidates, int job, std::string kept)
       : session_(session),
+        sampler_([&device = *session.device] { return device.state(); }),
+        job_(job),
         candidates_(candidates),
         now_(candidates.placements),
         adaptations_(candidates.placements.size()),
@@ -45,16 +60,19 @@ class Measurement {
         discarded_(sz(session.model.layers)),
         rows_to_(candidates.placements.size(),
                  std::vector<std::int64_t>(sz(shape_.layers) * sz(shape_.ranks), 0)),
-        moves_(candidates.placements.size()) {
+        moves_(candidates.placements.size()),
+        kept_(std::move(kept)) {
     end_.check.mode = options_.check;
     for (const Placement& placement : now_) all_.push_back(&placement);
     for (std::size_t p = 0; p < candidates.adaptive.size(); ++p) {
       if (candidates.adaptive[p].adapts && session.comm.rank() == 0) prepare_to_adapt(p);
     }
-    if (how_.resident && from_start) time_moves();
+    if (how_.resident && job == 0) time_moves();
     if (how_.resident) static_cast<void>(session.store->hold(all_));
+    end_.soak = soak(session, how_.resident ? *all_[0] : session.linear, kept_);
     session.comm.barrier();
     epoch_ = wall_seconds();
+    sampler_.begin();
     end_.clocks_before = clocks();
   }
 
@@ -85,6 +103,8 @@ class Measurement {
     layers.clear_rows_to();
     step_clocks_.clear();
     const long switches_before = involuntary_switches();
+    notes.job = job_;
+    notes.begin = wall_seconds() - epoch_;
     for (int i = 0; i < segment.steps; ++i) {
       stop_if_asked();
       load(segment.first_step + i);
@@ -92,6 +112,7 @@ class Measurement {
       readings_.step_time[sz(i)] = layers.run_step(
           std::span(readings_.layers).subspan(sz(i) * sz(shape_.layers), sz(shape_.layers)));
     }
+    notes.end = wall_seconds() - epoch_;
     switches_ += static_cast<double>(involuntary_switches() - switches_before);
     steps_ += segment.steps;
     session_.progress.enter(Phase::gather);
@@ -101,6 +122,7 @@ class Measurement {
     SegmentRecord block = gather_segment(session_.comm, segment, readings_, epoch_, order);
     end_.seconds["gather"] += wall_seconds() - begin;
     block.notes = notes;
+    block.states = states();
     if (adapts()) block.slots = placement->slot_expert;
     return block;
   }
@@ -127,10 +149,21 @@ class Measurement {
                           moved.seconds,  change->planning_seconds, change->predicted_gain};
   }
 
-  /// Notes that this many segments are in the file.
-  void keeps(std::size_t segments, std::size_t all, const std::string& where) {
-    kept_ = fmt::format("{} of {} segments are kept in {}", segments, all, where);
+  /// Collective: what was read from the devices since the last call, [rank] on rank 0; empty if
+  /// they report nothing.
+  std::vector<std::vector<StateSample>> states() {
+    std::vector<std::vector<StateSample>> all;
+    if (!sampler_.reports()) return all;
+    std::vector<StateSample> mine = sampler_.take();
+    for (StateSample& sample : mine) {
+      sample.time -= epoch_;
+      sample.job = job_;
+    }
+    return gather_samples(session_.comm, std::move(mine));
   }
+
+  /// Notes what an end would leave from now on.
+  void keeps(const std::string& kept) { kept_ = kept; }
 
   /// Compares the segment's last `steps` steps with a reference.
   void check(const Segment& segment, int steps, SegmentNotes& notes) {
@@ -205,6 +238,10 @@ class Measurement {
 
   RunEnd finish() {
     end_.clocks_after = clocks();
+    end_.states = states();
+    if (const auto use = sampler_.finish()) {  // all ranks have one kind of device
+      end_.gpu_during = session_.comm.gather(std::span<const GpuUse>(&*use, 1));
+    }
     const double switches = switches_ / steps_;  // NaN when nothing was left to measure
     for (const double one : session_.comm.gather(std::span<const double>(&switches, 1))) {
       end_.quiet_during.push_back({.switches = one});
@@ -320,6 +357,8 @@ class Measurement {
   }
 
   Session& session_;
+  StateSampler sampler_;
+  int job_;
   const Candidates& candidates_;
   std::vector<Placement> now_;                            // [placement] in force
   std::vector<std::unique_ptr<Adaptation>> adaptations_;  // [placement], rank 0's
@@ -329,12 +368,12 @@ class Measurement {
   std::vector<const Placement*> all_;
   RunShape shape_;
   double epoch_ = 0;
-  std::string kept_;  // what an end would leave
   std::vector<LayerReading> discarded_;
   SegmentReadings readings_;
   std::vector<ClockReading> step_clocks_;  // [step of the segment][rank] on rank 0, as clocks()
   std::vector<std::vector<std::int64_t>> rows_to_;  // [placement][layer * destination]
   std::vector<std::optional<MoveReport>> moves_;    // [placement] a switch to it, to be stored
+  std::string kept_;                                // what an end would leave
   double switches_ = 0, steps_ = 0;  // involuntary, of this rank in measured steps; those steps
   RunEnd end_;
 };
@@ -349,15 +388,17 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
   const auto is_finished = [&](std::size_t i) {
     return i < finished.done.size() && finished.done[i] != 0;
   };
+  const auto kept_now = [&](std::size_t segments) {
+    return fmt::format("{} of {} segments are kept in {}", segments, schedule.size(), sink.kept_in);
+  };
+  Measurement measurement(session, candidates, job_after(finished), kept_now(kept_before));
   const double begin = wall_seconds();
-  Measurement measurement(session, candidates, kept_before == 0);
   StopWatch watch(stop_rule(options), static_cast<int>(candidates.placements.size()));
   ProgressLines progress(comm.rank() == 0 && !options.quiet, schedule.size(),
                          stop_rule(options).max_seconds);
   std::int64_t order = 0;
   std::size_t kept = kept_before, next = 0;
   std::string stopped;
-  measurement.keeps(kept, schedule.size(), sink.kept_in);
   while (next < schedule.size() && stopped.empty()) {
     const std::size_t i = next++;
     const Segment& segment = schedule[i];
@@ -384,7 +425,7 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
         sink.segment(block);
         measurement.seconds("write") += wall_seconds() - before;
       });
-      measurement.keeps(++kept, schedule.size(), sink.kept_in);
+      measurement.keeps(kept_now(++kept));
       progress.done(fmt::format(
           "{}, block {}", candidates.placements[sz(segment.placement)].strategy, segment.block));
     }

@@ -6,6 +6,7 @@
 #include "harness/run/anonymous.hpp"
 #include "harness/run/devices.hpp"
 #include "harness/run/run_facts.hpp"
+#include "harness/run/state_sampler.hpp"
 
 namespace gembench::inline run {
 
@@ -21,7 +22,17 @@ MeasuredFile measure_file(Session& session, bool anonymous,
   file.before = read_all_states(comm, *session.device);
   result.before = read_quiet(session);
   const QuietMeter meter(session);
+  StateSampler sampler([&device = *session.device] { return device.state(); });
+  const double begin = wall_seconds();
   MeasuredProfile measured = measure();
+  if (sampler.reports()) {  // all ranks have one kind of device
+    std::vector<StateSample> samples = sampler.take();
+    for (StateSample& sample : samples) sample.time -= begin;
+    file.series = gather_samples(comm, std::move(samples));
+  }
+  if (const auto use = sampler.finish()) {
+    result.gpu_during = comm.gather(std::span<const GpuUse>(&*use, 1));
+  }
   file.after = read_all_states(comm, *session.device);
   meter.finish(result.during);
   result.after = read_quiet(session);

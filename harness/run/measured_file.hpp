@@ -13,7 +13,8 @@ namespace gembench::inline run {
 struct MeasuredFile {
   ProfileFile file;
   QuietState before, after;
-  std::vector<QuietUse> during;  ///< [rank]
+  std::vector<QuietUse> during;         ///< [rank]
+  std::vector<GpuUse> gpu_during = {};  ///< [rank]; empty: no GPUs
 };
 
 /// Collective: what `measure` makes, with the states of devices and machine before and after it.

@@ -7,6 +7,7 @@
 #include "moe_layer/layers.hpp"
 #include "moe_layer/profiler/load_points.hpp"
 #include "placement/base/index.hpp"
+#include "results/run_series.hpp"
 
 namespace gembench::inline run {
 namespace {
@@ -77,7 +78,8 @@ double file_bytes(const RunShape& s, bool gpus) {
   return placements * steps * layers * ranks * reading + steps * layers * s.experts * 4 +
          placements * steps * (2 * layers + ranks + 2) * 4 +
          placements * layers * ranks * ranks * 8 + placements * layers * ranks * s.slots * 4 +
-         ranks * profile * 8;
+         ranks * profile * 8 +
+         (gpus ? static_cast<double>(series_bytes(static_cast<std::uint64_t>(s.ranks))) : 0);
 }
 
 }  // namespace gembench::inline run

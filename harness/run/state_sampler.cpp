@@ -1,5 +1,8 @@
 #include "harness/run/state_sampler.hpp"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -24,9 +27,21 @@ bool says_anything(const DeviceState& state) {
            std::isnan(state.energy));
 }
 
+/// This thread leaves a CPU to whoever runs there, if it may run on another.
+void keep_off(int cpu) {
+  cpu_set_t mine;
+  if (cpu < 0 || cpu >= CPU_SETSIZE) return;
+  if (pthread_getaffinity_np(pthread_self(), sizeof mine, &mine) != 0) return;
+  CPU_CLR(cpu, &mine);
+  if (CPU_COUNT(&mine) > 0) {  // else, or where it is refused, it stays where it is
+    static_cast<void>(pthread_setaffinity_np(pthread_self(), sizeof mine, &mine));
+  }
+}
+
 }  // namespace
 
-StateSampler::StateSampler(Read read, std::chrono::milliseconds period) : read_(std::move(read)) {
+StateSampler::StateSampler(Read read, std::chrono::milliseconds period)
+    : read_(std::move(read)), makers_cpu_(sched_getcpu()) {
   reports_ = read_().has_value();
   if (!reports_) return;
   use_.readings = 0;
@@ -34,17 +49,47 @@ StateSampler::StateSampler(Read read, std::chrono::milliseconds period) : read_(
 }
 
 void StateSampler::work(std::chrono::milliseconds period) {
+  keep_off(makers_cpu_);
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, period, [this] { return ended_; })) {
     lock.unlock();  // the driver may take its time
-    if (const auto state = read_()) add(*state);
+    try {
+      read_once();
+    } catch (...) {  // told by take() and finish()
+      lock.lock();
+      failure_ = std::current_exception();
+      return;
+    }
     lock.lock();
   }
 }
 
-void StateSampler::add(const DeviceState& state) {
+void StateSampler::read_once() {
+  const double before = wall_seconds();
+  const auto state = read_();
+  const double after = wall_seconds();
+  if (!state) return;
+  const std::lock_guard lock(mutex_);
+  keep(*state, before, after);
+  add(*state, (before + after) / 2);
+}
+
+void StateSampler::keep(const DeviceState& state, double before, double after) {
+  const auto row = rows_.next();
+  if (!row) return;
+  samples_.resize(std::max(samples_.size(), *row + 1));
+  samples_[*row] = {.time = (before + after) / 2,
+                    .took = after - before,
+                    .clock = state.clock,
+                    .memory_clock = state.memory_clock,
+                    .power = state.power,
+                    .temperature = state.temperature,
+                    .energy = state.energy,
+                    .throttle_reasons = state.throttle_reasons};
+}
+
+void StateSampler::add(const DeviceState& state, double now) {
   if (!says_anything(state)) return;
-  const double now = wall_seconds();
   if (use_.readings == 0) {
     first_seconds_ = now;
     first_energy_ = state.energy;
@@ -64,6 +109,22 @@ void StateSampler::add(const DeviceState& state) {
   }
 }
 
+void StateSampler::begin() {
+  const std::lock_guard lock(mutex_);
+  use_ = {};
+  use_.readings = 0;
+  clocks_ = powers_ = temperatures_ = 0;
+}
+
+std::vector<StateSample> StateSampler::take() {
+  const std::lock_guard lock(mutex_);
+  if (failure_) std::rethrow_exception(failure_);
+  rows_ = ThinnedRows(kMost);
+  std::vector<StateSample> taken = std::exchange(samples_, {});
+  std::ranges::sort(taken, {}, &StateSample::time);
+  return taken;
+}
+
 void StateSampler::stop() {
   if (!thread_.joinable()) return;
   {
@@ -76,11 +137,10 @@ void StateSampler::stop() {
 
 std::optional<GpuUse> StateSampler::finish() {
   stop();
+  if (failure_) std::rethrow_exception(failure_);
   if (!reports_) return std::nullopt;
   // Over before the first period was: better the state right after the work than none.
-  if (use_.readings == 0) {
-    if (const auto state = read_()) add(*state);
-  }
+  if (use_.readings == 0) read_once();
   GpuUse use = use_;
   if (clocks_ > 0) use.clock_mean /= static_cast<double>(clocks_);
   if (powers_ > 0) {
@@ -91,6 +151,21 @@ std::optional<GpuUse> StateSampler::finish() {
   }
   if (temperatures_ > 0) use.temperature_mean /= static_cast<double>(temperatures_);
   return use;
+}
+
+std::vector<std::vector<StateSample>> gather_samples(const Comm& comm,
+                                                     std::vector<StateSample> mine) {
+  const auto count = static_cast<std::int64_t>(mine.size());
+  const auto counts = comm.gather(std::span<const std::int64_t>(&count, 1));
+  // gather() wants as many from every rank.
+  mine.resize(static_cast<std::size_t>(comm.max(static_cast<double>(count))));
+  const auto gathered = comm.gather(std::span<const StateSample>(mine));
+  std::vector<std::vector<StateSample>> all;
+  for (std::size_t rank = 0; rank < counts.size(); ++rank) {
+    const auto first = gathered.begin() + static_cast<std::ptrdiff_t>(rank * mine.size());
+    all.emplace_back(first, first + counts[rank]);
+  }
+  return all;
 }
 
 }  // namespace gembench::inline run

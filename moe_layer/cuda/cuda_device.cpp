@@ -77,6 +77,7 @@ std::map<std::string, std::string> CudaDevice::facts() const {
           {"gpu_uuid", gpu_.uuid},
           {"gpu_cpus", near_cpus_.words()},
           {"gpu_event_floor", fmt::format("{:.2f} us", spans_.floor() * 1e6)},
+          {"gpu_power", nvml_.power_source()},
           {"gpu_driver", nvml_.driver()},
           {"gpu_driver_cuda", gpu_.driver},
           {"cuda_toolkit", gpu_.toolkit},

@@ -3,6 +3,9 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <cmath>
+#include <cstddef>
+#include <optional>
 #include <type_traits>
 
 #include "placement/base/error.hpp"
@@ -17,6 +20,20 @@ struct Nvml::Library {
   static constexpr int kMemoryClock = 2;    // NVML_CLOCK_MEM
   static constexpr int kGpuSensor = 0;      // NVML_TEMPERATURE_GPU
 
+  /// nvmlFieldValue_t
+  struct Field {
+    static constexpr unsigned kPowerInstant = 186;  // NVML_FI_DEV_POWER_INSTANT, milliwatts
+    static constexpr int kUnsigned = 1;             // NVML_VALUE_TYPE_UNSIGNED_INT
+    unsigned id = kPowerInstant, scope = 0;         // scope 0: the GPU, not the module around it
+    long long timestamp = 0, latency = 0;           // us
+    int type = -1, result = -1;
+    union {
+      unsigned number;
+      unsigned long long other;
+    } value{.other = 0};
+  };
+  static_assert(sizeof(Field) == 40 && offsetof(Field, value) == 32);
+
   void* handle = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
   int (*init)() = nullptr;
   int (*shutdown)() = nullptr;
@@ -25,6 +42,7 @@ struct Nvml::Library {
   int (*device_by_uuid)(const char*, void**) = nullptr;
   int (*clock)(void*, int, unsigned*) = nullptr;
   int (*power)(void*, unsigned*) = nullptr;
+  int (*fields)(void*, int, Field*) = nullptr;
   int (*temperature)(void*, int, unsigned*) = nullptr;
   int (*reasons)(void*, unsigned long long*) = nullptr;
   int (*energy)(void*, unsigned long long*) = nullptr;
@@ -36,6 +54,14 @@ struct Nvml::Library {
   template <class... P>
   static bool told(int (*call)(P...), std::type_identity_t<P>... arguments) {
     return call != nullptr && call(arguments...) == 0;
+  }
+
+  /// Milliwatts at this moment; none: this driver or GPU does not tell.
+  [[nodiscard]] std::optional<unsigned> instant_power(void* device) const {
+    Field field;
+    const bool known = told(fields, device, 1, &field) && field.result == 0 &&
+                       field.type == Field::kUnsigned && field.id == Field::kPowerInstant;
+    return known ? std::optional(field.value.number) : std::nullopt;
   }
 
   Library() {
@@ -50,6 +76,7 @@ struct Nvml::Library {
     find(device_by_uuid, "nvmlDeviceGetHandleByUUID");
     find(clock, "nvmlDeviceGetClockInfo");
     find(power, "nvmlDeviceGetPowerUsage");
+    find(fields, "nvmlDeviceGetFieldValues");
     find(temperature, "nvmlDeviceGetTemperature");
     find(reasons, "nvmlDeviceGetCurrentClocksEventReasons");  // its name since driver 535
     if (reasons == nullptr) find(reasons, "nvmlDeviceGetCurrentClocksThrottleReasons");
@@ -70,6 +97,8 @@ Nvml::Nvml(const std::string& uuid) : library_(std::make_unique<Library>()) {
   if (!library_->ready || !Library::told(library_->device_by_uuid, uuid.c_str(), &device_)) {
     device_ = nullptr;
   }
+  // Decided once: a series is not of two kinds.
+  instant_power_ = device_ != nullptr && library_->instant_power(device_).has_value();
 }
 
 Nvml::~Nvml() {
@@ -86,7 +115,11 @@ DeviceState Nvml::state() const {
   };
   if (reads(library_->clock, Library::kGraphicsClock)) state.clock = value * kMega;
   if (reads(library_->clock, Library::kMemoryClock)) state.memory_clock = value * kMega;
-  if (reads(library_->power)) state.power = value * kMilli;
+  if (instant_power_) {
+    if (const auto now = library_->instant_power(device_)) state.power = *now * kMilli;
+  } else if (reads(library_->power)) {
+    state.power = value * kMilli;
+  }
   if (reads(library_->temperature, Library::kGpuSensor)) state.temperature = value;
   unsigned long long reasons = 0;
   if (Library::told(library_->reasons, device_, &reasons)) {
@@ -97,6 +130,12 @@ DeviceState Nvml::state() const {
     state.energy = static_cast<double>(millijoules) * kMilli;
   }
   return state;
+}
+
+std::string Nvml::power_source() const {
+  if (device_ == nullptr || std::isnan(state().power)) return "not known";
+  return instant_power_ ? "at the moment (NVML_FI_DEV_POWER_INSTANT)"
+                        : "by nvmlDeviceGetPowerUsage, on most GPUs a mean over 1 s";
 }
 
 std::string Nvml::driver() const {

@@ -19,6 +19,8 @@ class Nvml {
   Nvml& operator=(const Nvml&) = delete;
 
   [[nodiscard]] DeviceState state() const;
+  /// What DeviceState::power is, in words.
+  [[nodiscard]] std::string power_source() const;
   /// "580.65.06", or "not known".
   [[nodiscard]] std::string driver() const;
   /// Environment error with the remedy where it is not available.
@@ -28,7 +30,7 @@ class Nvml {
   struct Library;
   std::unique_ptr<Library> library_;
   void* device_ = nullptr;
-  bool locked_ = false;
+  bool locked_ = false, instant_power_ = false;
 };
 
 }  // namespace gembench::inline cuda

@@ -31,11 +31,12 @@ class Made:
     """Slowest rank 1 (1.5 times); placement k has loads moved so that it gains by k."""
 
     def __init__(self, placements=3, steps=48, layers=2, ranks=4, experts=8, clock="cpu-time",
-                 block=2, whole_steps=False, profile=True, slowdown=True, gpus=False, lost=None,
+                 block=2, whole_steps=False, profile=True, slowdown=True, gpus=False, series=False, lost=None,
                  share="nothing", seed=1, gain=10):
         self.shape = (placements, steps, layers, ranks)
         self.experts, self.clock, self.block = experts, clock, block
-        self.gpus, self.lost, self.share, self.gain = gpus, lost, share, gain
+        self.gpus, self.series = gpus, series
+        self.lost, self.share, self.gain = lost, share, gain
         self.whole, self.profile, self.random = whole_steps, profile, np.random.default_rng(seed)
         self.slowdown = np.ones(ranks)
         if slowdown:
@@ -64,6 +65,42 @@ class Made:
                     bytes_sent=tokens.astype("i8") * 64, metadata_bytes=tokens.astype("i8") * 4,
                     inter_node_bytes=np.zeros(tokens.shape, "i8"))
         return part, step_time
+
+    def _write_series(self, file, placements, ranks):
+        """Ten readings a second for 2 s of soak and the segments, each of which takes 1.5 s and has a
+        pause of 0.5 s behind it. The last placement clocks 5 % lower, and rank 2 is held down by its
+        power in every fifth reading. Rows are in no order, and some are empty."""
+        to = file["segments/to_placement"][...]
+        for name, values in (("begin", 2.0 * np.arange(to.size)),
+                             ("end", 2.0 * np.arange(to.size) + 1.5),
+                             ("job", np.zeros(to.size, "i4"))):
+            file[f"segments/{name}"] = values
+            file[f"segments/{name}"].dims[0].attach_scale(file["segments/segment"])
+        time = np.arange(-2, 2 * to.size - 0.05, 0.1)
+        segment = np.floor(time / 2).astype(int)
+        works = (time >= 0) & (time % 2 <= 1.5)
+        low = works & (to[np.maximum(segment, 0)] == placements - 1)
+        rows = self.random.permutation(time.size + 7)
+        _scale(file, "series/sample", np.arange(rows.size, dtype="i4"), units="1")
+        for name, kind, unit, value in (
+                ("time", "f8", "s", lambda rank: time),
+                ("clock", "f4", "Hz", lambda rank: np.where(low, 1.8e9, 1.9e9)),
+                ("power", "f4", "W", lambda rank: np.where(works, 500.0, 200.0)),
+                ("temperature", "f4", "degC", lambda rank: 60 - 20 * np.exp(-(time + 2) / 3)),
+                ("throttle_reasons", "i8", "1",
+                 lambda rank: np.where((rank == 2) & (np.arange(time.size) % 5 == 0), 4, 1)),
+                ("job", "i4", "1", lambda rank: np.zeros(time.size))):
+            none = np.nan if kind[0] == "f" else -1
+            values = np.full((ranks, rows.size), none, kind)
+            for rank in range(ranks):
+                values[rank, rows[:time.size]] = value(rank)
+            file[f"series/{name}"] = values
+            for axis, scale in enumerate(("rank", "series/sample")):
+                file[f"series/{name}"].dims[axis].attach_scale(file[scale])
+            file[f"series/{name}"].attrs.update(units=unit, _FillValue=np.dtype(kind).type(none))
+        file.create_group("soak").attrs.update(seconds=2.0, steps=100, steady=0,
+                                               unsteady="clock of rank 1", profile_seconds=np.nan,
+                                               profile_steps=-1, profile_steady=-1)
 
     def write(self, path, measured_steps=None, version="2.2.0", schema="gembench-results"):
         """`measured_steps` of every placement are there, the others not yet (a .partial)."""
@@ -162,6 +199,8 @@ class Made:
                     file[f"gpu/{name}_{when}"] = np.full(ranks, value)
                     file[f"gpu/{name}_{when}"].dims[0].attach_scale(file["rank"])
                     file[f"gpu/{name}_{when}"].attrs.update(units=unit)
+            if self.series:
+                self._write_series(file, placements, ranks)
         if self.lost is not None:
             self._write_quiet(file, ranks, whole)
         if self.clock != "cpu-time":

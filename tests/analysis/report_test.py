@@ -89,6 +89,28 @@ class Report(ReportTest):
         self.assertIn("clock_before (MHz)", ranks)
         self.assertEqual(ranks.count("| 1200 | 1200 | 300 | 60 |"), 4)
 
+    def test_the_state_of_gpus_over_time(self):
+        made = self.made(gpus=True, series=True, clock="wall")
+        said = self.written(made, "--format", "md")
+        self.assertIn("The devices were not steady before the first step, after 2 s of soaking: clock of "
+                      "rank 1 still changed.", said)
+        self.assertIn("The clock of rank 2's GPU on node2 was held down in 20.0 % of ", said)
+        self.assertEqual(said.count("was held down in"), 1)
+        for rank in range(4):
+            self.assertRegex(said, f"The clock of rank {rank}'s GPU on node{rank} differed between "
+                             r"placements: 1900 MHz under linear, 1800 under \S+ \(-5\.3 %\)")
+        self.assertNotIn("before the profile", said)
+        page = self.folder / "page.html"
+        self.written(made, "-o", "page.html", "--figures", "figures", "--placements", "gem")
+        self.assertIn("A GPU&#x27;s mean clock differed by at most 5.6 % between placements; clocks were "
+                      "held down on 1 of 4 GPUs.", page.read_text())
+        drawn = (self.folder / "figures/gpus-rank-2.svg").read_text()
+        for part in ("clock (MHz)", "power (W)", "temperature (degC)", "soak", "clock held down",
+                     "s since the first measured step"):
+            self.assertIn(part, drawn)
+        # Without readings nothing is said of them.
+        self.assertNotIn("mean clock", self.written(self.made(gpus=True, clock="wall"), "--format", "md"))
+
     def test_how_quiet_the_machine_was(self):
         noisy, uneven = "The machine was noisy", "Ranks were disturbed unequally"
         for clock in ("wall", "cpu-time"):

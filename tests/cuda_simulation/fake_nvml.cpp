@@ -4,11 +4,15 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "tests/cuda_simulation/environment.hpp"
 
@@ -29,6 +33,71 @@ enum Result : int {
 };
 
 bool started = false;
+
+/// What GEMBENCH_SIMULATED_NVML_SCRIPT says of a moment: README.md. Without it always the same.
+struct Moment {
+  double seconds = 0;  // since nvmlInit
+  double mhz = 1500, watts = 123, celsius = 45;
+  unsigned long long reasons = 4;  // power cap
+};
+std::vector<Moment> script;
+double script_begin = 0;
+
+void read_script() {
+  script.clear();
+  script_begin = gembench::simulation::now();
+  const char* text = std::getenv("GEMBENCH_SIMULATED_NVML_SCRIPT");
+  if (!text) return;
+  std::istringstream moments(text);
+  for (std::string words; std::getline(moments, words, ';');) {
+    Moment one;
+    char comma = 0;
+    std::istringstream numbers(words);
+    numbers >> one.seconds >> comma >> one.mhz >> comma >> one.watts >> comma >> one.celsius >>
+        comma >> one.reasons;
+    if (!numbers) {
+      std::fprintf(stderr, "GEMBENCH_SIMULATED_NVML_SCRIPT: no moment: %s\n", words.c_str());
+      std::exit(2);
+    }
+    script.push_back(one);
+  }
+}
+
+/// Between moments of the script: a straight line, but for the reasons, which are the earlier's.
+Moment at(double seconds) {
+  if (script.empty()) return {};
+  std::size_t next = 0;
+  while (next < script.size() && script[next].seconds <= seconds) ++next;
+  if (next == 0) return script.front();
+  Moment now = script[next - 1];
+  if (next == script.size()) return now;
+  const Moment& then = script[next];
+  const double share = (seconds - now.seconds) / (then.seconds - now.seconds);
+  now.mhz += share * (then.mhz - now.mhz);
+  now.watts += share * (then.watts - now.watts);
+  now.celsius += share * (then.celsius - now.celsius);
+  now.seconds = seconds;
+  return now;
+}
+
+double script_seconds() {
+  return gembench::simulation::now() - script_begin;
+}
+Moment current() {
+  return at(script_seconds());
+}
+
+/// Joules since nvmlInit: the integral of power.
+double script_joules() {
+  const double end = script_seconds();
+  double joules = 0, from = 0;
+  for (const Moment& one : script) {
+    const double to = std::min(one.seconds, end);
+    if (to > from) joules += (at(from).watts + at(to - 1e-9).watts) / 2 * (to - from);
+    from = std::max(from, to);
+  }
+  return joules + (end > from ? at(from).watts * (end - from) : 0);
+}
 
 /// A handle points to the GPU's place in here.
 using Handle = void*;
@@ -79,6 +148,7 @@ NVML_CALL void gembench_fake_nvml_reload() {
 NVML_CALL int nvmlInit_v2() {
   if (const int fault = injected_fault("nvmlInit_v2")) return fault;
   started = true;
+  read_script();
   return success;
 }
 
@@ -131,29 +201,58 @@ NVML_CALL int nvmlDeviceGetName(Handle handle, char* to, unsigned size) {
 
 NVML_CALL int nvmlDeviceGetClockInfo(Handle handle, int type, unsigned* mhz) {
   constexpr int kMemory = 2;
-  return answer("nvmlDeviceGetClockInfo", handle, mhz, type == kMemory ? 2000 : 1500);
+  return answer("nvmlDeviceGetClockInfo", handle, mhz,
+                type == kMemory ? 2000 : static_cast<unsigned>(current().mhz));
 }
 
 NVML_CALL int nvmlDeviceGetPowerUsage(Handle handle, unsigned* milliwatts) {
-  return answer("nvmlDeviceGetPowerUsage", handle, milliwatts, 123000);
+  return answer("nvmlDeviceGetPowerUsage", handle, milliwatts,
+                static_cast<unsigned>(1000 * current().watts));
 }
 
-/// Every reading another joule.
+#ifndef GEMBENCH_NVML_WITHOUT_SOME
+/// nvmlFieldValue_t
+struct FieldValue {
+  unsigned id, scope;
+  long long timestamp, latency;
+  int type, result;
+  unsigned value, high;
+};
+/// Only with a script: power at this moment, a watt above what nvmlDeviceGetPowerUsage says, so
+/// that a test sees which of them was read.
+NVML_CALL int nvmlDeviceGetFieldValues(Handle handle, int count, FieldValue* fields) {
+  constexpr unsigned kPowerInstant = 186;
+  constexpr int kUnsigned = 1;
+  const int result = enter("nvmlDeviceGetFieldValues", handle);
+  for (int i = 0; result == success && i < count; ++i) {
+    const bool known = fields[i].id == kPowerInstant && !script.empty();
+    fields[i].type = kUnsigned;
+    fields[i].value = static_cast<unsigned>(1000 * (current().watts + 1));
+    fields[i].result = known ? success : not_supported;
+  }
+  return result;
+}
+#endif
+
+/// Every reading another joule; with a script what its power adds up to.
 NVML_CALL int nvmlDeviceGetTotalEnergyConsumption(Handle handle, unsigned long long* millijoules) {
   static unsigned long long joules = 0;
   const int result = enter("nvmlDeviceGetTotalEnergyConsumption", handle);
-  if (result == success) *millijoules = 1000 * ++joules;
+  if (result == success) {
+    *millijoules =
+        script.empty() ? 1000 * ++joules : static_cast<unsigned long long>(1000 * script_joules());
+  }
   return result;
 }
 
 NVML_CALL int nvmlDeviceGetTemperature(Handle handle, int /*sensor*/, unsigned* celsius) {
-  return answer("nvmlDeviceGetTemperature", handle, celsius, 45);
+  return answer("nvmlDeviceGetTemperature", handle, celsius,
+                static_cast<unsigned>(current().celsius));
 }
 
 NVML_CALL int nvmlDeviceGetCurrentClocksEventReasons(Handle handle, unsigned long long* bits) {
-  constexpr unsigned long long kPowerCap = 4;
   const int result = enter("nvmlDeviceGetCurrentClocksEventReasons", handle);
-  if (result == success) *bits = kPowerCap;
+  if (result == success) *bits = current().reasons;
   return result;
 }
 

@@ -106,6 +106,22 @@ inline std::vector<GpuUse> gpu_uses(int ranks, Random& random) {
   return uses;
 }
 
+/// From `begin` on, over a second and a half; rank 1 is behind. Some of it is not known.
+inline std::vector<std::vector<StateSample>> samples(int ranks, double begin, std::int32_t job) {
+  std::vector<std::vector<StateSample>> all(product({ranks}));
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    for (int i = 0; i < (rank == 1 ? 1 : 4); ++i) {
+      Random random(mix64(static_cast<std::uint64_t>(begin * 64) + rank * 1000 +
+                          static_cast<std::uint64_t>(i)));
+      const auto real = reals(random, 5);
+      all[rank].push_back({begin + 0.5 * i, real[0], real[1], i == 2 ? NAN : real[2], real[3],
+                           real[4], random.uniform() * 1e9,
+                           i == 2 ? -1 : static_cast<std::int64_t>(random.below(1ULL << 40)), job});
+    }
+  }
+  return all;
+}
+
 /// Some of it is not known.
 inline QuietState quiet(int ranks, Random& random) {
   QuietState state;
@@ -152,6 +168,8 @@ inline ProfileFile profile_file(int ranks, Random& random) {
   file.tight = true;
   file.seconds = 12.5;
   file.program = "gembench 0";
+  file.series = samples(ranks, 0, 0);
+  file.soak = {12.5, 300, 0, "clock of rank 1"};
   return file;
 }
 
@@ -236,6 +254,9 @@ inline SegmentNotes notes(int segment) {
                     random.uniform(),
                     -random.uniform()};
   }
+  notes.begin = 2 * segment + random.uniform();
+  notes.end = notes.begin + random.uniform();
+  notes.job = 0;
   return notes;
 }
 
@@ -258,6 +279,10 @@ inline SegmentRecord block(const RunInfo& info, int segment) {
   }
   block.step_time = reals(random, product({steps, shape.ranks}));
   block.order = counts<std::int64_t>(random, product({steps}), 1 << 30);
+  // Some segments are too short for a reading.
+  if (!info.gpu_before.empty() && segment % 2 == 1) {
+    block.states = samples(shape.ranks, 2.0 * segment, 0);
+  }
   if (info.adapts) {
     block.slots =
         counts<std::int32_t>(random, product({shape.layers, shape.ranks, shape.slots}), 1 << 30);
@@ -277,6 +302,7 @@ inline RunSummary summary(const RunShape& shape, std::uint64_t seed) {
     summary.high[i] = reals(random, placements);
     summary.high[i].back() = NAN;
   }
+  summary.run_energy_per_token = random.uniform();
   summary.last_share = reals(random, product({shape.placements, shape.ranks}));
   summary.differences.resize(placements * placements);
   for (StoredDifference& one : summary.differences) {
@@ -296,6 +322,9 @@ inline RunEnd end(const RunShape& shape, std::uint64_t seed) {
   end.clocks_after = clocks(shape.ranks, random);
   end.gpu_after = gpus(shape.ranks, random);
   end.gpu_during = gpu_uses(shape.ranks, random);
+  end.states = samples(shape.ranks, 1e4, 0);
+  end.soak = {30.25, 1000, 0, "clock of rank 1"};
+  end.soak_profile = {11, 90, 1, ""};
   end.quiet_after = quiet(shape.ranks, random);
   end.quiet_during = quiet_uses(shape.ranks, random);
   end.stopped = "every interval is within +-1.9 points, as --precision 2 asks";

@@ -32,6 +32,9 @@ inline void expect_equal(const SegmentNotes& a, const SegmentNotes& b) {
   EXPECT_PRED2(same, a.replan.move_seconds, b.replan.move_seconds);
   EXPECT_PRED2(same, a.replan.planning_seconds, b.replan.planning_seconds);
   EXPECT_PRED2(same, a.replan.predicted_gain, b.replan.predicted_gain);
+  EXPECT_PRED2(same, a.begin, b.begin);
+  EXPECT_PRED2(same, a.end, b.end);
+  EXPECT_EQ(a.job, b.job);
 }
 
 inline void expect_equal(const Segment& a, const Segment& b) {
@@ -95,6 +98,28 @@ inline void expect_equal(const std::vector<GpuUse>& a, const std::vector<GpuUse>
     EXPECT_EQ(a[i].readings, b[i].readings);
     EXPECT_EQ(a[i].throttle_reasons, b[i].throttle_reasons);
   }
+}
+
+inline void expect_equal(const StateSample& a, const StateSample& b) {
+  for (double StateSample::*member :
+       {&StateSample::time, &StateSample::took, &StateSample::clock, &StateSample::memory_clock,
+        &StateSample::power, &StateSample::temperature, &StateSample::energy}) {
+    EXPECT_PRED2(same, a.*member, b.*member);
+  }
+  EXPECT_EQ(a.throttle_reasons, b.throttle_reasons);
+  EXPECT_EQ(a.job, b.job);
+}
+
+inline void expect_equal(const std::vector<StateSample>& a, const std::vector<StateSample>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) expect_equal(a[i], b[i]);
+}
+
+inline void expect_equal(const SoakRecord& a, const SoakRecord& b) {
+  EXPECT_PRED2(same, a.seconds, b.seconds);
+  EXPECT_EQ(a.steps, b.steps);
+  EXPECT_EQ(a.steady, b.steady);
+  EXPECT_EQ(a.unsteady, b.unsteady);
 }
 
 inline void expect_equal(const QuietState& a, const QuietState& b) {
@@ -186,6 +211,8 @@ inline void expect_equal(const RunEnd& a, const RunEnd& b) {
   expect_equal(a.gpu_during, b.gpu_during);
   expect_equal(a.quiet_after, b.quiet_after);
   expect_equal(a.quiet_during, b.quiet_during);
+  expect_equal(a.soak, b.soak);
+  expect_equal(a.soak_profile, b.soak_profile);
   EXPECT_EQ(a.stopped, b.stopped);
   EXPECT_EQ(a.seconds, b.seconds);
 }
@@ -197,6 +224,8 @@ inline void expect_equal(const RunSummary& a, const RunSummary& b) {
     expect_same(a.high[i], b.high[i]);
   }
   expect_same(a.last_share, b.last_share);
+  EXPECT_PRED2(same, a.run_energy_per_token, b.run_energy_per_token);
+  EXPECT_PRED2(same, a.run_energy_per_assignment, b.run_energy_per_assignment);
   ASSERT_EQ(a.differences.size(), b.differences.size());
   for (std::size_t i = 0; i < a.differences.size(); ++i) {
     const StoredDifference &x = a.differences[i], &y = b.differences[i];
@@ -216,6 +245,7 @@ inline void expect_equal(const RunReader& a, const RunReader& b) {
     EXPECT_EQ(a.measured(segment), b.measured(segment));
     expect_equal(a.read_segment(segment), b.read_segment(segment));
   }
+  for (int rank = 0; rank < shape.ranks; ++rank) expect_equal(a.series(rank), b.series(rank));
   for (int p = 0; p < shape.placements; ++p) {
     EXPECT_EQ(a.blocks(p), b.blocks(p));
     expect_equal(a.read(p, 0, shape.steps), b.read(p, 0, shape.steps));

@@ -112,6 +112,8 @@ const Attack kSegments[] = {
      "larger than the file"},
     {"another count of segments", 0,
      [](hid_t f) { replace(f, "segments/segment", H5T_STD_I32LE, {3}); }, "follow"},
+    {"an impossible start", 0, [](hid_t f) { fill32(f, "segments/job", kMax); },
+     "segment 0 is of an impossible start"},
     {"a missing note", 0, [](hid_t f) { H5Ldelete(f, "segments/check_error", H5P_DEFAULT); },
      "no dataset segments/check_error"},
     {"notes of fewer segments", 0,
@@ -234,6 +236,25 @@ const Attack kGroups[] = {
        H5Sclose(space);
      },
      "summary/"},
+    {"series of other ranks", 0,
+     [](hid_t f) {
+       replace(f, "series/time", H5T_IEEE_F64LE, {7, 16384});
+     },
+     "series are not those of its ranks"},
+    {"endless series", 0,
+     [](hid_t f) {
+       replace(f, "series/time", H5T_IEEE_F64LE, {8, kBig}, {1, 1});
+     },
+     "series are not those of its ranks"},
+    {"series of several lengths", 0,
+     [](hid_t f) {
+       replace(f, "series/power", H5T_IEEE_F32LE, {8, 100});
+     },
+     "series/power has extents"},
+    {"series at no time", 0,
+     [](hid_t f) { fill<double>(f, "series/time", H5T_NATIVE_DOUBLE, INFINITY); }, "infinite"},
+    {"a soak without steps", 0, [](hid_t f) { H5Adelete_by_name(f, "soak", "steps", H5P_DEFAULT); },
+     "no attribute soak@steps"},
     {"profile after without profile", 0, [](hid_t f) { H5Ldelete(f, "load_point", H5P_DEFAULT); },
      "no dataset load_point"},
 };
@@ -296,6 +317,9 @@ TEST(RunFile, AFileOfAnEarlierMinorVersionLacksWhatCameLater) {
   H5Ldelete(file, "inter_node_bytes", H5P_DEFAULT);
   H5Ldelete(file, "topology", H5P_DEFAULT);
   H5Ldelete(file, "quiet", H5P_DEFAULT);
+  for (const char* name : {"series", "soak", "segments/begin", "segments/end", "segments/job"}) {
+    ASSERT_GE(H5Ldelete(file, name, H5P_DEFAULT), 0);  // before 2.10.0
+  }
   H5Ldelete(file, "summary", H5P_DEFAULT);
   H5Fclose(file);
 
@@ -306,10 +330,14 @@ TEST(RunFile, AFileOfAnEarlierMinorVersionLacksWhatCameLater) {
   EXPECT_TRUE(reader.info().quiet_before.ranks.empty());
   EXPECT_TRUE(reader.end().quiet_after.ranks.empty());
   EXPECT_TRUE(reader.end().quiet_during.empty());
+  EXPECT_TRUE(reader.series(0).empty());
+  EXPECT_EQ(reader.end().soak.steps, -1);
   const auto block = reader.read_segment(0);
   auto expected = example::block(info, 0);
   auto& later = expected.count[count_at("inter_node_bytes")];
   later.assign(later.size(), -1);
+  expected.notes.begin = expected.notes.end = NAN;
+  expected.notes.job = -1;
   example::expect_equal(block, expected);
 }
 

@@ -263,6 +263,11 @@ TEST(ProfileFile, RoundTrip) {
   EXPECT_TRUE(read.warm);
   EXPECT_TRUE(read.tight);
   EXPECT_EQ(read.seconds, 12.5);
+  ASSERT_EQ(read.series.size(), 5U);
+  for (std::size_t rank = 0; rank < 5; ++rank) {
+    example::expect_equal(read.series[rank], content.series[rank]);
+  }
+  example::expect_equal(read.soak, content.soak);
 }
 
 TEST(ProfileFile, AProfileAloneIsAFileToo) {
@@ -277,6 +282,8 @@ TEST(ProfileFile, AProfileAloneIsAFileToo) {
   EXPECT_EQ(read.samples.points, 0U);
   EXPECT_TRUE(read.rank_facts.empty());
   EXPECT_TRUE(read.before.empty());
+  EXPECT_TRUE(read.series.empty());
+  EXPECT_EQ(read.soak.steps, -1);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "results/run_reader.hpp"
+#include "results/run_series.hpp"
 #include "results/run_writer.hpp"
 #include "tests/results/example.hpp"
 #include "tests/results/expect_equal.hpp"
@@ -67,6 +68,45 @@ TEST(RunFile, RoundTripOfEveryFieldWithBlocksOutOfOrder) {
     EXPECT_THROW((void)reader.read_segment(segment), std::out_of_range);
   }
   example::expect_equal(reader.end(), end);
+  for (int rank = 0; rank < 4; ++rank) {  // in order of time, however they came
+    std::vector<StateSample> samples;
+    for (int segment : {1, 3, 5, 7}) {
+      const auto states = example::block(info, segment).states.at(static_cast<std::size_t>(rank));
+      samples.insert(samples.end(), states.begin(), states.end());
+    }
+    const auto& last = end.states.at(static_cast<std::size_t>(rank));
+    samples.insert(samples.end(), last.begin(), last.end());
+    example::expect_equal(reader.series(rank), samples);
+  }
+  EXPECT_THROW((void)reader.series(4), std::out_of_range);
+}
+
+/// A series longer than its room: what is kept is spread over all of it, and of no two samples.
+TEST(RunFile, ALongSeriesIsThinned) {
+  const example::Folder folder;
+  const auto info = example::info(kShape, 1);
+  const auto value_of = [](double time) { return std::floor(time * 8); };
+  RunWriter writer(folder / "r.h5", false);
+  writer.describe(info);
+  auto block = example::block(info, 0);
+  double time = 0;
+  for (const std::uint64_t count : {kSeriesRows - 3, std::uint64_t{500}, std::uint64_t{501}}) {
+    block.states.assign(4, {});
+    for (std::uint64_t i = 0; i < count; ++i, time += 0.125) {
+      block.states[2].push_back({.time = time, .power = value_of(time), .job = 0});
+    }
+    writer.write(block);
+  }
+  writer.finish(example::end(kShape, 2));
+  const auto kept = RunReader(folder / "r.h5").series(2);
+  ASSERT_EQ(kept.size(), kSeriesRows);
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    if (kept[i].time >= 1e4) continue;  // of finish()
+    ASSERT_EQ(kept[i].power, value_of(kept[i].time));
+    if (i == 0) continue;
+    ASSERT_GT(kept[i].time, kept[i - 1].time);
+    ASSERT_LE(kept[i].time, kept[i - 1].time + 2 * 0.125);
+  }
 }
 
 TEST(RunFile, TheSummaryIsOfWhatTheFileHolds) {

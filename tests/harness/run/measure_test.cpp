@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include "harness/run/collective_errors.hpp"
 #include "harness/run/session.hpp"
@@ -60,6 +62,61 @@ TEST(Measure, gives_every_block_of_every_placement_to_the_root) {
   for (const auto pair : end.bytes_pair) bytes += pair;
   EXPECT_GE(bytes, 2 * 8 * 2 * 96 * row);
   EXPECT_LE(bytes, 2 * 8 * 2 * 96 * row * std::min(4, comm.size()));
+}
+
+/// Of a run with a placement that has to be moved to, its segments and whether it was steady.
+std::pair<std::vector<SegmentRecord>, SoakRecord> run_soaked(const Comm& comm, double seconds,
+                                                             bool resident) {
+  RunCommand options = small_run();
+  options.soak = seconds;
+  options.resident = resident;
+  options.placements = {"linear", "other"};
+  Progress progress;
+  Session session(comm, options, progress);
+  Placement other = session.linear;
+  other.strategy = "other";
+  for (int layer = 0; layer < other.layers; ++layer) {  // of each layer by itself
+    const auto size = static_cast<std::ptrdiff_t>(other.slot_expert.size()) / other.layers;
+    std::reverse(other.slot_expert.begin() + layer * size,
+                 other.slot_expert.begin() + (layer + 1) * size);
+  }
+  std::vector<SegmentRecord> kept;
+  const auto schedule = make_schedule(options.steps, *options.block, 2, options.seed);
+  const RunEnd end = measure(session, {{other, session.linear}}, schedule, {},
+                             {[&](const SegmentRecord& block) { kept.push_back(block); }});
+  EXPECT_TRUE(end.check.passed) << end.check.message;
+  return {kept, end.soak};
+}
+
+TEST(Measure, a_soak_takes_its_time_and_changes_nothing) {
+  const Comm comm = Comm::world();
+  for (const bool resident : {false, true}) {
+    const auto [plain, none] = run_soaked(comm, 0, resident);
+    const auto [soaked, soak] = run_soaked(comm, 0.2, resident);
+    EXPECT_EQ(none.steps, -1);
+    EXPECT_TRUE(std::isnan(none.seconds));
+    EXPECT_GE(soak.steps, 1);
+    EXPECT_GE(soak.seconds, 0.05);  // a window, at least
+    EXPECT_GE(soak.steady, 0);
+    if (comm.rank() == 0) {
+      EXPECT_EQ(soak.unsteady.empty(), soak.steady == 1) << soak.unsteady;
+    }
+    ASSERT_EQ(plain.size(), soaked.size());
+    double before = 0;
+    for (std::size_t i = 0; i < plain.size(); ++i) {
+      EXPECT_EQ(plain[i].count, soaked[i].count);
+      EXPECT_EQ(plain[i].order, soaked[i].order);
+      EXPECT_EQ(plain[i].notes.experts_moved, soaked[i].notes.experts_moved);
+      EXPECT_EQ(plain[i].notes.bytes_moved, soaked[i].notes.bytes_moved);
+      EXPECT_EQ(plain[i].notes.checked_tokens, soaked[i].notes.checked_tokens);
+      EXPECT_EQ(plain[i].notes.check_error, soaked[i].notes.check_error);
+      EXPECT_TRUE(soaked[i].states.empty());  // a CPU
+      EXPECT_EQ(soaked[i].notes.job, 0);
+      EXPECT_GE(soaked[i].notes.begin, before);
+      EXPECT_GT(soaked[i].notes.end, soaked[i].notes.begin);
+      before = soaked[i].notes.end;
+    }
+  }
 }
 
 TEST(Measure, a_wrong_weight_fails_the_check_and_names_placement_step_layer_and_token) {
@@ -148,6 +205,15 @@ void finished_segments_are_not_run_again_but_counted(const char* dispatch, int r
   end = measure(session, {placements}, schedule, finished, {[](const SegmentRecord&) {}});
   EXPECT_FALSE(end.check.passed);
   EXPECT_NE(end.check.message, "");
+
+  // A start of the run by itself, also after those that do not say which they were.
+  for (const auto& [before, now] : {std::pair(0, 1), std::pair(3, 4), std::pair(-1, 1)}) {
+    for (SegmentNotes& notes : finished.notes) notes.job = before;
+    kept.clear();
+    static_cast<void>(measure(session, {placements}, schedule, finished,
+                              {[&](const SegmentRecord& block) { kept.push_back(block); }}));
+    for (const SegmentRecord& block : kept) EXPECT_EQ(block.notes.job, now);
+  }
 }
 
 TEST(Measure, what_an_earlier_run_has_finished_is_not_run_again_but_counted) {

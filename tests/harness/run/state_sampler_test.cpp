@@ -1,11 +1,16 @@
 #include "harness/run/state_sampler.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <iterator>
+#include <string>
 
 #include "harness/report/gpu_line.hpp"
+#include "placement/base/error.hpp"
 
 namespace gembench {
 namespace {
@@ -82,6 +87,134 @@ TEST(StateSampler, reads_no_device_that_reports_nothing) {
   std::this_thread::sleep_for(5ms);
   EXPECT_FALSE(sampler.finish().has_value());
   EXPECT_EQ(asked, 1);
+}
+
+TEST(StateSampler, samples_are_all_that_was_read_in_their_order) {
+  std::atomic<int> number = 0;
+  StateSampler sampler(
+      [&] {
+        DeviceState state;
+        if (number % 3 != 1) state.temperature = number;  // a reading that fails is a sample too
+        ++number;
+        return std::optional(state);
+      },
+      1ms);
+  std::vector<StateSample> all;
+  while (number < 20) {
+    std::this_thread::sleep_for(2ms);
+    const auto some = sampler.take();
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  static_cast<void>(sampler.finish());
+  const auto rest = sampler.take();
+  all.insert(all.end(), rest.begin(), rest.end());
+  ASSERT_EQ(all.size(), static_cast<std::size_t>(number - 1));  // the first was made to ask
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const int which = static_cast<int>(i) + 1;
+    EXPECT_EQ(std::isnan(all[i].temperature), which % 3 == 1);
+    if (which % 3 != 1) {
+      EXPECT_EQ(all[i].temperature, which);
+    }
+    EXPECT_GE(all[i].took, 0);
+    if (i > 0) {
+      EXPECT_GT(all[i].time, all[i - 1].time);
+    }
+  }
+}
+
+TEST(StateSampler, what_it_says_may_begin_later) {
+  std::atomic<int> number = 0;
+  StateSampler sampler([&] { return std::optional(reading(number++)); }, 1ms);
+  while (number < 5) std::this_thread::sleep_for(1ms);
+  sampler.begin();
+  const int before = number;
+  while (number < before + 5) std::this_thread::sleep_for(1ms);
+  const GpuUse use = sampler.finish().value();
+  EXPECT_GE(use.readings, 4);
+  EXPECT_LE(use.readings, number - before + 1);
+  EXPECT_GE(sampler.take().size(), 8U);  // those from before are samples too
+}
+
+TEST(StateSampler, a_reading_that_throws_is_told_and_ends_it) {
+  std::atomic<int> asked = 0;
+  StateSampler sampler(
+      [&]() -> std::optional<DeviceState> {
+        if (++asked == 3) throw Error(ExitCode::failed, "the GPU is lost");
+        return reading(0);
+      },
+      1ms);
+  while (asked < 3) std::this_thread::sleep_for(1ms);
+  const auto told = [](auto call) {
+    try {
+      static_cast<void>(call());
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(told([&] { return sampler.take().size(); }), "the GPU is lost");
+  EXPECT_EQ(told([&] { return sampler.finish().has_value(); }), "the GPU is lost");
+  EXPECT_EQ(asked, 3);
+}
+
+TEST(StateSampler, keeps_off_its_makers_cpu_where_it_may) {
+  cpu_set_t mine;
+  ASSERT_EQ(sched_getaffinity(0, sizeof mine, &mine), 0);
+  if (CPU_COUNT(&mine) < 2) GTEST_SKIP() << "one CPU";
+  int here = 0;
+  while (!CPU_ISSET(here, &mine)) ++here;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(here, &one);
+  std::atomic<int> asked = 0, seen = 0;
+  const auto read = [&] {
+    if (++asked > 1 && sched_getcpu() == here) ++seen;  // the first is made by this thread
+    return std::optional(reading(0));
+  };
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);    // we run there
+  ASSERT_EQ(sched_setaffinity(0, sizeof mine, &mine), 0);  // the thread may run elsewhere
+  const int was = sched_getcpu();
+  StateSampler sampler(read, 1ms);
+  while (asked < 10) std::this_thread::sleep_for(1ms);
+  static_cast<void>(sampler.finish());
+  if (was == here) {
+    EXPECT_EQ(seen, 0);
+  }
+}
+
+/// Which values of 0, 1, ... are kept, the plain way: room for `room`; then every second one goes.
+std::vector<int> thinned(int values, int room) {
+  std::vector<int> kept;
+  int stride = 1;
+  int erased = 0;
+  for (int value = 0; value < values; ++value) {
+    if (value % stride != 0) continue;
+    if (static_cast<int>(kept.size()) == room) {
+      if (erased == 0 || erased == room / 2) stride *= 2, erased = 0;
+      kept.erase(kept.begin() + 1 + erased++);  // every second, and one less each time
+    }
+    kept.push_back(value);
+  }
+  return kept;
+}
+
+TEST(ThinnedRows, keeps_what_is_spread_over_all) {
+  for (const std::size_t room : {2U, 4U, 16U, 64U}) {
+    ThinnedRows rows(room);
+    std::vector<int> held(room, -1);
+    for (int value = 0; value < 1000; ++value) {
+      if (const auto row = rows.next()) held.at(*row) = value;
+      std::vector<int> kept;
+      std::ranges::copy_if(held, std::back_inserter(kept), [](int one) { return one >= 0; });
+      std::ranges::sort(kept);
+      ASSERT_EQ(kept, thinned(value + 1, static_cast<int>(room))) << room << " " << value;
+      const int stride = static_cast<int>(rows.stride());
+      EXPECT_EQ(kept.front(), 0);
+      EXPECT_GT(kept.back(), value - stride);
+      for (std::size_t i = 1; i < kept.size(); ++i) EXPECT_LE(kept[i] - kept[i - 1], stride);
+    }
+  }
 }
 
 TEST(StateSampler, reads_at_least_ten_times_a_second) {

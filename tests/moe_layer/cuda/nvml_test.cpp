@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -57,6 +58,34 @@ TEST(CudaNvml, tells_clocks_power_and_temperature) {
   EXPECT_EQ(state.throttle_reasons, 4);
   EXPECT_EQ(nvml.state().energy, state.energy + 1);
   EXPECT_EQ(nvml.driver(), "0.0 (simulated)");
+}
+
+TEST(CudaNvml, power_is_of_the_moment_where_the_driver_tells_it) {
+  {
+    const FakeLibrary fake;
+    EXPECT_EQ(cuda::Nvml(kUuid).power_source(),
+              "by nvmlDeviceGetPowerUsage, on most GPUs a mean over 1 s");
+  }
+  const Simulated script("GEMBENCH_SIMULATED_NVML_SCRIPT", "0,1900,400,60,2;1000,1900,400,60,2");
+  {
+    const FakeLibrary fake;
+    const cuda::Nvml nvml(kUuid);
+    EXPECT_EQ(nvml.state().power, 401);
+    EXPECT_EQ(nvml.power_source(), "at the moment (NVML_FI_DEV_POWER_INSTANT)");
+    const double before = nvml.state().energy;
+    usleep(20'000);
+    EXPECT_GT(nvml.state().energy, before + 7);  // 400 W for 20 ms at least
+  }
+  {
+    const FakeLibrary fake(GEMBENCH_PARTIAL_NVML);  // lacks the call
+    EXPECT_EQ(cuda::Nvml(kUuid).state().power, 400);
+  }
+  // What it stops telling is missing: a series is of one kind.
+  const Simulated fault(kFault, "nvmlDeviceGetFieldValues:2:3");
+  const FakeLibrary fake;
+  const cuda::Nvml nvml(kUuid);
+  EXPECT_TRUE(std::isnan(nvml.state().power));
+  EXPECT_EQ(nvml.state().power, 401);
 }
 
 TEST(CudaNvml, what_one_call_does_not_tell_is_missing_alone) {

@@ -18,7 +18,7 @@ from support import HANGS, PROGRAM, CliTest, main  # noqa: E402
 
 # A simulated GPU is slow: what is tested here shows at the smallest shapes.
 TINY = ["--model", "gpt-oss-20b", "--scale", "45", "--layers", "2", "--tokens", "64", "--steps", "4",
-        "--block", "2", "--profile-seconds", "0", "--plan-steps", "16", "-q"]
+        "--block", "2", "--profile-seconds", "0", "--plan-steps", "16", "--soak", "0", "-q"]
 RUN = ["run", *TINY, "--device", "cuda", "--placements", "linear,gem", "-o", "a.h5"]
 REAL = os.environ.get("GEMBENCH_REAL", "")  # the program next to nvcc's plugin, if built
 NVML = os.environ.get("GEMBENCH_FAKE_NVML", "")  # a folder with a libnvidia-ml.so.1
@@ -195,6 +195,52 @@ class Runs(CudaTest):
         refused = [*env, "GEMBENCH_SIMULATED_FAULT=nvmlDeviceSetGpuLockedClocks:1:4"]
         self.fails(3, 1, *RUN, "--lock-clocks", "1200", "--overwrite", env=refused,
                    says=["--lock-clocks 1200", "Insufficient Permissions", "nvidia-smi -lgc"])
+
+    def test_the_state_over_time_is_stored_and_told(self):
+        # Since NVML was asked first: 2 s of warming up, then steady at 400 W, held down by its power.
+        script = "0,1900,100,30,0;2,1500,400,60,0;2.001,1500,400,60,4"
+        words = [*RUN, "--soak", "2", "--steps", "40", "--block", "20", "--warmup", "0"]
+        out = self.passes(2, *words, env=[*simulated(NVML_SCRIPT=script), f"LD_LIBRARY_PATH={NVML}"])
+        with h5py.File(self.folder / "a.h5") as f:
+            self.assertIn("POWER_INSTANT", f["environment/gpu_power"].asstr()[0])
+            soak = dict(f["soak"].attrs)
+            self.assertGreaterEqual(soak["seconds"], 0.5)  # a window at least
+            self.assertLess(soak["seconds"], 2 + HANGS)
+            self.assertIn(soak["steady"], (0, 1))
+            begins, ends = f["segments/begin"][:], f["segments/end"][:]
+            self.assertTrue((begins[1:] >= ends[:-1]).all())
+            self.assertTrue((f["segments/job"][:] == 0).all())
+            starts = f["start_time"][:, :, 0, 0]
+            for segment, placement in enumerate(f["segments/to_placement"][:]):
+                first = f["segments/first_step"][segment]
+                self.assertTrue(begins[segment] <= starts[placement, first] <= ends[segment])
+            times, powers = f["series/time"][:], f["series/power"][:]
+            for rank in range(2):
+                known = numpy.isfinite(times[rank])
+                time, power = times[rank][known], powers[rank][known]
+                self.assertTrue((numpy.diff(time) > 0).all())
+                self.assertLess(time[0], 0)  # the soak is in it
+                late = time > 2.5
+                self.assertTrue((power[late] == 401).all())  # of the moment, not the mean
+                self.assertTrue((f["series/temperature"][rank][known][late] == 60).all())
+                self.assertTrue((f["series/throttle_reasons"][rank][known][late] == 4).all())
+                self.assertTrue((f["series/took"][rank][known] >= 0).all())
+                self.assertTrue((f["series/job"][rank][known] == 0).all())
+            tokens = f["expert_tokens"][:].sum() / 2 / f["model"].attrs["topk"]  # of a placement
+            told, to = f["summary/energy_per_token"][:], f["segments/to_placement"][:]
+        for placement in numpy.flatnonzero(numpy.isfinite(told)):  # 2 GPUs with 400 W each
+            seconds = (ends - begins)[to == placement].sum()
+            self.assertAlmostEqual(told[placement] / (2 * 400 * seconds / tokens), 1, delta=0.3)
+        self.assertRegex(out, r"# energy: \S+ J a token, \S+ J an assignment, by the counter of 2 GPUs; ")
+        for rank in range(2):
+            self.assertRegex(out, rf"# WARNING: the clock of rank {rank}'s GPU on \S+ was held down in "
+                             r"\S+ % of \d+ readings \(power cap in \S+ %\): ")
+        self.assertRegex(out, r"# soaked for \S+ s \(\d+ untimed steps\) before the first measured step")
+        told = json.loads(self.good("compare", "a.h5", "--format", "json"))
+        self.assertGreater(told["gpus"]["energy"]["per_token"], 0)
+        self.assertEqual(told["gpus"]["energy"]["gpus"], 2)
+        self.assertGreater(len(told["gpus"]["findings"]), 1)
+        self.assertEqual(told["soak"]["steps"], soak["steps"])
 
 
 class GpuCheck(CudaTest):

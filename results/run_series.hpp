@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "results/hdf5/hdf5.hpp"
+#include "results/state_sample.hpp"
+#include "results/thinned_rows.hpp"
+
+/// The group series of results.h5 and profile.h5: readings of the ranks' GPUs over time.
+namespace gembench::inline results {
+
+inline constexpr std::uint64_t kSeriesRows = 16384;          ///< of a rank, at most
+inline constexpr std::uint64_t kSeriesBytes = 256ULL << 20;  ///< of all ranks, at most
+inline constexpr std::uint64_t kMostSeriesRows = 1 << 17;    ///< of a rank, that are read
+
+/// Rows for each of so many ranks; even.
+[[nodiscard]] std::uint64_t series_rows(std::uint64_t ranks);
+/// Bytes of the whole group.
+[[nodiscard]] std::uint64_t series_bytes(std::uint64_t ranks);
+
+/// Writes series into a results.h5 in which there is room for them, some samples at a time. A row
+/// counts from the moment when its time is in the file.
+class SeriesWriter {
+ public:
+  /// Creates the group, with nothing in it. Borrows the file.
+  SeriesWriter(h5::File& file, std::uint64_t ranks);
+  /// Samples of a rank, in their order; kept in memory for now.
+  void add(std::size_t rank, std::span<const StateSample> samples);
+  /// Whether samples of a second or more wait in memory.
+  [[nodiscard]] bool due() const;
+  /// Writes what waits, except for its times; flush() the file before write_times().
+  void write_values();
+  void write_times();
+
+ private:
+  /// Samples with neighbouring rows.
+  struct Stretch {
+    std::size_t rank, row;
+    std::vector<StateSample> samples;
+  };
+  h5::File& file_;
+  std::vector<ThinnedRows> rows_;     // [rank]
+  std::vector<Stretch> waiting_;      // until write_times()
+  double first_ = 0, last_ = 0;       // times of rank 0's that wait
+  bool any_ = false, stale_ = false;  // stale: some rows to be written hold older samples
+};
+
+/// Creates the group with all samples at once, compressed; [rank].
+void add_series(h5::File& file, const std::vector<std::vector<StateSample>>& samples);
+
+/// Of one rank, in order of job and time; empty where none are stored. Checks sizes first.
+[[nodiscard]] std::vector<StateSample> read_series(const h5::File& file, std::uint64_t ranks,
+                                                   std::uint64_t rank);
+
+}  // namespace gembench::inline results

@@ -1,0 +1,130 @@
+#include "harness/run/steadiness.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "harness/run/soak.hpp"
+#include "placement/base/random.hpp"
+
+namespace gembench {
+namespace {
+
+constexpr SteadyRule kRule{.window = 8, .temperature = 0.5, .clock = 0.005, .step_time = 0.02};
+
+/// What was read so far, all of it.
+struct History {
+  std::vector<TimedValue> temperature, clock, steps;
+};
+
+double mean_of(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
+}
+double median_of_values(std::vector<double> values) {
+  std::ranges::sort(values);
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+/// The rule, from the whole history.
+bool steady(const std::vector<TimedValue>& all, double now, double allowed, bool relative,
+            double (*middle)(const std::vector<double>&)) {
+  if (now < kRule.window) return false;
+  std::vector<double> halves[2];
+  for (const TimedValue& one : all) {
+    const double age = now - one.at;
+    if (age < kRule.window) halves[age < kRule.window / 2 ? 1 : 0].push_back(one.value);
+  }
+  if (halves[0].size() < 3 || halves[1].size() < 3) return false;
+  const double before = middle(halves[0]), after = middle(halves[1]);
+  return std::abs(after - before) <= allowed * (relative ? std::abs(before) : 1);
+}
+
+int expected(const History& all, double now) {
+  int bits = 0;
+  if (!all.temperature.empty() && !steady(all.temperature, now, 0.5, false, mean_of)) bits |= 1;
+  if (!all.clock.empty() && !steady(all.clock, now, 0.005, true, mean_of)) bits |= 2;
+  const auto median = [](const std::vector<double>& values) { return median_of_values(values); };
+  if (!steady(all.steps, now, 0.02, true, median)) bits |= 4;
+  return bits;
+}
+
+/// Temperatures that rise and settle, clocks that fall with them, and steps that follow, with noise
+/// and pauses, read at random times.
+TEST(SteadyWatch, is_as_the_rule_applied_to_the_whole_history) {
+  int changes = 0;
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    Random random(seed);
+    SteadyWatch watch(kRule, 0);
+    History all;
+    const double settling = 1 + 6 * random.uniform(), noise = 0.03 * random.uniform();
+    const bool told = seed % 4 != 0;
+    int before = -1;
+    for (double now = 0.13; now < 60;
+         now += 0.13 + (random.below(40) == 0 ? 5.0 : 0.1) * random.uniform()) {
+      const double left = std::exp(-now / settling);
+      DeviceState state;
+      if (told && random.below(10) != 0) state.temperature = std::floor(70 - 30 * left);
+      if (told) state.clock = 1.5e9 * (1 + 0.2 * left);
+      watch.add_state(now, state);
+      if (!std::isnan(state.temperature)) all.temperature.push_back({now, state.temperature});
+      if (!std::isnan(state.clock)) all.clock.push_back({now, state.clock});
+      // Longer than 1/64 of the window: none is averaged with the next.
+      const double step = 0.1 * (1 - 0.1 * left) * (1 + noise * (random.uniform() - 0.5));
+      watch.add_step(now, step);
+      if (all.steps.empty() && seed == 0) {
+        EXPECT_EQ(watch.unsteady(now), 4);
+      }
+      all.steps.push_back({now, step});
+      const int bits = watch.unsteady(now);
+      // The first step begins the first part and is averaged with the second.
+      if (all.steps.size() > 2 && now > 2 * kRule.window) {
+        ASSERT_EQ(bits, expected(all, now)) << seed << " " << now;
+      }
+      changes += before >= 0 && bits != before ? 1 : 0;
+      before = bits;
+    }
+  }
+  EXPECT_GT(changes, 100);
+}
+
+TEST(SteadyWatch, needs_a_whole_window_and_what_the_device_reports) {
+  SteadyWatch watch(kRule, 100);
+  DeviceState hot;
+  hot.temperature = 60;
+  for (double now = 100; now < 107.9; now += 0.25) {
+    watch.add_step(now, 0.2);
+    watch.add_state(now, hot);
+    EXPECT_EQ(watch.unsteady(now), SteadyWatch::kTemperature | SteadyWatch::kStepTime);
+  }
+  watch.add_step(108, 0.2);
+  watch.add_state(108, hot);
+  EXPECT_EQ(watch.unsteady(108.1), 0);
+  EXPECT_EQ(watch.unsteady(120), 5);  // nothing was read lately
+}
+
+TEST(SteadyWatch, many_short_steps_are_averaged) {
+  SteadyWatch watch(kRule, 0);
+  int i = 0;
+  for (double now = 0; now < 9; now += 1e-3, ++i) watch.add_step(now, i % 2 == 0 ? 1e-4 : 9e-4);
+  EXPECT_EQ(watch.unsteady(9), 0);
+  for (double now = 9; now < 13; now += 1e-3, ++i) watch.add_step(now, i % 2 == 0 ? 1e-4 : 1.1e-3);
+  EXPECT_EQ(watch.unsteady(13), SteadyWatch::kStepTime);
+}
+
+TEST(Soak, words_and_limits) {
+  EXPECT_EQ(words_of(5), "temperature and step time");
+  EXPECT_EQ(soak_limit({}, true, true), 180);
+  EXPECT_EQ(soak_limit({}, true, false), 0);
+  EXPECT_EQ(soak_limit({}, false, true), 0);
+  EXPECT_EQ(soak_limit(7.0, false, false), 7);
+  EXPECT_EQ(steady_rule(180).window, 10);
+  EXPECT_EQ(steady_rule(8).window, 2);
+}
+
+}  // namespace
+}  // namespace gembench
