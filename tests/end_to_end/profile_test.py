@@ -41,7 +41,7 @@ class Measured(CliTest):
                             for line in told["findings"]), told["findings"])
         self.assertNotIn("comparison", told)
         with h5py.File(self.folder / "p.h5") as file:
-            self.assertEqual(file.attrs["schema_version"], "1.4.0")
+            self.assertEqual(file.attrs["schema_version"], "1.5.0")
             ranks, load_points, rounds = file["samples"].shape
             self.assertEqual((ranks, load_points), file["latency"].shape)
             self.assertEqual(file["active_samples"].shape[-1], rounds)
