@@ -4,7 +4,7 @@
 
 # Set by choose_shapes; the words of a run, and how long it may be.
 choose_shapes() {
-  model=(--model gpt-oss-20b --check all)
+  model=(--model gpt-oss-20b --check all --soak 0)
   small=(--scale 4 --layers 4 --tokens 512 --steps 24 --block 4 --plan-steps 64 --profile-seconds 1)
   # Ranks that share a GPU wait for their turn at every wait for it: fewer steps.
   shared=(--scale 4 --layers 2 --tokens 512 --steps 12 --block 2 --plan-steps 64 --profile-seconds 1)
@@ -12,10 +12,10 @@ choose_shapes() {
   least=("${odd[@]}" --hidden 64 --ffn 48)
   # One set of weights, 1.6 GB, is more than caches hold, and made in a quarter of the time.
   decode=(--layers 4 --weight-layers 1 --tokens 64 --steps 96)
-  same=(--layers 4 --weight-layers 1 --tokens 4096 --steps 48)
-  compare=(--layers 4 --tokens 8192 --steps 48)
-  profile=(--layers 1 --tokens 8192)
-  soak=(--layers 4 --weight-layers 1 --tokens 8192 --steps 20000 --max-seconds 150 --precision 0)
+  same=(--layers 4 --weight-layers 1 --tokens 4096 --steps 48 --soak 30)
+  compare=(--layers 4 --tokens 8192 --steps 48 --soak 30)
+  profile=(--layers 1 --tokens 8192 --soak 30)
+  soak=(--layers 4 --weight-layers 1 --tokens 8192 --steps 20000 --max-seconds 150 --precision 0 --soak 0)
   ranks_sharing=(2 4 8)
   dtypes=(bf16 f32)
   effort=--full
@@ -23,10 +23,11 @@ choose_shapes() {
     small=(--experts 8 --topk 2 --hidden 64 --ffn 48 --layers 1 --tokens 32 --steps 2 --block 1
       --plan-steps 2 --profile-seconds 0)
     odd=(--experts 8 --topk 2 --layers 1 --tokens 13 --steps 2 --block 1 --plan-steps 2 --profile-seconds 0)
-    shared=("${small[@]}") least=("${small[@]}") decode=("${small[@]}") same=("${small[@]}") compare=("${small[@]}")
-    profile=(--experts 8 --topk 2 --hidden 64 --ffn 48 --layers 1 --tokens 32 --profile-seconds 0)
+    shared=("${small[@]}") least=("${small[@]}") decode=("${small[@]}")
+    same=("${small[@]}" --soak 0) compare=("${small[@]}" --soak 0)
+    profile=(--experts 8 --topk 2 --hidden 64 --ffn 48 --layers 1 --tokens 32 --profile-seconds 0 --soak 0)
     ranks_sharing=(2 8)
-    soak=("${small[@]}")
+    soak=("${small[@]}" --soak 0)
     effort=--quick
   fi
 }
