@@ -157,6 +157,12 @@ def _conditions(run: xr.Dataset) -> str:
                          "waiting",
              "gpu-stamps": "clock: stamps of the GPUs' timers in steps that are one CUDA graph, "
                            "without barriers; dispatch holds the wait for the slowest sender"}
+    errors = [run[name].values for name in ("topology_clock_error_before", "topology_clock_error_after")
+              if name in run]
+    worst = np.nanmax(np.concatenate([*errors, [0.0]]))
+    if worst > 0:
+        clock["gpu-stamps"] += (f"; they are aligned within {1e6 * worst:.1f} us of rank 0's host, "
+                                "and a wait shorter than twice that may be none")
     spread = ("rank speeds EMULATED, each rank's compute stretched "
               f"{slowdown.min():g} to {slowdown.max():g} times") if (slowdown != 1).any() \
         else "real rank speeds, nothing emulated"

@@ -87,8 +87,8 @@ void StepGraphs::keep(Stream stream) {
   experts_.send_tables(own_);
   check(cudaMemsetAsync(stamps_.as<void>(), 0, seconds_.size() * sizeof(std::uint64_t), own_),
         "cudaMemsetAsync", at_);
+  check(cudaGraphUpload(executable_, own_), "cudaGraphUpload", at_);
   check(cudaStreamSynchronize(own_), "cudaStreamSynchronize", at_);
-  check(cudaGraphUpload(executable_, handle(stream)), "cudaGraphUpload", at_);
 }
 
 void StepGraphs::stamp(Stream stream, int mark) {

@@ -32,7 +32,7 @@ class Report(ReportTest):
             page = (self.folder / "page.html").read_text()
             self.assertNotIn(f"data-figure={absent}>", page)
             self.assertIn("data-figure=distribution>", page)
-            self.assertEqual("stamps of the GPUs" in page, shape.get("clock") == "gpu-stamps")
+            self.assertEqual("aligned within 4.8 us of" in page, shape.get("clock") == "gpu-stamps")
             self.assertNotRegex(page, r">nan\b|\bnan ")
 
     def test_without_an_interval_nothing_is_called_faster(self):
