@@ -1,6 +1,7 @@
 #include "moe_layer/cuda/cuda_device.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -38,7 +39,8 @@ CudaDevice::CudaDevice(const Comm& comm, const ModelShape& model, const CudaOpti
       spans_(at_),
       transport_(comm, Transport::kind_of(options.transport, MpiSession::is_cuda_aware()), spans_,
                  at_),
-      experts_(model, dtype_, comm.size(), at_) {
+      experts_(model, dtype_, comm.size(), {options.expert_products, options.earlier_products},
+               at_) {
   check(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags",
         at_);
   check(cudaEventCreateWithFlags(&counted_, cudaEventDisableTiming), "cudaEventCreateWithFlags",
@@ -54,10 +56,8 @@ CudaDevice::~CudaDevice() {
 }
 
 std::string CudaDevice::name() const {
-  return fmt::format("cuda: {}, {}, cuBLAS {} ({}), {}", gpu_.name, name_of(dtype_),
-                     cublas_version(),
-                     experts_.grouped() ? "experts grouped or one by one" : "experts one by one",
-                     transport_.name());
+  return fmt::format("cuda: {}, {}, cuBLAS {} (experts by {}), {}", gpu_.name, name_of(dtype_),
+                     cublas_version(), fmt::join(experts_.ways(), ", "), transport_.name());
 }
 
 std::map<std::string, std::string> CudaDevice::facts() const {
@@ -70,6 +70,8 @@ std::map<std::string, std::string> CudaDevice::facts() const {
           {"cuda_toolkit", gpu_.toolkit},
           {"cublas", cublas_version()},
           {"expert_products", experts_.way()},
+          {"expert_products_failed", experts_.failed()},
+          {"expert_products_missing", experts_.missing()},
           {"nccl", Transport::nccl_version()},
           {"transport", transport_.name()},
           {"locked_clocks", locked_mhz_ > 0 ? fmt::format("{} MHz", locked_mhz_) : "no"}};

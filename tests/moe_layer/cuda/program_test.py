@@ -68,8 +68,10 @@ class Runs(CudaTest):
                     uuids = {u for u in f["environment/gpu_uuid"][:]}
                     for name in ("barrier_floor", "gpu_event_floor"):
                         self.assertRegex(f[f"environment/{name}"].asstr()[0], r"^\d+\.\d\d us$")
-                    self.assertIn("one by one" if ranks == 2 else "assignments",
-                                  f["environment/expert_products"].asstr()[0])
+                    ways = f["environment/expert_products"].asstr()[0]
+                    self.assertRegex(ways, r"^cublas up to \d+ assignments$" if ranks == 2 else
+                                     r"^(cublas|cutlass)\S* up to \d+ assignments")
+                    self.assertEqual(f["environment/expert_products_failed"].asstr()[0], "none")
                     self.assertEqual(len(uuids), ranks)
                     # Without NVML nothing is reported, and the file says so.
                     self.assertTrue(numpy.isnan(f["gpu/clock_before"][:]).all())
