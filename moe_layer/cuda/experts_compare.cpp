@@ -202,7 +202,6 @@ void Experts::settle(const Comm& comm, std::span<const ProductChoice::Timed> tim
     } else if (wrong > 0 && failures_[way].empty()) {
       failures_[way] = fmt::format("it failed on {}", ranks(wrong));
     }
-    usable_[way] = usable_[way] != 0 && without == 0 && wrong == 0 ? 1 : 0;
   }
   if (!any) {  // on all ranks
     throw Error(ExitCode::failed,

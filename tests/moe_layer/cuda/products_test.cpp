@@ -37,11 +37,11 @@ std::unique_ptr<CudaRig> compared(const Products& products = {}, int tokens = kF
 }
 
 TEST(ExpertProducts, each_way_gives_the_references_results_at_odd_shapes_and_uneven_loads) {
-  for (const auto& [hidden, ffn] : {std::pair{48, 24}, {40, 56}, {36, 20}, {33, 17}, {1, 1}}) {
+  for (const auto& [hidden, ffn] : {std::pair{48, 24}, {36, 20}, {33, 17}, {1, 1}}) {
     for (const std::string& way : kWays) {
       const bool eights = hidden % 8 == 0 && ffn % 8 == 0;
       if (!eights && (way == "cublas-grouped" || way == "cutlass")) continue;
-      for (const int tokens : {kTokens, kFew}) {
+      for (const int tokens : {hidden == 48 ? kTokens : 2 * kFew, kFew}) {
         const Simulated streams(kOrder, tokens == kFew ? "greedy" : "late");
         CudaRig rig(shape(12, 3, 1, hidden, ffn), DType::bf16, tokens, "auto", 1, false, {way});
         rehearse(rig);
