@@ -26,6 +26,7 @@
 #include "harness/run/resume.hpp"
 #include "harness/run/run_facts.hpp"
 #include "harness/run/run_plan.hpp"
+#include "harness/run/same_run.hpp"
 #include "harness/run/state_sampler.hpp"
 #include "harness/run/stop.hpp"
 #include "harness/run/trace_shape.hpp"

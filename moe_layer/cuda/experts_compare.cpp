@@ -89,7 +89,8 @@ void Experts::hold_against_reference(cudaStream_t stream) {
     try {
       products_.run(way, stream, work_);
       if (trial_->right(stream, outputs_.as<void>(), work_.pairs < most_pairs_)) continue;
-      failures_[way] = fmt::format("wrong results for {} assignments", work_.pairs);
+      failures_[way] = fmt::format("wrong results for {} assignment{}", work_.pairs,
+                                   work_.pairs == 1 ? "" : "s");
     } catch (const Error& error) {
       failures_[way] = error.what();
     }

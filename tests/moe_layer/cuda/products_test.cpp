@@ -100,7 +100,7 @@ TEST(ExpertProducts, a_wrong_way_is_left_out_and_named) {
     for (const char* kind : {"", ":nothing"}) {
       const Simulated wrong("GEMBENCH_SIMULATED_WRONG", std::string(call) + kind);
       const auto rig = compared();
-      EXPECT_EQ(fact(*rig, "_failed"), fmt::format("{}: wrong results for 1 assignments", way));
+      EXPECT_EQ(fact(*rig, "_failed"), fmt::format("{}: wrong results for 1 assignment", way));
       EXPECT_FALSE(has(" " + fact(*rig, ""), fmt::format(" {} ", way))) << fact(*rig, "");
     }
   }
@@ -113,7 +113,7 @@ TEST(ExpertProducts, a_wrong_way_is_left_out_and_named) {
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ExitCode::failed);
       EXPECT_TRUE(has(error.what(), "no way to compute the experts' products is right") &&
-                  has(error.what(), "cublaslt: wrong results for 1 assignments"))
+                  has(error.what(), "cublaslt: wrong results for 1 assignment"))
           << error.what();
     }
   }
@@ -180,7 +180,7 @@ TEST(ExpertProducts, all_ranks_take_the_same_ways) {
   const auto rig = compared();
   EXPECT_FALSE(has(fact(*rig, ""), "cutlass"));
   EXPECT_EQ(fact(*rig, "_failed"),
-            last ? "cutlass: wrong results for 1 assignments" : "cutlass: it failed on 1 rank");
+            last ? "cutlass: wrong results for 1 assignment" : "cutlass: it failed on 1 rank");
 }
 
 TEST(ExpertProducts, cublaslt_takes_the_fastest_of_its_algorithms) {
