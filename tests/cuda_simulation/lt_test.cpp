@@ -72,7 +72,7 @@ TEST_F(Lt, every_algorithm_that_it_proposes_multiplies) {
     EXPECT_EQ(multiply(&algorithm, 1 << 20), CUBLAS_STATUS_SUCCESS);
     EXPECT_CUDA(cudaStreamSynchronize(stream_.stream));
     for (const Value value : on_c_.read()) ASSERT_EQ(static_cast<float>(value), 96.0F);
-    EXPECT_CUDA(cudaMemset(on_c_.get(), 0, kM * kN * sizeof(Value)));
+    EXPECT_CUDA(cudaMemsetAsync(on_c_.get(), 0, kM * kN * sizeof(Value), stream_.stream));
   }
   EXPECT_EQ(multiply(nullptr, 0), CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(proposed(0).size(), 2U);
