@@ -238,8 +238,11 @@ class Reader:
             self.found.add(("variable", "::".join(names + (head[at],))))
 
 
-# Defined twice on purpose: in programs, or libraries of which a process loads one.
-TWICE = {"main(int, char * *)", "gembench_cuda_commit()"}
+# Defined twice on purpose: in programs, or libraries of which a process loads one, or of which a build
+# takes one (with CUTLASS, without, and the tests' simulation).
+TWICE = {"main(int, char * *)", "gembench_cuda_commit()", "gembench::cuda::has_cutlass()",
+         "gembench::cuda::cutlass_workspace_bytes(int)",
+         "gembench::cuda::run_cutlass(cudaStream_t, const CutlassGroup &)"}
 
 
 def pairs(top):

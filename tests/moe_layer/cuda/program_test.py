@@ -20,6 +20,7 @@ from support import HANGS, PROGRAM, CliTest, main  # noqa: E402
 TINY = ["--model", "gpt-oss-20b", "--scale", "45", "--layers", "2", "--tokens", "64", "--steps", "4",
         "--block", "2", "--profile-seconds", "0", "--plan-steps", "16", "-q"]
 RUN = ["run", *TINY, "--device", "cuda", "--placements", "linear,gem", "-o", "a.h5"]
+ONE_WAY = ["--expert-products", "cublas-grouped"]  # so that few calls come before the first step
 REAL = os.environ.get("GEMBENCH_REAL", "")  # the program next to nvcc's plugin, if built
 NVML = os.environ.get("GEMBENCH_FAKE_NVML", "")  # a folder with a libnvidia-ml.so.1
 
@@ -288,14 +289,14 @@ class Failures(CudaTest):
                    says=["GPU 1 of rank 1", "MiB of device memory", "--tokens"])
 
     def test_an_error_on_one_rank_ends_all(self):
-        self.fails(1, 4, *RUN, "--timeout", "60", env=simulated(FAULT="cudaLaunchKernelExC:1200:700:2"),
+        self.fails(1, 4, *RUN, *ONE_WAY, "--timeout", "60", env=simulated(FAULT="cudaLaunchKernelExC:1200:700:2"),
                    says=["GPU 2 of rank 2", "failed (layer "])
         self.fails(1, 4, *RUN, "--timeout", "60", "--overwrite",
                    env=simulated(FAULT="ncclGroupEnd:30:3:1"),
                    says=["GPU 1 of rank 1", "ncclGroupEnd failed (layer "])
 
     def test_a_kernel_that_faults_is_noticed_at_the_next_wait(self):
-        self.fails(1, 2, *RUN, "--timeout", "60", env=simulated(FAULT="execution:3800:700:1"),
+        self.fails(1, 2, *RUN, *ONE_WAY, "--timeout", "60", env=simulated(FAULT="execution:2200:700:1"),
                    says=["GPU 1 of rank 1", " failed (layer ", "illegal memory access"])
 
     def test_what_does_not_fit_the_device_is_refused(self):
