@@ -35,7 +35,11 @@ say "packages are there (${SECONDS} s)"
 SECONDS=0
 # Where the toolkit is installed the CUDA device must build.
 cuda=AUTO
-if command -v nvcc >/dev/null || [[ -x /usr/local/cuda/bin/nvcc ]]; then cuda=ON; fi
+if command -v nvcc >/dev/null || [[ -x /usr/local/cuda/bin/nvcc ]]; then
+  cuda=ON
+  # What is missing is named by the tests that do without it.
+  tests/moe_layer/cuda/tools.sh build/release/cuda_tools || say "goes on without these tools"
+fi
 cmake --preset release -DGEMBENCH_CUDA=$cuda -DGEMBENCH_UNITY=$unity >/dev/null
 cmake --build --preset release --parallel "$(nproc)" --target "${targets[@]}" >&2
 say "built (${SECONDS} s)"

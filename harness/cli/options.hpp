@@ -46,6 +46,7 @@ struct DeviceOptions {
   std::string transport = "auto";  ///< of device cuda: auto, nccl or mpi
   std::optional<int> lock_clocks;  ///< MHz, of device cuda
   std::string clock = "auto";
+  std::string expert_products = "auto";  ///< of device cuda: how they are computed
 };
 
 struct NodeOptions {

@@ -169,7 +169,8 @@ void measure_options(OptionSet& set, RunCommand& o) {
 void device_options(OptionSet& set, DeviceOptions& o) {
   const auto no_gpu = [&o] { return !device_kind(o.device).gpu; };
   constexpr const char* kForGpus =
-      "--lock-clocks and --transport are for GPUs: add --device cuda, or drop them";
+      "--transport, --lock-clocks and --expert-products are for GPUs: add --device cuda, or drop "
+      "them";
   set.group("Ranks");
   set.text("device", o.device, "KIND", "cpu, or cuda (a GPU for every rank)")
       .one_of(device_names())
@@ -182,6 +183,11 @@ void device_options(OptionSet& set, DeviceOptions& o) {
   set.count("lock-clocks", o.lock_clocks,
             "lock the GPUs' clocks at this many MHz while the program runs (needs the permission)")
       .range(1, 1e5)
+      .refused_if(no_gpu, kForGpus);
+  set.text("expert-products", o.expert_products, "WAY",
+           "with device cuda: how experts' matrix products are computed: cublas-grouped, cublas, "
+           "cublaslt, cutlass, or auto = the fastest that is right, for each load")
+      .one_of({"auto", "cublas-grouped", "cublas", "cublaslt", "cutlass"})
       .refused_if(no_gpu, kForGpus);
 }
 

@@ -55,6 +55,7 @@ ExitCode execute(const Comm& comm, const ProbeCommand& given, Progress& progress
   require_same_start(comm, to_json(options));
   options.profile_seconds = options.probe_seconds;
   Session session(comm, options, progress);
+  say_failed_products(session);
   say(session,
       fmt::format("measuring every rank's expert latency (up to {:g} s)", options.probe_seconds));
   const double prepared = wall_seconds();

@@ -73,6 +73,7 @@ void execute(const Comm& comm, const ProfileCommand& given, Progress& progress) 
   on_root(comm, [&] { old = check_files(options, comm.size(), owner); });
   require_same_start(comm, to_json(options));
   Session session(comm, options, progress);
+  say_failed_products(session);
   on_root(comm, [&] {
     if (!old) return;
     Profile now;

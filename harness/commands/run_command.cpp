@@ -26,6 +26,7 @@
 #include "harness/run/resume.hpp"
 #include "harness/run/run_facts.hpp"
 #include "harness/run/run_plan.hpp"
+#include "harness/run/same_run.hpp"
 #include "harness/run/soak.hpp"
 #include "harness/run/stop.hpp"
 #include "harness/run/trace_shape.hpp"
@@ -93,7 +94,9 @@ class Run {
       on_root(comm_, [&] { require_readable(options_, comm_); });
     }
     require_same_start(comm_, to_json(options_));
-    Session session(comm_, options_, progress_, placed_slots_, earlier_resident_);
+    Session session(comm_, options_, progress_, placed_slots_, earlier_resident_,
+                    earlier_products_);
+    say_failed_products(session);
     check_files(session);
     record(session.workload);
     say(session, fmt::format("{} on {} ranks, clock {} ({})", session.describe_model(),
@@ -166,7 +169,10 @@ class Run {
     comm_.broadcast(known);
     earlier_ = static_cast<Earlier>(known[0]);
     placed_slots_ = known[1];
-    if (earlier_ == Earlier::unfinished) earlier_resident_ = known[2] != 0;
+    if (earlier_ != Earlier::unfinished) return;
+    earlier_resident_ = known[2] != 0;
+    if (reader_) earlier_products_ = products_of(reader_->info());
+    comm_.broadcast(earlier_products_);
   }
 
   /// As a file of this run has them.
@@ -360,6 +366,7 @@ class Run {
   Earlier earlier_ = Earlier::nothing;
   int placed_slots_ = 0;
   std::optional<bool> earlier_resident_;  // of the unfinished run
+  std::string earlier_products_;          // likewise
   std::optional<OutputOwner> owner_;      // rank 0's, until a writer takes it
   CsvPart part_;
   std::optional<Identity> identity_;       // with --anonymous; the hosts are rank 0's

@@ -48,13 +48,14 @@ void require_own_gpus(const Comm& comm, const Device& device) {
 }  // namespace
 
 std::unique_ptr<Device> make_device(const Comm& comm, const SessionOptions& options,
-                                    const ModelShape& model) {
+                                    const ModelShape& model, const std::string& earlier_products) {
   const DeviceKind& kind = device_kind(options.device);
   std::unique_ptr<Device> device;
   on_every_rank(comm, [&] {
     device = kind.gpu ? make_cuda_device(
                             comm, model,
-                            {dtype_of(options), options.transport, options.lock_clocks.value_or(0)},
+                            {dtype_of(options), options.transport, options.lock_clocks.value_or(0),
+                             options.expert_products, earlier_products},
                             program_commit())
                       : make_cpu_device(comm, model, dtype_of(options));
   });

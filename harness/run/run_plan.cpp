@@ -103,6 +103,13 @@ void say(const Session& session, const std::string& text) {
   if (session.comm.rank() == 0 && !session.options.quiet) tell(text);
 }
 
+void say_failed_products(const Session& session) {
+  const auto facts = session.device->facts();
+  const auto failed = facts.find("expert_products_failed");
+  if (failed == facts.end() || failed->second == "none") return;
+  say(session, fmt::format("experts' products are left out that failed: {}", failed->second));
+}
+
 void require_plannable(const Session& session) {
   const Profile equal = equal_ranks(session.comm.size(), 1);
   const CostModel cost(equal);

@@ -13,6 +13,8 @@ namespace gembench::inline run {
 
 /// Rank 0 reports progress on standard error, unless --quiet.
 void say(const Session& session, const std::string& text);
+/// Likewise which ways to compute experts' products the device found to be wrong, and leaves out.
+void say_failed_products(const Session& session);
 
 /// On rank 0, before a profile is measured: usage error for placements that no profile could make
 /// possible (replicas, nodes and their link costs, sizes). For files see check_placement_files.

@@ -72,12 +72,13 @@ std::optional<RunDifference> other_nodes(const RunInfo& earlier, const RunInfo& 
   return difference("nodes", hosts(earlier), hosts(mine));
 }
 
+std::string products_of(const RunInfo& info) {
+  const auto found = info.rank_facts.find("expert_products");
+  return found == info.rank_facts.end() || found->second.empty() ? "" : found->second.front();
+}
+
 std::optional<RunDifference> other_products(const RunInfo& earlier, const RunInfo& mine) {
-  const auto of = [](const RunInfo& info) -> std::string {
-    const auto found = info.rank_facts.find("expert_products");
-    return found == info.rank_facts.end() || found->second.empty() ? "" : found->second.front();
-  };
-  return difference("expert products", of(earlier), of(mine));
+  return difference("expert products", products_of(earlier), products_of(mine));
 }
 
 }  // namespace gembench::inline run

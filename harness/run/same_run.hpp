@@ -33,7 +33,9 @@ struct RunDifference {
                                                          const RunInfo& mine);
 /// The nodes that ranks ran on.
 [[nodiscard]] std::optional<RunDifference> other_nodes(const RunInfo& earlier, const RunInfo& mine);
-/// How a GPU computes experts' products, which is measured at each start; the same on all ranks.
+/// How a GPU computes experts' products, as its device said; empty: nothing was said.
+[[nodiscard]] std::string products_of(const RunInfo& info);
+/// The same, which is measured at each start; the same on all ranks.
 [[nodiscard]] std::optional<RunDifference> other_products(const RunInfo& earlier,
                                                           const RunInfo& mine);
 

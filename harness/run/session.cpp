@@ -28,7 +28,8 @@ constexpr int kRoutedLoads = 8;  // of a profile; as long to measure as its swee
 }  // namespace
 
 Session::Session(const Comm& the_comm, const SessionOptions& the_options, Progress& the_progress,
-                 int placed_slots, std::optional<bool> earlier_resident)
+                 int placed_slots, std::optional<bool> earlier_resident,
+                 const std::string& earlier_products)
     : comm(the_comm),
       options(the_options),
       progress(the_progress),
@@ -39,7 +40,7 @@ Session::Session(const Comm& the_comm, const SessionOptions& the_options, Progre
                              : Topology(comm.node_of());
   on_every_rank(comm,
                 [&] { static_cast<Layout&>(*this) = make_layout(options, nodes, placed_slots); });
-  device = make_device(comm, options, model);
+  device = make_device(comm, options, model, earlier_products);
   require_dispatch(options, *device);
   choose_clock();
   load_workload();

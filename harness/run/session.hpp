@@ -23,9 +23,10 @@ void require_same_start(const Comm& comm, const std::string& options);
 class Session : public Layout {
  public:
   /// `placed_slots`: as make_layout(). `earlier_resident`: of the part of the run that this goes on
-  /// with, whether all experts stayed in memory. The same on every rank.
+  /// with, whether all experts stayed in memory; `earlier_products`: as make_device(). The same on
+  /// every rank.
   Session(const Comm& comm, const SessionOptions& options, Progress& progress, int placed_slots = 0,
-          std::optional<bool> earlier_resident = {});
+          std::optional<bool> earlier_resident = {}, const std::string& earlier_products = {});
 
   /// Collective: a profile of all ranks, on rank 0; at these loads only, or those it finds and some
   /// that the trace planned on routes. Leaves

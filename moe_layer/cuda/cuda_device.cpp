@@ -1,6 +1,7 @@
 #include "moe_layer/cuda/cuda_device.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -39,7 +40,8 @@ CudaDevice::CudaDevice(const Comm& comm, const ModelShape& model, const CudaOpti
       spans_(at_),
       transport_({comm, spans_, at_},
                  transport_for(options.transport, MpiSession::is_cuda_aware())),
-      experts_(model, dtype_, comm.size(), at_),
+      experts_(model, dtype_, comm.size(), {options.expert_products, options.earlier_products},
+               at_),
       forwarding_(model, dtype_, comm.size(), transport_, spans_, at_),
       graphs_(experts_, at_) {
   check(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags",
@@ -66,10 +68,8 @@ void CudaDevice::connect() {
 }
 
 std::string CudaDevice::name() const {
-  return fmt::format("cuda: {}, {}, cuBLAS {} ({}), {}", gpu_.name, name_of(dtype_),
-                     cublas_version(),
-                     experts_.grouped() ? "experts grouped or one by one" : "experts one by one",
-                     transport_.row().words());
+  return fmt::format("cuda: {}, {}, cuBLAS {} (experts by {}), {}", gpu_.name, name_of(dtype_),
+                     cublas_version(), fmt::join(experts_.ways(), ", "), transport_.row().words());
 }
 
 std::map<std::string, std::string> CudaDevice::facts() const {
@@ -83,6 +83,8 @@ std::map<std::string, std::string> CudaDevice::facts() const {
           {"cuda_toolkit", gpu_.toolkit},
           {"cublas", cublas_version()},
           {"expert_products", experts_.way()},
+          {"expert_products_failed", experts_.failed()},
+          {"expert_products_missing", experts_.missing()},
           {"nccl", nccl_version()},
           {"transport", transport_.row().words()},
           {"gpu_timer_step", fmt::format("{:.3f} us", graphs_.timer_step() * 1e6)},

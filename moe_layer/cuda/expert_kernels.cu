@@ -81,6 +81,20 @@ __global__ void swiglu_kernel(std::size_t rows, std::size_t packs, const Pack<T,
   }
 }
 
+/// So many neighbouring blocks a row.
+template <class T>
+__global__ void plain_kernel(PlainProduct p, unsigned blocks_a_row) {
+  const std::size_t row = blockIdx.x / blocks_a_row;
+  const int column = static_cast<int>(blockIdx.x % blocks_a_row * blockDim.x + threadIdx.x);
+  if (column >= p.n) return;
+  const std::size_t n = static_cast<std::size_t>(p.n), k = static_cast<std::size_t>(p.k);
+  const T* a = static_cast<const T*>(p.a) + row * k;
+  const T* b = static_cast<const T*>(p.b[p.matrix[row]]) + column;
+  float sum = 0;
+  for (std::size_t i = 0; i < k; ++i) sum += to_float(a[i]) * to_float(b[i * n]);
+  store(sum, static_cast<T*>(p.c)[row * n + static_cast<std::size_t>(column)]);
+}
+
 /// A block a row.
 template <class T, int W>
 __global__ void weigh_kernel(Weighing w, int packs) {
@@ -185,6 +199,14 @@ cudaError_t swiglu(cudaStream_t stream, DType dtype, std::size_t rows, int ffn, 
     return launch(stream, blocks_for(rows * packs, kThreads), kThreads, swiglu_kernel<T, W>, rows,
                   packs, static_cast<const Pack<T, W>*>(both), static_cast<Pack<T, W>*>(inner));
   });
+}
+
+cudaError_t plain_product(cudaStream_t stream, DType dtype, const PlainProduct& product) {
+  const unsigned blocks_a_row = (static_cast<unsigned>(product.n) + kThreads - 1) / kThreads;
+  const std::size_t blocks = static_cast<std::size_t>(product.rows) * blocks_a_row;
+  return dtype == DType::f32
+             ? launch(stream, blocks, kThreads, plain_kernel<float>, product, blocks_a_row)
+             : launch(stream, blocks, kThreads, plain_kernel<__nv_bfloat16>, product, blocks_a_row);
 }
 
 cudaError_t weigh_rows(cudaStream_t stream, DType dtype, const Weighing& weighing) {

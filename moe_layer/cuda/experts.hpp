@@ -1,15 +1,16 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "moe_layer/cuda/expert_products.hpp"
 #include "moe_layer/cuda/gemm.hpp"
 #include "moe_layer/cuda/kernels.hpp"
 #include "moe_layer/cuda/product_choice.hpp"
+#include "moe_layer/cuda/product_trial.hpp"
 #include "moe_layer/device/device_calls.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
@@ -27,22 +28,29 @@ struct ExpertLayout {
 /// them, and every row's outputs added up.
 class Experts {
  public:
-  Experts(const ModelShape& model, DType dtype, int ranks, Whereabouts& at);
-  ~Experts();
-  Experts(const Experts&) = delete;
-  Experts& operator=(const Experts&) = delete;
+  /// How the products are computed, as CudaOptions has it. Environment error if that cannot be had
+  /// here.
+  struct Wish {
+    std::string name = "auto";  ///< of a way, or auto: the fastest right one for each load
+    std::string earlier;        ///< what way() said in the run that this goes on with
+  };
+  Experts(const ModelShape& model, DType dtype, int ranks, const Wish& wish, Whereabouts& at);
 
-  /// Whether all experts' products can be one cuBLAS call; else each is a call of its own, on
-  /// several streams.
-  [[nodiscard]] bool grouped() const { return grouped_; }
+  /// Names of the ways that this rank has.
+  [[nodiscard]] std::vector<std::string> ways() const { return products_.there(); }
   void prepare(const LayerLimits& limits);
-  /// Collective, after prepare(). Times both ways with the weights of a layer, for loads up to the
-  /// largest, and uses one of them for each from now on (ProductChoice); the grouped call never if
-  /// its outputs are not those of single calls, or if some rank lacks it. Every size of product has
-  /// then been used.
+  /// Collective, after prepare(). Holds every way against a plain kernel, with the weights of a
+  /// layer and loads up to the largest, times those that are right, and uses one of them for each
+  /// load from now on (ProductChoice). Every size of product has then been used. Error on all ranks
+  /// if no way is right.
   void compare(cudaStream_t stream, std::span<const Buffer* const> slots, const Comm& comm);
-  /// In words, which way is used for which load.
+  /// Which way is used for which load, and which algorithms: "cublas-grouped up to 64 assignments,
+  /// cublaslt up to 4096 assignments (cublaslt algorithms 0 0 1, 0 0 0)".
   [[nodiscard]] std::string way() const;
+  /// Ways that failed when they were compared: "cutlass: wrong results for 64 assignments"; "none".
+  [[nodiscard]] std::string failed() const;
+  /// Ways that this rank does not have, and why: "cutlass: it is for compute capability 9.0".
+  [[nodiscard]] std::string missing() const;
   [[nodiscard]] std::size_t scratch_bytes(const LayerLimits& limits) const;
   void run(cudaStream_t stream, const ExpertArgs& args, Stamp stamp = nullptr);
   /// Tables for the layers of a recorded step: between begin_tables() and send_tables(), which
@@ -54,27 +62,29 @@ class Experts {
   [[nodiscard]] Gemm& gemm() { return gemm_; }
 
  private:
-  static constexpr int kStreams = 4;
   /// Scratch rows that fit `limits`: sorted pairs, or the tokens of shared experts.
   [[nodiscard]] static std::size_t rows_of(const LayerLimits& limits);
   [[nodiscard]] std::size_t table_bytes() const;
   [[nodiscard]] std::size_t table_offset() const;  ///< of the one in use
+  [[nodiscard]] void** host_pointers() const;      ///< of the one in use, [pointer array][expert]
   [[nodiscard]] std::size_t chunk_bytes(const LayerLimits& limits) const;
   void fill_table(cudaStream_t stream, const ExpertArgs& args);
   void use_table(std::size_t table);
-  void run_products(cudaStream_t stream, const ExpertArgs& args, bool grouped);
-  void run_grouped(cudaStream_t stream);
-  void run_each(cudaStream_t stream, const ExpertArgs& args);
   /// both = rows gate|up, inner = swish(gate) up, out = inner down.
-  void feed_forward(cudaStream_t stream, Gemm& gemm, const Buffer& weights, const void* rows,
-                    std::size_t first, int count, void* out, DType out_type, bool add);
+  void feed_forward(cudaStream_t stream, const Buffer& weights, const void* rows, int count,
+                    void* out, bool add);
+  [[nodiscard]] const std::int32_t* on_device(const std::int32_t* host) const;
+  [[nodiscard]] void* at_row(const Buffer& scratch, std::size_t row, int width) const;
   // Of compare().
   void fill_rows(cudaStream_t stream, std::size_t rows);
-  double time_way(cudaStream_t stream, const ExpertArgs& args, bool grouped);
-  /// What a call leaves as it was must not pass for its result.
   void forget_products(cudaStream_t stream);
-  std::vector<std::uint16_t> some_outputs(cudaStream_t stream, std::size_t pairs);
-  [[nodiscard]] void* at_row(const Buffer& scratch, std::size_t row, int width) const;
+  /// Runs the ways that are still right on what the table holds, and finds out which stay so.
+  void hold_against_reference(cudaStream_t stream);
+  /// Adds the seconds of every right way to those given, [way].
+  void time_ways(cudaStream_t stream, std::vector<double>& seconds);
+  void choose_algorithms(cudaStream_t stream, std::span<const Buffer* const> slots,
+                         const Comm& comm, bool timed);
+  void settle(const Comm& comm, std::span<const ProductChoice::Timed> timed);
 
   ModelShape model_;
   DType dtype_;
@@ -82,27 +92,24 @@ class Experts {
   ExpertLayout layout_;
   Whereabouts& at_;
   Gemm gemm_;
-  bool grouped_ = false;
+  Wish wish_;
+  ExpertProducts products_;
   ProductChoice choice_;
+  std::vector<std::uint8_t> usable_;     // [way] there, wished for, and right as far as is known
+  std::vector<std::string> failures_;    // [way] why, of those that are there
+  std::unique_ptr<ProductTrial> trial_;  // until it is over
   std::size_t most_pairs_ = 0;
-  // Forked from the caller's stream and joined to it, where experts are not grouped.
-  struct Branch {
-    cudaStream_t stream = nullptr;
-    cudaEvent_t done = nullptr;
-    std::unique_ptr<Gemm> gemm;
-  };
-  std::vector<Branch> branches_;
-  cudaEvent_t begun_ = nullptr;
 
   Buffer gathered_, both_, inner_, outputs_;                 // dtype, [sorted pair][...]
   Buffer sorted_row_, position_, first_pair_, chunk_pairs_;  // i32, see Sorting
   Buffer host_table_, table_;  // pinned, and its copy on the device; behind it those of layers
   std::size_t table_at_ = 0;   // in use: 0, or a layer's, from 1 on
   bool recording_ = false;
-  std::array<ProductGroup, 2> products_;
-  std::int32_t* pair_at_ = nullptr;  // in host_table_, likewise the next two
+  FeedForward work_;                 // of the table in use
+  std::int32_t* pair_at_ = nullptr;  // in host_table_, likewise the next three
   std::int32_t* row_at_ = nullptr;
   std::int32_t* slot_at_ = nullptr;
+  std::int32_t* sizes_ = nullptr;  // [product][group][3]
 };
 
 }  // namespace gembench::inline cuda

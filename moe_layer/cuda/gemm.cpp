@@ -93,8 +93,10 @@ bool Gemm::has_groups(cudaStream_t stream, Buffer& scratch) {
   check(cudaMemcpyAsync(array, pointers, sizeof pointers, cudaMemcpyHostToDevice, stream),
         "cudaMemcpyAsync", at_);
   check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
-  ProductGroup group{kSide,   kSide,  {kSide}, reinterpret_cast<const void* const*>(array),
-                     nullptr, nullptr};
+  ProductGroup group;
+  group.n = group.k = kSide;
+  group.rows = {kSide};
+  group.a = reinterpret_cast<const void* const*>(array);
   group.b = group.a + 1;
   group.c = reinterpret_cast<void* const*>(array) + 2;
   use(stream);

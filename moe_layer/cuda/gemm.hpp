@@ -3,6 +3,7 @@
 #include <cublas_v2.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "moe_layer/cuda/errors.hpp"
@@ -22,7 +23,7 @@ struct Product {
   bool add = false;  ///< to what C holds
 };
 
-/// Products that differ only in their rows; all addresses are device memory.
+/// Products that differ only in their rows; all matrices lie in device memory.
 struct ProductGroup {
   int n = 0, k = 0;
   std::vector<int> rows;  ///< [group], none 0
@@ -30,6 +31,21 @@ struct ProductGroup {
   const void* const* a = nullptr;
   const void* const* b = nullptr;
   void* const* c = nullptr;
+  const std::int32_t* sizes = nullptr;  ///< [group][3] n, rows, k; likewise in device memory
+  void* const* host = nullptr;          ///< [3] arrays a, b, c as the host filled them,
+  std::size_t host_stride = 0;          ///< so many pointers apart
+  /// Of product `group` by itself, f32 summed; C has the type of A and B.
+  [[nodiscard]] Product one(std::size_t group, DType dtype) const {
+    return {rows[group],
+            n,
+            k,
+            host[group],
+            host[host_stride + group],
+            host[2 * host_stride + group],
+            dtype,
+            dtype,
+            false};
+  }
 };
 
 /// A cuBLAS handle with a workspace of its own, so that nothing is allocated when products run.
@@ -47,6 +63,8 @@ class Gemm {
   [[nodiscard]] bool has_groups(cudaStream_t stream, Buffer& scratch);
 
   [[nodiscard]] static std::size_t workspace_bytes() { return std::size_t{32} << 20; }
+  /// For other libraries too, on the stream of this handle's products.
+  [[nodiscard]] Buffer& workspace() { return workspace_; }
   [[nodiscard]] static int version();
 
  private:

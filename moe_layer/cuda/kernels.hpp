@@ -94,6 +94,17 @@ cudaError_t sort_pairs(cudaStream_t stream, const Sorting& sorting);
 cudaError_t swiglu(cudaStream_t stream, DType dtype, std::size_t rows, int ffn, const void* both,
                    void* inner);
 
+/// c[row] = a[row] times a matrix of its own, summed in f32 in the order of k, a thread a value:
+/// slow, and what faster products are held against.
+struct PlainProduct {
+  int rows, n, k;
+  const void* a;               // dtype [row][k]
+  const void* const* b;        // [matrix] dtype [k][n]
+  const std::int32_t* matrix;  // [row]
+  void* c;                     // dtype [row][n]
+};
+cudaError_t plain_product(cudaStream_t stream, DType dtype, const PlainProduct& product);
+
 /// sums[row] = its experts' outputs by weight, in f32, in the order of its pairs.
 struct Weighing {
   int rows, pairs, hidden;

@@ -1,11 +1,15 @@
-// The expert phase of the CUDA device against cuBLAS alone on products of the same shapes.
+// The expert phase of the CUDA device, by each of its ways to compute the products, against cuBLAS
+// alone on products of the same shapes.
 #include <cublas_v2.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
 
+#include "moe_layer/cuda/expert_products.hpp"
 #include "moe_layer/model/weights.hpp"
+#include "placement/base/error.hpp"
 #include "placement/base/index.hpp"
 #include "tests/bench/cuda_bench.hpp"
 
@@ -120,20 +124,22 @@ class Experts {
       : comm_(comm),
         model_(model),
         device_(make_gpu(comm, model)),
-        stream_(device_->make_stream()),
         bare_(*device_, model, max_tokens) {
     const std::size_t rows = sz(model.experts) * sz(max_tokens), hidden = sz(model.hidden);
     rows_ = device_->allocate(rows * hidden * 2);
     pairs_ = device_->allocate(rows * sizeof(Pair));
     results_ = device_->allocate(rows * hidden * 2);
     slot_tokens_ = device_->allocate(sz(model.experts) * sizeof(std::int32_t));
-    std::vector<float> input(rows * hidden);
+    const std::size_t made = std::min(rows, kMadeRows);  // then they repeat
+    std::vector<float> input(made * hidden);
     fill_input(input, 1, 0, 0, model.hidden);
     std::vector<std::uint16_t> halves;
     for (const float value : input) halves.push_back(to_bf16(value));
     first_row_.assign(input.begin(), input.begin() + model.hidden);
-    device_->upload(rows_, 0, halves.data(), halves.size() * 2);
-    device_->prepare({0, rows, rows});
+    for (std::size_t row = 0; row < rows; row += made) {
+      device_->upload(rows_, row * hidden * 2, halves.data(),
+                      std::min(made, rows - row) * hidden * 2);
+    }
     for (int e = 0; e < model.experts; ++e) {
       fill_expert(plain_, 1, 0, e, model, DType::bf16);
       weights_.push_back(device_->allocate(device_->expert_bytes()));
@@ -141,7 +147,7 @@ class Experts {
       if (e == 0) gate_ = plain_.gate;
     }
     for (const Buffer& expert : weights_) slots_.push_back(&expert);
-    device_->compare_ways(stream_, slots_);
+    for (const std::string& name : cuda::ExpertProducts::names()) add_way(name, {0, rows, rows});
   }
 
   void time(const Effort& effort, int tokens) {
@@ -163,12 +169,7 @@ class Experts {
     args.pairs = &pairs_;
     args.results = &results_;
     args.slot_tokens = &slot_tokens_;
-    const auto ours = [&] {
-      device_->experts(stream_, args);
-      device_->synchronize(stream_);
-    };
     bare_.use(*device_, rows_, weights_, tokens);
-    ours();
     bare_.run_each();
     require_first_product();
     bool grouped = bare_.run_grouped();
@@ -179,13 +180,51 @@ class Experts {
                                  comm_, kTries, [&] { bare_.run_each(); });
     const auto reference = [&] { grouped ? void(bare_.run_grouped()) : bare_.run_each(); };
     const double flop = 6.0 * static_cast<double>(pairs.size()) * model_.hidden * model_.ffn;
-    compare(comm_, effort, "experts",
-            fmt::format("{} experts x {} tokens, {} x {}", model_.experts, tokens, model_.hidden,
-                        model_.ffn),
-            ours, reference, 1, facts_of(*device_, "FLOP", flop));
+    for (const Way& way : ways_) {
+      const auto ours = [&] {
+        way.device->experts(way.stream, args);
+        way.device->synchronize(way.stream);
+      };
+      compare(comm_, effort, "experts",
+              fmt::format("{} experts x {} tokens, {} x {}, {}", model_.experts, tokens,
+                          model_.hidden, model_.ffn, way.name),
+              ours, reference, 1, facts_of(*way.device, "FLOP", flop));
+    }
   }
 
  private:
+  static constexpr std::size_t kMadeRows = 256;
+  struct Way {
+    std::string name;
+    std::unique_ptr<Device> device;  // all share the memory of the first one
+    Stream stream;
+  };
+  /// Nothing where some rank does not have it, or it is wrong.
+  void add_way(const std::string& name, const LayerLimits& limits) {
+    CudaOptions options;
+    options.expert_products = name;
+    Way way{name, nullptr, {}};
+    std::string why;
+    try {
+      way.device.reset(gembench_make_cuda_device(comm_, model_, options));
+    } catch (const Error& error) {
+      why = error.what();
+    }
+    if (comm_.min(way.device ? 1 : 0) != 0) {
+      way.device->connect();
+      way.device->prepare(limits);
+      way.stream = way.device->make_stream();
+      try {
+        way.device->compare_ways(way.stream, slots_);
+        ways_.push_back(std::move(way));
+        return;
+      } catch (const Error& error) {  // on all ranks
+        why = error.what();
+      }
+    }
+    if (comm_.rank() == 0) fmt::print(stderr, "left out: {} ({})\n", name, why);
+  }
+
   /// The reference really multiplies: its first number is compared with a sum on the host.
   void require_first_product() {
     std::uint16_t first = 0;
@@ -202,7 +241,7 @@ class Experts {
   const Comm& comm_;
   ModelShape model_;
   std::unique_ptr<Device> device_;
-  Stream stream_;
+  std::vector<Way> ways_;
   BareProducts bare_;
   PlainExpert plain_;
   std::vector<float> first_row_, gate_;
@@ -222,14 +261,17 @@ ModelShape shape(int experts, int hidden, int ffn) {
   return model;
 }
 
-int run(const Effort& effort) {
+int run(Effort effort) {
+  constexpr int kPairs = 41;  // of many comparisons
+  effort.pairs = std::min(effort.pairs, kPairs);
   const Comm comm = Comm::world();
   // A rank's share of gpt-oss-120b, qwen3-30b-a3b and mixtral-8x7b on 8 GPUs.
   const std::vector<ModelShape> models =
       effort.quick()
           ? std::vector{shape(2, 64, 48)}
           : std::vector{shape(16, 2880, 2880), shape(16, 2048, 768), shape(1, 4096, 14336)};
-  const std::vector<int> tokens = effort.quick() ? std::vector{9} : std::vector{16, 256, 2048};
+  const std::vector<int> tokens =
+      effort.quick() ? std::vector{9} : std::vector{1, 4, 16, 64, 256, 1024, 4096};
   for (const ModelShape& model : models) {
     Experts experts(comm, model, tokens.back());
     for (const int each : tokens) experts.time(effort, each);

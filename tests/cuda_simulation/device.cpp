@@ -19,7 +19,7 @@ constexpr int kMultiprocessors = 4;  // few, so that grids which fit the device 
 constexpr int kMinor = 0;
 constexpr int kShared = 48 << 10, kSharedOptin = 227 << 10, kSharedMultiprocessor = 228 << 10;
 constexpr int kThreads = 1024, kThreadsMultiprocessor = 2048;
-constexpr int kL2 = 50 << 20;
+constexpr int kL2 = 64 << 10;  // small: it is swept by the host
 
 bool exists(int device) {
   return device >= 0 && device < settings().gpus;

@@ -190,10 +190,20 @@ bool first_use(const std::string& what) {
 }
 
 double slowed(const char* name) {
-  const auto fields = split(settings().slow, ':');
-  if (fields.empty() || fields[0] != name) return 0;
-  if (fields.size() != 2) refuse("GEMBENCH_SIMULATED_SLOW", settings().slow);
-  return number<double>("GEMBENCH_SIMULATED_SLOW", fields[1]);
+  for (const std::string& part : split(settings().slow, ',')) {
+    const auto fields = split(part, ':');
+    if (fields.size() != 2) refuse("GEMBENCH_SIMULATED_SLOW", settings().slow);
+    if (fields[0] == name) return number<double>("GEMBENCH_SIMULATED_SLOW", fields[1]);
+  }
+  return 0;
+}
+
+Wrong wrong_results(const char* name) {
+  for (const std::string& part : split(settings().wrong, ',')) {
+    const auto fields = split(part, ':');
+    if (fields[0] == name) return fields.size() == 1 ? Wrong::zeros : Wrong::nothing;
+  }
+  return Wrong::not_at_all;
 }
 
 double now() {

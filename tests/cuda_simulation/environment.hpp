@@ -35,7 +35,7 @@ struct Settings {
   ClockSettings clock;
   bool log = false;
   std::string counters_file;
-  std::string slow, wrong;  // calls: NAME:SECONDS, and NAME[:nothing] of one with wrong results
+  std::string slow, wrong;  // calls: NAME:SECONDS,... and NAME[:nothing],... with wrong results
 };
 
 /// Read at the first call and by reload(). A value that cannot be meant ends the process, exit 2.
@@ -53,6 +53,10 @@ int injected_fault(const char* name);
 bool first_use(const std::string& what);
 /// Seconds by which GEMBENCH_SIMULATED_SLOW wants the work of this call to take longer.
 double slowed(const char* name);
+
+/// What GEMBENCH_SIMULATED_WRONG wants this call to do instead of computing its last product.
+enum class Wrong : unsigned char { not_at_all, zeros, nothing };
+Wrong wrong_results(const char* name);
 
 /// Seconds of a clock that only goes forward.
 double now();

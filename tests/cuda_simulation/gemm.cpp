@@ -18,6 +18,7 @@
 #include "tests/cuda_simulation/clock.hpp"
 #include "tests/cuda_simulation/counters.hpp"
 #include "tests/cuda_simulation/environment.hpp"
+#include "tests/cuda_simulation/gemm.hpp"
 #include "tests/cuda_simulation/runtime.hpp"
 
 struct cublasContext {
@@ -204,8 +205,7 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
   } else {
     use_kernel_for(shapes.front(), types, call);
   }
-  const bool wrong = settings().wrong == call;
-  const bool nothing = grouped && settings().wrong == std::string(call) + ":nothing";
+  const Wrong wrong = wrong_results(call);
   Run run = [=, shapes = std::move(shapes)] {
     const std::size_t bytes = shapes.size() * sizeof(void*);
     const bool arrays_fit = Memory::space_of(a, bytes) == Space::device &&
@@ -213,7 +213,7 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
                             Memory::space_of(c, bytes) == Space::device;
     if (!arrays_fit) say("cuBLAS was given an array of pointers that is not in device memory");
     bool right = arrays_fit;
-    if (right && nothing) return Progress::done;
+    if (right && wrong == Wrong::nothing) return Progress::done;
     for (std::size_t i = 0; right && i < shapes.size(); ++i) {
       if (grouped && !in_eights(shapes[i], types, a[i], b[i], c[i])) {
         say("cuBLAS was given a group of bf16 products that are not in units of 8 values");
@@ -223,7 +223,7 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
       right = multiply(shapes[i], types, a[i], b[i], c[i]);
     }
     if (!right) break_context(cudaErrorIllegalAddress);
-    if (right && wrong) {
+    if (right && wrong == Wrong::zeros) {
       std::memset(c[shapes.size() - 1], 0, extent_of_c(shapes.back()).values() * bytes_of(types.c));
     }
     return Progress::done;
@@ -232,6 +232,33 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
 }
 
 }  // namespace
+
+cublasStatus_t enqueue_products(const char* call, cudaStream_t stream, const PlainProducts& of) {
+  const Types types{CUDA_R_16BF, CUDA_R_16BF, CUDA_R_16BF};
+  const Wrong wrong = wrong_results(call);
+  cublasContext handle;
+  handle.stream = stream;
+  Run run = [=] {
+    const auto products = of.read();
+    for (std::size_t i = 0; i < products.size(); ++i) {
+      const PlainProduct& p = products[i];
+      const Shape shape{CUBLAS_OP_N, CUBLAS_OP_N, p.m, p.n, p.k, p.m, p.k, p.m, 1, 0};
+      const bool last = i + 1 == products.size();
+      if (wrong == Wrong::nothing && last) break;
+      if (!multiply(shape, types, p.a, p.b, p.c)) {
+        break_context(cudaErrorIllegalAddress);
+        break;
+      }
+      if (wrong == Wrong::zeros && last) {
+        std::memset(p.c, 0, extent_of_c(shape).values() * bytes_of(types.c));
+      }
+    }
+    return Progress::done;
+  };
+  run = with_delay(of.algorithm.c_str(), with_delay(call, std::move(run)));
+  return enqueue_product(&handle, of.count, std::move(run));
+}
+
 }  // namespace gembench::simulation
 
 using namespace gembench::simulation;
@@ -331,8 +358,9 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t a_op, cubla
   if (m == 0 || n == 0) return CUBLAS_STATUS_SUCCESS;
   if (k == 0) return CUBLAS_STATUS_NOT_SUPPORTED;  // real: C = beta C; nobody needs it here
   use_kernel_for(shape, types, "cublasGemmEx");
+  const bool wrong = wrong_results("cublasGemmEx") != Wrong::not_at_all && c_type == CUDA_R_16BF;
   return enqueue_product(handle, 1, with_delay("cublasGemmEx", [=] {
-                           if (!multiply(shape, types, a, b, c)) {
+                           if (!wrong && !multiply(shape, types, a, b, c)) {
                              break_context(cudaErrorIllegalAddress);
                            }
                            return Progress::done;

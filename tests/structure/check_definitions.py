@@ -238,12 +238,15 @@ class Reader:
             self.found.add(("variable", "::".join(names + (head[at],))))
 
 
-# Defined twice on purpose: in programs, or libraries of which a process loads one.
+# Defined twice on purpose: in programs, or libraries of which a process loads one, or of which a build
+# takes one (with CUTLASS, without, and the tests' simulation).
 TWICE = {"main(int, char * *)", "gembench_cuda_commit()",
          # What takes launches of the simulation: tests/cuda_simulation/README.md.
          "cudaLaunchKernelExC(const cudaLaunchConfig_t *, const void *, void * *)",
          "cudaMemsetAsync(void *, int, std :: size_t, cudaStream_t)",
-         "gembench::simulation::register_kernel(const void *, Bind)"}
+         "gembench::simulation::register_kernel(const void *, Bind)", "gembench::simulation::read_clock()",
+         "gembench::cuda::has_cutlass()", "gembench::cuda::cutlass_workspace_bytes(int)",
+         "gembench::cuda::run_cutlass(cudaStream_t, const CutlassGroup &)"}
 
 
 def pairs(top):

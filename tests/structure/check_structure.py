@@ -21,7 +21,7 @@ FLOORS = {
     "placement": ["base", "loads", "speeds", "cost", "per_step", "search", "strategies", "c_api", "files",
                   "encodings", "exchange", "recordings", "python"],
     "results": ["hdf5", ""],
-    "moe_layer": ["mpi", "model", "device", "cpu", "cuda", "dispatch", "", "profiler"],
+    "moe_layer": ["mpi", "model", "device", "cpu", "cuda/cutlass", "cuda", "dispatch", "", "profiler"],
     "harness": ["cli", "statistics", "run", "report", "commands", ""],
 }
 # Headers that declare what several sources of their folder define, each one row or kernel of a table:
@@ -32,6 +32,8 @@ TABLE_HEADERS = {
     "placement/strategies/strategy.hpp",
     "harness/commands/commands.hpp",
     "moe_layer/cuda/kernels.hpp",
+    "moe_layer/cuda/experts.hpp",  # a class with a part in a file of its own
+    "moe_layer/cuda/cutlass/grouped.hpp",
 }
 # Sources without a header.
 ENTRIES = {
@@ -41,8 +43,9 @@ ENTRIES = {
     "placement/python/planner_module.cpp",  # Python's modules
     "placement/python/formats_module.cpp",
 }
-# HDF5's layer and the tables of the files' schemas say h5:: and schema:: wherever they are used.
-NAMED_NAMESPACES = {"results": "schema", "results/hdf5": "h5"}
+# HDF5's layer and the tables of the files' schemas say h5:: and schema:: wherever they are used. The
+# name cutlass is CUTLASS's own.
+NAMED_NAMESPACES = {"results": "schema", "results/hdf5": "h5", "moe_layer/cuda/cutlass": "inline cuda"}
 # Libraries only one folder may know.
 OWNERS = {
     r"mpi\.h|dnnl.*|hwloc\.h|omp\.h|cuda.*|cublas.*|nccl\.h|nvml\.h": "moe_layer",

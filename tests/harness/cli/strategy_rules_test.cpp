@@ -93,6 +93,7 @@ const Useless kTable[] = {
     {kRun, "--record r", "add --routing router", "--routing router"},
     {kRun, "--ranks 4", "add --dry-run", "--dry-run"},
     {kRun, "--lock-clocks 900", "add --device cuda", "--device cuda"},
+    {kRun, "--expert-products cublaslt", "add --device cuda", "--device cuda"},
     {"profile -o a", "--horizon 9", "--placement", "--compare b --trace t --placement p"},
     {"profile -o a", "--cost per-expert", "--placement", "--compare b --trace t --placement p"},
     {"profile -o a", "--with b", "add --compare", ""},

@@ -1,26 +1,62 @@
 #!/usr/bin/env python3
-"""What nvcc makes of the kernels for sm_90: budgets of the compiled code, which no simulation shows."""
+"""What nvcc and its assembler make of the kernels for sm_90: budgets of the compiled code, which no
+simulation shows."""
 
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
 import unittest
 
 KERNELS = pathlib.Path(os.environ["GEMBENCH_TOP"]) / "moe_layer" / "cuda"
 REGISTERS = 64  # with 256 threads a block half of a multiprocessor's threads still fit
+TOOLS = [os.environ.get("GEMBENCH_CUDA_TOOLS", ""), os.environ["PATH"]]  # cuobjdump, nvdisasm
+CUTLASS = os.environ.get("GEMBENCH_CUTLASS_OBJECT", "")  # as the build made it
+WITHOUT_TOOLS = ("no cuobjdump and nvdisasm here: install them with the CUDA toolkit, or by "
+                 "tests/moe_layer/cuda/tools.sh")
+
+# Of the assembler's code (SASS): loads of so many bits before the first store, and all stores' bits.
+ACCESSES = (
+    ("copy_kernelI5uint4", {128: 4}, {128}),
+    ("add_kernelI13__nv_bfloat16Li4", {128: 2}, {128}),
+    ("add_kernelIfLi4", {128: 2}, {128}),
+    ("swiglu_kernelI13__nv_bfloat16Li4", {64: 2}, {64}),
+    ("swiglu_kernelIfLi4", {128: 2}, {128}),
+    ("weigh_kernelI13__nv_bfloat16Li4", {}, {64}),
+    ("weigh_kernelIfLi4", {}, {128}),
+)
+
+
+def assembled(binary):
+    """The code of every kernel in an object or cubin, by name; none without the tools."""
+    path = os.pathsep.join(filter(None, TOOLS))
+    if not (shutil.which("cuobjdump", path=path) and shutil.which("nvdisasm", path=path)):
+        return {}
+    done = subprocess.run([shutil.which("cuobjdump", path=path), "-sass", binary], text=True,
+                          capture_output=True, check=True, env={**os.environ, "PATH": path})
+    parts = (part.split("\n", 1) for part in done.stdout.split("Function : ")[1:])
+    return {name.strip(): code for name, code in parts}
+
+
+def global_accesses(sass):
+    """Loads and stores of device memory and their bits, in the order of the code."""
+    found = re.findall(r"\b(LDG|STG)\.E((?:\.\w+)*)", sass)
+    return [(kind, int((re.findall(r"\.[US]?(8|16|64|128)\b", more) or ["32"])[0]))
+            for kind, more in found]
 
 
 def compiled(source):
-    """The PTX and what ptxas says of every kernel of a source."""
+    """The PTX, what ptxas says, and the assembler's code of every kernel of a source."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [os.environ["GEMBENCH_NVCC"], "-std=c++20", "-O3", "-arch=sm_90", "-Xptxas", "-v",
              "--expt-relaxed-constexpr", f"-I{os.environ['GEMBENCH_TOP']}", "-cubin", "--keep",
              "--keep-dir", folder, "-o", f"{folder}/kernels.cubin", KERNELS / source],
             capture_output=True, text=True, check=True, cwd=folder)
-        return (pathlib.Path(folder) / source).with_suffix(".ptx").read_text(), done.stderr
+        return ((pathlib.Path(folder) / source).with_suffix(".ptx").read_text(), done.stderr,
+                assembled(f"{folder}/kernels.cubin"))
 
 
 def accesses(ptx, kernel):
@@ -41,7 +77,7 @@ class Compiled(unittest.TestCase):
         return found
 
     def test_no_kernel_spills_or_takes_many_registers(self):
-        for source, (_, said) in self.made.items():
+        for source, (_, said, _) in self.made.items():
             spilled = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill", said)
             self.assertTrue(spilled, source)
             self.assertEqual(set(spilled), {("0", "0")}, source)
@@ -71,6 +107,34 @@ class Compiled(unittest.TestCase):
             self.assertEqual([word for word in code if re.fullmatch(r"ld\S*\.f32", word)
                               and ".v4." not in word], [])
 
+    def test_the_assembler_keeps_loads_under_way_and_widths(self):
+        kernels = {name: code for _, _, sass in self.made.values() for name, code in sass.items()}
+        if not kernels:
+            self.skipTest(WITHOUT_TOOLS)
+        for name, code in kernels.items():
+            self.assertNotRegex(code, r"\b(LDL|STL)\b", name)  # registers that went to memory
+        for kernel, before, stored in ACCESSES:
+            (code,) = (code for name, code in kernels.items() if kernel in name)
+            found = global_accesses(code)
+            first = next(i for i, (kind, _) in enumerate(found) if kind == "STG")
+            for bits, count in before.items():
+                loads = [load for load in found[:first] if load == ("LDG", bits)]
+                self.assertGreaterEqual(len(loads), count, kernel)
+            self.assertEqual({bits for kind, bits in found if kind == "STG"}, stored, kernel)
+
+    @unittest.skipUnless(CUTLASS, "built without CUTLASS, or without device cuda")
+    def test_cutlass_multiplies_by_wgmma_and_moves_by_tma(self):
+        kernels = [code for name, code in assembled(CUTLASS).items() if "GemmUniversal" in name]
+        if not kernels:
+            self.skipTest(WITHOUT_TOOLS)
+        self.assertEqual(len(kernels), 2)  # for few rows and for many
+        for code, (shape, products) in zip(sorted(kernels, key=len), (("64x32x16", 16),
+                                                                      ("64x128x16", 16))):
+            self.assertEqual(len(re.findall(rf"\bHGMMA\.{shape}\.F32\.BF16", code)), products)
+            self.assertRegex(code, r"\bUTMALDG\b")
+            self.assertRegex(code, r"\bUTMASTG\b")
+            self.assertNotRegex(code, r"\b(LDL|STL)\b")
+            self.assertNotRegex(code, r"\bHMMA\b")
     def test_forwarding_moves_rows_and_assignments_by_16_bytes(self):
         for variant in ("fLi4E", r"13__nv_bfloat16Li8E"):
             for code in self.of("forwarding_kernels.cu", "merge_kernelI" + variant):

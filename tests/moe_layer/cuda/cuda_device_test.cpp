@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "moe_layer/cpu/make_device.hpp"
-#include "moe_layer/cuda/product_choice.hpp"
 #include "moe_layer/mpi/clock.hpp"
 #include "moe_layer/profiler/profiler.hpp"
 #include "tests/moe_layer/cuda/support.hpp"
@@ -70,31 +69,6 @@ TEST(CudaLayers, experts_move_between_ranks_by_every_transport) {
   }
 }
 
-TEST(CudaLayers, one_by_one_where_cublas_has_no_grouped_call) {
-  constexpr int kNotSupported = 15;  // CUBLAS_STATUS_NOT_SUPPORTED
-  for (const char* order : {"late", "greedy", "random:1"}) {
-    const Simulated streams(kOrder, order);
-    const Simulated fault("GEMBENCH_SIMULATED_FAULT",
-                          "cublasGemmGroupedBatchedEx:1:" + std::to_string(kNotSupported));
-    CudaRig rig(small_model(1), DType::bf16, kTokens);
-    EXPECT_NE(rig.device->name().find("experts one by one"), std::string::npos);
-    const CheckOutcome outcome = rig.check(random_placement(rig.model, rig.comm.size(), 2));
-    EXPECT_TRUE(outcome.passed) << outcome.message;
-  }
-  const Comm comm = Comm::world();
-  const auto grouped = make_simulated(comm, small_model(0), DType::bf16);
-  EXPECT_NE(grouped->name().find("experts grouped or one by one"), std::string::npos);
-}
-
-TEST(CudaLayers, sizes_that_are_no_multiples_of_8_run_one_by_one) {
-  for (const auto& [hidden, ffn] : {std::pair{36, 24}, std::pair{48, 20}, std::pair{33, 17}}) {
-    CudaRig rig(shape(8, 2, 1, hidden, ffn), DType::bf16, kTokens);
-    EXPECT_NE(rig.device->name().find("experts one by one"), std::string::npos);
-    const CheckOutcome outcome = rig.check(random_placement(rig.model, rig.comm.size(), 2));
-    EXPECT_TRUE(outcome.passed) << hidden << " x " << ffn << ": " << outcome.message;
-  }
-}
-
 /// The residual stream of all of a rank's tokens after one step.
 std::vector<float> after_a_step(CudaRig& rig) {
   static_cast<void>(rig.step());
@@ -104,17 +78,6 @@ std::vector<float> after_a_step(CudaRig& rig) {
     all.insert(all.end(), row.begin(), row.end());
   }
   return all;
-}
-
-TEST(CudaLayers, grouped_and_one_by_one_agree_also_on_experts_with_one_token) {
-  constexpr int kFew = 9;  // 27 pairs for 24 experts
-  CudaRig grouped(small_model(0), DType::bf16, kFew);
-  const Simulated fault("GEMBENCH_SIMULATED_FAULT", "cublasGemmGroupedBatchedEx:1:15");
-  CudaRig each(small_model(0), DType::bf16, kFew);
-  ASSERT_NE(grouped.device->name(), each.device->name());
-  const auto a = after_a_step(grouped), b = after_a_step(each);
-  ASSERT_EQ(a.size(), b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 2e-2F) << i;
 }
 
 TEST(CudaLayers, phases_are_timed_by_events_too_within_what_the_host_reads) {
@@ -275,59 +238,6 @@ TEST(CudaLayers, the_profile_covers_loads_from_none_to_the_largest) {
   EXPECT_EQ(profile.load_points.back(), kTokens * 3);
   EXPECT_FALSE(profile.active.empty());
   EXPECT_NE(profile.device.find("simulated"), std::string::npos) << profile.device;
-}
-
-/// What a rehearsed device says of its experts' products, and the products of a layer after that.
-std::pair<std::string, std::int64_t> rehearsed_products() {
-  CudaRig rig(small_model(0), DType::bf16, kTokens);
-  rig.use(random_placement(rig.model, rig.comm.size(), 1));
-  rig.layers->rehearse();
-  rig.load();
-  gembench_simulation_reset_counters();
-  static_cast<void>(rig.layers->run_layer(0));
-  return {rig.device->facts().at("expert_products"), gembench_simulation_counters()->gemm_calls};
-}
-
-TEST(CudaDevice, takes_the_faster_way_to_compute_experts_and_never_a_wrong_one) {
-  const auto says = [](const std::string& text, const char* part) {
-    return text.find(part) != std::string::npos;
-  };
-  {
-    const Simulated slow("GEMBENCH_SIMULATED_SLOW", "cublasGemmEx:2e-4");
-    const auto [way, products] = rehearsed_products();
-    EXPECT_TRUE(says(way, "grouped up to 183 assignments")) << way;
-    EXPECT_EQ(products, 3);  // the router's, and both of all experts
-  }
-  {
-    const Simulated slow("GEMBENCH_SIMULATED_SLOW", "cublasGemmGroupedBatchedEx:4e-3");
-    const auto [way, products] = rehearsed_products();
-    EXPECT_EQ(way, "one by one up to 183 assignments");
-    EXPECT_GT(products, 3);
-  }
-  for (const char* kind : {"cublasGemmGroupedBatchedEx", "cublasGemmGroupedBatchedEx:nothing"}) {
-    const Simulated wrong("GEMBENCH_SIMULATED_WRONG", kind);
-    const auto [way, products] = rehearsed_products();
-    EXPECT_TRUE(says(way, "one by one: ") && says(way, "wrong")) << kind << ": " << way;
-    EXPECT_GT(products, 3);
-  }
-}
-
-TEST(CudaDevice, keeps_the_grouped_way_where_single_products_are_hardly_faster) {
-  const Comm comm = Comm::world();
-  cuda::ProductChoice choice;
-  // Loads at which single ones take as long, 4 % less, 6 % less, and at which nothing was timed.
-  const std::vector<cuda::ProductChoice::Timed> timed{
-      {1, 1e-3, 1e-3}, {2, 0.96e-3, 1e-3}, {4, 0.94e-3, 1e-3}, {8, 0, 0}};
-  choice.decide(comm, timed, false);
-  EXPECT_EQ(choice.words(),
-            "grouped up to 2 assignments, one by one up to 4 assignments, grouped up to 8 "
-            "assignments");
-}
-
-TEST(CudaDevice, experts_are_grouped_on_all_ranks_or_on_none) {
-  // As if rank 0 had an older cuBLAS: a collective call of the others alone would hang.
-  const Simulated fault("GEMBENCH_SIMULATED_FAULT", "cublasGemmGroupedBatchedEx:1:15:0");
-  EXPECT_EQ(rehearsed_products().first, "one by one");
 }
 
 TEST(CudaDevice, weights_are_there_when_sending_returns) {

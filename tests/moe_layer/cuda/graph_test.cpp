@@ -13,7 +13,7 @@ namespace {
 constexpr int kTokens = 61;  // divides by no rank count but 1
 
 CudaRig graph_rig(const ModelShape& model, DType dtype, int tokens, double slowdown = 1) {
-  return {model, dtype, tokens, "auto", slowdown, false, true};
+  return {model, dtype, tokens, "auto", slowdown, false, {}, true};
 }
 
 std::vector<LayerReading> run(CudaRig& rig) {
@@ -243,7 +243,7 @@ TEST(CudaGraph, the_check_fails_where_a_single_bit_differs) {
 TEST(CudaGraph, a_transport_by_the_host_has_no_graphs) {
   const Comm comm = Comm::world();
   EXPECT_EQ(make_simulated(comm, small_model(0), DType::f32, "mpi")->graphs(), nullptr);
-  EXPECT_THROW(CudaRig(small_model(0), DType::f32, kTokens, "mpi", 1, false, true),
+  EXPECT_THROW(CudaRig(small_model(0), DType::f32, kTokens, "mpi", 1, false, {}, true),
                std::logic_error);
 }
 

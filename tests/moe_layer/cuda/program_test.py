@@ -20,6 +20,7 @@ from support import HANGS, PROGRAM, CliTest, main  # noqa: E402
 TINY = ["--model", "gpt-oss-20b", "--scale", "45", "--layers", "2", "--tokens", "64", "--steps", "4",
         "--block", "2", "--profile-seconds", "0", "--plan-steps", "16", "--soak", "0", "-q"]
 RUN = ["run", *TINY, "--device", "cuda", "--placements", "linear,gem", "-o", "a.h5"]
+ONE_WAY = ["--expert-products", "cublas-grouped"]  # so that few calls come before the first step
 REAL = os.environ.get("GEMBENCH_REAL", "")  # the program next to nvcc's plugin, if built
 NVML = os.environ.get("GEMBENCH_FAKE_NVML", "")  # a folder with a libnvidia-ml.so.1
 
@@ -68,8 +69,10 @@ class Runs(CudaTest):
                     uuids = {u for u in f["environment/gpu_uuid"][:]}
                     for name in ("barrier_floor", "gpu_event_floor"):
                         self.assertRegex(f[f"environment/{name}"].asstr()[0], r"^\d+\.\d\d us$")
-                    self.assertIn("one by one" if ranks == 2 else "assignments",
-                                  f["environment/expert_products"].asstr()[0])
+                    ways = f["environment/expert_products"].asstr()[0]
+                    self.assertRegex(ways, r"^cublas up to \d+ assignments$" if ranks == 2 else
+                                     r"^(cublas|cutlass)\S* up to \d+ assignments")
+                    self.assertEqual(f["environment/expert_products_failed"].asstr()[0], "none")
                     self.assertEqual(len(uuids), ranks)
                     # Without NVML nothing is reported, and the file says so.
                     self.assertTrue(numpy.isnan(f["gpu/clock_before"][:]).all())
@@ -271,7 +274,7 @@ class GpuCheck(CudaTest):
         for part in ("check_1_f32 ", "check_2_bf16 ", "check_mpi ", "NO GPU: ", "whole_steps ",
                      "median us of the expert phase", "gem+ vs linear"):
             self.assertIn(part, done.stdout)
-        for comparison, rows in (("ceiling", 10), ("exchange", 2), ("experts", 1), ("tax", 1),
+        for comparison, rows in (("ceiling", 9), ("exchange", 2), ("experts", 4), ("tax", 1),
                                  ("start barrier", 1), ("stages", 1)):
             found = [line for line in done.stdout.splitlines() if line.startswith(f"  {comparison} ")]
             self.assertEqual(len(found), rows, done.stdout)
@@ -385,7 +388,7 @@ class Failures(CudaTest):
                    says=["GPU 1 of rank 1", "MiB of device memory", "--tokens"])
 
     def test_an_error_on_one_rank_ends_all(self):
-        self.fails(1, 4, *RUN, "--timeout", "60", env=simulated(FAULT="cudaLaunchKernelExC:1200:700:2"),
+        self.fails(1, 4, *RUN, *ONE_WAY, "--timeout", "60", env=simulated(FAULT="cudaLaunchKernelExC:1200:700:2"),
                    says=["GPU 2 of rank 2", "failed (layer "])
         self.fails(1, 4, *RUN, "--timeout", "60", "--overwrite",
                    env=simulated(FAULT="ncclGroupEnd:30:3:1"),
@@ -396,7 +399,7 @@ class Failures(CudaTest):
                    says=["GPU 1 of rank 1", "cudaGraphInstantiate failed (layer "])
 
     def test_a_kernel_that_faults_is_noticed_at_the_next_wait(self):
-        self.fails(1, 2, *RUN, "--timeout", "60", env=simulated(FAULT="execution:3800:700:1"),
+        self.fails(1, 2, *RUN, *ONE_WAY, "--timeout", "60", env=simulated(FAULT="execution:2200:700:1"),
                    says=["GPU 1 of rank 1", " failed (layer ", "illegal memory access"])
 
     def test_what_does_not_fit_the_device_is_refused(self):

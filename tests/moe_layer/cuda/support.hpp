@@ -42,9 +42,16 @@ class Simulated {
 inline constexpr const char* kOrder = "GEMBENCH_SIMULATED_ORDER";
 inline const std::vector<std::string> kOrders{"eager", "late", "greedy", "reverse", "random:1"};
 
+/// How experts' products are computed: by this way, or as in an earlier run.
+struct Products {
+  std::string way = "auto", earlier = {};
+};
+
 inline std::unique_ptr<Device> make_simulated(const Comm& comm, const ModelShape& model,
-                                              DType dtype, const std::string& transport = "auto") {
-  std::unique_ptr<Device> device(gembench_make_cuda_device(comm, model, {dtype, transport, 0}));
+                                              DType dtype, const std::string& transport = "auto",
+                                              const Products& products = {}) {
+  std::unique_ptr<Device> device(gembench_make_cuda_device(
+      comm, model, {dtype, transport, 0, products.way, products.earlier}));
   device->connect();
   return device;
 }
@@ -90,10 +97,10 @@ inline std::vector<std::uint16_t> of_rank(const std::vector<std::uint16_t>& ids,
 struct CudaRig {
   CudaRig(const ModelShape& the_model, DType dtype, int the_tokens,
           const std::string& transport = "auto", double slowdown = 1, bool whole_steps = false,
-          bool graph = false)
+          const Products& products = {}, bool graph = false)
       : model(the_model),
         tokens(the_tokens),
-        device(make_simulated(comm, model, dtype, transport)),
+        device(make_simulated(comm, model, dtype, transport, products)),
         store(comm, *device, model, model.layers, 3),
         range(local_tokens(tokens, comm.rank(), comm.size())),
         ids(of_rank(random_ids(model, tokens, 5), model, tokens, range)) {
