@@ -115,7 +115,7 @@ TEST(CudaCosts, nothing_is_used_for_the_first_time_after_the_rehearsal) {
   for (const auto& [dtype, tokens, graph] : {std::tuple{DType::f32, kTokens, false},
                                              {DType::bf16, uneven, false},
                                              {DType::bf16, uneven, true}}) {
-    CudaRig rig(small_model(1), dtype, tokens, "auto", 1, false, graph);
+    CudaRig rig(small_model(1), dtype, tokens, "auto", 1, false, {}, graph);
     gembench_simulation_reload();  // forgets what the tests before have used
     rig.use(random_placement(rig.model, rig.comm.size(), 1));
     rig.layers->rehearse();

@@ -12,8 +12,9 @@ namespace {
 
 constexpr int kTokens = 61;  // divides by no rank count but 1
 
-CudaRig graph_rig(const ModelShape& model, DType dtype, int tokens, double slowdown = 1) {
-  return {model, dtype, tokens, "auto", slowdown, false, {}, true};
+CudaRig graph_rig(const ModelShape& model, DType dtype, int tokens, double slowdown = 1,
+                  const Products& products = {}) {
+  return {model, dtype, tokens, "auto", slowdown, false, products, true};
 }
 
 std::vector<LayerReading> run(CudaRig& rig) {
@@ -50,6 +51,22 @@ TEST(CudaGraph, results_have_the_bits_of_the_phases_in_every_order) {
       graph.use(placement);
       phases.layers->clear_rows_to();
       expect_same(phases, graph, kOrders[i]);
+    }
+  }
+}
+
+TEST(CudaGraph, every_way_to_compute_experts_can_be_recorded) {
+  const ModelShape model = shape(24, 3, 1, 48, 32);
+  for (const char* way : {"cublas-grouped", "cublas", "cublaslt", "cutlass"}) {
+    CudaRig phases(model, DType::bf16, kTokens, "auto", 1, false, {way});
+    const Placement placement = random_placement(model, phases.comm.size(), 2);
+    phases.use(placement);
+    for (const char* order : {"late", "reverse"}) {
+      const Simulated streams(kOrder, order);
+      CudaRig graph = graph_rig(model, DType::bf16, kTokens, 1, {way});
+      graph.use(placement);
+      phases.layers->clear_rows_to();
+      expect_same(phases, graph, way);
     }
   }
 }
