@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <stdexcept>
 #include <utility>
 
 #include "moe_layer/model/weights.hpp"
@@ -17,25 +15,6 @@ constexpr int kPhases = 4;
 /// A phase on the device's clock.
 int span_of(int layer, int phase) {
   return layer * kPhases + phase;
-}
-
-/// Experts for tokens of a layer, [token][k]: every expert as often, and a token's on about as many
-/// ranks as if they were drawn, or a rank would receive fewer rows than in a run, or more than fit.
-std::vector<std::uint16_t> even_experts(const ModelShape& model, int ranks, int slots,
-                                        TokenRange tokens) {
-  const int k = model.topk;
-  const double drawn = ranks * (1 - std::pow(1 - 1.0 / ranks, k));
-  const int apart = std::max({1, static_cast<int>(drawn), (k + slots - 1) / slots});
-  const int each = (k + apart - 1) / apart;  // of a token's on one rank, at most
-  std::vector<std::uint16_t> ids;
-  for (int token = tokens.first; token < tokens.first + tokens.count; ++token) {
-    for (int j = 0; j < k; ++j) {
-      const int rank = (token + j % apart) % ranks;
-      const int slot = (token / ranks * each + j / apart) % slots;
-      ids.push_back(static_cast<std::uint16_t>((rank * slots + slot) % model.experts));
-    }
-  }
-  return ids;
 }
 
 }  // namespace
@@ -142,37 +121,6 @@ void MoeLayers::load_step(int step, TokenRange tokens, std::span<const std::uint
   device_.synchronize(stream_);
 }
 
-void MoeLayers::rehearse() {
-  if (!device_.needs_rehearsal()) return;
-  device_.compare_ways(stream_, experts_.front());
-  // Those of the largest step may not fit: even loads differ by rounding from those of the run.
-  const auto most = static_cast<int>(comm_.max(options_.max_tokens));
-  int tokens = 1;
-  for (; tokens < most && rehearse(tokens); tokens *= 2) continue;
-  if (tokens >= most && most > 0) static_cast<void>(rehearse(most));
-}
-
-bool MoeLayers::rehearse(int tokens) {
-  const TokenRange mine{comm_.rank() * tokens, std::min(tokens, options_.max_tokens)};
-  load_step(0, mine, even_experts(model_, comm_.size(), static_cast<int>(slots_), mine));
-  route(0);
-  announce(0);
-  forward();
-  const auto& pairs_in = hops_.back().pairs_in;
-  const auto pairs = std::accumulate(pairs_in.begin(), pairs_in.end(), std::int64_t{0});
-  const bool fits =
-      pairs <= options_.receive.pairs && hops_.back().rows_received() <= options_.receive.rows;
-  const bool all_fit = comm_.min(fits ? 1 : 0) != 0;
-  if (all_fit) {
-    send();
-    experts(0);
-    combine(0);
-  }
-  device_.synchronize(stream_);
-  if (all_fit && graph_ != nullptr) rehearse_graph(mine);
-  return all_fit;
-}
-
 double MoeLayers::run_step(std::span<LayerReading> readings) {
   if (graph_ != nullptr) return run_graph(readings);
   const double begin = previous_end_ = read(options_.clock);
@@ -189,74 +137,6 @@ double MoeLayers::run_step(std::span<LayerReading> readings) {
     }
   }
   return options_.clock == Clock::wall ? previous_end_ - begin : kNotMeasured;
-}
-
-void MoeLayers::exchange_known(int layer) {
-  std::swap(hops_, graph_->of(layer).hops);
-  std::swap(physical_slots_, graph_->of(layer).physical_slots);
-}
-
-void MoeLayers::know_counts() {
-  if (!replaying_) throw std::logic_error("what the router decides is not known before the step");
-  const auto each = static_cast<std::ptrdiff_t>(sz(range_.count) * sz(model_.topk));
-  for (int layer = 0; layer < model_.layers; ++layer) {
-    enter(Phase::dispatch, layer);
-    exchange_known(layer);
-    const auto first = graph_->ids().begin() + layer * each;
-    host_ids_.assign(first, first + each);
-    if (replicas_) share_among_replicas(layer);
-    graph_->count(layer, host_ids_, model_.topk, static_cast<int>(slots_),
-                  hops_.front().send_counts);
-    hops_.front().exchange_counts(comm_);
-    exchange_known(layer);
-  }
-}
-
-void MoeLayers::record() {
-  graph_->begin(stream_);
-  for (int layer = 0; layer < model_.layers; ++layer) {
-    exchange_known(layer);
-    route(layer);
-    graph_->hold_back(stream_, layer, Mark::begin, options_.slowdown);
-    dispatch(layer);
-    experts(layer);
-    graph_->hold_back(stream_, layer, Mark::arrived, options_.slowdown);
-    graph_->computed(stream_, layer);
-    combine(layer);
-    exchange_known(layer);
-  }
-  graph_->end(stream_);
-}
-
-// Everything up to the barrier is off the clock: the times are those that the device stamps.
-double MoeLayers::run_graph(std::span<LayerReading> readings) {
-  know_counts();
-  record();
-  graph_->align();
-  enter(Phase::start_barrier, 0);
-  comm_.barrier();
-  if (options_.progress) options_.progress->enter(Phase::step);
-  device_.enter(name_of(Phase::step), 0);
-  graph_->launch(stream_);
-  device_.synchronize(stream_);
-  graph_->read();
-  for (int layer = 0; layer < model_.layers; ++layer) {
-    readings[sz(layer)] = graph_->reading(layer);
-    exchange_known(layer);
-    count(layer, readings[sz(layer)]);
-    exchange_known(layer);
-  }
-  return graph_->seconds();
-}
-
-void MoeLayers::rehearse_graph(TokenRange tokens) {
-  const std::vector<std::uint16_t> one = graph_->ids();
-  std::vector<std::uint16_t> all;
-  for (int layer = 0; layer < model_.layers; ++layer) all.insert(all.end(), one.begin(), one.end());
-  load_step(0, tokens, all);
-  std::vector<LayerReading> readings(sz(model_.layers));
-  static_cast<void>(run_graph(readings));
-  clear_rows_to();
 }
 
 // Where time is read: synchronise the device, read the clock, then the barrier, then read again.

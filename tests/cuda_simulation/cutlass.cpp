@@ -62,9 +62,11 @@ cudaError_t run_cutlass(cudaStream_t stream, const CutlassGroup& group) {
   if (first_use(group.rows <= kFewRows * group.groups ? "cutlass few" : "cutlass many")) {
     ++counters().first_uses;
   }
-  const auto status = enqueue_products(
-      "cutlass", stream,
-      {static_cast<std::size_t>(group.groups), [group] { return products_of(group); }});
+  const auto status = enqueue_products("cutlass", stream,
+                                       {static_cast<std::size_t>(group.groups),
+                                        [group] { return products_of(group); },
+                                        {},
+                                        group.workspace});
   return status == CUBLAS_STATUS_SUCCESS ? cudaSuccess : cudaErrorLaunchFailure;
 }
 

@@ -238,6 +238,7 @@ cublasStatus_t enqueue_products(const char* call, cudaStream_t stream, const Pla
   const Wrong wrong = wrong_results(call);
   cublasContext handle;
   handle.stream = stream;
+  handle.workspace = of.workspace;
   Run run = [=] {
     const auto products = of.read();
     for (std::size_t i = 0; i < products.size(); ++i) {

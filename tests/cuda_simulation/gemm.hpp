@@ -20,6 +20,7 @@ struct PlainProducts {
   std::size_t count = 0;
   std::function<std::vector<PlainProduct>()> read;  // called when they run
   std::string algorithm = {};                       // may be slow by itself
+  void* workspace = nullptr;                        // of the caller's, which they use
 };
 
 /// What a library's call puts on a stream; slow and wrong where the settings want that.

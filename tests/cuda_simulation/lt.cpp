@@ -251,5 +251,6 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                          a,
                          b,
                          d};
-  return enqueue_products("cublasLtMatmul", stream, {1, [one] { return std::vector{one}; }, name});
+  return enqueue_products("cublasLtMatmul", stream,
+                          {1, [one] { return std::vector{one}; }, name, workspace});
 }

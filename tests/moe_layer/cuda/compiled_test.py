@@ -138,6 +138,7 @@ class Compiled(unittest.TestCase):
             self.assertRegex(code, r"\bUTMASTG\b")
             self.assertNotRegex(code, r"\b(LDL|STL)\b")
             self.assertNotRegex(code, r"\bHMMA\b")
+
     def test_forwarding_moves_rows_and_assignments_by_16_bytes(self):
         for variant in ("fLi4E", r"13__nv_bfloat16Li8E"):
             for code in self.of("forwarding_kernels.cu", "merge_kernelI" + variant):
