@@ -43,28 +43,31 @@ target=$PWD/build/fuzz/fuzz_readers
 work=$PWD/build/fuzz
 /usr/bin/python3 tests/fuzz/seeds.py "$work/seeds"
 if ((${#readers[@]} == 0)); then mapfile -t readers < <("$target"); fi
-mkdir -p "$work/found"
-limit=(-runs="$runs" -seed=1)
-if ((seconds)); then limit=(-max_total_time="$seconds"); fi
-failed=0
-for reader in "${readers[@]}"; do
-  corpus=$work/corpus/$reader
+mkdir -p "$work/found" "$work/logs"
+limit="-runs=$runs -seed=1"
+if ((seconds)); then limit="-max_total_time=$seconds"; fi
+export target work seconds limit
+
+feed() { # READER
+  local reader=$1 corpus=$work/corpus/$1 log=$work/logs/$1
   if ((!seconds)); then  # always the same inputs: nothing of an earlier run
     corpus=$work/corpus-short/$reader
     rm -rf "$corpus"
   fi
   mkdir -p "$corpus" "$work/seeds/$reader"
   # Sizes that a file claims must not be believed: little time and memory for an input.
-  if ASAN_OPTIONS=detect_leaks=1 "$target" "--reader=$reader" "${limit[@]}" -timeout=10 \
+  # shellcheck disable=SC2086
+  if ASAN_OPTIONS=detect_leaks=1 "$target" "--reader=$reader" $limit -timeout=10 \
     -rss_limit_mb=1024 -malloc_limit_mb=512 -max_len=65536 -print_final_stats=1 \
-    -artifact_prefix="$work/found/$reader-" "$corpus" "$work/seeds/$reader" >"$work/log" 2>&1; then
-    inputs=$(awk '/^stat::number_of_executed_units/ { print $2 }' "$work/log")
-    edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$work/log" | tail -n 1)
-    printf '%-32s %9d inputs, %5d edges\n' "$reader" "$inputs" "$edges"
+    -artifact_prefix="$work/found/$reader-" "$corpus" "$work/seeds/$reader" >"$log" 2>&1; then
+    printf '%-32s %9d inputs, %5d edges\n' "$reader" \
+      "$(awk '/^stat::number_of_executed_units/ { print $2 }' "$log")" \
+      "$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)"
   else
-    echo "$reader FAILED:" >&2
-    tail -n 40 "$work/log" >&2
-    failed=1
+    { echo "$reader FAILED:" && tail -n 40 "$log"; } >&2
+    return 1
   fi
-done
-exit "$failed"
+}
+export -f feed
+# One for every CPU at a time.
+if ! printf '%s\n' "${readers[@]}" | xargs -P "$(nproc)" -I{} bash -c 'feed {}'; then exit 1; fi
