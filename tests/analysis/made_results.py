@@ -84,9 +84,12 @@ class Made:
         _scale(file, "series/sample", np.arange(rows.size, dtype="i4"), units="1")
         for name, kind, unit, value in (
                 ("time", "f8", "s", lambda rank: time),
+                ("took", "f4", "s", lambda rank: np.full(time.size, 0.001)),
                 ("clock", "f4", "Hz", lambda rank: np.where(low, 1.8e9, 1.9e9)),
+                ("memory_clock", "f4", "Hz", lambda rank: np.full(time.size, 2.6e9)),
                 ("power", "f4", "W", lambda rank: np.where(works, 500.0, 200.0)),
                 ("temperature", "f4", "degC", lambda rank: 60 - 20 * np.exp(-(time + 2) / 3)),
+                ("energy", "f8", "J", lambda rank: 10 * np.cumsum(np.where(works, 5.0, 2.0))),
                 ("throttle_reasons", "i8", "1",
                  lambda rank: np.where((rank == 2) & (np.arange(time.size) % 5 == 0), 4, 1)),
                 ("job", "i4", "1", lambda rank: np.zeros(time.size))):

@@ -32,7 +32,8 @@ TABLE_HEADERS = {
     "placement/strategies/strategy.hpp",
     "harness/commands/commands.hpp",
     "moe_layer/cuda/kernels.hpp",
-    "moe_layer/cuda/experts.hpp",  # a class with a part in a file of its own
+    "moe_layer/layers.hpp",  # classes with parts in files of their own
+    "moe_layer/cuda/experts.hpp",
     "moe_layer/cuda/cutlass/grouped.hpp",
 }
 # Sources without a header.
