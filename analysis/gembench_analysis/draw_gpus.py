@@ -36,12 +36,12 @@ def _shades(one: Series, x: svg.Scale, top: float, bottom: float, placements: in
     """Behind the curves: the placement that ran for the longest part of every pixel's time."""
     pixels = int(width - LEFT)
     longest = np.zeros((pixels, placements))
-    for span in one.spans:
-        if not 0 <= span.placement < placements:
+    for since, until, placement in zip(one.spans.begin, one.spans.end, one.spans.placement):
+        if not 0 <= placement < placements:
             continue
-        begin, end = x(span.begin) - LEFT, x(span.end) - LEFT
+        begin, end = x(since) - LEFT, x(until) - LEFT
         for pixel in range(max(0, int(begin)), min(pixels - 1, int(end)) + 1):
-            longest[pixel, span.placement] += min(end, pixel + 1) - max(begin, pixel)
+            longest[pixel, placement] += min(end, pixel + 1) - max(begin, pixel)
     winner = np.where(longest.max(axis=1) > 0, longest.argmax(axis=1), -1)
     body = ""
     for placement in range(placements):
@@ -57,10 +57,17 @@ def _shades(one: Series, x: svg.Scale, top: float, bottom: float, placements: in
     return body
 
 
+def _starts(one: Series) -> List[slice]:
+    """The readings of each start of the run: nothing is known of the time between."""
+    ends = one.starts[1:] + [one.time.size]
+    return [slice(begin, end) for begin, end in zip(one.starts, ends)]
+
+
 def _curve(one: Series, name: str, x: svg.Scale, top: float, width: float,
            ends: Tuple[float, float]) -> str:
     title, _ = SHOWN[name]
-    points = _columns(one.time, one.values[name], *ends)
+    parts = [_columns(one.time[part], one.values[name][part], *ends) for part in _starts(one)]
+    points = [point for part in parts for point in part]
     if not points:
         return svg.text(LEFT, top + TALL / 2, f"{title}: not reported", "start", "tick")
     low, high = min(point[2] for point in points), max(point[3] for point in points)
@@ -68,26 +75,30 @@ def _curve(one: Series, name: str, x: svg.Scale, top: float, width: float,
     low, high = low - margin, high + margin
     y = svg.scale(low, high, top + TALL, top)
     body = svg.axis_y(y, low, high, LEFT, width - 4, title, 3)
-    if any(point[3] > point[2] for point in points):
-        edge = [(x(t), y(most)) for t, _, _, most in points]
-        edge += [(x(t), y(least)) for t, _, least, _ in reversed(points)]
-        body += svg.path(edge, "range")
     values = one.values[name][np.isfinite(one.values[name]) & one.measured]
     tip = "" if values.size == 0 else (
         f"{title}: {values.min():.4g} to {values.max():.4g}, mean {values.mean():.4g} of "
         f"{values.size} readings while steps were measured")
-    return body + svg.path([(x(t), y(mean)) for t, mean, _, _ in points], "series", tip)
+    for part in filter(None, parts):
+        if any(point[3] > point[2] for point in part):
+            edge = [(x(t), y(most)) for t, _, _, most in part]
+            edge += [(x(t), y(least)) for t, _, least, _ in reversed(part)]
+            body += svg.path(edge, "range")
+        body += svg.path([(x(t), y(mean)) for t, mean, _, _ in part], "series", tip)
+    return body
 
 
 def _held(one: Series) -> List[Tuple[float, float]]:
     """From when to when the clock was held down: between the middles to the readings beside."""
-    edges = np.concatenate([one.time[:1], (one.time[1:] + one.time[:-1]) / 2, one.time[-1:]])
     found: List[Tuple[float, float]] = []
-    for index in np.flatnonzero(one.held):
-        begin, end = float(edges[index]), float(edges[index + 1])
-        if found and found[-1][1] == begin:
-            begin = found.pop()[0]
-        found.append((begin, end))
+    for part in _starts(one):
+        time = one.time[part]
+        edges = np.concatenate([time[:1], (time[1:] + time[:-1]) / 2, time[-1:]])
+        for index in np.flatnonzero(one.held[part]):
+            begin, end = float(edges[index]), float(edges[index + 1])
+            if found and found[-1][1] == begin:
+                begin = found.pop()[0]
+            found.append((begin, end))
     return found
 
 
@@ -95,7 +106,7 @@ def state(one: Series, labels: List[str], rank: int, width: float = svg.WIDTH) -
     """Three curves on one time axis. Shaded: whose steps ran; dashed: before the first
     measured step; the strip below the clock: when it was held down."""
     low = float(one.time.min())
-    high = max([float(one.time.max())] + [span.end for span in one.spans])
+    high = max([float(one.time.max()), *one.spans.end.tolist()])
     if high <= low:
         high = low + 1
     x = svg.scale(low, high, LEFT, width - 8)
@@ -105,7 +116,10 @@ def state(one: Series, labels: List[str], rank: int, width: float = svg.WIDTH) -
     for begin, end in one.soaks:
         body += "".join(svg.rect(x(begin), top, x(end) - x(begin), TALL, "soak",
                                  f"soaking for {end - begin:.3g} s") for top in tops)
-    body += svg.axis_x(x, low, high, tops[0], bottom, "s since the first measured step", 8)
+    axis = "s since the first measured step"
+    if len(one.starts) > 1:
+        axis += ", without the time until it was resumed"
+    body += svg.axis_x(x, low, high, tops[0], bottom, axis, 8)
     for name, top in zip(SHOWN, tops):
         body += _curve(one, name, x, top, width, (low, high))
     strip = tops[0] + TALL + 3

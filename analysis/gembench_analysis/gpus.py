@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 # Those of harness/report/gpu_findings.hpp and gpu_line.cpp.
 CLOCK_DRIFT, LEAST_SAMPLES, TOLD = 0.01, 10, 4
-REASONS = ((0x4, "power cap"), (0x20 | 0x40, "temperature"), (0x8 | 0x80, "power brake"),
-           (0x10, "sync boost"))
+REASONS = ((0x4, "power cap"), (0x20 | 0x40, "temperature"), (0x80, "power brake"),
+           (0x8, "hardware slowdown"), (0x10, "sync boost"))
+NAMED_BY = 0x40 | 0x80  # NVML also sets 0x8 with these
 SLOW = sum(bits for bits, _ in REASONS)
 SHOWN = {"clock": ("clock (MHz)", 1e-6), "power": ("power (W)", 1.0),
          "temperature": ("temperature (degC)", 1.0)}
@@ -19,25 +20,30 @@ GAP = 0.02  # between two starts of a run, as a share of what is shown
 
 
 @dataclass(frozen=True)
-class Span:
-    """The measured steps of a placement in a row; -1 = a placement that is not shown."""
+class Spans:
+    """When measured steps of a placement ran in a row, by time; placement -1 = one not shown."""
 
-    begin: float
-    end: float
-    placement: int
+    begin: NDArray[np.float64]
+    end: NDArray[np.float64]
+    placement: NDArray[np.int64]
+
+    def later(self, seconds: float) -> "Spans":
+        return Spans(self.begin + seconds, self.end + seconds, self.placement)
 
 
 @dataclass(frozen=True)
 class Series:
     """One GPU over time, s since the first measured step; later starts of the run (--resume) follow
     the first. `values` by the names of SHOWN, in their units; `held`: whether the clock was held
-    down; `soaks`: from when to when steps were not measured yet."""
+    down; `soaks`: from when to when steps were not measured yet; `starts`: the first reading of
+    each start of the run."""
 
     time: NDArray[np.float64]
     values: Dict[str, NDArray[np.float64]]
     reasons: NDArray[np.int64]  # -1 = not known
     soaks: List[Tuple[float, float]]
-    spans: List[Span]
+    spans: Spans
+    starts: List[int]
 
     @property
     def held(self) -> NDArray[np.bool_]:
@@ -53,12 +59,23 @@ class Series:
         return ~inside
 
 
-def _segments(run: xr.Dataset, job: int) -> List[Span]:
+def _segments(run: xr.Dataset, job: int) -> Spans:
+    begin, end = run["segments_begin"].values, run["segments_end"].values
     jobs = np.nan_to_num(run["segments_job"].values, nan=-1)
-    found = [Span(float(begin), float(end), int(placement)) for begin, end, placement, one in zip(
-        run["segments_begin"].values, run["segments_end"].values,
-        run["segments_to_placement"].values, jobs) if one == job and end > begin]
-    return sorted(found, key=lambda span: span.begin)
+    mine = np.flatnonzero((jobs == job) & (end > begin))
+    mine = mine[np.argsort(begin[mine], kind="stable")]
+    return Spans(begin[mine].astype(float), end[mine].astype(float),
+                 run["segments_to_placement"].values[mine].astype(np.int64))
+
+
+def gpu_ranks(run: xr.Dataset) -> List[int]:
+    """The first rank of every GPU: ranks that share one read the same."""
+    if "environment_gpu_uuid" not in run:
+        return list(range(run.sizes["rank"]))
+    first: Dict[str, int] = {}
+    for rank, uuid in enumerate(run["environment_gpu_uuid"].values):
+        first.setdefault(str(uuid) or f"rank {rank}", rank)
+    return sorted(first.values())
 
 
 def series(run: xr.Dataset, rank: int) -> Optional[Series]:
@@ -77,7 +94,7 @@ def series(run: xr.Dataset, rank: int) -> Optional[Series]:
     reasons = np.nan_to_num(run["series_throttle_reasons"].values[rank][known][order],
                             nan=-1).astype(np.int64)
     length = sum(float(np.ptp(time[jobs == job])) for job in np.unique(jobs))
-    soaks, spans, at = [], [], 0.0
+    soaks, parts, starts, at = [], [], [], 0.0
     for number, job in enumerate(np.unique(jobs)):
         mine = jobs == job
         begin = min(0.0, float(time[mine].min()))
@@ -86,22 +103,30 @@ def series(run: xr.Dataset, rank: int) -> Optional[Series]:
         time[mine] += shift
         if begin < 0:
             soaks.append((begin + shift, shift))
-        spans += [Span(span.begin + shift, span.end + shift, span.placement)
-                  for span in _segments(run, int(job))]
-        at = max([float(time[mine].max())] + [span.end for span in spans])
-    return Series(time, columns, reasons, soaks, spans)
+        parts.append(_segments(run, int(job)).later(shift))
+        starts.append(int(np.argmax(mine)))
+        at = max([float(time[mine].max()), *parts[-1].end.tolist()[-1:]])
+    spans = Spans(np.concatenate([part.begin for part in parts]),
+                  np.concatenate([part.end for part in parts]),
+                  np.concatenate([part.placement for part in parts]))
+    return Series(time, columns, reasons, soaks, spans, starts)
+
+
+def segment_of(one: Series) -> NDArray[np.int64]:
+    """[reading] in which of the spans it was made; -1 = in none."""
+    if one.spans.begin.size == 0:
+        return np.full(one.time.shape, -1)
+    at = np.searchsorted(one.spans.begin, one.time, side="right") - 1
+    inside = (at >= 0) & (one.time <= one.spans.end[np.maximum(at, 0)])
+    return np.where(inside, at, -1)
 
 
 def under(one: Series) -> NDArray[np.int64]:
     """[reading] the placement whose steps ran then; -1 = none."""
-    if not one.spans:
-        return np.full(one.time.shape, -1)
-    begins = np.array([span.begin for span in one.spans])
-    ends = np.array([span.end for span in one.spans])
-    which = np.array([span.placement for span in one.spans])
-    at = np.searchsorted(begins, one.time, side="right") - 1
-    inside = (at >= 0) & (one.time <= ends[np.maximum(at, 0)])
-    return np.where(inside, which[np.maximum(at, 0)], -1)
+    at = segment_of(one)
+    found = np.full(one.time.shape, -1)
+    found[at >= 0] = one.spans.placement[at[at >= 0]]
+    return found
 
 
 def _name(run: xr.Dataset, rank: int) -> str:
@@ -115,7 +140,10 @@ def _held(run: xr.Dataset, rank: int, one: Series) -> str:
         return ""
     shares = []
     for bits, name in sorted(REASONS, key=lambda reason: reason[1]):
-        share = float(((one.reasons[known] & bits) != 0).mean())
+        said = (one.reasons[known] & bits) != 0
+        if bits == 0x8:
+            said &= (one.reasons[known] & NAMED_BY) == 0
+        share = float(said.mean())
         if share > 0:
             shares.append(f"{name} in {100 * share:.1f} %")
     return (f"The clock of {_name(run, rank)} was held down in "
@@ -124,13 +152,16 @@ def _held(run: xr.Dataset, rank: int, one: Series) -> str:
 
 
 def clocks_by_placement(one: Series) -> Dict[int, float]:
-    """Mean clock, MHz, of placements with enough readings."""
-    clock, which = one.values["clock"], np.where(one.measured, under(one), -1)
+    """Mean clock, MHz, of placements, in blocks with enough readings: a shorter one is over before
+    its clock is read."""
+    clock = one.values["clock"]
+    segment = np.where(one.measured & np.isfinite(clock), segment_of(one), -1)
+    enough = np.bincount(segment + 1, minlength=one.spans.begin.size + 1)[1:] >= LEAST_SAMPLES
     found = {}
-    for placement in sorted(set(which.tolist()) - {-1}):
-        mine = clock[(which == placement) & np.isfinite(clock)]
-        if mine.size >= LEAST_SAMPLES:
-            found[placement] = float(mine.mean())
+    for placement in sorted(set(one.spans.placement.tolist()) - {-1}):
+        blocks = np.flatnonzero(enough & (one.spans.placement == placement))
+        if blocks.size > 0:
+            found[placement] = float(clock[np.isin(segment, blocks)].mean())
     return found
 
 
@@ -160,7 +191,7 @@ def _soaked(run: xr.Dataset) -> List[str]:
 def findings(run: xr.Dataset) -> List[str]:
     """Sentences: clocks held down, clocks that differed between placements, no steady state."""
     said, slow, different = _soaked(run), [], []
-    for rank in range(run.sizes["rank"]):
+    for rank in gpu_ranks(run):
         one = series(run, rank)
         if one is not None:
             slow.append(_held(run, rank, one))
@@ -177,7 +208,7 @@ def findings(run: xr.Dataset) -> List[str]:
 def to_show(run: xr.Dataset, most: int = 16) -> List[int]:
     """Ranks with readings, those whose clocks were held down most first."""
     found = []
-    for rank in range(run.sizes["rank"]):
+    for rank in gpu_ranks(run):
         one = series(run, rank)
         if one is not None:
             found.append((-float(one.held.mean()), rank))

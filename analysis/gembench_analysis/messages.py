@@ -166,22 +166,26 @@ def sent(run: xr.Dataset) -> str:
 
 def states(run: xr.Dataset) -> str:
     """The largest difference of a GPU's clock between placements, and how many were held down."""
-    most, held, shown = 0.0, 0, 0
-    for rank in range(run.sizes["rank"]):
+    most, held, shown = float("nan"), 0, 0
+    for rank in gpus.gpu_ranks(run):
         one = gpus.series(run, rank)
         if one is None:
             continue
         shown += 1
         held += bool((one.held & one.measured).any())
         clocks = list(gpus.clocks_by_placement(one).values())
-        if clocks and min(clocks) > 0:
-            most = max(most, max(clocks) / min(clocks) - 1)
+        if len(clocks) > 1 and min(clocks) > 0:
+            most = float(np.fmax(most, max(clocks) / min(clocks) - 1))
     if shown == 0:
         return ""
     energy = run.attrs.get("/summary", {}).get("run_energy_per_token", np.nan)
-    used = f" A token took {energy:.3g} J." if np.isfinite(energy) else ""
-    return (f"A GPU's mean clock differed by at most {percent(most)} between placements; clocks were "
-            f"held down on {held or 'none'} of {shown} GPU{'' if shown == 1 else 's'}." + used)
+    said = [f"clocks were held down on {held or 'none'} of {shown} GPU{'' if shown == 1 else 's'}"]
+    if np.isfinite(most):
+        said.insert(0, f"a GPU's mean clock differed by at most {percent(most)} between placements")
+    used = (f" A token took {energy:.3g} J, with what lies between measured steps."
+            if np.isfinite(energy) else "")
+    whole = "; ".join(said)
+    return whole[0].upper() + whole[1:] + "." + used
 
 
 def messages(run: xr.Dataset, reduced: xr.Dataset, rows: List[Summary], shown: List[LayerLoads],
