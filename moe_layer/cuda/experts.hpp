@@ -78,6 +78,10 @@ class Experts {
   // Of compare().
   void fill_rows(cudaStream_t stream, std::size_t rows);
   void forget_products(cudaStream_t stream);
+  /// Calls this of every way that is still right. One of which it says what is wrong, or throws, is
+  /// right no longer.
+  template <class Attempt>
+  void attempt_each(const Attempt& attempt);
   /// Runs the ways that are still right on what the table holds, and finds out which stay so.
   void hold_against_reference(cudaStream_t stream);
   /// Adds the seconds of every right way to those given, [way].

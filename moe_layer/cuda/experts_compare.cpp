@@ -79,34 +79,42 @@ void Experts::forget_products(cudaStream_t stream) {
   forget(outputs_, model_.hidden);
 }
 
-void Experts::hold_against_reference(cudaStream_t stream) {
-  trial_->expect(stream, work_, gathered_.as<void>());
-  // What a library refuses here leaves its way out, and no rank waits for this one in a kernel.
+template <class Attempt>
+void Experts::attempt_each(const Attempt& attempt) {
+  // What a library refuses leaves its way out, and no rank waits for this one in a kernel.
   auto on_error = std::exchange(at_.on_error, nullptr);
   for (std::size_t way = 0; way < usable_.size(); ++way) {
     if (usable_[way] == 0) continue;
-    forget_products(stream);
     try {
-      products_.run(way, stream, work_);
-      if (trial_->right(stream, outputs_.as<void>(), work_.pairs < most_pairs_)) continue;
-      failures_[way] = fmt::format("wrong results for {} assignment{}", work_.pairs,
-                                   work_.pairs == 1 ? "" : "s");
+      failures_[way] = attempt(way);
     } catch (const Error& error) {
       failures_[way] = error.what();
+      static_cast<void>(cudaGetLastError());  // or CUTLASS takes it for its own
     }
-    usable_[way] = 0;
+    if (!failures_[way].empty()) usable_[way] = 0;
   }
   at_.on_error = std::move(on_error);
+}
+
+void Experts::hold_against_reference(cudaStream_t stream) {
+  trial_->expect(stream, work_, gathered_.as<void>());
+  attempt_each([&](std::size_t way) {
+    forget_products(stream);
+    products_.run(way, stream, work_);
+    if (trial_->right(stream, outputs_.as<void>(), work_.pairs < most_pairs_)) return std::string();
+    return fmt::format("wrong results for {} assignment{}", work_.pairs,
+                       work_.pairs == 1 ? "" : "s");
+  });
 }
 
 void Experts::time_ways(cudaStream_t stream, std::vector<double>& seconds) {
   std::vector<double> least(seconds.size(), HUGE_VAL);
   for (int round = 0; round < kRounds; ++round) {  // in turns: clocks and heat change meanwhile
-    for (std::size_t way = 0; way < usable_.size(); ++way) {
-      if (usable_[way] == 0) continue;
+    attempt_each([&](std::size_t way) {
       const double time = trial_->seconds(stream, [&] { products_.run(way, stream, work_); });
       least[way] = std::min(least[way], time);
-    }
+      return std::string();
+    });
   }
   for (std::size_t way = 0; way < usable_.size(); ++way) {
     if (usable_[way] != 0) seconds[way] += least[way];
