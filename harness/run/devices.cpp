@@ -55,7 +55,7 @@ std::unique_ptr<Device> make_device(const Comm& comm, const SessionOptions& opti
     device = kind.gpu ? make_cuda_device(
                             comm, model,
                             {dtype_of(options), options.transport, options.lock_clocks.value_or(0),
-                             options.expert_products, earlier_products},
+                             options.expert_products, earlier_products, options.launch == "graph"},
                             program_commit())
                       : make_cpu_device(comm, model, dtype_of(options));
   });

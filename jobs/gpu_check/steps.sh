@@ -92,6 +92,10 @@ several_ranks() {
     if nccl_shares_gpus; then
       transport=nccl NCCL_MULTI_RANK_GPU_ENABLE=1 NCCL_NVLS_ENABLE=0 \
         run check_nccl_2 120 2 "${model[@]}" "${shared[@]}" --placements linear,gem
+      if offers_graphs; then
+        transport=nccl NCCL_MULTI_RANK_GPU_ENABLE=1 NCCL_NVLS_ENABLE=0 \
+          run graph_nccl_2 120 2 "${model[@]}" "${shared[@]}" --launch graph --placements linear
+      fi
     else
       skip check_nccl_2 "several ranks a GPU need NCCL 2.30 or later"
     fi
@@ -182,13 +186,28 @@ beside_the_libraries() {
   lines tax "start barrier" stages
 }
 
-# A step as one CUDA graph, where the program offers it.
+offers_graphs() {
+  "$GEMBENCH" run --help | grep -q -- '--launch '
+}
+
+# A step as one CUDA graph, where the program offers it, with each way to compute experts: a library
+# may be right by itself and wrong in a graph.
 without_the_host() {
-  local launch
-  if ! "$GEMBENCH" run --help | grep -q -- '--launch '; then return; fi
+  local launch way ways
+  if ! offers_graphs; then return; fi
   group "a step launched as one graph, or phase by phase" times
   for launch in phases graph; do
     run "launch_$launch" 90 "$gpus" "${model[@]}" "${decode[@]}" --launch "$launch" --placements linear
+    table_rows linear
+  done
+  ways=$(sed -n 's/.*(experts by \([^)]*\)).*/\1/p' "$output" | head -n 1)
+  for way in cublas-grouped cublas cublaslt cutlass; do
+    if [[ -n $ways && ", $ways," != *", $way,"* ]]; then
+      skip "graph_$way" "this program, or this GPU, does not have that way"
+      continue
+    fi
+    run "graph_$way" 60 "$gpus" "${model[@]}" "${decode[@]}" --launch graph --expert-products "$way" \
+      --placements linear
     table_rows linear
   done
 }

@@ -40,8 +40,8 @@ CudaDevice::CudaDevice(const Comm& comm, const ModelShape& model, const CudaOpti
       spans_(at_),
       transport_({comm, spans_, at_},
                  transport_for(options.transport, MpiSession::is_cuda_aware())),
-      experts_(model, dtype_, comm.size(), {options.expert_products, options.earlier_products},
-               at_),
+      experts_(model, dtype_, comm.size(),
+               {options.expert_products, options.earlier_products, options.graph}, at_),
       forwarding_(model, dtype_, comm.size(), transport_, spans_, at_),
       graphs_(experts_, at_) {
   check(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags",

@@ -72,8 +72,9 @@ std::size_t Experts::table_bytes() const {
 std::size_t Experts::scratch_bytes(const LayerLimits& limits) const {
   return rows_of(limits) * sz(3 * model_.ffn) * element_ +
          limits.pairs * sz(2 * model_.hidden) * element_ +
-         (2 * limits.pairs + limits.rows) * sizeof(std::int32_t) + table_bytes() +
-         chunk_bytes(limits) + products_.scratch_bytes() + ProductTrial::bytes(model_, dtype_, at_);
+         (2 * limits.pairs + limits.rows) * sizeof(std::int32_t) +
+         (wish_.graph ? 2 : 1) * aligned(table_bytes()) + chunk_bytes(limits) +
+         products_.scratch_bytes() + ProductTrial::bytes(model_, dtype_, at_);
 }
 
 std::size_t Experts::chunk_bytes(const LayerLimits& limits) const {
@@ -98,7 +99,7 @@ void Experts::prepare(const LayerLimits& limits) {
   for (ProductGroup& product : work_.products) product.rows.reserve(sz(model_.experts));
   work_.both = both_.as<void>();
   work_.inner = inner_.as<void>();
-  reserve_tables(0);
+  reserve_tables(wish_.graph ? 1 : 0);
   products_.prepare();
   trial_ = std::make_unique<ProductTrial>(model_, dtype_, at_);
 }

@@ -11,6 +11,7 @@
 #include "moe_layer/cuda/kernels.hpp"
 #include "moe_layer/cuda/product_choice.hpp"
 #include "moe_layer/cuda/product_trial.hpp"
+#include "moe_layer/cuda/recorded_work.hpp"
 #include "moe_layer/device/device_calls.hpp"
 #include "moe_layer/mpi/comm.hpp"
 
@@ -33,6 +34,7 @@ class Experts {
   struct Wish {
     std::string name = "auto";  ///< of a way, or auto: the fastest right one for each load
     std::string earlier;        ///< what way() said in the run that this goes on with
+    bool graph = false;         ///< steps are recorded, so ways are tried in graphs too
   };
   Experts(const ModelShape& model, DType dtype, int ranks, const Wish& wish, Whereabouts& at);
 
@@ -41,8 +43,9 @@ class Experts {
   void prepare(const LayerLimits& limits);
   /// Collective, after prepare(). Holds every way against a plain kernel, with the weights of a
   /// layer and loads up to the largest, times those that are right, and uses one of them for each
-  /// load from now on (ProductChoice). Every size of product has then been used. Error on all ranks
-  /// if no way is right.
+  /// load from now on (ProductChoice). Of steps that are
+  /// graphs, a way must also be right, and is timed, as one. Every size of product has then been
+  /// used. Error on all ranks if no way is right.
   void compare(cudaStream_t stream, std::span<const Buffer* const> slots, const Comm& comm);
   /// Which way is used for which load, and which algorithms: "cublas-grouped up to 64 assignments,
   /// cublaslt up to 4096 assignments (cublaslt algorithms 0 0 1, 0 0 0)".
@@ -77,9 +80,16 @@ class Experts {
   [[nodiscard]] void* at_row(const Buffer& scratch, std::size_t row, int width) const;
   // Of compare().
   void fill_rows(cudaStream_t stream, std::size_t rows);
-  void forget_products(cudaStream_t stream);
-  /// Runs the ways that are still right on what the table holds, and finds out which stay so.
-  void hold_against_reference(cudaStream_t stream);
+  void forget_products(cudaStream_t stream, std::size_t pairs);
+  /// Calls this of every way that is still right. One of which it says what is wrong, or throws, is
+  /// right no longer; `when` is put before what was wrong.
+  template <class Attempt>
+  void attempt_each(const char* when, const Attempt& attempt);
+  /// Runs the ways that are still right, and finds out which stay so for what the trial expects.
+  void hold_against_reference(cudaStream_t stream, std::size_t pairs, bool recorded);
+  /// Graphs of all ways that are still right, of what the table holds, [way].
+  std::vector<std::unique_ptr<RecordedWork>> record_ways(cudaStream_t stream);
+  void launch(std::size_t way, cudaStream_t stream, bool recorded);
   /// Adds the seconds of every right way to those given, [way].
   void time_ways(cudaStream_t stream, std::vector<double>& seconds);
   void choose_algorithms(cudaStream_t stream, std::span<const Buffer* const> slots,
@@ -98,6 +108,7 @@ class Experts {
   std::vector<std::uint8_t> usable_;     // [way] there, wished for, and right as far as is known
   std::vector<std::string> failures_;    // [way] why, of those that are there
   std::unique_ptr<ProductTrial> trial_;  // until it is over
+  std::vector<std::unique_ptr<RecordedWork>> recorded_;  // [way], of the load that is tried
   std::size_t most_pairs_ = 0;
 
   Buffer gathered_, both_, inner_, outputs_;                 // dtype, [sorted pair][...]

@@ -17,6 +17,7 @@ namespace {
 constexpr int kRounds = 3;
 constexpr std::size_t kMadeRows = 256;  // on the host; then they repeat
 constexpr const char* kLt = "cublaslt";
+constexpr const char* kAsGraph = "as a graph: ";
 constexpr const char* kAlgorithms = " (cublaslt algorithms ";
 
 /// So many pairs for experts, of which the first gets half, the next half of the rest, and the last
@@ -67,8 +68,8 @@ void Experts::fill_rows(cudaStream_t stream, std::size_t rows) {
   check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
 }
 
-void Experts::forget_products(cudaStream_t stream) {
-  const std::size_t rows = std::min(work_.pairs + 1, most_pairs_);
+void Experts::forget_products(cudaStream_t stream, std::size_t pairs) {
+  const std::size_t rows = std::min(pairs + 1, most_pairs_);
   const auto forget = [&](const Buffer& made, int width) {
     check(cudaMemsetAsync(made.as<void>(), ProductTrial::kForgotten, rows * sz(width) * element_,
                           stream),
@@ -79,34 +80,61 @@ void Experts::forget_products(cudaStream_t stream) {
   forget(outputs_, model_.hidden);
 }
 
-void Experts::hold_against_reference(cudaStream_t stream) {
-  trial_->expect(stream, work_, gathered_.as<void>());
-  // What a library refuses here leaves its way out, and no rank waits for this one in a kernel.
+template <class Attempt>
+void Experts::attempt_each(const char* when, const Attempt& attempt) {
+  // What a library refuses leaves its way out, and no rank waits for this one in a kernel.
   auto on_error = std::exchange(at_.on_error, nullptr);
   for (std::size_t way = 0; way < usable_.size(); ++way) {
     if (usable_[way] == 0) continue;
-    forget_products(stream);
+    std::string wrong;
     try {
-      products_.run(way, stream, work_);
-      if (trial_->right(stream, outputs_.as<void>(), work_.pairs < most_pairs_)) continue;
-      failures_[way] = fmt::format("wrong results for {} assignment{}", work_.pairs,
-                                   work_.pairs == 1 ? "" : "s");
+      wrong = attempt(way);
     } catch (const Error& error) {
-      failures_[way] = error.what();
+      wrong = error.what();
+      static_cast<void>(cudaGetLastError());  // or CUTLASS takes it for its own
     }
+    if (wrong.empty()) continue;
+    failures_[way] = when + wrong;
     usable_[way] = 0;
   }
   at_.on_error = std::move(on_error);
 }
 
+std::vector<std::unique_ptr<RecordedWork>> Experts::record_ways(cudaStream_t stream) {
+  std::vector<std::unique_ptr<RecordedWork>> recorded(usable_.size());
+  attempt_each(kAsGraph, [&](std::size_t way) {
+    recorded[way] = std::make_unique<RecordedWork>(
+        stream, [&] { products_.run(way, stream, work_); }, at_);
+    return std::string();
+  });
+  return recorded;
+}
+
+void Experts::launch(std::size_t way, cudaStream_t stream, bool recorded) {
+  if (recorded) {
+    recorded_[way]->launch(stream);
+  } else {
+    products_.run(way, stream, work_);
+  }
+}
+
+void Experts::hold_against_reference(cudaStream_t stream, std::size_t pairs, bool recorded) {
+  attempt_each(recorded ? kAsGraph : "", [&](std::size_t way) {
+    forget_products(stream, pairs);
+    launch(way, stream, recorded);
+    if (trial_->right(stream, outputs_.as<void>(), pairs < most_pairs_)) return std::string();
+    return fmt::format("wrong results for {} assignment{}", pairs, pairs == 1 ? "" : "s");
+  });
+}
+
 void Experts::time_ways(cudaStream_t stream, std::vector<double>& seconds) {
   std::vector<double> least(seconds.size(), HUGE_VAL);
   for (int round = 0; round < kRounds; ++round) {  // in turns: clocks and heat change meanwhile
-    for (std::size_t way = 0; way < usable_.size(); ++way) {
-      if (usable_[way] == 0) continue;
-      const double time = trial_->seconds(stream, [&] { products_.run(way, stream, work_); });
+    attempt_each(wish_.graph ? kAsGraph : "", [&](std::size_t way) {
+      const double time = trial_->seconds(stream, [&] { launch(way, stream, wish_.graph); });
       least[way] = std::min(least[way], time);
-    }
+      return std::string();
+    });
   }
   for (std::size_t way = 0; way < usable_.size(); ++way) {
     if (usable_[way] != 0) seconds[way] += least[way];
@@ -164,12 +192,26 @@ void Experts::compare(cudaStream_t stream, std::span<const Buffer* const> slots,
   ExpertArgs args;
   args.slots = slots;
   args.pairs_to = counts;
-  const auto use = [&](const std::vector<std::int32_t>& of_filled) {
+  const auto fill = [&](std::size_t table, const std::vector<std::int32_t>& of_filled) {
+    use_table(table);
     std::ranges::fill(counts, 0);
     for (std::size_t i = 0; i < of_filled.size(); ++i) counts[filled[i]] = of_filled[i];
     fill_table(stream, args);
     check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", at_);
-    hold_against_reference(stream);
+  };
+  const auto use = [&](std::vector<std::int32_t> of_filled) {
+    fill(wish_.graph ? 1 : 0, of_filled);
+    trial_->expect(stream, work_, gathered_.as<void>());
+    const std::size_t pairs = work_.pairs;
+    hold_against_reference(stream, pairs, false);
+    if (!wish_.graph) return;
+    recorded_ = record_ways(stream);
+    // As in a step, the next layer is recorded before this one runs: what a library reads late on
+    // the host are fewer rows then.
+    for (std::int32_t& count : of_filled) count = std::min(count, 1);
+    fill(0, of_filled);
+    const auto next = record_ways(stream);
+    hold_against_reference(stream, pairs, true);
   };
   std::vector<ProductChoice::Timed> timed;
   for (const std::int64_t pairs : sizes) {
@@ -185,6 +227,7 @@ void Experts::compare(cudaStream_t stream, std::span<const Buffer* const> slots,
       if (ways > 1) time_ways(stream, times.seconds);
     }
   }
+  recorded_.clear();
   trial_.reset();
   settle(comm, timed);
 }

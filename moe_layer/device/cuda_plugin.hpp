@@ -14,10 +14,11 @@ namespace gembench::inline device {
 
 struct CudaOptions {
   DType dtype = DType::bf16;
-  std::string transport = "auto";  ///< auto, nccl or mpi
-  int lock_clocks = 0;             ///< MHz, 0 = as they are
+  std::string transport = "auto";        ///< auto, nccl or mpi
+  int lock_clocks = 0;                   ///< MHz, 0 = as they are
   std::string expert_products = "auto";  ///< how experts' products are computed: see the GUIDE
   std::string earlier_products = {};     ///< the fact expert_products of the run that goes on
+  bool graph = false;  ///< steps are recorded (DeviceGraphs): tries ways to compute so too
 };
 
 /// What the library exports. Library and program share classes, so they must be of one build.

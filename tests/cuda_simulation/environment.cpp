@@ -199,9 +199,15 @@ double slowed(const char* name) {
 }
 
 Wrong wrong_results(const char* name) {
+  static const std::map<std::string, Wrong> kinds{
+      {"nothing", Wrong::nothing}, {"late", Wrong::late}, {"capture", Wrong::capture}};
   for (const std::string& part : split(settings().wrong, ',')) {
     const auto fields = split(part, ':');
-    if (fields[0] == name) return fields.size() == 1 ? Wrong::zeros : Wrong::nothing;
+    if (fields[0] != name) continue;
+    if (fields.size() == 1) return Wrong::zeros;
+    const auto kind = kinds.find(fields[1]);
+    if (kind == kinds.end()) refuse("GEMBENCH_SIMULATED_WRONG", settings().wrong);
+    return kind->second;
   }
   return Wrong::not_at_all;
 }

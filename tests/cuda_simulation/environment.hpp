@@ -35,7 +35,7 @@ struct Settings {
   ClockSettings clock;
   bool log = false;
   std::string counters_file;
-  std::string slow, wrong;  // calls: NAME:SECONDS,... and NAME[:nothing],... with wrong results
+  std::string slow, wrong;  // calls: NAME:SECONDS,... and NAME[:KIND],... with wrong results
 };
 
 /// Read at the first call and by reload(). A value that cannot be meant ends the process, exit 2.
@@ -54,8 +54,10 @@ bool first_use(const std::string& what);
 /// Seconds by which GEMBENCH_SIMULATED_SLOW wants the work of this call to take longer.
 double slowed(const char* name);
 
-/// What GEMBENCH_SIMULATED_WRONG wants this call to do instead of computing its last product.
-enum class Wrong : unsigned char { not_at_all, zeros, nothing };
+/// What GEMBENCH_SIMULATED_WRONG wants this call to do: zeros or nothing instead of its last
+/// product; numbers of rows read when products run instead of at the call; an error where a stream
+/// captures.
+enum class Wrong : unsigned char { not_at_all, zeros, nothing, late, capture };
 Wrong wrong_results(const char* name);
 
 /// Seconds of a clock that only goes forward.

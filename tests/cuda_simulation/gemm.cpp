@@ -177,9 +177,13 @@ Run with_delay(const char* call, Run run) {
   };
 }
 
-cublasStatus_t enqueue_product(cublasHandle_t handle, std::size_t products, Run run) {
+cublasStatus_t enqueue_product(const char* call, cublasHandle_t handle, std::size_t products,
+                               Run run) {
   auto* stream = find_stream(handle->stream);
   if (!stream) return CUBLAS_STATUS_EXECUTION_FAILED;
+  if (stream->capture && wrong_results(call) == Wrong::capture) {
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  }
   // Without memory of the user's, nodes of the graph allocate and free it.
   if (stream->capture && !handle->workspace) ++counters().graph_allocations;
   const auto make = [=, run = std::move(run)] {
@@ -193,10 +197,10 @@ cublasStatus_t enqueue_product(cublasHandle_t handle, std::size_t products, Run 
 }
 
 /// Matrices whose addresses lie in device memory and are read when the product runs. `shapes` has
-/// one shape a product.
+/// one shape a product; `columns`, where the caller keeps theirs, may be read when they run.
 cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes,
                                 const Types& types, const void* const* a, const void* const* b,
-                                void* const* c, bool grouped) {
+                                void* const* c, bool grouped, const int* columns = nullptr) {
   const std::size_t products = shapes.size();
   const char* const call = grouped ? "cublasGemmGroupedBatchedEx" : "cublasGemmBatchedEx";
   // The kernel of groups is one for all sizes.
@@ -206,7 +210,7 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
     use_kernel_for(shapes.front(), types, call);
   }
   const Wrong wrong = wrong_results(call);
-  Run run = [=, shapes = std::move(shapes)] {
+  Run run = [=, shapes = std::move(shapes)]() mutable {
     const std::size_t bytes = shapes.size() * sizeof(void*);
     const bool arrays_fit = Memory::space_of(a, bytes) == Space::device &&
                             Memory::space_of(b, bytes) == Space::device &&
@@ -215,6 +219,7 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
     bool right = arrays_fit;
     if (right && wrong == Wrong::nothing) return Progress::done;
     for (std::size_t i = 0; right && i < shapes.size(); ++i) {
+      if (wrong == Wrong::late && columns) shapes[i].n = columns[i];
       if (grouped && !in_eights(shapes[i], types, a[i], b[i], c[i])) {
         say("cuBLAS was given a group of bf16 products that are not in units of 8 values");
         break_context(cudaErrorMisalignedAddress);
@@ -228,7 +233,7 @@ cublasStatus_t enqueue_pointers(cublasHandle_t handle, std::vector<Shape> shapes
     }
     return Progress::done;
   };
-  return enqueue_product(handle, products, with_delay(call, std::move(run)));
+  return enqueue_product(call, handle, products, with_delay(call, std::move(run)));
 }
 
 }  // namespace
@@ -257,7 +262,7 @@ cublasStatus_t enqueue_products(const char* call, cudaStream_t stream, const Pla
     return Progress::done;
   };
   run = with_delay(of.algorithm.c_str(), with_delay(call, std::move(run)));
-  return enqueue_product(&handle, of.count, std::move(run));
+  return enqueue_product(call, &handle, of.count, std::move(run));
 }
 
 }  // namespace gembench::simulation
@@ -359,8 +364,9 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t a_op, cubla
   if (m == 0 || n == 0) return CUBLAS_STATUS_SUCCESS;
   if (k == 0) return CUBLAS_STATUS_NOT_SUPPORTED;  // real: C = beta C; nobody needs it here
   use_kernel_for(shape, types, "cublasGemmEx");
-  const bool wrong = wrong_results("cublasGemmEx") != Wrong::not_at_all && c_type == CUDA_R_16BF;
-  return enqueue_product(handle, 1, with_delay("cublasGemmEx", [=] {
+  const Wrong kind = wrong_results("cublasGemmEx");
+  const bool wrong = (kind == Wrong::zeros || kind == Wrong::nothing) && c_type == CUDA_R_16BF;
+  return enqueue_product("cublasGemmEx", handle, 1, with_delay("cublasGemmEx", [=] {
                            if (!wrong && !multiply(shape, types, a, b, c)) {
                              break_context(cudaErrorIllegalAddress);
                            }
@@ -423,5 +429,5 @@ cublasStatus_t cublasGemmGroupedBatchedEx(
     shapes.insert(shapes.end(), static_cast<std::size_t>(group_size[g]), shape);
   }
   if (shapes.empty()) return CUBLAS_STATUS_SUCCESS;
-  return enqueue_pointers(handle, std::move(shapes), types, a, b, c, true);
+  return enqueue_pointers(handle, std::move(shapes), types, a, b, c, true, n);
 }

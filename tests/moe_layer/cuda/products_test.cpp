@@ -30,8 +30,9 @@ void rehearse(CudaRig& rig) {
 
 /// A rig whose ways were compared.
 std::unique_ptr<CudaRig> compared(const Products& products = {}, int tokens = kFew,
-                                  DType dtype = DType::bf16) {
-  auto rig = std::make_unique<CudaRig>(small_model(0), dtype, tokens, "auto", 1, false, products);
+                                  bool graph = false) {
+  auto rig = std::make_unique<CudaRig>(small_model(0), DType::bf16, tokens, "auto", 1, false,
+                                       products, graph);
   rehearse(*rig);
   return rig;
 }
@@ -130,6 +131,19 @@ TEST(ExpertProducts, a_way_whose_call_fails_is_left_out_with_the_librarys_words)
   EXPECT_TRUE(rig->check(random_placement(rig->model, rig->comm.size(), 2)).passed);
 }
 
+TEST(ExpertProducts, a_way_that_fails_only_while_it_is_timed_is_left_out) {
+  // 1 call finds out whether it is there, 4 hold it against the reference; the readings follow.
+  for (const int call : {6, 11}) {
+    const Simulated fault("GEMBENCH_SIMULATED_FAULT",
+                          fmt::format("cublasGemmGroupedBatchedEx:{}:15", call));
+    const auto rig = compared();
+    EXPECT_TRUE(has(fact(*rig, "_failed"), "cublas-grouped: GPU ") &&
+                has(fact(*rig, "_failed"), "cublasGemmGroupedBatchedEx failed"))
+        << fact(*rig, "_failed");
+    EXPECT_FALSE(has(" " + fact(*rig, ""), " cublas-grouped ")) << fact(*rig, "");
+  }
+}
+
 TEST(ExpertProducts, the_fastest_way_is_taken_and_the_first_where_none_is_clearly_faster) {
   const std::string each = "cublasGemmEx:1e-3,", grouped = "cublasGemmGroupedBatchedEx:4e-3,";
   for (const auto& [slow, way] :
@@ -160,6 +174,34 @@ TEST(ExpertProducts, the_fastest_way_is_taken_and_the_first_where_none_is_clearl
   EXPECT_EQ(choice.words(),
             "b up to 8 assignments, c up to 16 assignments, b up to 32 assignments");
   EXPECT_EQ(choice.taken(), (std::vector<std::size_t>{1, 2}));
+}
+
+TEST(ExpertProducts,
+     a_way_that_is_right_only_outside_of_graphs_is_left_out_where_steps_are_graphs) {
+  for (const auto& [call, way, why] :
+       {std::tuple{"cublasGemmGroupedBatchedEx:late", "cublas-grouped",
+                   "wrong results for 2 assignments"},
+        {"cublasGemmGroupedBatchedEx:capture", "cublas-grouped", "GPU "},
+        {"cublasLtMatmul:capture", "cublaslt", "GPU "}}) {
+    const Simulated wrong("GEMBENCH_SIMULATED_WRONG", call);
+    EXPECT_EQ(fact(*compared(), "_failed"), "none");
+    const auto graph = compared({}, kFew, true);
+    EXPECT_TRUE(has(fact(*graph, "_failed"), fmt::format("{}: as a graph: {}", way, why)))
+        << fact(*graph, "_failed");
+    EXPECT_FALSE(has(" " + fact(*graph, ""), fmt::format(" {} ", way))) << fact(*graph, "");
+    EXPECT_TRUE(graph->check(random_placement(graph->model, graph->comm.size(), 2)).passed);
+  }
+  EXPECT_EQ(fact(*compared({}, kFew, true), "_failed"), "none");
+}
+
+TEST(ExpertProducts, ways_are_timed_as_graphs_where_steps_are_graphs) {
+  gembench_simulation_reset_counters();
+  static_cast<void>(compared({}, 1));
+  EXPECT_EQ(gembench_simulation_counters()->graph_launches, 0);
+  gembench_simulation_reset_counters();
+  static_cast<void>(compared({}, 1, true));
+  // 4 ways at 1, 2 and 3 pairs: three loads are held, two are timed three times.
+  EXPECT_GE(gembench_simulation_counters()->graph_launches, 3 * 4 * (3 + 2 * 3));
 }
 
 TEST(ExpertProducts, all_ranks_take_the_same_ways) {

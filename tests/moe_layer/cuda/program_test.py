@@ -279,7 +279,8 @@ class GpuCheck(CudaTest):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("verdict: PASS", done.stdout)
         for part in ("check_1_f32 ", "check_2_bf16 ", "check_mpi ", "NO GPU: ", "whole_steps ",
-                     "median us of the expert phase", "gem+ vs linear"):
+                     "median us of the expert phase", "gem+ vs linear",
+                     *(f"{f'graph_{way}':28} PASS" for way in ("cublas-grouped", "cublas", "cublaslt", "cutlass"))):
             self.assertIn(part, done.stdout)
         for comparison, rows in (("ceiling", 9), ("exchange", 2), ("experts", 4), ("tax", 1),
                                  ("start barrier", 1), ("stages", 1)):

@@ -49,9 +49,9 @@ struct Products {
 
 inline std::unique_ptr<Device> make_simulated(const Comm& comm, const ModelShape& model,
                                               DType dtype, const std::string& transport = "auto",
-                                              const Products& products = {}) {
+                                              const Products& products = {}, bool graph = false) {
   std::unique_ptr<Device> device(gembench_make_cuda_device(
-      comm, model, {dtype, transport, 0, products.way, products.earlier}));
+      comm, model, {dtype, transport, 0, products.way, products.earlier, graph}));
   device->connect();
   return device;
 }
@@ -100,7 +100,7 @@ struct CudaRig {
           const Products& products = {}, bool graph = false)
       : model(the_model),
         tokens(the_tokens),
-        device(make_simulated(comm, model, dtype, transport, products)),
+        device(make_simulated(comm, model, dtype, transport, products, graph)),
         store(comm, *device, model, model.layers, 3),
         range(local_tokens(tokens, comm.rank(), comm.size())),
         ids(of_rank(random_ids(model, tokens, 5), model, tokens, range)) {
