@@ -53,7 +53,6 @@ void StepGraphs::reserve(int layers, int marks) {
   fetch(0, 2);
   step_ = static_cast<double>(host_stamps_.as<std::uint64_t>()[0]) * kNano;
   base_ = host_stamps_.as<std::uint64_t>()[1];
-  first_error_ = align().error;
 }
 
 Stamp StepGraphs::stamp_of(int mark) const {
