@@ -1,6 +1,7 @@
 #include "moe_layer/step_graph.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 
@@ -17,10 +18,19 @@ DeviceGraphs& graphs_of(Device& device) {
 
 }  // namespace
 
+double Alignment::offset_at(double time) const {
+  const double passed = (time - before.timer) / (after.timer - before.timer);
+  return std::lerp(before.seconds, after.seconds, passed);
+}
+
+double Alignment::error() const {
+  return std::max(before.error, after.error) + std::abs(after.seconds - before.seconds) / 2;
+}
+
 StepGraph::StepGraph(Device& device, int layers)
     : graphs_(graphs_of(device)), layers_(layers), known_(sz(layers)) {
   graphs_.reserve(layers, marks_of_step(layers));
-  align();
+  error_ = graphs_.align().error;  // known before the first step
 }
 
 void StepGraph::use(std::vector<Location> locations, std::size_t each,
@@ -55,14 +65,10 @@ void StepGraph::end(Stream stream) {
   graphs_.keep(stream);
 }
 
-void StepGraph::align() {
-  const TimerOffset found = graphs_.align();
-  offset_ = found.seconds;
-  error_ = std::max(error_, found.error);
-}
-
 void StepGraph::read() {
   stamps_ = graphs_.stamps();
+  alignment_.after = graphs_.align();
+  error_ = std::max(error_, alignment_.error());
 }
 
 LayerReading StepGraph::reading(int layer) const {
@@ -70,7 +76,7 @@ LayerReading StepGraph::reading(int layer) const {
                arrived = at(layer, Mark::arrived), computed = at(layer, Mark::computed),
                returned = at(layer, Mark::returned), end = at(layer + 1, Mark::begin);
   LayerReading reading;
-  reading.start_time = begin + offset_;
+  reading.start_time = begin + alignment_.offset_at(begin);
   reading.start_wait = 0;
   reading.route_time = routed - begin;
   reading.dispatch_time = arrived - routed;

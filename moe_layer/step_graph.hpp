@@ -30,6 +30,18 @@ inline constexpr int kMarks = 5;
   return mark_of(layers, Mark::begin) + 1;
 }
 
+/// A timer compared with the host's clock before a step and after it: its offset in between, as far
+/// as it drifts evenly. Seconds.
+struct Alignment {
+  TimerOffset before, after;
+
+  /// What to add to the timer's `time` of the step.
+  [[nodiscard]] double offset_at(double time) const;
+  /// Of those offsets, at most: half of the drift is in it, so it may also be uneven, at up to
+  /// twice its mean rate at any time.
+  [[nodiscard]] double error() const;
+};
+
 /// A step that a device runs without the host, which knows everything before: the experts of its
 /// tokens, and so the counts of all layers. MoeLayers puts the work of the layers on the stream.
 class StepGraph {
@@ -61,12 +73,12 @@ class StepGraph {
   /// Emulates a slower rank: what came since `mark` takes `factor` times as long.
   void hold_back(Stream stream, int layer, Mark mark, double factor);
   void end(Stream stream);
-  /// Off the clock: compares the device's timer with the host's clock.
-  void align();
-  /// Largest error of any alignment, seconds.
+  /// Off the clock: compares the device's timer with the host's clock, before the launch.
+  void align() { alignment_.before = graphs_.align(); }
+  /// Largest error of any step's alignment, seconds.
   [[nodiscard]] double error() const { return error_; }
   void launch(Stream stream) { graphs_.launch(stream); }
-  /// After the stream's end: the layer's times. See README.md.
+  /// After the stream's end: the layers' times, and the second alignment. See README.md.
   void read();
   [[nodiscard]] LayerReading reading(int layer) const;
   /// From the begin of the step's first work to its end.
@@ -84,7 +96,8 @@ class StepGraph {
   std::vector<Location> locations_;
   std::size_t each_ = 0;  // of locations_ from layer to layer: 0 = the same in all
   std::span<const double> stamps_;
-  double offset_ = 0, error_ = 0;
+  Alignment alignment_;
+  double error_ = 0;
   bool recording_ = false;
 };
 

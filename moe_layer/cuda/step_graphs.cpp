@@ -53,7 +53,6 @@ void StepGraphs::reserve(int layers, int marks) {
   fetch(0, 2);
   step_ = static_cast<double>(host_stamps_.as<std::uint64_t>()[0]) * kNano;
   base_ = host_stamps_.as<std::uint64_t>()[1];
-  first_error_ = align().error;
 }
 
 Stamp StepGraphs::stamp_of(int mark) const {
@@ -126,12 +125,13 @@ TimerOffset StepGraphs::align() {
     check(result, "cudaStreamQuery", at_);
   }
   fetch(seconds_.size(), kRounds);
-  TimerOffset best{0, HUGE_VAL};
+  TimerOffset best{0, HUGE_VAL, 0};
   for (std::size_t round = 0; round < kRounds; ++round) {
     const auto [begin, end] = around[round];
     const double error = (end - begin) / 2 + step_;
     if (error < best.error) {
-      best = {(begin + end) / 2 - seconds(host_stamps_.as<std::uint64_t>()[round]), error};
+      const double shown = seconds(host_stamps_.as<std::uint64_t>()[round]);
+      best = {(begin + end) / 2 - shown, error, shown};
     }
   }
   return best;

@@ -34,8 +34,6 @@ class StepGraphs final : public DeviceGraphs {
   [[nodiscard]] Stamp stamp_of(int mark) const;
   /// Seconds between two values that the timer can show, the least of some; 0 = not measured.
   [[nodiscard]] double timer_step() const { return step_; }
-  /// Error of the first alignment, seconds.
-  [[nodiscard]] double first_error() const { return first_error_; }
   /// Ends a recording and destroys the graphs: NCCL keeps what a graph holds of it as long as that.
   /// Throws nothing.
   void forget();
@@ -55,7 +53,7 @@ class StepGraphs final : public DeviceGraphs {
   Buffer stamps_, host_stamps_;  // u64 [mark], and behind them those of an alignment
   std::vector<double> seconds_;  // [mark]
   std::uint64_t base_ = 0;
-  double step_ = 0, first_error_ = 0;
+  double step_ = 0;
 };
 
 }  // namespace gembench::inline cuda

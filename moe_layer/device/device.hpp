@@ -37,6 +37,7 @@ class DeviceClock {
 struct TimerOffset {
   double seconds = 0;
   double error = 0;
+  double timer = 0;  ///< what the timer showed then
 };
 
 /// Whole steps without the host: work is recorded before, launched at once, and passes numbered

@@ -121,8 +121,8 @@ TEST(CudaGraph, a_step_is_one_launch_without_waits_and_tables) {
     const auto counted = *gembench_simulation_counters();
     EXPECT_EQ(counted.graph_launches, 1);
     EXPECT_EQ(counted.graph_instantiations, 1);
-    // Outside: the stamps of an alignment, off the clock.
-    EXPECT_EQ(counted.launches, 20);
+    // Outside: the stamps of two alignments, off the clock.
+    EXPECT_EQ(counted.launches, 40);
     EXPECT_EQ(counted.allocations + counted.host_allocations + counted.frees, 0);
     EXPECT_EQ(counted.graph_allocations, 0);
     EXPECT_EQ(counted.gemm_calls, 0);
@@ -139,9 +139,9 @@ TEST(CudaGraph, a_step_is_one_launch_without_waits_and_tables) {
     EXPECT_EQ(counted.graph_sets, 2 * layers);
     EXPECT_LE(counted.graph_copies, 3 * layers);  // own pairs and rows, own results
     EXPECT_EQ(counted.graph_exchanges, rig.comm.size() > 1 ? 2 * layers : 0);
-    // All tables at once, stamps of the alignment, stamps of the step; and the wait for the step.
-    EXPECT_EQ(counted.copies, 3);
-    EXPECT_EQ(counted.synchronizations, 3 + (rig.comm.size() > 1 ? 0 : 1));
+    // All tables at once, stamps of the alignments, stamps of the step; and the wait for the step.
+    EXPECT_EQ(counted.copies, 4);
+    EXPECT_EQ(counted.synchronizations, 4 + (rig.comm.size() > 1 ? 0 : 1));
     EXPECT_EQ(counted.pageable_copies, 0);
   }
 }
@@ -179,6 +179,25 @@ TEST(CudaGraph, phases_follow_one_another_on_the_hosts_clock_wherever_the_gpus_a
   EXPECT_LT(error, 1e-3);
   EXPECT_GT(readings.front().start_time, before - error);
   EXPECT_LT(end, after + error);
+}
+
+TEST(CudaGraph, a_step_that_drifts_is_on_the_hosts_clock_to_its_end) {
+  const Alignment even{{100, 2, 1000}, {-100, 3, 1400}};
+  EXPECT_DOUBLE_EQ(even.offset_at(1000), 100);
+  EXPECT_DOUBLE_EQ(even.offset_at(1300), -50);
+  EXPECT_DOUBLE_EQ(even.error(), 103);
+  // The timer is 10 times as fast as the host's clock.
+  const Simulated drift("GEMBENCH_SIMULATED_CLOCK_DRIFT", "9000000");
+  CudaRig rig = graph_rig(small_model(1), DType::bf16, kTokens);
+  rig.use(random_placement(rig.model, rig.comm.size(), 1));
+  const double before = wall_seconds();
+  const auto readings = run(rig);
+  const double after = wall_seconds();
+  EXPECT_GT(readings.front().start_time, before);
+  EXPECT_LT(readings.back().start_time, after);
+  EXPECT_GT(readings.back().start_time - readings.front().start_time,
+            readings.front().layer_time / 11);
+  EXPECT_GE(rig.layers->stamp_error(), rig.step_time * 0.9 / 2);
 }
 
 TEST(CudaGraph, a_planted_spin_is_found_within_2_us_by_the_ranks_that_wait_for_it) {
