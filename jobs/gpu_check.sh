@@ -45,11 +45,9 @@ fi
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 if [[ -z $bundle ]] && ((gpus == 0)); then
-  if ! command -v nvidia-smi >/dev/null; then
-    echo "gpu_check.sh: there is no nvidia-smi to count GPUs with: say -n GPUS" >&2
-    exit 3
-  fi
-  gpus=$(nvidia-smi --list-gpus | wc -l)
+  # shellcheck source=jobs/gpu_check/gpus.sh
+  source "$top/jobs/gpu_check/gpus.sh"
+  find_gpus || exit 3
 fi
 benches=(ceilings repeat exchange experts layer)
 if [[ -z ${GEMBENCH:-} ]]; then

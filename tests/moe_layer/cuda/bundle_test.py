@@ -23,8 +23,9 @@ mount --bind $0/gembench-gpu-check $0/gembench-gpu-check
 mount -o remount,ro,bind $0/gembench-gpu-check
 exec chroot $0 env -i PATH=/bin GEMBENCH_SIMULATED_GPUS=1 "$@"
 """
-# One GPU at 1500 MHz.
+# One GPU at 1500 MHz. Where the driver's libraries lie, only LD_LIBRARY_PATH says.
 NVIDIA_SMI = """#!/bin/bash
+if [[ :$LD_LIBRARY_PATH: != *:/driver:* ]]; then echo 'no libnvidia-ml.so'; exit 12; fi
 case "$*" in
   --list-gpus) echo 'GPU 0: simulated' ;;
   *-lms*) while :; do echo '10:00, 0, 1500, 300.5, 45, 99'; sleep 0.1; done ;;
@@ -73,8 +74,9 @@ class Bundle(CliTest):
         shares.write_text("MULTI_RANK_GPU_ENABLE")
 
         def run(*words):
-            return self.call("unshare", "-m", "bash", "-c", ENTER, root, "GEMBENCH_NCCL=/libnccl.so.2", "bash",
-                             "-c", "cd /work && exec /gembench-gpu-check/run -t -o out \"$@\"", "run", *words)
+            return self.call("unshare", "-m", "bash", "-c", ENTER, root, "GEMBENCH_NCCL=/libnccl.so.2",
+                             "LD_LIBRARY_PATH=/driver", "bash", "-c",
+                             "cd /work && exec /gembench-gpu-check/run -t -o out \"$@\"", "run", *words)
 
         done = run()
         page = (root / "work/out/page.txt").read_text() if (root / "work/out").exists() else ""
@@ -140,6 +142,26 @@ class Search(CliTest):
             done = self.find(name)
             self.assertEqual(done.returncode, 3)
             self.assertIn(f"{name} is not on this machine: install it (pip install {wheel}), or", done.stderr)
+
+
+class Gpus(CliTest):
+    """gpus.sh"""
+
+    def count(self, nvidia_smi, **variables):
+        program = self.folder / "nvidia-smi"
+        program.write_text("#!/bin/bash\n" + nvidia_smi)
+        program.chmod(0o755)
+        return subprocess.run(["bash", "-euc", f'source {PARTS}/gpus.sh; find_gpus || exit 3; echo "$gpus"'],
+                              capture_output=True, text=True, timeout=HANGS, check=False,
+                              env={"PATH": f"{self.folder}:{os.environ['PATH']}", **variables})
+
+    def test_what_cannot_be_counted_is_said(self):
+        done = self.count("echo 'Driver/library version mismatch'; echo more; exit 18")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn('says "Driver/library version mismatch": mend that, or say -n GPUS', done.stderr)
+        done = self.count("echo 'No devices were found'")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("lists no GPU: say -n GPUS", done.stderr)
 
 
 class Limits(CliTest):
