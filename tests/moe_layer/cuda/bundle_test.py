@@ -164,6 +164,19 @@ class Gpus(CliTest):
         self.assertIn("lists no GPU: say -n GPUS", done.stderr)
 
 
+    def test_of_mig_slices_and_visible_devices(self):
+        listed = "".join(f"echo 'GPU {i}: some (UUID: GPU-{i})'; echo '  MIG 3g.71gb Device 0: (UUID: MIG-{i})'\n"
+                         for i in range(4))
+        for visible, gpus in ((None, 4), ("1", 1), ("2,3", 2), ("0,9,1", 1), ("GPU-0,GPU-3", 2), ("MIG-0,MIG-1", 1),
+                              ("0,1,2,3,0", 4), ("08", 0), ("", 0), ("-1", 0)):
+            done = self.count(listed, **({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}))
+            if gpus:
+                self.assertEqual(done.stdout, f"{gpus}\n", (visible, done.stderr))
+            else:
+                self.assertEqual(done.returncode, 3, visible)
+                self.assertIn(f"CUDA_VISIBLE_DEVICES='{visible}' leaves no GPU: ", done.stderr)
+
+
 class Limits(CliTest):
     """runner.sh"""
 
