@@ -26,9 +26,10 @@ line() { # NAME TEXT
 }
 
 # step NAME SECONDS COMMAND...: one line of the page. Sets `verdict`, and `output`, the file with
-# what the command printed. What hangs costs its own time only.
+# what the command printed. What hangs costs its own time only. One that fails and says what the
+# pattern `impossible` describes is left out: the machine cannot do it.
 step() {
-  local name=$1 seconds=$2 code=0 begin=$SECONDS left=$((deadline - SECONDS))
+  local name=$1 seconds=$2 code=0 begin=$SECONDS left=$((deadline - SECONDS)) why
   shift 2
   output=$work/$name.out
   verdict=PASS
@@ -49,6 +50,8 @@ step() {
       verdict="left out: no time for all of it"
     elif ((late)); then
       verdict="FAIL (not finished after $limit s)"
+    elif ((code)) && [[ -n $impossible ]] && why=$(grep -m 1 -oiE "$impossible" "$output"); then
+      verdict="left out: ${why:0:100}"
     elif ((code)); then
       verdict="FAIL (exit code $code)"
     fi
@@ -68,7 +71,7 @@ step() {
       head -n 5 | cut -c 1-200 | sed 's/^/    /'
   fi
 }
-note=''
+note='' impossible=''
 
 # skip NAME WHY: a step that this machine cannot run.
 skip() {

@@ -17,7 +17,7 @@ PARTS = TOP / "jobs/gpu_check"
 TOOLS = ("awk cat cp cut date dirname env grep head id ls mkdir mktemp mv realpath rm sed sha256sum sleep "
          "sort stat tail tee timeout tr uname wc").split()
 # A step of each kind: the others are tried in a clone by program_test.py.
-SOME_STEPS = "@(bench_ceilings|bench_repeat*|check_1_bf16|check_8_f32|check_nccl_2|one_token_bf16|memcheck|profile|soak)"
+SOME_STEPS = "@(bench_ceilings|bench_repeat*|check_1_bf16|check_8_f32|check_nccl_2|one_token_bf16|memcheck|racecheck|profile|soak)"
 # Mounts what every machine has, makes the bundle unwritable, and goes in, with no variable of ours.
 ENTER = """set -e
 for name in proc dev sys; do mkdir -p $0/$name; mount --rbind /$name $0/$name; done
@@ -36,6 +36,7 @@ esac
 """
 # Finds nothing; the first of the tools does start the program, which then is alone, without mpirun.
 SANITIZER = """#!/bin/bash
+if [[ $2 == racecheck ]]; then echo '========= Error: Device not supported. See the manual'; exit 1; fi
 if [[ $2 != memcheck ]]; then exit; fi
 while [[ $1 != */gembench ]]; do shift; done
 exec "$@"
@@ -87,6 +88,7 @@ class Bundle(CliTest):
         for part in ("with the bundle's own glibc\n", "NO GPU: ", "verdict: PASS", "  two launches",
                      "check_8_f32                  PASS", ", time-shared: 8 ranks on one GPU\n",
                      "check_nccl_2                 PASS", "memcheck                     PASS",
+                     "racecheck                    left out: Device not supported",
                      "median us of the expert phase",
                      "under load: clock 1500 MHz in the mean, 1500 at least; power 300 W"):
             self.assertIn(part, page)
@@ -198,6 +200,14 @@ class Limits(CliTest):
         self.assertRegex(page, r"fails +FAIL \(exit code 1\)")
         self.assertIn("failed 1", page)
         self.assertIn("fine", (self.folder / "some.txt").read_text())
+
+    def test_what_is_impossible_here_is_left_out(self):
+        page = self.page(*(f"impossible='error 999.*' step {name} 5 bash -c '{command}'" for name, command in (
+            ("no_tool", "echo it failed: error 999 unknown; exit 9"), ("found", "echo hazard; exit 9"),
+            ("passed", "echo error 999"))), "step later 5 bash -c 'echo error 999; exit 1'", "end_of_page || true")
+        for line in (r"no_tool +left out: error 999 unknown\n", r"found +FAIL \(exit code 9\)", r"passed +PASS",
+                     r"later +FAIL \(exit code 1\)", "verdict: FAIL, 1 of 4 steps left out"):
+            self.assertRegex(page, line)
 
     def test_what_there_is_no_time_for_is_left_out(self):
         page = self.page("deadline=$((SECONDS + 5))", "step long 90 limited sleep 60", "step late 5 false")
