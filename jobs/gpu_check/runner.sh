@@ -6,6 +6,7 @@ kill_after=10  # s that a program may take to end once it is asked to
 failed=0
 ran=0
 left_out=0
+warned=0
 mpirun_says='^-+$|^$|^Primary job|^a non-zero exit|^mpirun noticed|^\[[^]]+:[0-9]+\] '
 
 # group TITLE LOG: the steps that follow; all that they print is kept in LOG.txt. The title is on the
@@ -80,6 +81,12 @@ skip() {
   left_out=$((left_out + 1))
 }
 
+# warn TEXT: about the step before, which passed.
+warn() {
+  echo "  WARN: $1"
+  warned=$((warned + 1))
+}
+
 # Within the step's time; killed soon after it.
 limited() {
   timeout --kill-after="$kill_after" "$limit" "$@"
@@ -137,6 +144,7 @@ lines() {
 end_of_page() {
   local rest=''
   if ((left_out)); then rest=", $left_out of $((ran + left_out)) steps left out"; fi
+  if ((warned)); then rest+=", $warned warned"; fi
   if ((failed)); then
     echo "verdict: FAIL$rest, see $folder"
   elif ((ran)); then

@@ -209,6 +209,15 @@ class Limits(CliTest):
                      r"later +FAIL \(exit code 1\)", "verdict: FAIL, 1 of 4 steps left out"):
             self.assertRegex(page, line)
 
+    def test_a_difference_where_there_is_none_is_warned_of(self):
+        for low, high, warned in (("-3.41", "+0.02", False), ("+0.13", "+1.10", True), ("-9.00", "-0.20", True)):
+            said = f"# linear#2 vs linear: step time +1 % (95 % CI {low} % .. {high} %, 24 blocks); by the means +1 %"
+            page = self.page(f"source {PARTS}/steps.sh", f"step same 5 echo '{said}'", "no_difference",
+                             "end_of_page || true")
+            self.assertIn(said, page)
+            self.assertEqual("  WARN: the interval leaves out 0" in page, warned)
+            self.assertIn("verdict: PASS" + ", 1 warned" * warned + "\n", page)
+
     def test_what_there_is_no_time_for_is_left_out(self):
         page = self.page("deadline=$((SECONDS + 5))", "step long 90 limited sleep 60", "step late 5 false")
         self.assertRegex(page, r"long +left out: no time for all of it\n")
