@@ -85,7 +85,7 @@ class Bundle(CliTest):
         page = (root / "work/out/page.txt").read_text() if (root / "work/out").exists() else ""
         self.assertEqual(done.returncode, 0, page + done.stdout + done.stderr)
         self.assertEqual(page, done.stdout)
-        for part in ("with the bundle's own glibc\n", "NO GPU: ", "verdict: PASS", "  two launches",
+        for part in ("with the bundle's own glibc\n", "NO GPU: ", "verdict: PASS", "  two launches: the same bits\n",
                      "check_8_f32                  PASS", ", time-shared: 8 ranks on one GPU\n",
                      "check_nccl_2                 PASS", "memcheck                     PASS",
                      "racecheck                    left out: Device not supported",
