@@ -4,8 +4,10 @@ GPU: limits of time, the search for libraries."""
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "end_to_end"))
@@ -182,7 +184,7 @@ class Gpus(CliTest):
 
 
 class Limits(CliTest):
-    """runner.sh"""
+    """runner.sh, and what ends gpu_check.sh"""
 
     def page(self, *steps):
         script = (f'top={TOP} work=. folder=. gpus=1 only="*" deadline=60\nset -uo pipefail\n'
@@ -217,6 +219,21 @@ class Limits(CliTest):
             self.assertIn(said, page)
             self.assertEqual("  WARN: the interval leaves out 0" in page, warned)
             self.assertIn("verdict: PASS" + ", 1 warned" * warned + "\n", page)
+
+    def test_what_is_ended_from_outside_says_so(self):
+        program = self.folder / "gembench"
+        program.write_text("#!/bin/bash\nsleep 60\n")
+        program.chmod(0o755)
+        page = self.folder / "out/page.txt"
+        with subprocess.Popen([TOP / "jobs/gpu_check.sh", "-n", "1", "-t", "-o", "out"], cwd=self.folder,
+                              env={**os.environ, "GEMBENCH": str(program)}, stdout=subprocess.DEVNULL,
+                              start_new_session=True) as check:
+            end = time.monotonic() + HANGS
+            while "gembench on" not in (page.read_text() if page.exists() else "") and time.monotonic() < end:
+                time.sleep(0.01)
+            os.killpg(check.pid, signal.SIGKILL)
+        self.assertRegex(page.read_text(), r"^NOT FINISHED: .*\ngembench on GPUs: ")
+        self.assertEqual(list(page.parent.iterdir()), [page])
 
     def test_what_there_is_no_time_for_is_left_out(self):
         page = self.page("deadline=$((SECONDS + 5))", "step long 90 limited sleep 60", "step late 5 false")
