@@ -131,13 +131,18 @@ bench() {
   step "${4:-bench_$1}" "$2" start "$(dirname "$GEMBENCH")/bench_cuda_$1" "$3" "${words[@]}"
 }
 
-# lines COMPARISON...: on the page, from the benchmark that was last.
+# lines COMPARISON...: on the page, from the benchmark that was last; of one that failed or was late,
+# what it had printed.
 lines() {
   local comparison
-  if [[ $verdict != PASS ]]; then return; fi
   for comparison in "$@"; do
-    awk -v bench="$comparison" -f "$top/jobs/gpu_check/lines.awk" "$output" || failed=1
+    if [[ $verdict != PASS ]] && ! whole_records | grep -qF "{\"bench\":\"$comparison\","; then continue; fi
+    whole_records | awk -v bench="$comparison" -f "$top/jobs/gpu_check/lines.awk" || failed=1
   done
+}
+
+whole_records() {
+  grep '^{.*}$' "$output" || true
 }
 
 # The last line of the page; the exit code.

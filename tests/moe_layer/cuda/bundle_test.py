@@ -203,6 +203,18 @@ class Limits(CliTest):
         self.assertIn("failed 1", page)
         self.assertIn("fine", (self.folder / "some.txt").read_text())
 
+    def test_a_late_benchmark_keeps_its_lines(self):
+        record = '{"bench":"ceiling","shape":"copy","ranks":1,"device":"cuda: H200","value":4250,"unit":"GB/s"}'
+        cut = record.replace("copy", "launch")[:-20]
+        for last in ("sleep 60", "false"):
+            (self.folder / "bench.sh").write_text(f"echo '{record}'\nprintf '%s' '{cut}'\n{last}\n")
+            page = self.page("step bench_ceilings 1 limited bash bench.sh", "lines ceiling tax")
+            self.assertRegex(page, r"bench_ceilings +FAIL ")
+            self.assertRegex(page, r"\n  ceiling +copy +1 ranks  4250 GB/s\nfailed 1\n")
+        self.assertIn("  no comparison 'tax' was made\nfailed 1\n",
+                      self.page("step bench_layer 5 echo \"{}\"", "lines tax"))
+        self.assertNotIn("no comparison", self.page("only=x", "step bench_layer 5 echo", "lines tax"))
+
     def test_what_is_impossible_here_is_left_out(self):
         page = self.page(*(f"impossible='error 999.*' step {name} 5 bash -c '{command}'" for name, command in (
             ("no_tool", "echo it failed: error 999 unknown; exit 9"), ("found", "echo hazard; exit 9"),
