@@ -45,11 +45,9 @@ fi
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 if [[ -z $bundle ]] && ((gpus == 0)); then
-  if ! command -v nvidia-smi >/dev/null; then
-    echo "gpu_check.sh: there is no nvidia-smi to count GPUs with: say -n GPUS" >&2
-    exit 3
-  fi
-  gpus=$(nvidia-smi --list-gpus | wc -l)
+  # shellcheck source=jobs/gpu_check/gpus.sh
+  source "$top/jobs/gpu_check/gpus.sh"
+  find_gpus || exit 3
 fi
 benches=(ceilings repeat exchange experts layer)
 if [[ -z ${GEMBENCH:-} ]]; then
@@ -75,7 +73,8 @@ if ! mkdir -p "$folder" 2>/dev/null || [[ ! -w $folder ]]; then
   exit 4
 fi
 folder=$(cd "$folder" && pwd)
-work=$(mktemp -d "$folder/work.XXXXXX")
+# What is killed leaves it behind, and FOLDER is handed on.
+work=$(mktemp -d 2>/dev/null || mktemp -d "$folder/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 rm -f "$folder"/{page,ceilings,right,times,soak}.txt "$folder"/{profile,compare}.h5 "$folder/soak.csv"
 deadline=$((SECONDS + 60 * minutes))
@@ -83,9 +82,13 @@ deadline=$((SECONDS + 60 * minutes))
 source "$top/jobs/gpu_check/runner.sh"
 # shellcheck source=jobs/gpu_check/steps.sh
 source "$top/jobs/gpu_check/steps.sh"
+echo "NOT FINISHED: this was ended before its verdict" >"$folder/page.txt"
+code=0
 {
   set +e  # the page goes on whatever fails
   all_steps
   echo
   end_of_page
-} | tee "$folder/page.txt"
+} | tee -a "$folder/page.txt" || code=$?
+sed -i 1d "$folder/page.txt"
+exit $code

@@ -15,7 +15,7 @@ find_cuda "${needs[@]}" || exit 3
 
 export GEMBENCH_LIBRARIES=$here/lib${cuda_path:+:$cuda_path}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export GEMBENCH=$here/bin/gembench GEMBENCH_FOUND=${cuda_found%$'\n'}
-unset LD_LIBRARY_PATH  # start.sh sets it
+# LD_LIBRARY_PATH stays for the machine's programs: nvidia-smi may find the driver only by it.
 if [[ -z ${GEMBENCH_OWN_LIBC:-} ]] && ! "$GEMBENCH" --version >/dev/null 2>&1; then
   export GEMBENCH_OWN_LIBC=1
 fi

@@ -6,6 +6,7 @@ kill_after=10  # s that a program may take to end once it is asked to
 failed=0
 ran=0
 left_out=0
+warned=0
 mpirun_says='^-+$|^$|^Primary job|^a non-zero exit|^mpirun noticed|^\[[^]]+:[0-9]+\] '
 
 # group TITLE LOG: the steps that follow; all that they print is kept in LOG.txt. The title is on the
@@ -26,9 +27,10 @@ line() { # NAME TEXT
 }
 
 # step NAME SECONDS COMMAND...: one line of the page. Sets `verdict`, and `output`, the file with
-# what the command printed. What hangs costs its own time only.
+# what the command printed. What hangs costs its own time only. One that fails and says what the
+# pattern `impossible` describes is left out: the machine cannot do it.
 step() {
-  local name=$1 seconds=$2 code=0 begin=$SECONDS left=$((deadline - SECONDS))
+  local name=$1 seconds=$2 code=0 begin=$SECONDS left=$((deadline - SECONDS)) why
   shift 2
   output=$work/$name.out
   verdict=PASS
@@ -49,6 +51,8 @@ step() {
       verdict="left out: no time for all of it"
     elif ((late)); then
       verdict="FAIL (not finished after $limit s)"
+    elif ((code)) && [[ -n $impossible ]] && why=$(grep -m 1 -oiE "$impossible" "$output"); then
+      verdict="left out: ${why:0:100}"
     elif ((code)); then
       verdict="FAIL (exit code $code)"
     fi
@@ -68,13 +72,19 @@ step() {
       head -n 5 | cut -c 1-200 | sed 's/^/    /'
   fi
 }
-note=''
+note='' impossible=''
 
 # skip NAME WHY: a step that this machine cannot run.
 skip() {
   if ! wanted "$1"; then return; fi
   line "$1" "left out: $2"
   left_out=$((left_out + 1))
+}
+
+# warn TEXT: about the step before, which passed.
+warn() {
+  echo "  WARN: $1"
+  warned=$((warned + 1))
 }
 
 # Within the step's time; killed soon after it.
@@ -121,19 +131,25 @@ bench() {
   step "${4:-bench_$1}" "$2" start "$(dirname "$GEMBENCH")/bench_cuda_$1" "$3" "${words[@]}"
 }
 
-# lines COMPARISON...: on the page, from the benchmark that was last.
+# lines COMPARISON...: on the page, from the benchmark that was last; of one that failed or was late,
+# what it had printed.
 lines() {
   local comparison
-  if [[ $verdict != PASS ]]; then return; fi
   for comparison in "$@"; do
-    awk -v bench="$comparison" -f "$top/jobs/gpu_check/lines.awk" "$output" || failed=1
+    if [[ $verdict != PASS ]] && ! whole_records | grep -qF "{\"bench\":\"$comparison\","; then continue; fi
+    whole_records | awk -v bench="$comparison" -f "$top/jobs/gpu_check/lines.awk" || failed=1
   done
+}
+
+whole_records() {
+  grep '^{.*}$' "$output" || true
 }
 
 # The last line of the page; the exit code.
 end_of_page() {
   local rest=''
   if ((left_out)); then rest=", $left_out of $((ran + left_out)) steps left out"; fi
+  if ((warned)); then rest+=", $warned warned"; fi
   if ((failed)); then
     echo "verdict: FAIL$rest, see $folder"
   elif ((ran)); then

@@ -19,9 +19,11 @@ extern "C" gembench::Device* gembench_make_cuda_device(const gembench::Comm& com
 namespace gembench::bench {
 
 inline std::unique_ptr<Device> make_gpu(const Comm& comm, const ModelShape& model,
-                                        const std::string& transport = "auto") {
+                                        const std::string& transport = "auto",
+                                        const std::string& products = "auto") {
   CudaOptions options;
   options.transport = transport;
+  options.expert_products = products;
   std::unique_ptr<Device> device(gembench_make_cuda_device(comm, model, options));
   device->connect();
   return device;

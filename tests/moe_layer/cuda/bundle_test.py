@@ -4,8 +4,10 @@ GPU: limits of time, the search for libraries."""
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "end_to_end"))
@@ -16,6 +18,8 @@ PARTS = TOP / "jobs/gpu_check"
 # What a bundle takes for granted, beside bash.
 TOOLS = ("awk cat cp cut date dirname env grep head id ls mkdir mktemp mv realpath rm sed sha256sum sleep "
          "sort stat tail tee timeout tr uname wc").split()
+# A step of each kind: the others are tried in a clone by program_test.py.
+SOME_STEPS = "@(bench_ceilings|bench_repeat*|check_1_bf16|check_8_f32|check_nccl_2|one_token_bf16|memcheck|racecheck|profile|soak)"
 # Mounts what every machine has, makes the bundle unwritable, and goes in, with no variable of ours.
 ENTER = """set -e
 for name in proc dev sys; do mkdir -p $0/$name; mount --rbind /$name $0/$name; done
@@ -23,8 +27,9 @@ mount --bind $0/gembench-gpu-check $0/gembench-gpu-check
 mount -o remount,ro,bind $0/gembench-gpu-check
 exec chroot $0 env -i PATH=/bin GEMBENCH_SIMULATED_GPUS=1 "$@"
 """
-# One GPU at 1500 MHz.
+# One GPU at 1500 MHz. Where the driver's libraries lie, only LD_LIBRARY_PATH says.
 NVIDIA_SMI = """#!/bin/bash
+if [[ :$LD_LIBRARY_PATH: != *:/driver:* ]]; then echo 'no libnvidia-ml.so'; exit 12; fi
 case "$*" in
   --list-gpus) echo 'GPU 0: simulated' ;;
   *-lms*) while :; do echo '10:00, 0, 1500, 300.5, 45, 99'; sleep 0.1; done ;;
@@ -33,6 +38,7 @@ esac
 """
 # Finds nothing; the first of the tools does start the program, which then is alone, without mpirun.
 SANITIZER = """#!/bin/bash
+if [[ $2 == racecheck ]]; then echo '========= Error: Device not supported. See the manual'; exit 1; fi
 if [[ $2 != memcheck ]]; then exit; fi
 while [[ $1 != */gembench ]]; do shift; done
 exec "$@"
@@ -73,16 +79,18 @@ class Bundle(CliTest):
         shares.write_text("MULTI_RANK_GPU_ENABLE")
 
         def run(*words):
-            return self.call("unshare", "-m", "bash", "-c", ENTER, root, "GEMBENCH_NCCL=/libnccl.so.2", "bash",
-                             "-c", "cd /work && exec /gembench-gpu-check/run -t -o out \"$@\"", "run", *words)
+            return self.call("unshare", "-m", "bash", "-c", ENTER, root, "GEMBENCH_NCCL=/libnccl.so.2",
+                             "LD_LIBRARY_PATH=/driver", "bash", "-c",
+                             "cd /work && exec /gembench-gpu-check/run -t -o out \"$@\"", "run", *words)
 
-        done = run()
+        done = run("--only", SOME_STEPS)
         page = (root / "work/out/page.txt").read_text() if (root / "work/out").exists() else ""
         self.assertEqual(done.returncode, 0, page + done.stdout + done.stderr)
         self.assertEqual(page, done.stdout)
-        for part in ("with the bundle's own glibc\n", "NO GPU: ", "verdict: PASS", "  two launches",
+        for part in ("with the bundle's own glibc\n", "NO GPU: ", "verdict: PASS", "  two launches: the same bits\n",
                      "check_8_f32                  PASS", ", time-shared: 8 ranks on one GPU\n",
                      "check_nccl_2                 PASS", "memcheck                     PASS",
+                     "racecheck                    left out: Device not supported",
                      "median us of the expert phase",
                      "under load: clock 1500 MHz in the mean, 1500 at least; power 300 W"):
             self.assertIn(part, page)
@@ -142,8 +150,41 @@ class Search(CliTest):
             self.assertIn(f"{name} is not on this machine: install it (pip install {wheel}), or", done.stderr)
 
 
+class Gpus(CliTest):
+    """gpus.sh"""
+
+    def count(self, nvidia_smi, **variables):
+        program = self.folder / "nvidia-smi"
+        program.write_text("#!/bin/bash\n" + nvidia_smi)
+        program.chmod(0o755)
+        return subprocess.run(["bash", "-euc", f'source {PARTS}/gpus.sh; find_gpus || exit 3; echo "$gpus"'],
+                              capture_output=True, text=True, timeout=HANGS, check=False,
+                              env={"PATH": f"{self.folder}:{os.environ['PATH']}", **variables})
+
+    def test_what_cannot_be_counted_is_said(self):
+        done = self.count("echo 'Driver/library version mismatch'; echo more; exit 18")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn('says "Driver/library version mismatch": mend that, or say -n GPUS', done.stderr)
+        done = self.count("echo 'No devices were found'")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("lists no GPU: say -n GPUS", done.stderr)
+
+
+    def test_of_mig_slices_and_visible_devices(self):
+        listed = "".join(f"echo 'GPU {i}: some (UUID: GPU-{i})'; echo '  MIG 3g.71gb Device 0: (UUID: MIG-{i})'\n"
+                         for i in range(4))
+        for visible, gpus in ((None, 4), ("1", 1), ("2,3", 2), ("0,9,1", 1), ("GPU-0,GPU-3", 2), ("MIG-0,MIG-1", 1),
+                              ("0,1,2,3,0", 4), ("08", 0), ("", 0), ("-1", 0)):
+            done = self.count(listed, **({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}))
+            if gpus:
+                self.assertEqual(done.stdout, f"{gpus}\n", (visible, done.stderr))
+            else:
+                self.assertEqual(done.returncode, 3, visible)
+                self.assertIn(f"CUDA_VISIBLE_DEVICES='{visible}' leaves no GPU: ", done.stderr)
+
+
 class Limits(CliTest):
-    """runner.sh"""
+    """runner.sh, and what ends gpu_check.sh"""
 
     def page(self, *steps):
         script = (f'top={TOP} work=. folder=. gpus=1 only="*" deadline=60\nset -uo pipefail\n'
@@ -161,6 +202,50 @@ class Limits(CliTest):
         self.assertRegex(page, r"fails +FAIL \(exit code 1\)")
         self.assertIn("failed 1", page)
         self.assertIn("fine", (self.folder / "some.txt").read_text())
+
+    def test_a_late_benchmark_keeps_its_lines(self):
+        record = '{"bench":"ceiling","shape":"copy","ranks":1,"device":"cuda: H200","value":4250,"unit":"GB/s"}'
+        cut = record.replace("copy", "launch")[:-20]
+        for last in ("sleep 60", "false"):
+            (self.folder / "bench.sh").write_text(f"echo '{record}'\nprintf '%s' '{cut}'\n{last}\n")
+            page = self.page("step bench_ceilings 1 limited bash bench.sh", "lines ceiling tax")
+            self.assertRegex(page, r"bench_ceilings +FAIL ")
+            self.assertRegex(page, r"\n  ceiling +copy +1 ranks  4250 GB/s\nfailed 1\n")
+        self.assertIn("  no comparison 'tax' was made\nfailed 1\n",
+                      self.page("step bench_layer 5 echo \"{}\"", "lines tax"))
+        self.assertNotIn("no comparison", self.page("only=x", "step bench_layer 5 echo", "lines tax"))
+
+    def test_what_is_impossible_here_is_left_out(self):
+        page = self.page(*(f"impossible='error 999.*' step {name} 5 bash -c '{command}'" for name, command in (
+            ("no_tool", "echo it failed: error 999 unknown; exit 9"), ("found", "echo hazard; exit 9"),
+            ("passed", "echo error 999"))), "step later 5 bash -c 'echo error 999; exit 1'", "end_of_page || true")
+        for line in (r"no_tool +left out: error 999 unknown\n", r"found +FAIL \(exit code 9\)", r"passed +PASS",
+                     r"later +FAIL \(exit code 1\)", "verdict: FAIL, 1 of 4 steps left out"):
+            self.assertRegex(page, line)
+
+    def test_a_difference_where_there_is_none_is_warned_of(self):
+        for low, high, warned in (("-3.41", "+0.02", False), ("+0.13", "+1.10", True), ("-9.00", "-0.20", True)):
+            said = f"# linear#2 vs linear: step time +1 % (95 % CI {low} % .. {high} %, 24 blocks); by the means +1 %"
+            page = self.page(f"source {PARTS}/steps.sh", f"step same 5 echo '{said}'", "no_difference",
+                             "end_of_page || true")
+            self.assertIn(said, page)
+            self.assertEqual("  WARN: the interval leaves out 0" in page, warned)
+            self.assertIn("verdict: PASS" + ", 1 warned" * warned + "\n", page)
+
+    def test_what_is_ended_from_outside_says_so(self):
+        program = self.folder / "gembench"
+        program.write_text("#!/bin/bash\nsleep 60\n")
+        program.chmod(0o755)
+        page = self.folder / "out/page.txt"
+        with subprocess.Popen([TOP / "jobs/gpu_check.sh", "-n", "1", "-t", "-o", "out"], cwd=self.folder,
+                              env={**os.environ, "GEMBENCH": str(program)}, stdout=subprocess.DEVNULL,
+                              start_new_session=True) as check:
+            end = time.monotonic() + HANGS
+            while "gembench on" not in (page.read_text() if page.exists() else "") and time.monotonic() < end:
+                time.sleep(0.01)
+            os.killpg(check.pid, signal.SIGKILL)
+        self.assertRegex(page.read_text(), r"^NOT FINISHED: .*\ngembench on GPUs: ")
+        self.assertEqual(list(page.parent.iterdir()), [page])
 
     def test_what_there_is_no_time_for_is_left_out(self):
         page = self.page("deadline=$((SECONDS + 5))", "step long 90 limited sleep 60", "step late 5 false")

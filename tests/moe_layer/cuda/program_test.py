@@ -273,7 +273,9 @@ class GpuCheck(CudaTest):
                      "synccheck                    PASS", "initcheck                    PASS"):
             self.assertIn(line, done.stdout)
         calls = seen.read_text().splitlines()
-        self.assertEqual(len(calls), 4)
+        self.assertEqual(len(calls), 5)
+        self.assertIn(" --expert-products cublas ", calls[0])
+        self.assertIn(" --expert-products cutlass ", calls[4])
         self.assertIn("--tool memcheck --error-exitcode 9 --target-processes all --report-api-errors no ", calls[0])
         done = self.check()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
