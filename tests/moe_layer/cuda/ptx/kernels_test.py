@@ -108,14 +108,18 @@ class Kernels(unittest.TestCase):
 
     def test_kernels_give_what_is_documented(self):
         declared = host.Declarations(*CALLS).functions()
+        # Whoever adds a kernel or a call adds its cases: README.md.
+        self.assertEqual(set(CASES), set(declared), "calls and cases are not of the same names")
+        done = []  # the two halves of packing have the same cases, which call both
         for function in declared:
-            for arguments in CASES.get(function, ((), ()))[1]:
+            if CASES[function] in done:
+                continue
+            done.append(CASES[function])
+            for arguments in CASES[function][1]:
                 with self.subTest(f"{function}{arguments}"):
                     self.run_case(function, arguments)
-        # Whoever adds a kernel or a call adds its cases: README.md.
         self.assertEqual([name for name in self.host.kernels if name not in self.host.launched], [],
                          "kernels that no case launches: add one to cases.py")
-        self.assertEqual([name for name in declared if name not in CASES], [], "calls without a case")
 
     def finds(self, function, kernel):
         """What is said of a changed kernel, None if nothing is."""

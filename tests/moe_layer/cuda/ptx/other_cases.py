@@ -42,13 +42,6 @@ def timer_step(host):
     assert host.device.get(at)[0] == TICK
 
 
-def read_clock(host, count):
-    at = host.device.room(np.uint64, (count,))
-    host.call("read_clock", readings=at, count=count)
-    readings = host.device.get(at)
-    assert (np.diff(readings) == TICK).all(), "readings are missing"
-
-
 def forward(host, rows_of, most_pairs, node_ranks, slots, ranks, pairs_of=None):
     pair = np.dtype(host.declarations.struct("Pair"))
     pairs, pair_at, row_at = received(pair, rows_of, most_pairs, node_ranks * slots, sum(rows_of) + slots)
@@ -88,7 +81,6 @@ CASES = {
     "write_stamp": (write_stamp, [()]),
     "spin_since": (spin_since, [(0, 1.0), (1000, 2.5), (1000, 1.0)]),
     "timer_step": (timer_step, [()]),
-    "read_clock": (read_clock, [(1,), (5,)]),
     "count_node_pairs": (forward, [([count], 1, 2, 3, 4, count) for count in CHUNK_BORDERS] +
                          [([5, 0, 3], 4, 1, 4, 3), ([40, 60, 1], 6, 4, 2, 8), ([0, 1], 1, 2, 1, 2), ([0, 0], 1, 2, 2, 2),
                           ([1], 8, 8, 1, 16), ([120], 8, 3, 4, 3)]),

@@ -97,7 +97,7 @@ def sort(pairs, pair_at, row_at, slots):
     position = np.zeros(len(pairs), np.int32)
     position[order] = np.arange(len(pairs))
     return {"sorted_row": rows[order], "position": position,
-            "first_pair": np.array([list(rows).index(row) for row in range(row_at[-1])], np.int32),
+            "first_pair": np.unique(rows, return_index=True)[1].astype(np.int32),
             "slot_tokens": np.array([(pairs["slot"] == slot).sum() for slot in range(slots)], np.int32)}
 
 
