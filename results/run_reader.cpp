@@ -318,6 +318,7 @@ struct RunReader::State {
   std::vector<SegmentNotes> notes;
   RunEnd end;
   std::optional<RunSummary> summary;
+  std::optional<SeriesReader> series;  ///< from the first question on
 };
 
 RunProgress progress_of_run(const std::filesystem::path& path) {
@@ -376,7 +377,8 @@ SegmentRecord RunReader::read_segment(int segment) const {
 std::vector<StateSample> RunReader::series(int rank) const {
   const int ranks = state_->info.shape.ranks;
   if (rank < 0 || rank >= ranks) throw std::out_of_range("RunReader: no such rank");
-  return read_series(state_->file, extent(ranks), extent(rank));
+  if (!state_->series) state_->series.emplace(state_->file, extent(ranks));
+  return state_->series->of(extent(rank));
 }
 
 std::vector<std::int64_t> RunReader::blocks(int placement) const {

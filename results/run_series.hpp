@@ -51,8 +51,17 @@ class SeriesWriter {
 /// Creates the group with all samples at once, compressed; [rank].
 void add_series(h5::File& file, const std::vector<std::vector<StateSample>>& samples);
 
-/// Of one rank, in order of job and time; empty where none are stored. Checks sizes first.
-[[nodiscard]] std::vector<StateSample> read_series(const h5::File& file, std::uint64_t ranks,
-                                                   std::uint64_t rank);
+/// Reads series a rank at a time: those of all may be large.
+class SeriesReader {
+ public:
+  /// Checks types, extents, and that the file is large enough. Borrows the file.
+  SeriesReader(const h5::File& file, std::uint64_t ranks);
+  /// In order of job and time; empty where none are stored.
+  [[nodiscard]] std::vector<StateSample> of(std::uint64_t rank) const;
+
+ private:
+  const h5::File& file_;
+  std::uint64_t rows_ = 0;  // of a rank
+};
 
 }  // namespace gembench::inline results
