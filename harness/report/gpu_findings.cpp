@@ -107,9 +107,10 @@ void add_some(std::vector<std::string>& to, const std::vector<std::string>& foun
 std::string unsteady_sentence(const SoakRecord& soak, const char* before) {
   if (soak.steady != 0) return {};
   return fmt::format(
-      "the devices were not steady before {}, after {:.0f} s of soaking: {} still changed: give a "
-      "longer --soak, or look for what changes",
-      before, soak.seconds, soak.unsteady.empty() ? "they" : soak.unsteady);
+      "the devices were not known to be steady before {}, after {:.0f} s of soaking: {}: give a "
+      "longer "
+      "--soak, or look for what changes",
+      before, soak.seconds, soak.unsteady.empty() ? "they still changed" : soak.unsteady);
 }
 
 std::vector<std::string> gpu_findings(const RunReader& file) {

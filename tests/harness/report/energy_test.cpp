@@ -119,7 +119,7 @@ void write_run(const std::filesystem::path& path, double block, bool counter) {
   }
   RunEnd end = example::end(info.shape, 2);
   end.states.clear();
-  end.soak = {30, 100, 0, "clock of rank 1"};
+  end.soak = {30, 100, 0, "clock of rank 1 still changed"};
   end.soak_profile = {};
   writer.finish(end);
 }
@@ -193,7 +193,7 @@ TEST(GpuFindings, name_the_gpu_the_reason_and_the_share) {
   const auto found = gpu_findings(RunReader(folder / "r.h5"));
   ASSERT_EQ(found.size(), 5U);
   EXPECT_EQ(found[0],
-            "the devices were not steady before the first step, after 30 s of soaking: clock of "
+            "the devices were not known to be steady before the first step, after 30 s of soaking: clock of "
             "rank 1 still changed: give a longer --soak, or look for what changes");
   EXPECT_EQ(found[1],
             "the clock of rank 2's GPU on node-2 was held down in 25.0 % of 640 readings "
