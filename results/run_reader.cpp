@@ -273,7 +273,6 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   end.clocks_after = read_clocks(file, shape, schema::kOffsetAfter, schema::kErrorAfter);
   end.gpu_after = read_gpus(file, shape, true);
   end.gpu_during = read_gpu_uses(file, ranks);
-  for (const auto& names : schema::kSoaks) end.*names.member = read_soak(file, names);
   end.quiet_after = read_quiet(file, ranks, true);
   for (const auto& name : file.attributes("/")) {  // since 2.6.0
     if (name == "stopped" && file.has_text("/", name)) {
@@ -305,6 +304,7 @@ struct RunReader::State {
       info = read_info(file);
       notes = read_notes(file, info.shape);
       if (completed) end = read_end(file, info.shape);
+      for (const auto& names : schema::kSoaks) end.*names.member = read_soak(file, names);
       summary = read_summary(file, extent(info.shape.placements), extent(info.shape.ranks));
     } catch (const std::bad_alloc&) {
       file.refuse("it is larger than the memory of this machine");

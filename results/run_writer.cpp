@@ -353,6 +353,19 @@ void RunWriter::write_check(int segment, const SegmentNotes& notes) {
   state_->file().flush();
 }
 
+void RunWriter::write_soaks(const SoakRecord& soak, const SoakRecord& soak_profile) {
+  if (!state_->shape) throw std::logic_error("RunWriter: write_soaks() before describe()");
+  state_->output.require_there();
+  RunEnd end;
+  end.soak = soak;
+  end.soak_profile = soak_profile;
+  for (const auto& names : schema::kSoaks) {
+    (end.*names.member).unsteady.clear();
+    set_soak(state_->file(), names, end.*names.member);
+  }
+  state_->file().flush();
+}
+
 void RunWriter::put_summary_of(const Summarise& reduce, bool ended) {
   state_->write_series();
   put_summary(state_->file(), reduce(RunReader(state_->file(), ended)));

@@ -324,7 +324,8 @@ class Run {
           {[&](const SegmentRecord& block) { writer_->write(block); },
            [&](int segment, const SegmentNotes& notes) { writer_->write_check(segment, notes); },
            fmt::format("{}.partial; continue with: {}", options_.output,
-                       continue_command(options_, comm_.size()))});
+                       continue_command(options_, comm_.size())),
+           [&](const SoakRecord& soak) { writer_->write_soaks(soak, soak_profile_); }});
     } catch (const AgreedError&) {
       try {
         if (writer_) {

@@ -110,7 +110,9 @@ std::string unsteady_sentence(const SoakRecord& soak, const char* before) {
       "the devices were not known to be steady before {}, after {:.0f} s of soaking: {}: give a "
       "longer "
       "--soak, or look for what changes",
-      before, soak.seconds, soak.unsteady.empty() ? "they still changed" : soak.unsteady);
+      before, soak.seconds,
+      soak.unsteady.empty() ? "they still changed, or were read too seldom to tell"
+                            : soak.unsteady);
 }
 
 std::vector<std::string> gpu_findings(const RunReader& file) {
