@@ -259,10 +259,10 @@ class Run {
       } else {
         planned_.placements = replayed(session);
       }
-      double begin = wall_seconds();
       if (options_.profile.empty() && !comm_.is_simulated()) {
         soak_profile_ = soak(session, session.linear, "nothing was measured yet");
       }
+      double begin = wall_seconds();
       PlanProfile found = obtain_profile(session);
       profile_ = std::move(found.profile);
       dents_ = say_dents(profile_, found.samples);
