@@ -231,5 +231,13 @@ TEST(GpuFindings, name_the_gpu_the_reason_and_the_share) {
             "--block or --lock-clocks, or a longer --soak");
 }
 
+TEST(GpuFindings, tell_no_clocks_of_blocks_that_are_too_short) {
+  const example::Folder folder;
+  write_run(folder / "r.h5", 0.3, true);  // 6 readings a block, 24 a placement
+  for (const std::string& sentence : gpu_findings(RunReader(folder / "r.h5"))) {
+    EXPECT_EQ(sentence.find("differed between placements"), std::string::npos) << sentence;
+  }
+}
+
 }  // namespace
 }  // namespace gembench
