@@ -10,6 +10,7 @@
 
 #include "harness/report/energy.hpp"
 #include "harness/report/gpu_line.hpp"
+#include "harness/report/gpu_ranks.hpp"
 #include "placement/base/index.hpp"
 
 namespace gembench::inline report {
@@ -132,7 +133,8 @@ std::vector<std::string> gpu_findings(const RunReader& file) {
   const RunInfo& info = file.info();
   const std::vector<Span> spans = info.gpu_before.empty() ? std::vector<Span>() : spans_of(file);
   std::vector<std::string> slow, different, all;
-  for (int rank = 0; !spans.empty() && rank < info.shape.ranks; ++rank) {
+  for (const int rank : first_ranks_of_gpus(info)) {
+    if (spans.empty()) break;
     std::vector<ClockMean> clocks(spans.size());
     std::map<std::string, std::size_t> held;
     std::size_t readings = 0, any = 0;
