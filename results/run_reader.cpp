@@ -311,6 +311,11 @@ struct RunReader::State {
     }
   }
 
+  const SeriesReader& all_series() {
+    if (!series) series.emplace(file, extent(info.shape.ranks));
+    return *series;
+  }
+
   std::optional<File> own;
   const File& file;
   bool completed = false;
@@ -377,8 +382,11 @@ SegmentRecord RunReader::read_segment(int segment) const {
 std::vector<StateSample> RunReader::series(int rank) const {
   const int ranks = state_->info.shape.ranks;
   if (rank < 0 || rank >= ranks) throw std::out_of_range("RunReader: no such rank");
-  if (!state_->series) state_->series.emplace(state_->file, extent(ranks));
-  return state_->series->of(extent(rank));
+  return state_->all_series().of(extent(rank));
+}
+
+std::uint64_t RunReader::series_stride() const {
+  return state_->all_series().stride();
 }
 
 std::vector<std::int64_t> RunReader::blocks(int placement) const {

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <string>
 #include <string_view>
 #include <tuple>
 
@@ -48,6 +49,9 @@ constexpr Variable kSeriesReasons =
     series("series/throttle_reasons", Type::int64, "1", "why the clock is held down, NVML bits");
 constexpr Variable kSeriesJob =
     series("series/job", Type::int32, "1", "start of the run that it was read in, 0 = the first");
+
+constexpr std::string_view kStride = "stride";
+constexpr std::int64_t kMostStride = std::int64_t{1} << 40;
 
 constexpr std::uint64_t kRowBytes = 4 * 5 + 8 * 3 + 4;
 
@@ -99,6 +103,11 @@ std::uint64_t series_bytes(std::uint64_t ranks) {
 SeriesWriter::SeriesWriter(File& file, std::uint64_t ranks)
     : file_(file), rows_(ranks, ThinnedRows(series_rows(ranks))) {
   make_series(file, ranks, series_rows(ranks), Layout::whole);
+  file.set("series", kStride, std::int64_t{1});
+}
+
+void SeriesWriter::go_on_with(std::uint64_t stride) {
+  for (ThinnedRows& rows : rows_) rows.go_on_with(stride);
 }
 
 void SeriesWriter::add(std::size_t rank, std::span<const StateSample> samples) {
@@ -131,6 +140,11 @@ void SeriesWriter::write_values() {
     file_.flush();
   }
   for (const Stretch& one : waiting_) put_values(file_, one.rank, one.row, one.samples);
+  std::uint64_t stride = stride_;
+  for (const ThinnedRows& rows : rows_) stride = std::max<std::uint64_t>(stride, rows.stride());
+  if (std::exchange(stride_, stride) != stride) {
+    file_.set("series", kStride, static_cast<std::int64_t>(stride));
+  }
 }
 
 void SeriesWriter::write_times() {
@@ -167,6 +181,11 @@ SeriesReader::SeriesReader(const File& file, std::uint64_t ranks) : file_(file) 
   static_cast<void>(file.stored_size(kSeriesReasons, extents));
   static_cast<void>(file.stored_size(kSeriesJob, extents));
   rows_ = extents[1];
+  const std::vector<std::string> told = file.attributes("series");
+  if (std::ranges::find(told, kStride) == told.end()) return;
+  const auto stride = file.get<std::int64_t>("series", kStride);
+  if (stride < 1 || stride > kMostStride) file.refuse("its attribute series@stride is impossible");
+  stride_ = static_cast<std::uint64_t>(stride);
 }
 
 std::vector<StateSample> SeriesReader::of(std::uint64_t rank) const {

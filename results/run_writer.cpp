@@ -179,6 +179,7 @@ RunWriter::RunWriter(OutputOwner owner, const RunReader& earlier,
   for (std::size_t rank = 0; state_->series && rank < sz(info.shape.ranks); ++rank) {
     state_->series->add(rank, earlier.series(static_cast<int>(rank)));
   }
+  if (state_->series) state_->series->go_on_with(earlier.series_stride());
   state_->write_series();
   state_->output.publish();
 }
