@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <stdexcept>
 
 #include "results/hdf5/output_file.hpp"
 #include "results/run_profile.hpp"
@@ -226,11 +227,7 @@ void read_circumstances(const File& file, std::uint64_t ranks, ProfileFile& cont
           file.read_texts(schema::fact_of_rank("environment/" + name), {ranks});
     }
   }
-  if (file.has("series")) {
-    for (std::uint64_t rank = 0; rank < ranks; ++rank) {
-      content.series.push_back(read_series(file, ranks, rank));
-    }
-  }
+  if (file.has("series")) static_cast<void>(SeriesReader(file, ranks));
   const auto told = file.attributes("/");
   if (std::ranges::find(told, "soak_steps") != told.end()) {
     content.soak = {file.get<double>("/", "soak_seconds"),
@@ -310,6 +307,16 @@ ProfileFile read_profile_file(const std::filesystem::path& path) {
     file.refuse("it is larger than the memory of this machine");
   }
   return content;
+}
+
+std::vector<StateSample> read_profile_series(const std::filesystem::path& path, int rank) {
+  const auto file = File::open(path, schema::kRenamed);
+  file.expect_schema(kProfileSchema, kVersion);
+  const auto ranks = file.extents(schema::kRank).front();
+  if (rank < 0 || static_cast<std::uint64_t>(rank) >= ranks) {
+    throw std::out_of_range("read_profile_series: no such rank");
+  }
+  return SeriesReader(file, ranks).of(static_cast<std::uint64_t>(rank));
 }
 
 Profile read_profile(const std::filesystem::path& path) {

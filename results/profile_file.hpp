@@ -30,7 +30,8 @@ struct ProfileFile {
   bool tight = false;                     ///< every median was tight; else the budget ended first
   double seconds = 0;                     ///< wall clock it took
   std::string program = {};               ///< which measured it, with its version
-  /// [rank] read from the GPUs while it was measured, times since its begin; empty: none.
+  /// [rank] read from the GPUs while it was measured, times since its begin; empty: none. Only
+  /// written; read by read_profile_series().
   std::vector<std::vector<StateSample>> series = {};
   SoakRecord soak = {};  ///< before it
 };
@@ -41,8 +42,12 @@ void write_profile(const std::filesystem::path& path, const ProfileFile& content
 /// For a name that was claimed before measuring the profile.
 void write_profile(OutputOwner owner, const ProfileFile& content, bool overwrite);
 
-/// Reads and validates; usage error for a foreign, truncated or inconsistent file.
+/// Reads and validates all but the series, of which it checks the sizes; usage error for a foreign,
+/// truncated or inconsistent file.
 [[nodiscard]] ProfileFile read_profile_file(const std::filesystem::path& path);
+/// The series of one rank, in order of time; empty: none.
+[[nodiscard]] std::vector<StateSample> read_profile_series(const std::filesystem::path& path,
+                                                           int rank);
 /// The profile alone, read and validated.
 [[nodiscard]] Profile read_profile(const std::filesystem::path& path);
 

@@ -199,7 +199,7 @@ inline constexpr std::array kSummaries{
     Summarised{"energy_per_token", "J",
                "of all GPUs for a token that passes all layers, in the placement's blocks, what is "
                "between their steps included; unknown without GPUs and where blocks have fewer "
-               "than 10 readings of the GPUs' state (a block of half a second)"},
+               "than 10 kept readings of the GPUs' state"},
     Summarised{"energy_per_assignment", "J", "the same for a (token, expert) pair"}};
 
 /// Bytes of one cell of every array of a table.

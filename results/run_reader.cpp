@@ -273,7 +273,6 @@ RunEnd read_end(const File& file, const RunShape& shape) {
   end.clocks_after = read_clocks(file, shape, schema::kOffsetAfter, schema::kErrorAfter);
   end.gpu_after = read_gpus(file, shape, true);
   end.gpu_during = read_gpu_uses(file, ranks);
-  for (const auto& names : schema::kSoaks) end.*names.member = read_soak(file, names);
   end.quiet_after = read_quiet(file, ranks, true);
   for (const auto& name : file.attributes("/")) {  // since 2.6.0
     if (name == "stopped" && file.has_text("/", name)) {
@@ -305,10 +304,16 @@ struct RunReader::State {
       info = read_info(file);
       notes = read_notes(file, info.shape);
       if (completed) end = read_end(file, info.shape);
+      for (const auto& names : schema::kSoaks) end.*names.member = read_soak(file, names);
       summary = read_summary(file, extent(info.shape.placements), extent(info.shape.ranks));
     } catch (const std::bad_alloc&) {
       file.refuse("it is larger than the memory of this machine");
     }
+  }
+
+  const SeriesReader& all_series() {
+    if (!series) series.emplace(file, extent(info.shape.ranks));
+    return *series;
   }
 
   std::optional<File> own;
@@ -318,6 +323,7 @@ struct RunReader::State {
   std::vector<SegmentNotes> notes;
   RunEnd end;
   std::optional<RunSummary> summary;
+  std::optional<SeriesReader> series;  ///< from the first question on
 };
 
 RunProgress progress_of_run(const std::filesystem::path& path) {
@@ -376,7 +382,11 @@ SegmentRecord RunReader::read_segment(int segment) const {
 std::vector<StateSample> RunReader::series(int rank) const {
   const int ranks = state_->info.shape.ranks;
   if (rank < 0 || rank >= ranks) throw std::out_of_range("RunReader: no such rank");
-  return read_series(state_->file, extent(ranks), extent(rank));
+  return state_->all_series().of(extent(rank));
+}
+
+std::uint64_t RunReader::series_stride() const {
+  return state_->all_series().stride();
 }
 
 std::vector<std::int64_t> RunReader::blocks(int placement) const {

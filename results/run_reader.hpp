@@ -37,6 +37,8 @@ class RunReader {
   /// Readings of a rank's GPU, in order of job and time; empty where none are stored. Reads them
   /// now.
   [[nodiscard]] std::vector<StateSample> series(int rank) const;
+  /// Of so many of the newest readings the file has one.
+  [[nodiscard]] std::uint64_t series_stride() const;
   /// The stored summary of `compare`, if there is one.
   [[nodiscard]] const std::optional<RunSummary>& summary() const;
 

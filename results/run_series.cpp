@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <string>
 #include <string_view>
 #include <tuple>
 
@@ -48,6 +49,9 @@ constexpr Variable kSeriesReasons =
     series("series/throttle_reasons", Type::int64, "1", "why the clock is held down, NVML bits");
 constexpr Variable kSeriesJob =
     series("series/job", Type::int32, "1", "start of the run that it was read in, 0 = the first");
+
+constexpr std::string_view kStride = "stride";
+constexpr std::int64_t kMostStride = std::int64_t{1} << 40;
 
 constexpr std::uint64_t kRowBytes = 4 * 5 + 8 * 3 + 4;
 
@@ -99,6 +103,11 @@ std::uint64_t series_bytes(std::uint64_t ranks) {
 SeriesWriter::SeriesWriter(File& file, std::uint64_t ranks)
     : file_(file), rows_(ranks, ThinnedRows(series_rows(ranks))) {
   make_series(file, ranks, series_rows(ranks), Layout::whole);
+  file.set("series", kStride, std::int64_t{1});
+}
+
+void SeriesWriter::go_on_with(std::uint64_t stride) {
+  for (ThinnedRows& rows : rows_) rows.go_on_with(stride);
 }
 
 void SeriesWriter::add(std::size_t rank, std::span<const StateSample> samples) {
@@ -131,6 +140,11 @@ void SeriesWriter::write_values() {
     file_.flush();
   }
   for (const Stretch& one : waiting_) put_values(file_, one.rank, one.row, one.samples);
+  std::uint64_t stride = stride_;
+  for (const ThinnedRows& rows : rows_) stride = std::max<std::uint64_t>(stride, rows.stride());
+  if (std::exchange(stride_, stride) != stride) {
+    file_.set("series", kStride, static_cast<std::int64_t>(stride));
+  }
 }
 
 void SeriesWriter::write_times() {
@@ -145,25 +159,42 @@ void add_series(File& file, const std::vector<std::vector<StateSample>>& samples
   std::uint64_t rows = 1;
   for (const auto& of_rank : samples) rows = std::max<std::uint64_t>(rows, of_rank.size());
   make_series(file, samples.size(), rows, Layout::chunked);
+  std::vector<StateSample> padded;
   for (std::uint64_t rank = 0; rank < samples.size(); ++rank) {
-    if (samples[rank].empty()) continue;
-    put_values(file, rank, 0, samples[rank]);
-    put(file, kSeriesTime, rank, 0, samples[rank], &StateSample::time);
+    padded = samples[rank];
+    padded.resize(rows);  // every cell is stored: readers tell by it that the extents are true
+    put_values(file, rank, 0, padded);
+    put(file, kSeriesTime, rank, 0, padded, &StateSample::time);
   }
 }
 
-std::vector<StateSample> read_series(const File& file, std::uint64_t ranks, std::uint64_t rank) {
-  if (!file.has(kSeriesTime.name)) return {};
+SeriesReader::SeriesReader(const File& file, std::uint64_t ranks) : file_(file) {
+  if (!file.has(kSeriesTime.name)) return;
   const auto extents = file.extents(kSeriesTime);
   if (extents[0] != ranks || extents[1] == 0 || extents[1] > kMostSeriesRows) {
     file.refuse("its series are not those of its ranks");
   }
-  const Extents start{rank, 0}, count{1, extents[1]};
-  std::vector<StateSample> samples(extents[1]);
+  static_cast<void>(file.stored_size(kSeriesTime, extents));
+  for (const SeriesColumn& column : kSeriesColumns) {
+    static_cast<void>(file.stored_size(column.variable, extents));
+  }
+  static_cast<void>(file.stored_size(kSeriesReasons, extents));
+  static_cast<void>(file.stored_size(kSeriesJob, extents));
+  rows_ = extents[1];
+  const std::vector<std::string> told = file.attributes("series");
+  if (std::ranges::find(told, kStride) == told.end()) return;
+  const auto stride = file.get<std::int64_t>("series", kStride);
+  if (stride < 1 || stride > kMostStride) file.refuse("its attribute series@stride is impossible");
+  stride_ = static_cast<std::uint64_t>(stride);
+}
+
+std::vector<StateSample> SeriesReader::of(std::uint64_t rank) const {
+  if (rows_ == 0) return {};
+  const Extents start{rank, 0}, count{1, rows_};
+  std::vector<StateSample> samples(rows_);
   const auto get = [&]<class T>(const Variable& variable, T StateSample::*member) {
-    file.expect(variable, extents);
     std::vector<T> values(samples.size());
-    file.read(variable, start, count, values.data());
+    file_.read(variable, start, count, values.data());
     for (std::size_t i = 0; i < values.size(); ++i) samples[i].*member = values[i];
   };
   get(kSeriesTime, &StateSample::time);
@@ -173,7 +204,7 @@ std::vector<StateSample> read_series(const File& file, std::uint64_t ranks, std:
   std::erase_if(samples, [](const StateSample& sample) { return std::isnan(sample.time); });
   const bool times = std::ranges::all_of(
       samples, [](const StateSample& sample) { return std::isfinite(sample.time); });
-  if (!times) file.refuse("a time of its series is infinite");
+  if (!times) file_.refuse("a time of its series is infinite");
   std::ranges::stable_sort(
       samples, {}, [](const StateSample& sample) { return std::tuple(sample.job, sample.time); });
   return samples;

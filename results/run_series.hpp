@@ -29,6 +29,8 @@ class SeriesWriter {
   SeriesWriter(h5::File& file, std::uint64_t ranks);
   /// Samples of a rank, in their order; kept in memory for now.
   void add(std::size_t rank, std::span<const StateSample> samples);
+  /// The samples so far are those of an earlier file, with its stride.
+  void go_on_with(std::uint64_t stride);
   /// Whether samples of a second or more wait in memory.
   [[nodiscard]] bool due() const;
   /// Writes what waits, except for its times; flush() the file before write_times().
@@ -43,6 +45,7 @@ class SeriesWriter {
   };
   h5::File& file_;
   std::vector<ThinnedRows> rows_;     // [rank]
+  std::uint64_t stride_ = 1;          // largest of a rank, as the file has it
   std::vector<Stretch> waiting_;      // until write_times()
   double first_ = 0, last_ = 0;       // times of rank 0's that wait
   bool any_ = false, stale_ = false;  // stale: some rows to be written hold older samples
@@ -51,8 +54,19 @@ class SeriesWriter {
 /// Creates the group with all samples at once, compressed; [rank].
 void add_series(h5::File& file, const std::vector<std::vector<StateSample>>& samples);
 
-/// Of one rank, in order of job and time; empty where none are stored. Checks sizes first.
-[[nodiscard]] std::vector<StateSample> read_series(const h5::File& file, std::uint64_t ranks,
-                                                   std::uint64_t rank);
+/// Reads series a rank at a time: those of all may be large.
+class SeriesReader {
+ public:
+  /// Checks types, extents, and that the file is large enough. Borrows the file.
+  SeriesReader(const h5::File& file, std::uint64_t ranks);
+  /// In order of job and time; empty where none are stored.
+  [[nodiscard]] std::vector<StateSample> of(std::uint64_t rank) const;
+  /// Of so many newest readings one was kept; 1 where nothing says so.
+  [[nodiscard]] std::uint64_t stride() const { return stride_; }
+
+ private:
+  const h5::File& file_;
+  std::uint64_t rows_ = 0, stride_ = 1;  // rows of a rank
+};
 
 }  // namespace gembench::inline results

@@ -179,6 +179,7 @@ RunWriter::RunWriter(OutputOwner owner, const RunReader& earlier,
   for (std::size_t rank = 0; state_->series && rank < sz(info.shape.ranks); ++rank) {
     state_->series->add(rank, earlier.series(static_cast<int>(rank)));
   }
+  if (state_->series) state_->series->go_on_with(earlier.series_stride());
   state_->write_series();
   state_->output.publish();
 }
@@ -350,6 +351,19 @@ void RunWriter::write_check(int segment, const SegmentNotes& notes) {
   }
   state_->output.require_there();
   put_check(state_->file(), segment, notes);
+  state_->file().flush();
+}
+
+void RunWriter::write_soaks(const SoakRecord& soak, const SoakRecord& soak_profile) {
+  if (!state_->shape) throw std::logic_error("RunWriter: write_soaks() before describe()");
+  state_->output.require_there();
+  RunEnd end;
+  end.soak = soak;
+  end.soak_profile = soak_profile;
+  for (const auto& names : schema::kSoaks) {
+    (end.*names.member).unsteady.clear();
+    set_soak(state_->file(), names, end.*names.member);
+  }
   state_->file().flush();
 }
 

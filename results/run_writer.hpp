@@ -38,6 +38,9 @@ class RunWriter {
   void write(const SegmentRecord& block);
   /// Writes the result of a check for a segment written before.
   void write_check(int segment, const SegmentNotes& notes);
+  /// How devices were soaked before the steps and before the profile, without what was not steady:
+  /// a text needs new space in the file, and is written by finish().
+  void write_soaks(const SoakRecord& soak, const SoakRecord& soak_profile);
   /// Computes the summary of what was written.
   using Summarise = std::function<RunSummary(const RunReader&)>;
   /// The summary of what was written so far, of a run that ends early.

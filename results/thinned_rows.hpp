@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <numeric>
 #include <optional>
@@ -26,6 +27,11 @@ class ThinnedRows {
     if (order_.empty() || replaced_ == room_ / 2) begin_round();
     if (replaced_ == 0) stride_ *= 2;
     return order_[2 * replaced_++ + 1];
+  }
+  /// The values so far were themselves kept as one of `stride`; those that follow are not yet.
+  void go_on_with(std::size_t stride) {
+    stride_ = std::max(stride_, stride);
+    offered_ = 0;
   }
   /// Whether rows that are given out hold an older value.
   [[nodiscard]] bool replaces() const { return used_ == room_; }

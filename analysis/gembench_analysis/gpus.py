@@ -184,7 +184,7 @@ def _soaked(run: xr.Dataset) -> List[str]:
         if int(soak.get(f"{prefix}steady", -1)) == 0:
             said.append(f"The devices were not steady before {before}, after "
                         f"{float(soak.get(f'{prefix}seconds', np.nan)):.0f} s of soaking: "
-                        f"{soak.get(f'{prefix}unsteady') or 'they'} still changed.")
+                        f"{soak.get(f'{prefix}unsteady') or 'they still changed'}.")
     return said
 
 

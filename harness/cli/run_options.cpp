@@ -1,5 +1,7 @@
 #include "harness/cli/run_options.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -16,6 +18,8 @@ namespace gembench::inline cli {
 namespace {
 
 using Json = OptionSet::Json;
+
+constexpr double kLeastSoak = 2;  // s; with less, half a window has too few readings
 
 bool adapts(const PlanningOptions& o) {
   return std::ranges::any_of(o.placements,
@@ -200,10 +204,17 @@ void soak_option(OptionSet& set, SessionOptions& o) {
   set.call(
          "soak", "S|auto",
          "before measuring, run untimed steps until temperature, clock and step time are steady, "
-         "for at most S seconds (0 = none); auto: 180 on GPUs that report their temperature or "
+         "for at most S seconds (0 = none, else at least 2); auto: 180 on GPUs that report their "
+         "temperature or "
          "clock, else 0",
          [&o](const std::string& v) {
            o.soak = v == "auto" ? std::nullopt : std::optional(parse_real("soak", "S", v));
+           if (o.soak && *o.soak > 0 && *o.soak < kLeastSoak) {
+             throw usage_error(fmt::format(
+                 "--soak {} is too short to tell whether anything is steady: give at least {:g} s, "
+                 "or 0 for none",
+                 v, kLeastSoak));
+           }
          },
          [&o] { return o.soak ? Json(*o.soak) : Json("auto"); }, "auto")
       .range(0, 3600);

@@ -259,10 +259,10 @@ class Run {
       } else {
         planned_.placements = replayed(session);
       }
-      double begin = wall_seconds();
       if (options_.profile.empty() && !comm_.is_simulated()) {
         soak_profile_ = soak(session, session.linear, "nothing was measured yet");
       }
+      double begin = wall_seconds();
       PlanProfile found = obtain_profile(session);
       profile_ = std::move(found.profile);
       dents_ = say_dents(profile_, found.samples);
@@ -324,7 +324,8 @@ class Run {
           {[&](const SegmentRecord& block) { writer_->write(block); },
            [&](int segment, const SegmentNotes& notes) { writer_->write_check(segment, notes); },
            fmt::format("{}.partial; continue with: {}", options_.output,
-                       continue_command(options_, comm_.size()))});
+                       continue_command(options_, comm_.size())),
+           [&](const SoakRecord& soak) { writer_->write_soaks(soak, soak_profile_); }});
     } catch (const AgreedError&) {
       try {
         if (writer_) {

@@ -5,14 +5,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <map>
 #include <numeric>
-#include <set>
 
+#include "harness/report/gpu_ranks.hpp"
 #include "placement/base/index.hpp"
 #include "placement/base/statistics.hpp"
 
 namespace gembench::inline report {
 namespace {
+
+constexpr double kReadingsUnsure = 2;  // an interval's energy is right within so many readings
 
 /// A segment that was measured, and when.
 struct MeasuredSegment {
@@ -45,36 +49,35 @@ std::vector<MeasuredSegment> segments_of(const RunReader& file,
   return found;
 }
 
-/// [GPU][job] its samples; ranks that share a GPU read the same one.
-std::vector<std::vector<std::vector<StateSample>>> series_of(const RunReader& file, int jobs) {
-  const RunInfo& info = file.info();
-  const auto uuids = info.rank_facts.find("gpu_uuid");
-  std::vector<std::vector<std::vector<StateSample>>> all;
-  std::set<std::string> seen;
-  for (int rank = 0; rank < info.shape.ranks; ++rank) {
-    if (uuids != info.rank_facts.end() && !seen.insert(uuids->second[sz(rank)]).second) continue;
-    auto& jobs_of_gpu = all.emplace_back(sz(jobs));
-    for (const StateSample& sample : file.series(rank)) {
-      if (sample.job >= 0 && sample.job < jobs) jobs_of_gpu[sz(sample.job)].push_back(sample);
-    }
+/// What all GPUs used in an interval; unknown if that is not known of one of them.
+struct AllGpus {
+  double joules = 0;
+  bool known = true, counted = true;
+  std::size_t samples = std::numeric_limits<std::size_t>::max();  // of the GPU with the fewest
+
+  void add(const std::optional<GpuEnergy>& one) {
+    known = known && one.has_value();
+    if (!one) return;
+    joules += one->joules;
+    counted = counted && one->counted;
+    samples = std::min(samples, one->samples);
   }
-  return all;
-}
+};
 
 /// Sums of what is known.
 struct Sum {
-  double joules = 0, seconds = 0, tokens = 0, assignments = 0, step_seconds = 0;
-  bool counted = true;
+  double joules = 0, seconds = 0, tokens = 0, assignments = 0, step_seconds = 0, unsure = 0;
 
-  void add(const MeasuredSegment& what, double used) {
-    joules += used;
+  void add(const MeasuredSegment& what, const AllGpus& used) {
+    joules += used.joules;
     seconds += what.end - what.begin;
     tokens += what.tokens;
     assignments += what.assignments;
     step_seconds += what.step_seconds;
+    unsure += used.joules * kReadingsUnsure / static_cast<double>(used.samples);
   }
   [[nodiscard]] EnergyUse use() const {
-    return {joules, seconds, step_seconds, joules / tokens, joules / assignments};
+    return {joules, seconds, step_seconds, joules / tokens, joules / assignments, unsure / joules};
   }
 };
 
@@ -117,78 +120,90 @@ RunEnergy energy_of(const RunReader& file, const std::vector<std::vector<double>
   if (info.gpu_before.empty()) return energy;
   const std::vector<MeasuredSegment> segments = segments_of(file, step_seconds);
   if (segments.empty()) return energy;
-  int jobs = 0;
-  std::vector<double> lengths;
+  std::map<int, MeasuredSegment> jobs;  // from the first measured step to the last of each
+  std::vector<double> lengths, tokens(energy.placements.size());
   for (const MeasuredSegment& one : segments) {
-    jobs = std::max(jobs, one.job + 1);
-    lengths.push_back(one.end - one.begin);
-  }
-  energy.block_seconds = quantile(lengths, 0.5);
-  const auto series = series_of(file, jobs);
-  energy.gpus = static_cast<int>(series.size());
-  energy.counted = true;
-  const auto of_all = [&](int job, double begin, double end,
-                          std::size_t least) -> std::optional<double> {
-    double joules = 0;
-    for (const auto& gpu : series) {
-      const auto used = energy_in(gpu[sz(job)], begin, end, least);
-      if (!used) return std::nullopt;
-      joules += used->joules;
-      energy.counted = energy.counted && used->counted;
-    }
-    return joules;
-  };
-
-  std::vector<MeasuredSegment> whole(sz(jobs), {-1, 0, INFINITY, -INFINITY});
-  std::vector<Sum> sums(energy.placements.size());
-  std::vector<double> tokens(energy.placements.size());
-  for (const MeasuredSegment& one : segments) {
-    MeasuredSegment& job = whole[sz(one.job)];
-    job.job = one.job;
+    MeasuredSegment& job =
+        jobs.try_emplace(one.job, MeasuredSegment{one.placement, one.job, one.begin, one.end})
+            .first->second;
     job.begin = std::min(job.begin, one.begin);
     job.end = std::max(job.end, one.end);
     job.tokens += one.tokens;
     job.assignments += one.assignments;
     job.step_seconds += one.step_seconds;
     tokens[sz(one.placement)] += one.tokens;
-    const auto joules = of_all(one.job, one.begin, one.end, kLeastSamplesOfBlock);
-    if (joules) sums[sz(one.placement)].add(one, *joules);
+    lengths.push_back(one.end - one.begin);
+  }
+  energy.block_seconds = quantile(lengths, 0.5);
+
+  std::vector<AllGpus> of_blocks(segments.size());
+  std::map<int, AllGpus> of_jobs;
+  const std::vector<int> gpus = first_ranks_of_gpus(info);
+  energy.gpus = static_cast<int>(gpus.size());
+  for (const int rank : gpus) {  // one by one: the series of all may be large
+    const std::vector<StateSample> series = file.series(rank);
+    const auto used = [&](const MeasuredSegment& in, std::size_t least) {
+      const auto of_job = std::ranges::equal_range(series, in.job, {}, &StateSample::job);
+      return energy_in(std::span(of_job.begin(), of_job.end()), in.begin, in.end, least);
+    };
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+      of_blocks[i].add(used(segments[i], kLeastSamplesOfBlock));
+    }
+    for (const auto& [number, job] : jobs) of_jobs[number].add(used(job, kLeastSamplesOfRun));
+  }
+
+  energy.counted = true;
+  const auto add = [&](Sum& sum, const MeasuredSegment& what, const AllGpus& used) {
+    if (!used.known || what.tokens <= 0) return;
+    sum.add(what, used);
+    energy.counted = energy.counted && used.counted;
+  };
+  std::vector<Sum> sums(energy.placements.size());
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    add(sums[sz(segments[i].placement)], segments[i], of_blocks[i]);
   }
   for (std::size_t p = 0; p < sums.size(); ++p) {
     const bool enough = sums[p].tokens > 0 && sums[p].tokens >= kLeastCovered * tokens[p];
     if (enough) energy.placements[p] = sums[p].use();
   }
   Sum all;
-  for (const MeasuredSegment& job : whole) {
-    if (job.tokens <= 0) continue;
-    const auto joules = of_all(job.job, job.begin, job.end, kLeastSamplesOfRun);
-    if (!joules) return energy;
-    all.add(job, *joules);
+  for (const auto& [number, job] : jobs) add(all, job, of_jobs[number]);
+  const double measured = std::accumulate(tokens.begin(), tokens.end(), 0.0);
+  if (all.tokens > 0) {
+    energy.all = all.use();
+    energy.covered = all.tokens / measured;
   }
-  if (all.tokens > 0) energy.all = all.use();
   return energy;
 }
 
 std::string energy_line(const RunReader& file, const RunEnergy& energy) {
   if (!energy.all.known()) return {};
-  const double gaps = 1 - energy.all.step_seconds / energy.all.seconds;
+  const double outside = 1 - energy.all.step_seconds / energy.all.seconds;
   std::vector<std::string> each;
+  double unsure = 0;
   for (std::size_t p = 0; p < energy.placements.size(); ++p) {
-    if (!energy.placements[p].known()) continue;
-    each.push_back(
-        fmt::format("{} {:.4g} J", file.info().labels[p], energy.placements[p].per_token));
+    const EnergyUse& use = energy.placements[p];
+    if (!use.known()) continue;
+    unsure = std::max(unsure, use.unsure);
+    each.push_back(fmt::format("{} {:.3g} J", file.info().labels[p], use.per_token));
   }
   const std::string by =
-      each.empty()
-          ? fmt::format("by placement not known: a block of {:.3g} s has fewer than {} readings",
-                        energy.block_seconds, kLeastSamplesOfBlock)
-          : fmt::format("by placement, of its blocks alone: {}", fmt::join(each, ", "));
+      each.empty() ? fmt::format(
+                         "by placement not known: too few blocks have {} kept readings (a block "
+                         "takes {:.3g} s)",
+                         kLeastSamplesOfBlock, energy.block_seconds)
+                   : fmt::format("by placement, of its blocks alone, right within {:.2g} %: {}",
+                                 100 * unsure, fmt::join(each, ", "));
+  const std::string part =
+      energy.covered < 1 ? fmt::format(", known of {:.0f} % of the tokens", 100 * energy.covered)
+                         : "";
   return fmt::format(
-      "energy: {:.4g} J a token, {:.4g} J an assignment, {} of {} GPU{}; all placements together, "
-      "{:.1f} s of which {:.0f} % is between steps; {}",
+      "energy: {:.4g} J a measured token, {:.4g} J an assignment, {} of {} GPU{}; all placements "
+      "together, {:.1f} s of which {:.0f} % is outside of measured steps (discarded and checked "
+      "ones too){}; {}",
       energy.all.per_token, energy.all.per_assignment,
       energy.counted ? "by the counter" : "integral of the power", energy.gpus,
-      energy.gpus == 1 ? "" : "s", energy.all.seconds, std::max(0.0, gaps) * 100, by);
+      energy.gpus == 1 ? "" : "s", energy.all.seconds, std::max(0.0, outside) * 100, part, by);
 }
 
 }  // namespace gembench::inline report

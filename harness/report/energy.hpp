@@ -35,11 +35,13 @@ struct EnergyUse {
   double step_seconds = kNone;    ///< of them in measured steps
   double per_token = kNone;       ///< J; a token passes all layers
   double per_assignment = kNone;  ///< J; a token has top-k in every layer
+  double unsure = kNone;          ///< share: two readings of the intervals
   [[nodiscard]] bool known() const { return per_token == per_token; }
 };
 struct RunEnergy {
   /// From the first measured step to the last of every start of the run: all placements, and all
-  /// that was between steps.
+  /// that was between steps, such as steps that are discarded after a switch or checked. Their
+  /// energy counts, their tokens do not.
   EnergyUse all;
   /// Of a placement's blocks alone, what is between their steps included; unknown where blocks are
   /// too short.
@@ -47,6 +49,8 @@ struct RunEnergy {
   bool counted = false;  ///< as GpuEnergy, all of it
   int gpus = 0;
   double block_seconds = EnergyUse::kNone;  ///< median block
+  /// Share of the measured tokens in starts of the run whose energy is known, which `all` is of.
+  double covered = EnergyUse::kNone;
 };
 /// `step_seconds`: [placement][step] measured, slowest rank.
 [[nodiscard]] RunEnergy energy_of(const RunReader& file,

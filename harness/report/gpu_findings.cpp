@@ -8,7 +8,9 @@
 #include <map>
 #include <optional>
 
+#include "harness/report/energy.hpp"
 #include "harness/report/gpu_line.hpp"
+#include "harness/report/gpu_ranks.hpp"
 #include "placement/base/index.hpp"
 
 namespace gembench::inline report {
@@ -35,15 +37,15 @@ std::vector<Span> spans_of(const RunReader& file) {
   return spans;
 }
 
-/// The placement whose steps ran then; none between blocks.
-std::optional<int> placement_at(const std::vector<Span>& spans, const StateSample& sample) {
+/// Which of `spans` it was read in; none between blocks.
+std::optional<std::size_t> span_of(const std::vector<Span>& spans, const StateSample& sample) {
   const auto after =
       std::ranges::upper_bound(spans, std::pair(sample.job, sample.time), {},
                                [](const Span& one) { return std::pair(one.job, one.begin); });
   if (after == spans.begin()) return std::nullopt;
   const Span& span = *(after - 1);
   const bool within = span.job == sample.job && sample.time <= span.end;
-  return within ? std::optional(span.placement) : std::nullopt;
+  return within ? std::optional(static_cast<std::size_t>(after - 1 - spans.begin())) : std::nullopt;
 }
 
 /// "rank 3's GPU on node7"
@@ -59,6 +61,18 @@ struct ClockMean {
   std::size_t count = 0;
   [[nodiscard]] double mean() const { return sum / static_cast<double>(count); }
 };
+
+/// [placement], of blocks with so many readings that they are not those of neighbours.
+std::vector<ClockMean> by_placement(const std::vector<Span>& spans,
+                                    const std::vector<ClockMean>& of_spans, int placements) {
+  std::vector<ClockMean> found(sz(placements));
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    if (of_spans[i].count < kLeastSamplesOfBlock) continue;
+    found[sz(spans[i].placement)].sum += of_spans[i].sum;
+    found[sz(spans[i].placement)].count += of_spans[i].count;
+  }
+  return found;
+}
 
 std::string held_down(const RunInfo& info, int rank, const std::map<std::string, std::size_t>& held,
                       std::size_t any, std::size_t readings) {
@@ -80,7 +94,7 @@ std::optional<std::string> drifted(const RunInfo& info, int rank,
                                    const std::vector<ClockMean>& clocks) {
   std::optional<std::size_t> low, high;
   for (std::size_t p = 0; p < clocks.size(); ++p) {
-    if (clocks[p].count < kLeastClockSamples) continue;
+    if (clocks[p].count == 0) continue;
     if (!low || clocks[p].mean() < clocks[*low].mean()) low = p;
     if (!high || clocks[p].mean() > clocks[*high].mean()) high = p;
   }
@@ -107,17 +121,21 @@ void add_some(std::vector<std::string>& to, const std::vector<std::string>& foun
 std::string unsteady_sentence(const SoakRecord& soak, const char* before) {
   if (soak.steady != 0) return {};
   return fmt::format(
-      "the devices were not steady before {}, after {:.0f} s of soaking: {} still changed: give a "
-      "longer --soak, or look for what changes",
-      before, soak.seconds, soak.unsteady.empty() ? "they" : soak.unsteady);
+      "the devices were not known to be steady before {}, after {:.0f} s of soaking: {}: give a "
+      "longer "
+      "--soak, or look for what changes",
+      before, soak.seconds,
+      soak.unsteady.empty() ? "they still changed, or were read too seldom to tell"
+                            : soak.unsteady);
 }
 
 std::vector<std::string> gpu_findings(const RunReader& file) {
   const RunInfo& info = file.info();
   const std::vector<Span> spans = info.gpu_before.empty() ? std::vector<Span>() : spans_of(file);
   std::vector<std::string> slow, different, all;
-  for (int rank = 0; !spans.empty() && rank < info.shape.ranks; ++rank) {
-    std::vector<ClockMean> clocks(sz(info.shape.placements));
+  for (const int rank : first_ranks_of_gpus(info)) {
+    if (spans.empty()) break;
+    std::vector<ClockMean> clocks(spans.size());
     std::map<std::string, std::size_t> held;
     std::size_t readings = 0, any = 0;
     for (const StateSample& sample : file.series(rank)) {
@@ -129,13 +147,14 @@ std::vector<std::string> gpu_findings(const RunReader& file) {
         for (const std::string& name : names) ++held[name];
       }
       if (std::isnan(sample.clock)) continue;
-      if (const auto p = placement_at(spans, sample)) {
-        clocks[sz(*p)].sum += sample.clock;
-        ++clocks[sz(*p)].count;
+      if (const auto span = span_of(spans, sample)) {
+        clocks[*span].sum += sample.clock;
+        ++clocks[*span].count;
       }
     }
     if (any > 0) slow.push_back(held_down(info, rank, held, any, readings));
-    if (auto found = drifted(info, rank, clocks)) different.push_back(std::move(*found));
+    const auto means = by_placement(spans, clocks, info.shape.placements);
+    if (auto found = drifted(info, rank, means)) different.push_back(std::move(*found));
   }
   for (std::string sentence : {unsteady_sentence(file.end().soak_profile, "the profile"),
                                unsteady_sentence(file.end().soak, "the first step")}) {

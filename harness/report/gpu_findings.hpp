@@ -9,11 +9,10 @@ namespace gembench::inline report {
 
 /// Clocks that differ by more between placements are told.
 inline constexpr double kClockDrift = 0.01;
-/// Fewer readings of a GPU under a placement say nothing about its clock there.
-inline constexpr std::size_t kLeastClockSamples = 10;
 
 /// What the GPUs' state says against a comparison, from the series of results.h5, a sentence each:
-/// clocks held down, clocks that differed between placements, devices that were not steady. At most
+/// clocks held down, clocks that differed between placements (where blocks have so many readings
+/// that they tell, as for energy), devices that were not steady. At most
 /// a few of each kind, and then how many more.
 [[nodiscard]] std::vector<std::string> gpu_findings(const RunReader& file);
 

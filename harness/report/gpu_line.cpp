@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 namespace gembench::inline report {
 namespace {
@@ -14,10 +15,12 @@ namespace {
 struct Reason {
   std::int64_t bits = 0;
   const char* name = nullptr;
+  std::int64_t unless = 0;  ///< bits that say it better
 };
 constexpr Reason kReasons[] = {{0x4, "power cap"},
                                {0x20 | 0x40, "temperature"},
-                               {0x8 | 0x80, "power brake"},
+                               {0x80, "power brake"},
+                               {0x8, "hardware slowdown", 0x40 | 0x80},
                                {0x10, "sync boost"}};
 
 /// NaN if no rank reported it.
@@ -47,7 +50,8 @@ double mean(const std::vector<GpuUse>& uses, double GpuUse::*member) {
 std::vector<std::string> slow_reasons(std::int64_t bits) {
   std::vector<std::string> names;
   for (const Reason& reason : kReasons) {
-    if (bits >= 0 && (bits & reason.bits) != 0) names.emplace_back(reason.name);
+    const bool told = (bits & reason.bits) != 0 && (bits & reason.unless) == 0;
+    if (bits >= 0 && told) names.emplace_back(reason.name);
   }
   return names;
 }
@@ -69,18 +73,19 @@ std::string gpu_line(const std::vector<GpuUse>& uses) {
   }
   if (parts.empty()) return {};
   std::vector<std::string> ranks;
-  std::int64_t all = 0;
+  std::vector<std::string> names;
   for (std::size_t rank = 0; rank < uses.size(); ++rank) {
     const std::int64_t reasons = std::max<std::int64_t>(uses[rank].throttle_reasons, 0);
-    std::int64_t slow = 0;
-    for (const Reason& reason : kReasons) slow |= reasons & reason.bits;
-    if (slow != 0) ranks.push_back(fmt::format("{}", rank));
-    all |= slow;
+    const std::vector<std::string> slow = slow_reasons(reasons);
+    if (!slow.empty()) ranks.push_back(fmt::format("{}", rank));
+    std::ranges::copy_if(slow, std::back_inserter(names), [&](const std::string& name) {
+      return std::ranges::find(names, name) == names.end();
+    });
   }
   std::string held;
   if (!ranks.empty()) {
     held = fmt::format("; clocks were held down on rank{} {} ({})", ranks.size() == 1 ? "" : "s",
-                       fmt::join(ranks, ", "), fmt::join(slow_reasons(all), ", "));
+                       fmt::join(ranks, ", "), fmt::join(names, ", "));
   }
   return fmt::format("GPUs while measuring: {}{}", fmt::join(parts, ", "), held);
 }

@@ -188,6 +188,7 @@ ordered_json gpus_of(const RunReader& file, const RunEnergy& energy) {
   ordered_json one = energy_json(energy.all);
   one["counted"] = energy.all.known() ? ordered_json(energy.counted) : ordered_json();
   one["gpus"] = energy.gpus;
+  one["covered"] = json_number(energy.covered);
   return {{"energy", one}, {"findings", gpu_findings(file)}};
 }
 

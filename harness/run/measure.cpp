@@ -270,6 +270,7 @@ class Measurement {
 
   void stopped(const std::string& why) { end_.stopped = why; }
   [[nodiscard]] const RunShape& shape() const { return shape_; }
+  [[nodiscard]] const SoakRecord& soaked() const { return end_.soak; }
   double& seconds(const char* part) { return end_.seconds[part]; }
 
  private:
@@ -392,6 +393,7 @@ RunEnd measure(Session& session, const Candidates& candidates, const std::vector
     return fmt::format("{} of {} segments are kept in {}", segments, schedule.size(), sink.kept_in);
   };
   Measurement measurement(session, candidates, job_after(finished), kept_now(kept_before));
+  on_root(comm, [&] { sink.soaked(measurement.soaked()); });
   const double begin = wall_seconds();
   StopWatch watch(stop_rule(options), static_cast<int>(candidates.placements.size()));
   ProgressLines progress(comm.rank() == 0 && !options.quiet, schedule.size(),

@@ -35,6 +35,8 @@ struct RunSink {
   /// The place where they are stored and the command that continues: "a.h5.partial; continue with:
   /// ...".
   std::string kept_in = {};
+  /// How the soak went, before the first segment.
+  std::function<void(const SoakRecord&)> soaked = [](const SoakRecord&) {};
 };
 
 /// Collective: runs the unfinished segments of the schedule, until the last one or until the

@@ -1,10 +1,10 @@
 #include "harness/run/soak.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include "harness/cli/device_kinds.hpp"
@@ -21,16 +21,6 @@ constexpr double kBetweenJudgements = 0.2;  // s
 
 bool reports(const std::optional<DeviceState>& state) {
   return state && !(std::isnan(state->temperature) && std::isnan(state->clock));
-}
-
-/// Collective: "clock of rank 3 and temperature of rank 5"
-std::string who_is_unsteady(const Comm& comm, int mine) {
-  std::vector<std::string> found;
-  const auto all = comm.gather(std::span<const int>(&mine, 1));
-  for (std::size_t rank = 0; rank < all.size(); ++rank) {
-    if (all[rank] != 0) found.push_back(fmt::format("{} of rank {}", words_of(all[rank]), rank));
-  }
-  return fmt::format("{}", fmt::join(found, ", "));
 }
 
 }  // namespace
@@ -63,7 +53,7 @@ SoakRecord soak(Session& session, const Placement& placement, const std::string&
   const double begin = wall_seconds();
   SteadyWatch watch(steady_rule(limit), begin);
   double read_at = -kBetweenReadings, judged_at = begin;
-  int unsteady = SteadyWatch::kStepTime;
+  int unsteady = SteadyWatch::kStepTime * SteadyWatch::kTooFew;
   bool over = false;
   for (record.steps = 0; !over; ++record.steps) {
     throw_if_stopped(comm, kept);
@@ -90,7 +80,9 @@ SoakRecord soak(Session& session, const Placement& placement, const std::string&
     over = record.steady == 1 || comm.max(now - begin) >= limit;
   }
   record.seconds = wall_seconds() - begin;
-  if (record.steady == 0) record.unsteady = who_is_unsteady(comm, unsteady);
+  if (record.steady == 0) {
+    record.unsteady = words_of(comm.gather(std::span<const int>(&unsteady, 1)));
+  }
   say(session, fmt::format("soaked for {:.1f} s, {} steps: {}", record.seconds, record.steps,
                            record.steady == 1 ? "steady" : "NOT steady: " + record.unsteady));
   return record;

@@ -3,19 +3,22 @@
 #include <deque>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "moe_layer/device/device_calls.hpp"
 
 namespace gembench::inline run {
 
-/// When a rank counts as steady: over the last `window`, the two halves differ by no more than
-/// this.
+/// When a rank counts as steady: over the last `window`, or over kStepsOfWindow of its shortest
+/// steps if they are longer, the two halves differ by no more than this.
 struct SteadyRule {
-  double window = 10;        ///< s
+  double window = 10;        ///< s, at least
   double temperature = 0.5;  ///< degree C between the halves' means
   double clock = 0.005;      ///< share, between the halves' means
   double step_time = 0.02;   ///< share, between the halves' medians
 };
+
+inline constexpr double kStepsOfWindow = 8;
 
 /// A value and when it was read, s.
 struct TimedValue {
@@ -31,20 +34,25 @@ class SteadyWatch {
   void add_step(double at, double seconds);
   void add_state(double at, const DeviceState& state);
 
-  /// Bits of what is not steady: what has been read for less than a window is not, what the device
-  /// never reports does not count.
-  enum Unsteady { kNothing = 0, kTemperature = 1, kClock = 2, kStepTime = 4 };
+  /// Bits of what is not known to be steady; what the device never reports does not count. Times
+  /// kTooFew: it has been read for less than a window, or less than 3 times in half of one, so
+  /// nobody knows whether it changes.
+  enum Unsteady { kNothing = 0, kTemperature = 1, kClock = 2, kStepTime = 4, kTooFew = 8 };
   [[nodiscard]] int unsteady(double now) const;
 
  private:
+  [[nodiscard]] double window() const;
+
   SteadyRule rule_;
   double begin_;
   std::deque<TimedValue> temperatures_, clocks_, steps_;
+  double shortest_ = std::numeric_limits<double>::infinity();  // s, of the steps
   double step_sum_ = 0, steps_begin_ = std::numeric_limits<double>::quiet_NaN();
   int step_count_ = 0;
 };
 
-/// "temperature and step time"
-[[nodiscard]] std::string words_of(int unsteady);
+/// What all ranks' bits say: "clock of rank 1 still changed; too few readings of the step time of
+/// rank 3". Of many ranks some are named. `unsteady`: [rank].
+[[nodiscard]] std::string words_of(const std::vector<int>& unsteady);
 
 }  // namespace gembench::inline run

@@ -64,6 +64,8 @@ class File {
   [[nodiscard]] Extents extents(const Variable& variable) const;
   /// Also checks the extents.
   void expect(const Variable& variable, const Extents& extents) const;
+  /// Also checks that the file is large enough for all of it; the number of its cells.
+  [[nodiscard]] std::size_t stored_size(const Variable& variable, const Extents& extents) const;
   /// Reads all of it, after checking type, extents and that the file is large enough.
   template <class T>
   [[nodiscard]] std::vector<T> read(const Variable& variable, const Extents& extents) const {
@@ -71,6 +73,7 @@ class File {
     read_raw(variable, {}, {}, memory_type<T>(), values.data());
     return values;
   }
+  /// Reads a part, and checks nothing.
   template <class T>
   void read(const Variable& variable, const Extents& start, const Extents& count, T* values) const {
     read_raw(variable, start, count, memory_type<T>(), values);
@@ -106,7 +109,6 @@ class File {
   /// The whole dataset's space, or the part from `start` on if `count` is not empty.
   [[nodiscard]] Handle selection(std::int64_t set, const Extents& start,
                                  const Extents& count) const;
-  [[nodiscard]] std::size_t stored_size(const Variable& variable, const Extents& extents) const;
   void write_raw(const Variable& variable, const Extents& start, const Extents& count, Type memory,
                  const void* values);
   void read_raw(const Variable& variable, const Extents& start, const Extents& count, Type memory,

@@ -102,7 +102,7 @@ class Made:
                 file[f"series/{name}"].dims[axis].attach_scale(file[scale])
             file[f"series/{name}"].attrs.update(units=unit, _FillValue=np.dtype(kind).type(none))
         file.create_group("soak").attrs.update(seconds=2.0, steps=100, steady=0,
-                                               unsteady="clock of rank 1", profile_seconds=np.nan,
+                                               unsteady="clock of rank 1 still changed", profile_seconds=np.nan,
                                                profile_steps=-1, profile_steady=-1)
 
     def write(self, path, measured_steps=None, version="2.2.0", schema="gembench-results"):

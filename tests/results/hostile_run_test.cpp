@@ -253,6 +253,7 @@ const Attack kGroups[] = {
      "series/power has extents"},
     {"series at no time", 0,
      [](hid_t f) { fill<double>(f, "series/time", H5T_NATIVE_DOUBLE, INFINITY); }, "infinite"},
+    {"a stride of none", 0, [](hid_t f) { set_integer(f, "series", "stride", 0); }, "stride"},
     {"a soak without steps", 0, [](hid_t f) { H5Adelete_by_name(f, "soak", "steps", H5P_DEFAULT); },
      "no attribute soak@steps"},
     {"profile after without profile", 0, [](hid_t f) { H5Ldelete(f, "load_point", H5P_DEFAULT); },

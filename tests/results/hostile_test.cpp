@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "placement/cost/cost_choice.hpp"
+#include "results/run_series.hpp"
 #include "tests/results/hostile.hpp"
 
 namespace gembench {
@@ -56,6 +57,20 @@ TEST(Hostile, TruncatedAnywhere) {
     spill(folder / "cut.h5", content.substr(0, content.size() - 1));
     expect_refused(kind, folder / "cut.h5", "cut.h5", "without its last byte");
     fs::remove(folder / "whole.h5");
+  }
+}
+
+/// As many rows of a series as are read at most, none of them in the file.
+void replace_series(hid_t file, hsize_t ranks) {
+  const hsize_t rows = kMostSeriesRows;
+  for (const auto& [name, type] :
+       {std::pair("series/time", H5T_IEEE_F64LE), std::pair("series/took", H5T_IEEE_F32LE),
+        std::pair("series/clock", H5T_IEEE_F32LE), std::pair("series/memory_clock", H5T_IEEE_F32LE),
+        std::pair("series/power", H5T_IEEE_F32LE), std::pair("series/temperature", H5T_IEEE_F32LE),
+        std::pair("series/energy", H5T_IEEE_F64LE),
+        std::pair("series/throttle_reasons", H5T_STD_I64LE),
+        std::pair("series/job", H5T_STD_I32LE)}) {
+    replace(file, name, type, {ranks, rows}, {1, rows});
   }
 }
 
@@ -149,6 +164,14 @@ const Attack kAttacks[] = {
     {"a routed time below zero", 2,
      [](hid_t f) { fill<double>(f, "routed_latency", H5T_NATIVE_DOUBLE, -1); }, "routed latency"},
     {"half a state", 2, [](hid_t f) { H5Ldelete(f, "state/power_after", H5P_DEFAULT); }, "power"},
+    {"huge series", 2, [](hid_t f) { replace_series(f, 3); }, "larger than the file"},
+    {"huge series", 0, [](hid_t f) { replace_series(f, 4); }, "larger than the file"},
+    {"one huge column of a series", 0,
+     [](hid_t f) {
+       const auto rows = static_cast<hsize_t>(kSeriesRows);
+       replace(f, "series/energy", H5T_IEEE_F64LE, {4, rows}, {1, rows});
+     },
+     "larger than the file"},
     {"hosts of other ranks", 2, [](hid_t f) { replace(f, "environment/host", H5T_STD_I32LE, {3}); },
      "host"},
     {"elsewhere", 2,

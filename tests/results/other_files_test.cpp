@@ -263,9 +263,10 @@ TEST(ProfileFile, RoundTrip) {
   EXPECT_TRUE(read.warm);
   EXPECT_TRUE(read.tight);
   EXPECT_EQ(read.seconds, 12.5);
-  ASSERT_EQ(read.series.size(), 5U);
-  for (std::size_t rank = 0; rank < 5; ++rank) {
-    example::expect_equal(read.series[rank], content.series[rank]);
+  EXPECT_TRUE(read.series.empty());
+  for (int rank = 0; rank < 5; ++rank) {
+    example::expect_equal(read_profile_series(folder / "p.h5", rank),
+                          content.series[static_cast<std::size_t>(rank)]);
   }
   example::expect_equal(read.soak, content.soak);
 }
@@ -282,7 +283,7 @@ TEST(ProfileFile, AProfileAloneIsAFileToo) {
   EXPECT_EQ(read.samples.points, 0U);
   EXPECT_TRUE(read.rank_facts.empty());
   EXPECT_TRUE(read.before.empty());
-  EXPECT_TRUE(read.series.empty());
+  EXPECT_TRUE(read_profile_series(folder / "p.h5", 1).empty());
   EXPECT_EQ(read.soak.steps, -1);
 }
 

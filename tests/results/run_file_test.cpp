@@ -109,6 +109,39 @@ TEST(RunFile, ALongSeriesIsThinned) {
   }
 }
 
+/// Readings after a resume are thinned as those before it were, or they would soon replace them.
+TEST(RunFile, AResumeKeepsTheSeriesOfTheEarlierStart) {
+  const example::Folder folder;
+  const auto info = example::info(kShape, 1);
+  const auto write = [&](RunWriter& writer, int job, std::uint64_t count) {
+    auto block = example::block(info, 0);
+    block.states.assign(4, {});
+    for (std::uint64_t i = 0; i < count; ++i) {
+      block.states[2].push_back({.time = 0.125 * static_cast<double>(i), .job = job});
+    }
+    writer.write(block);
+  };
+  const auto kept_of = [&](int job) {
+    const auto series = RunReader(folder / "r.h5.partial").series(2);
+    return std::ranges::count(series, job, &StateSample::job);
+  };
+  {
+    RunWriter writer(folder / "r.h5", false);
+    writer.describe(info);
+    write(writer, 0, 5 * kSeriesRows / 2);
+  }
+  EXPECT_EQ(kept_of(0), static_cast<std::int64_t>(kSeriesRows));
+  {
+    const RunReader earlier(folder / "r.h5.partial");
+    EXPECT_EQ(earlier.series_stride(), 4U);
+    RunWriter writer(folder / "r.h5", earlier, {});
+    write(writer, 1, kSeriesRows / 8);
+  }
+  const auto more = static_cast<std::int64_t>(kSeriesRows / 64);  // one in 8
+  EXPECT_NEAR(static_cast<double>(kept_of(1)), static_cast<double>(more), 2);
+  EXPECT_EQ(kept_of(0), static_cast<std::int64_t>(kSeriesRows) - kept_of(1));
+}
+
 TEST(RunFile, TheSummaryIsOfWhatTheFileHolds) {
   const example::Folder folder;
   const auto info = example::info(kShape, 1);

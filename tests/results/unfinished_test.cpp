@@ -57,6 +57,7 @@ TEST(Unfinished, AKilledRunLeavesExactlyItsBlocks) {
     EXPECT_EQ(example::in_child([&] {
                 RunWriter writer(folder / "r.h5", false);
                 writer.describe(kInfo);
+                writer.write_soaks({31, 200, 0, "clock"}, {12, 90, 1});
                 write_blocks(writer, 0, blocks);
                 raise(SIGKILL);
               }),
@@ -64,6 +65,8 @@ TEST(Unfinished, AKilledRunLeavesExactlyItsBlocks) {
     EXPECT_FALSE(std::filesystem::exists(folder / "r.h5"));
     const RunReader reader(folder / "r.h5.partial");
     EXPECT_FALSE(reader.completed());
+    example::expect_equal(reader.end().soak, {31, 200, 0, ""});
+    example::expect_equal(reader.end().soak_profile, {12, 90, 1, ""});
     EXPECT_TRUE(reader.end().bytes_pair.empty());
     EXPECT_TRUE(reader.end().seconds.empty());
     EXPECT_TRUE(reader.end().profile_after.empty());
@@ -137,6 +140,7 @@ TEST(Unfinished, TheFileHasItsFullSizeFromTheStart) {
   RunWriter writer(folder / "r.h5", false);
   writer.describe(kInfo);
   const auto described = std::filesystem::file_size(folder / "r.h5.partial");
+  writer.write_soaks({31, 200, 0, "clock"}, {});
   write_blocks(writer, 0, 100);
   EXPECT_EQ(std::filesystem::file_size(folder / "r.h5.partial"), described);
   RunEnd end = example::end(kShape, 2);

@@ -80,8 +80,9 @@ const RunShape kShape{
 /// Two GPUs for three ranks. GPU 0 draws 300 W under the first placement and 200 W under the other,
 /// GPU 1 always 100 W, and both nothing between blocks, each of which lasts `block` s, a gap as
 /// much. Clocks fall with the second placement, and rank 2's GPU is held down in every fourth
-/// reading.
-void write_run(const std::filesystem::path& path, double block, bool counter) {
+/// reading. With a `short_start` the last two blocks are another start's, without readings.
+void write_run(const std::filesystem::path& path, double block, bool counter,
+               bool short_start = false) {
   RunInfo info = example::info(kShape, 1, 2);
   info.adapts = false;
   info.gpu_before.assign(3, {1e9, 1e9, 100, 40, 0});
@@ -114,12 +115,17 @@ void write_run(const std::filesystem::path& path, double block, bool counter) {
       used[1] += works ? 0.05 * 100 : 0;
     }
     for (double& seconds : record.step_time) seconds = block / 4;
+    record.notes.job = 0;
+    if (short_start && segment >= info.shape.segments - 2) {
+      record.notes.job = 1;
+      record.states.clear();
+    }
     writer.write(record);
     time += 2 * block;
   }
   RunEnd end = example::end(info.shape, 2);
   end.states.clear();
-  end.soak = {30, 100, 0, "clock of rank 1"};
+  end.soak = {30, 100, 0, "clock of rank 1 still changed"};
   end.soak_profile = {};
   writer.finish(end);
 }
@@ -149,7 +155,7 @@ TEST(Energy, of_a_run_is_attributed_to_its_placements) {
     EXPECT_NE(line.find(counter ? "by the counter of 2 GPUs" : "integral of the power of 2 GPUs"),
               std::string::npos)
         << line;
-    EXPECT_NE(line.find("of which 73 % is between steps"), std::string::npos) << line;
+    EXPECT_NE(line.find("of which 73 % is outside of measured steps"), std::string::npos) << line;
     EXPECT_NE(line.find("linear#0 10"), std::string::npos) << line;
   }
 }
@@ -162,8 +168,27 @@ TEST(Energy, of_placements_is_left_out_where_blocks_are_too_short) {
   EXPECT_FALSE(energy.placements[0].known());
   EXPECT_FALSE(energy.placements[1].known());
   EXPECT_TRUE(energy.all.known());
-  EXPECT_NE(energy_line(file, energy).find("by placement not known: a block of 0.3 s has fewer"),
-            std::string::npos);
+  EXPECT_NE(
+      energy_line(file, energy)
+          .find(
+              "by placement not known: too few blocks have 10 kept readings (a block takes 0.3 s)"),
+      std::string::npos);
+}
+
+TEST(Energy, of_a_start_that_is_too_short_is_left_out_and_said) {
+  const example::Folder folder;
+  write_run(folder / "r.h5", 2, true, true);
+  const RunReader file(folder / "r.h5");
+  const RunEnergy energy = reduce(file, 0).energy;
+  EXPECT_NEAR(energy.covered, 0.75, 1e-12);
+  EXPECT_NEAR(energy.all.seconds, 6 * 2 + 5 * 2, 1e-9);
+  EXPECT_NEAR(energy.all.joules, 3 * 2 * 700, 0.02 * 4200);
+  EXPECT_NEAR(energy.placements[0].unsure, 2.0 / 41, 0.002);
+  EXPECT_NE(energy_line(file, energy)
+                .find("known of 75 % of the tokens; by placement, of its "
+                      "blocks alone, right within"),
+            std::string::npos)
+      << energy_line(file, energy);
 }
 
 TEST(Energy, is_unknown_without_gpus) {
@@ -191,9 +216,10 @@ TEST(GpuFindings, name_the_gpu_the_reason_and_the_share) {
   const example::Folder folder;
   write_run(folder / "r.h5", 2, true);
   const auto found = gpu_findings(RunReader(folder / "r.h5"));
-  ASSERT_EQ(found.size(), 5U);
+  ASSERT_EQ(found.size(), 4U);  // of two GPUs, which three ranks have
   EXPECT_EQ(found[0],
-            "the devices were not steady before the first step, after 30 s of soaking: clock of "
+            "the devices were not known to be steady before the first step, after 30 s of soaking: "
+            "clock of "
             "rank 1 still changed: give a longer --soak, or look for what changes");
   EXPECT_EQ(found[1],
             "the clock of rank 2's GPU on node-2 was held down in 25.0 % of 640 readings "
@@ -203,6 +229,14 @@ TEST(GpuFindings, name_the_gpu_the_reason_and_the_share) {
             "the clock of rank 0's GPU on node-0 differed between placements: 1500 MHz under "
             "linear#0, 1400 under gem#1 (-6.7 %), which is in their difference: use smaller "
             "--block or --lock-clocks, or a longer --soak");
+}
+
+TEST(GpuFindings, tell_no_clocks_of_blocks_that_are_too_short) {
+  const example::Folder folder;
+  write_run(folder / "r.h5", 0.3, true);  // 6 readings a block, 24 a placement
+  for (const std::string& sentence : gpu_findings(RunReader(folder / "r.h5"))) {
+    EXPECT_EQ(sentence.find("differed between placements"), std::string::npos) << sentence;
+  }
 }
 
 }  // namespace

@@ -231,8 +231,23 @@ TEST(GpuLine, says_the_range_over_ranks_and_what_held_clocks_down) {
   EXPECT_EQ(gpu_line({a, b}),
             "GPUs while measuring: clock 1100 to 1500 MHz, power 650 W on average, 700 at most; "
             "clocks were held down on rank 1 (power cap, temperature)");
+  a.throttle_reasons = 0x8;
+  EXPECT_NE(gpu_line({a, b}).find("on ranks 0, 1 (hardware slowdown, power cap, temperature)"),
+            std::string::npos);
   EXPECT_EQ(gpu_line({}), "");
   EXPECT_EQ(gpu_line({GpuUse{}}), "");
+}
+
+TEST(GpuLine, names_the_reasons_of_nvml) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(slow_reasons(-1), Names());
+  EXPECT_EQ(slow_reasons(0x1 | 0x2), Names());
+  EXPECT_EQ(slow_reasons(0x4), Names{"power cap"});
+  EXPECT_EQ(slow_reasons(0x8), Names{"hardware slowdown"});
+  EXPECT_EQ(slow_reasons(0x8 | 0x80), Names{"power brake"});
+  EXPECT_EQ(slow_reasons(0x8 | 0x40), Names{"temperature"});
+  EXPECT_EQ(slow_reasons(0x8 | 0x20), (Names{"temperature", "hardware slowdown"}));
+  EXPECT_EQ(slow_reasons(0x10), Names{"sync boost"});
 }
 
 }  // namespace
