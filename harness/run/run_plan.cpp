@@ -90,7 +90,7 @@ void require_own_profile(const Session& session, const Profile& profile) {
   }
   // Which clock ranks will have that are not there yet is not known, unless it is asked for.
   if (session.comm.is_simulated() && options.clock == "auto") return;
-  const std::string mine = name_of(session.host_clock());
+  const std::string mine(name_of(session.host_clock()));
   if (profile.clock == mine) return;
   const bool may_choose = device_kind(options.device).shows_cpu_time;
   throw usage_error(fmt::format(

@@ -215,7 +215,7 @@ without_the_host() {
       skip "graph_$way" "this program, or this GPU, does not have that way"
       continue
     fi
-    run "graph_$way" 60 "$gpus" "${model[@]}" "${decode[@]}" --launch graph --expert-products "$way" \
+    run "graph_$way" 60 "$gpus" "${timed[@]}" "${decode[@]}" --launch graph --expert-products "$way" \
       --placements linear
     table_rows linear
   done
