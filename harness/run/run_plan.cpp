@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "harness/cli/device_kinds.hpp"
 #include "harness/cli/option_values.hpp"
 #include "harness/cli/placement_names.hpp"
 #include "harness/cli/printing.hpp"
@@ -89,12 +90,13 @@ void require_own_profile(const Session& session, const Profile& profile) {
   }
   // Which clock ranks will have that are not there yet is not known, unless it is asked for.
   if (session.comm.is_simulated() && options.clock == "auto") return;
-  if (profile.clock != name_of(session.clock)) {
-    throw usage_error(
-        fmt::format("{} was read on the {} clock and this run uses {}: pass --clock "
-                    "{}, or measure one with gembench profile",
-                    options.profile, profile.clock, name_of(session.clock), profile.clock));
-  }
+  const std::string mine{name_of(session.host_clock())};
+  if (profile.clock == mine) return;
+  const bool may_choose = device_kind(options.device).shows_cpu_time;
+  throw usage_error(fmt::format(
+      "{} was read on the {} clock and this run uses {}: {}measure one with gembench profile",
+      options.profile, profile.clock, mine,
+      may_choose ? fmt::format("pass --clock {}, or ", profile.clock) : std::string()));
 }
 
 }  // namespace

@@ -145,6 +145,13 @@ class Runs(CudaTest):
         with h5py.File(self.folder / "a.h5") as f:
             self.assertTrue(numpy.isfinite(f["step_time"][:]).all())
         self.fails(2, 1, *graph, "--transport", "mpi", says=["--launch graph needs sends without"])
+        # It plans on a profile that was measured before, as other runs do.
+        shape = [word for word in TINY if word not in ("--block", "2")]
+        done = self.on_ranks(2, "profile", *shape, "--device", "cuda", "-o", "p.h5")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.passes(2, *RUN, "--launch", "graph", "--profile", "p.h5", "--overwrite")
+        with h5py.File(self.folder / "a.h5") as f:
+            self.assertEqual(f.attrs["profile_source"], "p.h5")
 
     def test_mpi_also_where_ranks_share_a_gpu(self):
         one = simulated(GPUS=1)
