@@ -170,6 +170,7 @@ class Runs(CudaTest):
         self.passes(2, *RUN, "--overwrite", "--transport", "mpi", env=one)
         with h5py.File(self.folder / "a.h5") as f:
             self.assertIn("MPI", f["environment/transport"].asstr()[0])
+            self.assertIn("RANKS SHARE A GPU", f.attrs["clock_reason"])
 
     def test_clocks_are_recorded_locked_and_set_free(self):
         log = self.folder / "nvml.log"
