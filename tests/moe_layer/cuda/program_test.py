@@ -151,9 +151,13 @@ class Runs(CudaTest):
         done = self.on_ranks(2, "profile", *shape, "--profile-seconds", "0", "--soak", "0", "-q",
                              "--device", "cuda", "-o", "p.h5")
         self.assertEqual(done.returncode, 0, done.stderr)
+        shutil.copy(self.folder / "p.h5", self.folder / "q.h5")
         with h5py.File(self.folder / "p.h5", "r+") as f:
             self.assertIn(" assignments", f["environment/expert_products"].asstr()[0])
             f["environment/expert_products"][0] = "zen"
+        told = json.loads(self.good("profile", "--with", "p.h5", "--compare", "q.h5", "--format", "json"))
+        self.assertTrue(told["comparison"]["other_machine"][0].startswith(
+            "expert products changed: zen now, "), told["comparison"]["other_machine"])
         out = self.passes(2, *RUN, "--launch", "graph", "--profile", "p.h5", "--overwrite")
         self.assertIn("NOTE: p.h5 was measured with expert products zen, and this run has ", out)
         with h5py.File(self.folder / "a.h5") as f:
