@@ -133,6 +133,9 @@ void launch_option(OptionSet& set, RunCommand& o) {
       .refused_if([&o, graph] { return graph() && o.whole_steps; },
                   "--launch graph runs whole steps and still times their phases: drop "
                   "--whole-steps")
+      .refused_if([&o, graph] { return graph() && (o.adapt || adapts(o)); },
+                  "--launch graph has another clock than the profile that adaptation compares "
+                  "ranks' speeds with: drop --adapt and adapt:, or --launch")
       .refused_if([&o, graph] { return graph() && o.clock != "auto"; },
                   "--launch graph brings its own clock, the GPU's: drop --clock");
 }

@@ -40,6 +40,14 @@ PooledRuns pooled_runs(const std::vector<const LaunchRun*>& launches) {
     runs.seeds.push_back(launch->info.seed);
     runs.in_sample |= planned_in_sample(launch->info);
   }
+  for (const LaunchRun* launch : launches) {
+    const LaunchRun& one = *launches.front();
+    const auto other = other_known_products(one.info.rank_facts, launch->info.rank_facts);
+    if (!other) continue;
+    runs.notes.push_back(fmt::format("{} of {} and {} differ ({} and {})", other->what, one.path,
+                                     launch->path, other->earlier, other->mine));
+    break;  // the first says enough
+  }
   const Comparison& first = launches.front()->comparison;
   for (std::size_t pair = 0; pair < first.pairs.size(); ++pair) {
     std::vector<Difference> found;
@@ -92,6 +100,7 @@ LaunchRun launch_of(const std::string& path, const RunReader& file, const Compar
   launch.info.config = info.config;
   launch.info.seed = info.seed;
   launch.info.facts = info.facts;
+  launch.info.rank_facts = info.rank_facts;
   return launch;
 }
 

@@ -56,7 +56,8 @@ struct PooledRuns {
   std::vector<std::string> paths;
   std::vector<std::uint64_t> seeds;
   std::vector<PooledPair> pairs;
-  bool in_sample = false;  ///< planned on the measured steps
+  bool in_sample = false;               ///< planned on the measured steps
+  std::vector<std::string> notes = {};  ///< sentences: what differs between the launches
 };
 struct Pooling {
   std::vector<PooledRuns> groups;       ///< of two launches and more

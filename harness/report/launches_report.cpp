@@ -39,6 +39,7 @@ std::string as_table(const PooledRuns& runs) {
   std::string text = fmt::format(
       "#\n# POOLED over {} launches of one configuration, seed{} {}: {}\n", runs.paths.size(),
       seeds.size() == 1 ? "" : "s", fmt::join(seeds, " "), fmt::join(runs.paths, " "));
+  for (const std::string& note : runs.notes) text += fmt::format("# NOTE: {}\n", note);
   for (const PooledPair& pair : runs.pairs) text += table_line(pair);
   return text;
 }
@@ -56,7 +57,11 @@ std::string as_json(const PooledRuns& runs) {
                      {"between", json_number(d.between)},
                      {"within", json_number(d.within)}});
   }
-  return ordered_json{{"pooled", {{"files", runs.paths}, {"seeds", runs.seeds}, {"pairs", pairs}}}}
+  return ordered_json{{"pooled",
+                       {{"files", runs.paths},
+                        {"seeds", runs.seeds},
+                        {"notes", runs.notes},
+                        {"pairs", pairs}}}}
              .dump(2) +
          "\n";
 }

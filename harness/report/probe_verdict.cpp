@@ -155,7 +155,7 @@ ProbeVerdict judge_probe(const ProfileFile& now, const std::optional<ProfileHist
   std::vector<std::vector<double>> pasts(verdict.ranks.size());
   if (history) {
     verdict.with_history = true;
-    verdict.left_out = notes_on_left_out(*history);
+    verdict.left_out = notes_on_files(*history);
     pasts = pasts_of(now.profile.ranks, *history);
   }
   SlownessQuestion question{limit, verdict.ranks.size() > 1 ? verdict.ranks.size() : 0};

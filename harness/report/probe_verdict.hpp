@@ -23,7 +23,7 @@ struct ProbeVerdict {
   std::size_t rounds = 0;  ///< in which all ranks were measured
   bool with_history = false;
   std::vector<Rank> ranks;
-  std::vector<std::string> left_out;  ///< sentences: files that are not in the history, and why
+  std::vector<std::string> left_out;  ///< sentences: files that are not in the history, or differ
   /// The least slowdown that is found on any rank that was compared and is not slow; 0: all are;
   /// infinite: none is.
   double others_resolution = 0, past_resolution = 0;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "harness/run/byte_costs.hpp"
+#include "harness/run/same_run.hpp"
 #include "harness/run/workload.hpp"
 #include "placement/base/error.hpp"
 #include "placement/exchange/placement_formats.hpp"
@@ -36,6 +37,10 @@ std::vector<std::string> other_machine(const ProfileFile& old, const ProfileFile
       differences.push_back(fmt::format("rank {} is another {} now: {}, then {}", rank, word,
                                         after->second[rank], before->second[rank]));
     }
+  }
+  if (const auto other = other_known_products(old.rank_facts, now.rank_facts)) {
+    differences.push_back(
+        fmt::format("{} changed: {} now, {} then", other->what, other->mine, other->earlier));
   }
   return differences;
 }

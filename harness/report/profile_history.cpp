@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "harness/run/same_run.hpp"
 #include "harness/statistics/interval.hpp"
 #include "placement/base/error.hpp"
 #include "placement/base/statistics.hpp"
@@ -25,9 +26,10 @@ constexpr double kLeastNoise = 1e-4;           // of a device's speed, if nothin
 /// What is kept of a profile.
 struct Kept {
   ProfileHistory::Entry entry;
-  std::vector<std::string> devices;    ///< [rank]
-  std::vector<double> slower, noises;  ///< [rank] against its peers; uncertainty, one sigma
-  std::vector<double> seconds = {};    ///< [rank] at the largest load
+  std::vector<std::string> devices;            ///< [rank]
+  std::vector<double> slower, noises;          ///< [rank] against its peers; uncertainty, one sigma
+  std::vector<double> seconds = {};            ///< [rank] at the largest load
+  std::optional<RunDifference> products = {};  ///< how experts were computed, if in another way
 };
 
 /// [rank] names that stay the same over time; several ranks of one device are counted.
@@ -140,6 +142,7 @@ std::vector<Kept> read_all(const ProfileFile& now, const std::string& now_file,
       const std::string why = misfit(old, now, past);
       if (why.empty()) {
         kept.push_back(keep(path.string(), old));
+        kept.back().products = other_known_products(old.rank_facts, now.rank_facts);
       } else {
         leave_out(why);
       }
@@ -174,6 +177,17 @@ double noise_within(const std::vector<Kept>& profiles) {
   return noises.empty() ? kLeastNoise : std::max(kLeastNoise, quantile(noises, 0.5));
 }
 
+/// On profiles whose experts were computed in another way than those of the judged one.
+std::vector<std::string> notes_on_products(const std::vector<Kept>& profiles) {
+  const auto other = [](const Kept& one) { return one.products.has_value(); };
+  const auto last = std::find_if(profiles.rbegin(), profiles.rend(), other);
+  if (last == profiles.rend()) return {};
+  const auto count = std::ranges::count_if(profiles, other);
+  return {fmt::format("{} of {} earlier profile{} are others than now: {} in {}, {} now",
+                      last->products->what, count, count == 1 ? "" : "s", last->products->earlier,
+                      last->entry.file, last->products->mine)};
+}
+
 std::string in_words(const DeviceHistory& device, const LevelShift& shift,
                      const std::vector<ProfileHistory::Entry>& profiles) {
   const auto percent = [](double log_ratio) { return std::expm1(log_ratio) * 100; };
@@ -205,6 +219,7 @@ ProfileHistory read_history(const std::string& folder, const ProfileFile& now,
   ProfileHistory history;
   history.folder = folder;
   const auto profiles = read_all(now, now_file, folder, past, history.left_out);
+  history.notes = notes_on_products(profiles);
   std::map<std::string, DeviceHistory> devices;
   for (std::size_t at = 0; at < profiles.size(); ++at) {
     history.profiles.push_back(profiles[at].entry);
@@ -232,8 +247,8 @@ ProfileHistory read_history(const std::string& folder, const ProfileFile& now,
   return history;
 }
 
-std::vector<std::string> notes_on_left_out(const ProfileHistory& history) {
-  std::vector<std::string> sentences;
+std::vector<std::string> notes_on_files(const ProfileHistory& history) {
+  std::vector<std::string> sentences = history.notes;
   for (std::size_t i = 0; i < history.left_out.size() && i < kMostNotes; ++i) {
     sentences.push_back(history.left_out[i]);
   }
@@ -265,7 +280,7 @@ std::vector<std::string> findings(const ProfileHistory& history) {
         "no device changed against its peers by {:g} % and beyond noise (one sigma {:.1f} %) {}",
         kLeastShift * 100, history.noise * 100, which));
   }
-  for (const std::string& note : notes_on_left_out(history)) sentences.push_back(note);
+  for (const std::string& note : notes_on_files(history)) sentences.push_back(note);
   return sentences;
 }
 

@@ -32,10 +32,11 @@ struct ProfileHistory {
     std::string file, measured;
   };
   std::string folder;
-  std::vector<Entry> profiles;         ///< in the order of `measured`
-  std::vector<std::string> left_out;   ///< sentences: files that are not in it, and why
-  std::vector<DeviceHistory> devices;  ///< in the order of their names
-  double noise = 0;                    ///< standard deviation of `slower` from profile to profile
+  std::vector<Entry> profiles;          ///< in the order of `measured`
+  std::vector<std::string> left_out;    ///< sentences: files that are not in it, and why
+  std::vector<DeviceHistory> devices;   ///< in the order of their names
+  double noise = 0;                     ///< standard deviation of `slower` from profile to profile
+  std::vector<std::string> notes = {};  ///< sentences: files that are in it, and how they differ
 };
 
 /// What a device is compared with its past by.
@@ -54,10 +55,10 @@ void require_folder(const std::string& folder);
 [[nodiscard]] ProfileHistory read_history(const std::string& folder, const ProfileFile& now,
                                           const std::string& now_file, Past past = Past::of_peers);
 
-/// Sentences on files that are not in it; of many the first.
-[[nodiscard]] std::vector<std::string> notes_on_left_out(const ProfileHistory& history);
+/// Sentences on files that differ or are not in it; of many that are not, the first.
+[[nodiscard]] std::vector<std::string> notes_on_files(const ProfileHistory& history);
 
-/// A sentence for every change of kLeastShift, or that there is none; then what was left out.
+/// A sentence for every change of kLeastShift, or that there is none; then notes_on_files().
 [[nodiscard]] std::vector<std::string> findings(const ProfileHistory& history);
 
 }  // namespace gembench::inline report

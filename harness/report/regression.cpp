@@ -41,7 +41,8 @@ void require_finished(const NamedRun& run) {
 std::vector<std::string> notes_on(const NamedRun& old, const NamedRun& now) {
   std::vector<std::string> notes;
   const RunInfo &before = old.file.info(), &after = now.file.info();
-  for (const auto& other : {other_program(before, after), other_nodes(before, after)}) {
+  for (const auto& other : {other_program(before, after), other_nodes(before, after),
+                            other_known_products(before.rank_facts, after.rank_facts)}) {
     if (other) {
       notes.push_back(
           fmt::format("{} changed: {} then, {} now", other->what, other->earlier, other->mine));

@@ -14,11 +14,15 @@
 namespace gembench::inline run {
 
 /// Collective: the device of --device, connected with the other ranks' devices. Two ranks on one
-/// GPU are rejected unless --transport mpi allows it. Devices of simulated ranks are not connected.
-/// `earlier_products`: how a run that this goes on with computed experts' products, by its file.
+/// GPU are rejected unless --transport mpi or NCCL's own variable (since 2.30) allows it. Devices
+/// of simulated ranks are not connected. `earlier_products`: how a run that this goes on with
+/// computed experts' products, by its file.
 [[nodiscard]] std::unique_ptr<Device> make_device(const Comm& comm, const SessionOptions& options,
                                                   const ModelShape& model,
                                                   const std::string& earlier_products = {});
+
+/// Collective: whether some GPU is that of several ranks, so that times are those of a shared one.
+[[nodiscard]] bool gpus_are_shared(const Comm& comm, const Device& device);
 
 /// Collective: the current state of the devices, on rank 0; empty if they report none.
 [[nodiscard]] std::vector<GpuReading> read_states(const Comm& comm, Device& device);

@@ -18,6 +18,11 @@ MeasuredFile measure_file(Session& session, bool anonymous,
   file.measured = utc_now();
   file.program = program_version();
   file.rank_facts = device_identities(comm, *session.device, session.place);
+  // The way that is the fastest here and now, for those who compare the times.
+  const auto facts = session.device->facts();
+  if (const auto products = facts.find("expert_products"); products != facts.end()) {
+    file.rank_facts[products->first] = comm.gather(products->second);
+  }
   if (anonymous) anonymise(file.rank_facts, identity_of(comm));
   file.before = read_all_states(comm, *session.device);
   result.before = read_quiet(session);

@@ -12,6 +12,7 @@
 #include "harness/run/plan_progress.hpp"
 #include "harness/run/profile_fit.hpp"
 #include "harness/run/profile_source.hpp"
+#include "harness/run/same_run.hpp"
 #include "harness/run/sizes.hpp"
 #include "placement/base/error.hpp"
 #include "placement/cost/node_targets.hpp"
@@ -90,13 +91,30 @@ void require_own_profile(const Session& session, const Profile& profile) {
   }
   // Which clock ranks will have that are not there yet is not known, unless it is asked for.
   if (session.comm.is_simulated() && options.clock == "auto") return;
-  const std::string mine(name_of(session.host_clock()));
+  const std::string mine{name_of(session.host_clock())};
   if (profile.clock == mine) return;
   const bool may_choose = device_kind(options.device).shows_cpu_time;
   throw usage_error(fmt::format(
       "{} was read on the {} clock and this run uses {}: {}measure one with gembench profile",
       options.profile, profile.clock, mine,
       may_choose ? fmt::format("pass --clock {}, or ", profile.clock) : std::string()));
+}
+
+void add_note(Session& session, const std::string& note) {
+  std::string& notes = session.workload.notes;
+  if (!note.empty()) notes += (notes.empty() ? "" : "; ") + note;
+}
+
+/// A sentence on a profile whose experts were computed in another way; else empty.
+std::string other_products_note(const Session& session, const ProfileFile& file) {
+  std::map<std::string, std::vector<std::string>> mine;
+  for (const auto& [name, value] : session.device->facts()) mine[name] = {value};
+  const auto other = other_known_products(file.rank_facts, mine);
+  if (!other) return {};
+  return fmt::format(
+      "NOTE: {} was measured with {} {}, and this run has {}: predictions are those of the "
+      "profile",
+      session.options.profile, other->what, other->earlier, other->mine);
 }
 
 }  // namespace
@@ -129,9 +147,15 @@ void require_plannable(const Session& session) {
 }
 
 PlanProfile obtain_profile(Session& session) {
+  if (session.clock == Clock::gpu_stamps && session.comm.rank() == 0) {
+    add_note(session,
+             "NOTE: the profile has the host's launches and waits in it and a graph has none: "
+             "predictions of small loads are too high");
+  }
   PlanProfile found;
   Profile& profile = found.profile;
   const std::string& path = session.options.profile;
+  std::string products;  // a note
   if (session.comm.is_simulated() && (path.empty() || path.starts_with(kBuiltin))) {
     profile = load_profile({RunCommand::kName, path, session.comm.size()},
                            session.workload.measured, session.profile_source);
@@ -147,15 +171,16 @@ PlanProfile obtain_profile(Session& session) {
       profile = std::move(file.profile);
       found.samples = std::move(file.samples);
       require_own_profile(session, profile);
+      products = other_products_note(session, file);
       require_profile_of(path, profile, session.shape_name(), session.linear.slots);
     });
   }
   if (session.comm.rank() == 0 && !path.empty()) {
-    Workload& workload = session.workload;
+    const Workload& workload = session.workload;
     for (const std::string& note :
          {other_model_note(path, profile, workload.measured, session.linear.slots),
-          other_loads_note(path, profile, workload.measured)}) {
-      if (!note.empty()) workload.notes += (workload.notes.empty() ? "" : "; ") + note;
+          other_loads_note(path, profile, workload.measured), products}) {
+      add_note(session, note);
     }
   }
   return found;

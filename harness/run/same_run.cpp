@@ -8,10 +8,19 @@
 namespace gembench::inline run {
 namespace {
 
+using RankFacts = std::map<std::string, std::vector<std::string>>;
+
+constexpr const char* kProducts = "expert products";
+
 std::optional<RunDifference> difference(const std::string& what, const std::string& earlier,
                                         const std::string& mine) {
   if (earlier == mine) return std::nullopt;
   return RunDifference{what, earlier, mine};
+}
+
+std::string products_in(const RankFacts& facts) {
+  const auto found = facts.find("expert_products");
+  return found == facts.end() || found->second.empty() ? "" : found->second.front();
 }
 
 std::string hosts(const RunInfo& info) {
@@ -73,12 +82,17 @@ std::optional<RunDifference> other_nodes(const RunInfo& earlier, const RunInfo& 
 }
 
 std::string products_of(const RunInfo& info) {
-  const auto found = info.rank_facts.find("expert_products");
-  return found == info.rank_facts.end() || found->second.empty() ? "" : found->second.front();
+  return products_in(info.rank_facts);
 }
 
 std::optional<RunDifference> other_products(const RunInfo& earlier, const RunInfo& mine) {
-  return difference("expert products", products_of(earlier), products_of(mine));
+  return difference(kProducts, products_of(earlier), products_of(mine));
+}
+
+std::optional<RunDifference> other_known_products(const RankFacts& earlier, const RankFacts& mine) {
+  const std::string then = products_in(earlier), now = products_in(mine);
+  if (then.empty() || now.empty()) return std::nullopt;
+  return difference(kProducts, then, now);
 }
 
 }  // namespace gembench::inline run

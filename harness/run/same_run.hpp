@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,6 +39,11 @@ struct RunDifference {
 /// The same, which is measured at each start; the same on all ranks.
 [[nodiscard]] std::optional<RunDifference> other_products(const RunInfo& earlier,
                                                           const RunInfo& mine);
+
+/// The same of two files' facts of ranks, where both say it.
+[[nodiscard]] std::optional<RunDifference> other_known_products(
+    const std::map<std::string, std::vector<std::string>>& earlier,
+    const std::map<std::string, std::vector<std::string>>& mine);
 
 /// A fact of the file; "none" if it is missing.
 [[nodiscard]] std::string fact_of(const RunInfo& info, const char* name);

@@ -107,15 +107,16 @@ void require_same_start(const Comm& comm, const std::string& options) {
 }
 
 void Session::choose_clock() {
+  constexpr const char* kSharedGpus = "RANKS SHARE A GPU: no time is a rank's own";
+  const bool shared = gpus_are_shared(comm, *device);
   if (options.launch == "graph") {
     clock = Clock::gpu_stamps;
-    clock_reason = "each step is one graph, whose kernels read the GPU's timer";
+    clock_reason = shared ? kSharedGpus : "by --launch graph";
     return;
   }
   if (!device_kind(options.device).shows_cpu_time) {
     clock = Clock::wall;
-    clock_reason = device->can_share() ? "a GPU's work is seen on no other clock"
-                                       : "every rank has a GPU of its own";
+    clock_reason = shared ? kSharedGpus : "every rank has a GPU of its own";
     return;
   }
   if (!comm.is_simulated()) sharing = sharing_of_all(comm, place);

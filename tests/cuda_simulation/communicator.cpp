@@ -33,8 +33,13 @@ bool wait_until(F&& done) {
   return true;
 }
 
-/// NCCL's switch for several ranks on a GPU, as of 2.30.
+int nccl_version() {
+  return settings().nccl > 0 ? settings().nccl : NCCL_VERSION_CODE;
+}
+
+/// NCCL's switch for several ranks on a GPU, which it has since 2.30.
 bool may_share_gpus() {
+  if (nccl_version() < NCCL_VERSION(2, 30, 0)) return false;
   const char* const value = std::getenv("NCCL_MULTI_RANK_GPU_ENABLE");
   return value != nullptr && std::string(value) == "1";
 }
@@ -105,7 +110,7 @@ using namespace gembench::simulation;
 
 ncclResult_t ncclGetVersion(int* version) {
   if (const auto result = enter_nccl("ncclGetVersion")) return result;
-  *version = NCCL_VERSION_CODE;
+  *version = nccl_version();
   return ncclSuccess;
 }
 

@@ -144,6 +144,7 @@ void load() {
   set_number("GEMBENCH_SIMULATED_GPUS", the_settings.gpus);
   set_number("GEMBENCH_SIMULATED_MEMORY", the_settings.memory);
   set_number("GEMBENCH_SIMULATED_CAPABILITY", the_settings.capability);
+  set_number("GEMBENCH_SIMULATED_NCCL", the_settings.nccl);
   set_number("GEMBENCH_SIMULATED_TIMEOUT", the_settings.timeout);
   set_number("GEMBENCH_SIMULATED_FIRST_USE", the_settings.first_use);
   the_settings.log = text("GEMBENCH_SIMULATED_LOG") == "1";

@@ -30,6 +30,7 @@ struct Settings {
   int gpus = 8;
   std::size_t memory = std::size_t{8} << 30;  // bytes of each GPU
   int capability = 9;                         // compute capability, before the point
+  int nccl = 0;                               // the version that NCCL says it is; 0: its header's
   double timeout = 60;                        // s without progress until the process gives up
   double first_use = 0;  // s that a kernel, a size of products or a peer takes the first time
   ClockSettings clock;

@@ -183,8 +183,8 @@ TEST(Options, a_step_as_a_graph_needs_a_gpu_that_sends_by_itself) {
   };
   EXPECT_EQ(run_of(with("--slowdown=1,1.5")).launch, "graph");
   EXPECT_EQ(run_of({"run", "-o", "a.h5"}).launch, "phases");
-  for (const char* other :
-       {"--transport=mpi", "--dispatch=hierarchical", "--whole-steps", "--clock=wall"}) {
+  for (const char* other : {"--transport=mpi", "--dispatch=hierarchical", "--whole-steps",
+                            "--clock=wall", "--adapt", "--placements=linear,adapt:gem"}) {
     try {
       static_cast<void>(parse(with(other)));
       ADD_FAILURE() << other;

@@ -89,6 +89,17 @@ TEST(Pool, launches_of_one_configuration_whatever_their_seeds_and_nodes) {
   EXPECT_TRUE(pooling.not_pooled.empty());
 }
 
+TEST(Pool, launches_that_compute_experts_in_other_ways_are_pooled_and_it_is_said) {
+  auto first = launch("a"), second = launch("b"), third = launch("c");
+  first.info.rank_facts["expert_products"] = {"cublas", "cublas"};
+  second.info.rank_facts = first.info.rank_facts;
+  EXPECT_TRUE(pool({first, second, third}).groups.at(0).notes.empty()) << "c does not say";
+  third.info.rank_facts["expert_products"] = {"cutlass", "cutlass"};
+  const Pooling pooling = pool({first, second, third});
+  EXPECT_EQ(pooling.groups.at(0).notes,
+            std::vector<std::string>{"expert products of a and c differ (cublas and cutlass)"});
+}
+
 TEST(Pool, another_configuration_is_named_by_what_differs_first) {
   const std::pair<const char*, std::function<void(LaunchRun&)>> differences[] = {
       {"number of ranks", [](LaunchRun& r) { r.info.shape.ranks = 4; }},

@@ -121,6 +121,21 @@ TEST(ProfileHistory, times_are_compared_with_those_of_the_same_software_and_slow
   }
 }
 
+TEST(ProfileHistory, profiles_that_compute_experts_in_other_ways_are_kept_and_it_is_said) {
+  const Profiles profiles(1);
+  ProfileFile then = profile_on(kDays - 1, 1), now = profile_on(kDays, 1);
+  now.rank_facts["expert_products"].assign(kRanks, "cutlass");
+  EXPECT_TRUE(profiles.read(now).notes.empty()) << "the others do not say";
+  then.rank_facts["expert_products"].assign(kRanks, "cublas");
+  write_profile(profiles.folder / "9.h5", then, true);
+  const ProfileHistory history = profiles.read(now);
+  EXPECT_TRUE(history.left_out.empty());
+  const std::string said = findings(history).back();
+  EXPECT_TRUE(said.starts_with("expert products of 1 earlier profile are others than now: cublas "))
+      << said;
+  EXPECT_TRUE(said.ends_with("9.h5, cutlass now")) << said;
+}
+
 TEST(ProfileHistory, a_profile_without_names_or_time_has_none) {
   const Profiles profiles(1);
   ProfileFile now = profile_on(kDays, 1);

@@ -80,7 +80,7 @@ class Bundle(CliTest):
 
         def run(*words):
             return self.call("unshare", "-m", "bash", "-c", ENTER, root, "GEMBENCH_NCCL=/libnccl.so.2",
-                             "LD_LIBRARY_PATH=/driver", "bash", "-c",
+                             "GEMBENCH_SIMULATED_NCCL=23000", "LD_LIBRARY_PATH=/driver", "bash", "-c",
                              "cd /work && exec /gembench-gpu-check/run -t -o out \"$@\"", "run", *words)
 
         done = run("--only", SOME_STEPS)

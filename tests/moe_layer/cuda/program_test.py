@@ -112,7 +112,8 @@ class Runs(CudaTest):
         graph = [*RUN, "--launch", "graph", "--check", "all", "--slowdown", "1,1.5"]
         out = self.passes(2, *graph)
         self.assertIn("clock gpu-stamps: EVERY STEP IS ONE GRAPH", out)
-        self.assertRegex(out, r"clocks are aligned within \d+\.\d us")
+        self.assertRegex(out, r"clocks are aligned within \d+\.\d us.* \(by --launch graph\)\n")
+        self.assertIn("predictions of small loads are too high", out)
         times = [f"{name}_time" for name in ("route", "dispatch", "expert", "combine")]
         with h5py.File(self.folder / "a.h5") as f:
             self.assertEqual((f.attrs["clock"], f.attrs["launch"]), ("gpu-stamps", "graph"))
@@ -146,19 +147,34 @@ class Runs(CudaTest):
             self.assertTrue(numpy.isfinite(f["step_time"][:]).all())
         self.fails(2, 1, *graph, "--transport", "mpi", says=["--launch graph needs sends without"])
         # It plans on a profile that was measured before, as other runs do.
-        shape = [word for word in TINY if word not in ("--block", "2")]
-        done = self.on_ranks(2, "profile", *shape, "--device", "cuda", "-o", "p.h5")
+        shape = TINY[:TINY.index("--steps")]
+        done = self.on_ranks(2, "profile", *shape, "--profile-seconds", "0", "--soak", "0", "-q",
+                             "--device", "cuda", "-o", "p.h5")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.passes(2, *RUN, "--launch", "graph", "--profile", "p.h5", "--overwrite")
+        shutil.copy(self.folder / "p.h5", self.folder / "q.h5")
+        with h5py.File(self.folder / "p.h5", "r+") as f:
+            self.assertIn(" assignments", f["environment/expert_products"].asstr()[0])
+            f["environment/expert_products"][0] = "zen"
+        told = json.loads(self.good("profile", "--with", "p.h5", "--compare", "q.h5", "--format", "json"))
+        self.assertTrue(told["comparison"]["other_machine"][0].startswith(
+            "expert products changed: zen now, "), told["comparison"]["other_machine"])
+        out = self.passes(2, *RUN, "--launch", "graph", "--profile", "p.h5", "--overwrite")
+        self.assertIn("NOTE: p.h5 was measured with expert products zen, and this run has ", out)
         with h5py.File(self.folder / "a.h5") as f:
             self.assertEqual(f.attrs["profile_source"], "p.h5")
 
     def test_mpi_also_where_ranks_share_a_gpu(self):
-        one = simulated(GPUS=1)
+        one, may = simulated(GPUS=1), "NCCL_MULTI_RANK_GPU_ENABLE=1"
         self.fails(3, 2, *RUN, env=one, says=["ranks 0 and 1 share GPU-", "--transport mpi"])
-        self.passes(2, *RUN, "--transport", "mpi", env=one)
+        # An NCCL before 2.30 does not know the variable, and every rank must have it.
+        self.fails(3, 2, *RUN, env=[*simulated(GPUS=1, NCCL=22809), may],
+                   says=["share GPU-", "2.30 on (here: 2.28.9)"])
+        done = self.on_ranks(2, *RUN, env=[*simulated(GPUS=1, NCCL=23000), may])
+        self.assertIn("(RANKS SHARE A GPU: no time is a rank's own)", done.stdout, done.stderr)
+        self.passes(2, *RUN, "--overwrite", "--transport", "mpi", env=one)
         with h5py.File(self.folder / "a.h5") as f:
             self.assertIn("MPI", f["environment/transport"].asstr()[0])
+            self.assertIn("RANKS SHARE A GPU", f.attrs["clock_reason"])
 
     def test_clocks_are_recorded_locked_and_set_free(self):
         log = self.folder / "nvml.log"
