@@ -257,9 +257,10 @@ bool ExpertProducts::take_algorithms(const Comm& comm, const std::string& words)
     at = stop;
   }
   if (lists.size() != lt_products_.size()) return false;
-  for (std::size_t i = 0; i < lists.size(); ++i) {
-    if (!lt_products_[i].choose(comm, lists[i])) return false;
-  }
+  bool fit = true;
+  for (std::size_t i = 0; i < lists.size(); ++i) fit = fit && lt_products_[i].can_take(lists[i]);
+  if (comm.min(fit ? 1 : 0) == 0) return false;  // nothing has changed
+  for (std::size_t i = 0; i < lists.size(); ++i) lt_products_[i].take(lists[i]);
   return true;
 }
 

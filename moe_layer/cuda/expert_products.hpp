@@ -50,7 +50,8 @@ class ExpertProducts {
                                        const LtProduct::Clock& clock);
   /// Those chosen: "0 0 1, 0 0 0", of both products; empty if each is the library's first.
   [[nodiscard]] std::string algorithms() const;
-  /// Collective: those that algorithms() named in an earlier run; false if they cannot be had.
+  /// Collective: those that algorithms() named in an earlier run; false, and nothing changes, if
+  /// they cannot be had on some rank.
   [[nodiscard]] bool take_algorithms(const Comm& comm, const std::string& words);
 
  private:

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -94,7 +95,19 @@ class Experts {
   void time_ways(cudaStream_t stream, std::vector<double>& seconds);
   void choose_algorithms(cudaStream_t stream, std::span<const Buffer* const> slots,
                          const Comm& comm, bool timed);
-  void settle(const Comm& comm, std::span<const ProductChoice::Timed> timed);
+  /// Whether all ranks have every way that it takes.
+  [[nodiscard]] bool can_take(const Comm& comm, const ProductChoice& choice) const;
+  /// The choice of the run that this goes on with, whose algorithms are taken; none: the ways that
+  /// it names cannot be had, or it names none.
+  [[nodiscard]] std::optional<ProductChoice> take_earlier(cudaStream_t stream,
+                                                          std::span<const Buffer* const> slots,
+                                                          const Comm& comm);
+  /// Holds all ways against the reference, and times them if that is asked for.
+  [[nodiscard]] std::vector<ProductChoice::Timed> try_ways(cudaStream_t stream,
+                                                           std::span<const Buffer* const> slots,
+                                                           const Comm& comm, bool timed);
+  /// Names what failed on other ranks; throws on all of them if no way is right.
+  void settle(const Comm& comm);
 
   ModelShape model_;
   DType dtype_;

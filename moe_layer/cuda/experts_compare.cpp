@@ -49,6 +49,11 @@ std::string by_way(const Why& why) {
   return words.empty() ? "none" : fmt::format("{}", fmt::join(words, "; "));
 }
 
+bool takes_lt(const ProductChoice& choice) {
+  return std::ranges::any_of(choice.taken(),
+                             [](std::size_t way) { return ExpertProducts::names()[way] == kLt; });
+}
+
 }  // namespace
 
 void Experts::fill_rows(cudaStream_t stream, std::size_t rows) {
@@ -179,15 +184,41 @@ void Experts::choose_algorithms(cudaStream_t stream, std::span<const Buffer* con
 
 void Experts::compare(cudaStream_t stream, std::span<const Buffer* const> slots, const Comm& comm) {
   if (!trial_) trial_ = std::make_unique<ProductTrial>(model_, dtype_, at_);
+  const bool filled =
+      std::ranges::any_of(slots, [](const Buffer* slot) { return slot != nullptr; });
+  if (filled && most_pairs_ > 0) fill_rows(stream, most_pairs_);
+  const auto try_anew = [&] {
+    choose_algorithms(stream, slots, comm, true);
+    auto timed = try_ways(stream, slots, comm, true);
+    settle(comm);
+    return timed;
+  };
+  auto earlier = take_earlier(stream, slots, comm);
+  std::vector<ProductChoice::Timed> timed;
+  if (earlier) {
+    static_cast<void>(try_ways(stream, slots, comm, false));
+    settle(comm);
+    if (!can_take(comm, *earlier)) earlier.reset();  // one of its ways is wrong here
+  }
+  if (!earlier) timed = try_anew();
+  trial_.reset();
+  if (earlier) {
+    choice_ = *earlier;
+  } else if (wish_.name == "auto") {  // else it is fixed already
+    choice_.decide(comm, timed, usable_);
+  }
+}
+
+std::vector<ProductChoice::Timed> Experts::try_ways(cudaStream_t stream,
+                                                    std::span<const Buffer* const> slots,
+                                                    const Comm& comm, bool timed_too) {
   const auto sizes = ProductChoice::sizes_up_to(comm.min(static_cast<std::int64_t>(most_pairs_)));
   std::vector<std::size_t> filled;
   for (std::size_t slot = 0; slot < slots.size(); ++slot) {
     if (slots[slot] != nullptr) filled.push_back(slot);
   }
-  if (!filled.empty() && most_pairs_ > 0) fill_rows(stream, most_pairs_);
   std::int64_t ways = 0;  // libraries may differ between nodes
   for (std::size_t way = 0; way < usable_.size(); ++way) ways += comm.min(usable_[way]);
-  choose_algorithms(stream, slots, comm, wish_.earlier.empty());
   std::vector<std::int32_t> counts(slots.size());
   ExpertArgs args;
   args.slots = slots;
@@ -224,15 +255,14 @@ void Experts::compare(cudaStream_t stream, std::span<const Buffer* const> slots,
     for (const bool evenly : {false, true}) {
       const std::size_t experts = evenly ? std::min(filled.size(), sz(pairs)) : filled.size();
       use(spread(pairs, experts, evenly));
-      if (ways > 1) time_ways(stream, times.seconds);
+      if (timed_too && ways > 1) time_ways(stream, times.seconds);
     }
   }
   recorded_.clear();
-  trial_.reset();
-  settle(comm, timed);
+  return timed;
 }
 
-void Experts::settle(const Comm& comm, std::span<const ProductChoice::Timed> timed) {
+void Experts::settle(const Comm& comm) {
   const auto& names = ExpertProducts::names();
   bool any = false;
   for (std::size_t way = 0; way < names.size(); ++way) {
@@ -253,30 +283,33 @@ void Experts::settle(const Comm& comm, std::span<const ProductChoice::Timed> tim
                             "({}): run jobs/gpu_check.sh, or try another --expert-products",
                             at_.gpu, at_.rank, failed()));
   }
-  if (wish_.name != "auto") return;  // it is fixed already
-  choice_.decide(comm, timed, usable_);
+}
+
+bool Experts::can_take(const Comm& comm, const ProductChoice& choice) const {
+  bool all = true;  // all ranks ask, since usable_ may differ
+  for (const std::size_t way : choice.taken()) all = comm.min(usable_[way]) != 0 && all;
+  return all;
+}
+
+std::optional<ProductChoice> Experts::take_earlier(cudaStream_t stream,
+                                                   std::span<const Buffer* const> slots,
+                                                   const Comm& comm) {
   const std::size_t at = wish_.earlier.find(kAlgorithms);
-  ProductChoice earlier(names);
-  if (!earlier.fix(wish_.earlier.substr(0, at))) return;
-  const auto taken = earlier.taken();
-  // As far as all ranks have them: usable_ may differ where it is 0.
-  if (!std::ranges::all_of(taken, [&](std::size_t way) { return comm.min(usable_[way]) != 0; })) {
-    return;
-  }
+  ProductChoice earlier(ExpertProducts::names());
+  if (!earlier.fix(wish_.earlier.substr(0, at)) || !can_take(comm, earlier)) return {};
+  choose_algorithms(stream, slots, comm, false);
+  if (!takes_lt(earlier)) return earlier;
   std::string algorithms;
   if (at != std::string::npos) {
     algorithms = wish_.earlier.substr(at + std::string_view(kAlgorithms).size());
     algorithms = algorithms.substr(0, algorithms.find(')'));
   }
-  const bool by_lt = std::ranges::any_of(taken, [&](std::size_t way) { return names[way] == kLt; });
-  if (!by_lt || products_.take_algorithms(comm, algorithms)) choice_ = earlier;
+  if (!can_take(comm, earlier) || !products_.take_algorithms(comm, algorithms)) return {};
+  return earlier;
 }
 
 std::string Experts::way() const {
-  const auto taken = choice_.taken();
-  const bool by_lt = std::ranges::any_of(
-      taken, [](std::size_t way) { return ExpertProducts::names()[way] == kLt; });
-  const std::string algorithms = by_lt ? products_.algorithms() : std::string();
+  const std::string algorithms = takes_lt(choice_) ? products_.algorithms() : std::string();
   return algorithms.empty() ? choice_.words()
                             : fmt::format("{}{}{})", choice_.words(), kAlgorithms, algorithms);
 }

@@ -135,14 +135,16 @@ std::vector<std::int64_t> LtProduct::nanoseconds(const Class& of_size, const Sec
   return least;
 }
 
-bool LtProduct::choose(const Comm& comm, const std::vector<int>& earlier) {
-  bool fits = earlier.size() == classes_.size();
-  for (std::size_t c = 0; fits && c < earlier.size(); ++c) {
-    fits = earlier[c] >= 0 && sz(earlier[c]) < classes_[c].proposed.size();
+bool LtProduct::can_take(const std::vector<int>& choices) const {
+  bool fits = choices.size() == classes_.size();
+  for (std::size_t c = 0; fits && c < choices.size(); ++c) {
+    fits = choices[c] >= 0 && sz(choices[c]) < classes_[c].proposed.size();
   }
-  if (comm.min(fits ? 1 : 0) == 0) return false;
-  for (std::size_t c = 0; c < earlier.size(); ++c) classes_[c].chosen = sz(earlier[c]);
-  return true;
+  return fits;
+}
+
+void LtProduct::take(const std::vector<int>& choices) {
+  for (std::size_t c = 0; c < choices.size(); ++c) classes_[c].chosen = sz(choices[c]);
 }
 
 std::vector<int> LtProduct::choices() const {

@@ -28,9 +28,10 @@ class LtProduct {
   /// algorithm for some class.
   [[nodiscard]] bool choose(const Comm& comm, std::int64_t most, const Product& sample,
                             Buffer& workspace, cudaStream_t stream, const Clock& clock);
-  /// The algorithms of an earlier run, by choices(), instead of those that choose() timed; false,
-  /// and nothing changes, where some rank was not proposed as many.
-  [[nodiscard]] bool choose(const Comm& comm, const std::vector<int>& earlier);
+  /// Whether `choices`, of an earlier run, name an algorithm for every class after choose().
+  [[nodiscard]] bool can_take(const std::vector<int>& choices) const;
+  /// Takes them instead of those that choose() timed; can_take() on all ranks.
+  void take(const std::vector<int>& choices);
   /// [class], from 0 = the first that the library proposed.
   [[nodiscard]] std::vector<int> choices() const;
 

@@ -184,14 +184,14 @@ TEST(ExpertProducts,
         {"cublasGemmGroupedBatchedEx:capture", "cublas-grouped", "GPU "},
         {"cublasLtMatmul:capture", "cublaslt", "GPU "}}) {
     const Simulated wrong("GEMBENCH_SIMULATED_WRONG", call);
-    EXPECT_EQ(fact(*compared(), "_failed"), "none");
-    const auto graph = compared({}, kFew, true);
+    EXPECT_EQ(fact(*compared({}, 2), "_failed"), "none");
+    const auto graph = compared({}, 2, true);
     EXPECT_TRUE(has(fact(*graph, "_failed"), fmt::format("{}: as a graph: {}", way, why)))
         << fact(*graph, "_failed");
     EXPECT_FALSE(has(" " + fact(*graph, ""), fmt::format(" {} ", way))) << fact(*graph, "");
     EXPECT_TRUE(graph->check(random_placement(graph->model, graph->comm.size(), 2)).passed);
   }
-  EXPECT_EQ(fact(*compared({}, kFew, true), "_failed"), "none");
+  EXPECT_EQ(fact(*compared({}, 2, true), "_failed"), "none");
 }
 
 TEST(ExpertProducts, ways_are_timed_as_graphs_where_steps_are_graphs) {
@@ -252,6 +252,17 @@ TEST(ExpertProducts, a_run_that_goes_on_takes_the_ways_of_its_file_if_they_can_b
   }
   const Simulated wrong("GEMBENCH_SIMULATED_WRONG", "cutlass");
   EXPECT_FALSE(has(fact(*compared({"auto", earlier}), ""), "cutlass"));
+}
+
+TEST(ExpertProducts, algorithms_of_a_file_are_taken_for_both_products_or_timed_anew) {
+  const Simulated slow("GEMBENCH_SIMULATED_SLOW", "cublasLtMatmul/0:1e-3,cublasLtMatmul/2:1e-3");
+  const std::string fits = "cublaslt (cublaslt algorithms 2 2 0, 1 0 2)";
+  const std::string timed = "cublaslt (cublaslt algorithms 1 1 1, 1 1 1)";
+  EXPECT_EQ(fact(*compared({"cublaslt", fits}, 1), ""), fits);
+  for (const char* other : {"2 2 0", "2 2 0, 1 0", "2 2 0, 1 0 9", "9 2 0, 1 0 2"}) {
+    const std::string earlier = fmt::format("cublaslt (cublaslt algorithms {})", other);
+    EXPECT_EQ(fact(*compared({"cublaslt", earlier}, 1), ""), timed) << other;
+  }
 }
 
 }  // namespace

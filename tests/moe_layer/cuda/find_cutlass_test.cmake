@@ -1,0 +1,22 @@
+# cmake -D SCRIPT=FILE -D FOLDER=EMPTY -P: the first CUTLASS that is new enough is found.
+include(${SCRIPT})
+file(REMOVE_RECURSE ${FOLDER})
+foreach(major IN ITEMS 2 3 4 5)
+  file(WRITE ${FOLDER}/v${major}/cutlass/cutlass.h "")
+  file(WRITE ${FOLDER}/v${major}/cutlass/version.h "#pragma once\n#define CUTLASS_MAJOR ${major}\n#define CUTLASS_MINOR 9\n")
+endforeach()
+file(WRITE ${FOLDER}/old/cutlass/cutlass.h "")
+
+function(expect names expected_folder expected_words)
+  list(TRANSFORM names PREPEND ${FOLDER}/)
+  find_cutlass(4 folder found ${names})
+  if(NOT "${folder}" STREQUAL "${expected_folder}" OR NOT "${found}" STREQUAL "${expected_words}")
+    message(FATAL_ERROR "of '${names}' '${folder}' was taken: ${found}")
+  endif()
+endfunction()
+
+expect("none;v2;v3;old;v4;v5" ${FOLDER}/v4 "CUTLASS 4 in ${FOLDER}/v4")
+expect("v5;v4" ${FOLDER}/v5 "CUTLASS 5 in ${FOLDER}/v5")
+expect("v3;old" "" "CUTLASS 3 in ${FOLDER}/v3, CUTLASS of unknown version in ${FOLDER}/old")
+expect("none" "" "no cutlass/cutlass.h found")
+expect("" "" "no cutlass/cutlass.h found")
