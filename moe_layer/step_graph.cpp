@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 
@@ -68,6 +69,8 @@ void StepGraph::end(Stream stream) {
 void StepGraph::read() {
   stamps_ = graphs_.stamps();
   alignment_.after = graphs_.align();
+  // One for the whole step, so that its times add up.
+  offset_ = alignment_.offset_at(std::midpoint(at(0, Mark::begin), at(layers_, Mark::begin)));
   error_ = std::max(error_, alignment_.error());
 }
 
@@ -76,7 +79,7 @@ LayerReading StepGraph::reading(int layer) const {
                arrived = at(layer, Mark::arrived), computed = at(layer, Mark::computed),
                returned = at(layer, Mark::returned), end = at(layer + 1, Mark::begin);
   LayerReading reading;
-  reading.start_time = begin + alignment_.offset_at(begin);
+  reading.start_time = begin + offset_;
   reading.start_wait = 0;
   reading.route_time = routed - begin;
   reading.dispatch_time = arrived - routed;

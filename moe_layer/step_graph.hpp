@@ -30,15 +30,13 @@ inline constexpr int kMarks = 5;
   return mark_of(layers, Mark::begin) + 1;
 }
 
-/// A timer compared with the host's clock before a step and after it: its offset in between, as far
-/// as it drifts evenly. Seconds.
+/// A timer compared with the host's clock before a step and after it. Seconds.
 struct Alignment {
   TimerOffset before, after;
 
-  /// What to add to the timer's `time` of the step.
+  /// What to add to the timer's `time` in between, if it drifts evenly.
   [[nodiscard]] double offset_at(double time) const;
-  /// Of those offsets, at most: half of the drift is in it, so it may also be uneven, at up to
-  /// twice its mean rate at any time.
+  /// At most, where a step has the offset of its middle: half of the drift is in it.
   [[nodiscard]] double error() const;
 };
 
@@ -97,7 +95,7 @@ class StepGraph {
   std::size_t each_ = 0;  // of locations_ from layer to layer: 0 = the same in all
   std::span<const double> stamps_;
   Alignment alignment_;
-  double error_ = 0;
+  double offset_ = 0, error_ = 0;
   bool recording_ = false;
 };
 

@@ -34,12 +34,18 @@ bool emulated(const RunInfo& info) {
   return false;
 }
 
-/// How far apart two GPUs' stamps may be of what happens at once, in words.
-std::string alignment(const RunReader& file) {
+/// s; NaN where it is not known yet.
+double worst_clock_error(const RunReader& file) {
   double worst = NAN;
   for (const auto* clocks : {&file.end().clocks_before, &file.end().clocks_after}) {
     for (const ClockReading& clock : *clocks) worst = std::fmax(worst, clock.error);
   }
+  return worst;
+}
+
+/// How far apart two GPUs' stamps may be of what happens at once, in words.
+std::string alignment(const RunReader& file) {
+  const double worst = worst_clock_error(file);
   if (std::isnan(worst)) return "how well their clocks are aligned is not known yet";
   return fmt::format(
       "their clocks are aligned within {:.1f} us of rank 0's host: a wait shorter than twice that "
@@ -240,6 +246,22 @@ std::string drift_lines(const Comparison& comparison) {
   return text;
 }
 
+/// Of waits between stamps: the latest of ends that are all a little off is rather too late.
+std::string stamped_waits_line(const RunReader& file, const Comparison& comparison) {
+  const double worst = worst_clock_error(file);
+  if (file.info().clock != "gpu-stamps" || std::isnan(worst) || file.info().shape.ranks == 1) {
+    return {};
+  }
+  double shortest = HUGE_VAL;
+  for (const PlacementSummary& row : comparison.placements) {
+    shortest = std::min(shortest, row["step_mean"]);
+  }
+  return fmt::format(
+      "# waits are up to the latest end as the clocks show it, so they are rather too long: up to "
+      "{:.1f} % of a step may be none\n",
+      100 * std::min(1.0, 2 * worst * file.info().shape.layers / shortest));
+}
+
 /// How far the clocks of several nodes can be compared.
 std::string clocks_line(const RunReader& file) {
   const auto &before = file.end().clocks_before, &after = file.end().clocks_after;
@@ -379,7 +401,7 @@ std::string as_table(const RunReader& file, const Comparison& comparison, const 
     }
   }
   text += energy_lines(file, comparison) + cost_model_line(comparison) + drift_lines(comparison) +
-          clocks_line(file) + timing_line(file);
+          clocks_line(file) + stamped_waits_line(file, comparison) + timing_line(file);
   text += fmt::format("# result: {}\n", path);
   return text + check_lines(file) + verdict_line(verdict, bold);
 }

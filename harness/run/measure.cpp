@@ -101,7 +101,7 @@ class Measurement {
     readings_.layers.assign(sz(segment.steps) * sz(shape_.layers), {});
     readings_.step_time.assign(sz(segment.steps), 0);
     layers.clear_rows_to();
-    step_clocks_.clear();
+    around_steps_.clear();
     const long switches_before = involuntary_switches();
     notes.job = job_;
     notes.begin = wall_seconds() - epoch_;
@@ -113,6 +113,7 @@ class Measurement {
           std::span(readings_.layers).subspan(sz(i) * sz(shape_.layers), sz(shape_.layers)));
     }
     notes.end = wall_seconds() - epoch_;
+    if (session_.clock == Clock::gpu_stamps) add_step_clocks();
     switches_ += static_cast<double>(involuntary_switches() - switches_before);
     steps_ += segment.steps;
     session_.progress.enter(Phase::gather);
@@ -238,6 +239,7 @@ class Measurement {
 
   RunEnd finish() {
     end_.clocks_after = clocks();
+    raise_errors(end_.clocks_after, worst_);
     end_.states = states();
     if (const auto use = sampler_.finish()) {  // all ranks have one kind of device
       end_.gpu_during = session_.comm.gather(std::span<const GpuUse>(&*use, 1));
@@ -263,9 +265,13 @@ class Measurement {
   }
 
   /// On rank 0: what can be told only when the readings of all ranks are together.
-  void complete(SegmentRecord& block) const {
+  void complete(SegmentRecord& block) {
     if (session_.clock == Clock::cpu_time) complete_cpu_time(block, shape_);
-    if (session_.clock == Clock::gpu_stamps) complete_stamps(block, shape_, step_clocks_);
+    if (session_.clock != Clock::gpu_stamps) return;
+    const auto used = clocks_in_steps(around_steps_, shape_.ranks);
+    complete_stamps(block, shape_, used);
+    worst_.resize(sz(shape_.ranks));
+    raise_errors(worst_, used);
   }
 
   void stopped(const std::string& why) { end_.stopped = why; }
@@ -291,7 +297,7 @@ class Measurement {
   void add_step_clocks() {
     constexpr int kRounds = 10;
     const auto now = clocks(kRounds);
-    step_clocks_.insert(step_clocks_.end(), now.begin(), now.end());
+    around_steps_.insert(around_steps_.end(), now.begin(), now.end());
   }
   /// For segments that move nothing: measures a switch from the first placement to each of the
   /// others and back.
@@ -371,7 +377,9 @@ class Measurement {
   double epoch_ = 0;
   std::vector<LayerReading> discarded_;
   SegmentReadings readings_;
-  std::vector<ClockReading> step_clocks_;  // [step of the segment][rank] on rank 0, as clocks()
+  // On rank 0: clocks() before every step of the segment and after the last, [step + 1][rank]; and
+  // [rank] the largest error of those that stamps were compared with; empty: none were.
+  std::vector<ClockReading> around_steps_, worst_;
   std::vector<std::vector<std::int64_t>> rows_to_;  // [placement][layer * destination]
   std::vector<std::optional<MoveReport>> moves_;    // [placement] a switch to it, to be stored
   std::string kept_;                                // what an end would leave

@@ -147,6 +147,24 @@ void complete_cpu_time(SegmentRecord& block, const RunShape& shape) {
   }
 }
 
+std::vector<ClockReading> clocks_in_steps(std::span<const ClockReading> around, int ranks) {
+  std::vector<ClockReading> clocks;
+  for (std::size_t i = sz(ranks); i < around.size(); ++i) {
+    const ClockReading &before = around[i - sz(ranks)], &after = around[i];
+    clocks.push_back(
+        {(before.offset + after.offset) / 2,
+         std::max(before.error, after.error) + std::abs(after.offset - before.offset) / 2});
+  }
+  return clocks;
+}
+
+void raise_errors(std::vector<ClockReading>& clocks, std::span<const ClockReading> used) {
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    double& error = clocks[i % clocks.size()].error;
+    error = std::fmax(error, used[i].error);  // NaN: not known so far
+  }
+}
+
 void complete_stamps(SegmentRecord& block, const RunShape& shape,
                      std::span<const ClockReading> clocks) {
   const std::size_t ranks = sz(shape.ranks), layers = sz(shape.layers);

@@ -49,11 +49,20 @@ struct SegmentReadings {
 /// sum. Fills these three in a gathered block.
 void complete_cpu_time(SegmentRecord& block, const RunShape& shape);
 
+/// [step][rank] what turns a start_time into one on rank 0's clock, from the clocks before every
+/// step and after the last, [step + 1][rank]: those around a step, averaged. The error is the
+/// larger of both and half of the drift in between.
+[[nodiscard]] std::vector<ClockReading> clocks_in_steps(std::span<const ClockReading> around,
+                                                        int ranks);
+
+/// Raises errors, [rank], to the largest of those of `used`, [step][rank].
+void raise_errors(std::vector<ClockReading>& clocks, std::span<const ClockReading> used);
+
 /// On the clock gpu-stamps waits exist only between the ranks' readings too. barrier_wait = from a
 /// rank's end of experts to the slowest rank's, or to its own last result if that comes first;
 /// combine_time = from then to the layer's end; start_wait = how much later than the first rank a
 /// step begins; step_time = from the first rank's begin to the own end. Fills these in a gathered
-/// block. `clocks`: [step][rank] what turns a start_time into one on rank 0's clock.
+/// block. `clocks`: [step][rank], from clocks_in_steps().
 void complete_stamps(SegmentRecord& block, const RunShape& shape,
                      std::span<const ClockReading> clocks);
 

@@ -26,6 +26,10 @@ std::string cublas_version() {
   return fmt::format("{}.{}.{}", number / 10000, number / 100 % 100, number % 100);
 }
 
+std::string step_of_timer(double seconds) {
+  return seconds > 0 ? fmt::format("{:.3f} us", seconds * 1e6) : "not measured";
+}
+
 }  // namespace
 
 CudaDevice::CudaDevice(const Comm& comm, const ModelShape& model, const CudaOptions& options)
@@ -87,7 +91,7 @@ std::map<std::string, std::string> CudaDevice::facts() const {
           {"expert_products_missing", experts_.missing()},
           {"nccl", nccl_version()},
           {"transport", transport_.row().words()},
-          {"gpu_timer_step", fmt::format("{:.3f} us", graphs_.timer_step() * 1e6)},
+          {"gpu_timer_step", step_of_timer(graphs_.timer_step())},
           {"locked_clocks", locked_mhz_ > 0 ? fmt::format("{} MHz", locked_mhz_) : "no"}};
 }
 

@@ -118,26 +118,49 @@ TEST(CpuTime, waits_are_the_distance_to_the_slowest_rank) {
 }
 
 TEST(Stamps, waits_are_up_to_the_slowest_rank_or_the_last_result_on_one_clock) {
-  const RunShape shape{1, 1, 2, 3, 3, 1, 1};
+  const RunShape shape{1, 2, 2, 3, 3, 1, 1};
   SegmentRecord block;
-  block.at.steps = 1;
-  for (auto& values : block.time) values.assign(6, NAN);
-  const std::vector<ClockReading> clocks{{0, 0}, {100, 0}, {-50, 0}};
+  block.at.steps = 2;
+  const auto twice = [](std::vector<double> values) {
+    values.insert(values.end(), values.begin(), values.end());
+    return values;
+  };
+  const auto fill = [&](std::size_t time, const std::vector<double>& step) {
+    block.time[time] = twice(step);
+  };
+  // In both steps the same happens, while the clocks have drifted.
+  const std::vector<ClockReading> clocks{{0, 0}, {100, 0}, {-50, 0}, {0, 0}, {70, 0}, {-10, 0}};
   // Without the offsets layers begin at 0, 1, 2 and then at 11, 10, 8.5.
-  block.time[time_at("start_time")] = {0, -99, 52, 11, -90, 58.5};
-  block.time[time_at("start_wait")].assign(6, 0);
-  block.time[time_at("route_time")].assign(6, 1);
-  block.time[time_at("dispatch_time")].assign(6, 1);
-  block.time[time_at("expert_time")] = {2, 5, 3, 1, 1, 1};
-  block.time[time_at("barrier_wait")] = {6, 1, 0.5, 2, 2, 9};  // to the last result
-  block.time[time_at("combine_time")].assign(6, 1);
-  block.time[time_at("layer_time")] = {11, 9, 6.5, 6, 6, 13};
-  block.step_time.assign(3, NAN);
+  block.time[time_at("start_time")] = {0, -99, 52, 11, -90, 58.5, 0, -69, 12, 11, -60, 18.5};
+  fill(time_at("start_wait"), {0, 0, 0, 0, 0, 0});
+  fill(time_at("route_time"), {1, 1, 1, 1, 1, 1});
+  fill(time_at("dispatch_time"), {1, 1, 1, 1, 1, 1});
+  fill(time_at("expert_time"), {2, 5, 3, 1, 1, 1});
+  fill(time_at("barrier_wait"), {6, 1, 0.5, 2, 2, 9});  // to the last result
+  fill(time_at("combine_time"), {1, 1, 1, 1, 1, 1});
+  fill(time_at("layer_time"), {11, 9, 6.5, 6, 6, 13});
+  block.step_time.assign(6, NAN);
   complete_stamps(block, shape, clocks);
-  EXPECT_EQ(block.time[time_at("barrier_wait")], (std::vector<double>{4, 0, 0.5, 0, 1, 2.5}));
-  EXPECT_EQ(block.time[time_at("combine_time")], (std::vector<double>{3, 2, 1, 3, 2, 7.5}));
-  EXPECT_EQ(block.time[time_at("start_wait")], (std::vector<double>{0, 1, 2, 0, 0, 0}));
-  EXPECT_EQ(block.step_time, (std::vector<double>{17, 16, 21.5}));
+  EXPECT_EQ(block.time[time_at("barrier_wait")], twice({4, 0, 0.5, 0, 1, 2.5}));
+  EXPECT_EQ(block.time[time_at("combine_time")], twice({3, 2, 1, 3, 2, 7.5}));
+  EXPECT_EQ(block.time[time_at("start_wait")], twice({0, 1, 2, 0, 0, 0}));
+  EXPECT_EQ(block.step_time, twice({17, 16, 21.5}));
+}
+
+TEST(Stamps, a_step_has_the_clocks_before_and_after_it_and_their_drift_is_an_error) {
+  const std::vector<ClockReading> around{{0, 1}, {100, 2}, {0, 3}, {110, 2}, {0, 1}, {90, 7}};
+  const auto clocks = clocks_in_steps(around, 2);
+  const std::vector<std::pair<double, double>> expected{{0, 3}, {105, 7}, {0, 3}, {100, 17}};
+  ASSERT_EQ(clocks.size(), expected.size());
+  for (std::size_t i = 0; i < clocks.size(); ++i) {
+    EXPECT_EQ(std::pair(clocks[i].offset, clocks[i].error), expected[i]) << i;
+  }
+  std::vector<ClockReading> none(2), after{{5, 4}, {6, 4}};
+  raise_errors(none, clocks);
+  EXPECT_EQ(none[1].error, 17);
+  raise_errors(after, clocks);
+  EXPECT_EQ(std::pair(after[0].offset, after[0].error), std::pair(5.0, 4.0));
+  EXPECT_EQ(std::pair(after[1].offset, after[1].error), std::pair(6.0, 17.0));
 }
 
 }  // namespace
