@@ -150,6 +150,30 @@ class Search(CliTest):
             self.assertIn(f"{name} is not on this machine: install it (pip install {wheel}), or", done.stderr)
 
 
+class Made(CliTest):
+    """bundle.sh"""
+
+    def test_it_says_with_what(self):
+        (self.folder / "cutlass").mkdir()
+        (self.folder / "cutlass/version.h").write_text(
+            "#define CUTLASS_MAJOR 4\n#define CUTLASS_MINOR 2\n#define CUTLASS_PATCH 0\n")
+        compiler = self.folder / "nvcc"
+        compiler.write_text("#!/bin/bash\necho 'Cuda compilation tools, release 13.0, V13.0.88'\n")
+        compiler.chmod(0o755)
+        cache = f"CMAKE_CUDA_COMPILER:FILEPATH={compiler}\nGEMBENCH_CUTLASS_FOLDER:PATH={self.folder}\n"
+        needed = ", driver 580 or later; needs libcublas.so.13 libnccl.so.2; CUTLASS: "
+        for cached, plugin, said in (
+                (cache, "_ZN7cutlass13device_kernel", f"device cuda: CUDA 13.0{needed}4.2.0\n"),
+                (cache, "", f"device cuda: CUDA 13.0{needed}no\n"),
+                ("", "_ZN7cutlass13device_kernel", f"device cuda: CUDA 13{needed}yes\n")):
+            (self.folder / "CMakeCache.txt").write_text(cached)
+            (self.folder / "libgembench_cuda.so").write_text(plugin)
+            (self.folder / "needs.txt").write_text("libcublas.so.13\nlibnccl.so.2\n")
+            done = subprocess.run(["bash", "-euo", "pipefail", "-c", f"source {PARTS}/bundle.sh; made_with . needs.txt"],
+                                  capture_output=True, text=True, timeout=HANGS, check=False, cwd=self.folder)
+            self.assertEqual((done.stdout, done.stderr), (said, ""))
+
+
 class Gpus(CliTest):
     """gpus.sh"""
 
