@@ -20,8 +20,11 @@ TOOLS = ("awk cat cp cut date dirname env grep head id ls mkdir mktemp mv realpa
          "sort stat tail tee timeout tr uname wc").split()
 # A step of each kind: the others are tried in a clone by program_test.py.
 SOME_STEPS = "@(bench_ceilings|bench_repeat*|check_1_bf16|check_8_f32|check_nccl_2|one_token_bf16|memcheck|racecheck|profile|soak)"
+# Without network but for the loopback interface, where ip can start that.
+ALONE = ["unshare", "-m", *(["-n"] if shutil.which("ip") else [])]
 # Mounts what every machine has, makes the bundle unwritable, and goes in, with no variable of ours.
 ENTER = """set -e
+if command -v ip >/dev/null; then ip link set lo up; fi
 for name in proc dev sys; do mkdir -p $0/$name; mount --rbind /$name $0/$name; done
 mount --bind $0/gembench-gpu-check $0/gembench-gpu-check
 mount -o remount,ro,bind $0/gembench-gpu-check
@@ -67,7 +70,7 @@ def bare_root(root):
 class Bundle(CliTest):
     def test_runs_where_there_is_nothing(self):
         if shutil.which("unshare") is None or os.geteuid() != 0 or subprocess.run(
-                ["unshare", "-m", "chroot", "/", "true"], capture_output=True, check=False).returncode:
+                [*ALONE, "chroot", "/", "true"], capture_output=True, check=False).returncode:
             self.skipTest("only root may enter a bare machine")
         made = self.call(TOP / "jobs/gpu_check.sh", "--bundle", "b.tar")
         self.assertEqual(made.returncode, 0, made.stderr)
@@ -79,7 +82,7 @@ class Bundle(CliTest):
         shares.write_text("MULTI_RANK_GPU_ENABLE")
 
         def run(*words):
-            return self.call("unshare", "-m", "bash", "-c", ENTER, root, "GEMBENCH_NCCL=/libnccl.so.2",
+            return self.call(*ALONE, "bash", "-c", ENTER, root, "GEMBENCH_NCCL=/libnccl.so.2",
                              "LD_LIBRARY_PATH=/driver", "bash", "-c",
                              "cd /work && exec /gembench-gpu-check/run -t -o out \"$@\"", "run", *words)
 
