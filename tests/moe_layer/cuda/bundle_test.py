@@ -1,8 +1,10 @@
 """The bundle of jobs/gpu_check.sh on a machine that has nothing, and the parts of gpu_check that need no
-GPU: limits of time, the search for libraries."""
+GPU: limits of time, the search for libraries and GPUs."""
 
+import hashlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -34,7 +36,7 @@ exec chroot $0 env -i PATH=/bin GEMBENCH_SIMULATED_GPUS=1 "$@"
 NVIDIA_SMI = """#!/bin/bash
 if [[ :$LD_LIBRARY_PATH: != *:/driver:* ]]; then echo 'no libnvidia-ml.so'; exit 12; fi
 case "$*" in
-  --list-gpus) echo 'GPU 0: simulated' ;;
+  --list-gpus) printf '%s\\n' 'GPU 0: simulated' '  MIG 1g.18gb Device 0:' '  MIG 1g.18gb Device 1:' ;;
   *-lms*) while :; do echo '10:00, 0, 1500, 300.5, 45, 99'; sleep 0.1; done ;;
   *) echo '0, simulated' ;;
 esac
@@ -67,6 +69,14 @@ def bare_root(root):
         (root / "bin" / name).chmod(0o755)
 
 
+def needs(bundle, library):
+    """The bundle with a device that asks for this library."""
+    (bundle / "needs.txt").write_text(library + "\n")
+    digest = hashlib.sha256((bundle / "needs.txt").read_bytes()).hexdigest()
+    sums = (bundle / "sums.txt").read_text()
+    (bundle / "sums.txt").write_text(re.sub(r"\w+(?=  \./needs\.txt\n)", digest, sums))
+
+
 class Bundle(CliTest):
     def test_runs_where_there_is_nothing(self):
         if shutil.which("unshare") is None or os.geteuid() != 0 or subprocess.run(
@@ -78,19 +88,22 @@ class Bundle(CliTest):
         bare_root(root)
         subprocess.run(["tar", "-xf", "b.tar", "-C", root], cwd=self.folder, check=True)
         bundle = root / "gembench-gpu-check"
-        shares = root / "libnccl.so.2"  # as far as its text says
-        shares.write_text("MULTI_RANK_GPU_ENABLE")
+        # An NCCL that lets ranks share a GPU, as far as its text says, lies where pip puts it.
+        nccl = root / "opt/env/lib/python3.12/site-packages/nvidia/nccl/lib/libnccl.so.99"
+        nccl.parent.mkdir(parents=True)
+        nccl.write_text("MULTI_RANK_GPU_ENABLE")
+        needs(bundle, nccl.name)
 
         def run(*words):
-            return self.call(*ALONE, "bash", "-c", ENTER, root, "GEMBENCH_NCCL=/libnccl.so.2",
-                             "LD_LIBRARY_PATH=/driver", "bash", "-c",
+            return self.call(*ALONE, "bash", "-c", ENTER, root, "LD_LIBRARY_PATH=/driver", "bash", "-c",
                              "cd /work && exec /gembench-gpu-check/run -t -o out \"$@\"", "run", *words)
 
         done = run("--only", SOME_STEPS)
         page = (root / "work/out/page.txt").read_text() if (root / "work/out").exists() else ""
         self.assertEqual(done.returncode, 0, page + done.stdout + done.stderr)
         self.assertEqual(page, done.stdout)
-        for part in ("with the bundle's own glibc\n", "NO GPU: ", "verdict: PASS", "  two launches: the same bits\n",
+        for part in (f"found /{nccl.relative_to(root)}\n", "with the bundle's own glibc\n", "NO GPU: ",
+                     "verdict: PASS", "  two launches: the same bits\n",
                      "check_8_f32                  PASS", ", time-shared: 8 ranks on one GPU\n",
                      "check_nccl_2                 PASS", "memcheck                     PASS",
                      "racecheck                    left out: Device not supported",
