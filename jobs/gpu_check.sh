@@ -55,6 +55,10 @@ if [[ -z ${GEMBENCH:-} ]]; then
   source "$top/jobs/find.sh"
   require_own_build "$top/build/release"
   choose_preset
+  # CMake finds CUTLASS's headers there; what nothing is installed on has no others.
+  if [[ -n $bundle ]] && ! "$top/tests/moe_layer/cuda/tools.sh" "$top/build/release/cuda_tools"; then
+    echo "gpu_check.sh: goes on without CUTLASS's headers, which pip did not get" >&2
+  fi
   (cd "$top" && cmake --preset "$preset" -DGEMBENCH_CUDA=ON >/dev/null &&
     cmake --build --preset "$preset" --parallel --target gembench gembench_cuda \
       "${benches[@]/#/bench_cuda_}") >&2

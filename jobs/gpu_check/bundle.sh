@@ -17,6 +17,27 @@ libraries() {
     awk '$2 == "=>" {print $1, $3} $1 ~ /^\/.*ld-linux/ {print "ld-linux", $1}' | sort -u
 }
 
+# made_with FOLDER NEEDS: of what device cuda in this build folder was made, and which driver that asks
+# for, a line. NEEDS: the file with the libraries that it needs.
+made_with() {
+  local compiler version='' major driver='' headers cutlass=no
+  compiler=$(sed -n 's/^CMAKE_CUDA_COMPILER:[A-Z]*=//p' "$1/CMakeCache.txt" 2>/dev/null || true)
+  if [[ -x $compiler ]]; then version=$("$compiler" --version | sed -n 's/.* release \([0-9.]*\),.*/\1/p'); fi
+  major=$(sed -n 's/^libcublas\.so\.//p' "$2")
+  case $major in  # NVIDIA's "CUDA Compatibility", minor versions
+    11) driver=", driver 450 or later" ;;
+    12) driver=", driver 525 or later" ;;
+    13) driver=", driver 580 or later" ;;
+  esac
+  if grep -aq _ZN7cutlass "$1/libgembench_cuda.so"; then
+    headers=$(sed -n 's/^GEMBENCH_CUTLASS_FOLDER:[A-Z]*=//p' "$1/CMakeCache.txt" 2>/dev/null || true)
+    cutlass=$(sed -n 's/^#define CUTLASS_\(MAJOR\|MINOR\|PATCH\) \([0-9]*\).*/\2/p' "$headers/cutlass/version.h" \
+      2>/dev/null | head -n 3 | tr '\n' '.' || true)
+    cutlass=${cutlass%.}
+  fi
+  echo "device cuda: CUDA ${version:-${major:-none}}$driver; needs $(paste -sd ' ' "$2"); CUTLASS: ${cutlass:-yes}"
+}
+
 make_bundle() { # FILE
   local file=$1 scratch root plugins name path from packer
   from=$(cd "$(dirname "$GEMBENCH")" && pwd)
@@ -82,6 +103,7 @@ make_bundle() { # FILE
   cp -r "$top"/jobs/{gpu_check.sh,gpu_check,local.sh,find.sh,mpirun_words.sh} "$root/jobs/"
   echo "bundle of $(date -u +%Y-%m-%d): $(mpirun --version | sed -n 1p)," \
     "$(ldd --version | sed -n '1s/.* /glibc /p')" >"$root/made.txt"
+  made_with "$from" "$root/needs.txt" | tee -a "$root/made.txt"
   (cd "$root" && find . -type f ! -name sums.txt -print0 | sort -z | xargs -0 sha256sum) >"$scratch/sums"
   mv "$scratch/sums" "$root/sums.txt"
   tar -C "$scratch" --owner=0 --group=0 --numeric-owner -cf - gembench-gpu-check | "${packer[@]}" >"$file.partial"

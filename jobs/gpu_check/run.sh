@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The entry of a bundle: ./gembench-gpu-check/run [-o FOLDER] [--minutes M] [-n GPUS] [-t]
-# Nothing is installed, nothing is written but FOLDER (gpu-check) and temporary files; without network.
+# Nothing is installed, nothing is written but FOLDER (gpu-check) and temporary files; without network
+# but for the loopback interface.
 # Needs bash, coreutils, grep, sed, awk, and cuBLAS and NCCL somewhere on the machine.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -49,6 +49,7 @@ all_steps() {
   data_and_loading
   beside_the_libraries
   without_the_host
+  slowed_graph
   sanitizer
   long_runs
 }
@@ -207,6 +208,7 @@ without_the_host() {
   for launch in phases graph graph_again phases_again; do
     run "launch_$launch" 90 "$gpus" "${timed[@]}" "${decode[@]}" --launch "${launch%_again}" \
       --placements linear
+    clock_of_graph
     table_rows linear
   done
   ways=$(sed -n 's/.*(experts by \([^)]*\)).*/\1/p' "$output" | head -n 1)
@@ -219,6 +221,23 @@ without_the_host() {
       --placements linear
     table_rows linear
   done
+}
+
+# What stamps see of an emulated slowdown: all of it.
+slowed_graph() {
+  local rank slowdowns=2
+  if ! "$GEMBENCH" run --help | grep -q -- '--launch '; then return; fi
+  for ((rank = 1; rank < gpus; ++rank)); do slowdowns+=,1; done
+  group "a graph in which the experts of rank 0 take twice as long" times
+  run graph_slow 90 "$gpus" "${timed[@]}" "${decode[@]}" --launch graph --slowdown "$slowdowns" \
+    --placements linear
+  clock_of_graph
+  table_rows linear
+}
+
+# How well the GPUs' clocks are aligned.
+clock_of_graph() {
+  grep '^# clock gpu-stamps' "$output" || true
 }
 
 long_runs() {

@@ -109,6 +109,29 @@ class Ceilings {
     print("two events with nothing between", median(pairs), "us");
   }
 
+  /// Stamps are what a step that is a graph is timed by.
+  void graphs() {
+    constexpr int kStamps = 100;
+    Buffer stamp = device_->allocate(sizeof(unsigned long long));
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t executable = nullptr;
+    require(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
+            "cudaStreamBeginCapture");
+    for (int i = 0; i < kStamps; ++i) {
+      require(cuda::write_stamp(stream_, stamp.as<unsigned long long>()), "write_stamp");
+    }
+    require(cudaStreamEndCapture(stream_, &graph), "cudaStreamEndCapture");
+    require(cudaGraphInstantiate(&executable, graph, 0), "cudaGraphInstantiate");
+    const auto launch = [&] { require(cudaGraphLaunch(executable, stream_), "cudaGraphLaunch"); };
+    const auto wait = [&] { require(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); };
+    launch();
+    wait();
+    print(fmt::format("launch of a graph of {} stamps", kStamps), host_us(launch, wait, 1), "us");
+    print("a stamp in a graph", gpu_seconds(launch) / kStamps * 1e6, "us");
+    require(cudaGraphExecDestroy(executable), "cudaGraphExecDestroy");
+    require(cudaGraphDestroy(graph), "cudaGraphDestroy");
+  }
+
   void clock() {
     Buffer step = device_->allocate(sizeof(unsigned long long));
     require(cuda::timer_step(stream_, step.as<unsigned long long>()), "timer_step");
@@ -185,6 +208,7 @@ int run(const Effort& effort) {
   ceilings.copy();
   ceilings.products();
   ceilings.calls();
+  ceilings.graphs();
   ceilings.clock();
   return 0;
 }

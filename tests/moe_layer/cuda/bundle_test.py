@@ -1,8 +1,10 @@
 """The bundle of jobs/gpu_check.sh on a machine that has nothing, and the parts of gpu_check that need no
-GPU: limits of time, the search for libraries."""
+GPU: limits of time, the search for libraries and GPUs."""
 
+import hashlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -20,8 +22,11 @@ TOOLS = ("awk cat cp cut date dirname env grep head id ls mkdir mktemp mv realpa
          "sort stat tail tee timeout tr uname wc").split()
 # A step of each kind: the others are tried in a clone by program_test.py.
 SOME_STEPS = "@(bench_ceilings|bench_repeat*|check_1_bf16|check_8_f32|check_nccl_2|one_token_bf16|memcheck|racecheck|profile|soak)"
+# Without network but for the loopback interface, where ip can start that.
+ALONE = ["unshare", "-m", *(["-n"] if shutil.which("ip") else [])]
 # Mounts what every machine has, makes the bundle unwritable, and goes in, with no variable of ours.
 ENTER = """set -e
+if command -v ip >/dev/null; then ip link set lo up; fi
 for name in proc dev sys; do mkdir -p $0/$name; mount --rbind /$name $0/$name; done
 mount --bind $0/gembench-gpu-check $0/gembench-gpu-check
 mount -o remount,ro,bind $0/gembench-gpu-check
@@ -31,7 +36,7 @@ exec chroot $0 env -i PATH=/bin GEMBENCH_SIMULATED_GPUS=1 "$@"
 NVIDIA_SMI = """#!/bin/bash
 if [[ :$LD_LIBRARY_PATH: != *:/driver:* ]]; then echo 'no libnvidia-ml.so'; exit 12; fi
 case "$*" in
-  --list-gpus) echo 'GPU 0: simulated' ;;
+  --list-gpus) printf '%s\\n' 'GPU 0: simulated' '  MIG 1g.18gb Device 0:' '  MIG 1g.18gb Device 1:' ;;
   *-lms*) while :; do echo '10:00, 0, 1500, 300.5, 45, 99'; sleep 0.1; done ;;
   *) echo '0, simulated' ;;
 esac
@@ -64,10 +69,18 @@ def bare_root(root):
         (root / "bin" / name).chmod(0o755)
 
 
+def needs(bundle, library):
+    """The bundle with a device that asks for this library."""
+    (bundle / "needs.txt").write_text(library + "\n")
+    digest = hashlib.sha256((bundle / "needs.txt").read_bytes()).hexdigest()
+    sums = (bundle / "sums.txt").read_text()
+    (bundle / "sums.txt").write_text(re.sub(r"\w+(?=  \./needs\.txt\n)", digest, sums))
+
+
 class Bundle(CliTest):
     def test_runs_where_there_is_nothing(self):
         if shutil.which("unshare") is None or os.geteuid() != 0 or subprocess.run(
-                ["unshare", "-m", "chroot", "/", "true"], capture_output=True, check=False).returncode:
+                [*ALONE, "chroot", "/", "true"], capture_output=True, check=False).returncode:
             self.skipTest("only root may enter a bare machine")
         made = self.call(TOP / "jobs/gpu_check.sh", "--bundle", "b.tar")
         self.assertEqual(made.returncode, 0, made.stderr)
@@ -75,19 +88,23 @@ class Bundle(CliTest):
         bare_root(root)
         subprocess.run(["tar", "-xf", "b.tar", "-C", root], cwd=self.folder, check=True)
         bundle = root / "gembench-gpu-check"
-        shares = root / "libnccl.so.2"  # as far as its text says
-        shares.write_text("MULTI_RANK_GPU_ENABLE")
+        # An NCCL that lets ranks share a GPU, as far as its text says, lies where pip puts it.
+        nccl = root / "opt/env/lib/python3.12/site-packages/nvidia/nccl/lib/libnccl.so.99"
+        nccl.parent.mkdir(parents=True)
+        nccl.write_text("MULTI_RANK_GPU_ENABLE")
+        needs(bundle, nccl.name)
 
         def run(*words):
-            return self.call("unshare", "-m", "bash", "-c", ENTER, root, "GEMBENCH_NCCL=/libnccl.so.2",
-                             "GEMBENCH_SIMULATED_NCCL=23000", "LD_LIBRARY_PATH=/driver", "bash", "-c",
+            return self.call(*ALONE, "bash", "-c", ENTER, root, "GEMBENCH_SIMULATED_NCCL=23000",
+                             "LD_LIBRARY_PATH=/driver", "bash", "-c",
                              "cd /work && exec /gembench-gpu-check/run -t -o out \"$@\"", "run", *words)
 
         done = run("--only", SOME_STEPS)
         page = (root / "work/out/page.txt").read_text() if (root / "work/out").exists() else ""
         self.assertEqual(done.returncode, 0, page + done.stdout + done.stderr)
         self.assertEqual(page, done.stdout)
-        for part in ("with the bundle's own glibc\n", "NO GPU: ", "verdict: PASS", "  two launches: the same bits\n",
+        for part in (f"found /{nccl.relative_to(root)}\n", "with the bundle's own glibc\n", "NO GPU: ",
+                     "verdict: PASS", "  two launches: the same bits\n",
                      "check_8_f32                  PASS", ", time-shared: 8 ranks on one GPU\n",
                      "check_nccl_2                 PASS", "memcheck                     PASS",
                      "racecheck                    left out: Device not supported",
@@ -148,6 +165,30 @@ class Search(CliTest):
             done = self.find(name)
             self.assertEqual(done.returncode, 3)
             self.assertIn(f"{name} is not on this machine: install it (pip install {wheel}), or", done.stderr)
+
+
+class Made(CliTest):
+    """bundle.sh"""
+
+    def test_it_says_with_what(self):
+        (self.folder / "cutlass").mkdir()
+        (self.folder / "cutlass/version.h").write_text(
+            "#define CUTLASS_MAJOR 4\n#define CUTLASS_MINOR 2\n#define CUTLASS_PATCH 0\n")
+        compiler = self.folder / "nvcc"
+        compiler.write_text("#!/bin/bash\necho 'Cuda compilation tools, release 13.0, V13.0.88'\n")
+        compiler.chmod(0o755)
+        cache = f"CMAKE_CUDA_COMPILER:FILEPATH={compiler}\nGEMBENCH_CUTLASS_FOLDER:PATH={self.folder}\n"
+        needed = ", driver 580 or later; needs libcublas.so.13 libnccl.so.2; CUTLASS: "
+        for cached, plugin, said in (
+                (cache, "_ZN7cutlass13device_kernel", f"device cuda: CUDA 13.0{needed}4.2.0\n"),
+                (cache, "", f"device cuda: CUDA 13.0{needed}no\n"),
+                ("", "_ZN7cutlass13device_kernel", f"device cuda: CUDA 13{needed}yes\n")):
+            (self.folder / "CMakeCache.txt").write_text(cached)
+            (self.folder / "libgembench_cuda.so").write_text(plugin)
+            (self.folder / "needs.txt").write_text("libcublas.so.13\nlibnccl.so.2\n")
+            done = subprocess.run(["bash", "-euo", "pipefail", "-c", f"source {PARTS}/bundle.sh; made_with . needs.txt"],
+                                  capture_output=True, text=True, timeout=HANGS, check=False, cwd=self.folder)
+            self.assertEqual((done.stdout, done.stderr), (said, ""))
 
 
 class Gpus(CliTest):

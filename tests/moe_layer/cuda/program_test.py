@@ -303,11 +303,12 @@ class GpuCheck(CudaTest):
         done = self.check()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("verdict: PASS", done.stdout)
+        self.assertRegex(done.stdout, r"graph_slow +PASS  \d+ s\n# clock gpu-stamps: EVERY STEP")
         for part in ("check_1_f32 ", "check_2_bf16 ", "check_mpi ", "NO GPU: ", "whole_steps ",
                      "median us of the expert phase", "gem+ vs linear",
                      *(f"{f'graph_{way}':28} PASS" for way in ("cublas-grouped", "cublas", "cublaslt", "cutlass"))):
             self.assertIn(part, done.stdout)
-        for comparison, rows in (("ceiling", 9), ("exchange", 2), ("experts", 4), ("tax", 1),
+        for comparison, rows in (("ceiling", 11), ("exchange", 2), ("experts", 4), ("tax", 1),
                                  ("start barrier", 1), ("stages", 1)):
             found = [line for line in done.stdout.splitlines() if line.startswith(f"  {comparison} ")]
             self.assertEqual(len(found), rows, done.stdout)
