@@ -37,7 +37,7 @@ SECONDS=0
 cuda=AUTO
 if command -v nvcc >/dev/null || [[ -x /usr/local/cuda/bin/nvcc ]]; then
   cuda=ON
-  # What is missing is named by the tests that do without it.
+  # CTest lists the tests that need what is missing as skipped.
   tests/moe_layer/cuda/tools.sh build/release/cuda_tools || say "goes on without these tools"
 fi
 cmake --preset release -DGEMBENCH_CUDA=$cuda -DGEMBENCH_UNITY=$unity >/dev/null

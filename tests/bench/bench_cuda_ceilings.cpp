@@ -52,8 +52,8 @@ class Ceilings {
           2e-9 * static_cast<double>(bytes) / seconds, "GB/s");
   }
 
-  /// A GPU at its limit of power multiplies zeros faster: both in turn, each for so long that
-  /// clocks settle.
+  /// A GPU at its limit of power multiplies zeros faster: both in turn, each for a second, of which
+  /// the first half, while clocks settle, is not counted.
   void products() {
     const std::size_t side = sz(side_), bytes = side * side * 2;
     Buffer random = device_->allocate(bytes), zeros = device_->allocate(bytes);
@@ -72,9 +72,13 @@ class Ceilings {
       for (const std::size_t which : {std::size_t{0}, std::size_t{1}}) {
         const void* in = which == 0 ? random.as<char>() : zeros.as<char>();
         const double begin = wall_seconds();
+        const double warm = effort_.quick() ? 0 : 0.5, end = effort_.quick() ? 0 : 1;
+        double passed = 0;
         do {
-          seconds[which].push_back(gpu_seconds([&] { multiply(in, out.as<char>()); }));
-        } while (!effort_.quick() && wall_seconds() - begin < 1);
+          const double took = burst_seconds([&] { multiply(in, out.as<char>()); });
+          if (passed >= warm) seconds[which].push_back(took);
+          passed = wall_seconds() - begin;
+        } while (passed < end || seconds[which].empty());
       }
     }
     const double flop = 2.0 * side_ * side_ * side_;
@@ -148,18 +152,22 @@ class Ceilings {
     return milliseconds * 1e-3;
   }
 
-  /// Of a repetition, by events around several; the least of some tries, after a warm-up.
-  double gpu_seconds(const std::function<void()>& work) {
+  /// Of a repetition, by events around several.
+  double burst_seconds(const std::function<void()>& work) {
     const int repeats = effort_.quick() ? 1 : 10;
-    double least = 1e300;
-    for (int attempt = 0; attempt < 3; ++attempt) {
-      require(cudaEventRecord(events_[0], stream_), "cudaEventRecord");
-      for (int i = 0; i < repeats; ++i) work();
-      require(cudaEventRecord(events_[1], stream_), "cudaEventRecord");
-      require(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
-      least = std::min(least, elapsed() / repeats);
-    }
-    return std::max(least, 1e-9);
+    require(cudaEventRecord(events_[0], stream_), "cudaEventRecord");
+    for (int i = 0; i < repeats; ++i) work();
+    require(cudaEventRecord(events_[1], stream_), "cudaEventRecord");
+    require(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+    return std::max(elapsed() / repeats, 1e-9);
+  }
+
+  /// The median of some bursts, of which the first is not counted.
+  double gpu_seconds(const std::function<void()>& work) {
+    burst_seconds(work);
+    std::vector<double> bursts;
+    for (int i = 0; i < (effort_.quick() ? 1 : 21); ++i) bursts.push_back(burst_seconds(work));
+    return median(bursts);
   }
 
   /// Of the host, a repetition of `work`; `after` is not timed.

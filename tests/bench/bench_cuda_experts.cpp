@@ -100,8 +100,19 @@ class BareProducts {
     return false;
 #endif
   }
+  /// So that what is checked afterwards is of the next products.
+  void forget() {
+    for (const Buffer* buffer : {&wide_, &out_}) {
+      require(cudaMemsetAsync(buffer->as<char>(), 0xff, buffer->bytes(), stream_),  // NaN
+              "cudaMemsetAsync");
+    }
+    require(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+  }
   [[nodiscard]] const Buffer& wide() const {
     return wide_;
+  }
+  [[nodiscard]] const Buffer& out() const {
+    return out_;
   }
 
  private:
@@ -135,7 +146,6 @@ class Experts {
     fill_input(input, 1, 0, 0, model.hidden);
     std::vector<std::uint16_t> halves;
     for (const float value : input) halves.push_back(to_bf16(value));
-    first_row_.assign(input.begin(), input.begin() + model.hidden);
     for (std::size_t row = 0; row < rows; row += made) {
       device_->upload(rows_, row * hidden * 2, halves.data(),
                       std::min(made, rows - row) * hidden * 2);
@@ -144,7 +154,8 @@ class Experts {
       fill_expert(plain_, 1, 0, e, model, DType::bf16);
       weights_.push_back(device_->allocate(device_->expert_bytes()));
       device_->load_expert(weights_.back(), plain_);
-      if (e == 0) gate_ = plain_.gate;
+      if (e == 0) first_ = first_columns();
+      if (e == model.experts - 1) last_ = first_columns();
     }
     for (const Buffer& expert : weights_) slots_.push_back(&expert);
     for (const std::string& name : cuda::ExpertProducts::names()) add_way(name, {0, rows, rows});
@@ -170,10 +181,12 @@ class Experts {
     args.results = &results_;
     args.slot_tokens = &slot_tokens_;
     bare_.use(*device_, rows_, weights_, tokens);
+    bare_.forget();
     bare_.run_each();
-    require_first_product();
+    require_products("cublasGemmEx", tokens);
+    bare_.forget();
     bool grouped = bare_.run_grouped();
-    require_first_product();
+    if (grouped) require_products("cublasGemmGroupedBatchedEx", tokens);
     constexpr int kTries = 5;  // the faster way is the reference
     grouped = grouped && span_of(comm_, kTries, [&] { bare_.run_grouped(); }) <
                              span_of(
@@ -194,6 +207,10 @@ class Experts {
 
  private:
   static constexpr std::size_t kMadeRows = 256;
+  /// Of an expert's matrices; what its first row of tokens is multiplied by for the first number.
+  struct FirstColumns {
+    std::vector<float> gate, down;  // [hidden], [ffn]
+  };
   struct Way {
     std::string name;
     std::unique_ptr<Device> device;  // all share the memory of the first one
@@ -225,16 +242,41 @@ class Experts {
     if (comm_.rank() == 0) fmt::print(stderr, "left out: {} ({})\n", name, why);
   }
 
-  /// The reference really multiplies: its first number is compared with a sum on the host.
-  void require_first_product() {
-    std::uint16_t first = 0;
-    device_->download(&first, bare_.wide(), 0, sizeof first);
-    double sum = 0;
-    for (std::size_t h = 0; h < first_row_.size(); ++h) {
-      sum += double{from_bf16(to_bf16(first_row_[h]))} * double{gate_[h * sz(model_.ffn)]};
+  /// Of the expert in plain_.
+  [[nodiscard]] FirstColumns first_columns() const {
+    FirstColumns columns;
+    const std::size_t hidden = sz(model_.hidden), ffn = sz(model_.ffn);
+    for (std::size_t h = 0; h < hidden; ++h) columns.gate.push_back(plain_.gate[h * ffn]);
+    for (std::size_t f = 0; f < ffn; ++f) columns.down.push_back(plain_.down[f * hidden]);
+    return columns;
+  }
+
+  /// The reference really multiplies: of both products of the first and of the last expert, the
+  /// first number is compared with a sum on the host.
+  void require_products(const char* call, int tokens) {
+    const std::size_t hidden = sz(model_.hidden), ffn = sz(model_.ffn);
+    for (const std::size_t e : {std::size_t{0}, sz(model_.experts - 1)}) {
+      const std::size_t row = e * sz(tokens);
+      std::vector<std::uint16_t> in(hidden), wide(2 * ffn), out(1);
+      device_->download(in.data(), rows_, row * hidden * 2, hidden * 2);
+      device_->download(wide.data(), bare_.wide(), row * 2 * ffn * 2, 2 * ffn * 2);
+      device_->download(out.data(), bare_.out(), row * hidden * 2, 2);
+      const FirstColumns& columns = e == 0 ? first_ : last_;
+      require_product(call, wide[0], in, columns.gate);
+      // The second product multiplies the first one's left half, without an activation.
+      wide.resize(ffn);
+      require_product(call, out[0], wide, columns.down);
     }
-    if (std::abs(from_bf16(first) - sum) > 0.02 * std::max(1.0, std::abs(sum))) {
-      throw std::runtime_error(fmt::format("cuBLAS gave {} for {}", from_bf16(first), sum));
+  }
+  static void require_product(const char* call, std::uint16_t got,
+                              const std::vector<std::uint16_t>& row,
+                              const std::vector<float>& column) {
+    double sum = 0;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      sum += double{from_bf16(row[i])} * double{column[i]};
+    }
+    if (!(std::abs(from_bf16(got) - sum) <= 0.02 * std::max(1.0, std::abs(sum)))) {  // NaN too
+      throw std::runtime_error(fmt::format("{} gave {} for {}", call, from_bf16(got), sum));
     }
   }
 
@@ -244,7 +286,7 @@ class Experts {
   std::vector<Way> ways_;
   BareProducts bare_;
   PlainExpert plain_;
-  std::vector<float> first_row_, gate_;
+  FirstColumns first_, last_;
   std::vector<Buffer> weights_;
   std::vector<const Buffer*> slots_;
   Buffer rows_, pairs_, results_, slot_tokens_;

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "moe_layer/cuda/block.hpp"
+#include "moe_layer/cuda/forwarding_kernels.hpp"
 #include "moe_layer/cuda/kernels.hpp"
 #include "tests/cuda_simulation/environment.hpp"
 
@@ -114,10 +115,12 @@ TEST_F(Races, every_block_has_shared_memory_of_its_own) {
   }
 }
 
+using Halves = std::vector<std::uint16_t>;  // bf16 values, or two of them an f32
+
 /// What the kernels leave.
 struct Outputs {
-  std::vector<float> normed, weights, sums, x;
-  std::vector<std::uint16_t> payload, gate_ids, ids, inner;
+  std::vector<float> normed, weights, x;
+  Halves payload, gate_ids, ids, sent, inner, product, sums;
   std::vector<std::int32_t> counts, chunk_counts, row_token, token_row, rows, sorted_row, position,
       first_pair, slot_tokens, chunk_pairs;
   std::vector<int> pairs;
@@ -128,35 +131,52 @@ struct Shape {
   int tokens, hidden, experts, topk, ranks, spread;  // tokens go to the first `spread` experts
 };
 
-std::vector<float> numbers(int count) {
-  std::vector<float> values(static_cast<std::size_t>(count));
-  for (std::size_t i = 0; i < values.size(); ++i) {
+std::size_t z(int a, int b = 1) {
+  return static_cast<std::size_t>(a) * static_cast<std::size_t>(b);
+}
+
+std::vector<float> numbers(std::size_t count) {
+  std::vector<float> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
     values[i] = static_cast<float>(i * 2654435761U % 1000) / 500 - 1;
   }
   return values;
 }
 
+std::size_t halves_of(DType dtype) {
+  return dtype == DType::f32 ? 2 : 1;
+}
+Halves room(DType dtype, std::size_t count) {
+  return Halves(count * halves_of(dtype));
+}
+/// Values between 1 and 2.
+Halves payload(DType dtype, std::size_t count) {
+  Halves values = room(dtype, count);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<std::uint16_t>(0x3f80 + i % 128);
+  }
+  return values;
+}
+
+void append(std::vector<int>& to, const std::vector<Pair>& pairs) {
+  for (const Pair& p : pairs) to.insert(to.end(), {p.row, p.slot});
+}
+
 /// Every kernel of a layer once: what is packed comes back as received from this rank alone.
-Outputs layer(const Shape& s) {
+Outputs layer(const Shape& s, DType dtype) {
   Outputs out;
-  const auto z = [](int a, int b) {
-    return static_cast<std::size_t>(a) * static_cast<std::size_t>(b);
-  };
   std::vector<float> x(z(s.tokens, s.hidden));
   Filling filling{};
   filling.tokens = s.tokens, filling.hidden = s.hidden, filling.step = 0x1p-23F;
   filling.x = x.data();
   fill_inputs(nullptr, filling);
   out.normed.resize(x.size());
-  out.payload.resize(x.size());
-  norm_rows(nullptr, DType::bf16, s.tokens, s.hidden, x.data(), out.normed.data(),
-            out.payload.data());
-  std::vector<float> wide(x.size());
-  norm_rows(nullptr, DType::f32, s.tokens, s.hidden, x.data(), out.normed.data(), wide.data());
+  out.payload = room(dtype, x.size());
+  norm_rows(nullptr, dtype, s.tokens, s.hidden, x.data(), out.normed.data(), out.payload.data());
 
-  std::vector<float> logits = numbers(s.tokens * s.experts);
+  std::vector<float> logits = numbers(z(s.tokens, s.experts));
   for (int t = 0; t < s.tokens; ++t) {
-    for (int e = 0; e < s.spread; ++e) logits[z(t, s.experts) + z(e, 1)] += 9;
+    for (int e = 0; e < s.spread; ++e) logits[z(t, s.experts) + z(e)] += 9;
   }
   const std::size_t pairs = z(s.tokens, s.topk);
   out.gate_ids.resize(pairs);
@@ -187,26 +207,25 @@ Outputs layer(const Shape& s) {
   packing.row_token = out.row_token.data(), packing.token_row = out.token_row.data();
   count_pairs(nullptr, packing);
   place_pairs(nullptr, packing);
-  for (const Pair& p : pair) out.pairs.insert(out.pairs.end(), {p.row, p.slot});
+  append(out.pairs, pair);
 
   const int rows = out.rows[0];
-  std::vector<std::uint16_t> sent(z(rows, s.hidden));
-  const auto bytes = static_cast<std::size_t>(s.hidden) * sizeof(std::uint16_t);
-  copy_rows(nullptr, bytes, z(rows, 1), out.rows.data(), out.row_token.data(), out.payload.data(),
-            sent.data());
+  out.sent = room(dtype, z(rows, s.hidden));
+  copy_rows(nullptr, z(s.hidden) * halves_of(dtype) * sizeof(std::uint16_t), z(rows),
+            out.rows.data(), out.row_token.data(), out.payload.data(), out.sent.data());
 
-  std::vector<std::int32_t> pair_at{0}, row_at{0}, slot_at(z(slots, 1) + 1);
+  std::vector<std::int32_t> pair_at{0}, row_at{0}, slot_at(z(slots) + 1);
   for (int r = 0; r < s.ranks; ++r) {
     const std::int32_t* counts = out.counts.data() + r * (2 + slots);
     row_at.push_back(row_at.back() + counts[0]);
     pair_at.push_back(pair_at.back() + counts[1]);
-    for (int slot = 0; slot < slots; ++slot) slot_at[z(slot, 1) + 1] += counts[2 + slot];
+    for (int slot = 0; slot < slots; ++slot) slot_at[z(slot) + 1] += counts[2 + slot];
   }
   std::partial_sum(slot_at.begin(), slot_at.end(), slot_at.begin());
   out.sorted_row.resize(pairs);
   out.position.resize(pairs);
-  out.first_pair.resize(z(rows, 1));
-  out.slot_tokens.resize(z(slots, 1));
+  out.first_pair.resize(z(rows));
+  out.slot_tokens.resize(z(slots));
   out.chunk_pairs.resize(z(slots, chunks_of(static_cast<int>(pairs))));
   Sorting sorting{};
   sorting.pairs = static_cast<int>(pairs), sorting.ranks = s.ranks, sorting.slots = slots;
@@ -216,35 +235,122 @@ Outputs layer(const Shape& s) {
   sorting.slot_tokens = out.slot_tokens.data(), sorting.chunk_pairs = out.chunk_pairs.data();
   sort_pairs(nullptr, sorting);
 
-  std::vector<std::uint16_t> both(z(static_cast<int>(pairs), 2 * s.hidden), 0x3f80);
-  out.inner.resize(both.size() / 2);
-  swiglu(nullptr, DType::bf16, pairs, s.hidden, both.data(), out.inner.data());
-  const std::vector<float> outputs = numbers(static_cast<int>(pairs) * s.hidden);
-  out.sums.resize(z(rows, s.hidden));
+  const Halves both = payload(dtype, 2 * pairs * z(s.hidden));
+  out.inner = room(dtype, pairs * z(s.hidden));
+  swiglu(nullptr, dtype, pairs, s.hidden, both.data(), out.inner.data());
+  const void* const matrices[] = {both.data()};
+  const std::vector<std::int32_t> matrix(z(s.tokens), 0);
+  PlainProduct product{};
+  product.rows = s.tokens, product.n = s.hidden, product.k = 1;
+  product.a = out.payload.data(), product.b = matrices, product.matrix = matrix.data();
+  out.product = room(dtype, x.size());
+  product.c = out.product.data();
+  plain_product(nullptr, dtype, product);
+
+  out.sums = room(dtype, z(rows, s.hidden));
   Weighing weighing{};
   weighing.rows = rows, weighing.pairs = sorting.pairs, weighing.hidden = s.hidden;
   weighing.pair = pair.data(), weighing.position = out.position.data();
   weighing.first_pair = out.first_pair.data();
-  weighing.outputs = outputs.data(), weighing.sums = out.sums.data();
-  weigh_rows(nullptr, DType::f32, weighing);
+  weighing.outputs = out.inner.data(), weighing.sums = out.sums.data();
+  weigh_rows(nullptr, dtype, weighing);
   Adding adding{};
   adding.tokens = s.tokens, adding.ranks = s.ranks, adding.hidden = s.hidden;
   adding.token_row = out.token_row.data(), adding.returned = out.sums.data();
-  adding.shared = x.data(), adding.x = wide.data();
-  add_rows(nullptr, DType::f32, adding);
-  out.x = wide;
+  out.x = x;
+  adding.shared = x.data(), adding.x = out.x.data();
+  add_rows(nullptr, dtype, adding);
   return out;
 }
 
-TEST_F(Races, the_kernels_have_none) {
-  // tokens, hidden, experts, top-k, ranks, spread: two and three chunks, one token, all to one rank
-  for (const Shape& shape : {Shape{300, 8, 12, 2, 3, 12}, Shape{1, 7, 8, 8, 8, 8},
-                             Shape{513, 5, 4, 1, 2, 1}, Shape{40, 33, 64, 6, 8, 64}}) {
-    use_threads(kHosts);
-    const Outputs outputs = layer(shape);
-    use_threads(0);
-    EXPECT_EQ(outputs == layer(shape), true) << shape.tokens << " tokens";
+/// What forwarding leaves.
+struct Forwarded {
+  std::vector<std::int32_t> counts, chunk_counts, row_source, sent_row, rows;
+  std::vector<int> pairs;
+  Halves results;
+  bool operator==(const Forwarded&) const = default;
+};
+
+struct NodeShape {
+  int sources, rows, each, node_ranks, slots, hidden;  // `each` pairs of every source's every row
+};
+
+/// Every kernel of forwarding once, on the last ranks of twice as many.
+Forwarded forward(const NodeShape& s, DType dtype) {
+  Forwarded out;
+  const int ranks = 2 * s.node_ranks, rows = s.sources * s.rows;
+  std::vector<Pair> pair;
+  std::vector<std::int32_t> pair_at{0}, row_at{0}, rank_of;
+  for (int source = 0; source < s.sources; ++source) {
+    for (int i = 0; i < s.rows * s.each; ++i) {
+      const int row = i / s.each, slot = (row + i % s.each) % (s.node_ranks * s.slots);
+      pair.push_back({row, slot, 1});
+    }
+    pair_at.push_back(static_cast<std::int32_t>(pair.size()));
+    row_at.push_back((source + 1) * s.rows);
   }
+  for (int local = 0; local < s.node_ranks; ++local) rank_of.push_back(s.node_ranks + local);
+  const int pairs = pair_at.back();
+  std::vector<Pair> sent(pair.size());
+  out.counts.resize(z(ranks, 2 + s.slots));
+  out.chunk_counts.resize(2 * z(s.node_ranks, chunks_of(pairs)));
+  out.row_source.resize(pair.size());
+  out.sent_row.resize(z(rows, s.node_ranks));
+  out.rows.resize(1);
+  NodePacking packing{};
+  packing.pairs = pairs, packing.sources = s.sources;
+  packing.node_ranks = s.node_ranks, packing.slots = s.slots;
+  packing.pair = pair.data(), packing.pair_at = pair_at.data(), packing.row_at = row_at.data();
+  packing.rank_of = rank_of.data(), packing.counts = out.counts.data();
+  packing.chunk_counts = out.chunk_counts.data(), packing.sent_pairs = sent.data();
+  packing.row_source = out.row_source.data(), packing.sent_row = out.sent_row.data();
+  packing.rows = out.rows.data();
+  count_node_pairs(nullptr, packing, ranks);
+  place_node_pairs(nullptr, packing);
+  append(out.pairs, sent);
+
+  const Halves returned = payload(dtype, z(out.rows[0], s.hidden));
+  out.results = room(dtype, z(rows, s.hidden));
+  Merging merging{};
+  merging.rows = rows, merging.node_ranks = s.node_ranks, merging.hidden = s.hidden;
+  merging.sent_row = out.sent_row.data(), merging.returned = returned.data();
+  merging.results = out.results.data();
+  merge_rows(nullptr, dtype, merging);
+  return out;
+}
+
+/// Blocks of one thread are not compared: with both numbers of threads, those are only every 12th.
+template <class Shape, class Run>
+void expect_no_races(const std::vector<Shape>& shapes, Run run) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      use_threads(0);
+      const auto expected = run(shapes[i], dtype);
+      for (const int threads : {3, 4}) {
+        use_threads(threads);
+        EXPECT_EQ(run(shapes[i], dtype) == expected, true)
+            << "shape " << i << ", type " << static_cast<int>(dtype) << ", " << threads
+            << " threads";
+      }
+    }
+  }
+}
+
+TEST_F(Races, the_kernels_of_a_layer_have_none) {
+  // tokens, hidden, experts, top-k, ranks, spread: two and three chunks, one token, all to one rank
+  expect_no_races(std::vector<Shape>{{300, 8, 12, 2, 3, 12},
+                                     {1, 7, 8, 8, 8, 8},
+                                     {513, 5, 4, 1, 2, 1},
+                                     {40, 34, 64, 6, 8, 64},
+                                     {5, 515, 4, 2, 2, 4}},
+                  layer);
+}
+
+TEST_F(Races, the_kernels_of_forwarding_have_none) {
+  // sources, rows, pairs a row, ranks of the node, slots, hidden
+  expect_no_races(
+      std::vector<NodeShape>{{3, 70, 3, 3, 4, 8}, {2, 9, 1, 8, 1, 7}, {1, 1, 4, 2, 2, 2056}},
+      forward);
 }
 
 }  // namespace
