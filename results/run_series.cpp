@@ -72,21 +72,27 @@ void make_series(File& file, std::uint64_t ranks, std::uint64_t rows, Layout lay
   make(kSeriesJob);
 }
 
+using Stretches = std::span<const SeriesStretch>;
+
 template <class T>
-void put(File& file, const Variable& variable, std::uint64_t rank, std::uint64_t row,
-         const std::vector<StateSample>& samples, T StateSample::*member) {
+void put(File& file, const Variable& variable, Stretches stretches, T StateSample::*member) {
+  std::vector<Extents> starts;
+  for (const SeriesStretch& one : stretches) starts.push_back({one.rank, one.row});
   std::vector<T> values;
-  for (const StateSample& sample : samples) values.push_back(sample.*member);
-  file.write(variable, {rank, row}, {1, values.size()}, std::span<const T>(values));
+  file.write_rows<T>(variable, starts, [&](std::size_t i) -> const std::vector<T>& {
+    values.clear();
+    for (const StateSample& sample : stretches[i].samples) values.push_back(sample.*member);
+    return values;
+  });
 }
 
-void put_values(File& file, std::uint64_t rank, std::uint64_t row,
-                const std::vector<StateSample>& samples) {
+/// All but the times, a column at a time: there may be a stretch of every rank.
+void put_values(File& file, Stretches stretches) {
   for (const SeriesColumn& column : kSeriesColumns) {
-    put(file, column.variable, rank, row, samples, column.member);
+    put(file, column.variable, stretches, column.member);
   }
-  put(file, kSeriesReasons, rank, row, samples, &StateSample::throttle_reasons);
-  put(file, kSeriesJob, rank, row, samples, &StateSample::job);
+  put(file, kSeriesReasons, stretches, &StateSample::throttle_reasons);
+  put(file, kSeriesJob, stretches, &StateSample::job);
 }
 
 }  // namespace
@@ -133,13 +139,14 @@ bool SeriesWriter::due() const {
 
 void SeriesWriter::write_values() {
   if (stale_) {  // a row never has the time of one sample and the values of another
-    for (Stretch& one : waiting_) {
-      const std::vector<StateSample> none(one.samples.size());
-      put(file_, kSeriesTime, one.rank, one.row, none, &StateSample::time);
+    std::vector<SeriesStretch> none;
+    for (const SeriesStretch& one : waiting_) {
+      none.push_back({one.rank, one.row, std::vector<StateSample>(one.samples.size())});
     }
+    put(file_, kSeriesTime, none, &StateSample::time);
     file_.flush();
   }
-  for (const Stretch& one : waiting_) put_values(file_, one.rank, one.row, one.samples);
+  put_values(file_, waiting_);
   std::uint64_t stride = stride_;
   for (const ThinnedRows& rows : rows_) stride = std::max<std::uint64_t>(stride, rows.stride());
   if (std::exchange(stride_, stride) != stride) {
@@ -148,9 +155,7 @@ void SeriesWriter::write_values() {
 }
 
 void SeriesWriter::write_times() {
-  for (const Stretch& one : waiting_) {
-    put(file_, kSeriesTime, one.rank, one.row, one.samples, &StateSample::time);
-  }
+  put(file_, kSeriesTime, waiting_, &StateSample::time);
   waiting_.clear();
   any_ = stale_ = false;
 }
@@ -159,12 +164,12 @@ void add_series(File& file, const std::vector<std::vector<StateSample>>& samples
   std::uint64_t rows = 1;
   for (const auto& of_rank : samples) rows = std::max<std::uint64_t>(rows, of_rank.size());
   make_series(file, samples.size(), rows, Layout::chunked);
-  std::vector<StateSample> padded;
   for (std::uint64_t rank = 0; rank < samples.size(); ++rank) {
-    padded = samples[rank];
-    padded.resize(rows);  // every cell is stored: readers tell by it that the extents are true
-    put_values(file, rank, 0, padded);
-    put(file, kSeriesTime, rank, 0, padded, &StateSample::time);
+    SeriesStretch padded{rank, 0, samples[rank]};
+    padded.samples.resize(
+        rows);  // every cell is stored: readers tell by it that the extents are true
+    put_values(file, {&padded, 1});
+    put(file, kSeriesTime, {&padded, 1}, &StateSample::time);
   }
 }
 

@@ -21,6 +21,12 @@ inline constexpr std::uint64_t kMostSeriesRows = 1 << 17;    ///< of a rank, tha
 /// Bytes of the whole group.
 [[nodiscard]] std::uint64_t series_bytes(std::uint64_t ranks);
 
+/// Samples with neighbouring rows.
+struct SeriesStretch {
+  std::size_t rank = 0, row = 0;
+  std::vector<StateSample> samples;
+};
+
 /// Writes series into a results.h5 in which there is room for them, some samples at a time. A row
 /// counts from the moment when its time is in the file.
 class SeriesWriter {
@@ -38,17 +44,12 @@ class SeriesWriter {
   void write_times();
 
  private:
-  /// Samples with neighbouring rows.
-  struct Stretch {
-    std::size_t rank, row;
-    std::vector<StateSample> samples;
-  };
   h5::File& file_;
-  std::vector<ThinnedRows> rows_;     // [rank]
-  std::uint64_t stride_ = 1;          // largest of a rank, as the file has it
-  std::vector<Stretch> waiting_;      // until write_times()
-  double first_ = 0, last_ = 0;       // times of rank 0's that wait
-  bool any_ = false, stale_ = false;  // stale: some rows to be written hold older samples
+  std::vector<ThinnedRows> rows_;       // [rank]
+  std::uint64_t stride_ = 1;            // largest of a rank, as the file has it
+  std::vector<SeriesStretch> waiting_;  // until write_times()
+  double first_ = 0, last_ = 0;         // times of rank 0's that wait
+  bool any_ = false, stale_ = false;    // stale: some rows to be written hold older samples
 };
 
 /// Creates the group with all samples at once, compressed; [rank].

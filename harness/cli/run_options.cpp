@@ -207,8 +207,7 @@ void soak_option(OptionSet& set, SessionOptions& o) {
   set.call(
          "soak", "S|auto",
          "before measuring, run untimed steps until temperature, clock and step time are steady, "
-         "for at most S seconds (0 = none, else at least 2); auto: 180 on GPUs that report their "
-         "temperature or "
+         "for at most S seconds (0 = none); auto: 180 on GPUs that report their temperature or "
          "clock, else 0",
          [&o](const std::string& v) {
            o.soak = v == "auto" ? std::nullopt : std::optional(parse_real("soak", "S", v));

@@ -1,5 +1,4 @@
 #include "harness/report/profile_report.hpp"
-#include "harness/report/gpu_findings.hpp"
 
 #include <fmt/format.h>
 

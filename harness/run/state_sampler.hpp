@@ -19,7 +19,7 @@ namespace gembench::inline run {
 /// Reads the state of a rank's device again and again while it works, on a thread of its own:
 /// before and after the steps it is idle, and its clock and throttling are not those of the work.
 /// The thread sleeps between readings, and keeps off the CPU that its maker runs on if it may use
-/// another. Reads nothing more if the device reports nothing at first. Readings cover all that the
+/// another. Asks a device that has no state at first (a CPU) no more. Readings cover all that the
 /// rank does meanwhile: moves, gathering, writing and checks too.
 class StateSampler {
  public:

@@ -70,13 +70,14 @@ std::string who(const std::vector<int>& bits, int shift) {
 }  // namespace
 
 double SteadyWatch::window() const {
-  return std::isfinite(shortest_) ? std::max(rule_.window, kStepsOfWindow * shortest_)
-                                  : rule_.window;
+  if (last_.empty()) return rule_.window;
+  return std::max(rule_.window, kStepsOfWindow * *std::ranges::min_element(last_));
 }
 
 void SteadyWatch::add_step(double at, double seconds) {
   if (std::isnan(steps_begin_)) steps_begin_ = at;
-  shortest_ = std::min(shortest_, seconds);
+  last_.push_back(seconds);
+  if (last_.size() > kStepsOfWindow) last_.pop_front();
   step_sum_ += seconds;
   ++step_count_;
   if (at - steps_begin_ < window() / kPartsOfWindow) return;

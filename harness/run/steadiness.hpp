@@ -9,8 +9,8 @@
 
 namespace gembench::inline run {
 
-/// When a rank counts as steady: over the last `window`, or over kStepsOfWindow of its shortest
-/// steps if they are longer, the two halves differ by no more than this.
+/// When a rank counts as steady: over the last `window`, or over kStepsOfWindow steps as the
+/// shortest of the last ones if that is longer, the two halves differ by no more than this.
 struct SteadyRule {
   double window = 10;        ///< s, at least
   double temperature = 0.5;  ///< degree C between the halves' means
@@ -18,7 +18,7 @@ struct SteadyRule {
   double step_time = 0.02;   ///< share, between the halves' medians
 };
 
-inline constexpr double kStepsOfWindow = 8;
+inline constexpr int kStepsOfWindow = 8;
 
 /// A value and when it was read, s.
 struct TimedValue {
@@ -46,7 +46,7 @@ class SteadyWatch {
   SteadyRule rule_;
   double begin_;
   std::deque<TimedValue> temperatures_, clocks_, steps_;
-  double shortest_ = std::numeric_limits<double>::infinity();  // s, of the steps
+  std::deque<double> last_;  // s, of the last kStepsOfWindow steps
   double step_sum_ = 0, steps_begin_ = std::numeric_limits<double>::quiet_NaN();
   int step_count_ = 0;
 };

@@ -292,10 +292,14 @@ std::size_t File::stored_size(const Variable& variable, const Extents& wanted) c
 
 void File::write_raw(const Variable& variable, const Extents& start, const Extents& count,
                      Type memory, const void* values) {
-  const auto set = dataset(variable.name);
-  const auto file_space = selection(set.get(), start, count);
+  write_raw(dataset(variable.name).get(), start, count, memory, values);
+}
+
+void File::write_raw(std::int64_t set, const Extents& start, const Extents& count, Type memory,
+                     const void* values) {
+  const auto file_space = selection(set, start, count);
   const auto memory_space = count.empty() ? Handle() : space_of(count);
-  check(H5Dwrite(set.get(), native_type(memory), count.empty() ? H5S_ALL : memory_space.get(),
+  check(H5Dwrite(set, native_type(memory), count.empty() ? H5S_ALL : memory_space.get(),
                  file_space.get(), H5P_DEFAULT, values));
 }
 

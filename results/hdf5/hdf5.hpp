@@ -54,6 +54,17 @@ class File {
              std::span<const T> values) {
     write_raw(variable, start, count, memory_type<T>(), values.data());
   }
+  /// Parts of [row][column], each of one row, in one opening of the dataset. `values_of(i)` are
+  /// those of part i, which begins at `starts[i]`.
+  template <class T, class ValuesOf>
+  void write_rows(const Variable& variable, const std::vector<Extents>& starts,
+                  ValuesOf values_of) {
+    const auto set = dataset(variable.name);
+    for (std::size_t i = 0; i < starts.size(); ++i) {
+      const std::vector<T>& values = values_of(i);
+      write_raw(set.get(), starts[i], {1, values.size()}, memory_type<T>(), values.data());
+    }
+  }
   void write(const Variable& variable, const std::vector<std::string>& values);
   /// `object` is "/" or the name of a group or dataset.
   void set(std::string_view object, std::string_view name, const Attribute& value);
@@ -110,6 +121,8 @@ class File {
   [[nodiscard]] Handle selection(std::int64_t set, const Extents& start,
                                  const Extents& count) const;
   void write_raw(const Variable& variable, const Extents& start, const Extents& count, Type memory,
+                 const void* values);
+  void write_raw(std::int64_t set, const Extents& start, const Extents& count, Type memory,
                  const void* values);
   void read_raw(const Variable& variable, const Extents& start, const Extents& count, Type memory,
                 void* values) const;
