@@ -35,6 +35,7 @@ TABLE_HEADERS = {
     "moe_layer/layers.hpp",  # classes with parts in files of their own
     "moe_layer/cuda/experts.hpp",
     "moe_layer/cuda/cutlass/grouped.hpp",
+    "moe_layer/cuda/cutlass/tiles.hpp",
 }
 # Sources without a header.
 ENTRIES = {

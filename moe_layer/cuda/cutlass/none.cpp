@@ -1,4 +1,4 @@
-// In place of grouped_sm90.cu where CUTLASS was not found.
+// In place of the others where CUTLASS was not found.
 #include "moe_layer/cuda/cutlass/grouped.hpp"
 
 namespace gembench::inline cuda {

@@ -1,4 +1,5 @@
-// Grouped products by CUTLASS: TMA loads and wgmma, for compute capability 9.0 alone (sm_90a).
+#pragma once
+
 #include <cutlass/cutlass.h>
 #include <cutlass/gemm/device/gemm_universal_adapter.h>
 #include <cutlass/epilogue/collective/collective_builder.hpp>
@@ -10,20 +11,17 @@
 #include "moe_layer/cuda/cutlass/grouped.hpp"
 
 namespace gembench::inline cuda {
-namespace {
 
-using cute::_1, cute::_2, cute::_32, cute::_64, cute::_128, cute::_256;
-using cute::Shape;
-using Value = cutlass::bfloat16_t;
-constexpr int kUnit = 8;  // values that TMA moves at least: 16 bytes
-
+/// A grouped product by CUTLASS: TMA loads and wgmma, for compute capability 9.0 alone (sm_90a).
 /// The transposed product, C'[n][rows] = B'[n][k] A'[k][rows] with the same memory: wgmma computes
 /// at least 64 rows of its first matrix, which are then the weights' columns, and rows of tokens,
 /// which may be few, are those of its second.
 template <class Tile, class Cluster, class Mainloop, class Epilogue>
 struct Grouped {
+  using Value = cutlass::bfloat16_t;
+  static constexpr int kUnit = 8;  // values that TMA moves at least: 16 bytes
   using Transposed = cutlass::layout::ColumnMajor*;
-  using Problem = cutlass::gemm::GroupProblemShape<Shape<int, int, int>>;
+  using Problem = cutlass::gemm::GroupProblemShape<cute::Shape<int, int, int>>;
   using Output = typename cutlass::epilogue::collective::CollectiveBuilder<
       cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Tile, Cluster,
       cutlass::epilogue::collective::EpilogueTileAuto, float, float, void, Transposed, kUnit, Value,
@@ -63,6 +61,12 @@ struct Grouped {
     return to;
   }
 
+  static std::size_t workspace_bytes(int multiprocessors) {
+    CutlassGroup group;
+    group.multiprocessors = multiprocessors;
+    return Call::get_workspace_size(arguments(group));
+  }
+
   static cudaError_t run(cudaStream_t stream, const CutlassGroup& group) {
     const auto given = arguments(group);
     Call call;
@@ -75,34 +79,5 @@ struct Grouped {
     return cudaSuccess;
   }
 };
-
-/// Weights are read once and tokens are few: narrow tiles, two of them in flight by turns.
-using Few = Grouped<Shape<_128, _32, _64>, Shape<_1, _1, _1>,
-                    cutlass::gemm::KernelPtrArrayTmaWarpSpecializedPingpong,
-                    cutlass::epilogue::PtrArrayTmaWarpSpecializedPingpong>;
-/// Bound by arithmetic: the largest tiles, of which two neighbours share the tokens' part.
-using Many = Grouped<Shape<_256, _128, _64>, Shape<_2, _1, _1>,
-                     cutlass::gemm::KernelPtrArrayTmaWarpSpecializedCooperative,
-                     cutlass::epilogue::PtrArrayTmaWarpSpecializedCooperative>;
-constexpr std::int64_t kFewRows = 64;  // of a group, on average
-
-}  // namespace
-
-bool has_cutlass() {
-  return true;
-}
-
-std::size_t cutlass_workspace_bytes(int multiprocessors) {
-  CutlassGroup group;
-  group.multiprocessors = multiprocessors;
-  const std::size_t few = Few::Call::get_workspace_size(Few::arguments(group));
-  const std::size_t many = Many::Call::get_workspace_size(Many::arguments(group));
-  return few > many ? few : many;
-}
-
-cudaError_t run_cutlass(cudaStream_t stream, const CutlassGroup& group) {
-  if (group.groups == 0) return cudaSuccess;
-  return group.rows <= kFewRows * group.groups ? Few::run(stream, group) : Many::run(stream, group);
-}
 
 }  // namespace gembench::inline cuda
