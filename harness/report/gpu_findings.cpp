@@ -122,8 +122,7 @@ std::string unsteady_sentence(const SoakRecord& soak, const char* before) {
   if (soak.steady != 0) return {};
   return fmt::format(
       "the devices were not known to be steady before {}, after {:.0f} s of soaking: {}: give a "
-      "longer "
-      "--soak, or look for what changes",
+      "longer --soak, or look for what changes",
       before, soak.seconds,
       soak.unsteady.empty() ? "they still changed, or were read too seldom to tell"
                             : soak.unsteady);
