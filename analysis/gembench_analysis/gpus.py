@@ -182,9 +182,10 @@ def _soaked(run: xr.Dataset) -> List[str]:
     soak, said = run.attrs.get("/soak", {}), []
     for prefix, before in (("profile_", "the profile"), ("", "the first step")):
         if int(soak.get(f"{prefix}steady", -1)) == 0:
+            why = soak.get(f"{prefix}unsteady") or "they still changed, or were read too seldom to tell"
             said.append(f"The devices were not known to be steady before {before}, after "
                         f"{float(soak.get(f'{prefix}seconds', np.nan)):.0f} s of soaking: "
-                        f"{soak.get(f'{prefix}unsteady') or 'they still changed, or were read too seldom to tell'}.")
+                        f"{why}.")
     return said
 
 
