@@ -5,7 +5,9 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "results/run_reader.hpp"
 #include "results/run_writer.hpp"
@@ -36,9 +38,16 @@ inline RunInfo make_info() {
 inline const RunInfo kInfo = make_info();
 inline const std::map<std::string, std::string> kNoFacts;
 
-inline void write_segments(RunWriter& writer, int from, int to) {
+/// Times of the readings of the devices that are there, [rank].
+using ReadAt = std::vector<std::set<double>>;
+
+inline void write_segments(RunWriter& writer, int from, int to, const ReadAt* only = nullptr) {
   for (int segment = from; segment < to; ++segment) {
     auto block = example::block(kInfo, segment);
+    for (std::size_t rank = 0; only != nullptr && rank < block.states.size(); ++rank) {
+      std::erase_if(block.states[rank],
+                    [&](const StateSample& one) { return !(*only)[rank].contains(one.time); });
+    }
     if (segment % 4 == 0) block.time[3].clear(), block.count[3].clear();  // not measured
     writer.write(block);
   }
@@ -52,10 +61,11 @@ inline void write_partial(const fs::path& path, int segments) {
 }
 
 /// The whole file, written in one go.
-inline void write_whole(const fs::path& path, const RunInfo& info = kInfo) {
+inline void write_whole(const fs::path& path, const RunInfo& info = kInfo,
+                        const ReadAt* only = nullptr) {
   RunWriter writer(path, true);
   writer.describe(info);
-  write_segments(writer, 0, kSegments);
+  write_segments(writer, 0, kSegments, only);
   writer.finish(example::end(kShape, 2));
 }
 
@@ -99,12 +109,35 @@ inline void resume(const fs::path& path, int segments = kSegments,
   if (last == kSegments) writer.finish(example::end(kShape, 2));
 }
 
-/// Nothing but `path` is left, and it is as if it had been written in one go; removes it.
+/// A segment's steps are on the disk before its readings: a kill between the two loses these.
+inline ReadAt read_after(const fs::path& path, int kills) {
+  const RunReader reader(path);
+  ReadAt kept(static_cast<std::size_t>(kShape.ranks));
+  for (std::size_t rank = 0; rank < kept.size(); ++rank) {
+    for (const StateSample& one : reader.series(static_cast<int>(rank)))
+      kept[rank].insert(one.time);
+  }
+  int cut = 0;  // segments that lack some
+  for (int segment = 0; segment < kSegments; ++segment) {
+    const auto made = example::block(kInfo, segment).states;
+    bool whole = true;
+    for (std::size_t rank = 0; rank < made.size(); ++rank) {
+      for (const StateSample& one : made[rank]) whole = whole && kept[rank].contains(one.time);
+    }
+    cut += whole ? 0 : 1;
+  }
+  EXPECT_LE(cut, kills);
+  return kept;
+}
+
+/// Nothing but `path` is left, and it is as if it had been written in one go, but for readings that
+/// so many kills may cost; removes it.
 inline void expect_whole(const example::Folder& folder, const fs::path& path,
-                         const RunInfo& info = kInfo) {
+                         const RunInfo& info = kInfo, int kills = 0) {
   EXPECT_FALSE(fs::exists(partial_of(path)));
   EXPECT_FALSE(fs::exists(resumed_of(path)));
-  write_whole(folder / "whole.h5", info);
+  const ReadAt kept = read_after(path, kills);
+  write_whole(folder / "whole.h5", info, &kept);
   example::expect_equal(RunReader(path), RunReader(folder / "whole.h5"));
   fs::remove(folder / "whole.h5");
   fs::remove(path);

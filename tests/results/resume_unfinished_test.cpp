@@ -26,7 +26,7 @@ TEST(ResumeUnfinished, AfterARunKilledAtAnyMoment) {
     }
     EXPECT_GE(count_segments(folder / "r.h5.partial"), done);
     resume(folder / "r.h5");
-    expect_whole(folder, folder / "r.h5");
+    expect_whole(folder, folder / "r.h5", kInfo, 1);
   }
 }
 
@@ -56,7 +56,8 @@ TEST(ResumeUnfinished, KilledAtAnyMomentItLosesNothing) {
   const example::Folder folder;
   write_partial(folder / "r.h5", 5);
   int segments = 5;
-  for (int trial = 0; trial < 16; ++trial) {
+  constexpr int kKills = 16;
+  for (int trial = 0; trial < kKills; ++trial) {
     const int more = std::min(trial % 4, kSegments - segments);
     {
       example::Reporter child([&](const auto& report) {
@@ -75,7 +76,7 @@ TEST(ResumeUnfinished, KilledAtAnyMomentItLosesNothing) {
     EXPECT_GE(segments, before + more);
   }
   resume(folder / "r.h5");
-  expect_whole(folder, folder / "r.h5");
+  expect_whole(folder, folder / "r.h5", kInfo, kKills);
 }
 
 TEST(ResumeUnfinished, AFullDiskWhileCopyingChangesNothing) {
