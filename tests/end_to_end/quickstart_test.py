@@ -8,7 +8,7 @@ from support import HANGS, TOP, CliTest, main
 class Quickstart(CliTest):
     def test_it_runs_and_its_advice_works(self):
         # Shorter than to the letter, for CI: everything else is as a newcomer has it.
-        done = self.call(TOP / "jobs/quickstart.sh", self.folder / "quickstart.h5", "--max-seconds", 50)
+        done = self.call(TOP / "jobs/quickstart.sh", self.folder / "quickstart.h5", "--max-seconds", 20)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(done.stdout.splitlines()[-2], "# check: PASS")
         page = (self.folder / "quickstart.html").read_text()
