@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-# Those of harness/report/gpu_findings.hpp and gpu_line.cpp.
+# Those of harness/report/gpu_findings.hpp, energy.hpp and gpu_line.cpp.
 CLOCK_DRIFT, LEAST_SAMPLES, TOLD = 0.01, 10, 4
 REASONS = ((0x4, "power cap"), (0x20 | 0x40, "temperature"), (0x80, "power brake"),
            (0x8, "hardware slowdown"), (0x10, "sync boost"))

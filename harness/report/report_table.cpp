@@ -256,6 +256,7 @@ std::string stamped_waits_line(const RunReader& file, const Comparison& comparis
   for (const PlacementSummary& row : comparison.placements) {
     shortest = std::min(shortest, row["step_mean"]);
   }
+  if (!std::isfinite(shortest)) return {};
   return fmt::format(
       "# waits are up to the latest end as the clocks show it, so they are rather too long: up to "
       "{:.1f} % of a step may be none\n",

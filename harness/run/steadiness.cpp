@@ -76,7 +76,8 @@ double SteadyWatch::window() const {
 
 void SteadyWatch::add_step(double at, double seconds) {
   if (std::isnan(steps_begin_)) steps_begin_ = at;
-  last_.push_back(seconds);
+  last_.push_back(std::isnan(previous_) ? seconds : at - previous_);  // with what is between steps
+  previous_ = at;
   if (last_.size() > kStepsOfWindow) last_.pop_front();
   step_sum_ += seconds;
   ++step_count_;

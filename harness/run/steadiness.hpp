@@ -46,8 +46,9 @@ class SteadyWatch {
   SteadyRule rule_;
   double begin_;
   std::deque<TimedValue> temperatures_, clocks_, steps_;
-  std::deque<double> last_;  // s, of the last kStepsOfWindow steps
+  std::deque<double> last_;  // s, from step to step, of the last kStepsOfWindow
   double step_sum_ = 0, steps_begin_ = std::numeric_limits<double>::quiet_NaN();
+  double previous_ = std::numeric_limits<double>::quiet_NaN();  // end of the last step
   int step_count_ = 0;
 };
 

@@ -118,7 +118,7 @@ TEST(SteadyWatch, many_short_steps_are_averaged) {
 }
 
 TEST(SteadyWatch, the_window_is_as_long_as_some_steps) {
-  for (const double step : {2.0, 5.0}) {
+  for (const auto& [step, work] : {std::pair{2.0, 1.0}, {5.0, 1.0}, {5.0, 0.1}}) {
     SteadyWatch watch(kRule, 0);
     DeviceState hot;
     hot.temperature = 60;
@@ -126,7 +126,7 @@ TEST(SteadyWatch, the_window_is_as_long_as_some_steps) {
     double now = 20, steady_at = 0;
     for (int i = 0; i < 20; ++i) {
       now += step;
-      watch.add_step(now, step);
+      watch.add_step(now, work * step);  // the rest is between steps
       watch.add_state(now, hot);
       const int bits = watch.unsteady(now);
       EXPECT_EQ(bits & 7, 0) << step << " " << i;  // nothing changed
